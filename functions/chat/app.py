@@ -1,0 +1,135 @@
+"""The chat API as an ASGI application, and the one place that renders errors."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+import traceback
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .completions import Completions, Engine
+from .errors import ApiError, InvalidRequest, MethodNotAllowed, ServerError, UnknownUrl
+from .routes import create_router
+from .settings import Settings
+
+logger = logging.getLogger("chat")
+
+_CALLERS_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_EXPOSED = "x-request-id, openai-processing-ms, retry-after, retry-after-ms, x-should-retry"
+
+
+def create_app(settings: Settings, engine: Engine) -> FastAPI:
+    """Return the chat API: it owns the engine and closes it when it shuts down."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await engine.aclose()
+
+    app = FastAPIOffline(
+        redoc_url=None,
+        title="Chatbot API",
+        version="0.1.0",
+        description="OpenAI's chat completions, answered by your own model. `model` may be `default`.",
+        lifespan=lifespan,
+        redirect_slashes=False,
+        swagger_ui_parameters={"tryItOutEnabled": True, "defaultModelsExpandDepth": 0},
+    )
+    app.include_router(create_router(settings, Completions(settings, engine)))
+    app.add_exception_handler(ApiError, _render)
+    app.add_exception_handler(HTTPException, _render)
+    app.add_middleware(Envelope)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+class Envelope:
+    """Give every reply its headers, and a caller of a crash an error instead of a traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request; a failure after the start is for the server to tell the caller."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        number = uuid.uuid4().hex
+        asked = Headers(scope=scope).get("x-request-id", "")
+        scope.setdefault("state", {})["request_id"] = asked if _CALLERS_ID.fullmatch(asked) else number
+        started = False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(raw=message["headers"])
+                headers["x-request-id"] = f"req_{number}"
+                headers["openai-processing-ms"] = str(round((time.perf_counter() - began) * 1000))
+                headers["access-control-expose-headers"] = _EXPOSED
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except Exception as error:
+            if started:
+                raise
+            _log(error)
+            failure = ServerError("Something went wrong here. Try again; if it persists, tell the operator.")
+            await _response(failure)(scope, receive, send_with_headers)
+
+
+async def _render(request: Request, error: Exception) -> Response:
+    return _response(error if isinstance(error, ApiError) else _of_routing(request, error))
+
+
+def _of_routing(request: Request, error: Exception) -> ApiError:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    url = f"({request.method[:20]} {request.url.path[:200]})"
+    if status == 404:
+        return UnknownUrl(f"Invalid URL {url}. The routes are listed at /docs.")
+    if status == 405:
+        allow = getattr(error, "headers", None) or {}
+        return MethodNotAllowed(f"Invalid method {url}. Expected {allow.get('Allow')}.", headers=allow)
+    return (
+        ServerError("Something went wrong here.")
+        if status >= 500
+        else InvalidRequest(f"Invalid request {url}.")
+    )
+
+
+def _response(error: ApiError) -> Response:
+    return Response(
+        json.dumps(error.body(), ensure_ascii=True),
+        error.status,
+        headers=error.headers,
+        media_type="application/json",
+    )
+
+
+def _log(error: Exception) -> None:
+    """Log where it happened, without the text: it may quote the prompt."""
+    places = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-5:]]
+    logger.error("unexpected %s at %s", type(error).__name__, " < ".join(reversed(places)))
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    from .openapi import describe  # only /docs needs it
+
+    if not app.openapi_schema:
+        app.openapi_schema = describe(app)
+    return app.openapi_schema

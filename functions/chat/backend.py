@@ -1,0 +1,160 @@
+"""The engines, over HTTP: the only module that knows httpx.
+
+Retries happen before the first byte alone, and only where nothing can have been generated: the
+connection was refused or reset, the engine is full (503), or it is a vLLM that drains (500).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import httpx
+
+from .completions import INCOMPLETE, Call
+from .engine_errors import translate
+from .errors import ApiError, UpstreamError, UpstreamTimeout
+from .settings import Settings
+
+logger = logging.getLogger("chat.backend")
+
+BACKOFF_S = (0.1, 0.4)
+_DRAINING = b"cannot schedule new futures after shutdown"
+_MAX_ERROR_BYTES = 64 * 1024
+_UNREACHABLE = "The engine could not be reached. Try again shortly; if it persists, its operator has to look."
+
+
+class HttpEngine:
+    """Ask OpenAI-compatible servers; connections are kept between invocations."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        secure = any(model.base_url.startswith("https://") for model in settings.models.values())
+        self._client = httpx.AsyncClient(
+            # Reading the certificate store takes 20 ms, so only where an engine needs it; without it
+            # no certificate is trusted.
+            verify=ssl.create_default_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            headers={"accept-encoding": "identity"},
+            trust_env=False,
+            limits=httpx.Limits(max_connections=100, max_keepalive_connections=8, keepalive_expiry=60),
+        )
+
+    async def complete(self, call: Call) -> Any:
+        """Return the engine's reply, parsed.
+
+        Raises: ApiError, in the caller's terms.
+        """
+        with _translated():
+            response = await self._send(call, self._settings.reply_timeout_s, stream=False)
+            return _parsed(response)
+
+    @asynccontextmanager
+    async def stream(self, call: Call) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Open a stream that the engine has accepted; leaving the block closes it, which stops the engine.
+
+        Raises: ApiError, on entry or within the block.
+        """
+        with _translated():
+            response = await self._send(call, self._settings.stream_silence_s, stream=True)
+            try:
+                yield response.aiter_raw()
+            finally:
+                await response.aclose()
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._client.aclose()
+
+    async def _send(self, call: Call, read_timeout_s: float, *, stream: bool) -> httpx.Response:
+        request = self._request(call, read_timeout_s)
+        for pause_s in (*BACKOFF_S, None):
+            try:
+                response = await self._client.send(request, stream=stream)
+            except (httpx.ConnectError, httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                if pause_s is None:
+                    raise
+            else:
+                if response.status_code == 200:
+                    return _checked(response, stream=stream)
+                failure = await _failure(response, call)
+                if pause_s is None or not _is_passing(response):
+                    raise failure
+            await asyncio.sleep(pause_s)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _request(self, call: Call, read_timeout_s: float) -> httpx.Request:
+        headers = {"content-type": "application/json", "x-request-id": call.request_id}
+        if call.model.key:
+            headers["authorization"] = f"Bearer {call.model.key}"
+        timeout = httpx.Timeout(read_timeout_s, connect=self._settings.connect_timeout_s)
+        return self._client.build_request(
+            "POST",
+            f"{call.model.base_url}/chat/completions",
+            content=call.body,
+            headers=headers,
+            timeout=timeout,
+        )
+
+
+def _checked(response: httpx.Response, *, stream: bool) -> httpx.Response:
+    expected = "text/event-stream" if stream else "json"
+    if expected not in response.headers.get("content-type", expected):
+        raise UpstreamError("The engine's reply was of another kind than asked for. Try again.")
+    return response
+
+
+async def _failure(response: httpx.Response, call: Call) -> ApiError:
+    """Read an error reply, bounded; log what kind it is, never what it says."""
+    text = b""
+    if response.is_stream_consumed:
+        text = response.content
+    else:
+        async for chunk in response.aiter_raw():
+            text += chunk
+            if len(text) > _MAX_ERROR_BYTES:
+                break
+        await response.aclose()
+    response.extensions["error_text"] = text
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        body = text.decode("utf-8", "replace")
+    logger.warning(
+        "engine refused: status=%d bytes=%d request=%s", response.status_code, len(text), call.request_id
+    )
+    return translate(call.model.id, response.status_code, body, response.headers.get("retry-after", ""))
+
+
+def _is_passing(response: httpx.Response) -> bool:
+    return response.status_code == 503 or (
+        response.status_code == 500 and _DRAINING in response.extensions["error_text"]
+    )
+
+
+def _parsed(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except (ValueError, RecursionError) as error:
+        raise UpstreamError(INCOMPLETE) from error
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn httpx's exceptions into ours: the first class that fits."""
+    try:
+        yield
+    except httpx.ConnectTimeout as error:
+        raise UpstreamError(_UNREACHABLE) from error
+    except httpx.TimeoutException as error:
+        raise UpstreamTimeout(
+            "The engine was silent for too long. Try again, or ask for fewer tokens."
+        ) from error
+    except httpx.ConnectError as error:
+        raise UpstreamError(_UNREACHABLE) from error
+    except httpx.HTTPError as error:
+        raise UpstreamError(INCOMPLETE) from error

@@ -1,0 +1,114 @@
+"""A request body, from bytes to a JSON object and back to bytes."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from .errors import InvalidRequest, UnsupportedMediaType
+
+MAX_DEPTH = 100
+_JSON_TYPE = re.compile(r'application/(json|[\w.-]+\+json)\s*(;\s*charset="?utf-?8"?\s*)?;?$', re.IGNORECASE)
+
+
+def check_media_type(content_type: str, content_encoding: str) -> None:
+    """Accept JSON in UTF-8, and a body without a declared type.
+
+    Raises: UnsupportedMediaType.
+    """
+    if content_type and not _JSON_TYPE.match(content_type.strip()):
+        raise UnsupportedMediaType(
+            "Expected a JSON body in UTF-8, but got another Content-Type. "
+            "Send the header `Content-Type: application/json`."
+        )
+    if content_encoding not in ("", "identity"):
+        raise UnsupportedMediaType("Expected a body without Content-Encoding. Send it uncompressed.")
+
+
+def parse_json(raw: bytes) -> dict[str, Any]:
+    """Parse a JSON object, strictly: no NaN, no duplicate keys, no lone surrogates, at most 100 levels.
+
+    Raises: InvalidRequest, saying what to mend.
+    """
+    try:
+        value = json.loads(raw.decode(), parse_constant=_no_constant, object_pairs_hook=_object)
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(
+            f"Expected a body in UTF-8, but the byte at position {error.start} is not."
+        ) from error
+    except json.JSONDecodeError as error:
+        raise InvalidRequest(
+            "Expected a JSON body, but it could not be parsed "
+            f"(line {error.lineno}, column {error.colno}). Check quotes, commas and brackets."
+        ) from error
+    except RecursionError as error:
+        raise _too_deep() from error
+    except ValueError as error:  # an integer of thousands of digits
+        raise InvalidRequest("The body holds a number that is too long.") from error
+    if not isinstance(value, dict):
+        raise InvalidRequest(f"Expected the body to be a JSON object, but got {kind(value)}.")
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _deeper(value, MAX_DEPTH):
+        raise _too_deep()
+    return value
+
+
+def to_json(value: dict[str, Any]) -> bytes:
+    """Serialise a parsed body again.
+
+    Raises: InvalidRequest, for what JSON text can spell but no engine can read.
+    """
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError as error:
+        raise InvalidRequest(
+            "The body holds half of a surrogate pair (such as \\ud800), which is not a character."
+        ) from error
+    except ValueError as error:
+        raise InvalidRequest("The body holds a number that is too large.") from error
+
+
+def _no_constant(name: str) -> Any:
+    raise InvalidRequest(f"Expected a JSON body, but {name} is not JSON. Send a number or null.")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidRequest(f"The key {shown(twice)} is there twice in one object. Send it once.")
+    return value
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    layer = [value]
+    for _ in range(levels):
+        layer = [
+            child
+            for node in layer
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, dict | list)
+        ]
+        if not layer:
+            return False
+    return True
+
+
+def _too_deep() -> InvalidRequest:
+    return InvalidRequest(f"The body is nested too deeply. Expected at most {MAX_DEPTH} levels.")
+
+
+def kind(value: Any) -> str:
+    """Name the JSON type of a value, with its article."""
+    if value is None:
+        return "null"
+    names = {bool: "a boolean", int: "an integer", float: "a number", str: "a string", list: "an array"}
+    return names.get(type(value), "an object")
+
+
+def shown(value: Any) -> str:
+    """Quote a value for an error message, cut at 60 characters."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return f"'{text[:60]}…'" if len(text) > 60 else f"'{text}'"

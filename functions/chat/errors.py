@@ -1,0 +1,172 @@
+"""What can go wrong, as the caller sees it.
+
+    ApiError                    status  type                       code
+    ├── InvalidRequest          400     invalid_request_error      missing_required_parameter, invalid_type, …
+    ├── InvalidKey              401     invalid_request_error      invalid_api_key
+    ├── ModelNotAllowed         403     invalid_request_error      model_not_allowed
+    ├── ModelNotFound           404     invalid_request_error      model_not_found
+    ├── UnknownUrl              404     invalid_request_error      –
+    ├── MethodNotAllowed        405     invalid_request_error      –
+    ├── BodyTooLarge            413     invalid_request_error      –
+    ├── UnsupportedMediaType    415     invalid_request_error      –
+    ├── RateLimited             429     requests                   rate_limit_exceeded
+    ├── QuotaExhausted          429     insufficient_quota         insufficient_quota
+    ├── ServerError             500     server_error               –
+    ├── UpstreamError           502     server_error               upstream_error
+    ├── Overloaded              503     service_unavailable_error  server_is_overloaded
+    └── UpstreamTimeout         504     server_error               timeout
+
+Whoever notices raises; `app.py` alone renders. A message says what was wrong, what was expected and
+what to do next, and never quotes an engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class ApiError(Exception):
+    """An error in the shape of OpenAI's API.
+
+    Source: openai/openai-openapi 2.3.0, `ErrorResponse`, read 2026-11-22.
+    """
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "invalid_request_error"
+    default_code: ClassVar[str | None] = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code = code or self.default_code
+        self.headers = dict(headers or {})
+
+    def body(self) -> dict[str, dict[str, str | None]]:
+        """Return the JSON body: all four keys are always there."""
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+
+
+class InvalidRequest(ApiError):
+    """The request itself is wrong: sending it again will not help."""
+
+    status = 400
+
+
+class InvalidKey(ApiError):
+    """No key, or one that is not known here."""
+
+    status = 401
+    default_code = "invalid_api_key"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"www-authenticate": "Bearer"})
+
+
+class ModelNotAllowed(ApiError):
+    """The key is good, but not for this model."""
+
+    status = 403
+    default_code = "model_not_allowed"
+
+
+class ModelNotFound(ApiError):
+    """No model of this name is served."""
+
+    status = 404
+    default_code = "model_not_found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The model `{name}` does not exist or you do not have access to it.")
+
+
+class UnknownUrl(ApiError):
+    """Nothing lives at this path."""
+
+    status = 404
+
+
+class MethodNotAllowed(ApiError):
+    """The path is right, the method is not; `Allow` lists those that are."""
+
+    status = 405
+
+
+class BodyTooLarge(ApiError):
+    """The body is over the limit."""
+
+    status = 413
+
+
+class UnsupportedMediaType(ApiError):
+    """The body is not declared as JSON in UTF-8."""
+
+    status = 415
+
+
+class RateLimited(ApiError):
+    """Too many requests at this moment: wait `retry_after_s` and send the same again."""
+
+    status = 429
+    type = "requests"
+    default_code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(message, headers=_retry_after(retry_after_s))
+
+
+class QuotaExhausted(ApiError):
+    """The budget is gone: waiting does not help, and SDKs are told not to retry."""
+
+    status = 429
+    type = "insufficient_quota"
+    default_code = "insufficient_quota"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"x-should-retry": "false"})
+
+
+class ServerError(ApiError):
+    """A fault of ours."""
+
+    status = 500
+    type = "server_error"
+
+
+class UpstreamError(ServerError):
+    """The engine could not be reached, or its reply was broken or incomplete."""
+
+    status = 502
+    default_code = "upstream_error"
+
+
+class Overloaded(ApiError):
+    """The engine takes no more work right now."""
+
+    status = 503
+    type = "service_unavailable_error"
+    default_code = "server_is_overloaded"
+
+    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(message, headers=_retry_after(retry_after_s))
+
+
+class UpstreamTimeout(ServerError):
+    """The engine stayed silent for too long."""
+
+    status = 504
+    default_code = "timeout"
+
+
+def _retry_after(seconds: int) -> dict[str, str]:
+    """Both headers that SDKs read; 120 s is the most that openai-python will wait."""
+    wait = min(max(seconds, 1), 120)
+    return {"retry-after": str(wait), "retry-after-ms": str(wait * 1000)}

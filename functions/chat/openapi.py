@@ -1,0 +1,130 @@
+"""What `/docs` and `/openapi.json` say beyond what FastAPI knows of the routes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from .contract import ChatCompletionRequest
+
+_REF = "#/components/schemas/"
+_EXAMPLE = {
+    "model": "default",
+    "messages": [{"role": "user", "content": "Tell me a joke"}],
+    "max_tokens": 0,
+    "temperature": 0.7,
+    "top_p": 1,
+    "n": 1,
+    "stream": False,
+}
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document: the routes, with the contract's bodies, replies and errors."""
+    document = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes
+    )
+    request = ChatCompletionRequest.model_json_schema(ref_template=_REF + "{model}")
+    components = document.setdefault("components", {})
+    components["schemas"] = {
+        **request.pop("$defs"),
+        "ChatCompletionRequest": request,
+        "ChatCompletion": _COMPLETION,
+        "Models": _object({"object": {"const": "list"}, "data": {"type": "array", "items": _MODEL}}),
+        "Model": _MODEL,
+        "Health": _object({"status": {"const": "ok"}}),
+        "Error": _object({"error": _ERROR}),
+    }
+    components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    document["security"] = [{}, {"key": []}]
+    for path, schema in _REPLIES.items():
+        for operation in document["paths"][path].values():
+            operation["responses"] = _responses(schema)
+    completion = document["paths"]["/v1/chat/completions"]["post"]
+    completion["requestBody"] = {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"$ref": _REF + "ChatCompletionRequest"},
+                "example": _EXAMPLE,
+            }
+        },
+    }
+    completion["responses"]["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+    return document
+
+
+def _object(properties: dict[str, Any], optional: tuple[str, ...] = ()) -> dict[str, Any]:
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "properties": properties, "required": required}
+
+
+_NULLABLE_STRING = {"type": ["string", "null"]}
+_ERROR = _object(
+    {
+        "message": {"type": "string"},
+        "type": {"type": "string"},
+        "param": _NULLABLE_STRING,
+        "code": _NULLABLE_STRING,
+    }
+)
+_MODEL = _object(
+    {
+        "id": {"type": "string"},
+        "object": {"const": "model"},
+        "created": {"type": "integer"},
+        "owned_by": {"type": "string"},
+    }
+)
+_COMPLETION = _object(
+    {
+        "id": {"type": "string"},
+        "object": {"const": "chat.completion"},
+        "created": {"type": "integer"},
+        "model": {"type": "string"},
+        "choices": {
+            "type": "array",
+            "items": _object(
+                {
+                    "index": {"type": "integer"},
+                    "finish_reason": {
+                        "enum": ["stop", "length", "tool_calls", "content_filter", "function_call"]
+                    },
+                    "message": _object(
+                        {
+                            "role": {"const": "assistant"},
+                            "content": _NULLABLE_STRING,
+                            "refusal": _NULLABLE_STRING,
+                            "tool_calls": {"type": "array", "items": {"type": "object"}},
+                        },
+                        optional=("tool_calls",),
+                    ),
+                    "logprobs": {"type": ["object", "null"]},
+                }
+            ),
+        },
+        "usage": _object(
+            {name: {"type": "integer"} for name in ("prompt_tokens", "completion_tokens", "total_tokens")}
+        ),
+    },
+    optional=("usage",),
+)
+_REPLIES = {
+    "/v1/chat/completions": "ChatCompletion",
+    "/v1/models": "Models",
+    "/v1/models/{model}": "Model",
+    "/health": "Health",
+}
+
+
+def _responses(schema: str) -> dict[str, Any]:
+    def content(name: str) -> dict[str, Any]:
+        return {"application/json": {"schema": {"$ref": _REF + name}}}
+
+    return {
+        "200": {"description": "The answer.", "content": content(schema)},
+        "4XX": {"description": "The request cannot be answered as it is.", "content": content("Error")},
+        "5XX": {"description": "The engine or this API failed.", "content": content("Error")},
+    }

@@ -1,0 +1,129 @@
+"""What the chat function is told by its environment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class SettingsError(ValueError):
+    """A variable is missing or wrong; the text names it, says what it is for and where to set it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """One model that callers can name, and the engine that answers for it."""
+
+    id: str
+    base_url: str
+    served_name: str
+    key: str | None = field(repr=False)
+    max_tokens_default: int
+    max_tokens_limit: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The function's settings.
+
+    Shape:  `models` by public id, in the order given: the first is `default`.
+            `keys`: SHA-256 (hex) of each API key → the models it may use; no keys: no key is needed.
+    Units:  `…_s` seconds, `…_bytes` bytes.
+    """
+
+    models: Mapping[str, Model]
+    keys: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)
+    max_body_bytes: int = 1024 * 1024
+    max_messages: int = 2048
+    max_n: int = 8
+    keep_alive_s: float = 10.0
+    connect_timeout_s: float = 2.0
+    stream_silence_s: float = 120.0
+    reply_timeout_s: float = 600.0
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Settings:
+        """Read the settings from variables.
+
+        Raises: SettingsError, naming the variable.
+        """
+        numbers = {
+            name: number(environ[variable], variable)
+            for name, (variable, number) in _NUMBERS.items()
+            if variable in environ
+        }
+        return cls(models=_models(environ), keys=_keys(environ), **numbers)
+
+
+def _count(text: str, variable: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise SettingsError(f"{variable}: expected a whole number of at least 1, but got {text!r}.")
+    return int(text)
+
+
+def _seconds(text: str, variable: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 86400:
+        raise SettingsError(f"{variable}: expected seconds above 0, but got {text!r}.")
+    return value
+
+
+_NUMBERS: dict[str, tuple[str, Any]] = {
+    "max_body_bytes": ("MAX_BODY_BYTES", _count),
+    "max_messages": ("MAX_MESSAGES", _count),
+    "max_n": ("MAX_N", _count),
+    "keep_alive_s": ("KEEP_ALIVE_S", _seconds),
+    "connect_timeout_s": ("CONNECT_TIMEOUT_S", _seconds),
+    "stream_silence_s": ("STREAM_SILENCE_S", _seconds),
+    "reply_timeout_s": ("REPLY_TIMEOUT_S", _seconds),
+}
+
+
+def _models(environ: Mapping[str, str]) -> dict[str, Model]:
+    table = _json_object(environ, "MODELS")
+    if not table:
+        raise SettingsError(
+            'MODELS is missing: it names the models to serve, as {"<name>": {"base_url": "http://…/v1"}}. '
+            "`make run` sets it; when deployed, it is a variable of the chat function."
+        )
+    return {name: _model(name, entry, environ) for name, entry in table.items()}
+
+
+def _model(name: str, entry: Any, environ: Mapping[str, str]) -> Model:
+    if not isinstance(entry, dict) or not str(entry.get("base_url", "")).startswith(("http://", "https://")):
+        raise SettingsError(f"MODELS: expected `base_url` of {name!r} to be an http(s) address.")
+    limit = _count(str(entry.get("max_tokens_limit", 4096)), f"MODELS: max_tokens_limit of {name!r}")
+    default = _count(str(entry.get("max_tokens_default", 1024)), f"MODELS: max_tokens_default of {name!r}")
+    return Model(
+        id=name,
+        base_url=entry["base_url"].rstrip("/"),
+        served_name=entry.get("served_name", name),
+        key=environ.get(entry.get("key_variable", "")),
+        max_tokens_default=min(default, limit),
+        max_tokens_limit=limit,
+    )
+
+
+def _keys(environ: Mapping[str, str]) -> dict[str, frozenset[str]]:
+    table = _json_object(environ, "API_KEYS")
+    for digest, models in table.items():
+        if len(digest) != 64 or not isinstance(models, list):
+            raise SettingsError(
+                'API_KEYS: expected {"<SHA-256 of a key, in hex>": ["<model>", …]}; [] allows every model.'
+            )
+    return {digest.lower(): frozenset(models) for digest, models in table.items()}
+
+
+def _json_object(environ: Mapping[str, str], variable: str) -> dict[str, Any]:
+    try:
+        value = json.loads(environ.get(variable) or "{}")
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise SettingsError(f"{variable}: expected a JSON object.")
+    return value
