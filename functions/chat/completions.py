@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from .body import to_json
 from .contract import ChatCompletionRequest
 from .errors import ApiError, InvalidRequest, ModelNotFound, UpstreamError
-from .events import CompletionStream, State, drop_nulls, error_event, finish_reason
+from .events import CompletionStream, State, drop_nulls, error_event, finish_reason, mend_logprobs
 from .settings import Model, Settings
 
 DEFAULT_TEMPERATURE = 0.7
@@ -81,7 +81,7 @@ class Completions:
             engine_body["max_tokens"] = request.max_tokens or model.max_tokens_default
         engine_body.pop("stream_options", None)
         if request.stream:
-            engine_body["stream_options"] = _stream_options(body, usage)
+            engine_body["stream_options"] = {"include_usage": True}
         return Call(model=model, body=to_json(engine_body), request_id=request_id, n=n, include_usage=usage)
 
     async def complete(self, call: Call) -> dict[str, Any]:
@@ -142,13 +142,6 @@ def _at_most(param: str, value: int, limit: int) -> None:
         )
 
 
-def _stream_options(body: dict[str, Any], usage: bool) -> dict[str, Any]:
-    """Usage is always asked for; an engine's own options pass if the caller asked for usage too."""
-    asked = dict(body["stream_options"]) if usage else {}
-    asked.pop("include_obfuscation", None)
-    return asked | {"include_usage": True}
-
-
 async def _drain(chunks: AsyncIterator[bytes]) -> None:
     """Read what follows `[DONE]`, usually nothing, so that the connection can be used again."""
     with suppress(TimeoutError):
@@ -179,6 +172,7 @@ def _mend_choice(choice: Any, place: int) -> None:
     choice["finish_reason"] = finish_reason(choice.get("finish_reason"))
     choice.setdefault("index", place)
     choice.setdefault("logprobs", None)
+    mend_logprobs(choice)
     drop_nulls(choice, keep=("logprobs",))
     message.setdefault("role", "assistant")
     message.setdefault("content", None)

@@ -89,6 +89,7 @@ class CompletionStream:
         self._model = model
         self._n = n
         self._include_usage = include_usage
+        self._usage_sent = False
         self._usage_mark = b'"usage":{' if include_usage else b'"usage":'
         self._splitter = EventSplitter()
         self._identity: dict[str, Any] = {}
@@ -131,6 +132,7 @@ class CompletionStream:
             and run.endswith(b"}\n\n")
             and b'"finish_reason":"' not in run
             and b'"tool_calls":' not in run
+            and b'"logprobs":{' not in run
             and b'"error":' not in run
             and self._usage_mark not in run
             and len(self._started) == self._n
@@ -160,7 +162,7 @@ class CompletionStream:
         if not chunk["choices"] and not (self._include_usage and isinstance(chunk.get("usage"), dict)):
             return b""
         mended = [self._choice(choice) for choice in chunk["choices"]]
-        mended.append(self._hide_usage(chunk))
+        mended.append(self._hold_usage(chunk))
         return b"data: " + (_dump(chunk) if any(mended) or b"\n" in payload else payload) + b"\n\n"
 
     def _done(self) -> bytes:
@@ -169,6 +171,9 @@ class CompletionStream:
                 "The engine ended its stream without saying why the completion stops. Try again."
             )
         self.state = State.DONE
+        if self._include_usage and self.usage and not self._usage_sent:
+            drop_nulls(self.usage)
+            return b"data: " + _dump({**self._identity, "choices": [], "usage": self.usage}) + b"\n\n" + DONE
         return DONE
 
     def _fail(self, failure: ApiError) -> bytes:
@@ -213,6 +218,7 @@ class CompletionStream:
             # Simple clients read `delta.content` of every event, the last one too.
             delta["content"] = ""
             mended = True
+        mended |= mend_logprobs(choice)
         return self._finish(index, choice) or mended
 
     def _finish(self, index: int, choice: dict[str, Any]) -> bool:
@@ -222,11 +228,16 @@ class CompletionStream:
             self._finished.add(index)
         return choice["finish_reason"] is not reason
 
-    def _hide_usage(self, chunk: dict[str, Any]) -> bool:
-        if "usage" in chunk and not self._include_usage:
+    def _hold_usage(self, chunk: dict[str, Any]) -> bool:
+        """Keep usage to a chunk of its own, the last, and only if asked for; tell whether this changed."""
+        if chunk["choices"]:
+            shown = chunk.get("usage", ...)
+            if shown is ... or (shown is None and self._include_usage):
+                return False
             del chunk["usage"]
             return True
-        return isinstance(chunk.get("usage"), dict) and drop_nulls(chunk["usage"])
+        self._usage_sent = True
+        return drop_nulls(chunk["usage"])
 
 
 def finish_reason(reason: Any) -> str:
@@ -239,6 +250,15 @@ def finish_reason(reason: Any) -> str:
     if reason not in FINISH_REASONS:
         raise UpstreamError("The engine stopped the completion before it was whole. Try again.")
     return str(reason)
+
+
+def mend_logprobs(choice: dict[str, Any]) -> bool:
+    """Give a choice's logprobs the members that the contract asks for, in place; tell whether any lacked."""
+    logprobs = choice.get("logprobs")
+    if not isinstance(logprobs, dict) or {"content", "refusal"} <= logprobs.keys():
+        return False
+    choice["logprobs"] = {"content": None, "refusal": None, **logprobs}
+    return True
 
 
 def drop_nulls(value: dict[str, Any], keep: tuple[str, ...] = ()) -> bool:
