@@ -20,6 +20,7 @@ from .completions import INCOMPLETE, Call
 from .engine_errors import translate
 from .errors import ApiError, UpstreamError, UpstreamTimeout
 from .settings import Settings
+from .transport import EngineTransport
 
 logger = logging.getLogger("chat.backend")
 
@@ -35,13 +36,10 @@ class HttpEngine:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         secure = any(model.base_url.startswith("https://") for model in settings.models.values())
+        # Reading the certificate store takes 20 ms: only where an engine needs it.
+        transport = EngineTransport(ssl.create_default_context() if secure else None)
         self._client = httpx.AsyncClient(
-            # Reading the certificate store takes 20 ms, so only where an engine needs it; without it
-            # no certificate is trusted.
-            verify=ssl.create_default_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            headers={"accept-encoding": "identity"},
-            trust_env=False,
-            limits=httpx.Limits(max_connections=100, max_keepalive_connections=8, keepalive_expiry=60),
+            transport=transport, headers={"accept-encoding": "identity"}, trust_env=False
         )
 
     async def complete(self, call: Call) -> Any:

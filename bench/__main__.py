@@ -1,0 +1,40 @@
+"""`make bench`: one table of medians and ratios, each comparison taken within this run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from bench import measures
+from bench.measures import Row
+from tests.engines.scripted import EngineProcess, scripted_process
+
+MEASURES: dict[str, Callable[[EngineProcess], list[Row]]] = {
+    "cold": lambda _: measures.cold_start(),
+    "first": measures.first_byte,
+    "flat": measures.flat_out,
+    "paced": measures.paced,
+    "memory": measures.memory,
+}
+
+
+def main(names: Sequence[str]) -> None:
+    """Print the rows of the named measures, all of them by default."""
+    unknown = set(names) - MEASURES.keys()
+    if unknown:
+        sys.exit(f"Expected some of {', '.join(MEASURES)}, but got {', '.join(sorted(unknown))}.")
+    with scripted_process() as engine:
+        for name in names or MEASURES:
+            for row in MEASURES[name](engine):
+                print(_line(row), flush=True)
+
+
+def _line(row: Row) -> str:
+    verdict = {None: "", True: "met", False: "MISSED"}[row.met]
+    return (
+        f"{row.what:<40} {row.ours:>14}  {row.beside:<46} {row.result:>9}  {row.goal:<18} {verdict}".rstrip()
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

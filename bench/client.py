@@ -1,0 +1,63 @@
+"""A client of blocking sockets: what it measures is the server, hardly itself."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from dataclasses import dataclass
+
+_END = b"\r\n0\r\n\r\n"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Units: seconds from sending the request to the first byte of the body, and to its end."""
+
+    first_byte_s: float
+    total_s: float
+    events: int
+
+
+class Client:
+    """One kept-alive connection to an OpenAI-compatible server."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=120)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def ask(self, model: str, tokens: int) -> Answer:
+        """Stream one completion to its end."""
+        messages = [{"role": "user", "content": "Tell me a joke"}]
+        body = json.dumps(
+            {"model": model, "messages": messages, "max_tokens": tokens, "stream": True}
+        ).encode()
+        head = (
+            "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        began = time.perf_counter()
+        self._socket.sendall(head.encode() + body)
+        return self._read(began)
+
+    def _read(self, began: float) -> Answer:
+        data = b""
+        while b"data:" not in data:
+            data += self._received()
+        assert data.startswith(b"HTTP/1.1 200"), data
+        first = time.perf_counter() - began
+        events = data.count(b"data:")
+        while not data.endswith(_END):
+            tail = data[-6:]
+            data = tail + self._received()
+            events += data.count(b"data:") - tail.count(b"data:")
+        return Answer(first, time.perf_counter() - began, events)
+
+    def _received(self) -> bytes:
+        data = self._socket.recv(262144)
+        assert data, "the server closed the connection in the middle of a reply"
+        return data
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()

@@ -1,0 +1,284 @@
+"""What is measured. Every comparison alternates within one run: the machine's mood falls on both sides."""
+
+from __future__ import annotations
+
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from bench.client import Client
+from bench.runtime_api import ROOT, chat_event, function, models
+from bench.servers import server
+from tests.engines.scripted import EngineProcess
+
+STOCK = (sys.executable, "-m", "awslambdaric")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table; `met` is None where there is no goal."""
+
+    what: str
+    ours: str
+    beside: str
+    result: str
+    goal: str = ""
+    met: bool | None = None
+
+
+def alternating(rounds: int, *sides: Callable[[], float]) -> list[list[float]]:
+    """Call the sides in turn; return each side's results."""
+    results: list[list[float]] = [[] for _ in sides]
+    for _ in range(rounds):
+        for side, values in zip(sides, results, strict=True):
+            values.append(side())
+    return results
+
+
+def cold_start(rounds: int = 15) -> list[Row]:
+    """Process start to the first `/next`, compiled files in place."""
+    _compile()
+
+    def ours() -> float:
+        with function(MODELS=models("http://127.0.0.1:9/v1")) as started:
+            return started.cold_start_s
+
+    def stock(handler: str) -> Callable[[], float]:
+        def start() -> float:
+            with function((*STOCK, handler)) as started:
+                return started.cold_start_s
+
+        return start
+
+    results = alternating(rounds + 1, ours, stock("bench.hello.handler"), stock("bench.empty.handler"))
+    chat, hello, empty = (statistics.median(values[1:]) for values in results)
+    return [
+        Row(
+            "cold start, beside a hello world",
+            _ms(chat),
+            f"{_ms(hello)} FastAPI + Mangum + httpx, awslambdaric",
+            f"{chat / hello:.2f} x",
+            "<= 1.1 x",
+            chat / hello <= 1.1,
+        ),
+        Row(
+            "cold start, beside an empty handler",
+            _ms(chat),
+            f"{_ms(empty)} awslambdaric",
+            f"{chat / empty:.2f} x",
+        ),
+    ]
+
+
+def first_byte(engine: EngineProcess, rounds: int = 300) -> list[Row]:
+    """What the whole local path, and the function alone, add to the first byte of a stream, warm."""
+    with ExitStack() as stack:
+        door = stack.enter_context(local_door(engine.base_url))
+        through, direct = _client(stack, door), _client(stack, engine.port)
+        chat = stack.enter_context(function(MODELS=models(engine.base_url)))
+        event = chat_event("scripted", 4)
+        sides = (
+            lambda: through.ask("scripted", 4).first_byte_s,
+            lambda: direct.ask("scripted", 4).first_byte_s,
+            lambda: chat.invoke(event).first_byte_s,
+        )
+        alternating(20, *sides)
+        path, engine_alone, share = alternating(rounds, *sides)
+    beside = f"{_ms(statistics.median(engine_alone))} the engine directly"
+    added = statistics.median(path) - statistics.median(engine_alone)
+    worst = _p99(path) - _p99(engine_alone)
+    own = statistics.median(share) - statistics.median(engine_alone)
+    return [
+        Row(
+            "first byte, whole local path, median",
+            _ms(statistics.median(path)),
+            beside,
+            f"+{_ms(added)}",
+            "<= +5 ms",
+            added <= 0.005,
+        ),
+        Row(
+            "first byte, whole local path, p99",
+            _ms(_p99(path)),
+            f"{_ms(_p99(engine_alone))} the engine directly",
+            f"+{_ms(worst)}",
+            "<= +10 ms",
+            worst <= 0.010,
+        ),
+        Row(
+            "first byte, the function's own share",
+            _ms(statistics.median(share)),
+            beside,
+            f"+{_ms(own)}",
+            "<= +2.5 ms",
+            own <= 0.0025,
+        ),
+    ]
+
+
+def flat_out(engine: EngineProcess, rounds: int = 5, events: int = 100_000) -> list[Row]:
+    """Events a second when the engine sends as fast as it is read."""
+    with ExitStack() as stack:
+        chat = stack.enter_context(function(MODELS=models(engine.base_url)))
+        bare = _client(stack, stack.enter_context(server("aiohttp", engine.base_url)).port)
+        event = chat_event("flat", events)
+        sides = (
+            lambda: events / chat.invoke(event).total_s,
+            lambda: events / bare.ask("flat", events).total_s,
+        )
+        alternating(1, *sides)
+        ours, raw = (statistics.median(values) for values in alternating(rounds, *sides))
+    return [
+        Row(
+            f"flat out, {events:,} events, the function",
+            f"{ours:,.0f}/s",
+            f"{raw:,.0f}/s raw aiohttp pass-through",
+            f"{ours / raw:.2f} x",
+            ">= 0.7 x",
+            ours / raw >= 0.7,
+        )
+    ]
+
+
+def paced(engine: EngineProcess, rounds: int = 5, events: int = 400) -> list[Row]:
+    """CPU time per event when the engine sends one event a read, 200 a second."""
+    with ExitStack() as stack:
+        chat = stack.enter_context(function(MODELS=models(engine.base_url)))
+        gateway = stack.enter_context(server("starlette", engine.base_url))
+        bare = _client(stack, gateway.port)
+        event = chat_event("paced", events)
+        sides = (
+            lambda: _cpu_s(chat.pid, lambda: chat.invoke(event)) / events,
+            lambda: _cpu_s(gateway.pid, lambda: bare.ask("paced", events)) / events,
+        )
+        alternating(1, *sides)
+        ours, other = (statistics.median(values) for values in alternating(rounds, *sides))
+    return [
+        Row(
+            "paced 200/s, CPU per event, the function",
+            f"{ours * 1e6:.0f} us",
+            f"{other * 1e6:.0f} us Starlette + httpx, uvicorn",
+            f"{ours / other:.2f} x",
+            "<= 1.2 x",
+            ours / other <= 1.2,
+        )
+    ]
+
+
+def concurrency(
+    name: str, engine_port: int, door_port: int, model: str, tokens: int, rounds: int = 3
+) -> list[Row]:
+    """Tokens a second of 8 streams at once, through 8 environments."""
+    sides = (lambda: _at_once(door_port, model, tokens), lambda: _at_once(engine_port, model, tokens))
+    alternating(1, *sides)
+    ours, direct = (statistics.median(values) for values in alternating(rounds, *sides))
+    return [
+        Row(
+            f"8 streams at once, {name}",
+            f"{ours:,.0f} events/s",
+            f"{direct:,.0f} events/s the engine directly",
+            f"{ours / direct:.2f} x",
+            ">= 0.97 x",
+            ours / direct >= 0.97,
+        )
+    ]
+
+
+def memory(engine: EngineProcess) -> list[Row]:
+    """Resident size of the function after 1,000 requests beside after 10."""
+    with function(MODELS=models(engine.base_url)) as chat:
+        event, process = chat_event("scripted", 20), psutil.Process(chat.pid)
+        for _ in range(10):
+            chat.invoke(event)
+        early = process.memory_info().rss
+        for _ in range(990):
+            chat.invoke(event)
+        late = process.memory_info().rss
+    growth = late / early - 1
+    return [
+        Row(
+            "memory after 1,000 requests",
+            f"{late / 1e6:.0f} MB",
+            f"{early / 1e6:.0f} MB after 10",
+            f"{growth:+.1%}",
+            "<= +5 %, <= 90 MB",
+            growth <= 0.05 and late <= 90e6,
+        )
+    ]
+
+
+@contextmanager
+def local_door(backend: str = "") -> Iterator[int]:
+    """Run `python -m infra.local` on a free port, eight environments warm; give the port."""
+    command = [sys.executable, "-m", "infra.local"]
+    environ = {**os.environ, "PORT": "0", "BACKEND": backend, "CONCURRENCY": "8"}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as child:
+        try:
+            assert child.stdout is not None
+            port = int(child.stdout.readline().rsplit(":", 1)[1])
+            yield port
+        finally:
+            child.send_signal(signal.SIGINT)
+            child.wait(10)
+
+
+def _at_once(port: int, model: str, tokens: int, streams: int = 8) -> float:
+    counts: list[int] = []
+
+    def stream() -> None:
+        client = Client(port)
+        counts.append(client.ask(model, tokens).events)
+        client.close()
+
+    threads = [threading.Thread(target=stream) for _ in range(streams)]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(counts) == streams, "a stream failed"
+    return sum(counts) / (time.perf_counter() - began)
+
+
+def _client(stack: ExitStack, port: int) -> Client:
+    client = Client(port)
+    stack.callback(client.close)
+    return client
+
+
+def _cpu_s(pid: int, work: Callable[[], object]) -> float:
+    """CPU time that a process spends while work is done. Source: proc(5), /proc/pid/schedstat, in ns."""
+    before = _spent_ns(pid)
+    work()
+    return (_spent_ns(pid) - before) / 1e9
+
+
+def _spent_ns(pid: int) -> int:
+    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[0]) for task in tasks)
+
+
+def _compile() -> None:
+    """Compile what the functions import, as a deployed bundle has it."""
+    folders = ["functions", "layers/streaming/python", "bench"]
+    subprocess.run([sys.executable, "-m", "compileall", "-q", *folders], cwd=ROOT, check=True)
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.1f} ms" if seconds < 0.1 else f"{seconds * 1000:.0f} ms"
+
+
+def _p99(values: list[float]) -> float:
+    return statistics.quantiles(values, n=100)[98]

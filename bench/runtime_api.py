@@ -1,0 +1,140 @@
+"""A Lambda Runtime API of blocking sockets: it starts a function, invokes it, and times what comes back."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+BOOTSTRAP = (str(ROOT / "layers/streaming/bootstrap"), sys.executable, "/var/runtime/bootstrap.py")
+_PRELUDE_END = b"\0" * 8
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One streamed reply. Units: seconds from the event's delivery to the first body byte, and to the end."""
+
+    first_byte_s: float
+    total_s: float
+    size: int
+    tail: bytes
+
+
+class Function:
+    """A function in a child process, waiting for its next event."""
+
+    def __init__(self, child: subprocess.Popen[bytes], listener: socket.socket, started_at: float) -> None:
+        self.pid = child.pid
+        self._listener = listener
+        self._next, _ = listener.accept()
+        self._await_next()
+        self.cold_start_s = time.perf_counter() - started_at
+
+    def invoke(self, event: Mapping[str, Any]) -> Reply:
+        """Deliver an event and read the whole streamed reply."""
+        payload = json.dumps(event).encode()
+        deadline = int(time.time() * 1000) + 900_000
+        head = (
+            f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(payload)}\r\n"
+            f"Lambda-Runtime-Aws-Request-Id: 00000000-0000-0000-0000-000000000000\r\n"
+            f"Lambda-Runtime-Deadline-Ms: {deadline}\r\n"
+            "Lambda-Runtime-Invoked-Function-Arn: arn:aws:lambda:eu-west-1:123456789012:function:chat\r\n\r\n"
+        )
+        began = time.perf_counter()
+        self._next.sendall(head.encode() + payload)
+        reply, _ = self._listener.accept()
+        with reply:
+            result = _read(reply, began)
+            reply.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+            self._await_next()
+        return result
+
+    def _await_next(self) -> None:
+        request = b""
+        while not request.endswith(b"\r\n\r\n"):
+            request += self._next.recv(65536)
+        assert b"/runtime/invocation/next" in request, request
+
+
+def _read(reply: socket.socket, began: float) -> Reply:
+    """Read a chunked POST to its end; the body starts with the first chunk after the prelude's."""
+    head = b""
+    first = 0.0
+    while not first:
+        head += reply.recv(262144)
+        place = head.find(_PRELUDE_END)
+        if place > 0 and head.find(b"\n", place + 10) > 0:
+            first = time.perf_counter() - began
+    size, tail = len(head), head[-200:]
+    while not tail.endswith(b"\r\n0\r\n\r\n"):
+        data = reply.recv(262144)
+        assert data, "the function closed its reply before the end"
+        size += len(data)
+        tail = (tail + data)[-200:]
+    return Reply(first, time.perf_counter() - began, size, tail)
+
+
+@contextmanager
+def function(
+    command: Sequence[str] = BOOTSTRAP, handler: str = "functions/chat/handler.handler", **environ: str
+) -> Iterator[Function]:
+    """Start a function as Lambda does, until its first `/next`."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(60)
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "LAMBDA_TASK_ROOT": str(ROOT),
+            "AWS_LAMBDA_RUNTIME_API": address,
+            "AWS_LAMBDA_FUNCTION_NAME": "chat",
+            "_HANDLER": handler,
+            **environ,
+        }
+        began = time.perf_counter()
+        child = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+        try:
+            yield Function(child, listener, began)
+        finally:
+            child.kill()
+            child.wait()
+
+
+def chat_event(model: str, tokens: int, *, stream: bool = True) -> dict[str, Any]:
+    """Return a Function URL event that asks for a completion."""
+    messages = [{"role": "user", "content": "Tell me a joke"}]
+    body = {"model": model, "messages": messages, "max_tokens": tokens, "stream": stream}
+    return {
+        "version": "2.0",
+        "rawPath": "/v1/chat/completions",
+        "rawQueryString": "",
+        "headers": {"content-type": "application/json", "host": "localhost"},
+        "requestContext": {
+            "domainName": "localhost",
+            "http": {
+                "method": "POST",
+                "path": "/v1/chat/completions",
+                "sourceIp": "127.0.0.1",
+                "protocol": "HTTP/1.1",
+                "userAgent": "bench",
+            },
+            "stage": "$default",
+        },
+        "body": json.dumps(body),
+        "isBase64Encoded": False,
+    }
+
+
+def models(base_url: str) -> str:
+    """Return MODELS for the scripted engine's behaviours."""
+    entry = {"base_url": base_url, "max_tokens_limit": 1_000_000}
+    return json.dumps(dict.fromkeys(("scripted", "flat", "paced"), entry))

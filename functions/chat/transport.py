@@ -1,0 +1,262 @@
+"""HTTP/1.1 for httpx on asyncio and httptools: what one read brings is one piece of body.
+
+httpx's own transport hands a chunked body over one HTTP chunk at a time, each through pure Python: at one
+event a chunk, as engines send them, that is most of the work there is on an event
+(`docs/decisions/0002-engine-transport.md`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator
+
+import httptools
+import httpx
+
+HIGH_WATER_BYTES = 256 * 1024
+_NO_ANSWER = "the engine closed the connection without an answer"
+_CUT = "the engine closed the connection in the middle of its answer"
+
+
+class EngineTransport(httpx.AsyncBaseTransport):
+    """Send requests over kept-alive connections, each used by one request at a time.
+
+    Units:  `keep_alive_s` is how long an idle connection is used again.
+    Raises: what httpx's own transport raises; so callers need not know which one they have.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None, keep_alive_s: float = 60.0) -> None:
+        self._tls = tls
+        self._keep_alive_s = keep_alive_s
+        self._idle: dict[tuple[str, int], list[_Connection]] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Return the answer's head; its body is still to be read."""
+        content = _head(request) + await request.aread()
+        read_timeout_s: float = request.extensions["timeout"]["read"]
+        connection = self._kept(request.url)
+        if connection is not None:
+            try:
+                await connection.ask(content, read_timeout_s)
+            except (httpx.RemoteProtocolError, httpx.ReadError):
+                connection = None  # closed while it was idle: nothing was answered on it
+        if connection is None:
+            connection = await self._connected(request)
+            await connection.ask(content, read_timeout_s)
+        return httpx.Response(
+            connection.status, headers=connection.headers, stream=_Body(self, request.url, connection)
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections that are idle."""
+        for connections in self._idle.values():
+            for connection in connections:
+                connection.abort()
+        self._idle.clear()
+
+    def release(self, url: httpx.URL, connection: _Connection) -> None:
+        """Take a connection back: kept if its answer was read whole, closed otherwise."""
+        if connection.is_reusable:
+            connection.idle_since = time.monotonic()
+            self._idle.setdefault(_origin(url), []).append(connection)
+        else:
+            connection.abort()
+
+    def _kept(self, url: httpx.URL) -> _Connection | None:
+        connections = self._idle.get(_origin(url), [])
+        while connections:
+            connection = connections.pop()
+            if connection.is_reusable and time.monotonic() - connection.idle_since < self._keep_alive_s:
+                return connection
+            connection.abort()
+        return None
+
+    async def _connected(self, request: httpx.Request) -> _Connection:
+        host, port = _origin(request.url)
+        tls = self._tls if request.url.scheme == "https" else None
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(request.extensions["timeout"]["connect"]):
+                _, connection = await loop.create_connection(_Connection, host, port, ssl=tls)
+        except TimeoutError as error:
+            raise httpx.ConnectTimeout("the engine did not accept a connection", request=request) from error
+        except OSError as error:
+            raise httpx.ConnectError("the engine refused the connection", request=request) from error
+        return connection
+
+
+class _Body(httpx.AsyncByteStream):
+    def __init__(self, transport: EngineTransport, url: httpx.URL, connection: _Connection) -> None:
+        self._transport = transport
+        self._url = url
+        self._connection: _Connection | None = connection
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while self._connection is not None and (data := await self._connection.read()):
+            yield data
+
+    async def aclose(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._transport.release(self._url, connection)
+
+
+class _Connection(asyncio.Protocol):
+    """One connection: `ask`, then `read` until b"", then again.
+
+    The upper half is called by the reader, the lower by asyncio and by the parser.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._reading: asyncio.Future[None] | None = None
+        self._error: httpx.TransportError | None = None
+        self._complete = True
+        self._paused = False
+        self._reset()
+        self.idle_since = 0.0
+
+    def _reset(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._has_head = False
+        self._ends_at_eof = True
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+
+    @property
+    def is_reusable(self) -> bool:
+        """Tell whether the last answer was whole and the connection may carry another."""
+        return (
+            self._complete
+            and self._error is None
+            and not self._transport.is_closing()
+            and (not self._has_head or self._keeps_alive)
+        )
+
+    async def ask(self, content: bytes, timeout_s: float) -> None:
+        """Send a request and wait for the head of its answer.
+
+        Raises: httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError; the connection is closed then.
+        """
+        self._reset()
+        self._complete = False
+        self._timeout_s = timeout_s
+        self._transport.write(content)
+        try:
+            while not self._has_head:
+                await self._more()
+        except BaseException:
+            self.abort()
+            raise
+
+    async def read(self) -> bytes:
+        """Return what has come of the body by now, waiting for something if nothing has; b"" at its end."""
+        while not self._pieces:
+            if self._complete:
+                return b""
+            await self._more()
+        data = b"".join(self._pieces)
+        self._pieces.clear()
+        self._size = 0
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
+        return data
+
+    def abort(self) -> None:
+        """Close the connection at once: the engine notices and stops."""
+        self._transport.abort()
+
+    async def _more(self) -> None:
+        """Wait until something has come, or the end, or the timeout."""
+        if self._error is not None:
+            raise self._error
+        self._reading = self._loop.create_future()
+        timer = self._loop.call_later(self._timeout_s, self._fail, httpx.ReadTimeout("the engine was silent"))
+        try:
+            await self._reading
+        finally:
+            timer.cancel()
+            self._reading = None
+        if self._error is not None and not self._pieces:
+            raise self._error
+
+    def _wake(self) -> None:
+        if self._reading is not None and not self._reading.done():
+            self._reading.set_result(None)
+
+    def _fail(self, error: httpx.TransportError) -> None:
+        if not self._complete and self._error is None:
+            self._error = error
+        self._wake()
+
+    # Called by asyncio.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self._complete:  # nothing was asked: what comes now belongs to no request
+            self.abort()
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._fail(httpx.RemoteProtocolError("the engine's answer is not HTTP"))
+            self.abort()
+        if self._size > HIGH_WATER_BYTES and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> None:
+        self.connection_lost(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._has_head and self._ends_at_eof and exc is None:
+            self._complete = True
+        if exc is not None:
+            self._fail(httpx.ReadError(_CUT if self._has_head else _NO_ANSWER))
+        else:
+            self._fail(httpx.RemoteProtocolError(_CUT if self._has_head else _NO_ANSWER))
+
+    # Called by the parser.
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._has_head:
+            return  # a trailer
+        self.headers.append((name, value))
+        if name.lower() in (b"content-length", b"transfer-encoding"):
+            self._ends_at_eof = False
+
+    def on_headers_complete(self) -> None:
+        if self._has_head:
+            return  # an answer that nobody asked for
+        self.status = self._parser.get_status_code()
+        if self.status < 200:
+            self.headers.clear()  # an interim answer: the final one follows
+            return
+        self._has_head = True
+        self._keeps_alive = self._parser.should_keep_alive()
+
+    def on_body(self, body: bytes) -> None:
+        self._pieces.append(body)
+        self._size += len(body)
+
+    def on_message_complete(self) -> None:
+        self._complete = self._has_head
+
+
+def _origin(url: httpx.URL) -> tuple[str, int]:
+    return url.host, url.port or (443 if url.scheme == "https" else 80)
+
+
+def _head(request: httpx.Request) -> bytes:
+    lines = [b"%b %b HTTP/1.1" % (request.method.encode(), request.url.raw_path)]
+    lines += [b"%b: %b" % header for header in request.headers.raw]
+    return b"\r\n".join(lines) + b"\r\n\r\n"
