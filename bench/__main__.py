@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import measures
+from bench import bundle, measures
 from bench.measures import Row
 from tests.engines.scripted import EngineProcess, scripted_process
 
@@ -14,6 +14,7 @@ MEASURES: dict[str, Callable[[EngineProcess], list[Row]]] = {
     "first": measures.first_byte,
     "flat": measures.flat_out,
     "paced": measures.paced,
+    "concurrency": measures.concurrency,
     "memory": measures.memory,
 }
 
@@ -23,6 +24,7 @@ def main(names: Sequence[str]) -> None:
     unknown = set(names) - MEASURES.keys()
     if unknown:
         sys.exit(f"Expected some of {', '.join(MEASURES)}, but got {', '.join(sorted(unknown))}.")
+    bundle.prepare()
     with scripted_process() as engine:
         for name in names or MEASURES:
             for row in MEASURES[name](engine):

@@ -11,11 +11,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-BOOTSTRAP = (str(ROOT / "layers/streaming/bootstrap"), sys.executable, "/var/runtime/bootstrap.py")
+from bench.bundle import BUNDLE, ROOT
+
+# -S: without the test environment's packages.
+PYTHON = (sys.executable, "-S")
+BOOTSTRAP = (str(ROOT / "layers/streaming/bootstrap"), *PYTHON, "/var/runtime/bootstrap.py")
 _PRELUDE_END = b"\0" * 8
 
 
@@ -93,7 +95,7 @@ def function(
         address = f"127.0.0.1:{listener.getsockname()[1]}"
         environment = {
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": f"{ROOT}:{BUNDLE}",
             "LAMBDA_TASK_ROOT": str(ROOT),
             "AWS_LAMBDA_RUNTIME_API": address,
             "AWS_LAMBDA_FUNCTION_NAME": "chat",

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from bench.runtime_api import ROOT
+from bench.bundle import ROOT
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,26 @@
+# `make` lists the targets; ARGS goes to pytest, PORT, BACKEND and BACKEND_KEY to `make run`.
+PYTHON ?= python3
+SETUP = command -v $(PYTHON) >/dev/null || { echo "Expected Python 3.11 or newer as $(PYTHON), but found none. Install it: https://www.python.org" >&2; exit 1; }; $(PYTHON) infra/setup.py
+VENV = .venv/bin
+LOCK = $(VENV)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links pyproject.toml
+# Packages and functions start slowly without their .pyc files.
+unexport PYTHONDONTWRITEBYTECODE
+.PHONY: help run test check fmt bench lock clean
+export PORT BACKEND BACKEND_KEY CONCURRENCY TIMEOUT_S
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 14
+run: ## start everything on http://localhost:8000
+	@$(SETUP) run && exec $(VENV)/python -m infra.local
+test: ## run all tests, or `make test ARGS=tests/unit`
+	@$(SETUP) test && $(VENV)/python -m pytest $(ARGS)
+check: ## lint, formatting, types
+	@$(SETUP) test && $(VENV)/ruff check && $(VENV)/ruff format --check && $(VENV)/mypy
+fmt: ## format the code and sort its imports
+	@$(SETUP) test && $(VENV)/ruff check --fix && $(VENV)/ruff format
+bench: ## measure ratios within one run
+	@$(SETUP) test && $(VENV)/python -m bench
+lock: ## pin requirements/ anew from pyproject.toml
+	@$(SETUP) test && $(LOCK) --group local -o requirements/run.txt && $(LOCK) --group test -o requirements/test.txt
+clean: ## remove everything that was set up or built here
+	@rm -rf .venv .local node_modules .mypy_cache .ruff_cache .hypothesis .schemathesis && find . -name __pycache__ -type d -prune -exec rm -rf {} +

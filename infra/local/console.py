@@ -1,0 +1,63 @@
+"""What the terminal shows: one line per request, one per event worth knowing, and the functions' own output.
+
+A request's line never holds its query, its headers or its body: they may carry keys and prompts.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TextIO
+
+
+@dataclass
+class Visit:
+    """One request, as its line tells it."""
+
+    method: str
+    path: str
+    began_s: float
+    status: int = 0
+    first_byte_s: float | None = None
+    bytes_sent: int = 0
+    outcome: str = ""
+
+    def line(self, now_s: float) -> str:
+        """Write the line."""
+        parts = [f"{self.method:<4} {self.path}", f"{self.status or '-'}"]
+        if self.first_byte_s is not None:
+            parts.append(f"first byte {_duration(self.first_byte_s - self.began_s)}")
+        parts += [f"total {_duration(now_s - self.began_s)}", _size(self.bytes_sent)]
+        return "  ".join([*parts, self.outcome] if self.outcome else parts)
+
+
+@dataclass
+class Console:
+    """The terminal."""
+
+    out: TextIO = field(default_factory=lambda: sys.stdout)
+    log: TextIO = field(default_factory=lambda: sys.stderr)
+    clock_s: Callable[[], float] = time.perf_counter
+
+    def say(self, text: str = "") -> None:
+        print(text, file=self.out, flush=True)
+
+    def visited(self, visit: Visit) -> None:
+        self.say(f"{time.strftime('%H:%M:%S')}  {visit.line(self.clock_s())}")
+
+    def warn(self, text: str) -> None:
+        print(text, file=self.log, flush=True)
+
+    def of(self, name: str) -> Callable[[str], None]:
+        """Return where a child's output lines go."""
+        return lambda line: self.warn(f"{name} | {line}")
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def _size(count: int) -> str:
+    if count < 1000:
+        return f"{count} B"
+    return f"{count / 1000:.1f} kB" if count < 1_000_000 else f"{count / 1_000_000:.1f} MB"

@@ -1,0 +1,61 @@
+"""What is deployed here: a function, its settings, and how Lambda would start it."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+_LAYER = ROOT / "layers" / "streaming"
+_PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_REGION = "us-east-1"
+
+
+def _wrapped_runtime() -> tuple[str, ...]:
+    """Return what Lambda runs given AWS_LAMBDA_EXEC_WRAPPER: the wrapper, then the runtime's own command."""
+    return (str(_LAYER / "bootstrap"), sys.executable, "/var/runtime/bootstrap.py")
+
+
+@dataclass(frozen=True)
+class Function:
+    """One function as deployed."""
+
+    name: str
+    handler: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    timeout_s: float = 900
+    init_timeout_s: float = 10
+    memory_mb: int = 1024
+    concurrency: int = 10
+    idle_s: float = 300
+    command: tuple[str, ...] = field(default_factory=_wrapped_runtime)
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:lambda:{_REGION}:123456789012:function:{self.name}"
+
+    def sandbox_environment(self, runtime_api: str) -> dict[str, str]:
+        """Return all variables that its process starts with; nothing else of ours is inherited."""
+        passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        return {
+            "LANG": "en_US.UTF-8",
+            "TZ": ":UTC",
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONPATH": os.pathsep.join((str(ROOT), str(_LAYER / "python"))),
+            **passed_on,
+            **self.environment,
+            "AWS_LAMBDA_RUNTIME_API": runtime_api,
+            "AWS_LAMBDA_EXEC_WRAPPER": str(_LAYER / "bootstrap"),
+            "AWS_LAMBDA_FUNCTION_NAME": self.name,
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(self.memory_mb),
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{self.name}",
+            "AWS_LAMBDA_LOG_STREAM_NAME": "local/[$LATEST]",
+            "AWS_REGION": _REGION,
+            "AWS_DEFAULT_REGION": _REGION,
+            "LAMBDA_TASK_ROOT": str(ROOT),
+            "LAMBDA_RUNTIME_DIR": "/var/runtime",
+            "_HANDLER": self.handler,
+        }

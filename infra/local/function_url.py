@@ -1,0 +1,103 @@
+"""A request as a Lambda Function URL shows it to its function: payload format version 2.0.
+
+Source: AWS Lambda Developer Guide, "Invoking Lambda function URLs", read 2026-11-22; that the path stays
+percent-encoded was checked against captures of real events.
+"""
+
+import base64
+import json
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+MAX_BYTES = 6 * 1024 * 1024
+_HOP_BY_HOP = frozenset(
+    ("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade")
+)
+_TEXT_TYPES = ("application/json", "application/javascript", "application/xml")
+
+
+def encode_event(
+    scope: Mapping[str, Any], body: bytes, *, request_id: str, trace_id: str, now_s: float
+) -> bytes:
+    """Write the event for one request.
+
+    Shape:  JSON; `body` and `cookies` only where the request has them.
+    """
+    headers = _headers(scope["headers"])
+    cookies = headers.pop("cookie", "")
+    headers |= _added_headers(scope, trace_id)
+    query = scope["query_string"].decode("latin-1")
+    event: dict[str, Any] = {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": scope["raw_path"].decode("latin-1"),
+        "rawQueryString": query,
+        "headers": headers,
+        "requestContext": _context(scope, headers, request_id, now_s),
+    }
+    if cookies:
+        event["cookies"] = [cookie.strip() for cookie in cookies.replace(",", ";").split(";")]
+    if query:
+        event["queryStringParameters"] = _joined(parse_qsl(query, keep_blank_values=True))
+    event |= _body(body, headers.get("content-type", ""))
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    pairs = ((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in raw)
+    return _joined(pair for pair in pairs if pair[0] not in _HOP_BY_HOP)
+
+
+def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    joined: dict[str, str] = {}
+    for name, value in pairs:
+        joined[name] = f"{joined[name]},{value}" if name in joined else value
+    return joined
+
+
+def _added_headers(scope: Mapping[str, Any], trace_id: str) -> dict[str, str]:
+    return {
+        "x-amzn-trace-id": trace_id,
+        "x-forwarded-for": scope["client"][0],
+        "x-forwarded-port": str(scope["server"][1]),
+        "x-forwarded-proto": scope["scheme"],
+    }
+
+
+def _context(
+    scope: Mapping[str, Any], headers: Mapping[str, str], request_id: str, now_s: float
+) -> dict[str, Any]:
+    domain = headers.get("host", "localhost").rsplit(":", 1)[0]
+    return {
+        "accountId": "anonymous",
+        "apiId": "local",
+        "domainName": domain,
+        "domainPrefix": domain.split(".", 1)[0],
+        "http": {
+            "method": scope["method"],
+            "path": scope["raw_path"].decode("latin-1"),
+            "protocol": f"HTTP/{scope['http_version']}",
+            "sourceIp": scope["client"][0],
+            "userAgent": headers.get("user-agent", ""),
+        },
+        "requestId": request_id,
+        "routeKey": "$default",
+        "stage": "$default",
+        "time": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now_s)),
+        "timeEpoch": int(now_s * 1000),
+    }
+
+
+def _body(body: bytes, content_type: str) -> dict[str, Any]:
+    """Show a body as text where its type says so and it is UTF-8, else in base64."""
+    if not body:
+        return {"isBase64Encoded": False}
+    media_type = content_type.split(";", 1)[0].strip().lower()
+    if media_type.startswith("text/") or media_type in _TEXT_TYPES:
+        try:
+            return {"body": body.decode(), "isBase64Encoded": False}
+        except UnicodeDecodeError:
+            pass
+    return {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}

@@ -1,0 +1,56 @@
+"""The chat function's table of models, for the embedded engine or for somebody's own server."""
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+from infra.local.errors import CannotStart
+
+Models = dict[str, dict[str, Any]]
+
+EMBEDDED = "smollm2-135m-instruct"
+KEY_VARIABLE = "BACKEND_KEY"
+_TIMEOUT_S = 5
+
+
+def embedded_models(base_url: str) -> Models:
+    """Return the table for the embedded engine."""
+    return {EMBEDDED: {"base_url": base_url, "max_tokens_default": 512, "max_tokens_limit": 2048}}
+
+
+def backend_models(base_url: str, key: str) -> Models:
+    """Ask a server which models it has; the table keeps their order, so the first becomes `default`.
+
+    Raises: CannotStart, where it does not answer with a list of models.
+    """
+    entry = {"base_url": base_url, "max_tokens_default": 1024, "max_tokens_limit": 32768}
+    if key:
+        entry["key_variable"] = KEY_VARIABLE
+    return dict.fromkeys(_listed(base_url, _fetch(f"{base_url}/models", key)), entry)
+
+
+def _fetch(url: str, key: str) -> bytes:
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:
+            return bytes(response.read())
+    except urllib.error.HTTPError as error:
+        error.close()
+        hint = "Set BACKEND_KEY to its key." if error.code in (401, 403) else "Does BACKEND end in /v1?"
+        raise CannotStart(f"The backend answered {error.code} at {url}. {hint}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise CannotStart(f"The backend cannot be reached at {url} ({reason}). Is it running?") from error
+
+
+def _listed(base_url: str, document: bytes) -> list[str]:
+    try:
+        names = [str(model["id"]) for model in json.loads(document)["data"]]
+    except (ValueError, TypeError, LookupError) as error:
+        raise CannotStart(
+            f"Expected a list of models at {base_url}/models, but got something else."
+        ) from error
+    if not names:
+        raise CannotStart(f"The backend at {base_url} lists no models. Load one, then start again.")
+    return names

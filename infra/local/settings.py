@@ -1,0 +1,48 @@
+"""What `make run` can be told, read once from the environment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from infra.local.errors import CannotStart
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The local deployment's settings.
+
+    Shape:  `backend` is the base URL of an OpenAI-compatible server, "" for the embedded engine; `port` 0
+            takes a free one.
+    """
+
+    port: int = 8000
+    backend: str = ""
+    backend_key: str = field(default="", repr=False)
+    concurrency: int = 10
+    timeout_s: int = 900
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """Read PORT, BACKEND, BACKEND_KEY, CONCURRENCY and TIMEOUT_S.
+
+        Raises: CannotStart, naming the variable.
+        """
+        return cls(
+            port=_number(environment, "PORT", cls.port, 0, 65535),
+            backend=_base_url(environment.get("BACKEND", "")),
+            backend_key=environment.get("BACKEND_KEY", ""),
+            concurrency=_number(environment, "CONCURRENCY", cls.concurrency, 1, 1000),
+            timeout_s=_number(environment, "TIMEOUT_S", cls.timeout_s, 1, 900),
+        )
+
+
+def _number(environment: Mapping[str, str], name: str, default: int, lowest: int, highest: int) -> int:
+    text = environment.get(name) or str(default)
+    if not text.isascii() or not text.isdigit() or not lowest <= int(text) <= highest:
+        raise CannotStart(f"Expected {name} to be a number from {lowest} to {highest}, but got {text!r}.")
+    return int(text)
+
+
+def _base_url(text: str) -> str:
+    if text and not text.startswith(("http://", "https://")):
+        raise CannotStart(f"Expected BACKEND to be a URL like http://localhost:1234/v1, but got {text!r}.")
+    return text.rstrip("/")

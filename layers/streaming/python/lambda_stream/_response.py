@@ -1,0 +1,132 @@
+"""The socket of one streamed reply: the hot path.
+
+What the app sends within one turn of the event loop leaves in one write, still one HTTP chunk per
+message. `paused` is the back-pressure: true while the Runtime API reads slower than the app sends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from ._errors import CallerGone
+from ._reply import END
+
+FLUSH_BYTES = 64 * 1024
+"""Held at most before a write, and handed to the socket uncopied from this size on."""
+
+
+class ResponseStream(asyncio.Protocol):
+    """Writes one reply as HTTP chunks and reads the Runtime API's answer to it.
+
+    Shape: the request head, then `write` any number of times, then `finish` once. May be written to
+           before it is connected. `answered` is the status, or None when the socket broke.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, head: bytes) -> None:
+        self.answered: asyncio.Future[int | None] = loop.create_future()
+        self.on_lost: Callable[[], None] = lambda: None
+        self.finished = False
+        self.paused = False
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self._writable = asyncio.Event()
+        self._pending = [head]
+        self._pending_bytes = 0
+        self._flush_due = False
+        self._answer = b""
+
+    def write(self, body: bytes) -> None:
+        """Send one non-empty chunk, at the latest when the event loop next turns."""
+        size = len(body)
+        if size >= FLUSH_BYTES and self._transport is not None:
+            self._write_large(body, size)
+        else:
+            self._pending += (b"%x\r\n" % size, body, b"\r\n")
+            self._pending_bytes += size
+        if self._pending_bytes >= FLUSH_BYTES:
+            self._flush()
+        elif not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._flush_turn)
+
+    def finish(self, end: bytes = END) -> None:
+        """Send what is held and the end of the reply, now."""
+        self.finished = True
+        self._pending.append(end)
+        self._flush()
+
+    async def drain(self) -> None:
+        """Wait until the socket takes more.
+
+        Raises: CallerGone: it broke instead.
+        """
+        await self._writable.wait()
+        if self.answered.done():
+            raise CallerGone("the reply's socket broke")
+
+    def abort(self) -> None:
+        """Drop the socket and what it still holds."""
+        self._settle(None)
+
+    def _write_large(self, body: bytes, size: int) -> None:
+        """Hand a large body to the socket as it is, without joining it to its frame."""
+        self._pending.append(b"%x\r\n" % size)
+        self._flush()
+        if self._transport is not None:
+            self._transport.write(body)
+        self._pending.append(b"\r\n")
+
+    def _flush_turn(self) -> None:
+        self._flush_due = False
+        self._flush()
+
+    def _flush(self) -> None:
+        """Write what is held; before the socket is there, only note that it is full."""
+        if self._transport is None:
+            if self._pending_bytes >= FLUSH_BYTES:
+                self.pause_writing()
+            return
+        if self._pending:
+            data = b"".join(self._pending)
+            self._pending.clear()
+            self._pending_bytes = 0
+            self._transport.write(data)
+
+    def _settle(self, status: int | None) -> None:
+        """Note how the exchange ended, once, and wake whoever waits for the socket."""
+        if self.answered.done():
+            return
+        self.answered.set_result(status)
+        self.resume_writing()
+        if self._transport is not None:
+            self._transport.abort() if status is None else self._transport.close()
+        if not self.finished:
+            self.on_lost()
+
+    # Called by the transport.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self.resume_writing()
+        self._flush()
+
+    def data_received(self, data: bytes) -> None:
+        self._answer += data
+        if b"\r\n\r\n" in self._answer:
+            self._settle(int(self._answer.split(maxsplit=2)[1]))
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self._settle(None)
+
+    def eof_received(self) -> None:
+        self._settle(None)
+
+    def pause_writing(self) -> None:
+        self.paused = True
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self.paused = False
+        self._writable.set()

@@ -1,0 +1,42 @@
+"""What the process environment says, read once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple, Self
+
+from ._events import FunctionInfo
+
+
+class Settings(NamedTuple):
+    """The runtime's own settings; all but `streams` are set by Lambda."""
+
+    api_address: str
+    handler: str
+    function: FunctionInfo
+    snap_start: bool
+    max_concurrency: str | None
+    streams: tuple[str, ...] | None
+    """Of `LAMBDA_STREAMS`: replaces the handler's own `streams`; empty means that nothing streams."""
+    log_json: bool
+    log_level: str
+    log_fd: int | None
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str], arguments: list[str]) -> Self:
+        """Read the environment; a handler named as argument wins.
+
+        Raises: KeyError: not started by Lambda, nor by what stands in for it.
+        """
+        streams, log_fd = environ.get("LAMBDA_STREAMS"), environ.get("_LAMBDA_TELEMETRY_LOG_FD")
+        return cls(
+            api_address=environ["AWS_LAMBDA_RUNTIME_API"],
+            handler=arguments[0] if arguments else environ["_HANDLER"],
+            function=FunctionInfo.from_environ(environ),
+            snap_start=environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start",
+            max_concurrency=environ.get("AWS_LAMBDA_MAX_CONCURRENCY"),
+            streams=None if streams is None else tuple(streams.replace(",", " ").split()),
+            log_json=environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON",
+            log_level=environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper(),
+            log_fd=int(log_fd) if log_fd else None,
+        )
