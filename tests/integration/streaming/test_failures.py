@@ -1,0 +1,219 @@
+"""Each failure of an app, a caller or the Runtime API: what the caller sees, what Lambda sees, and that the
+environment goes on."""
+
+import base64
+import json
+import time
+
+import pytest
+
+from tests.integration.streaming.conftest import Environment, Start, url_event
+from tests.integration.streaming.runtime_api import Post, Script
+
+GENERIC = {
+    "error": {
+        "message": "The server had an error while processing your request.",
+        "type": "server_error",
+        "param": None,
+        "code": None,
+    }
+}
+DONE = b"data: [DONE]\n\n"
+SECRET = "a secret of the caller"
+
+
+def report(post: Post) -> dict[str, object]:
+    """Return the error report in the trailers."""
+    decoded: dict[str, object] = json.loads(
+        base64.b64decode(post.trailers["lambda-runtime-function-error-body"])
+    )
+    assert decoded["errorType"] == post.trailers["lambda-runtime-function-error-type"]
+    return decoded
+
+
+def assert_clean_500(post: Post) -> None:
+    assert post.prelude == {"statusCode": 500, "headers": {"content-type": "application/json"}, "cookies": []}
+    assert json.loads(post.body) == GENERIC
+    assert post.end == b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "logged"),
+    [
+        ("/raise-before", "KeyError: the application raised"),
+        ("/never-starts", "expected 'http.response.start' but the application returned"),
+        ("/body-first", "expected 'http.response.start' but got 'http.response.body'"),
+        ("/wrong-type", "expected 'http.response.start' but got 'websocket.accept'"),
+        ("/large-prelude", "expected status and headers within 16 KiB but got 17"),
+        ("/encoded", "expected a body without content-encoding but got 'gzip'"),
+        ("/unknown", "KeyError: the application raised"),
+    ],
+)
+def test_a_failure_before_the_start_is_a_clean_500(hello: Environment, path: str, logged: str) -> None:
+    assert_clean_500(hello.get(path))
+    assert logged in hello.log
+    assert SECRET not in hello.log
+
+
+def test_a_failure_tells_the_log_where_but_not_what(hello: Environment) -> None:
+    assert SECRET not in hello.get("/raise-before").raw.decode()
+    assert 'apps.py", line ' in hello.log
+    assert "in raise_before" in hello.log
+    assert SECRET not in hello.log
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "error_type"),
+    [
+        ("/raise-after", b"half", "KeyError"),
+        ("/never-finishes", b"half", "AppMisbehaved"),
+        ("/starts-twice", b"", "AppMisbehaved"),
+        ("/text-body", b"", "TypeError"),
+    ],
+)
+def test_a_failure_after_the_start_is_told_in_trailers(
+    hello: Environment, path: str, body: bytes, error_type: str
+) -> None:
+    post = hello.get(path)
+    assert post.prelude["statusCode"] == 200
+    assert post.body == body
+    assert report(post)["errorType"] == error_type
+    assert SECRET not in str(report(post))
+    assert report(post)["requestId"] in post.path
+
+
+@pytest.mark.parametrize(
+    ("path", "before"),
+    [("/raise-after-event", b"data: 1\n\n"), ("/raise-within-event", b"data: 1\n\n")],
+)
+def test_a_failed_event_stream_ends_with_an_error_event(hello: Environment, path: str, before: bytes) -> None:
+    post = hello.get(path)
+    event = post.body.removeprefix(before).removesuffix(DONE)
+    assert json.loads(event.removeprefix(b"data: ")) == GENERIC
+    assert post.body == before + event + DONE
+    assert report(post)["errorType"] == "KeyError"
+
+
+@pytest.mark.parametrize(
+    ("path", "logged"),
+    [
+        ("/raise-when-complete", "in raise_when_complete"),
+        ("/sends-after-end", "expected no message after the last but got 'http.response.body'"),
+        ("/returns-a-value", "expected the application to return None but got a str"),
+    ],
+)
+def test_a_failure_after_the_end_is_only_logged(hello: Environment, path: str, logged: str) -> None:
+    post = hello.get(path)
+    assert (post.chunks[1:], post.end) == ([b"hello", b" world"], b"0\r\n\r\n")
+    hello.get("/hello")
+    assert logged in hello.log
+
+
+def test_the_deadline_before_the_start_is_a_504(start: Start) -> None:
+    environment = start()
+    began = time.monotonic()
+    post = environment.get("/silent", deadline_s=1)
+    assert 0.8 < time.monotonic() - began < 1
+    assert post.prelude["statusCode"] == 504
+    assert json.loads(post.body)["error"]["code"] == "timeout"
+    assert post.end == b"0\r\n\r\n"
+    environment.wait_note("stopped")
+
+
+@pytest.mark.parametrize(("path", "last"), [("/stalls-after-event", DONE), ("/stalls-after-text", b"half")])
+def test_the_deadline_after_the_start_breaks_the_reply(start: Start, path: str, last: bytes) -> None:
+    environment = start()
+    post = environment.get(path, deadline_s=1)
+    assert post.body.endswith(last)
+    assert report(post)["errorType"] == "Runtime.DeadlineExceeded"
+    assert ("timeout" in post.body.decode()) == (last is DONE)
+    environment.wait_note("stopped")
+
+
+def test_an_app_that_ignores_its_cancellation_is_left_behind(start: Start) -> None:
+    environment = start()
+    environment.api.wait_asked()
+    began = time.monotonic()
+    assert environment.get("/stubborn", deadline_s=0.5).prelude["statusCode"] == 504
+    assert environment.api.wait_asked() - began < 1
+    environment.wait_note("ignored")
+    assert environment.get("/hello").body == b"hello world"
+    assert "ignored its cancellation" in environment.log
+
+
+@pytest.mark.parametrize("reset", [False, True])
+@pytest.mark.parametrize("path", ["/stalls-after-event", "/stalls-after-text"])
+def test_a_broken_socket_stops_the_app(start: Start, path: str, reset: bool) -> None:
+    environment = start()
+    environment.api.wait_asked()
+    post = environment.get(path, script=Script(chunks=2, reset=reset))
+    assert environment.wait_note("stopped") - post.arrivals[-1] < 0.2
+    assert environment.api.wait_asked() - post.arrivals[-1] < 0.3
+    assert environment.get("/hello").body == b"hello world"
+
+
+def test_a_broken_socket_is_a_disconnect_for_the_app(start: Start) -> None:
+    environment = start()
+    environment.get("/listens", script=Script(chunks=2))
+    environment.wait_note("oserror")
+    assert environment.order() == ["startup", "disconnected", "oserror"]
+    assert environment.get("/hello").body == b"hello world"
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_broken_socket_closes_starlettes_generator(start: Start, reset: bool) -> None:
+    environment = start("starlette_function.handler")
+    post = environment.get("/events", script=Script(chunks=3, reset=reset))
+    assert environment.wait_note("engine closed") - post.arrivals[-1] < 0.2
+
+
+@pytest.mark.parametrize("size", [1000, 1_000_000])
+def test_a_broken_socket_wakes_an_app_that_waits_for_a_slow_reader(start: Start, size: int) -> None:
+    environment = start()
+    environment.api.wait_asked()
+    event = url_event("/flood", query=str(size))
+    script = Script(chunks=3, keep=False, reset=True, pace=lambda _total: time.sleep(0.1))
+    post = environment.api.invoke(event, script=script)
+    assert environment.api.wait_asked() - post.arrivals[-1] < 0.3
+    assert environment.get("/hello").body == b"hello world"
+
+
+@pytest.mark.parametrize("status", [400, 410, 413, 500])
+def test_a_refused_reply_is_logged(hello: Environment, status: int) -> None:
+    hello.get("/hello", script=Script(status=status))
+    hello.get("/hello")
+    assert f"expected 202 for a streamed reply from the Runtime API but got {status}" in hello.log
+
+
+def test_a_reply_refused_midway_stops_the_app(start: Start) -> None:
+    environment = start()
+    post = environment.get("/stalls-after-event", script=Script(status=413, chunks=2, early=True))
+    assert environment.wait_note("stopped") - post.arrivals[-1] < 0.2
+    environment.get("/hello")
+    assert "but got 413" in environment.log
+
+
+def test_a_refused_whole_reply_is_logged(start: Start) -> None:
+    environment = start("apps.plain")
+    environment.api.invoke({}, script=Script(status=413))
+    environment.api.invoke({})
+    assert "/response: expected 202 from the Runtime API but got 413" in environment.log
+
+
+def test_an_unanswered_reply_is_given_up_at_the_deadline(start: Start) -> None:
+    environment = start()
+    environment.api.wait_asked()
+    post = environment.get("/hello", script=Script(answer=False), deadline_s=0.5)
+    assert 0.2 < environment.api.wait_asked() - post.arrivals[-1] < 0.6
+    assert environment.get("/hello").body == b"hello world"
+    assert "but got no answer" in environment.log
+
+
+def test_a_kept_connection_that_was_closed_is_replaced(start: Start) -> None:
+    environment = start()
+    environment.get("/hello")
+    for _ in range(2):
+        environment.api.wait_asked()
+    environment.api.drop_connections()
+    environment.api.wait_asked()
+    assert environment.get("/hello").body == b"hello world"

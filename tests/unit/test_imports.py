@@ -1,0 +1,139 @@
+"""Who may import what. CONTRIBUTING.md says why."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FUNCTION_CODE = ("functions", "lambda_stream")
+
+# Each module of the chat function, outermost first: it imports only from those below it.
+CHAT = (
+    ("handler",),
+    ("app",),
+    ("routes", "openapi"),
+    ("event_stream", "backend", "keys", "validation"),
+    ("transport",),
+    ("completions",),
+    ("events",),
+    ("body", "engine_errors", "contract", "settings"),
+    ("errors",),
+)
+# Third-party packages that only these modules may know.
+ONE_HOME = {
+    "httpx": {"functions.chat.backend", "functions.chat.transport"},
+    "httptools": {"functions.chat.transport"},
+    "fastapi": {"functions.chat.app", "functions.chat.routes", "functions.chat.openapi"},
+    "lambda_stream": {"functions.chat.handler"},
+    "boto3": set(),
+    "prisma": set(),
+}
+
+
+def modules(folder: str, root: Path = ROOT) -> dict[str, Path]:
+    """Return the modules below a folder by dotted name."""
+    return {
+        ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in sorted((root / folder).rglob("*.py"))
+    }
+
+
+def imports(name: str, path: Path) -> Iterator[str]:
+    """Yield the absolute names that a module imports."""
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package.rsplit(".", node.level - 1)[0] if node.level else ""
+            module = ".".join(filter(None, (base, node.module)))
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+FUNCTIONS = modules("functions")
+LAYER = modules("lambda_stream", ROOT / "layers/streaming/python")
+INFRA = modules("infra")
+
+
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name.startswith("functions.chat.")])
+def test_chat_imports_only_from_below(name: str) -> None:
+    level = {module: number for number, row in enumerate(CHAT) for module in row}
+    own = name.removeprefix("functions.chat.")
+    siblings = {
+        imported.removeprefix("functions.chat.").split(".")[0]
+        for imported in imports(name, FUNCTIONS[name])
+        if imported.startswith("functions.chat.")
+    }
+    upward = {sibling for sibling in siblings & level.keys() if level[sibling] <= level[own]}
+    assert not upward, f"{own} imports {sorted(upward)}, which are not below it"
+
+
+@pytest.mark.parametrize("package", ONE_HOME)
+def test_packages_have_one_home(package: str) -> None:
+    homes = {
+        name
+        for name, path in FUNCTIONS.items()
+        if any(imported.split(".")[0] == package for imported in imports(name, path))
+    }
+    assert homes <= ONE_HOME[package]
+
+
+def test_functions_import_no_infra_and_no_tests() -> None:
+    assert not _crossing(FUNCTIONS, ("infra", "tests", "bench"))
+
+
+def test_functions_never_meet() -> None:
+    for name, path in FUNCTIONS.items():
+        function = name.split(".")[1] if "." in name else ""
+        for imported in imports(name, path):
+            other = imported.split(".")[1] if imported.startswith("functions.") else function
+            assert other in (function, "shared"), f"{name} imports {imported}"
+
+
+def test_the_layer_imports_nothing_but_the_standard_library_and_mangum() -> None:
+    allowed = sys.stdlib_module_names | {"mangum", "lambda_stream", "snapshot_restore_py"}
+    foreign = {
+        (name, imported)
+        for name, path in LAYER.items()
+        for imported in imports(name, path)
+        if imported.split(".")[0] not in allowed
+    }
+    assert not foreign
+
+
+def test_infra_imports_no_function_code() -> None:
+    assert not _crossing(INFRA, (*FUNCTION_CODE, "tests", "bench"))
+
+
+def test_only_composition_roots_read_the_process_environment() -> None:
+    readers = {
+        name
+        for name, path in FUNCTIONS.items()
+        if "environ" in _attributes(path) or "getenv" in _attributes(path)
+    }
+    assert readers == {"functions.chat.handler"}
+
+
+def test_the_table_above_names_every_module() -> None:
+    named = {f"functions.chat.{module}" for row in CHAT for module in row}
+    assert named == {name for name in FUNCTIONS if name.startswith("functions.chat.")}
+
+
+def _crossing(group: dict[str, Path], forbidden: tuple[str, ...]) -> set[tuple[str, str]]:
+    return {
+        (name, imported)
+        for name, path in group.items()
+        for imported in imports(name, path)
+        if imported.split(".")[0] in forbidden
+    }
+
+
+def _attributes(path: Path) -> set[str]:
+    tree = ast.walk(ast.parse(path.read_text()))
+    return {node.attr for node in tree if isinstance(node, ast.Attribute)}
