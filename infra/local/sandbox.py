@@ -66,8 +66,11 @@ class Sandbox:
                 guardian=self._guardian,
                 on_line=self._log,
             )
-        except OSError as error:
-            raise FunctionFailed(f"init failed: {error}") from error
+        except BaseException as error:
+            self._api.close()
+            if isinstance(error, OSError):
+                raise FunctionFailed(f"init failed: {error}") from error
+            raise
 
     async def _outlive(self) -> None:
         """Wait for the process to end, and tell everyone who waits for it."""

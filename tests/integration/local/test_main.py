@@ -1,0 +1,148 @@
+"""`python -m infra.local` as a user starts and stops it."""
+
+import http.server
+import json
+import signal
+import socket
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+import pytest
+
+from infra.local import launch
+
+MODELS = {"object": "list", "data": [{"id": "first"}, {"id": "second"}]}
+
+
+class Backend(http.server.BaseHTTPRequestHandler):
+    """A server that lists models to whoever has its key."""
+
+    def do_GET(self) -> None:
+        known = self.headers["Authorization"] == "Bearer key"
+        body = json.dumps(MODELS).encode() if known else b""
+        self.send_response(200 if known else 401)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def backend() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Backend) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+        server.shutdown()
+
+
+def said_and_status(**variables: str) -> tuple[str, int]:
+    process = launch.start(**{"PORT": "0", **variables})
+    said, _ = process.communicate(timeout=20)
+    return said, process.returncode
+
+
+def gone(processes: list[psutil.Process], within_s: float) -> bool:
+    """Wait for their end; a dead orphan that nobody has buried yet counts as gone."""
+    alive = psutil.wait_procs(processes, timeout=within_s)[1]
+    return all(process.status() == psutil.STATUS_ZOMBIE for process in alive)
+
+
+def family(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_everything_at_once(number: signal.Signals) -> None:
+    process = launch.start(PORT="0")
+    launch.url_when_ready(process)
+    children = family(process)
+    assert len(children) == 3, "guardian, engine, sandbox"
+    began_s = time.monotonic()
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=5)
+    assert process.returncode == 0
+    assert said.strip() == ""
+    assert gone(children, 0.5)
+    assert time.monotonic() - began_s < 1
+
+
+def test_no_child_outlives_a_killed_parent() -> None:
+    process = launch.start(PORT="0")
+    launch.url_when_ready(process)
+    children = family(process)
+    process.kill()
+    process.communicate()
+    assert gone(children, 2)
+
+
+def test_a_signal_during_the_start_leaves_nothing() -> None:
+    process = launch.start(PORT="0")
+    while len(children := family(process)) < 2:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=5)
+    assert (process.returncode, said) == (0, "")
+    assert gone(children, 0.5)
+
+
+def test_an_engine_that_dies_is_started_again() -> None:
+    process = launch.start(PORT="0")
+    launch.url_when_ready(process)
+    engine = next(child for child in family(process) if "infra.local.llama" in child.cmdline())
+    engine.kill()
+    assert process.stdout
+    assert "just after its start" in next(line for line in process.stdout if "engine" in line)
+    process.terminate()
+    process.communicate()
+
+
+def test_a_backend_of_ones_own_serves_the_models_it_lists() -> None:
+    with (
+        backend() as url,
+        launch.running(BACKEND=url, BACKEND_KEY="key") as door,
+        urllib.request.urlopen(f"{door}/v1/models") as response,
+    ):
+        names = [model["id"] for model in json.load(response)["data"]]
+    assert [name for name in names if name != "default"] == ["first", "second"]
+
+
+def test_a_taken_port_is_told_in_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said, status = said_and_status(PORT=str(port))
+    assert status == 1
+    assert said == f"Port {port} is taken. Choose another: make run PORT={port + 1}\n"
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"PORT": "eighty"}, "Expected PORT to be a number from 0 to 65535, but got 'eighty'."),
+        ({"PORT": "70000"}, "Expected PORT to be a number"),
+        ({"CONCURRENCY": "0"}, "Expected CONCURRENCY to be a number from 1 to 1000"),
+        ({"BACKEND": "localhost:1234"}, "Expected BACKEND to be a URL like http://localhost:1234/v1"),
+        (
+            {"BACKEND": "http://127.0.0.1:9/v1"},
+            "The backend cannot be reached at http://127.0.0.1:9/v1/models",
+        ),
+    ],
+)
+def test_wrong_settings_are_told_in_one_line(variables: dict[str, str], told: str) -> None:
+    said, status = said_and_status(**variables)
+    assert status == 1
+    assert said.startswith(told)
+    assert said.count("\n") == 1
+
+
+def test_a_key_that_the_backend_refuses_is_told_in_one_line() -> None:
+    with backend() as url:
+        said, status = said_and_status(BACKEND=url, BACKEND_KEY="wrong")
+    assert status == 1
+    assert said == f"The backend answered 401 at {url}/models. Set BACKEND_KEY to its key.\n"

@@ -1,0 +1,21 @@
+from io import StringIO
+
+from infra.local.console import Console, Visit
+
+
+def test_a_visit_is_one_line() -> None:
+    visit = Visit("GET", "/v1/models", began_s=1.0, status=200, first_byte_s=1.0125, bytes_sent=1500)
+    assert visit.line(2.5) == "GET  /v1/models  200  first byte 12.5 ms  total 1.50 s  1.5 kB"
+
+
+def test_a_visit_that_ended_early_says_how() -> None:
+    assert (
+        Visit("POST", "/", began_s=0, outcome="client left").line(0.1)
+        == "POST /  -  total 100.0 ms  0 B  client left"
+    )
+
+
+def test_a_functions_output_carries_its_name() -> None:
+    console = Console(out=StringIO(), log=(log := StringIO()))
+    console.of("chat")("hello")
+    assert log.getvalue() == "chat | hello\n"

@@ -1,0 +1,47 @@
+import json
+import os
+from collections.abc import Mapping
+
+import pytest
+
+from infra.local.deployment import routes
+from infra.local.function import ROOT, Function
+from infra.local.models import embedded_models
+from infra.local.settings import Settings
+
+MODELS = embedded_models("http://127.0.0.1:1/v1")
+
+
+def chat(settings: Settings) -> Function:
+    (prefix, function), *_ = reversed(routes(settings, MODELS))
+    assert prefix == "/"
+    return function
+
+
+def test_the_chat_function_is_told_its_models() -> None:
+    environment = chat(Settings()).environment
+    assert json.loads(environment["MODELS"]) == MODELS
+    assert environment["MAX_N"] == "4"
+
+
+def test_a_backends_key_reaches_the_function_only_by_its_variable() -> None:
+    environment = chat(Settings(backend="http://a/v1", backend_key="secret")).environment
+    assert environment["BACKEND_KEY"] == "secret"
+    assert "secret" not in environment["MODELS"]
+    assert "MAX_N" not in environment
+
+
+def test_a_sandbox_inherits_nothing_but_what_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "ours")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    environment: Mapping[str, str] = chat(Settings()).sandbox_environment("127.0.0.1:9001")
+    assert not {"AWS_SECRET_ACCESS_KEY", "PYTHONDONTWRITEBYTECODE"} & environment.keys()
+    assert environment["AWS_LAMBDA_RUNTIME_API"] == "127.0.0.1:9001"
+    assert environment["_HANDLER"] == "functions/chat/handler.handler"
+    assert environment["PATH"] == os.environ["PATH"]
+
+
+def test_the_files_that_lambda_would_start_exist() -> None:
+    function = chat(Settings())
+    assert os.access(function.command[0], os.X_OK)
+    assert (ROOT / function.handler).with_suffix(".py").is_file()

@@ -1,0 +1,37 @@
+import pytest
+
+from infra.local.errors import CannotStart
+from infra.local.settings import Settings
+
+
+def test_an_empty_environment_means_the_defaults() -> None:
+    assert Settings.from_environment({"PORT": "", "BACKEND": ""}) == Settings()
+
+
+def test_every_variable_is_read() -> None:
+    variables = {
+        "PORT": "0",
+        "BACKEND": "http://localhost:1234/v1/",
+        "BACKEND_KEY": "secret",
+        "CONCURRENCY": "3",
+        "TIMEOUT_S": "60",
+    }
+    settings = Settings.from_environment(variables)
+    assert settings == Settings(0, "http://localhost:1234/v1", "secret", 3, 60)
+    assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "-1"),
+        ("PORT", "1e3"),
+        ("PORT", "٨"),
+        ("CONCURRENCY", "0"),
+        ("TIMEOUT_S", "901"),
+        ("BACKEND", "ftp://a"),
+    ],
+)
+def test_a_wrong_value_names_its_variable(name: str, value: str) -> None:
+    with pytest.raises(CannotStart, match=f"Expected {name} to be .* but got '{value}'"):
+        Settings.from_environment({name: value})

@@ -1,0 +1,84 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra import setup
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(setup, "ROOT", tmp_path)
+    monkeypatch.setattr(setup, "LOCAL", tmp_path / ".local")
+    monkeypatch.setattr(setup, "LOG", tmp_path / ".local" / "setup.log")
+    monkeypatch.setattr(setup, "VENV_PYTHON", Path(sys.executable))
+    (tmp_path / ".local" / "stamps").mkdir(parents=True)
+    (tmp_path / "source").write_text("one")
+    return tmp_path
+
+
+def step(code: str) -> setup.Step:
+    return setup.Step("a", "A thing", ("source",), (sys.executable, "-c", code))
+
+
+@pytest.mark.usefixtures("clone")
+def test_a_step_is_done_until_what_it_is_made_from_changes(
+    clone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = step("print('working')")
+    assert not one.done()
+    one.make()
+    assert one.done()
+    assert capsys.readouterr().out.startswith("A thing ")
+    (clone / "source").write_text("two")
+    assert not one.done()
+
+
+@pytest.mark.usefixtures("clone")
+def test_a_step_that_fails_says_why_and_leaves_no_stamp() -> None:
+    with pytest.raises(setup.SetupError, match="A thing: the disk is full"):
+        step("raise SystemExit('OSError: No space left on device')").make()
+    assert not step("").done()
+
+
+@pytest.mark.usefixtures("clone")
+def test_a_step_made_again_in_vain_loses_its_stamp() -> None:
+    step("").make()
+    with pytest.raises(setup.SetupError, match="A thing: 3"):
+        step("raise SystemExit('3')").make()
+    assert not step("").done()
+
+
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        (
+            "WARNING: NewConnectionError(…)\nERROR: No matching distribution",
+            "the package index cannot be reached",
+        ),
+        ("one\n\n  two \n", "two"),
+        ("", "failed without a word"),
+    ],
+)
+def test_the_reason_is_a_known_cause_or_the_last_line(output: str, told: str) -> None:
+    assert setup.reason(output).startswith(told)
+
+
+def test_little_disk_space_is_found_out_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(setup.NEEDED_GB, "run", 1e9)
+    with pytest.raises(setup.SetupError, match="GB of free disk space"):
+        setup.check("run", [])
+
+
+def test_a_missing_node_is_found_out_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(setup.SetupError, match="Node"):
+        setup.check("test", setup.test_steps())
+
+
+def test_an_unknown_goal_is_told_the_known_ones() -> None:
+    command = (sys.executable, setup.__file__ or "", "walk")
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (1, "Expected: python3 infra/setup.py run|test\n")
