@@ -1,0 +1,135 @@
+// What a user does with the official Node package, told as JSON: `scenarios.mjs BASE_URL KEY SCENARIO…`.
+// The scenarios are those of scenarios.py.
+import OpenAI from "openai";
+import { VERSION } from "openai/version";
+
+const JOKE = [{ role: "user", content: "Tell me a joke" }];
+const CITY = {
+  name: "city",
+  strict: true,
+  schema: {
+    type: "object",
+    properties: { name: { type: "string", maxLength: 12 }, big: { type: "boolean" } },
+    required: ["name", "big"],
+    additionalProperties: false,
+  },
+};
+const WEATHER = {
+  type: "function",
+  function: {
+    name: "get_weather",
+    parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
+  },
+};
+
+const [baseURL, apiKey, ...names] = process.argv.slice(2);
+const client = new OpenAI({ baseURL, apiKey, timeout: 30_000 });
+const completions = client.chat.completions;
+
+const ask = (fields = {}, maxRetries = 0) =>
+  completions.create({ model: "default", messages: JOKE, ...fields }, { maxRetries });
+const chunks = async (fields) => all(await ask({ ...fields, stream: true }));
+
+async function all(iterable) {
+  const items = [];
+  for await (const item of iterable) items.push(item);
+  return items;
+}
+
+const scenarios = {
+  // of any model
+
+  async chat() {
+    const reply = await ask({ max_tokens: 8 });
+    return { request_id: reply._request_id, reply };
+  },
+
+  async raw_response() {
+    const { data, response } = await ask({ max_tokens: 2 }).withResponse();
+    return { request_id: response.headers.get("x-request-id"), reply: data };
+  },
+
+  stream: () => chunks({ max_tokens: 8 }),
+
+  stream_with_usage: () => chunks({ max_tokens: 8, stream_options: { include_usage: true } }),
+
+  schema: () =>
+    ask({ max_tokens: 60, temperature: 0, response_format: { type: "json_schema", json_schema: CITY } }),
+
+  two_choices: () => ask({ max_tokens: 4, n: 2 }),
+
+  async stop() {
+    const fields = { max_tokens: 16, temperature: 0 };
+    const text = (await ask(fields)).choices[0].message.content;
+    const word = text.trim().split(/\s+/)[3];
+    return { text, word, reply: await ask({ ...fields, stop: [word] }) };
+  },
+
+  logprobs: () => ask({ max_tokens: 3, logprobs: true, top_logprobs: 2 }),
+
+  async seed() {
+    const fields = { max_tokens: 8, temperature: 1, seed: 7, cache_prompt: false };
+    return [await ask(fields), await ask(fields)];
+  },
+
+  async models() {
+    return { listed: await all(client.models.list()), default: await client.models.retrieve("default") };
+  },
+
+  // of a scripted engine
+
+  async tool() {
+    const call = await ask({ model: "tools", tools: [WEATHER] });
+    const { message } = call.choices[0];
+    const answer = { role: "tool", tool_call_id: message.tool_calls[0].id, content: "11 degrees" };
+    const messages = [...JOKE, message, answer];
+    return { call, reply: await ask({ model: "tools", tools: [WEATHER], messages }) };
+  },
+
+  tool_stream: () => chunks({ model: "tools", tools: [WEATHER] }),
+
+  async close() {
+    let count = 0;
+    let closed;
+    for await (const _ of await ask({ model: "endless", stream: true })) {
+      if (++count < 3) continue;
+      closed = Number(process.hrtime.bigint()) / 1e9;
+      break;
+    }
+    return closed;
+  },
+
+  retried: () => ask({ model: "retried" }, 2),
+
+  // what is raised
+
+  bad_request: () => ask({ temperature: 3 }),
+  bad_stream_request: () => chunks({ messages: [] }),
+  unknown_model: () => ask({ model: "gpt-unknown" }),
+  wrong_key: () => ask(),
+  limited: () => ask({ model: "limited" }),
+  broken: () => ask({ model: "broken" }),
+  busy: () => chunks({ model: "busy" }),
+  error_event: () => chunks({ model: "error-event" }),
+  cut: () => chunks({ model: "cut" }),
+};
+
+async function told(scenario) {
+  try {
+    return await scenario();
+  } catch (error) {
+    if (!(error instanceof OpenAI.APIError)) throw error;
+    return {
+      raised: error.constructor.name,
+      status: error.status ?? null,
+      request_id: error.requestID ?? null,
+      type: error.type ?? null,
+      param: error.param ?? null,
+      code: error.code ?? null,
+    };
+  }
+}
+
+const results = { version: VERSION };
+for (const name of names) results[name] = await told(scenarios[name]);
+console.log(JSON.stringify(results));

@@ -1,0 +1,168 @@
+"""What a user does with the official Python package, told as JSON: `scenarios.py BASE_URL KEY SCENARIO…`.
+
+`test_sdks.py` runs it under both majors of the package; `scenarios.mjs` does the same in Node. A scenario
+returns replies as they came, or what was raised.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import openai
+
+JOKE = [{"role": "user", "content": "Tell me a joke"}]
+CITY = {
+    "name": "city",
+    "strict": True,
+    "schema": {
+        "type": "object",
+        "properties": {"name": {"type": "string", "maxLength": 12}, "big": {"type": "boolean"}},
+        "required": ["name", "big"],
+        "additionalProperties": False,
+    },
+}
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    },
+}
+
+
+class User:
+    """Asks, as users of the package do."""
+
+    def __init__(self, base_url: str, key: str) -> None:
+        self._client = openai.OpenAI(base_url=base_url, api_key=key, max_retries=0, timeout=30)
+
+    def ask(self, retries: int = 0, **fields: Any) -> Any:
+        client = self._client.with_options(max_retries=retries)
+        return client.chat.completions.create(**{"model": "default", "messages": JOKE, **fields})
+
+    # of any model
+
+    def chat(self) -> Any:
+        completion = self.ask(max_tokens=8)
+        return {"request_id": completion._request_id, "reply": came(completion)}
+
+    def raw_response(self) -> Any:
+        raw = self._client.chat.completions.with_raw_response.create(
+            model="default", messages=[{"role": "user", "content": "Hi"}], max_tokens=2
+        )
+        return {"request_id": raw.headers["x-request-id"], "reply": came(raw.parse())}
+
+    def stream(self) -> Any:
+        return [came(chunk) for chunk in self.ask(max_tokens=8, stream=True)]
+
+    def stream_with_usage(self) -> Any:
+        options = {"include_usage": True}
+        return [came(chunk) for chunk in self.ask(max_tokens=8, stream=True, stream_options=options)]
+
+    def schema(self) -> Any:
+        wanted = {"type": "json_schema", "json_schema": CITY}
+        return came(self.ask(max_tokens=60, temperature=0, response_format=wanted))
+
+    def two_choices(self) -> Any:
+        return came(self.ask(max_tokens=4, n=2))
+
+    def stop(self) -> Any:
+        fields: dict[str, Any] = {"max_tokens": 16, "temperature": 0}
+        text = self.ask(**fields).choices[0].message.content
+        word = text.split()[3]
+        return {"text": text, "word": word, "reply": came(self.ask(**fields, stop=[word]))}
+
+    def logprobs(self) -> Any:
+        return came(self.ask(max_tokens=3, logprobs=True, top_logprobs=2))
+
+    def seed(self) -> Any:
+        """`cache_prompt` is llama.cpp's own: what is known of the prompt already would change the sums."""
+        extra = {"cache_prompt": False}
+        return [came(self.ask(max_tokens=8, temperature=1, seed=7, extra_body=extra)) for _ in range(2)]
+
+    def models(self) -> Any:
+        listed = [came(model) for model in self._client.models.list()]
+        return {"listed": listed, "default": came(self._client.models.retrieve("default"))}
+
+    # of a scripted engine
+
+    def tool(self) -> Any:
+        call = self.ask(model="tools", tools=[WEATHER])
+        message = call.choices[0].message
+        answer = {"role": "tool", "tool_call_id": message.tool_calls[0].id, "content": "11 degrees"}
+        messages = [*JOKE, message, answer]
+        return {
+            "call": came(call),
+            "reply": came(self.ask(model="tools", tools=[WEATHER], messages=messages)),
+        }
+
+    def tool_stream(self) -> Any:
+        return [came(chunk) for chunk in self.ask(model="tools", tools=[WEATHER], stream=True)]
+
+    def close(self) -> Any:
+        stream = self.ask(model="endless", stream=True)
+        for _ in range(3):
+            next(stream)
+        closed_s = time.monotonic()
+        stream.close()
+        return closed_s
+
+    def retried(self) -> Any:
+        return came(self.ask(model="retried", retries=2))
+
+    # what is raised
+
+    def bad_request(self) -> Any:
+        return self.ask(temperature=3)
+
+    def bad_stream_request(self) -> Any:
+        return list(self.ask(messages=[], stream=True))
+
+    def unknown_model(self) -> Any:
+        return self.ask(model="gpt-unknown")
+
+    def wrong_key(self) -> Any:
+        return self.ask()
+
+    def limited(self) -> Any:
+        return self.ask(model="limited")
+
+    def broken(self) -> Any:
+        return self.ask(model="broken")
+
+    def busy(self) -> Any:
+        return list(self.ask(model="busy", stream=True))
+
+    def error_event(self) -> Any:
+        return list(self.ask(model="error-event", stream=True))
+
+    def cut(self) -> Any:
+        return list(self.ask(model="cut", stream=True))
+
+
+def came(value: Any) -> Any:
+    """Return a reply's own fields, without those that the package adds."""
+    return value.model_dump(mode="json", exclude_unset=True)
+
+
+def told(scenario: Callable[[], Any]) -> Any:
+    """Return what a scenario returns or raises."""
+    try:
+        return scenario()
+    except openai.APIError as error:
+        return {
+            "raised": type(error).__name__,
+            "status": getattr(error, "status_code", None),
+            "request_id": getattr(error, "request_id", None),
+            "type": error.type,
+            "param": error.param,
+            "code": error.code,
+        }
+
+
+if __name__ == "__main__":
+    user = User(*sys.argv[1:3])
+    version = openai.__version__
+    json.dump({"version": version, **{name: told(getattr(user, name)) for name in sys.argv[3:]}}, sys.stdout)

@@ -1,0 +1,58 @@
+"""What the terminal shows: how to begin, and a line per request that gives nothing away."""
+
+import json
+import re
+import shutil
+import subprocess
+import textwrap
+
+import pytest
+
+from tests.e2e.conftest import Scripted
+from tests.e2e.local_service import LocalService
+from tests.e2e.raw_http import QUESTION
+from tests.engines import schema
+from tests.engines.behaviours import Chat, Sse, vllm_error
+from tests.engines.events import joined, pieces, tokens
+
+CANARY = "canary-7f3a"
+
+
+def test_the_banner_says_what_runs_where(local: LocalService) -> None:
+    for text in (
+        f"http://localhost:{local.port}/docs",
+        '"default" is smollm2-135m-instruct',
+        "llama.cpp on http://127.0.0.1:",
+        "functions/chat",
+        "Ctrl-C",
+    ):
+        assert text in local.banner
+
+
+@pytest.mark.skipif(not shutil.which("bash") or not shutil.which("curl"), reason="needs bash and curl")
+def test_the_banners_curl_streams_as_printed(scripted: Scripted) -> None:
+    pasted = scripted.local.banner.partition("Try it:")[2].partition("Ctrl-C")[0]
+    done = subprocess.run(
+        ["bash", "-c", textwrap.dedent(pasted)], capture_output=True, timeout=20, check=True
+    )
+    assert schema.check_stream(done.stdout).error is None
+    assert done.stdout.endswith(b"data: [DONE]\n\n")
+
+
+def test_the_console_shows_each_request_but_neither_prompt_nor_key_nor_reply(scripted: Scripted) -> None:
+    asked = {**QUESTION, "messages": [{"role": "user", "content": CANARY}], "user": CANARY}
+    broken = json.dumps({"error": {"message": CANARY, "type": CANARY, "param": None, "code": 500}})
+    broken_stream = joined(tokens(2, finish=None, done=False), pieces(f"data: {broken}\n\n".encode()))
+    before = str(scripted.local.out).count("POST")
+    with scripted.service.client() as client:
+        headers = {"authorization": f"Bearer {CANARY}", "x-request-id": "seen"}
+        for behaviour in (Chat(Sse(tokens(text=CANARY))), vllm_error(400, CANARY), Chat(Sse(broken_stream))):
+            scripted.engine.behaviour = behaviour
+            client.post(f"/v1/chat/completions?q={CANARY}", json={**asked, "stream": True}, headers=headers)
+        client.post("/v1/chat/completions", content=f'{{"model": "{CANARY}', headers=headers)
+        client.post("/v1/chat/completions", json={**asked, "temperature": CANARY}, headers=headers)
+    shown = scripted.local.out.wait_for(lambda text: text.count("POST") == before + 5)
+    lines = [line for line in shown.splitlines() if "POST" in line][-5:]
+    for line, status in zip(lines, (200, 400, 200, 400, 400), strict=True):
+        assert re.search(rf"POST /v1/chat/completions  {status}  first byte .* ms  total .*s  .* k?B", line)
+    assert CANARY not in shown
