@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import statistics
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from bench.bundle import ROOT
 from bench.client import Client
 from bench.runtime_api import PYTHON, chat_event, function, models
 from bench.servers import server
 from tests.engines.scripted import EngineProcess
+from tests.local_service import run_local
 
 STOCK = (*PYTHON, "-m", "awslambdaric")
 
@@ -84,7 +80,7 @@ def cold_start(rounds: int = 15) -> list[Row]:
 def first_byte(engine: EngineProcess, rounds: int = 300) -> list[Row]:
     """What the whole local path, and the function alone, add to the first byte of a stream, warm."""
     with ExitStack() as stack:
-        door = stack.enter_context(local_door(engine.base_url))
+        door = stack.enter_context(run_local(BACKEND=engine.base_url))
         through, direct = _client(stack, door.port), _client(stack, engine.port)
         chat = stack.enter_context(function(MODELS=models(engine.base_url)))
         event = chat_event("scripted", 4)
@@ -179,10 +175,12 @@ def paced(engine: EngineProcess, rounds: int = 5, events: int = 400) -> list[Row
 def concurrency(engine: EngineProcess) -> list[Row]:
     """Events a second of 8 streams at once through 8 environments, beside the engine asked directly."""
     rows = []
-    with local_door(engine.base_url) as door:
+    with run_local(BACKEND=engine.base_url, CONCURRENCY="8") as door:
         rows.append(_eight("paced scripted engine", door.port, engine.port, "paced", tokens=200))
-    with local_door() as door:
-        rows.append(_eight("llama.cpp", door.port, door.engine_port, "smollm2-135m-instruct", tokens=24))
+    with run_local(CONCURRENCY="8") as door:
+        embedded = re.search(r"engine .*:(\d+)/v1", door.banner)
+        assert embedded
+        rows.append(_eight("llama.cpp", door.port, int(embedded[1]), "smollm2-135m-instruct", tokens=24))
     return rows
 
 
@@ -207,34 +205,6 @@ def memory(engine: EngineProcess) -> list[Row]:
             growth <= 0.05 and late <= 90e6,
         )
     ]
-
-
-@dataclass(frozen=True)
-class LocalDoor:
-    """A running `make run`, and the port of the engine behind it."""
-
-    port: int
-    engine_port: int
-
-
-@contextmanager
-def local_door(backend: str = "") -> Iterator[LocalDoor]:
-    """Run `python -m infra.local` on a free port, in front of an engine or of the embedded one."""
-    command = [sys.executable, "-m", "infra.local"]
-    environ = {**os.environ, "PORT": "0", "BACKEND": backend, "CONCURRENCY": "8"}
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as child:
-        try:
-            assert child.stdout is not None
-            door = re.search(r"localhost:(\d+)", child.stdout.readline())
-            engine = next(filter(None, (re.search(r"engine .*:(\d+)/v1", line) for line in child.stdout)))
-            assert door
-            assert engine
-            yield LocalDoor(int(door[1]), int(engine[1]))
-        finally:
-            child.send_signal(signal.SIGINT)
-            child.wait(10)
 
 
 def _eight(name: str, door_port: int, engine_port: int, model: str, tokens: int, rounds: int = 3) -> Row:

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from infra.local.function import ROOT
-from tests.e2e.local_service import LocalService, Service, run_local
 from tests.engines.behaviours import Chat
 from tests.engines.scripted import ScriptedEngine, scripted_engine
+from tests.local_service import LocalService, Service, run_local
 
 # The engine behind the scripted service: what `test_sdks.py` has each model do.
 MODELS = ("scripted", "tools", "limited", "retried", "broken", "busy", "error-event", "cut", "endless")

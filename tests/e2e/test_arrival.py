@@ -6,11 +6,11 @@ import time
 from collections.abc import Iterator
 
 from tests.e2e.conftest import Scripted
-from tests.e2e.local_service import Service
 from tests.e2e.raw_http import END, QUESTION, connected
 from tests.engines import events, schema
 from tests.engines.behaviours import Chat, Sse, chunk
 from tests.engines.wire import Request
+from tests.local_service import Service
 
 PACE_S = 0.05
 STORY = {**QUESTION, "messages": [{"role": "user", "content": "Write a long story about a river."}]}

@@ -9,11 +9,11 @@ import textwrap
 import pytest
 
 from tests.e2e.conftest import Scripted
-from tests.e2e.local_service import LocalService
 from tests.e2e.raw_http import QUESTION
 from tests.engines import schema
 from tests.engines.behaviours import Chat, Sse, vllm_error
 from tests.engines.events import joined, pieces, tokens
+from tests.local_service import LocalService
 
 CANARY = "canary-7f3a"
 

@@ -11,13 +11,13 @@ import pytest
 import requests
 
 from tests.e2e.conftest import Scripted
-from tests.e2e.local_service import LocalService, run_local
 from tests.e2e.raw_http import QUESTION, connected
 from tests.engines import events, schema
 from tests.engines.behaviours import Chat, Completion, Drop, End, Hang, Raw, Replay, Sse, html, vllm_error
 from tests.engines.recordings import recording
 from tests.engines.scripted import scripted_engine, scripted_process
 from tests.engines.wire import Behaviour
+from tests.local_service import LocalService, run_local
 
 PATH = "/v1/chat/completions"
 STREAM = {**QUESTION, "stream": True}

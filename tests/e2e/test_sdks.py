@@ -13,13 +13,13 @@ import pytest
 from infra.local.function import ROOT
 from tests.e2e.conftest import Scripted
 from tests.e2e.custom_door import custom_door
-from tests.e2e.local_service import Service
 from tests.e2e.raw_http import QUESTION
 from tests.engines import schema
 from tests.engines.behaviours import ByModel, Chat, End, InTurn, Replay, Sse, vllm_error
 from tests.engines.events import DONE, event, first, joined, pieces, tokens
 from tests.engines.recordings import recording
 from tests.engines.wire import Reply, Request
+from tests.local_service import Service
 
 Told = dict[str, Any]
 FOLDER = ROOT / "tests/e2e/sdk"

@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from tests.e2e.local_service import LocalService, run_local
 from tests.e2e.raw_http import QUESTION
+from tests.local_service import LocalService, run_local
 
 
 def test_it_starts_in_three_seconds_and_stops_in_the_middle_of_a_reply(local: LocalService) -> None:

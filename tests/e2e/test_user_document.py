@@ -12,10 +12,10 @@ import pytest
 
 from infra.local.function import ROOT
 from tests.e2e.conftest import Scripted
-from tests.e2e.local_service import Service
 from tests.engines import schema
 from tests.engines.behaviours import Chat, Replay
 from tests.engines.recordings import recording
+from tests.local_service import Service
 
 BODY: dict[str, Any] = {
     "model": "string",

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-from infra.local import launch
+from tests import launch
+from tests.local_service import run_local
 
 MODELS = {"object": "list", "data": [{"id": "first"}, {"id": "second"}]}
 
@@ -106,8 +107,8 @@ def test_an_engine_that_dies_is_started_again() -> None:
 def test_a_backend_of_ones_own_serves_the_models_it_lists() -> None:
     with (
         backend() as url,
-        launch.running(BACKEND=url, BACKEND_KEY="key") as door,
-        urllib.request.urlopen(f"{door}/v1/models") as response,
+        run_local(BACKEND=url, BACKEND_KEY="key") as local,
+        urllib.request.urlopen(f"{local.service.url}/v1/models") as response,
     ):
         names = [model["id"] for model in json.load(response)["data"]]
     assert [name for name in names if name != "default"] == ["first", "second"]

@@ -1,33 +1,12 @@
-"""Run `python -m infra.local` from another program: tests, benchmarks."""
+"""Start `python -m infra.local` in a child process."""
 
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 
 from infra.local.function import ROOT
 
 _READY = "Ctrl-C stops everything."
-_STOP_S = 5
-
-
-@contextmanager
-def running(**variables: str) -> Iterator[str]:
-    """Start everything on a free port and yield the door's URL; stop everything at the end.
-
-    Shape:  `variables` are those of `make run`: BACKEND, BACKEND_KEY, CONCURRENCY, TIMEOUT_S.
-    Raises: RuntimeError, with all that was printed, if it does not come up.
-    """
-    process = start(PORT="0", **variables)
-    try:
-        yield url_when_ready(process)
-    finally:
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_STOP_S)
-        process.kill()
-        process.communicate()
 
 
 def start(**variables: str) -> "subprocess.Popen[str]":

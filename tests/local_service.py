@@ -12,7 +12,7 @@ from typing import IO
 import httpx
 import psutil
 
-from infra.local import launch
+from tests import launch
 
 UNSET = {"BACKEND": "", "BACKEND_KEY": "", "CONCURRENCY": "", "TIMEOUT_S": ""}
 _READY_S = 30
