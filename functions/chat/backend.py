@@ -19,6 +19,7 @@ import httpx
 from .completions import INCOMPLETE, Call
 from .engine_errors import translate
 from .errors import ApiError, UpstreamError, UpstreamTimeout
+from .events import parse
 from .settings import Settings
 from .transport import EngineTransport
 
@@ -48,8 +49,11 @@ class HttpEngine:
         Raises: ApiError, in the caller's terms.
         """
         with _translated():
-            response = await self._send(call, self._settings.reply_timeout_s, stream=False)
-            return _parsed(response)
+            response = await self._send(call, self._settings.reply_timeout_s, "json")
+            try:
+                return _parsed(await response.aread())
+            finally:
+                await response.aclose()
 
     @asynccontextmanager
     async def stream(self, call: Call) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -58,7 +62,7 @@ class HttpEngine:
         Raises: ApiError, on entry or within the block.
         """
         with _translated():
-            response = await self._send(call, self._settings.stream_silence_s, stream=True)
+            response = await self._send(call, self._settings.stream_silence_s, "text/event-stream")
             try:
                 yield response.aiter_raw()
             finally:
@@ -68,17 +72,17 @@ class HttpEngine:
         """Close every connection."""
         await self._client.aclose()
 
-    async def _send(self, call: Call, read_timeout_s: float, *, stream: bool) -> httpx.Response:
+    async def _send(self, call: Call, read_timeout_s: float, kind: str) -> httpx.Response:
         request = self._request(call, read_timeout_s)
         for pause_s in (*BACKOFF_S, None):
             try:
-                response = await self._client.send(request, stream=stream)
+                response = await self._client.send(request, stream=True)
             except (httpx.ConnectError, httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
                 if pause_s is None:
                     raise
             else:
                 if response.status_code == 200:
-                    return _checked(response, stream=stream)
+                    return await _checked(response, kind)
                 failure = await _failure(response, call)
                 if pause_s is None or not _is_passing(response):
                     raise failure
@@ -99,9 +103,9 @@ class HttpEngine:
         )
 
 
-def _checked(response: httpx.Response, *, stream: bool) -> httpx.Response:
-    expected = "text/event-stream" if stream else "json"
-    if expected not in response.headers.get("content-type", expected):
+async def _checked(response: httpx.Response, kind: str) -> httpx.Response:
+    if kind not in response.headers.get("content-type", kind):
+        await response.aclose()
         raise UpstreamError("The engine's reply was of another kind than asked for. Try again.")
     return response
 
@@ -109,14 +113,11 @@ def _checked(response: httpx.Response, *, stream: bool) -> httpx.Response:
 async def _failure(response: httpx.Response, call: Call) -> ApiError:
     """Read an error reply, bounded; log what kind it is, never what it says."""
     text = b""
-    if response.is_stream_consumed:
-        text = response.content
-    else:
-        async for chunk in response.aiter_raw():
-            text += chunk
-            if len(text) > _MAX_ERROR_BYTES:
-                break
-        await response.aclose()
+    async for chunk in response.aiter_raw():
+        text += chunk
+        if len(text) > _MAX_ERROR_BYTES:
+            break
+    await response.aclose()
     response.extensions["error_text"] = text
     try:
         body = json.loads(text)
@@ -134,9 +135,9 @@ def _is_passing(response: httpx.Response) -> bool:
     )
 
 
-def _parsed(response: httpx.Response) -> Any:
+def _parsed(reply: bytes) -> Any:
     try:
-        return response.json()
+        return parse(reply)
     except (ValueError, RecursionError) as error:
         raise UpstreamError(INCOMPLETE) from error
 

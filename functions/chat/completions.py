@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from .body import to_json
 from .contract import ChatCompletionRequest
 from .errors import ApiError, InvalidRequest, ModelNotFound, UpstreamError
-from .events import CompletionStream, State, drop_nulls, error_event, finish_reason, mend_logprobs
+from .events import CompletionStream, State, drop_nulls, error_event, finish_reason, mend_logprobs, typed
 from .settings import Model, Settings
 
 DEFAULT_TEMPERATURE = 0.7
@@ -110,6 +110,7 @@ class Completions:
                     if stream.state is not State.OPEN:
                         break
                 if run := stream.flush():
+                    sent = True
                     yield run
                 if stream.failure:
                     raise stream.failure
@@ -117,7 +118,8 @@ class Completions:
         except ApiError as failure:
             if not sent:
                 raise
-            yield error_event(failure)
+            if stream.state is not State.DONE:
+                yield error_event(failure)
 
     def _hold_to_limits(self, request: ChatCompletionRequest, model: Model, n: int) -> None:
         if len(request.messages) > self._settings.max_messages:
@@ -159,8 +161,8 @@ def _reply(reply: Any, call: Call) -> dict[str, Any]:
     drop_nulls(reply)
     if isinstance(reply.get("usage"), dict):
         drop_nulls(reply["usage"])
-    reply.setdefault("id", f"chatcmpl-{call.request_id}")
-    reply.setdefault("created", int(time.time()))
+    reply["id"] = typed(reply.get("id"), f"chatcmpl-{call.request_id}")
+    reply["created"] = typed(reply.get("created"), int(time.time()))
     return {**reply, "object": "chat.completion", "model": call.model.id}
 
 
@@ -174,7 +176,7 @@ def _mend_choice(choice: Any, place: int) -> None:
     choice.setdefault("logprobs", None)
     mend_logprobs(choice)
     drop_nulls(choice, keep=("logprobs",))
-    message.setdefault("role", "assistant")
+    message["role"] = "assistant"
     message.setdefault("content", None)
     message.setdefault("refusal", None)
     drop_nulls(message, keep=("content", "refusal"))

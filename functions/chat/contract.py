@@ -36,6 +36,11 @@ def by_type(part: Any) -> str | None:
     return _tag(part, "type", "text")
 
 
+def by_tool(tool: Any) -> str | None:
+    """Tell which kind of tool, or of call or choice of one, this is; None if it does not say."""
+    return _tag(tool, "type", "function")
+
+
 def by_shape(value: Any) -> str:
     """Tell an array or object from a plain string."""
     return "<many>" if isinstance(value, list | dict) else "<one>"
@@ -125,7 +130,7 @@ class CustomCall(Wire):
 
 ToolCall = Annotated[
     Annotated[FunctionCall, Tag("<function>")] | Annotated[CustomCall, Tag("<custom>")],
-    Discriminator(by_type),
+    Discriminator(by_tool),
 ]
 
 
@@ -192,7 +197,7 @@ class CustomTool(Wire):
 
 Tool = Annotated[
     Annotated[FunctionTool, Tag("<function>")] | Annotated[CustomTool, Tag("<custom>")],
-    Discriminator(by_type),
+    Discriminator(by_tool),
 ]
 
 
@@ -240,7 +245,7 @@ ToolChoice = Annotated[
             Annotated[FunctionChoice, Tag("<function>")]
             | Annotated[OtherChoice, Tag("<allowed_tools>")]
             | Annotated[OtherChoice, Tag("<custom>")],
-            Discriminator(by_type),
+            Discriminator(by_tool),
         ],
         Tag("<many>"),
     ],

@@ -106,4 +106,4 @@ def _text(body: Any) -> str:
 
 
 def _s(retry_after: str) -> int:
-    return int(retry_after) if retry_after.isdecimal() else 1
+    return int(retry_after[:9]) if retry_after.isdecimal() else 1

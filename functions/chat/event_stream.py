@@ -8,7 +8,8 @@ from collections.abc import AsyncGenerator
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from .events import DONE, KEEP_ALIVE
+from .errors import ApiError
+from .events import DONE, KEEP_ALIVE, error_event
 
 _HEADERS = {
     "content-type": "text/event-stream",
@@ -32,7 +33,8 @@ class EventStreamResponse(Response):
         self._events = events
         self._first = first
         self._keep_alive_s = keep_alive_s
-        self._sending = False
+        self._turn = asyncio.Lock()
+        self._ended = False
         self._sent_at = 0.0
 
     @classmethod
@@ -56,11 +58,12 @@ class EventStreamResponse(Response):
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         """Run until the events end or the caller has left."""
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         pump = asyncio.ensure_future(self._pump(send))
         beside = [asyncio.ensure_future(self._keep_alive(send)), asyncio.ensure_future(_left(receive))]
         try:
             await asyncio.wait({pump, *beside}, return_when=asyncio.FIRST_COMPLETED)
+            if self._ended:  # servers tell of a disconnect then, but the source may still tidy up
+                await asyncio.wait({pump})
         finally:
             await _cancelled(pump, self._first, *beside)
             await self._events.aclose()
@@ -68,24 +71,33 @@ class EventStreamResponse(Response):
             pump.result()
 
     async def _pump(self, send: Send) -> None:
+        async with self._turn:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         if not self._first.done():
             await self._send(send, KEEP_ALIVE)
-        await self._send(send, await self._first)
+        await self._send(send, await self._first_run())
         async for run in self._events:
             await self._send(send, run)
 
+    async def _first_run(self) -> bytes:
+        try:
+            return await self._first
+        except ApiError as failure:  # comments went out before: too late for a status of its own
+            return error_event(failure)
+
     async def _send(self, send: Send, run: bytes) -> None:
-        self._sending = True
-        await send({"type": "http.response.body", "body": run, "more_body": not run.endswith(DONE)})
-        self._sending = False
+        ends = run.endswith(DONE)
+        async with self._turn:
+            await send({"type": "http.response.body", "body": run, "more_body": not ends})
+        self._ended = ends
         self._sent_at = asyncio.get_running_loop().time()
 
     async def _keep_alive(self, send: Send) -> None:
         clock = asyncio.get_running_loop().time
         self._sent_at = clock()
-        while True:
+        while not self._ended:
             await asyncio.sleep(max(self._sent_at + self._keep_alive_s - clock(), 0.001))
-            if clock() - self._sent_at >= self._keep_alive_s and not self._sending:
+            if clock() - self._sent_at >= self._keep_alive_s and not self._turn.locked():
                 await self._send(send, KEEP_ALIVE)
 
 

@@ -30,9 +30,24 @@ _IDENTITY = ("id", "object", "created", "model")
 _BROKEN = "The engine sent something that is not part of a completion. Nothing after this can be trusted."
 
 
+def parse(text: bytes) -> Any:
+    """Parse what an engine sent.
+
+    Raises: ValueError, also for NaN and Infinity; RecursionError.
+    """
+    return _DECODER.decode(text.decode())
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(name)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+
+
 def error_event(error: ApiError) -> bytes:
     """Return the last two events of a failed stream."""
-    return b"data: " + _dump(error.body()) + b"\n\n" + DONE
+    return b"data: " + dump(error.body()) + b"\n\n" + DONE
 
 
 class EventSplitter:
@@ -136,6 +151,7 @@ class CompletionStream:
             and b'"error":' not in run
             and self._usage_mark not in run
             and len(self._started) == self._n
+            and not self._finished
         )
 
     def _read(self, run: bytes) -> bytes:
@@ -157,13 +173,14 @@ class CompletionStream:
             return self._done()
         chunk = _chunk(payload, self._model)
         payload = self._identified(chunk, payload)
+        mended = [self._drop_late(chunk)]
         if isinstance(chunk.get("usage"), dict):
             self.usage = chunk["usage"]
         if not chunk["choices"] and not (self._include_usage and isinstance(chunk.get("usage"), dict)):
             return b""
-        mended = [self._choice(choice) for choice in chunk["choices"]]
+        mended += [self._choice(choice) for choice in chunk["choices"]]
         mended.append(self._hold_usage(chunk))
-        return b"data: " + (_dump(chunk) if any(mended) or b"\n" in payload else payload) + b"\n\n"
+        return b"data: " + (dump(chunk) if any(mended) or b"\n" in payload else payload) + b"\n\n"
 
     def _done(self) -> bytes:
         if not set(range(self._n)) <= self._finished:
@@ -173,7 +190,7 @@ class CompletionStream:
         self.state = State.DONE
         if self._include_usage and self.usage and not self._usage_sent:
             drop_nulls(self.usage)
-            return b"data: " + _dump({**self._identity, "choices": [], "usage": self.usage}) + b"\n\n" + DONE
+            return b"data: " + dump({**self._identity, "choices": [], "usage": self.usage}) + b"\n\n" + DONE
         return DONE
 
     def _fail(self, failure: ApiError) -> bytes:
@@ -184,9 +201,9 @@ class CompletionStream:
         """Hold id, object, created and model to those of the first event, by splicing where they differ."""
         if not self._identity:
             self._identity = {
-                "id": chunk.get("id") or "chatcmpl-unknown",
+                "id": typed(chunk.get("id"), "chatcmpl-unknown"),
                 "object": "chat.completion.chunk",
-                "created": chunk.get("created") or 0,
+                "created": typed(chunk.get("created"), 0),
                 "model": self._model,
             }
             payload = self._spliced(chunk, payload)
@@ -198,15 +215,31 @@ class CompletionStream:
         for key, value in self._identity.items():
             if chunk.get(key) != value:
                 old, new = _member(key, chunk.get(key)), _member(key, value)
+                in_place = key in chunk and old in payload
                 chunk[key] = value
-                payload = payload.replace(old, new, 1) if old in payload else _dump(chunk)
+                payload = payload.replace(old, new, 1) if in_place else dump(chunk)
         return payload
+
+    def _drop_late(self, chunk: dict[str, Any]) -> bool:
+        """Leave out what comes of a choice after its finish reason; tell whether anything did."""
+        came, finished = chunk["choices"], list(self._finished)
+        kept = [each for each in came if not isinstance(each, dict) or each.get("index", 0) not in finished]
+        chunk["choices"] = kept
+        return len(kept) < len(came)
 
     def _choice(self, choice: Any) -> bool:
         """Note one choice's progress; mend its delta in place and tell whether that was needed."""
         if not isinstance(choice, dict) or not isinstance(choice.get("delta"), dict):
             raise UpstreamError(_BROKEN)
-        index, delta = choice.setdefault("index", 0), choice["delta"]
+        mended = not {"index", "finish_reason"} <= choice.keys()
+        index = choice.setdefault("index", 0)
+        if index not in range(self._n):
+            raise UpstreamError(_BROKEN)
+        mended |= self._mend_delta(index, choice["delta"])
+        mended |= mend_logprobs(choice)
+        return self._finish(index, choice) or mended
+
+    def _mend_delta(self, index: int, delta: dict[str, Any]) -> bool:
         mended = index not in self._started and delta.get("role") != "assistant"
         if mended:
             delta["role"] = "assistant"
@@ -218,8 +251,7 @@ class CompletionStream:
             # Simple clients read `delta.content` of every event, the last one too.
             delta["content"] = ""
             mended = True
-        mended |= mend_logprobs(choice)
-        return self._finish(index, choice) or mended
+        return mended
 
     def _finish(self, index: int, choice: dict[str, Any]) -> bool:
         reason = choice.setdefault("finish_reason", None)
@@ -247,9 +279,9 @@ def finish_reason(reason: Any) -> str:
     """
     if reason == "repetition":  # vLLM cut a loop
         return "stop"
-    if reason not in FINISH_REASONS:
+    if not isinstance(reason, str) or reason not in FINISH_REASONS:
         raise UpstreamError("The engine stopped the completion before it was whole. Try again.")
-    return str(reason)
+    return reason
 
 
 def mend_logprobs(choice: dict[str, Any]) -> bool:
@@ -280,7 +312,7 @@ def _payload(event: bytes) -> bytes:
 
 def _chunk(payload: bytes, model: str) -> dict[str, Any]:
     try:
-        chunk = json.loads(payload)
+        chunk = parse(payload)
     except (ValueError, RecursionError) as error:
         raise UpstreamError(_BROKEN) from error
     if not isinstance(chunk, dict):
@@ -298,6 +330,8 @@ def _engine_error(chunk: dict[str, Any], model: str) -> ApiError:
 
 
 def _mend_calls(calls: Any) -> bool:
+    if not isinstance(calls, list):
+        raise UpstreamError(_BROKEN)
     mended = False
     for call in calls:
         function = call.get("function") if isinstance(call, dict) else None
@@ -307,8 +341,13 @@ def _mend_calls(calls: Any) -> bool:
     return mended
 
 
+def typed(value: Any, otherwise: Any) -> Any:
+    """Return an engine's value if it is of the type of the other and says something; else the other."""
+    return value if value and type(value) is type(otherwise) else otherwise
+
+
 def _member(key: str, value: Any) -> bytes:
-    return _dump({key: value})[1:-1]
+    return dump({key: value})[1:-1]
 
 
 def _span(payload: bytes, identity: dict[str, Any]) -> bytes:
@@ -322,5 +361,6 @@ def _span(payload: bytes, identity: dict[str, Any]) -> bytes:
     return b"" if b'"choices"' in span else span
 
 
-def _dump(value: dict[str, Any]) -> bytes:
+def dump(value: dict[str, Any]) -> bytes:
+    """Write compact JSON; half a surrogate pair, which UTF-8 cannot hold, becomes a question mark."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

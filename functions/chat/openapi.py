@@ -19,6 +19,10 @@ _EXAMPLE = {
     "n": 1,
     "stream": False,
 }
+_STREAM = (
+    'data: {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1795373005, "model": "tiny", '
+    '"choices": [{"index": 0, "delta": {"content": "Why"}, "finish_reason": null}]}\n\ndata: [DONE]\n\n'
+)
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
@@ -52,7 +56,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
             }
         },
     }
-    completion["responses"]["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+    completion["responses"]["200"]["content"]["text/event-stream"] = {"example": _STREAM}
     return document
 
 

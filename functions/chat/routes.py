@@ -12,6 +12,7 @@ from . import body, validation
 from .completions import Completions
 from .errors import BodyTooLarge, ModelNotAllowed
 from .event_stream import EventStreamResponse
+from .events import dump
 from .keys import Keyring
 from .settings import Model, Settings
 
@@ -32,7 +33,7 @@ def create_router(settings: Settings, completions: Completions) -> APIRouter:
         call = completions.prepare(parsed, checked, _request_id(request))
         _check_allowed(call.model, completions, allowed)
         if not checked.stream:
-            return JSONResponse(await completions.complete(call))
+            return Response(dump(await completions.complete(call)), media_type="application/json")
         return await EventStreamResponse.open(completions.stream(call), settings.keep_alive_s)
 
     @router.get("/v1/models", summary="List the models", response_model=None)

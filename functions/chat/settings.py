@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,7 +59,7 @@ class Settings:
 
 
 def _count(text: str, variable: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+    if not text.isdecimal() or len(text) > 18 or int(text) < 1:
         raise SettingsError(f"{variable}: expected a whole number of at least 1, but got {text!r}.")
     return int(text)
 
@@ -99,20 +100,38 @@ def _model(name: str, entry: Any, environ: Mapping[str, str]) -> Model:
         raise SettingsError(f"MODELS: expected `base_url` of {name!r} to be an http(s) address.")
     limit = _count(str(entry.get("max_tokens_limit", 4096)), f"MODELS: max_tokens_limit of {name!r}")
     default = _count(str(entry.get("max_tokens_default", 1024)), f"MODELS: max_tokens_default of {name!r}")
+    served_name = entry.get("served_name", name)
+    if not isinstance(served_name, str):
+        raise SettingsError(f"MODELS: expected `served_name` of {name!r} to be a string.")
     return Model(
         id=name,
         base_url=entry["base_url"].rstrip("/"),
-        served_name=entry.get("served_name", name),
-        key=environ.get(entry.get("key_variable", "")),
+        served_name=served_name,
+        key=_engine_key(name, entry.get("key_variable"), environ),
         max_tokens_default=min(default, limit),
         max_tokens_limit=limit,
     )
 
 
+def _engine_key(name: str, variable: Any, environ: Mapping[str, str]) -> str | None:
+    if variable is None:
+        return None
+    if not isinstance(variable, str) or not environ.get(variable):
+        raise SettingsError(
+            f"MODELS: `key_variable` of {name!r} is {variable!r}, but no such variable is set. "
+            "Put the engine's API key there, or leave `key_variable` out."
+        )
+    return environ[variable]
+
+
+_SHA256 = re.compile("[0-9a-fA-F]{64}")
+
+
 def _keys(environ: Mapping[str, str]) -> dict[str, frozenset[str]]:
     table = _json_object(environ, "API_KEYS")
     for digest, models in table.items():
-        if len(digest) != 64 or not isinstance(models, list):
+        named = isinstance(models, list) and all(isinstance(model, str) for model in models)
+        if not named or not _SHA256.fullmatch(digest):
             raise SettingsError(
                 'API_KEYS: expected {"<SHA-256 of a key, in hex>": ["<model>", …]}; [] allows every model.'
             )

@@ -122,6 +122,7 @@ class _Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._pieces: list[bytes] = []
         self._size = 0
+        self._has_begun = False
         self._has_head = False
         self._ends_at_eof = True
         self.status = 0
@@ -132,6 +133,7 @@ class _Connection(asyncio.Protocol):
         """Tell whether the last answer was whole and the connection may carry another."""
         return (
             self._complete
+            and not self._paused
             and self._error is None
             and not self._transport.is_closing()
             and (not self._has_head or self._keeps_alive)
@@ -140,7 +142,8 @@ class _Connection(asyncio.Protocol):
     async def ask(self, content: bytes, timeout_s: float) -> None:
         """Send a request and wait for the head of its answer.
 
-        Raises: httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError; the connection is closed then.
+        Raises: httpx.ReadTimeout; httpx.ReadError, httpx.RemoteProtocolError if no byte of an answer came;
+                httpx.DecodingError if one did. The connection is closed then.
         """
         self._reset()
         self._complete = False
@@ -149,6 +152,11 @@ class _Connection(asyncio.Protocol):
         try:
             while not self._has_head:
                 await self._more()
+        except (httpx.RemoteProtocolError, httpx.ReadError) as error:
+            self.abort()
+            if self._has_begun:
+                raise httpx.DecodingError("the engine's answer is broken") from error
+            raise
         except BaseException:
             self.abort()
             raise
@@ -204,6 +212,7 @@ class _Connection(asyncio.Protocol):
         if self._complete:  # nothing was asked: what comes now belongs to no request
             self.abort()
             return
+        self._has_begun = True
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
@@ -245,6 +254,9 @@ class _Connection(asyncio.Protocol):
         self._keeps_alive = self._parser.should_keep_alive()
 
     def on_body(self, body: bytes) -> None:
+        if self._complete:  # of an answer that nobody asked for
+            self.abort()
+            return
         self._pieces.append(body)
         self._size += len(body)
 

@@ -102,7 +102,7 @@ def _unknown_tag(fault: ErrorDetails, param: str) -> InvalidRequest:
 
 
 def _discriminator(fault: ErrorDetails) -> str:
-    return str(fault["ctx"]["discriminator"])[len("by_") : -len("()")]
+    return "role" if fault["ctx"]["discriminator"] == "by_role()" else "type"
 
 
 def _literal(fault: ErrorDetails, param: str) -> InvalidRequest:

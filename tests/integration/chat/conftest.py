@@ -1,0 +1,64 @@
+"""The chat API in front of a scripted engine, in one process."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import configuration
+
+from functions.chat import backend
+from functions.chat.app import create_app
+from functions.chat.backend import HttpEngine
+from tests.engines.behaviours import Chat
+from tests.engines.scripted import ScriptedEngine, scripted_engine
+from tests.integration.chat.service import asking, served, settings_for
+
+configuration.set_hypothesis_home_dir(Path(__file__).parents[3] / ".local" / "hypothesis")
+
+Ask = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def shared_engine() -> Iterator[ScriptedEngine]:
+    with scripted_engine() as engine:
+        yield engine
+
+
+@pytest.fixture
+def engine(shared_engine: ScriptedEngine) -> ScriptedEngine:
+    shared_engine.behaviour = Chat()
+    shared_engine.received_requests.clear()
+    return shared_engine
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the pauses between attempts."""
+    monkeypatch.setattr(backend, "BACKOFF_S", (0.01, 0.02))
+
+
+@pytest.fixture
+def ask(engine: ScriptedEngine) -> Ask:
+    """Return a maker of clients of the API, in process; it takes variables of the function."""
+    return partial(asking, engine.base_url)
+
+
+@pytest.fixture
+def serve(engine: ScriptedEngine) -> Iterator[Callable[..., str]]:
+    """Return a starter of real servers: variables of the function → address."""
+    with ExitStack() as servers:
+
+        def start(**variables: Any) -> str:
+            settings = settings_for(engine.base_url, **variables)
+            return servers.enter_context(served(create_app(settings, HttpEngine(settings))))
+
+        yield start

@@ -1,0 +1,328 @@
+"""What a broken engine does to a caller: a real status before the first event, an error event after it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from functions.chat import backend
+from tests.engines import events, schema
+from tests.engines.behaviours import (
+    Chat,
+    Completion,
+    Drop,
+    End,
+    Hang,
+    InTurn,
+    Raw,
+    Reset,
+    Sse,
+    Status,
+    fastapi_error,
+    html,
+    plain_error,
+    string_error,
+    vllm_error,
+)
+from tests.engines.scripted import ScriptedEngine, refusing_engine
+from tests.engines.wire import Behaviour
+from tests.integration.chat.conftest import Ask
+from tests.integration.chat.counting import Counting
+from tests.integration.chat.service import URL, asking, body
+
+pytestmark = pytest.mark.anyio
+SHORT = {"STREAM_SILENCE_S": "0.1", "REPLY_TIMEOUT_S": "0.1", "CONNECT_TIMEOUT_S": "0.5"}
+DRAINING = vllm_error(500, "cannot schedule new futures after shutdown")
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+SOME = events.first(events.tokens(), 4)
+
+
+async def asked(client: httpx.AsyncClient, *, stream: bool) -> httpx.Response:
+    return await client.post(URL, json=body(stream=stream))
+
+
+def check(reply: httpx.Response, status: int, code: str) -> None:
+    assert (reply.status_code, schema.validate_error(reply.json())["code"]) == (status, code)
+
+
+# before the first event: behaviour, status, code, how often the engine is asked
+
+REFUSED: dict[str, tuple[Behaviour, int, str, int]] = {
+    "drops": (Drop(), 502, "upstream_error", 3),
+    "resets": (Reset(), 502, "upstream_error", 3),
+    "full": (vllm_error(503), 503, "server_is_overloaded", 3),
+    "drains": (DRAINING, 502, "upstream_error", 3),
+    "500": (vllm_error(500), 502, "upstream_error", 1),
+    "500 in plain text": (plain_error(500), 502, "upstream_error", 1),
+    "502": (html(502), 502, "upstream_error", 1),
+    "400": (vllm_error(400), 400, "invalid_value", 1),
+    "422": (fastapi_error(422, [{"loc": ["body"]}]), 400, "invalid_value", 1),
+    "401": (string_error(401), 502, "upstream_error", 1),
+    "429": (vllm_error(429), 429, "rate_limit_exceeded", 1),
+    "204": (Status(204), 502, "upstream_error", 1),
+    "hangs": (Hang(), 504, "timeout", 1),
+    "html": (html(), 502, "upstream_error", 1),
+    "text": (Status(200, b"hello", "text/plain"), 502, "upstream_error", 1),
+    "a huge refusal": (plain_error(500, "x" * 3_000_000), 502, "upstream_error", 1),
+    "garbage": (Raw(b"\x16\x03\x01garbage\r\n\r\n"), 502, "upstream_error", 1),
+    "half a head": (Raw(b"HTTP/1.1 200 OK\r\ncontent-ty"), 502, "upstream_error", 1),
+}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("name", REFUSED)
+async def test_a_fault_before_the_first_event_has_a_status(
+    engine: ScriptedEngine, ask: Ask, name: str, stream: bool
+) -> None:
+    engine.behaviour, status, code, times = REFUSED[name]
+    async with ask(**SHORT) as client:
+        check(await asked(client, stream=stream), status, code)
+    assert len(engine.requests) == times
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_an_engine_that_refuses_connections(stream: bool) -> None:
+    with refusing_engine() as base_url:
+        async with asking(base_url) as client:
+            check(await asked(client, stream=stream), 502, "upstream_error")
+
+
+WHOLE: dict[str, Behaviour] = {
+    "no finish reason": Completion(finish=None),
+    "abort": Completion(finish="abort"),
+    "no choices": Completion(without=["choices"]),
+    "truncated JSON": Completion(keep=100),
+    "empty": Completion(keep=0),
+    "shorter than its length": Completion(missing=5),
+    "only a head": Raw(HEAD + b"content-length: 100\r\n\r\n"),
+    "cut chunk": Raw(HEAD + b'transfer-encoding: chunked\r\n\r\n40\r\n{"id"'),
+    "no last chunk": Raw(HEAD + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n"),
+    "bad chunk": Raw(HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\n{}\r\n"),
+    "a list": Status(200, b"[]"),
+    "an error with 200": Status(200, b'{"error": {"message": "no"}}'),
+    "not UTF-8": Status(200, b'{"a": "\xff"}'),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+async def test_an_incomplete_whole_reply_is_an_error_and_never_asked_for_again(
+    engine: ScriptedEngine, ask: Ask, name: str
+) -> None:
+    engine.behaviour = WHOLE[name]
+    async with ask() as client:
+        check(await asked(client, stream=False), 502, "upstream_error")
+    assert len(engine.requests) == 1
+
+
+EARLY: dict[str, Behaviour] = {
+    "ends at once": Sse(events.pieces()),
+    "only comments": Sse(events.pieces(events.KEEP_ALIVE * 3)),
+    "only the end marker": Sse(events.pieces(events.DONE)),
+    "garbage events": Sse(events.pieces(b"data: {{{\n\n")),
+    "half an event": Sse(events.first(events.tokens(), 0, cut=20)),
+    "an error event": Sse(events.pieces(b'data: {"error":{"message":"no","code":500}}\n\n', events.DONE)),
+    "cut": Sse(events.pieces(), End.CUT),
+    "reset": Sse(events.pieces(events.KEEP_ALIVE), End.RESET),
+    "half a chunk": Sse(events.pieces(), End.HALF_CHUNK),
+    "a completion instead": Completion(),
+}
+
+
+@pytest.mark.parametrize("name", EARLY)
+async def test_a_stream_that_breaks_before_its_first_event_has_a_status(
+    engine: ScriptedEngine, ask: Ask, name: str
+) -> None:
+    engine.behaviour = EARLY[name]
+    async with ask() as client:
+        check(await asked(client, stream=True), 502, "upstream_error")
+    assert len(engine.requests) == 1
+
+
+LATE: dict[str, Behaviour] = {
+    "ends early": Sse(SOME),
+    "ends without a finish reason": Sse(events.tokens(finish=None)),
+    "ends without the end marker": Sse(events.tokens(done=False)),
+    "abort": Sse(events.tokens(finish="abort")),
+    "half an event": Sse(events.first(events.tokens(), 4, cut=50)),
+    "half an event, cut": Sse(events.first(events.tokens(), 4, cut=50), End.CUT),
+    "cut": Sse(SOME, End.CUT),
+    "half a chunk": Sse(SOME, End.HALF_CHUNK),
+    "garbage": Sse(events.insert(events.tokens(), 4, b"data: \xff{{\n\n")),
+    "html": Sse(events.insert(events.tokens(), 4, b"<html>\n\ndata: <html>\n\n")),
+    "an error event": Sse(events.insert(SOME, 4, b'data: {"error":"gone"}\n\n', events.DONE)),
+    "detail": Sse(events.insert(SOME, 4, b'data: {"detail":"gone"}\n\n')),
+    "an endless event": Sse(events.insert(SOME, 4, b"data: " + b"x" * 5_000_000)),
+    "an unterminated event": Sse(events.each(events.first(events.tokens(), 1), bytes.rstrip)),
+}
+
+
+@pytest.mark.parametrize("split", [None, 7])
+@pytest.mark.parametrize("name", LATE)
+async def test_a_stream_that_breaks_later_ends_with_an_error_event(
+    engine: ScriptedEngine, ask: Ask, name: str, split: int | None
+) -> None:
+    behaviour = LATE[name]
+    assert isinstance(behaviour, Sse)
+    engine.behaviour = Sse(behaviour.source, behaviour.end, split if name != "an endless event" else None)
+    async with ask() as client:
+        reply = await asked(client, stream=True)
+    failed = schema.validate_failed_stream(reply.content)
+    assert failed.error["code"] == "upstream_error"
+    assert failed.chunks
+    assert len(engine.requests) == 1
+
+
+async def test_a_reset_in_the_middle_ends_with_an_error_event(engine: ScriptedEngine, ask: Ask) -> None:
+    engine.behaviour = Sse(events.joined(SOME, events.pieces(0.1, b"data: ")), End.RESET)
+    async with ask() as client:
+        reply = await asked(client, stream=True)
+    assert schema.validate_failed_stream(reply.content).error["code"] == "upstream_error"
+
+
+@pytest.mark.parametrize("end", [End.CUT, End.HALF_CHUNK, End.RESET, End.HANG], ids=str)
+async def test_what_breaks_after_the_end_marker_changes_nothing(
+    engine: ScriptedEngine, ask: Ask, end: End
+) -> None:
+    engine.behaviour = Sse(end=end)
+    async with ask() as client:
+        reply = await asked(client, stream=True)
+    schema.validate_stream(reply.content)
+
+
+async def test_silence_in_the_middle_ends_with_an_error_event(engine: ScriptedEngine, ask: Ask) -> None:
+    engine.behaviour = Sse(SOME, End.HANG)
+    async with ask(STREAM_SILENCE_S="0.1") as client:
+        reply = await asked(client, stream=True)
+    assert schema.validate_failed_stream(reply.content).error["code"] == "timeout"
+    await asyncio.to_thread(engine.wait_until, lambda: engine.disconnects)
+
+
+async def test_silence_before_the_first_event_is_filled_and_ends_with_an_error_event(
+    engine: ScriptedEngine, ask: Ask
+) -> None:
+    engine.behaviour = Sse(events.pieces(), End.HANG)
+    async with ask(KEEP_ALIVE_S="0.02", STREAM_SILENCE_S="0.2") as client:
+        reply = await asked(client, stream=True)
+    assert reply.status_code == 200
+    stream = schema.check_stream(reply.content)
+    assert len(stream.comments) >= 3
+    assert (stream.chunks, (stream.error or {})["code"]) == ([], "timeout")
+
+
+async def test_silence_before_the_first_event_and_no_comment_yet_has_a_status(
+    engine: ScriptedEngine, ask: Ask
+) -> None:
+    engine.behaviour = Sse(events.pieces(), End.HANG)
+    async with ask(STREAM_SILENCE_S="0.1") as client:
+        check(await asked(client, stream=True), 504, "timeout")
+
+
+async def test_silence_in_the_middle_is_filled(engine: ScriptedEngine, ask: Ask) -> None:
+    engine.behaviour = Sse(events.insert(events.tokens(), 4, 0.2))
+    async with ask(KEEP_ALIVE_S="0.02") as client:
+        reply = await asked(client, stream=True)
+    stream = schema.check_stream(reply.content)
+    assert stream.error is None
+    assert len(stream.comments) >= 3
+
+
+async def test_comments_of_the_engine_hold_off_the_timeout_but_not_our_comments(
+    engine: ScriptedEngine, ask: Ask
+) -> None:
+    waits = [each for _ in range(8) for each in (0.05, events.KEEP_ALIVE)]
+    engine.behaviour = Sse(events.insert(events.tokens(), 4, *waits))
+    async with ask(KEEP_ALIVE_S="0.1", STREAM_SILENCE_S="0.2") as client:
+        reply = await asked(client, stream=True)
+    stream = schema.check_stream(reply.content)
+    assert stream.error is None
+    assert 2 <= len(stream.comments) <= 4
+
+
+# retries
+
+PASSING: dict[str, Behaviour] = {"reset": Reset(), "drop": Drop(), "503": vllm_error(503), "drains": DRAINING}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("name", PASSING)
+async def test_one_passing_fault_is_not_noticed(
+    engine: ScriptedEngine, ask: Ask, name: str, stream: bool
+) -> None:
+    engine.behaviour = InTurn([PASSING[name]])
+    async with ask() as client:
+        reply = await asked(client, stream=stream)
+    assert reply.status_code == 200
+    assert len(engine.requests) == 2
+
+
+async def test_the_third_attempt_may_succeed(engine: ScriptedEngine, ask: Ask) -> None:
+    engine.behaviour = InTurn([Reset(), vllm_error(503)])
+    async with ask() as client:
+        assert (await asked(client, stream=True)).status_code == 200
+    assert len(engine.requests) == 3
+
+
+@pytest.mark.parametrize("fault", [Reset(), vllm_error(503)], ids=["reset", "503"])
+async def test_attempts_are_apart(
+    engine: ScriptedEngine, ask: Ask, monkeypatch: pytest.MonkeyPatch, fault: Behaviour
+) -> None:
+    monkeypatch.setattr(backend, "BACKOFF_S", (0.05, 0.1))
+    engine.behaviour = fault
+    async with ask() as client:
+        await asked(client, stream=True)
+    first, second, third = (request.received_at for request in engine.requests)
+    assert 0.05 <= second - first < third - second
+
+
+async def test_every_attempt_is_the_same_request(engine: ScriptedEngine, ask: Ask) -> None:
+    engine.behaviour = InTurn([vllm_error(503), vllm_error(503)])
+    async with ask() as client:
+        await asked(client, stream=False)
+    first, second, third = ((request.raw, request.headers) for request in engine.requests)
+    assert first == second == third
+
+
+async def test_a_kept_connection_that_the_engine_closed_is_not_noticed(
+    engine: ScriptedEngine, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend, "BACKOFF_S", (9, 9))
+    engine.behaviour = counting = Counting(InTurn([Chat(), Drop()]))
+    async with ask() as client:
+        assert (await asked(client, stream=False)).status_code == 200
+        began = time.monotonic()
+        assert (await asked(client, stream=False)).status_code == 200
+    assert time.monotonic() - began < 5
+    assert len(counting.connections) == 2
+
+
+# what must not leak
+
+
+@asynccontextmanager
+async def no_connection_left(engine: ScriptedEngine) -> AsyncIterator[None]:
+    yield
+    await asyncio.to_thread(engine.wait_until, lambda: engine.open_streams == 0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        Sse(events.tokens(100_000), content_type="text/html"),
+        Sse(events.joined(events.pieces(b"data: {{{\n\n"), events.tokens(100_000))),
+        Sse(events.joined(SOME, events.pieces(b"data: {{{\n\n"), events.tokens(100_000))),
+        Sse(events.joined(events.tokens(), events.tokens(100_000))),
+    ],
+    ids=["another kind", "garbage first", "garbage later", "more after the end"],
+)
+async def test_a_stream_that_is_given_up_stops_the_engine(
+    engine: ScriptedEngine, ask: Ask, behaviour: Behaviour
+) -> None:
+    engine.behaviour = behaviour
+    async with ask() as client:
+        await asked(client, stream=True)
+        async with no_connection_left(engine):
+            pass
+        assert engine.disconnects

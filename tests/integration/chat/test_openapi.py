@@ -1,0 +1,117 @@
+"""What /docs and /openapi.json say is true."""
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import urljoin
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
+
+from functions.chat import validation
+from functions.chat.app import create_app
+from functions.chat.contract import ChatCompletionRequest
+from functions.chat.errors import InvalidRequest
+from tests.integration.chat.service import URL, body, client_of, settings_for
+from tests.unit.chat.chunks import DONE, finish, role
+from tests.unit.chat.engines import FakeEngine
+
+
+def reply_of_an_engine() -> dict[str, Any]:
+    """Return a fresh reply: it is mended in place."""
+    message = {"role": "assistant", "content": "Paris"}
+    choices = [{"index": index, "message": dict(message), "finish_reason": "stop"} for index in range(8)]
+    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+    return {"id": "chatcmpl-1", "created": 1795373005, "choices": choices, "usage": usage}
+
+
+class SaneEngine(FakeEngine):
+    """An engine that answers everything, whole or as a stream."""
+
+    async def complete(self, call: Any) -> Any:  # noqa: ARG002
+        return reply_of_an_engine()
+
+    async def _arriving(self) -> AsyncIterator[bytes]:
+        yield role() + finish() + DONE
+
+
+APP = create_app(settings_for("http://engine/v1", MAX_N="1"), SaneEngine())
+API = schemathesis.openapi.from_asgi("/openapi.json", APP)
+
+
+@API.parametrize()
+@settings(
+    max_examples=60,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+def test_every_reply_is_as_described(case: schemathesis.Case[Any]) -> None:
+    if isinstance(case.body, dict) and isinstance(case.body.get("model"), str) and case.body["model"]:
+        case.body["model"] = "default"  # any other name is a 404, which says little
+    # Rules between fields, such as top_logprobs only with logprobs, are not told by the schema.
+    case.call_and_validate(excluded_checks=[positive_data_acceptance])
+
+
+def test_the_document_is_valid_openapi() -> None:
+    document = APP.openapi()
+    assert document["openapi"].startswith("3.1.")
+    OPENAPI_31_VALIDATOR.validate(document)
+
+
+def test_every_reference_within_the_document_leads_somewhere() -> None:
+    document = APP.openapi()
+    references = set(re.findall(r"'\$ref': '#/components/schemas/(\w+)'", str(document)))
+    assert len(references) > 10
+    assert references <= document["components"]["schemas"].keys()
+
+
+def test_every_route_is_described_with_its_errors() -> None:
+    paths = APP.openapi()["paths"]
+    assert set(paths) == {URL, "/v1/models", "/v1/models/{model}", "/health"}
+    for operation in (each for path in paths.values() for each in path.values()):
+        assert {"200", "4XX", "5XX"} == operation["responses"].keys()
+        assert operation["summary"]
+
+
+def test_the_example_is_accepted() -> None:
+    content = APP.openapi()["paths"][URL]["post"]["requestBody"]["content"]["application/json"]
+    validation.check(content["example"])
+
+
+@pytest.mark.parametrize("name", list(ChatCompletionRequest.model_fields))
+def test_every_field_is_described(name: str) -> None:
+    assert name in APP.openapi()["components"]["schemas"]["ChatCompletionRequest"]["properties"]
+
+
+def test_a_field_that_is_described_as_required_is() -> None:
+    required = APP.openapi()["components"]["schemas"]["ChatCompletionRequest"]["required"]
+    for name in required:
+        with pytest.raises(InvalidRequest):
+            validation.check({key: value for key, value in body().items() if key != name})
+    assert required == ["model", "messages"]
+
+
+@pytest.mark.anyio
+async def test_the_page_and_its_assets_come_from_us() -> None:
+    async with client_of(APP) as client:
+        page = await client.get("/docs")
+        assets = re.findall(r"""(?:src|href)=["']([^"']+)["']""", page.text)
+        replies = [await client.get(urljoin("/docs", asset)) for asset in assets]
+    assert page.headers["content-type"].startswith("text/html")
+    assert not re.search(r"""(https?:)?//[\w-]+\.""", page.text)
+    assert len(assets) >= 3
+    assert {reply.status_code for reply in replies} == {200}
+    assert any(len(reply.content) > 100_000 for reply in replies)
+    assert "/openapi.json" in page.text
+
+
+@pytest.mark.anyio
+async def test_the_document_is_served() -> None:
+    async with client_of(APP) as client:
+        reply = await client.get("/openapi.json")
+    assert reply.json() == APP.openapi()

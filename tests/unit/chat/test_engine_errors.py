@@ -1,0 +1,157 @@
+"""What engines say went wrong, in our words."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from functions.chat.engine_errors import translate
+from tests.engines import schema
+from tests.engines.recordings import Recording, recordings
+
+REFUSALS = [each for each in recordings("*/*") if each.status >= 400]
+INVALID = (400, "invalid_value", None)
+CONTEXT = (400, "context_length_exceeded", "messages")
+FORMAT = (400, "invalid_value", "response_format")
+EXPECTED = {
+    "chat_image_part": (400, "invalid_value", "messages"),
+    "chat_n2_greedy": (400, "invalid_value", "n"),
+    "err_bad_response_format": FORMAT,
+    "err_bad_schema": FORMAT,
+    "err_context_overflow": CONTEXT,
+    "err_context_overflow_stream": CONTEXT,
+    "err_max_tokens_over_context": CONTEXT,
+    "err_tool_choice_unknown": (400, "invalid_value", "tool_choice"),
+    "err_top_p": (400, "invalid_value", "top_p"),
+    "err_bad_key": (502, "upstream_error", None),
+    "err_no_key": (502, "upstream_error", None),
+    "err_method": (502, "upstream_error", None),
+    "err_bad_model": (404, "model_not_found", None),
+    "err_unknown_path": (404, "model_not_found", None),
+    "err_queue_full_stream": (503, "server_is_overloaded", None),
+    "err_queue_full_nonstream": (503, "server_is_overloaded", None),
+    "err_new_request_while_draining": (502, "upstream_error", None),
+}
+
+
+def parsed(recorded: Recording) -> Any:
+    return json.loads(recorded.body) if recorded.body else None
+
+
+@pytest.mark.parametrize("recorded", REFUSALS, ids=str)
+def test_recorded_refusals_become_ours(recorded: Recording) -> None:
+    error = translate("tiny", recorded.status, parsed(recorded))
+    expected = EXPECTED.get(recorded.case, INVALID)
+    if recorded.status == 404:
+        expected = (404, "model_not_found", None)
+    if recorded.status == 401:
+        expected = (502, "upstream_error", None)
+    assert (error.status, error.code, error.param) == expected
+    schema.validate_error(error.body())
+
+
+@pytest.mark.parametrize("recorded", REFUSALS, ids=str)
+def test_no_text_of_an_engine_is_repeated(recorded: Recording) -> None:
+    ours = translate("tiny", recorded.status, parsed(recorded)).message
+    words = re.findall(r"\w+", recorded.body.decode())
+    theirs = {" ".join(words[at : at + 7]) for at in range(len(words) - 6)}
+    mine = re.findall(r"\w+", ours)
+    assert not theirs & {" ".join(mine[at : at + 7]) for at in range(len(mine) - 6)}
+
+
+@pytest.mark.parametrize("recorded", recordings("*/err_context_overflow"), ids=str)
+def test_the_size_of_the_context_is_told(recorded: Recording) -> None:
+    message = translate("tiny", recorded.status, parsed(recorded)).message
+    assert "2048 tokens" in message
+    assert "Shorten" in message
+
+
+ODD: list[Any] = [
+    None,
+    "",
+    "plain text",
+    "<html>",
+    [],
+    ["x"],
+    {},
+    7,
+    {"detail": "Not Found"},
+    {"detail": [{"loc": ["body"], "msg": "x"}]},
+    {"error": None},
+    {"error": "Unauthorized"},
+    {"error": []},
+    {"error": {}},
+    {"error": {"message": None, "code": None}},
+    {"error": {"message": {"a": 1}}},
+]
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (301, "upstream_error"),
+        (400, "invalid_value"),
+        (401, "upstream_error"),
+        (403, "upstream_error"),
+        (404, "model_not_found"),
+        (405, "upstream_error"),
+        (408, "timeout"),
+        (413, "invalid_value"),
+        (422, "invalid_value"),
+        (429, "rate_limit_exceeded"),
+        (500, "upstream_error"),
+        (502, "upstream_error"),
+        (503, "server_is_overloaded"),
+        (504, "timeout"),
+        (529, "upstream_error"),
+        (0, "upstream_error"),
+    ],
+)
+@pytest.mark.parametrize("body", ODD, ids=str)
+def test_the_status_decides_where_the_body_says_nothing(status: int, code: str, body: Any) -> None:
+    error = translate("tiny", status, body)
+    assert error.code == code
+    schema.validate_error(error.body())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"message": "x", "code": "insufficient_quota"}},
+        {"error": {"message": "x", "type": "insufficient_quota"}},
+    ],
+    ids=str,
+)
+def test_a_spent_quota_is_told_apart(body: Any) -> None:
+    error = translate("tiny", 429, body)
+    assert (error.type, error.code) == ("insufficient_quota", "insufficient_quota")
+    assert error.headers == {"x-should-retry": "false"}
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "seconds"),
+    [
+        ("", 1),
+        ("0", 1),
+        ("7", 7),
+        ("120", 120),
+        ("100000", 120),
+        ("9" * 5000, 120),
+        ("-5", 1),
+        ("1.5", 1),
+        ("²", 1),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", 1),
+    ],
+    ids=lambda value: str(value)[:12],
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_the_wait_is_passed_on_within_bounds(status: int, retry_after: str, seconds: int) -> None:
+    headers = translate("tiny", status, None, retry_after).headers
+    assert headers == {"retry-after": str(seconds), "retry-after-ms": str(seconds * 1000)}
+
+
+def test_an_image_to_a_text_model_is_the_caller_s_fault_also_as_500() -> None:
+    body = {"error": {"code": 500, "message": "image input is not supported - hint: mmproj"}}
+    error = translate("tiny", 500, body)
+    assert (error.status, error.param) == (400, "messages")

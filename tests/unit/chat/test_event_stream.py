@@ -1,0 +1,269 @@
+"""The streaming reply with a hand-driven caller."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+from starlette.types import Message
+
+from functions.chat.errors import Overloaded, UpstreamError
+from functions.chat.event_stream import EventStreamResponse
+from functions.chat.events import KEEP_ALIVE
+from tests.engines import schema
+from tests.unit.chat.chunks import DONE, GOOD, role, word
+
+SCOPE = {"type": "http"}
+LONG_S = 30.0
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(5)]
+
+
+class Source:
+    """Runs that come when they are put; an exception is raised; None ends."""
+
+    def __init__(self, *items: bytes | Exception | None) -> None:
+        self.items: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
+        for item in (b"", *items):
+            self.items.put_nowait(item)
+        self.is_closed = False
+
+    async def runs(self) -> AsyncGenerator[bytes, None]:
+        try:
+            while (item := await self.items.get()) is not None:
+                if isinstance(item, Exception):
+                    raise item
+                yield item
+        finally:
+            self.is_closed = True
+
+
+class Caller:
+    """What the caller got; `leaves` makes it go, `breaks_at` makes that send fail."""
+
+    def __init__(self, breaks_at: int | None = None) -> None:
+        self.messages: list[Message] = []
+        self.leaves = asyncio.Event()
+        self.got = asyncio.Condition()
+        self._breaks_at = breaks_at
+
+    async def receive(self) -> Message:
+        await self.leaves.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        if len(self.messages) == self._breaks_at:
+            raise OSError("gone")
+        async with self.got:
+            self.messages.append(message)
+            self.got.notify_all()
+
+    async def wait_bodies(self, count: int) -> None:
+        async with self.got:
+            await self.got.wait_for(lambda: len(self.bodies) >= count)
+
+    @property
+    def bodies(self) -> list[bytes]:
+        return [message["body"] for message in self.messages[1:]]
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self.bodies)
+
+    @property
+    def more(self) -> list[bool]:
+        return [message["more_body"] for message in self.messages[1:]]
+
+
+async def answer(source: Source, caller: Caller, keep_alive_s: float = LONG_S) -> None:
+    response = await EventStreamResponse.open(source.runs(), keep_alive_s)
+    await response(SCOPE, caller.receive, caller.send)
+
+
+async def test_runs_are_sent_as_they_came_and_only_the_last_ends_the_body() -> None:
+    source, caller = Source(role(), word(), GOOD, None), Caller()
+    await answer(source, caller)
+    assert caller.bodies == [role(), word(), GOOD]
+    assert caller.more == [True, True, False]
+    assert source.is_closed
+
+
+async def test_headers_are_exactly_those_of_an_event_stream() -> None:
+    caller = Caller()
+    await answer(Source(GOOD, None), caller)
+    assert caller.messages[0]["status"] == 200
+    assert dict(caller.messages[0]["headers"]) == {
+        b"content-type": b"text/event-stream",
+        b"cache-control": b"no-cache",
+        b"x-accel-buffering": b"no",
+    }
+
+
+async def test_the_headers_go_out_with_the_first_run() -> None:
+    source, caller = Source(role()), Caller()
+    task = asyncio.ensure_future(answer(source, caller))
+    await caller.wait_bodies(1)
+    assert caller.bodies == [role()]
+    source.items.put_nowait(GOOD)
+    source.items.put_nowait(None)
+    await task
+
+
+async def test_silence_is_filled_with_comments() -> None:
+    source, caller = Source(role()), Caller()
+    task = asyncio.ensure_future(answer(source, caller, 0.01))
+    await caller.wait_bodies(4)
+    source.items.put_nowait(GOOD)
+    source.items.put_nowait(None)
+    await task
+    assert caller.bodies[0] == role()
+    assert set(caller.bodies[1:-1]) == {KEEP_ALIVE}
+    assert caller.more.count(False) == 1
+
+
+async def test_silence_before_the_first_event_is_filled_with_comments() -> None:
+    source, caller = Source(), Caller()
+    task = asyncio.ensure_future(answer(source, caller, 0.01))
+    await caller.wait_bodies(3)
+    assert set(caller.bodies) == {KEEP_ALIVE}
+    source.items.put_nowait(GOOD)
+    source.items.put_nowait(None)
+    await task
+    assert schema.check_stream(caller.body).error is None
+    assert caller.more.count(False) == 1
+
+
+async def test_a_busy_stream_gets_no_comments() -> None:
+    source, caller = Source(), Caller()
+    task = asyncio.ensure_future(answer(source, caller, 0.1))
+    for count in range(1, 31):
+        source.items.put_nowait(word())
+        await caller.wait_bodies(count)
+        await asyncio.sleep(0.005)
+    source.items.put_nowait(DONE)
+    source.items.put_nowait(None)
+    await task
+    assert KEEP_ALIVE not in caller.bodies
+
+
+async def test_a_failure_before_the_first_event_raises_and_sends_nothing() -> None:
+    source, caller = Source(Overloaded("busy")), Caller()
+    with pytest.raises(Overloaded):
+        await answer(source, caller)
+    assert caller.messages == []
+    assert source.is_closed
+
+
+async def test_a_failure_before_the_first_event_but_after_comments_is_an_event() -> None:
+    source, caller = Source(), Caller()
+    task = asyncio.ensure_future(answer(source, caller, 0.01))
+    await caller.wait_bodies(1)
+    source.items.put_nowait(UpstreamError("late"))
+    await task
+    failed = schema.validate_failed_stream(caller.body)
+    assert failed.error["message"] == "late"
+    assert caller.more.count(False) == 1
+
+
+@pytest.mark.parametrize("first", [(), (role(),)], ids=["before the first event", "mid-stream"])
+async def test_a_caller_who_leaves_closes_the_source_at_once(first: tuple[bytes, ...]) -> None:
+    source, caller = Source(*first), Caller()
+    task = asyncio.ensure_future(answer(source, caller, LONG_S if first else 0.01))
+    await caller.wait_bodies(1)
+    assert not source.is_closed
+    caller.leaves.set()
+    await task
+    assert source.is_closed
+    assert False not in caller.more
+
+
+async def test_a_caller_who_leaves_is_not_waited_for_by_a_blocked_send() -> None:
+    source, caller = Source(role(), word()), Caller()
+    blocked = asyncio.Event()
+
+    async def send(message: Message) -> None:
+        await caller.send(message)
+        if len(caller.messages) == 2:
+            blocked.set()
+            await asyncio.Event().wait()
+
+    response = await EventStreamResponse.open(source.runs(), LONG_S)
+    task = asyncio.ensure_future(response(SCOPE, caller.receive, send))
+    await blocked.wait()
+    caller.leaves.set()
+    await task
+    assert source.is_closed
+
+
+@pytest.mark.parametrize("at", [0, 1, 2], ids=["headers", "first run", "second run"])
+async def test_a_broken_send_closes_the_source_and_is_told(at: int) -> None:
+    source, caller = Source(role(), word()), Caller(breaks_at=at)
+    with pytest.raises(OSError, match="gone"):
+        await answer(source, caller)
+    assert source.is_closed
+
+
+async def test_a_broken_send_of_a_comment_closes_the_source() -> None:
+    source, caller = Source(role()), Caller(breaks_at=2)
+    await asyncio.gather(answer(source, caller, 0.01), return_exceptions=True)
+    assert caller.bodies == [role()]
+    assert source.is_closed
+
+
+async def test_a_cancelled_reply_closes_the_source() -> None:
+    for source, first in ((Source(), 0), (Source(role()), 1)):
+        caller = Caller()
+        task = asyncio.ensure_future(answer(source, caller))
+        await (caller.wait_bodies(first) if first else asyncio.sleep(0.01))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert source.is_closed
+
+
+async def test_a_source_may_finish_its_work_after_the_end_marker() -> None:
+    """The end of the body makes a server report a disconnect: that must not cut the drain."""
+    source, caller = Source(GOOD), Caller()
+    drained: list[str] = []
+
+    async def runs() -> AsyncGenerator[bytes, None]:
+        async for run in source.runs():
+            yield run
+            if run.endswith(DONE):
+                caller.leaves.set()
+                await asyncio.sleep(0.01)
+                drained.append("drained")
+                return
+
+    response = await EventStreamResponse.open(runs(), LONG_S)
+    await response(SCOPE, caller.receive, caller.send)
+    assert drained == ["drained"]
+
+
+async def test_a_bug_of_the_source_is_raised() -> None:
+    source, caller = Source(role(), ZeroDivisionError()), Caller()
+    with pytest.raises(ZeroDivisionError):
+        await answer(source, caller)
+    assert False not in caller.more
+
+
+async def test_sends_never_overlap() -> None:
+    """A run that comes while a comment is on its way waits for it."""
+    source, caller = Source(role()), Caller()
+    active: list[Any] = []
+    overlaps: list[bytes] = []
+
+    async def send(message: Message) -> None:
+        if active:
+            overlaps.append(message["body"])
+        active.append(message)
+        if message.get("body") == KEEP_ALIVE:
+            source.items.put_nowait(GOOD)
+            source.items.put_nowait(None)
+            await asyncio.sleep(0.02)
+        active.pop()
+        await caller.send(message)
+
+    response = await EventStreamResponse.open(source.runs(), 0.01)
+    await response(SCOPE, caller.receive, send)
+    assert overlaps == []
+    assert caller.body.endswith(GOOD)

@@ -1,0 +1,148 @@
+"""What the environment may say, and what is said of mistakes."""
+
+import json
+from typing import Any
+
+import pytest
+
+from functions.chat.settings import Settings, SettingsError
+
+URL = "http://engine:8000/v1"
+DIGEST = "ab" * 32
+
+
+def read(models: Any = None, **variables: str) -> Settings:
+    table = {"tiny": {"base_url": URL}} if models is None else models
+    return Settings.from_environment({"MODELS": json.dumps(table), **variables})
+
+
+def test_one_model_is_enough() -> None:
+    settings = read()
+    (model,) = settings.models.values()
+    assert (model.id, model.served_name, model.base_url, model.key) == ("tiny", "tiny", URL, None)
+    assert (model.max_tokens_default, model.max_tokens_limit) == (1024, 4096)
+    assert (settings.max_body_bytes, settings.keep_alive_s, settings.keys) == (1024 * 1024, 10.0, {})
+
+
+def test_everything_about_a_model_may_be_said() -> None:
+    entry = {
+        "base_url": URL + "/",
+        "served_name": "/weights",
+        "key_variable": "TINY_KEY",
+        "max_tokens_default": 100,
+        "max_tokens_limit": 50,
+    }
+    model = read({"tiny": entry}, TINY_KEY="sk-1").models["tiny"]
+    assert (model.base_url, model.served_name, model.key) == (URL, "/weights", "sk-1")
+    assert (model.max_tokens_default, model.max_tokens_limit) == (50, 50)
+
+
+def test_the_order_of_models_is_kept() -> None:
+    assert list(read({name: {"base_url": URL} for name in "zxy"}).models) == ["z", "x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "field", "text", "value"),
+    [
+        ("MAX_BODY_BYTES", "max_body_bytes", "2048", 2048),
+        ("MAX_MESSAGES", "max_messages", "1", 1),
+        ("MAX_N", "max_n", "3", 3),
+        ("KEEP_ALIVE_S", "keep_alive_s", "0.5", 0.5),
+        ("CONNECT_TIMEOUT_S", "connect_timeout_s", "3", 3.0),
+        ("STREAM_SILENCE_S", "stream_silence_s", "1e1", 10.0),
+        ("REPLY_TIMEOUT_S", "reply_timeout_s", "86399", 86399.0),
+    ],
+)
+def test_numbers_are_read(variable: str, field: str, text: str, value: float) -> None:
+    assert getattr(read(**{variable: text}), field) == value
+
+
+COUNTS = ["MAX_BODY_BYTES", "MAX_MESSAGES", "MAX_N"]
+SECONDS = ["KEEP_ALIVE_S", "CONNECT_TIMEOUT_S", "STREAM_SILENCE_S", "REPLY_TIMEOUT_S"]
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "many", " 1", "²", "1" * 5000])
+@pytest.mark.parametrize("variable", COUNTS)
+def test_a_wrong_count_names_its_variable(variable: str, text: str) -> None:
+    with pytest.raises(SettingsError, match=f"{variable}: expected a whole number"):
+        read(**{variable: text})
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "soon", "nan", "inf", "86400"])
+@pytest.mark.parametrize("variable", SECONDS)
+def test_wrong_seconds_name_their_variable(variable: str, text: str) -> None:
+    with pytest.raises(SettingsError, match=f"{variable}: expected seconds"):
+        read(**{variable: text})
+
+
+@pytest.mark.parametrize("environ", [{}, {"MODELS": ""}, {"MODELS": "{}"}], ids=str)
+def test_missing_models_are_explained(environ: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match=r"MODELS is missing: .*make run.*when deployed"):
+        Settings.from_environment(environ)
+
+
+@pytest.mark.parametrize("text", ["[]", '"x"', "null", "{", "1"])
+@pytest.mark.parametrize("variable", ["MODELS", "API_KEYS"])
+def test_what_is_no_object_names_its_variable(variable: str, text: str) -> None:
+    with pytest.raises(SettingsError, match=f"{variable}: expected a JSON object"):
+        read(**{variable: text})
+
+
+@pytest.mark.parametrize(
+    ("entry", "text"),
+    [
+        (None, "base_url"),
+        ("http://x", "base_url"),
+        ({}, "base_url"),
+        ({"base_url": None}, "base_url"),
+        ({"base_url": "engine:8000"}, "base_url"),
+        ({"base_url": "ftp://engine"}, "base_url"),
+        ({"base_url": ["http://x"]}, "base_url"),
+        ({"base_url": URL, "max_tokens_limit": 0}, "max_tokens_limit"),
+        ({"base_url": URL, "max_tokens_limit": "x"}, "max_tokens_limit"),
+        ({"base_url": URL, "max_tokens_limit": None}, "max_tokens_limit"),
+        ({"base_url": URL, "max_tokens_default": 1.5}, "max_tokens_default"),
+        ({"base_url": URL, "max_tokens_default": True}, "max_tokens_default"),
+        ({"base_url": URL, "served_name": 5}, "served_name"),
+        ({"base_url": URL, "key_variable": 5}, "key_variable"),
+        ({"base_url": URL, "key_variable": []}, "key_variable"),
+        ({"base_url": URL, "key_variable": "NOT_THERE"}, "NOT_THERE"),
+    ],
+    ids=str,
+)
+def test_a_wrong_model_is_named_with_its_member(entry: Any, text: str) -> None:
+    with pytest.raises(SettingsError, match=f"MODELS: .*{text}.*'tiny'|MODELS: .*'tiny'.*{text}"):
+        read({"tiny": entry})
+
+
+def test_keys_are_read_by_their_hash() -> None:
+    settings = read(API_KEYS=json.dumps({DIGEST.upper(): ["tiny"], "cd" * 32: []}))
+    assert settings.keys == {DIGEST: frozenset({"tiny"}), "cd" * 32: frozenset()}
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"sk-plain": []},
+        {DIGEST: "tiny"},
+        {DIGEST: None},
+        {DIGEST: [1]},
+        {DIGEST: [["tiny"]]},
+        {"zz" * 32: []},
+        {DIGEST[:-1]: []},
+    ],
+    ids=str,
+)
+def test_wrong_keys_are_explained(table: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match=r"API_KEYS: expected .*SHA-256"):
+        read(API_KEYS=json.dumps(table))
+
+
+def test_no_secret_is_shown() -> None:
+    settings = read(
+        {"tiny": {"base_url": URL, "key_variable": "K"}},
+        K="sk-canary",
+        API_KEYS=json.dumps({DIGEST: []}),
+    )
+    assert "canary" not in repr(settings)
+    assert DIGEST not in repr(settings)

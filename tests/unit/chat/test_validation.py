@@ -1,0 +1,324 @@
+"""Every field held against the contract."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from functions.chat import validation
+from functions.chat.contract import ChatCompletionRequest
+from functions.chat.errors import InvalidRequest
+from tests.engines import schema
+from tests.engines.recordings import ROOT, Recording, recordings
+
+USER = {"role": "user", "content": "Hi"}
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
+AUDIO = {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}
+AUDIO = {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+
+
+def body(**fields: Any) -> dict[str, Any]:
+    return {"model": "tiny", "messages": [USER], **fields}
+
+
+def says(*messages: Any) -> dict[str, Any]:
+    return body(messages=list(messages))
+
+
+def refused(fields: dict[str, Any]) -> tuple[str | None, str | None, str]:
+    with pytest.raises(InvalidRequest) as raised:
+        validation.check(fields)
+    schema.validate_error(raised.value.body())
+    return raised.value.param, raised.value.code, raised.value.message
+
+
+GOOD: list[dict[str, Any]] = [
+    body(),
+    body(model="default", max_tokens=0, temperature=0.7, top_p=1, n=1, stream=False),
+    body(temperature=2, top_p=0, presence_penalty=-2, frequency_penalty=2.0),
+    body(max_tokens=1, max_completion_tokens=1, n=128, seed=-(2**63)),
+    body(seed=2**63 - 1, user="u", store=True, safety_identifier="x" * 64),
+    body(stream=True, stream_options={"include_usage": True, "include_obfuscation": False}),
+    body(stream=True, stream_options={}),
+    body(stop="a"),
+    body(stop=["a", "b", "c", "d"]),
+    body(logprobs=True, top_logprobs=20),
+    body(logit_bias={"50256": -100, "1": 100}),
+    body(metadata={"k" * 64: "v" * 512}),
+    body(response_format={"type": "text"}),
+    body(response_format={"type": "json_object"}),
+    body(response_format={"type": "json_schema", "json_schema": {"name": "n", "schema": {}}}),
+    body(tools=[TOOL], tool_choice="auto", parallel_tool_calls=False),
+    body(tools=[TOOL], tool_choice={"type": "function", "function": {"name": "f"}}),
+    body(tools=[TOOL], tool_choice={"type": "allowed_tools", "allowed_tools": {}}),
+    body(tools=[{"type": "custom", "custom": {"name": "c"}}]),
+    body(reasoning_effort="xhigh", verbosity="low", service_tier="auto"),
+    body(top_k=5, min_p=0.1, chat_template_kwargs={}, anything=[None]),
+    says({"role": "system", "content": "s"}, {"role": "developer", "content": "d", "name": "x"}, USER),
+    says({"role": "user", "content": [{"type": "text", "text": "a"}]}),
+    says(
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:", "detail": "low"}}]}
+    ),
+    says({"role": "user", "content": [AUDIO]}),
+    says({"role": "user", "content": [{"type": "file", "file": {}}]}),
+    says(USER, {"role": "assistant", "content": None, "tool_calls": [CALL]}),
+    says(USER, {"role": "assistant", "tool_calls": [{"id": "c", "type": "custom", "custom": {}}]}),
+    says(USER, {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]}),
+    says(USER, {"role": "assistant", "refusal": "no"}),
+    says(USER, {"role": "tool", "content": "x", "tool_call_id": "c"}),
+    says(USER, {"role": "function", "content": None, "name": "f"}),
+]
+
+
+@pytest.mark.parametrize("fields", GOOD, ids=lambda fields: json.dumps(fields)[:80])
+def test_accepts(fields: dict[str, Any]) -> None:
+    validation.check(fields)
+
+
+def has_request(recorded: Recording) -> bool:
+    return (ROOT / recorded.engine / f"{recorded.case}.request.json").exists()
+
+
+ASKED = [each for each in recordings("*/chat_*") + recordings("*/stream_*") if has_request(each)]
+
+
+@pytest.mark.parametrize("recorded", ASKED, ids=str)
+def test_accepts_what_the_recorded_engines_were_asked(recorded: Recording) -> None:
+    validation.check(recorded.request["body"])
+
+
+OPTIONAL = [name for name in ChatCompletionRequest.model_fields if name not in ("model", "messages")]
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_every_optional_field_may_be_null(name: str) -> None:
+    validation.check(body(**{name: None}))
+
+
+STRING, INTEGER, NUMBER, BOOLEAN, OBJECT = "x", 7, 1.5, True, {"a": 1}
+ARRAY: list[int] = []
+KINDS: dict[str, tuple[str, list[Any]]] = {
+    "model": ("a string", [INTEGER, NUMBER, BOOLEAN, ARRAY, OBJECT, None]),
+    "messages": ("an array", [STRING, INTEGER, BOOLEAN, OBJECT, None]),
+    "max_tokens": ("an integer", [STRING, "7", NUMBER, 1.0, BOOLEAN, ARRAY, OBJECT]),
+    "max_completion_tokens": ("an integer", [STRING, "7", NUMBER, BOOLEAN, ARRAY, OBJECT]),
+    "temperature": ("a number", [STRING, "1", BOOLEAN, ARRAY, OBJECT]),
+    "top_p": ("a number", [STRING, "1", BOOLEAN, ARRAY, OBJECT]),
+    "n": ("an integer", [STRING, NUMBER, BOOLEAN, ARRAY, OBJECT]),
+    "stream": ("a boolean", [STRING, "true", INTEGER, 0, 1, NUMBER, ARRAY, OBJECT]),
+    "stream_options": ("an object", [STRING, INTEGER, BOOLEAN, ARRAY]),
+    "stop": ("a string", [INTEGER, NUMBER, BOOLEAN]),
+    "presence_penalty": ("a number", [STRING, BOOLEAN, ARRAY, OBJECT]),
+    "frequency_penalty": ("a number", [STRING, BOOLEAN, ARRAY, OBJECT]),
+    "logprobs": ("a boolean", [STRING, 1, ARRAY, OBJECT]),
+    "top_logprobs": ("an integer", [STRING, NUMBER, BOOLEAN, ARRAY, OBJECT]),
+    "logit_bias": ("an object", [STRING, INTEGER, BOOLEAN, ARRAY]),
+    "seed": ("an integer", [STRING, NUMBER, BOOLEAN, ARRAY, OBJECT]),
+    "response_format": ("an object", [STRING, INTEGER, BOOLEAN, ARRAY]),
+    "tools": ("an array", [STRING, INTEGER, BOOLEAN, OBJECT]),
+    "parallel_tool_calls": ("a boolean", [STRING, 1, ARRAY, OBJECT]),
+    "user": ("a string", [INTEGER, BOOLEAN, ARRAY, OBJECT]),
+    "safety_identifier": ("a string", [INTEGER, BOOLEAN, ARRAY, OBJECT]),
+    "metadata": ("an object", [STRING, INTEGER, BOOLEAN, ARRAY]),
+    "store": ("a boolean", [STRING, 0, ARRAY, OBJECT]),
+}
+GOT = {str: "a string", int: "an integer", float: "a number", bool: "a boolean", list: "an array"}
+WRONG = [(name, expected, value) for name, (expected, values) in KINDS.items() for value in values]
+
+
+@pytest.mark.parametrize(("name", "expected", "value"), WRONG, ids=str)
+def test_a_wrong_type_is_told_with_both_types(name: str, expected: str, value: Any) -> None:
+    param, code, message = refused(body(**{name: value}))
+    got = "null" if value is None else GOT.get(type(value), "an object")
+    assert (param, code) == (name, "invalid_type")
+    assert message == f"Invalid type for '{name}': expected {expected}, but got {got} instead."
+
+
+def test_every_field_with_a_type_of_its_own_is_in_the_table() -> None:
+    others = {"tool_choice", "reasoning_effort", "verbosity"}
+    assert KINDS.keys() | others == ChatCompletionRequest.model_fields.keys()
+
+
+MISSING, TYPE, VALUE = "missing_required_parameter", "invalid_type", "invalid_value"
+FAULTS: list[tuple[dict[str, Any], str, str | None]] = [
+    ({}, "model", MISSING),
+    ({"model": "tiny"}, "messages", MISSING),
+    (body(model=""), "model", "empty_string"),
+    (body(messages=[]), "messages", "empty_array"),
+    (body(max_tokens=-1), "max_tokens", "integer_below_min_value"),
+    (body(max_completion_tokens=0), "max_completion_tokens", "integer_below_min_value"),
+    (body(temperature=200), "temperature", "decimal_above_max_value"),
+    (body(temperature=2.0001), "temperature", "decimal_above_max_value"),
+    (body(temperature=-0.1), "temperature", "decimal_below_min_value"),
+    (body(temperature=float("inf")), "temperature", TYPE),
+    (body(temperature=10**400), "temperature", None),
+    (body(top_p=1.1), "top_p", "decimal_above_max_value"),
+    (body(top_p=-1), "top_p", "decimal_below_min_value"),
+    (body(n=0), "n", "integer_below_min_value"),
+    (body(n=129), "n", "integer_above_max_value"),
+    (body(n=10**100), "n", "integer_above_max_value"),
+    (body(seed=2**63), "seed", "integer_above_max_value"),
+    (body(seed=-(2**63) - 1), "seed", "integer_below_min_value"),
+    (body(presence_penalty=3), "presence_penalty", "decimal_above_max_value"),
+    (body(frequency_penalty=-3), "frequency_penalty", "decimal_below_min_value"),
+    (body(top_logprobs=21, logprobs=True), "top_logprobs", "integer_above_max_value"),
+    (body(top_logprobs=-1, logprobs=True), "top_logprobs", "integer_below_min_value"),
+    (body(top_logprobs=1), "top_logprobs", None),
+    (body(top_logprobs=0, logprobs=False), "top_logprobs", None),
+    (body(stream_options={}), "stream_options", None),
+    (body(stream=False, stream_options={"include_usage": True}), "stream_options", None),
+    (body(stream=True, stream_options={"include_usage": "yes"}), "stream_options.include_usage", TYPE),
+    (body(stop=[]), "stop", "empty_array"),
+    (body(stop=list("abcde")), "stop", "array_above_max_length"),
+    (body(stop=["a", 1]), "stop[1]", TYPE),
+    (body(stop={"a": 1}), "stop", TYPE),
+    (body(logit_bias={"5": 101}), "logit_bias.5", "integer_above_max_value"),
+    (body(logit_bias={"5": "x"}), "logit_bias.5", TYPE),
+    (body(safety_identifier="x" * 65), "safety_identifier", "string_above_max_length"),
+    (body(metadata={"a": 1}), "metadata.a", TYPE),
+    (body(metadata={"a": "v" * 513}), "metadata.a", "string_above_max_length"),
+    (body(metadata={"k" * 65: "v"}), f"metadata.{'k' * 65}", "string_above_max_length"),
+    (body(metadata={str(n): "v" for n in range(17)}), "metadata", "object_above_max_length"),
+    (body(reasoning_effort="huge"), "reasoning_effort", VALUE),
+    (body(reasoning_effort=1), "reasoning_effort", VALUE),
+    (body(verbosity="loud"), "verbosity", VALUE),
+    (body(response_format={}), "response_format.type", MISSING),
+    (body(response_format={"type": "yaml"}), "response_format.type", VALUE),
+    (body(response_format={"type": 1}), "response_format.type", TYPE),
+    (body(response_format={"type": "json_schema"}), "response_format.json_schema", MISSING),
+    (
+        body(response_format={"type": "json_schema", "json_schema": {}}),
+        "response_format.json_schema.name",
+        MISSING,
+    ),
+    (
+        body(response_format={"type": "json_schema", "json_schema": {"name": "a b"}}),
+        "response_format.json_schema.name",
+        VALUE,
+    ),
+    (
+        body(response_format={"type": "json_schema", "json_schema": {"name": "a", "schema": []}}),
+        "response_format.json_schema.schema",
+        TYPE,
+    ),
+    (body(tools=[]), "tools", "empty_array"),
+    (body(tools=["x"]), "tools[0]", TYPE),
+    (body(tools=[{}]), "tools[0].type", MISSING),
+    (body(tools=[{"type": "x"}]), "tools[0].type", VALUE),
+    (body(tools=[{"type": "function"}]), "tools[0].function", MISSING),
+    (body(tools=[{"type": "function", "function": {}}]), "tools[0].function.name", MISSING),
+    (body(tools=[TOOL, {"type": "function", "function": {"name": "é"}}]), "tools[1].function.name", VALUE),
+    (body(tool_choice="maybe"), "tool_choice", VALUE),
+    (body(tool_choice=1), "tool_choice", VALUE),
+    (body(tool_choice=[]), "tool_choice", TYPE),
+    (body(tool_choice={}), "tool_choice.type", MISSING),
+    (body(tool_choice={"type": "x"}), "tool_choice.type", VALUE),
+    (body(tool_choice={"type": "function"}), "tool_choice.function", MISSING),
+    (says("Hi"), "messages[0]", TYPE),
+    (says(None), "messages[0]", TYPE),
+    (says({}), "messages[0].role", MISSING),
+    (says({"content": "Hi"}), "messages[0].role", MISSING),
+    (says({"role": None}), "messages[0].role", TYPE),
+    (says({"role": 1}), "messages[0].role", TYPE),
+    (says({"role": "string", "content": "Hi"}), "messages[0].role", VALUE),
+    (says({"role": ""}), "messages[0].role", VALUE),
+    (says({"role": "<user>"}), "messages[0].role", VALUE),
+    (says(USER, {"role": "user"}), "messages[1].content", MISSING),
+    (says({"role": "user", "content": None}), "messages[0].content", TYPE),
+    (says({"role": "user", "content": 1}), "messages[0].content", TYPE),
+    (says({"role": "user", "content": {}}), "messages[0].content", TYPE),
+    (says({"role": "user", "content": []}), "messages[0].content", "empty_array"),
+    (says({"role": "user", "content": ["x"]}), "messages[0].content[0]", TYPE),
+    (says({"role": "user", "content": [{}]}), "messages[0].content[0].type", MISSING),
+    (says({"role": "user", "content": [{"type": "x"}]}), "messages[0].content[0].type", VALUE),
+    (says({"role": "user", "content": [{"type": "text"}]}), "messages[0].content[0].text", MISSING),
+    (
+        says({"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}),
+        "messages[0].content[0].image_url",
+        TYPE,
+    ),
+    (
+        says({"role": "system", "content": [{"type": "image_url", "image_url": {"url": ""}}]}),
+        "messages[0].content[0].type",
+        VALUE,
+    ),
+    (says({"role": "system", "content": None}), "messages[0].content", TYPE),
+    (says({"role": "assistant"}), "messages[0].content", MISSING),
+    (says({"role": "assistant", "content": None, "tool_calls": None}), "messages[0].content", MISSING),
+    (says({"role": "assistant", "tool_calls": []}), "messages[0].tool_calls", "empty_array"),
+    (says({"role": "assistant", "tool_calls": ["x"]}), "messages[0].tool_calls[0]", TYPE),
+    (says({"role": "assistant", "tool_calls": [{}]}), "messages[0].tool_calls[0].type", MISSING),
+    (
+        says({"role": "assistant", "tool_calls": [{"type": "function", "id": "c"}]}),
+        "messages[0].tool_calls[0].function",
+        MISSING,
+    ),
+    (says({"role": "tool", "content": "x"}), "messages[0].tool_call_id", MISSING),
+    (says({"role": "function", "content": "x"}), "messages[0].name", MISSING),
+]
+
+
+@pytest.mark.parametrize(("fields", "param", "code"), FAULTS, ids=lambda value: json.dumps(value)[:70])
+def test_a_fault_is_told_with_its_place_and_code(
+    fields: dict[str, Any], param: str, code: str | None
+) -> None:
+    told, told_code, message = refused(fields)
+    assert told == param
+    if (fields.get("temperature") or 0) != 10**400:
+        assert told_code == code
+    assert len(message) < 400
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            body(temperature=200),
+            "Invalid 'temperature': decimal above maximum value. Expected a value <= 2, but got 200 instead.",
+        ),
+        (
+            body(max_completion_tokens=0),
+            "Invalid 'max_completion_tokens': integer below minimum value. "
+            "Expected a value >= 1, but got 0 instead.",
+        ),
+        (
+            body(temperature=float("inf")),
+            "Invalid type for 'temperature': expected a finite number, but got a number instead.",
+        ),
+        (
+            says({"role": "string", "content": "Hi"}),
+            "Invalid value: 'string'. Supported values are: "
+            "'developer', 'system', 'user', 'assistant', 'tool', 'function'.",
+        ),
+    ],
+)
+def test_texts_are_those_of_openai(fields: dict[str, Any], message: str) -> None:
+    assert refused(fields)[2] == message
+
+
+def test_long_values_are_cut_in_texts() -> None:
+    assert len(refused(says({"role": "x" * 10_000}))[2]) < 300
+    assert len(refused(body(n=10**4000))[2]) < 300
+    assert len(refused(body(metadata={"k" * 10_000: "v"}))[0] or "") <= 200
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["type", "role", "content", "function", "name"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300, deadline=None, database=None, derandomize=True)
+@given(st.dictionaries(st.sampled_from(list(ChatCompletionRequest.model_fields)), JSON, max_size=3), JSON)
+def test_no_json_raises_anything_else(fields: dict[str, Any], message: Any) -> None:
+    try:
+        validation.check({"model": "tiny", "messages": [message], **fields})
+    except InvalidRequest as error:
+        schema.validate_error(error.body())
