@@ -14,13 +14,13 @@ run: ## start everything on http://localhost:8000
 	@$(SETUP) run && exec $(VENV)/python -m infra.local
 test: ## run all tests, or `make test ARGS=tests/unit`
 	@$(SETUP) test && $(VENV)/python -m pytest $(ARGS)
-check: ## lint, formatting, types
-	@$(SETUP) test && $(VENV)/ruff check && $(VENV)/ruff format --check && $(VENV)/mypy
+check: ## lint, formatting, types, who imports what
+	@$(SETUP) test && $(VENV)/ruff check && $(VENV)/ruff format --check && $(VENV)/mypy && $(VENV)/python -m pytest -q tests/unit/test_imports.py
 fmt: ## format the code and sort its imports
 	@$(SETUP) test && $(VENV)/ruff check --fix && $(VENV)/ruff format
 bench: ## measure ratios within one run
 	@$(SETUP) test && $(VENV)/python -m bench
 lock: ## pin requirements/ anew from pyproject.toml
-	@$(SETUP) test && $(LOCK) --group local -o requirements/run.txt && $(LOCK) --group test -o requirements/test.txt
+	@$(SETUP) test && $(LOCK) --group local -o requirements/run.txt && $(LOCK) --group test -o requirements/test.txt && $(LOCK) --group bundle -o requirements/bundle.txt
 clean: ## remove everything that was set up or built here
 	@rm -rf .venv .local node_modules .mypy_cache .ruff_cache .hypothesis .schemathesis && find . -name __pycache__ -type d -prune -exec rm -rf {} +

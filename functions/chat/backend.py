@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -19,7 +20,7 @@ import httpx
 from .completions import INCOMPLETE, Call
 from .engine_errors import translate
 from .errors import ApiError, UpstreamError, UpstreamTimeout
-from .events import parse
+from .json_text import parse
 from .settings import Settings
 from .transport import EngineTransport
 
@@ -126,7 +127,16 @@ async def _failure(response: httpx.Response, call: Call) -> ApiError:
     logger.warning(
         "engine refused: status=%d bytes=%d request=%s", response.status_code, len(text), call.request_id
     )
-    return translate(call.model.id, response.status_code, body, response.headers.get("retry-after", ""))
+    return translate(call.model.id, response.status_code, body, retry_after_s(response.headers))
+
+
+def retry_after_s(headers: httpx.Headers) -> float:
+    """Read how long the engine wants to be left alone, at least a thousandth of a second; 1 s if unsaid."""
+    for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        value = headers.get(name, "")
+        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
+            return max(float(value) * unit_s, 0.001)
+    return 1.0
 
 
 def _is_passing(response: httpx.Response) -> bool:

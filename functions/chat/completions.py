@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .body import to_json
+from .chunks import drop_nulls, finish_reason, mend_logprobs, typed
+from .completion_stream import CompletionStream, State
 from .contract import ChatCompletionRequest
 from .errors import ApiError, InvalidRequest, ModelNotFound, UpstreamError
-from .events import CompletionStream, State, drop_nulls, error_event, finish_reason, mend_logprobs, typed
+from .events import error_event
 from .settings import Model, Settings
 
 DEFAULT_TEMPERATURE = 0.7

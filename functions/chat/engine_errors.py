@@ -50,21 +50,22 @@ _REJECTIONS: tuple[tuple[re.Pattern[str], str | None, str], ...] = (
 )
 
 
-def translate(model: str, status: int, body: Any, retry_after: str = "") -> ApiError:
+def translate(model: str, status: int, body: Any, retry_after_s: float = 1.0) -> ApiError:
     """Turn an engine's error reply into ours.
 
-    Shape:  `status` is the HTTP status, or the code within an error event; `body` parsed JSON or None.
+    Shape:  `status` is the HTTP status, or the code within an error event; `body` parsed JSON or None;
+            `retry_after_s` what the engine asks for.
     """
     text = _text(body)
     if status == 429:
         if "insufficient_quota" in text:
             return QuotaExhausted("The engine's own quota is used up. Its operator has to raise it.")
         return RateLimited(
-            "The engine takes no more requests right now. Try again shortly.", retry_after_s=_s(retry_after)
+            "The engine takes no more requests right now. Try again shortly.", retry_after_s=retry_after_s
         )
     if status == 503:
         return Overloaded(
-            "The engine is busy and takes no new requests. Try again shortly.", retry_after_s=_s(retry_after)
+            "The engine is busy and takes no new requests. Try again shortly.", retry_after_s=retry_after_s
         )
     if status in (408, 504):
         return UpstreamTimeout("The engine did not answer in time. Try again, or ask for fewer tokens.")
@@ -103,7 +104,3 @@ def _text(body: Any) -> str:
     if isinstance(error, dict):
         return " ".join(str(error.get(key, "")) for key in ("message", "type", "param", "code"))
     return str(error)
-
-
-def _s(retry_after: str) -> int:
-    return int(retry_after[:9]) if retry_after.isdecimal() else 1

@@ -22,6 +22,7 @@ what to do next, and never quotes an engine.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -119,7 +120,7 @@ class RateLimited(ApiError):
     type = "requests"
     default_code = "rate_limit_exceeded"
 
-    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+    def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
         super().__init__(message, headers=_retry_after(retry_after_s))
 
 
@@ -155,7 +156,7 @@ class Overloaded(ApiError):
     type = "service_unavailable_error"
     default_code = "server_is_overloaded"
 
-    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+    def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
         super().__init__(message, headers=_retry_after(retry_after_s))
 
 
@@ -166,7 +167,7 @@ class UpstreamTimeout(ServerError):
     default_code = "timeout"
 
 
-def _retry_after(seconds: int) -> dict[str, str]:
+def _retry_after(seconds: float) -> dict[str, str]:
     """Both headers that SDKs read; 120 s is the most that openai-python will wait."""
-    wait = min(max(seconds, 1), 120)
-    return {"retry-after": str(wait), "retry-after-ms": str(wait * 1000)}
+    wait_s = min(max(seconds, 0.001), 120)
+    return {"retry-after": str(math.ceil(wait_s)), "retry-after-ms": str(round(wait_s * 1000))}

@@ -12,7 +12,7 @@ from . import body, validation
 from .completions import Completions
 from .errors import BodyTooLarge, ModelNotAllowed
 from .event_stream import EventStreamResponse
-from .events import dump
+from .json_text import dump
 from .keys import Keyring
 from .settings import Model, Settings
 

@@ -20,8 +20,9 @@ CHAT = (
     ("event_stream", "backend", "keys", "validation"),
     ("transport",),
     ("completions",),
-    ("events",),
-    ("body", "engine_errors", "contract", "settings"),
+    ("completion_stream",),
+    ("chunks", "events"),
+    ("body", "engine_errors", "contract", "json_text", "settings"),
     ("errors",),
 )
 # Third-party packages that only these modules may know.

@@ -4,8 +4,10 @@ import json
 import re
 from typing import Any
 
+import httpx
 import pytest
 
+from functions.chat.backend import retry_after_s
 from functions.chat.engine_errors import translate
 from tests.engines import schema
 from tests.engines.recordings import Recording, recordings
@@ -130,25 +132,33 @@ def test_a_spent_quota_is_told_apart(body: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("retry_after", "seconds"),
+    ("asked", "seconds"),
     [
-        ("", 1),
-        ("0", 1),
-        ("7", 7),
-        ("120", 120),
-        ("100000", 120),
-        ("9" * 5000, 120),
-        ("-5", 1),
-        ("1.5", 1),
-        ("²", 1),
-        ("Wed, 21 Oct 2026 07:28:00 GMT", 1),
+        ({}, 1),
+        ({"retry-after": "0"}, 0.001),
+        ({"retry-after": "7"}, 7),
+        ({"retry-after": "1.5"}, 1.5),
+        ({"retry-after": "7", "retry-after-ms": "50"}, 0.05),
+        ({"retry-after-ms": "soon", "retry-after": "3"}, 3),
+        ({"retry-after": "9" * 5000}, 1),
+        ({"retry-after": "-5"}, 1),
+        ({"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}, 1),
     ],
-    ids=lambda value: str(value)[:12],
+    ids=lambda value: str(value)[:40],
+)
+def test_the_wait_is_read_from_the_engine(asked: dict[str, str], seconds: float) -> None:
+    assert retry_after_s(httpx.Headers(asked)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("seconds", "whole", "thousandths"), [(0.05, "1", "50"), (7, "7", "7000"), (1e5, "120", "120000")]
 )
 @pytest.mark.parametrize("status", [429, 503])
-def test_the_wait_is_passed_on_within_bounds(status: int, retry_after: str, seconds: int) -> None:
-    headers = translate("tiny", status, None, retry_after).headers
-    assert headers == {"retry-after": str(seconds), "retry-after-ms": str(seconds * 1000)}
+def test_the_wait_is_passed_on_within_bounds(
+    status: int, seconds: float, whole: str, thousandths: str
+) -> None:
+    headers = translate("tiny", status, None, seconds).headers
+    assert headers == {"retry-after": whole, "retry-after-ms": thousandths}
 
 
 def test_an_image_to_a_text_model_is_the_caller_s_fault_also_as_500() -> None:

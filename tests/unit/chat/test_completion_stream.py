@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.chat import events
+from functions.chat import completion_stream
+from functions.chat.completion_stream import CompletionStream, State
 from functions.chat.errors import ApiError, UpstreamError
-from functions.chat.events import CompletionStream, EventSplitter, State
+from functions.chat.events import EventSplitter, error_event
 from tests.engines import schema
 from tests.engines.recordings import Recording, recording, recordings
 from tests.unit.chat.chunks import (
@@ -121,10 +122,10 @@ def test_plain_runs_are_never_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = CompletionStream(model=MODEL)
     stream.feed(role())
 
-    def fail(_: bytes) -> None:
+    def fail(*_: object) -> None:
         raise AssertionError("expected no parsing on the hot path")
 
-    monkeypatch.setattr(events, "parse", fail)
+    monkeypatch.setattr(completion_stream, "read_chunk", fail)
     run = word(" one") + word(" two") * 100
     assert stream.feed(run) is run
     with pytest.raises(AssertionError, match="no parsing"):
@@ -374,7 +375,7 @@ def test_nothing_comes_out_after_the_end(body: bytes) -> None:
 
 
 def test_an_error_event_is_an_object_of_four_keys_and_then_the_end_marker() -> None:
-    failed = schema.validate_failed_stream(events.error_event(UpstreamError("gone “away”")))
+    failed = schema.validate_failed_stream(error_event(UpstreamError("gone “away”")))
     assert failed.error["message"] == "gone “away”"
 
 
