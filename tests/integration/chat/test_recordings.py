@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 NO_CHAT = ("models", "health")
 CHAT = [each for each in recordings("*/*") if not each.case.startswith(NO_CHAT)]
 STREAMS = [each for each in CHAT if each.is_stream]
-SPLITS: list[dict[str, Any]] = [{"split": 1}, {"split": 3}, {"split": 7}, {"per_event": True}, {"crlf": True}]
+SPLITS: list[dict[str, Any]] = [{"split": 7}, {"per_event": True}, {"crlf": True}]
 
 
 def asked(recorded: Recording) -> Any:

@@ -25,8 +25,23 @@ async def pid(opened: Opened, target: str = "/") -> int:
     return number
 
 
+OTHERS: set[psutil.Process] = set()
+
+
+@pytest.fixture(autouse=True)
+def _know_the_others() -> None:
+    """Other tests' services may be up while these run."""
+    OTHERS.clear()
+    OTHERS.update(psutil.Process().children(recursive=True))
+
+
 def children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children(recursive=True) if child.name() != "sh"]
+    """Return the processes that this test has started, the guardian's shell aside."""
+    return [child for child in everyone() if child.name() != "sh"]
+
+
+def everyone() -> set[psutil.Process]:
+    return set(psutil.Process().children(recursive=True)) - OTHERS
 
 
 async def until(condition: Callable[[], bool], within_s: float = 5) -> None:
@@ -278,4 +293,4 @@ def test_nothing_is_left_when_the_door_closes() -> None:
         hanging.cancel()
 
     with_door(scenario)
-    assert not psutil.Process().children(recursive=True)
+    assert not everyone()
