@@ -13,7 +13,7 @@ help: ## list the targets
 run: ## start everything on http://localhost:8000
 	@$(SETUP) run && exec $(VENV)/python -m infra.local
 test: ## run all tests, or `make test ARGS=tests/unit`
-	@$(SETUP) test && $(VENV)/python -m pytest $(ARGS)
+	@$(SETUP) test && $(VENV)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 check: ## lint, formatting, types, who imports what
 	@$(SETUP) test && $(VENV)/ruff check && $(VENV)/ruff format --check && $(VENV)/mypy && $(VENV)/python -m pytest -q tests/unit/test_imports.py
 fmt: ## format the code and sort its imports

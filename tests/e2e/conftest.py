@@ -21,6 +21,13 @@ from tests.local_service import LocalService, Service, run_local
 MODELS = ("scripted", "tools", "limited", "retried", "broken", "busy", "error-event", "cut", "endless")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep these tests to one worker: one real engine at a time is what two cores carry."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("e2e"))
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--base-url", help="test a deployed stage, its key in E2E_API_KEY")
 

@@ -66,7 +66,8 @@ def test_a_stream_ends_with_its_marker_and_the_connection_goes_on_at_once(script
         for _ in range(3):
             reply = connection.ask()
             assert reply.head.startswith(b"HTTP/1.1 200 OK\r\n")
-            assert b"".join(read.data for read in reply.reads).endswith(b"\n\ndata: [DONE]\n\n\r\n" + END)
+            assert reply.body.endswith(b"}\n\ndata: [DONE]\n\n")
+            assert b"".join(read.data for read in reply.reads).endswith(b"data: [DONE]\n\n\r\n" + END)
             marked = next(read.at for read in reply.reads if b"[DONE]" in read.data)
             assert reply.reads[-1].at - marked < 0.05
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -37,7 +38,14 @@ def _know_the_others() -> None:
 
 def children() -> list[psutil.Process]:
     """Return the processes that this test has started, the guardian's shell aside."""
-    return [child for child in everyone() if child.name() != "sh"]
+    return [child for child in everyone() if name(child) not in ("", "sh")]
+
+
+def name(process: psutil.Process) -> str:
+    """Return a process's name, "" once it is gone."""
+    with suppress(psutil.NoSuchProcess):
+        return str(process.name())
+    return ""
 
 
 def everyone() -> set[psutil.Process]:

@@ -168,7 +168,7 @@ def raw(engine: ScriptedEngine) -> bytes:
         (behaviours.Reset(), httpx.ReadError),
         (behaviours.Raw(b"\x16\x03garbage\r\n\r\n"), httpx.RemoteProtocolError),
     ],
-    ids=str,
+    ids=lambda each: type(each).__name__,
 )
 def test_breaks_the_reply(
     engine: ScriptedEngine,
@@ -181,7 +181,9 @@ def test_breaks_the_reply(
         ask(client)
 
 
-@pytest.mark.parametrize("behaviour", [behaviours.Hang(), Sse(events.pieces(), End.HANG)], ids=str)
+@pytest.mark.parametrize(
+    "behaviour", [behaviours.Hang(), Sse(events.pieces(), End.HANG)], ids=lambda each: type(each).__name__
+)
 def test_hangs(engine: ScriptedEngine, client: httpx.Client, behaviour: Behaviour) -> None:
     engine.behaviour = behaviour
     with pytest.raises(httpx.ReadTimeout):
