@@ -180,7 +180,7 @@ def concurrency(engine: EngineProcess) -> list[Row]:
     with run_local(CONCURRENCY="8") as door:
         embedded = re.search(r"engine .*:(\d+)/v1", door.banner)
         assert embedded
-        rows.append(_eight("llama.cpp", door.port, int(embedded[1]), "smollm2-135m-instruct", tokens=24))
+        rows.append(_eight("llama.cpp", door.port, int(embedded[1]), "smollm2-135m-instruct", tokens=64))
     return rows
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.bundle import BUNDLE, ROOT
+from bench.client import completion
 
 # -S: without the test environment's packages.
 PYTHON = (sys.executable, "-S")
@@ -111,10 +112,8 @@ def function(
             child.wait()
 
 
-def chat_event(model: str, tokens: int, *, stream: bool = True) -> dict[str, Any]:
+def chat_event(model: str, tokens: int) -> dict[str, Any]:
     """Return a Function URL event that asks for a completion."""
-    messages = [{"role": "user", "content": "Tell me a joke"}]
-    body = {"model": model, "messages": messages, "max_tokens": tokens, "stream": stream}
     return {
         "version": "2.0",
         "rawPath": "/v1/chat/completions",
@@ -131,7 +130,7 @@ def chat_event(model: str, tokens: int, *, stream: bool = True) -> dict[str, Any
             },
             "stage": "$default",
         },
-        "body": json.dumps(body),
+        "body": json.dumps(completion(model, tokens)),
         "isBase64Encoded": False,
     }
 
