@@ -180,7 +180,7 @@ def concurrency(engine: EngineProcess) -> list[Row]:
     with run_local(CONCURRENCY="8") as door:
         embedded = re.search(r"engine .*:(\d+)/v1", door.banner)
         assert embedded
-        rows.append(_eight("llama.cpp", door.port, int(embedded[1]), "smollm2-135m-instruct", tokens=64))
+        rows.append(_eight("llama.cpp", door.port, int(embedded[1]), "smollm2-135m-instruct", tokens=96))
     return rows
 
 
@@ -207,7 +207,7 @@ def memory(engine: EngineProcess) -> list[Row]:
     ]
 
 
-def _eight(name: str, door_port: int, engine_port: int, model: str, tokens: int, rounds: int = 3) -> Row:
+def _eight(name: str, door_port: int, engine_port: int, model: str, tokens: int, rounds: int = 5) -> Row:
     sides = (lambda: _at_once(door_port, model, tokens), lambda: _at_once(engine_port, model, tokens))
     alternating(1, *sides)
     ours, direct = (statistics.median(values) for values in alternating(rounds, *sides))
