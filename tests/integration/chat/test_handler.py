@@ -1,0 +1,68 @@
+"""The function as Lambda imports it: what a stock runtime calls, and what a bad setting does."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from functions.chat.settings import SettingsError
+from tests.engines import schema
+from tests.engines.behaviours import string_error
+from tests.engines.scripted import ScriptedEngine
+from tests.integration.chat.service import MODEL, body
+
+EVENT = json.loads((Path(__file__).parents[2] / "events/function_url_v2_text.json").read_text())
+MODULE = "functions.chat.handler"
+
+
+@pytest.fixture
+def handler(engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("MODELS", json.dumps({MODEL: {"base_url": engine.base_url}}))
+    monkeypatch.delitem(sys.modules, MODULE, raising=False)
+    handler = importlib.import_module(MODULE).handler
+    yield handler
+    loop = handler._loop
+    handler.close()
+    loop.close()
+
+
+def asked(handler: Any, **fields: Any) -> dict[str, Any]:
+    """Call the handler as awslambdaric does."""
+    http = {**EVENT["requestContext"]["http"], "method": "POST", "path": "/v1/chat/completions"}
+    event = {
+        **EVENT,
+        "rawPath": "/v1/chat/completions",
+        "requestContext": {**EVENT["requestContext"], "http": http},
+        "headers": {"content-type": "application/json", "host": "localhost"},
+        "body": json.dumps(body(**fields)),
+        "isBase64Encoded": False,
+    }
+    reply: dict[str, Any] = handler(event, SimpleNamespace(aws_request_id="1"))
+    return reply
+
+
+def test_a_stock_runtime_gets_whole_replies(handler: Any, engine: ScriptedEngine) -> None:
+    whole, streamed = asked(handler), asked(handler, stream=True)
+    assert (whole["statusCode"], streamed["statusCode"]) == (200, 200)
+    schema.validate_completion(json.loads(whole["body"]))
+    schema.validate_stream(streamed["body"].encode())
+    assert engine.connections == 1, "expected the connection to the engine to outlive an invocation"
+
+
+def test_a_stock_runtime_gets_errors_too(handler: Any, engine: ScriptedEngine) -> None:
+    assert asked(handler, temperature=3)["statusCode"] == 400
+    engine.behaviour = string_error(503)
+    refused = asked(handler, stream=True)
+    assert refused["statusCode"] == 503
+    assert schema.validate_error(json.loads(refused["body"]))["code"] == "server_is_overloaded"
+
+
+def test_a_missing_setting_names_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MODELS", raising=False)
+    monkeypatch.delitem(sys.modules, MODULE, raising=False)
+    with pytest.raises(SettingsError, match="MODELS is missing"):
+        importlib.import_module(MODULE)
