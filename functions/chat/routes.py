@@ -21,7 +21,7 @@ _STARTED = int(time.time())
 
 def create_router(settings: Settings, completions: Completions) -> APIRouter:
     """Return the API's routes."""
-    router = APIRouter()
+    router = APIRouter(tags=["Chat"])
     keyring = Keyring(settings.keys)
 
     @router.post("/v1/chat/completions", summary="Create a chat completion", response_model=None)
