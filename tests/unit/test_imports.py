@@ -85,6 +85,15 @@ def test_packages_have_one_home(package: str) -> None:
     assert homes <= ONE_HOME[package]
 
 
+def test_only_the_composition_root_knows_the_adapter() -> None:
+    users = {
+        name
+        for name, path in FUNCTIONS.items()
+        if any(imported.startswith("functions.chat.backend") for imported in imports(name, path))
+    }
+    assert users == {"functions.chat.handler"}
+
+
 def test_functions_import_no_infra_and_no_tests() -> None:
     assert not _crossing(FUNCTIONS, ("infra", "tests", "bench"))
 
