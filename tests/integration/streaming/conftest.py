@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -147,7 +148,10 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not wheels:
         pytest.fail("expected AWS's emulator in .local/emulator but found none: run `make test` to fetch it")
     binary = tmp_path_factory.mktemp("emulator") / "aws-lambda-rie"
+    if sys.platform != "linux":
+        pytest.skip("AWS's emulator is built for Linux alone")
+    kind = {"aarch64": "arm64"}.get(platform.machine(), "x86_64")
     with zipfile.ZipFile(wheels[-1]) as wheel:
-        binary.write_bytes(wheel.read("samcli/local/rapid/aws-lambda-rie-x86_64"))
+        binary.write_bytes(wheel.read(f"samcli/local/rapid/aws-lambda-rie-{kind}"))
     binary.chmod(0o755)
     return binary
