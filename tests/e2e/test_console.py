@@ -16,6 +16,8 @@ from tests.engines.events import joined, pieces, tokens
 from tests.local_service import LocalService
 
 CANARY = "canary-7f3a"
+# The first digit of the status of each request's line.
+STATUS = re.compile(r"POST /v1/chat/completions  (\d)\d\d  first byte .* ms  total .*s  .* k?B")
 
 
 def test_the_banner_says_what_runs_where(local: LocalService) -> None:
@@ -43,7 +45,6 @@ def test_the_console_shows_each_request_but_neither_prompt_nor_key_nor_reply(scr
     asked = {**QUESTION, "messages": [{"role": "user", "content": CANARY}], "user": CANARY}
     broken = json.dumps({"error": {"message": CANARY, "type": CANARY, "param": None, "code": 500}})
     broken_stream = joined(tokens(2, finish=None, done=False), pieces(f"data: {broken}\n\n".encode()))
-    before = str(scripted.local.out).count("POST")
     with scripted.service.client() as client:
         headers = {"authorization": f"Bearer {CANARY}", "x-request-id": "seen"}
         for behaviour in (Chat(Sse(tokens(text=CANARY))), vllm_error(400, CANARY), Chat(Sse(broken_stream))):
@@ -51,8 +52,5 @@ def test_the_console_shows_each_request_but_neither_prompt_nor_key_nor_reply(scr
             client.post(f"/v1/chat/completions?q={CANARY}", json={**asked, "stream": True}, headers=headers)
         client.post("/v1/chat/completions", content=f'{{"model": "{CANARY}', headers=headers)
         client.post("/v1/chat/completions", json={**asked, "temperature": CANARY}, headers=headers)
-    shown = scripted.local.out.wait_for(lambda text: text.count("POST") == before + 5)
-    lines = [line for line in shown.splitlines() if "POST" in line][-5:]
-    for line, status in zip(lines, (200, 400, 200, 400, 400), strict=True):
-        assert re.search(rf"POST /v1/chat/completions  {status}  first byte .* ms  total .*s  .* k?B", line)
+    shown = scripted.local.out.wait_for(lambda text: STATUS.findall(text)[-5:] == [*"24244"])
     assert CANARY not in shown
