@@ -38,7 +38,7 @@ KEYS = json.dumps({digest(KEY): [], digest(NARROW_KEY): ["other"]})
 
 def said(status: int, code: Any = None, **headers: str) -> Status:
     """Return an engine's refusal that quotes a prompt, a path and a key."""
-    error = {"message": f"{CANARY} Traceback /root/x.py", "type": CANARY, "param": CANARY, "code": code}
+    error = {"message": f"{CANARY} Traceback /app/x.py", "type": CANARY, "param": CANARY, "code": code}
     return Status(status, dumps({"error": error}).encode(), headers=headers)
 
 
