@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import time
@@ -22,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .completions import Completions, Engine
 from .errors import ApiError, InvalidRequest, MethodNotAllowed, ServerError, UnknownUrl
+from .json_text import dump
 from .routes import create_router
 from .settings import Settings
 
@@ -113,12 +113,7 @@ def _of_routing(request: Request, error: Exception) -> ApiError:
 
 
 def _response(error: ApiError) -> Response:
-    return Response(
-        json.dumps(error.body(), ensure_ascii=True),
-        error.status,
-        headers=error.headers,
-        media_type="application/json",
-    )
+    return Response(dump(error.body()), error.status, headers=error.headers, media_type="application/json")
 
 
 def _log(error: Exception) -> None:

@@ -7,7 +7,6 @@ connection was refused or reset, the engine is full (503), or it is a vLLM that 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import re
 import ssl
@@ -84,9 +83,9 @@ class HttpEngine:
             else:
                 if response.status_code == 200:
                     return await _checked(response, kind)
-                failure = await _failure(response, call)
-                if pause_s is None or not _is_passing(response):
-                    raise failure
+                text = await _error_text(response, call)
+                if pause_s is None or not _is_passing(response.status_code, text):
+                    raise _failure(response, text, call)
             await asyncio.sleep(pause_s)
         raise AssertionError("the last attempt returns or raises")
 
@@ -111,7 +110,7 @@ async def _checked(response: httpx.Response, kind: str) -> httpx.Response:
     return response
 
 
-async def _failure(response: httpx.Response, call: Call) -> ApiError:
+async def _error_text(response: httpx.Response, call: Call) -> bytes:
     """Read an error reply, bounded; log what kind it is, never what it says."""
     text = b""
     async for chunk in response.aiter_raw():
@@ -119,14 +118,18 @@ async def _failure(response: httpx.Response, call: Call) -> ApiError:
         if len(text) > _MAX_ERROR_BYTES:
             break
     await response.aclose()
-    response.extensions["error_text"] = text
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError):
-        body = text.decode("utf-8", "replace")
     logger.warning(
         "engine refused: status=%d bytes=%d request=%s", response.status_code, len(text), call.request_id
     )
+    return text
+
+
+def _failure(response: httpx.Response, text: bytes, call: Call) -> ApiError:
+    """Turn an error reply into ours."""
+    try:
+        body = parse(text)
+    except (ValueError, RecursionError):
+        body = text.decode("utf-8", "replace")
     return translate(call.model.id, response.status_code, body, retry_after_s(response.headers))
 
 
@@ -139,10 +142,8 @@ def retry_after_s(headers: httpx.Headers) -> float:
     return 1.0
 
 
-def _is_passing(response: httpx.Response) -> bool:
-    return response.status_code == 503 or (
-        response.status_code == 500 and _DRAINING in response.extensions["error_text"]
-    )
+def _is_passing(status: int, text: bytes) -> bool:
+    return status == 503 or (status == 500 and _DRAINING in text)
 
 
 def _parsed(reply: bytes) -> Any:

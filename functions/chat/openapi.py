@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from .chunks import FINISH_REASONS
 from .contract import ChatCompletionRequest
 
 _REF = "#/components/schemas/"
@@ -93,9 +94,7 @@ _COMPLETION = _object(
             "items": _object(
                 {
                     "index": {"type": "integer"},
-                    "finish_reason": {
-                        "enum": ["stop", "length", "tool_calls", "content_filter", "function_call"]
-                    },
+                    "finish_reason": {"enum": sorted(FINISH_REASONS)},
                     "message": _object(
                         {
                             "role": {"const": "assistant"},

@@ -13,8 +13,7 @@ from hypothesis import configuration
 from functions.chat import backend
 from functions.chat.app import create_app
 from functions.chat.backend import HttpEngine
-from tests.engines.behaviours import Chat
-from tests.engines.scripted import ScriptedEngine, scripted_engine
+from tests.engines.scripted import ScriptedEngine
 from tests.integration.chat.service import asking, served, settings_for
 
 configuration.set_hypothesis_home_dir(Path(__file__).parents[3] / ".local" / "hypothesis")
@@ -25,19 +24,6 @@ Ask = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(scope="session")
-def shared_engine() -> Iterator[ScriptedEngine]:
-    with scripted_engine() as engine:
-        yield engine
-
-
-@pytest.fixture
-def engine(shared_engine: ScriptedEngine) -> ScriptedEngine:
-    shared_engine.behaviour = Chat()
-    shared_engine.received_requests.clear()
-    return shared_engine
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.engines import behaviours, events, schema
-from tests.engines.behaviours import Chat, Completion, End, Flat, InTurn, Replay, Sse
+from tests.engines.behaviours import Completion, End, Flat, InTurn, Replay, Sse
 from tests.engines.recordings import Recording, recording, recordings
 from tests.engines.scripted import (
     ScriptedEngine,
@@ -23,19 +23,6 @@ from tests.engines.scripted import (
 from tests.engines.wire import Behaviour, Reply, Request
 
 URL = "/chat/completions"
-
-
-@pytest.fixture(scope="module")
-def shared_engine() -> Iterator[ScriptedEngine]:
-    with scripted_engine() as engine:
-        yield engine
-
-
-@pytest.fixture
-def engine(shared_engine: ScriptedEngine) -> ScriptedEngine:
-    shared_engine.behaviour = Chat()
-    shared_engine.received_requests.clear()
-    return shared_engine
 
 
 @pytest.fixture

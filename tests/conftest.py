@@ -1,0 +1,22 @@
+"""The scripted engine, for every test that asks one."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.engines.behaviours import Chat
+from tests.engines.scripted import ScriptedEngine, scripted_engine
+
+
+@pytest.fixture(scope="session")
+def shared_engine() -> Iterator[ScriptedEngine]:
+    with scripted_engine() as engine:
+        yield engine
+
+
+@pytest.fixture
+def engine(shared_engine: ScriptedEngine) -> ScriptedEngine:
+    """An engine that behaves well until told otherwise."""
+    shared_engine.behaviour = Chat()
+    shared_engine.received_requests.clear()
+    return shared_engine
