@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 import time
-import traceback
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,8 +18,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from functions.shared.keys import KeyRefused
+from functions.shared.logs import log_unexpected
+
 from .completions import Completions, Engine
-from .errors import ApiError, InvalidRequest, MethodNotAllowed, ServerError, UnknownUrl
+from .errors import ApiError, InvalidKey, InvalidRequest, MethodNotAllowed, ServerError, UnknownUrl
 from .json_text import dump
 from .routes import create_router
 from .settings import Settings
@@ -50,6 +52,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     )
     app.include_router(create_router(settings, Completions(settings, engine)))
     app.add_exception_handler(ApiError, _render)
+    app.add_exception_handler(KeyRefused, _render)
     app.add_exception_handler(HTTPException, _render)
     app.add_middleware(Envelope)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
@@ -88,12 +91,14 @@ class Envelope:
         except Exception as error:
             if started:
                 raise
-            _log(error)
+            log_unexpected(logger, error)
             failure = ServerError("Something went wrong here. Try again; if it persists, tell the operator.")
             await _response(failure)(scope, receive, send_with_headers)
 
 
 async def _render(request: Request, error: Exception) -> Response:
+    if isinstance(error, KeyRefused):
+        return _response(InvalidKey(str(error)))
     return _response(error if isinstance(error, ApiError) else _of_routing(request, error))
 
 
@@ -114,12 +119,6 @@ def _of_routing(request: Request, error: Exception) -> ApiError:
 
 def _response(error: ApiError) -> Response:
     return Response(dump(error.body()), error.status, headers=error.headers, media_type="application/json")
-
-
-def _log(error: Exception) -> None:
-    """Log where it happened, without the text: it may quote the prompt."""
-    places = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-5:]]
-    logger.error("unexpected %s at %s", type(error).__name__, " < ".join(reversed(places)))
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

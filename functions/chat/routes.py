@@ -8,12 +8,13 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
+from functions.shared.keys import Keyring
+
 from . import body, validation
 from .completions import Completions
 from .errors import BodyTooLarge, ModelNotAllowed
 from .event_stream import EventStreamResponse
 from .json_text import dump
-from .keys import Keyring
 from .settings import Model, Settings
 
 _STARTED = int(time.time())

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-
-class SettingsError(ValueError):
-    """A variable is missing or wrong; the text names it, says what it is for and where to set it."""
+from functions.shared.environment import SettingsError, count, json_object, seconds
+from functions.shared.keys import keys_from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,38 +52,22 @@ class Settings:
             for name, (variable, number) in _NUMBERS.items()
             if variable in environ
         }
-        return cls(models=_models(environ), keys=_keys(environ), **numbers)
-
-
-def _count(text: str, variable: str) -> int:
-    if not text.isdecimal() or len(text) > 18 or int(text) < 1:
-        raise SettingsError(f"{variable}: expected a whole number of at least 1, but got {text!r}.")
-    return int(text)
-
-
-def _seconds(text: str, variable: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 86400:
-        raise SettingsError(f"{variable}: expected seconds above 0, but got {text!r}.")
-    return value
+        return cls(models=_models(environ), keys=keys_from(environ), **numbers)
 
 
 _NUMBERS: dict[str, tuple[str, Any]] = {
-    "max_body_bytes": ("MAX_BODY_BYTES", _count),
-    "max_messages": ("MAX_MESSAGES", _count),
-    "max_n": ("MAX_N", _count),
-    "keep_alive_s": ("KEEP_ALIVE_S", _seconds),
-    "connect_timeout_s": ("CONNECT_TIMEOUT_S", _seconds),
-    "stream_silence_s": ("STREAM_SILENCE_S", _seconds),
-    "reply_timeout_s": ("REPLY_TIMEOUT_S", _seconds),
+    "max_body_bytes": ("MAX_BODY_BYTES", count),
+    "max_messages": ("MAX_MESSAGES", count),
+    "max_n": ("MAX_N", count),
+    "keep_alive_s": ("KEEP_ALIVE_S", seconds),
+    "connect_timeout_s": ("CONNECT_TIMEOUT_S", seconds),
+    "stream_silence_s": ("STREAM_SILENCE_S", seconds),
+    "reply_timeout_s": ("REPLY_TIMEOUT_S", seconds),
 }
 
 
 def _models(environ: Mapping[str, str]) -> dict[str, Model]:
-    table = _json_object(environ, "MODELS")
+    table = json_object(environ, "MODELS")
     if not table:
         raise SettingsError(
             'MODELS is missing: it names the models to serve, as {"<name>": {"base_url": "http://…/v1"}}. '
@@ -98,8 +79,8 @@ def _models(environ: Mapping[str, str]) -> dict[str, Model]:
 def _model(name: str, entry: Any, environ: Mapping[str, str]) -> Model:
     if not isinstance(entry, dict) or not str(entry.get("base_url", "")).startswith(("http://", "https://")):
         raise SettingsError(f"MODELS: expected `base_url` of {name!r} to be an http(s) address.")
-    limit = _count(str(entry.get("max_tokens_limit", 4096)), f"MODELS: max_tokens_limit of {name!r}")
-    default = _count(str(entry.get("max_tokens_default", 1024)), f"MODELS: max_tokens_default of {name!r}")
+    limit = count(str(entry.get("max_tokens_limit", 4096)), f"MODELS: max_tokens_limit of {name!r}")
+    default = count(str(entry.get("max_tokens_default", 1024)), f"MODELS: max_tokens_default of {name!r}")
     served_name = entry.get("served_name", name)
     if not isinstance(served_name, str):
         raise SettingsError(f"MODELS: expected `served_name` of {name!r} to be a string.")
@@ -122,27 +103,3 @@ def _engine_key(name: str, variable: Any, environ: Mapping[str, str]) -> str | N
             "Put the engine's API key there, or leave `key_variable` out."
         )
     return environ[variable]
-
-
-_SHA256 = re.compile("[0-9a-fA-F]{64}")
-
-
-def _keys(environ: Mapping[str, str]) -> dict[str, frozenset[str]]:
-    table = _json_object(environ, "API_KEYS")
-    for digest, models in table.items():
-        named = isinstance(models, list) and all(isinstance(model, str) for model in models)
-        if not named or not _SHA256.fullmatch(digest):
-            raise SettingsError(
-                'API_KEYS: expected {"<SHA-256 of a key, in hex>": ["<model>", …]}; [] allows every model.'
-            )
-    return {digest.lower(): frozenset(models) for digest, models in table.items()}
-
-
-def _json_object(environ: Mapping[str, str], variable: str) -> dict[str, Any]:
-    try:
-        value = json.loads(environ.get(variable) or "{}")
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise SettingsError(f"{variable}: expected a JSON object.")
-    return value

@@ -12,12 +12,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTION_CODE = ("functions", "lambda_stream")
 
-# Each module of the chat function, outermost first: it imports only from those below it.
+# Each module of a function, outermost first: it imports only from those below it.
 CHAT = (
     ("handler",),
     ("app",),
     ("routes", "openapi"),
-    ("event_stream", "backend", "keys", "validation"),
+    ("event_stream", "backend", "validation"),
     ("transport",),
     ("completions",),
     ("completion_stream",),
@@ -25,14 +25,26 @@ CHAT = (
     ("body", "engine_errors", "contract", "json_text", "settings"),
     ("errors",),
 )
+TODOS = (
+    ("handler",),
+    ("app", "store"),
+    ("graphql_http", "resolvers", "graphiql", "settings"),
+    ("execution",),
+    ("todos", "limits"),
+    ("pages",),
+    ("errors",),
+)
+SHARED = (("keys",), ("environment", "logs"))
+PACKAGES = {"functions.chat": CHAT, "functions.todos": TODOS, "functions.shared": SHARED}
 # Third-party packages that only these modules may know.
 ONE_HOME = {
-    "httpx": {"functions.chat.backend", "functions.chat.transport"},
+    "httpx": {"functions.chat.backend", "functions.chat.transport", "functions.todos.store"},
     "httptools": {"functions.chat.transport"},
     "fastapi": {"functions.chat.app", "functions.chat.routes", "functions.chat.openapi"},
-    "lambda_stream": {"functions.chat.handler"},
+    "ariadne": {"functions.todos.resolvers", "functions.todos.execution"},
+    "lambda_stream": {"functions.chat.handler", "functions.todos.handler"},
     "boto3": set(),
-    "prisma": set(),
+    "prisma": {"functions.todos.store"},
 }
 
 
@@ -62,14 +74,14 @@ LAYER = modules("lambda_stream", ROOT / "layers/streaming/python")
 INFRA = modules("infra")
 
 
-@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name.startswith("functions.chat.")])
-def test_chat_imports_only_from_below(name: str) -> None:
-    level = {module: number for number, row in enumerate(CHAT) for module in row}
-    own = name.removeprefix("functions.chat.")
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name.count(".") == 2])
+def test_a_function_imports_only_from_below(name: str) -> None:
+    package, _, own = name.rpartition(".")
+    level = {module: number for number, row in enumerate(PACKAGES[package]) for module in row}
     siblings = {
-        imported.removeprefix("functions.chat.").split(".")[0]
+        imported.removeprefix(f"{package}.").split(".")[0]
         for imported in imports(name, FUNCTIONS[name])
-        if imported.startswith("functions.chat.")
+        if imported.startswith(f"{package}.")
     }
     upward = {sibling for sibling in siblings & level.keys() if level[sibling] <= level[own]}
     assert not upward, f"{own} imports {sorted(upward)}, which are not below it"
@@ -85,13 +97,14 @@ def test_packages_have_one_home(package: str) -> None:
     assert homes <= ONE_HOME[package]
 
 
-def test_only_the_composition_root_knows_the_adapter() -> None:
+@pytest.mark.parametrize("adapter", ["functions.chat.backend", "functions.todos.store"])
+def test_only_the_composition_root_knows_the_adapter(adapter: str) -> None:
     users = {
         name
         for name, path in FUNCTIONS.items()
-        if any(imported.startswith("functions.chat.backend") for imported in imports(name, path))
+        if any(imported.startswith(adapter) for imported in imports(name, path))
     }
-    assert users == {"functions.chat.handler"}
+    assert users == {f"{adapter.rpartition('.')[0]}.handler"}
 
 
 def test_functions_import_no_infra_and_no_tests() -> None:
@@ -127,12 +140,12 @@ def test_only_composition_roots_read_the_process_environment() -> None:
         for name, path in FUNCTIONS.items()
         if "environ" in _attributes(path) or "getenv" in _attributes(path)
     }
-    assert readers == {"functions.chat.handler"}
+    assert readers == {"functions.chat.handler", "functions.todos.handler"}
 
 
-def test_the_table_above_names_every_module() -> None:
-    named = {f"functions.chat.{module}" for row in CHAT for module in row}
-    assert named == {name for name in FUNCTIONS if name.startswith("functions.chat.")}
+def test_the_tables_above_name_every_module() -> None:
+    named = {f"{package}.{module}" for package, rows in PACKAGES.items() for row in rows for module in row}
+    assert named == {name for name in FUNCTIONS if name.count(".") == 2}
 
 
 def _crossing(group: dict[str, Path], forbidden: tuple[str, ...]) -> set[tuple[str, str]]:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from functions.chat.settings import Settings, SettingsError
+from functions.chat.settings import Settings
+from functions.shared.environment import SettingsError
 
 URL = "http://engine:8000/v1"
 DIGEST = "ab" * 32

@@ -4,8 +4,7 @@ import hashlib
 
 import pytest
 
-from functions.chat.errors import InvalidKey
-from functions.chat.keys import Keyring
+from functions.shared.keys import KeyRefused, Keyring
 
 
 def digest(key: str) -> str:
@@ -59,20 +58,18 @@ def test_a_known_key_is_let_in(header: str, models: set[str]) -> None:
     ids=lambda header: repr(header[:30]),
 )
 def test_an_unknown_key_is_not(header: str) -> None:
-    with pytest.raises(InvalidKey, match="Incorrect API key") as raised:
+    with pytest.raises(KeyRefused, match="Incorrect API key") as raised:
         Keyring(KEYS).models_for(header)
-    assert raised.value.headers == {"www-authenticate": "Bearer"}
-    assert raised.value.code == "invalid_api_key"
-    assert len(raised.value.message) < 200
+    assert len(str(raised.value)) < 200
 
 
 @pytest.mark.parametrize("header", [None, "", " ", "Basic eDp5", "sk-all", "Token sk-all", "\xff"])
 def test_no_key_is_told_apart(header: str | None) -> None:
-    with pytest.raises(InvalidKey, match="didn't provide an API key"):
+    with pytest.raises(KeyRefused, match="didn't provide an API key"):
         Keyring(KEYS).models_for(header)
 
 
 def test_a_refusal_never_quotes_the_key() -> None:
-    with pytest.raises(InvalidKey) as raised:
+    with pytest.raises(KeyRefused) as raised:
         Keyring(KEYS).models_for("Bearer sk-canary")
-    assert "canary" not in str(raised.value.body())
+    assert "canary" not in str(raised.value)

@@ -1,0 +1,185 @@
+"""One GraphQL request: parsed, validated, measured, executed.
+
+Each step has its own error code. Only a request that reached the last step has `data`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ariadne.validation.introspection_disabled import IntrospectionDisabledRule
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+    execute,
+    get_operation_ast,
+    parse,
+    specified_rules,
+    validate,
+)
+
+from functions.shared.logs import log_unexpected
+
+from .errors import (
+    ApiError,
+    BadRequest,
+    BadUserInput,
+    InternalError,
+    MethodNotAllowed,
+    ParseFailed,
+    ValidationFailed,
+)
+from .limits import Limits, check_limits
+from .todos import Todos
+
+logger = logging.getLogger("todos")
+
+_MAX_ERRORS = 10
+_REMEMBERED = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A GraphQL request, as it came over HTTP. `only_query`: it may not change anything."""
+
+    query: str
+    operation_name: str | None = None
+    variables: dict[str, Any] | None = None
+    only_query: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The reply's members, and the HTTP status that says as much. `read`: there was a GraphQL request."""
+
+    body: dict[str, Any]
+    status: int = 200
+    read: bool = True
+
+
+class Executor:
+    """Executes requests against the schema. Documents that were found valid are remembered."""
+
+    def __init__(self, schema: GraphQLSchema, todos: Todos, limits: Limits, *, introspection: bool) -> None:
+        self._schema, self._todos, self._limits = schema, todos, limits
+        self._rules = specified_rules if introspection else (*specified_rules, IntrospectionDisabledRule)
+        self._introspection = introspection
+        self._valid: OrderedDict[str, DocumentNode] = OrderedDict()
+
+    async def execute(self, request: Request) -> Outcome:
+        """Execute a request; errors of the document and of the variables are in the outcome.
+
+        Raises: MethodNotAllowed, if the operation is more than a query and may not be.
+        """
+        try:
+            document = self._parse(request.query)
+            operation = _operation(document, request)
+            check_limits(document, operation, request.variables or {}, self._limits)
+            self._validate(request.query, document)
+        except _Refused as refused:
+            return _refusal(refused.errors, refused.kind)
+        except (ParseFailed, ValidationFailed, BadRequest) as error:
+            if isinstance(error, MethodNotAllowed):
+                raise
+            return _refusal([GraphQLError(error.message)], type(error))
+        return await self._execute(document, request)
+
+    def _parse(self, query: str) -> DocumentNode:
+        if query in self._valid:
+            self._valid.move_to_end(query)
+            return self._valid[query]
+        try:
+            return parse(query, max_lexical_tokens=self._limits.max_tokens)
+        except GraphQLError as error:
+            raise _Refused([error], ParseFailed) from None
+
+    def _validate(self, query: str, document: DocumentNode) -> None:
+        if query in self._valid:
+            return
+        errors = validate(
+            self._schema,
+            document,
+            self._rules,
+            max_errors=_MAX_ERRORS,
+            hide_suggestions=not self._introspection,
+        )
+        if errors:
+            raise _Refused(errors, ValidationFailed)
+        self._valid[query] = document
+        if len(self._valid) > _REMEMBERED:
+            self._valid.popitem(last=False)
+
+    async def _execute(self, document: DocumentNode, request: Request) -> Outcome:
+        result = execute(
+            self._schema,
+            document,
+            context_value=self._todos,
+            variable_values=request.variables,
+            operation_name=request.operation_name,
+            hide_suggestions=not self._introspection,
+        )
+        if not isinstance(result, ExecutionResult):
+            result = await result
+        errors = result.errors or []
+        if result.data is None and errors and not any(error.path for error in errors):
+            return _refusal(errors, BadUserInput)
+        body: dict[str, Any] = {"data": result.data}
+        if errors:
+            body["errors"] = [_formatted(error) for error in errors]
+        return Outcome(body)
+
+
+class _Refused(Exception):
+    def __init__(self, errors: Sequence[GraphQLError], kind: type[ApiError]) -> None:
+        super().__init__()
+        self.errors, self.kind = errors, kind
+
+
+def _operation(document: DocumentNode, request: Request) -> OperationDefinitionNode:
+    operation = get_operation_ast(document, request.operation_name)
+    if operation is None:
+        raise BadRequest(_which_operation(document, request.operation_name))
+    if request.only_query and operation.operation is not OperationType.QUERY:
+        raise MethodNotAllowed(
+            f"Expected a query, but got a {operation.operation.value}. Send it with POST.", allow="POST"
+        )
+    return operation
+
+
+def _which_operation(document: DocumentNode, name: str | None) -> str:
+    names = [
+        node.name.value if node.name else "(anonymous)"
+        for node in document.definitions
+        if isinstance(node, OperationDefinitionNode)
+    ]
+    listed = ", ".join(names[:10]) or "none"
+    if name is None:
+        return f"`operationName`: expected the name of one operation. The document has: {listed}."
+    return f"`operationName`: expected one that the document has ({listed}), but got {name[:50]!r}."
+
+
+def _refusal(errors: Sequence[GraphQLError], kind: type[ApiError]) -> Outcome:
+    """Answer a request that was not executed: there is no `data`."""
+    body = {"errors": [{**error.formatted, "extensions": {"code": kind.code}} for error in errors]}
+    return Outcome(body, kind.status)
+
+
+def _formatted(error: GraphQLError) -> dict[str, Any]:
+    """Format an error of the execution; what is not ours to tell is told to the log."""
+    original = error.original_error
+    if isinstance(original, ApiError):
+        failure = original
+    elif original is None:
+        failure = BadUserInput(error.message)
+    else:
+        log_unexpected(logger, original)
+        failure = InternalError("Something went wrong here. Try again; if it persists, tell the operator.")
+    return {**error.formatted, "message": failure.message, "extensions": {"code": failure.code}}

@@ -1,0 +1,68 @@
+"""GraphiQL: the page at /graphql and its files, all served by us."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from functools import cached_property
+from pathlib import Path
+from string import Template
+
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
+
+_TEMPLATE = Path(__file__).with_name("graphiql.html")
+_MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".txt": "text/plain"}
+# What the page loads: placeholder in the template → name of the file, less its version.
+_PARTS = {
+    "react": r"react-[\d.]+\.js",
+    "react_dom": r"react-dom-[\d.]+\.js",
+    "graphiql": r"graphiql-[\d.]+\.js",
+    "style": r"graphiql-[\d.]+\.css",
+}
+_POLICY = (
+    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; connect-src 'self'; "
+    "script-src 'self' 'nonce-{nonce}'; style-src 'self' 'nonce-{nonce}'; img-src data:; font-src data:"
+)
+
+
+class GraphiQL:
+    """The page and the files it loads, from one folder that `infra/graphiql.py` fills."""
+
+    def __init__(self, directory: Path) -> None:
+        known = directory.iterdir() if directory.is_dir() else ()
+        self._files = {path.name: path for path in known if path.suffix in _MEDIA_TYPES}
+
+    def page(self) -> Response:
+        """Return the page, with a policy by which it talks to nobody but us."""
+        if len(self._parts) < len(_PARTS):
+            return PlainTextResponse("GraphiQL is not installed here: run infra/graphiql.py.", 404)
+        nonce = secrets.token_urlsafe(16)
+        headers = {
+            "content-security-policy": _POLICY.format(nonce=nonce),
+            "cache-control": "no-cache",
+            "referrer-policy": "no-referrer",
+            "x-content-type-options": "nosniff",
+        }
+        return HTMLResponse(self._template.substitute(self._parts, nonce=nonce), headers=headers)
+
+    def file(self, name: str) -> Response | None:
+        """Return a file, which may be kept for ever: its name tells its version."""
+        if name not in self._files:
+            return None
+        headers = {
+            "cache-control": "public, max-age=31536000, immutable",
+            "x-content-type-options": "nosniff",
+        }
+        path = self._files[name]
+        return FileResponse(path, headers=headers, media_type=_MEDIA_TYPES[path.suffix])
+
+    @cached_property
+    def _template(self) -> Template:
+        return Template(_TEMPLATE.read_text())
+
+    @cached_property
+    def _parts(self) -> dict[str, str]:
+        """Return the names of the files that the page loads, as far as they are there."""
+        return {
+            part: name for part, form in _PARTS.items() for name in self._files if re.fullmatch(form, name)
+        }

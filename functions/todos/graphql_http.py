@@ -1,0 +1,157 @@
+"""GraphQL over HTTP: what a request asks for, and in which shape it is answered.
+
+Source: GraphQL over HTTP, draft of 2025, read 2026-11-22.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+
+from .errors import ApiError, BadRequest, BodyTooLarge, MethodNotAllowed, NotAcceptable, UnsupportedMediaType
+from .execution import Outcome, Request
+
+GRAPHQL = "application/graphql-response+json"
+JSON = "application/json"
+_PARAMETERS = {"query": str, "operationName": str, "variables": dict, "extensions": dict}
+_NAMES = {str: "a string", dict: "a JSON object"}
+_QUALITY = re.compile(r"q\s*=\s*([\d.]+)", re.IGNORECASE)
+
+
+def media_type_for(accept: str) -> str:
+    """Choose the media type of the reply.
+
+    Raises: NotAcceptable.
+    """
+    if not accept.strip():
+        return JSON
+    for accepted in _by_quality(accept):
+        if accepted in (GRAPHQL, JSON):
+            return accepted
+        if accepted in ("*/*", "application/*"):
+            return JSON
+    raise NotAcceptable(f"`Accept`: expected {GRAPHQL} or {JSON} among what you accept.")
+
+
+def wants_page(request: HttpRequest) -> bool:
+    """Tell whether this is a browser that opens the address, rather than a client with a query."""
+    accepted = next(iter(_by_quality(request.headers.get("accept", ""))), "")
+    return request.method == "GET" and "query" not in request.query_params and accepted == "text/html"
+
+
+def _by_quality(accept: str) -> Iterator[str]:
+    entries = []
+    for number, entry in enumerate(accept.split(",")):
+        name, _, parameters = entry.partition(";")
+        found = _QUALITY.search(parameters)
+        quality = float(found[1]) if found and found[1].count(".") < 2 and found[1] != "." else 1.0
+        if quality > 0:
+            entries.append((-quality, number, name.strip().lower()))
+    return (name for _, _, name in sorted(entries))
+
+
+async def read_request(request: HttpRequest, max_bytes: int) -> Request:
+    """Read the GraphQL request out of an HTTP request.
+
+    Raises: BadRequest and its kinds.
+    """
+    if request.method == "GET":
+        return _checked(_from_url(request.query_params), only_query=True)
+    if request.method == "POST":
+        return _checked(await _from_body(request, max_bytes), only_query=False)
+    raise MethodNotAllowed(
+        f"Expected GET (queries only) or POST, but got {request.method[:20]}.", allow="GET, POST"
+    )
+
+
+def _from_url(parameters: Mapping[str, str]) -> dict[str, Any]:
+    given: dict[str, Any] = {name: parameters[name] for name in _PARAMETERS if name in parameters}
+    for name in ("variables", "extensions"):
+        if name in given:
+            given[name] = _json(given[name], f"`{name}`") if given[name] else None
+    if given.get("operationName") == "":
+        del given["operationName"]
+    return given
+
+
+async def _from_body(request: HttpRequest, max_bytes: int) -> Any:
+    _check_media_type(request.headers.get("content-type", ""))
+    if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise UnsupportedMediaType("`Content-Encoding`: expected none. Send the body as it is.")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > max_bytes:
+            raise BodyTooLarge(f"The body is too large. Expected at most {max_bytes} bytes.")
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        raise BadRequest("Expected a body in UTF-8.") from None
+    return _json(text, "the body")
+
+
+def _check_media_type(content_type: str) -> None:
+    name, _, parameters = content_type.partition(";")
+    if name.strip().lower() != JSON:
+        raise UnsupportedMediaType(
+            f"`Content-Type`: expected {JSON}, but got {name.strip()[:50] or 'none'!r}."
+        )
+    charset = re.search(r"charset\s*=\s*\"?([^\";\s]+)", parameters, re.IGNORECASE)
+    if charset and charset[1].lower() not in ("utf-8", "utf8"):
+        raise UnsupportedMediaType(
+            f"`Content-Type`: expected the charset utf-8, but got {charset[1][:20]!r}."
+        )
+
+
+def _json(text: str, what: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise BadRequest(f"Expected {what} to be JSON, but it cannot be read as such.") from None
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(name)
+
+
+def _checked(given: Any, *, only_query: bool) -> Request:
+    if isinstance(given, list):
+        raise BadRequest("Expected one request, a JSON object, but got an array: there is no batching here.")
+    if not isinstance(given, dict):
+        raise BadRequest('Expected a JSON object such as {"query": "{ todos { id title } }"}.')
+    for name, kind in _PARAMETERS.items():
+        if given.get(name) is not None and not isinstance(given[name], kind):
+            raise BadRequest(f"`{name}`: expected {_NAMES[kind]}.")
+    if not given.get("query"):
+        raise BadRequest("`query` is missing. Expected a GraphQL document, such as `{ todos { id title } }`.")
+    return Request(
+        query=given["query"],
+        operation_name=given.get("operationName"),
+        variables=given.get("variables"),
+        only_query=only_query,
+    )
+
+
+def outcome_of(error: ApiError) -> Outcome:
+    """Answer a request that could not be read."""
+    body = {"errors": [{"message": error.message, "extensions": {"code": error.code}}]}
+    return Outcome(body, error.status, read=False)
+
+
+def response_of(outcome: Outcome, media_type: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Write a reply; half a surrogate pair, which UTF-8 cannot hold, stays the escape it came as.
+
+    Clients that take plain JSON expect 200 for whatever could be read as a GraphQL request.
+    """
+    text = json.dumps(outcome.body, ensure_ascii=False, separators=(",", ":"))
+    return Response(
+        text.encode("utf-8", "backslashreplace"),
+        200 if media_type == JSON and outcome.read else outcome.status,
+        headers=dict(headers or {}),
+        media_type=f"{media_type}; charset=utf-8",
+    )

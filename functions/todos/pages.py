@@ -1,0 +1,162 @@
+"""Orders, positions and pages; the arithmetic of cursor connections.
+
+Source: GraphQL Cursor Connections Specification, read 2026-11-22.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import Any, Generic, Protocol, TypeVar
+from uuid import UUID
+
+from .errors import BadUserInput
+
+MAX_PAGE = 100
+DEFAULT_PAGE = 20
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# A year 10000 has no datetime.
+_LAST_MS = int((datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH).total_seconds() * 1000)
+
+
+class OrderField(Enum):
+    """What todos can be ordered by."""
+
+    CREATED_AT = "CREATED_AT"
+    TITLE = "TITLE"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """By a field, then by id, both in one direction."""
+
+    field: OrderField = OrderField.CREATED_AT
+    descending: bool = True
+
+    def reversed(self) -> Order:
+        return Order(self.field, not self.descending)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in an order: just before, at or after one todo, whether that still exists or not."""
+
+    value: datetime | str
+    id: UUID
+
+
+class Ordered(Protocol):
+    """What can have a position."""
+
+    @property
+    def id(self) -> UUID: ...
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def created_at(self) -> datetime: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which page: `size` todos at the start (`backward`: at the end) of what lies between two positions."""
+
+    size: int
+    backward: bool = False
+    after: Position | None = None
+    before: Position | None = None
+
+
+Item = TypeVar("Item", bound=Ordered)
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
+    """One page, in the caller's order."""
+
+    items: Sequence[Item]
+    has_next: bool
+    has_previous: bool
+
+
+def page_of(found: Sequence[Item], window: Window) -> Page[Item]:
+    """Make a page of what was found from its start on (from its end, if backward), one more than its size."""
+    items, more = found[: window.size], len(found) > window.size
+    if window.backward:
+        return Page(items[::-1], has_next=window.before is not None, has_previous=more)
+    return Page(items, has_next=more, has_previous=window.after is not None)
+
+
+def window_of(
+    order: Order,
+    *,
+    first: int | None = None,
+    after: str | None = None,
+    last: int | None = None,
+    before: str | None = None,
+) -> Window:
+    """Read the arguments of a connection.
+
+    Raises: BadUserInput.
+    """
+    if first is not None and last is not None:
+        raise BadUserInput("Expected `first` or `last`, but got both. Page in one direction at a time.")
+    name, size = ("last", last) if last is not None else ("first", first)
+    if size is None:
+        size = DEFAULT_PAGE
+    if not 1 <= size <= MAX_PAGE:
+        raise BadUserInput(f"`{name}`: expected 1 to {MAX_PAGE}, but got {size}.")
+    return Window(
+        size=size,
+        backward=last is not None,
+        after=None if after is None else position_at(after, order, "after"),
+        before=None if before is None else position_at(before, order, "before"),
+    )
+
+
+def cursor_of(item: Ordered, order: Order) -> str:
+    """Write where an item stands in an order."""
+    value = item.title
+    if order.field is OrderField.CREATED_AT:
+        value = str((item.created_at - _EPOCH) // timedelta(milliseconds=1))
+    text = json.dumps([order.field.value, value, item.id.hex], separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def position_at(cursor: str, order: Order, argument: str) -> Position:
+    """Read a cursor of the same order, in either direction.
+
+    Raises: BadUserInput.
+    """
+    try:
+        field, value, item_id = json.loads(base64.b64decode(cursor, altchars=b"-_", validate=True))
+        position = Position(_value(OrderField(field), value), UUID(hex=item_id))
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        raise BadUserInput(
+            f"`{argument}`: expected a cursor that `todosConnection` gave, but got something else."
+        ) from None
+    if OrderField(field) is not order.field:
+        raise BadUserInput(
+            f"`{argument}`: expected a cursor of the order by {order.field.value}, but got one of the order "
+            f"by {field}. Start again without it."
+        )
+    return position
+
+
+def _value(field: OrderField, value: Any) -> datetime | str:
+    if not isinstance(value, str) or len(value) > 1000:
+        raise ValueError
+    if field is OrderField.TITLE:
+        value.encode()
+        if "\0" in value:
+            raise ValueError
+        return value
+    milliseconds = int(value)
+    if not 0 <= milliseconds <= _LAST_MS:
+        raise ValueError
+    return _EPOCH + timedelta(milliseconds=milliseconds)

@@ -1,0 +1,80 @@
+"""What the todo function is told by its environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from functions.shared.environment import SettingsError, count, seconds
+from functions.shared.keys import keys_from
+
+from .limits import Limits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The function's settings.
+
+    Shape:  `graphiql`: the folder of GraphiQL's files; None: there is no page.
+            `keys`: SHA-256 (hex) of each API key; no keys: no key is needed.
+    Units:  `…_s` seconds.
+    """
+
+    database_url: str = field(repr=False)
+    keys: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)
+    introspection: bool = True
+    graphiql: Path | None = None
+    query_timeout_s: float = 5.0
+    limits: Limits = field(default_factory=Limits)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Settings:
+        """Read the settings from variables.
+
+        Raises: SettingsError, naming the variable.
+        """
+        return cls(
+            database_url=_database_url(environ),
+            keys=keys_from(environ),
+            introspection=_switch(environ, "INTROSPECTION"),
+            graphiql=Path(environ["GRAPHIQL"]) if environ.get("GRAPHIQL") else None,
+            query_timeout_s=seconds(environ.get("QUERY_TIMEOUT_S", "5"), "QUERY_TIMEOUT_S"),
+            limits=Limits(**_limits(environ)),
+        )
+
+
+_LIMITS = {
+    "max_body_bytes": "MAX_BODY_BYTES",
+    "max_tokens": "MAX_TOKENS",
+    "max_depth": "MAX_DEPTH",
+    "max_aliases": "MAX_ALIASES",
+    "max_root_fields": "MAX_ROOT_FIELDS",
+    "max_cost": "MAX_COST",
+}
+
+
+def _limits(environ: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        name: count(environ[variable], variable) for name, variable in _LIMITS.items() if variable in environ
+    }
+
+
+def _switch(environ: Mapping[str, str], variable: str) -> bool:
+    text = environ.get(variable, "on")
+    if text not in ("on", "off"):
+        raise SettingsError(f"{variable}: expected on or off, but got {text!r}.")
+    return text == "on"
+
+
+def _database_url(environ: Mapping[str, str]) -> str:
+    """Return where the database is; its text is in no message, for it has the password in it."""
+    url = environ.get("DATABASE_URL", "")
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise SettingsError(
+            f"DATABASE_URL {'is not of the form' if url else 'is missing: it has the form'} "
+            "postgresql://<user>:<password>@<host>:<port>/<database>. "
+            "`make run` sets it; when deployed, it is a variable of the todo function."
+        )
+    return url

@@ -1,0 +1,202 @@
+"""The domain: what a todo is, and what may be done with it."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+from uuid import UUID, uuid4
+
+from .errors import BadUserInput, NotFound
+from .pages import MAX_PAGE, Order, Page, Position, Window, page_of
+
+MAX_TITLE = 200
+# Control characters, and halves of surrogate pairs, which UTF-8 cannot hold.
+_REFUSED = ("Cc", "Cs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Todo:
+    """One todo. `created_at` is in UTC, to the millisecond."""
+
+    id: UUID
+    title: str
+    completed: bool = False
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """What todos must fulfil. `title`: text that it contains, in whatever case."""
+
+    completed: bool | None = None
+    title: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What to change; None leaves it."""
+
+    title: str | None = None
+    completed: bool | None = None
+
+
+class Store(Protocol):
+    """Where todos are kept. Every method raises DatabaseUnavailable where it cannot be asked."""
+
+    async def create(self, todo: Todo) -> Todo: ...
+
+    async def get(self, todo_id: UUID) -> Todo | None: ...
+
+    async def update(self, todo_id: UUID, changes: Changes) -> Todo | None: ...
+
+    async def delete(self, todo_id: UUID) -> Todo | None: ...
+
+    async def find(
+        self, where: Filter, order: Order, *, after: Position | None, before: Position | None, limit: int
+    ) -> list[Todo]:
+        """Return the first todos in that order, between two positions."""
+
+    async def count(self, where: Filter) -> int: ...
+
+
+def utc_now() -> datetime:
+    """Return this instant, to the millisecond."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+class Todos:
+    """What callers can do."""
+
+    def __init__(
+        self, store: Store, *, new_id: Callable[[], UUID] = uuid4, now: Callable[[], datetime] = utc_now
+    ) -> None:
+        self._store, self._new_id, self._now = store, new_id, now
+
+    async def create(self, title: str) -> Todo:
+        """Create a todo.
+
+        Raises: BadUserInput.
+        """
+        todo = Todo(id=self._new_id(), title=checked_title(title), created_at=self._now())
+        return await self._store.create(todo)
+
+    async def get(self, todo_id: str) -> Todo:
+        """Return one todo.
+
+        Raises: BadUserInput, NotFound.
+        """
+        return _found(await self._store.get(checked_id(todo_id)), todo_id)
+
+    async def update(self, todo_id: str, changes: Changes) -> Todo:
+        """Change a todo.
+
+        Raises: BadUserInput, NotFound.
+        """
+        if changes.title is None and changes.completed is None:
+            raise BadUserInput("Nothing to change. Expected `title`, `completed` or both.")
+        title = None if changes.title is None else checked_title(changes.title)
+        checked = Changes(title=title, completed=changes.completed)
+        return _found(await self._store.update(checked_id(todo_id), checked), todo_id)
+
+    async def delete(self, todo_id: str) -> Todo:
+        """Delete a todo; return what it was.
+
+        Raises: BadUserInput, NotFound.
+        """
+        return _found(await self._store.delete(checked_id(todo_id)), todo_id)
+
+    async def list(self, where: Filter, order: Order, first: int) -> list[Todo]:
+        """Return the first todos.
+
+        Raises: BadUserInput.
+        """
+        if not 1 <= first <= MAX_PAGE:
+            raise BadUserInput(f"`first`: expected 1 to {MAX_PAGE}, but got {first}.")
+        return await self._store.find(checked_filter(where), order, after=None, before=None, limit=first)
+
+    async def page(self, where: Filter, order: Order, window: Window) -> Page[Todo]:
+        """Return one page.
+
+        Raises: BadUserInput.
+        """
+        checked = checked_filter(where)
+        todos = await self._store.find(
+            checked,
+            order.reversed() if window.backward else order,
+            after=window.before if window.backward else window.after,
+            before=window.after if window.backward else window.before,
+            limit=window.size + 1,
+        )
+        return page_of(todos, window)
+
+    async def count(self, where: Filter) -> int:
+        """Count the todos that fulfil the filter.
+
+        Raises: BadUserInput.
+        """
+        return await self._store.count(checked_filter(where))
+
+
+def checked_title(title: str) -> str:
+    """Return the title as it is kept, trimmed.
+
+    Raises: BadUserInput.
+    """
+    trimmed = title.strip()
+    if not 1 <= len(trimmed) <= MAX_TITLE:
+        raise BadUserInput(
+            f"`title`: expected 1 to {MAX_TITLE} characters after trimming, but got {len(trimmed)}."
+        )
+    _check_characters(trimmed, "title")
+    return trimmed
+
+
+def checked_id(text: str) -> UUID:
+    """Return the id.
+
+    Raises: BadUserInput.
+    """
+    try:
+        todo_id = UUID(text)
+    except ValueError:
+        todo_id = None
+    if str(todo_id) != text.lower():
+        raise BadUserInput(
+            "`id`: expected the UUID of a todo, as `todos { id }` lists them, but got something else."
+        )
+    return UUID(text)
+
+
+def checked_filter(where: Filter) -> Filter:
+    """Return the filter, if titles can contain its text.
+
+    Raises: BadUserInput.
+    """
+    if where.title is not None:
+        if len(where.title) > MAX_TITLE:
+            raise BadUserInput(
+                f"`filter.title`: expected at most {MAX_TITLE} characters, but got {len(where.title)}."
+            )
+        _check_characters(where.title, "filter.title")
+    return where
+
+
+def _check_characters(text: str, name: str) -> None:
+    for position, character in enumerate(text):
+        if unicodedata.category(character) in _REFUSED:
+            raise BadUserInput(
+                f"`{name}`: expected no control characters, but got U+{ord(character):04X} "
+                f"at position {position}."
+            )
+
+
+def _found(todo: Todo | None, todo_id: str) -> Todo:
+    if todo is None:
+        raise NotFound(
+            f"There is no todo `{todo_id}`. Was it deleted? `todos {{ id }}` lists those there are."
+        )
+    return todo
