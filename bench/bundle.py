@@ -1,4 +1,4 @@
-"""What a function is deployed with, and nothing else: cold starts are measured on it.
+"""What each function is deployed with, and nothing else: cold starts are measured on it.
 
 The test environment holds packages that others import where they find them (httpx imports rich).
 """
@@ -6,23 +6,37 @@ The test environment holds packages that others import where they find them (htt
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-BUNDLE = ROOT / ".local/bundle"
-_REQUIREMENTS = ROOT / "requirements/bundle.txt"
+CHAT = ROOT / ".local/bundle"
+TODOS = ROOT / ".local/bundle-todos"
+_REQUIREMENTS = {CHAT: "bundle.txt", TODOS: "todos.txt"}
 
 
 def prepare() -> None:
-    """Install the bundle into the clone, compiled, unless it is there."""
-    stamp = BUNDLE / "stamp"
-    wanted = hashlib.sha256(_REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()
-    if not stamp.exists() or stamp.read_text() != wanted:
-        print("Installing what the function is deployed with ...", file=sys.stderr, flush=True)
-        pip = [sys.executable, "-m", "pip", "install", "-q", "--require-hashes", "--upgrade"]
-        subprocess.run([*pip, "--target", BUNDLE, "-r", _REQUIREMENTS], check=True)
-        stamp.write_text(wanted)
-    folders = ["functions", "layers/streaming/python", "bench"]
+    """Install the bundles into the clone, compiled, unless they are there."""
+    for bundle, name in _REQUIREMENTS.items():
+        requirements = ROOT / "requirements" / name
+        stamp = bundle / "stamp"
+        wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
+        if not stamp.exists() or stamp.read_text() != wanted:
+            print(f"Installing what {name} lists ...", file=sys.stderr, flush=True)
+            pip = [sys.executable, "-m", "pip", "install", "-q", "--require-hashes", "--upgrade"]
+            subprocess.run([*pip, "--target", bundle, "-r", requirements], check=True)
+            stamp.write_text(wanted)
+    _copy_prisma_client()
+    folders = ["functions", "layers/streaming/python", "bench", str(TODOS / "prisma")]
     subprocess.run([sys.executable, "-m", "compileall", "-q", *folders], cwd=ROOT, check=True)
+
+
+def _copy_prisma_client() -> None:
+    """Take over what `prisma generate` made in the environment of the tests."""
+    generated = Path(sysconfig.get_path("purelib"), "prisma")
+    shutil.copytree(
+        generated, TODOS / "prisma", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
+    )

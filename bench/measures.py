@@ -62,16 +62,16 @@ def cold_start(rounds: int = 15) -> list[Row]:
     return [
         Row(
             "cold start, beside a hello world",
-            _ms(chat),
-            f"{_ms(hello)} FastAPI + Mangum + httpx, awslambdaric",
+            ms(chat),
+            f"{ms(hello)} FastAPI + Mangum + httpx, awslambdaric",
             f"{chat / hello:.2f} x",
             "<= 1.1 x",
             chat / hello <= 1.1,
         ),
         Row(
             "cold start, beside an empty handler",
-            _ms(chat),
-            f"{_ms(empty)} awslambdaric",
+            ms(chat),
+            f"{ms(empty)} awslambdaric",
             f"{chat / empty:.2f} x",
         ),
     ]
@@ -91,32 +91,32 @@ def first_byte(engine: EngineProcess, rounds: int = 300) -> list[Row]:
         )
         alternating(20, *sides)
         path, engine_alone, share = alternating(rounds, *sides)
-    beside = f"{_ms(statistics.median(engine_alone))} the engine directly"
+    beside = f"{ms(statistics.median(engine_alone))} the engine directly"
     added = statistics.median(path) - statistics.median(engine_alone)
     worst = _p99(path) - _p99(engine_alone)
     own = statistics.median(share) - statistics.median(engine_alone)
     return [
         Row(
             "first byte, whole local path, median",
-            _ms(statistics.median(path)),
+            ms(statistics.median(path)),
             beside,
-            f"+{_ms(added)}",
+            f"+{ms(added)}",
             "<= +5 ms",
             added <= 0.005,
         ),
         Row(
             "first byte, whole local path, p99",
-            _ms(_p99(path)),
-            f"{_ms(_p99(engine_alone))} the engine directly",
-            f"+{_ms(worst)}",
+            ms(_p99(path)),
+            f"{ms(_p99(engine_alone))} the engine directly",
+            f"+{ms(worst)}",
             "<= +10 ms",
             worst <= 0.010,
         ),
         Row(
             "first byte, the function's own share",
-            _ms(statistics.median(share)),
+            ms(statistics.median(share)),
             beside,
-            f"+{_ms(own)}",
+            f"+{ms(own)}",
             "<= +2.5 ms",
             own <= 0.0025,
         ),
@@ -257,7 +257,8 @@ def _spent_ns(pid: int) -> int:
     return sum(int(task.read_text().split()[0]) for task in tasks)
 
 
-def _ms(seconds: float) -> str:
+def ms(seconds: float) -> str:
+    """Write a time, in milliseconds."""
     return f"{seconds * 1000:.1f} ms" if seconds < 0.1 else f"{seconds * 1000:.0f} ms"
 
 

@@ -11,9 +11,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from bench.bundle import BUNDLE, ROOT
+from bench.bundle import CHAT, ROOT
 from bench.client import completion
 
 # -S: without the test environment's packages.
@@ -75,6 +76,7 @@ def _read(reply: socket.socket, began: float) -> Reply:
     while not first:
         head += reply.recv(262144)
         place = head.find(_PRELUDE_END)
+        # 10: the zeros, and the end of the prelude's chunk; then the length of the first chunk of the body.
         if place > 0 and head.find(b"\n", place + 10) > 0:
             first = time.perf_counter() - began
     size, tail = len(head), head[-200:]
@@ -88,7 +90,10 @@ def _read(reply: socket.socket, began: float) -> Reply:
 
 @contextmanager
 def function(
-    command: Sequence[str] = BOOTSTRAP, handler: str = "functions/chat/handler.handler", **environ: str
+    command: Sequence[str] = BOOTSTRAP,
+    handler: str = "functions/chat/handler.handler",
+    packages: Path = CHAT,
+    **environ: str,
 ) -> Iterator[Function]:
     """Start a function as Lambda does, until its first `/next`."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -96,10 +101,10 @@ def function(
         address = f"127.0.0.1:{listener.getsockname()[1]}"
         environment = {
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": f"{ROOT}:{BUNDLE}",
+            "PYTHONPATH": f"{ROOT}:{packages}",
             "LAMBDA_TASK_ROOT": str(ROOT),
             "AWS_LAMBDA_RUNTIME_API": address,
-            "AWS_LAMBDA_FUNCTION_NAME": "chat",
+            "AWS_LAMBDA_FUNCTION_NAME": "bench",
             "_HANDLER": handler,
             **environ,
         }
@@ -114,23 +119,28 @@ def function(
 
 def chat_event(model: str, tokens: int) -> dict[str, Any]:
     """Return a Function URL event that asks for a completion."""
+    return http_event("/v1/chat/completions", json.dumps(completion(model, tokens)))
+
+
+def http_event(path: str, body: str) -> dict[str, Any]:
+    """Return a Function URL event that posts JSON."""
     return {
         "version": "2.0",
-        "rawPath": "/v1/chat/completions",
+        "rawPath": path,
         "rawQueryString": "",
         "headers": {"content-type": "application/json", "host": "localhost"},
         "requestContext": {
             "domainName": "localhost",
             "http": {
                 "method": "POST",
-                "path": "/v1/chat/completions",
+                "path": path,
                 "sourceIp": "127.0.0.1",
                 "protocol": "HTTP/1.1",
                 "userAgent": "bench",
             },
             "stage": "$default",
         },
-        "body": json.dumps(completion(model, tokens)),
+        "body": body,
         "isBase64Encoded": False,
     }
 

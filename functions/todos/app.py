@@ -1,4 +1,4 @@
-"""The todo API as an ASGI application, and the one place that renders errors of requests."""
+"""The todo API as an ASGI application."""
 
 from __future__ import annotations
 
@@ -40,19 +40,20 @@ def create_app(settings: Settings, store: ManagedStore) -> Starlette:
         yield
         await store.aclose()
 
-    routes = [Route("/graphql", _Endpoint(settings, Todos(store)))]
-    if settings.graphiql:
-        routes.append(Route("/graphql/assets/{name}", _assets(GraphiQL(settings.graphiql))))
+    graphiql = GraphiQL(settings.graphiql) if settings.graphiql else None
+    routes = [Route("/graphql", _Endpoint(settings, Todos(store), graphiql))]
+    if graphiql:
+        routes.append(Route("/graphql/assets/{name}", _assets(graphiql)))
     return Starlette(routes=routes, lifespan=lifespan)
 
 
 class _Endpoint:
     """`/graphql`: GraphQL for clients, GraphiQL for browsers."""
 
-    def __init__(self, settings: Settings, todos: Todos) -> None:
+    def __init__(self, settings: Settings, todos: Todos, graphiql: GraphiQL | None) -> None:
         self._keyring = Keyring(settings.keys)
         self._max_body_bytes = settings.limits.max_body_bytes
-        self._page = GraphiQL(settings.graphiql).page if settings.graphiql else None
+        self._page = graphiql.page if graphiql else None
         self._executor = Executor(
             create_schema(), todos, settings.limits, introspection=settings.introspection
         )

@@ -14,8 +14,8 @@
     └── InternalError             INTERNAL_SERVER_ERROR      500
         └── DatabaseUnavailable                              –
 
-Whoever notices raises; `reply.py` alone renders. A message says what was wrong, what was expected and what
-to do next, and never quotes the database.
+Whoever notices raises; `execution.py` and `graphql_http.py` render. A message says what was wrong, what was
+expected and what to do next, and never quotes the database.
 """
 
 from __future__ import annotations

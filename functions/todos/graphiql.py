@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import secrets
 from functools import cached_property
 from pathlib import Path
 from string import Template
+from uuid import uuid4
 
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 
@@ -36,10 +36,11 @@ class GraphiQL:
         """Return the page, with a policy by which it talks to nobody but us."""
         if len(self._parts) < len(_PARTS):
             return PlainTextResponse("GraphiQL is not installed here: run infra/graphiql.py.", 404)
-        nonce = secrets.token_urlsafe(16)
+        nonce = uuid4().hex
         headers = {
             "content-security-policy": _POLICY.format(nonce=nonce),
             "cache-control": "no-cache",
+            "vary": "accept",
             "referrer-policy": "no-referrer",
             "x-content-type-options": "nosniff",
         }

@@ -76,7 +76,12 @@ def check_limits(
 
     Raises: ValidationFailed.
     """
-    size = _Measure(document, variables).selection(operation.selection_set)
+    try:
+        size = _Measure(document, variables).selection(operation.selection_set)
+    except RecursionError:
+        raise ValidationFailed(
+            "The operation is too large: it is nested too deeply. Ask for less at once."
+        ) from None
     for what, value, limit in (
         ("levels deep", size.depth, limits.max_depth),
         ("fields at its root", size.fields, limits.max_root_fields),
@@ -140,4 +145,6 @@ class _Measure:
             number = int(value.value) if len(value.value) < 10 else MAX_PAGE
         elif isinstance(value, VariableNode):
             number = self.variables.get(value.name.value, MAX_PAGE)
+            if isinstance(number, float):  # 100.0 is taken for 100
+                return MAX_PAGE
         return min(max(number, 1), MAX_PAGE) if isinstance(number, int) else None

@@ -45,19 +45,19 @@ class Settings:
         )
 
 
-_LIMITS = {
-    "max_body_bytes": "MAX_BODY_BYTES",
-    "max_tokens": "MAX_TOKENS",
-    "max_depth": "MAX_DEPTH",
-    "max_aliases": "MAX_ALIASES",
-    "max_root_fields": "MAX_ROOT_FIELDS",
-    "max_cost": "MAX_COST",
+LIMITS = {
+    "MAX_BODY_BYTES": "max_body_bytes",
+    "MAX_TOKENS": "max_tokens",
+    "MAX_DEPTH": "max_depth",
+    "MAX_ALIASES": "max_aliases",
+    "MAX_ROOT_FIELDS": "max_root_fields",
+    "MAX_COST": "max_cost",
 }
 
 
 def _limits(environ: Mapping[str, str]) -> dict[str, Any]:
     return {
-        name: count(environ[variable], variable) for name, variable in _LIMITS.items() if variable in environ
+        name: count(environ[variable], variable) for variable, name in LIMITS.items() if variable in environ
     }
 
 

@@ -8,24 +8,50 @@ from pathlib import Path
 
 import pytest
 
-from functions.chat import errors, settings
+from functions.chat import errors
+from functions.chat import settings as chat_settings
+from functions.todos import errors as todo_errors
+from functions.todos import settings as todo_settings
+from functions.todos.limits import Limits
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def _kinds(base: type[todo_errors.ApiError]) -> set[type[todo_errors.ApiError]]:
+    return {base, *(kind for each in base.__subclasses__() for kind in _kinds(each))}
+
+
 API = (ROOT / "docs/api.md").read_text()
-VARIABLES = sorted(set(re.findall(r'"([A-Z][A-Z_]{3,})"', inspect.getsource(settings))))
+CHAT, TODOS = API.split("\n# The todo API\n")
+SETTINGS = {CHAT: chat_settings, TODOS: todo_settings}
+VARIABLES = [
+    (text, name)
+    for text, module in SETTINGS.items()
+    for name in ["API_KEYS", *sorted(set(re.findall(r'"([A-Z][A-Z_]{3,})"', inspect.getsource(module))))]
+]
 KINDS = [
     kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.ApiError)
 ]
 
 
-@pytest.mark.parametrize("variable", VARIABLES)
-def test_every_setting_is_documented(variable: str) -> None:
-    assert f"| `{variable}` |" in API
+@pytest.mark.parametrize(("text", "variable"), VARIABLES, ids=[name for _, name in VARIABLES])
+def test_every_setting_is_documented(text: str, variable: str) -> None:
+    assert f"| `{variable}` |" in text
+
+
+@pytest.mark.parametrize("code", sorted({kind.code for kind in _kinds(todo_errors.ApiError)}))
+def test_every_code_of_the_todo_api_is_documented(code: str) -> None:
+    assert f"| `{code}` |" in TODOS
+
+
+@pytest.mark.parametrize(("variable", "name"), todo_settings.LIMITS.items())
+def test_limits_are_documented_as_they_are(variable: str, name: str) -> None:
+    assert f"| `{variable}` | {getattr(Limits(), name)} |" in TODOS
 
 
 @pytest.mark.parametrize("kind", KINDS[1:], ids=lambda kind: kind.__name__)
 def test_every_error_is_documented(kind: type[errors.ApiError]) -> None:
-    rows = [line for line in API.splitlines() if line.startswith("| ") and str(kind.status) in line]
+    rows = [line for line in CHAT.splitlines() if line.startswith("| ") and str(kind.status) in line]
     row = "".join(rows)
     assert f"`{kind.type}`" in row
     assert kind.default_code is None or f"`{kind.default_code}`" in row

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from functions.chat.app import create_app
 from functions.chat.backend import HttpEngine
@@ -36,13 +36,13 @@ async def asking(base_url: str, **variables: Any) -> AsyncIterator[httpx.AsyncCl
     await engine.aclose()
 
 
-def client_of(app: FastAPI) -> httpx.AsyncClient:
+def client_of(app: ASGIApp) -> httpx.AsyncClient:
     """Return a client of an app, in process."""
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://chat", timeout=20)
 
 
 @contextmanager
-def served(app: FastAPI) -> Iterator[str]:
+def served(app: ASGIApp) -> Iterator[str]:
     """Run a real server in a thread; give its address."""
     config = uvicorn.Config(app, port=0, log_config=None, ws="none", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from functions.chat.settings import SettingsError
+from functions.shared.environment import SettingsError
 from tests.engines import schema
 from tests.engines.behaviours import string_error
 from tests.engines.scripted import ScriptedEngine
