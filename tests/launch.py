@@ -1,12 +1,25 @@
 """Start `python -m infra.local` in a child process."""
 
+import atexit
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from functools import cache
 
 from infra.local.function import ROOT
 
 _READY = "Ctrl-C stops everything."
+
+
+@cache
+def postgres_dir() -> str:
+    """Return where the services that this process starts keep their Postgres: not where the clone's is."""
+    (ROOT / ".local").mkdir(exist_ok=True)
+    directory = tempfile.mkdtemp(dir=ROOT / ".local", prefix="test-postgres-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return directory
 
 
 def start(**variables: str) -> "subprocess.Popen[str]":
@@ -14,7 +27,7 @@ def start(**variables: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         (sys.executable, "-m", "infra.local"),
         cwd=ROOT,
-        env=os.environ | variables,
+        env={**os.environ, "DATABASE_URL": "", "POSTGRES_DIR": postgres_dir(), **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -28,5 +41,9 @@ def url_when_ready(process: "subprocess.Popen[str]") -> str:
     for line in process.stdout:
         said.append(line)
         if line.strip() == _READY:
-            return said[0].split()[-1].replace("localhost", "127.0.0.1")
+            return (
+                next(line for line in said if "answers on" in line)
+                .split()[-1]
+                .replace("localhost", "127.0.0.1")
+            )
     raise RuntimeError("infra.local did not come up:\n" + "".join(said))

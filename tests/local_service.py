@@ -87,10 +87,13 @@ class LocalService:
         """Return the processes of functions: those that were told of a Runtime API."""
         return [child for child in self._tree.children() if _is_function(child)]
 
+    def processes(self) -> list[psutil.Process]:
+        """Return it and all that it has started."""
+        return [self._tree, *self._tree.children(recursive=True)]
+
     def listening(self) -> set[str]:
         """Return the addresses on which it and its children listen."""
-        processes = (self._tree, *self._tree.children(recursive=True))
-        sockets = [each for process in processes for each in process.net_connections("inet")]
+        sockets = [each for process in self.processes() for each in process.net_connections("inet")]
         return {each.laddr.ip for each in sockets if each.status == psutil.CONN_LISTEN}
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:

@@ -8,31 +8,17 @@ import sys
 from collections.abc import Awaitable, Callable
 
 from infra.local.console import Console
+from infra.local.database import Database
 from infra.local.deployment import routes
-from infra.local.door import Door, open_door
+from infra.local.door import open_door
 from infra.local.engine import Engine
+from infra.local.environments import Environments
 from infra.local.errors import CannotStart, FunctionFailed
 from infra.local.http_server import bind
 from infra.local.models import Models, backend_models, embedded_models
 from infra.local.processes import Guardian
 from infra.local.settings import Settings
-
-_WELCOME = """\
-The chat API answers on http://localhost:{port}
-
-  docs      http://localhost:{port}/docs
-  model     {models}
-  engine    {engine}
-  function  functions/chat, run as Lambda runs it: one process per request at a time, at most {concurrency}
-
-Try it:
-
-  curl -N http://localhost:{port}/v1/chat/completions -H 'Content-Type: application/json' \\
-    -d '{{"model": "default", "stream": true, "messages": [{{"role": "user", "content": "Tell me a joke"}}]}}'
-
-Ctrl-C stops everything.
-"""
-_SHOWN_MODELS = 5
+from infra.local.welcome import welcome
 
 
 def main() -> int:
@@ -74,36 +60,39 @@ async def _serve(
 ) -> None:
     engine = None if models else Engine(guardian, console)
     models = models or embedded_models(engine.base_url if engine else "")
+    database = Database.open(settings, guardian, console)
     try:
         async with open_door(
-            routes(settings, models), guardian=guardian, console=console, listener=listener
+            routes(settings, models, database.url if database else ""),
+            guardian=guardian,
+            console=console,
+            listener=listener,
         ) as door:
-            await asyncio.gather(_prepare(door, console), engine.start() if engine else asyncio.sleep(0))
-            console.say(_welcome(settings, models, door, engine))
-            if engine:
-                await engine.keep_running()
+            functions = {function.name: function for function in door.functions}
+            await asyncio.gather(
+                _prepare(functions.pop("chat"), console),
+                *([engine.start()] if engine else []),
+                *([database.prepare()] if database else []),
+            )
+            address = engine.base_url if engine else ""
+            console.say(welcome(settings, door.port, list(models), address, str(database or "")))
+            # What is not asked first is prepared when it holds up nothing.
+            await asyncio.gather(
+                *(_prepare(function, console) for function in functions.values()),
+                *(part.keep_running() for part in (engine, database) if part),
+            )
             await asyncio.get_running_loop().create_future()
     finally:
-        if engine:
-            await engine.stop()
+        await asyncio.gather(*(part.stop() for part in (engine, database) if part))
 
 
-async def _prepare(door: Door, console: Console) -> None:
+async def _prepare(function: Environments, console: Console) -> None:
     try:
-        await door.prepare()
+        await function.prepare()
     except FunctionFailed as failure:
-        console.warn(f"The chat function does not start ({failure}); it is tried again at every request.")
-
-
-def _welcome(settings: Settings, models: Models, door: Door, engine: Engine | None) -> str:
-    names = list(models)
-    more = f" and {len(names) - _SHOWN_MODELS} more" if len(names) > _SHOWN_MODELS else ""
-    return _WELCOME.format(
-        port=door.port,
-        models=f'{", ".join(names[:_SHOWN_MODELS])}{more} ("default" is {names[0]})',
-        engine=f"llama.cpp on {engine.base_url}" if engine else settings.backend,
-        concurrency=settings.concurrency,
-    )
+        console.warn(
+            f"The {function.name} function does not start ({failure}); it is tried again at every request."
+        )
 
 
 if __name__ == "__main__":

@@ -2,9 +2,13 @@
 
 import json
 
-from infra.local.function import Function
+from infra.local.database_url import with_connection_limit
+from infra.local.function import ROOT, Function, search_path
 from infra.local.models import KEY_VARIABLE, Models
 from infra.local.settings import Settings
+
+_QUERY_ENGINE = ROOT / "layers" / "prisma" / "node_modules" / "@prisma" / "engines" / "query-engine"
+_GRAPHIQL = ROOT / ".local" / "graphiql"
 
 
 def chat_function(settings: Settings, models: Models) -> Function:
@@ -23,6 +27,26 @@ def chat_function(settings: Settings, models: Models) -> Function:
     )
 
 
-def routes(settings: Settings, models: Models) -> list[tuple[str, Function]]:
-    """Return (path prefix, function) for everything that is deployed; the first that fits wins."""
-    return [("/", chat_function(settings, models))]
+def todos_function(settings: Settings, database_url: str) -> Function:
+    """Describe the todo function, with this database; each environment holds one connection to it."""
+    return Function(
+        name="todos",
+        handler="functions/todos/handler.handler",
+        environment={
+            "DATABASE_URL": with_connection_limit(database_url, 1),
+            "PRISMA_QUERY_ENGINE_BINARY": settings.query_engine or str(_QUERY_ENGINE),
+            "GRAPHIQL": str(_GRAPHIQL),
+            "PATH": search_path(),
+        },
+        timeout_s=30,
+        concurrency=settings.concurrency,
+    )
+
+
+def routes(settings: Settings, models: Models, database_url: str) -> list[tuple[str, Function]]:
+    """Return (path prefix, function) for everything that is deployed; the first that fits wins.
+
+    Shape:  without a database no todo function.
+    """
+    todos = [("/graphql", todos_function(settings, database_url))] if database_url else []
+    return [*todos, ("/", chat_function(settings, models))]

@@ -43,7 +43,7 @@ async def open_door(
 ) -> AsyncIterator[Door]:
     """Serve functions behind one door; without a listener on a free port.
 
-    Shape:  `routes` are (path prefix, function); the first that fits wins.
+    Shape:  `routes` are (path prefix of whole segments, function); the first that fits wins.
     """
     listener = listener or bind(0)
     pools = [Environments(function, guardian, console.of(function.name)) for _, function in routes]

@@ -32,6 +32,10 @@ class Environments:
         self._starting: set[asyncio.Task[FunctionFailed | None]] = set()
         self._all: set[Sandbox] = set()
 
+    @property
+    def name(self) -> str:
+        return self._function.name
+
     async def invoke(self, invocation: Invocation) -> Reply:
         """Give an event to an environment; return its reply, which has not begun.
 

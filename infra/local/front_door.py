@@ -35,7 +35,7 @@ class Invoker(Protocol):
 class FrontDoor:
     """Answers each request with what the function behind its path replies.
 
-    Shape:  `routes` are (path prefix, function); the first that fits wins.
+    Shape:  `routes` are (path prefix of whole segments, function); the first that fits wins.
     """
 
     def __init__(self, routes: Sequence[tuple[str, Invoker]], console: Console) -> None:
@@ -64,7 +64,7 @@ class FrontDoor:
 
     def _function(self, path: str) -> Invoker:
         for prefix, function in self._routes:
-            if path.startswith(prefix):
+            if path == prefix or path.startswith(f"{prefix.rstrip('/')}/"):
                 return function
         raise Refused(403, '{"Message":"Forbidden"}', "no function for this path")
 

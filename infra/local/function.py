@@ -17,6 +17,11 @@ def _wrapped_runtime() -> tuple[str, ...]:
     return (str(_LAYER / "bootstrap"), sys.executable, "/var/runtime/bootstrap.py")
 
 
+def search_path() -> str:
+    """Return where programs are looked for: first among those of our Python, where setup may put Node.js."""
+    return os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+
+
 @dataclass(frozen=True)
 class Function:
     """One function as deployed."""

@@ -54,17 +54,37 @@ class Guardian:
         self._shell.communicate()
 
 
+class _Watch(asyncio.SubprocessProtocol):
+    """Passes on what a child prints, line by line however long, and tells its end and that of its output."""
+
+    def __init__(self, on_line: Callable[[str], None]) -> None:
+        self._on_line = on_line
+        self._rest = b""
+        self.exited = asyncio.Event()
+        self.silent = asyncio.Event()
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:  # noqa: ARG002
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._on_line(line.decode(errors="replace"))
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002
+        if self._rest:
+            self._on_line(self._rest.decode(errors="replace"))
+        self.silent.set()
+
+    def process_exited(self) -> None:
+        self.exited.set()
+
+
 class Child:
     """A child process, its group, and what it prints."""
 
-    def __init__(
-        self, process: asyncio.subprocess.Process, guardian: Guardian, on_line: Callable[[str], None]
-    ) -> None:
-        self._process = process
-        self._guardian = guardian
-        self._output = asyncio.create_task(_read_lines(process.stdout, on_line))
+    def __init__(self, transport: asyncio.SubprocessTransport, watch: _Watch, guardian: Guardian) -> None:
+        self._transport, self._watch, self._guardian = transport, watch, guardian
+        self._pid = transport.get_pid()
         self._alive = True
-        guardian.watch(process.pid)
+        guardian.watch(self._pid)
 
     @classmethod
     async def start(
@@ -76,9 +96,15 @@ class Child:
         guardian: Guardian,
         on_line: Callable[[str], None],
         errors: TextIO | int = subprocess.STDOUT,
+        inherited: Sequence[int] = (),
     ) -> Self:
-        """Start a command in a group of its own; `on_line` gets each line that it prints."""
-        process = await asyncio.create_subprocess_exec(
+        """Start a command in a group of its own; `on_line` gets each line that it prints.
+
+        Shape:  `inherited` are the descriptors of ours that it keeps open.
+        """
+        # Not asyncio's Process: until Python 3.13 its wait() lasts as long as anybody holds the output open.
+        transport, watch = await asyncio.get_running_loop().subprocess_exec(
+            lambda: _Watch(on_line),
             *command,
             env=environment,
             cwd=directory,
@@ -86,33 +112,58 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=errors,
             start_new_session=True,
+            pass_fds=inherited,
         )
-        return cls(process, guardian, on_line)
+        return cls(transport, watch, guardian)
 
     async def wait(self) -> str:
         """Wait for the end; return how it ended. Of its group nobody is left."""
-        status = await self._process.wait()
+        await self._watch.exited.wait()
         self.kill()
-        self._guardian.forget(self._process.pid)
+        self._guardian.forget(self._pid)
         with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._output, _PIPE_DRAIN_S)
+            await asyncio.wait_for(self._watch.silent.wait(), _PIPE_DRAIN_S)
+        self._transport.close()
+        status = self._transport.get_returncode() or 0
         return f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+
+    def interrupt(self) -> None:
+        """Ask the child itself to end, as Ctrl-C does."""
+        if self._alive:
+            with suppress(ProcessLookupError):
+                self._transport.send_signal(signal.SIGINT)
 
     def kill(self) -> None:
         """Kill the whole group, once."""
         if self._alive:
             self._alive = False
             with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+                os.killpg(self._pid, signal.SIGKILL)
 
 
-async def _read_lines(stream: asyncio.StreamReader | None, on_line: Callable[[str], None]) -> None:
-    """Read to the end, line by line, however long a line is."""
-    assert stream
-    rest = b""
-    while chunk := await stream.read(65536):
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            on_line(line.decode(errors="replace"))
-    if rest:
-        on_line(rest.decode(errors="replace"))
+async def run(
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    directory: Path,
+    guardian: Guardian,
+    inherited: Sequence[int] = (),
+) -> tuple[bool, list[str]]:
+    """Run a command to its end, which a cancellation brings at once.
+
+    Shape:  whether it succeeded, and the lines that it printed.
+    """
+    lines: list[str] = []
+    child = await Child.start(
+        command,
+        environment=environment,
+        directory=directory,
+        guardian=guardian,
+        on_line=lines.append,
+        inherited=inherited,
+    )
+    try:
+        return await child.wait() == "exit status 0", lines
+    finally:
+        child.kill()
+        await child.wait()

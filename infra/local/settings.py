@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from infra.local.database_url import checked
 from infra.local.errors import CannotStart
 
 
@@ -11,7 +13,8 @@ class Settings:
     """The local deployment's settings.
 
     Shape:  `backend` is the base URL of an OpenAI-compatible server, "" for the embedded engine; `port` 0
-            takes a free one.
+            takes a free one. `database_url` is the todo API's database, "" for a Postgres of our own, which
+            keeps its data in `postgres_dir`, None for the clone's. `query_engine` is Prisma's, "" for ours.
     """
 
     port: int = 8000
@@ -19,10 +22,13 @@ class Settings:
     backend_key: str = field(default="", repr=False)
     concurrency: int = 10
     timeout_s: int = 900
+    database_url: str = field(default="", repr=False)
+    postgres_dir: Path | None = None
+    query_engine: str = ""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
-        """Read PORT, BACKEND, BACKEND_KEY, CONCURRENCY and TIMEOUT_S.
+        """Read PORT, BACKEND, BACKEND_KEY, CONCURRENCY, TIMEOUT_S, and what the todo API is told.
 
         Raises: CannotStart, naming the variable.
         """
@@ -32,6 +38,11 @@ class Settings:
             backend_key=environment.get("BACKEND_KEY", ""),
             concurrency=_number(environment, "CONCURRENCY", cls.concurrency, 1, 1000),
             timeout_s=_number(environment, "TIMEOUT_S", cls.timeout_s, 1, 900),
+            database_url=checked(environment.get("DATABASE_URL", "")),
+            postgres_dir=Path(directory).resolve()
+            if (directory := environment.get("POSTGRES_DIR"))
+            else None,
+            query_engine=environment.get("PRISMA_QUERY_ENGINE_BINARY", ""),
         )
 
 

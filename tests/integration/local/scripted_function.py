@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -114,6 +115,9 @@ def handle(event: dict[str, Any], request_id: str, token: str) -> None:
         time.sleep(float(query.get("before", 0)))
         STREAMS[path](Reply(request_id, token), query)
     elif path == "/crash":
+        os._exit(3)
+    elif path == "/crash-with-child":
+        subprocess.Popen(("sleep", "60"))
         os._exit(3)
     elif path == "/hang":
         time.sleep(60)

@@ -10,6 +10,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from infra.local.console import Console
+from infra.local.errors import Refused
+from infra.local.front_door import FrontDoor
+from infra.local.invocation import Invocation
+from infra.local.reply import Reply
 from tests.integration.local.scripted_door import Opened, get, scripted_door
 
 
@@ -302,3 +307,29 @@ def test_nothing_is_left_when_the_door_closes() -> None:
 
     with_door(scenario)
     assert not everyone()
+
+
+def test_a_crash_is_found_out_though_a_child_of_the_function_lives_on_and_the_child_ends() -> None:
+    async def scenario(opened: Opened) -> None:
+        began_s = time.monotonic()
+        assert (await get(opened.port, "/crash-with-child")).status == 502
+        assert time.monotonic() - began_s < 2
+        assert "crashed: exit status 3" in opened.out.getvalue()
+        await until(lambda: "sleep" not in {name(child) for child in children()})
+
+    with_door(scenario)
+
+
+def test_a_path_prefix_is_one_of_whole_segments() -> None:
+    class Named:
+        async def invoke(self, invocation: Invocation) -> Reply:
+            raise AssertionError(f"only looked for, but got {invocation}")
+
+    graphql, rest = Named(), Named()
+    door = FrontDoor([("/graphql", graphql), ("/", rest)], Console())
+    for path in ("/graphql", "/graphql/", "/graphql/a"):
+        assert door._function(path) is graphql
+    for path in ("/", "/graphqlx", "/graph", "/a/graphql"):
+        assert door._function(path) is rest
+    with pytest.raises(Refused):
+        door._function("*")

@@ -1,6 +1,8 @@
 import json
 import os
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -13,9 +15,11 @@ MODELS = embedded_models("http://127.0.0.1:1/v1")
 
 
 def chat(settings: Settings) -> Function:
-    (prefix, function), *_ = reversed(routes(settings, MODELS))
-    assert prefix == "/"
-    return function
+    return dict(routes(settings, MODELS, ""))["/"]
+
+
+def todos(settings: Settings, url: str = "postgresql://u:p@h/d") -> Function:
+    return dict(routes(settings, MODELS, url))["/graphql"]
 
 
 def test_the_chat_function_is_told_its_models() -> None:
@@ -31,6 +35,25 @@ def test_a_backends_key_reaches_the_function_only_by_its_variable() -> None:
     assert "MAX_N" not in environment
 
 
+def test_without_a_database_there_is_no_todo_function() -> None:
+    assert [prefix for prefix, _ in routes(Settings(), MODELS, "")] == ["/"]
+
+
+def test_the_todo_function_holds_one_connection_and_finds_prisma_and_its_page() -> None:
+    environment = todos(Settings()).environment
+    assert environment["DATABASE_URL"] == "postgresql://u:p@h/d?connection_limit=1"
+    assert environment["PRISMA_QUERY_ENGINE_BINARY"].endswith(
+        "layers/prisma/node_modules/@prisma/engines/query-engine"
+    )
+    assert environment["GRAPHIQL"] == str(ROOT / ".local/graphiql")
+    assert environment["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
+
+
+def test_an_engine_of_the_users_own_wins() -> None:
+    environment = todos(Settings(query_engine="/engine")).environment
+    assert environment["PRISMA_QUERY_ENGINE_BINARY"] == "/engine"
+
+
 def test_a_sandbox_inherits_nothing_but_what_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "ours")
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
@@ -42,6 +65,6 @@ def test_a_sandbox_inherits_nothing_but_what_is_listed(monkeypatch: pytest.Monke
 
 
 def test_the_files_that_lambda_would_start_exist() -> None:
-    function = chat(Settings())
-    assert os.access(function.command[0], os.X_OK)
-    assert (ROOT / function.handler).with_suffix(".py").is_file()
+    for function in (chat(Settings()), todos(Settings())):
+        assert os.access(function.command[0], os.X_OK)
+        assert (ROOT / function.handler).with_suffix(".py").is_file()

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from infra.local.errors import CannotStart
@@ -15,9 +17,21 @@ def test_every_variable_is_read() -> None:
         "BACKEND_KEY": "secret",
         "CONCURRENCY": "3",
         "TIMEOUT_S": "60",
+        "DATABASE_URL": "postgresql://u:secret@h/d",
+        "POSTGRES_DIR": "/data",
+        "PRISMA_QUERY_ENGINE_BINARY": "/engine",
     }
     settings = Settings.from_environment(variables)
-    assert settings == Settings(0, "http://localhost:1234/v1", "secret", 3, 60)
+    assert settings == Settings(
+        port=0,
+        backend="http://localhost:1234/v1",
+        backend_key="secret",
+        concurrency=3,
+        timeout_s=60,
+        database_url="postgresql://u:secret@h/d",
+        postgres_dir=Path("/data"),
+        query_engine="/engine",
+    )
     assert "secret" not in repr(settings)
 
 

@@ -1,4 +1,3 @@
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,6 @@ from infra import setup
 def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(setup, "ROOT", tmp_path)
     monkeypatch.setattr(setup, "LOCAL", tmp_path / ".local")
-    monkeypatch.setattr(setup, "LOG", tmp_path / ".local" / "setup.log")
     monkeypatch.setattr(setup, "VENV_PYTHON", Path(sys.executable))
     (tmp_path / ".local" / "stamps").mkdir(parents=True)
     (tmp_path / "source").write_text("one")
@@ -20,7 +18,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def step(code: str) -> setup.Step:
-    return setup.Step("a", "A thing", ("source",), (sys.executable, "-c", code))
+    return setup.Step("a", "A thing", ("source",), (sys.executable, "-c", code), 0)
 
 
 @pytest.mark.usefixtures("clone")
@@ -72,10 +70,36 @@ def test_little_disk_space_is_found_out_first(monkeypatch: pytest.MonkeyPatch) -
         setup.check("run", [])
 
 
-def test_a_missing_node_is_found_out_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _: None)
-    with pytest.raises(setup.SetupError, match="Node"):
-        setup.check("test", setup.test_steps())
+@pytest.mark.usefixtures("clone")
+def test_a_folder_is_made_from_all_of_its_files(clone: Path) -> None:
+    (clone / "folder").mkdir()
+    (clone / "folder" / "one").write_text("1")
+    one = setup.Step("a", "A thing", ("folder",), (sys.executable, "-c", ""), 0)
+    one.make()
+    (clone / "folder" / "two").write_text("2")
+    assert not one.done()
+
+
+@pytest.mark.parametrize("goal", ["run", "test"])
+@pytest.mark.parametrize("has_node", [True, False])
+def test_a_machine_without_node_gets_one_before_npm_is_used(
+    goal: str, has_node: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(setup, "has_node", lambda: has_node)
+    stages = {step.name: step.stage for step in setup.steps(goal)}
+    assert ("node" in stages) is not has_node
+    assert stages["venv"] < stages.get("node", 1) < stages["prisma"] < stages[f"client-of-{goal}"]
+
+
+@pytest.mark.parametrize(("version", "enough"), [("v18.0.0", True), ("v16.20.2", False), ("", False)])
+def test_an_old_node_is_none(
+    version: str, enough: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("node", "npm"):
+        (tmp_path / name).write_text(f"#!/bin/sh\necho {version}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert setup.has_node() is enough
 
 
 def test_an_unknown_goal_is_told_the_known_ones() -> None:

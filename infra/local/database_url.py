@@ -1,0 +1,53 @@
+"""A database's address: its form, and what of it may be shown."""
+
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from infra.local.errors import CannotStart
+
+_EXPECTED = "Expected DATABASE_URL to be like postgresql://user:password@host:5432/database, but {}."
+_DEFAULT_PORT = 5432
+
+
+def checked(url: str) -> str:
+    """Return an address that Prisma can use, "" for none.
+
+    Raises: CannotStart, without a word of the address: it holds a password.
+    """
+    if not url:
+        return ""
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise CannotStart(_EXPECTED.format("it begins otherwise"))
+    try:
+        parts = urlsplit(url)
+        complete = {"host": parts.hostname, "database name": parts.path.strip("/"), "port": _port(parts)}
+    except ValueError:
+        raise CannotStart(_EXPECTED.format("its host or port cannot be read")) from None
+    for name, value in complete.items():
+        if not value:
+            raise CannotStart(_EXPECTED.format(f"it has no {name}"))
+    return url
+
+
+def shown(url: str) -> str:
+    """Return host and port."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{_port(parts)}"
+
+
+def without_password(text: str, url: str) -> str:
+    """Return a text in which an address's password is not to be read."""
+    password = urlsplit(url).password or ""
+    for secret in {password, unquote(password)} - {""}:
+        text = text.replace(secret, "***")
+    return text
+
+
+def with_connection_limit(url: str, limit: int) -> str:
+    """Return an address whose clients open so many connections, unless it says another number itself."""
+    if "connection_limit=" in urlsplit(url).query:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}connection_limit={limit}"
+
+
+def _port(parts: SplitResult) -> int:
+    return _DEFAULT_PORT if parts.port is None else parts.port

@@ -1,0 +1,36 @@
+"""The clone's `.env`, in which Prisma's command line finds the database while `make run` runs."""
+
+import os
+import re
+from pathlib import Path
+
+MARKER = "# Written by `make run`, which may replace it. Without this line the file is yours."
+_VARIABLE = re.compile(r"^\s*(?:export\s+)?DATABASE_URL\s*=\s*(.*?)\s*$", re.MULTILINE)
+
+
+def write_env_file(path: Path, url: str) -> str:
+    """Name the database there, unless the file is the user's own; return what the user should know, or ""."""
+    found = path.read_text(errors="replace") if path.exists() else MARKER
+    if not found.startswith(MARKER):
+        return "" if _database_url(found) == url else _difference(path)
+    _replace(path, f"{MARKER}\nDATABASE_URL={url}\n")
+    return ""
+
+
+def _database_url(text: str) -> str:
+    values = _VARIABLE.findall(text)
+    return values[-1].strip("\"'") if values else ""
+
+
+def _difference(path: Path) -> str:
+    return (
+        f"{path} is yours and stays as it is, but its DATABASE_URL is not that of the database below:"
+        " Prisma's commands will not reach what /graphql serves."
+    )
+
+
+def _replace(path: Path, text: str) -> None:
+    new = path.with_name(f"{path.name}.{os.getpid()}")
+    new.touch(mode=0o600)
+    new.write_text(text)
+    new.replace(path)

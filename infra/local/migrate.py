@@ -1,0 +1,67 @@
+"""`python -m infra.local.migrate NAME`: Prisma's `migrate dev` on the clone's Postgres.
+
+Postgres is started for it where it does not run. What Prisma prints and asks goes straight to and from the
+terminal.
+"""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+
+from infra.local.console import Console
+from infra.local.errors import CannotStart
+from infra.local.function import ROOT
+from infra.local.migrations import prisma_command, prisma_environment
+from infra.local.postgres import DIRECTORY, Postgres
+from infra.local.processes import Guardian
+from infra.local.settings import Settings
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+
+
+def main(arguments: list[str]) -> int:
+    """Make and apply a migration; return Prisma's exit status."""
+    console = Console()
+    try:
+        name = _name(" ".join(arguments))
+        return asyncio.run(_migrate(name, Settings.from_environment(os.environ), console))
+    except CannotStart as error:
+        console.warn(str(error))
+        return 1
+
+
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        got = repr(text) if text else "none"
+        raise CannotStart(
+            "Expected a name for the migration, of letters, digits, _ and -, that tells what you changed in"
+            f" functions/todos/prisma/schema.prisma, but got {got}: make migrate NAME=add_note"
+        )
+    return text
+
+
+async def _migrate(name: str, settings: Settings, console: Console) -> int:
+    # Ctrl-C is for Prisma, which shares our terminal; we stop when it has.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)
+    with Guardian() as guardian:
+        if settings.database_url:
+            return await _prisma(name, settings.database_url)
+        postgres = Postgres(guardian, console, directory=settings.postgres_dir or DIRECTORY)
+        try:
+            await postgres.start()
+            return await _prisma(name, postgres.url)
+        finally:
+            await postgres.stop()
+
+
+async def _prisma(name: str, url: str) -> int:
+    process = await asyncio.create_subprocess_exec(
+        *prisma_command("migrate", "dev", "--name", name), env=prisma_environment(url), cwd=ROOT
+    )
+    return await process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

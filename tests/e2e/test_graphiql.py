@@ -1,0 +1,76 @@
+"""GraphiQL at /graphql, used in a headless Chromium.
+
+`PICTURE=docs/graphiql.png make test ARGS=tests/e2e/test_graphiql.py` takes the picture of the documents anew.
+"""
+
+import json
+import os
+import subprocess
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from infra.local.function import ROOT
+from tests.local_service import Service
+
+Told = dict[str, Any]
+SCENARIO = ROOT / "tests/e2e/browser/graphiql.mjs"
+EXAMPLE = ["query {", "  todos {", "    id", "    title", "    completed", "    createdAt", "  }", "}"]
+DELETE = "mutation ($id: ID!) { deleteTodo(id: $id) { title } }"
+
+
+@pytest.fixture(scope="module")
+def told(service: Service) -> Iterator[Told]:
+    """What the browser told: of the page, its requests and its complaints."""
+    picture = os.environ.get("PICTURE")
+    title = "Test Todo" if picture else f"Test Todo {uuid.uuid4()}"
+    done = subprocess.run(
+        ("node", str(SCENARIO), f"{service.url}/graphql", service.key, title, *filter(None, [picture])),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told: Told = json.loads(done.stdout)
+    if told.get("missing"):
+        pytest.skip("no browser: the pinned one is for Linux on x64, and no chromium or chrome is installed")
+    yield {**told, "asked_title": title}
+    with service.client() as client:
+        variables = {"id": told["created"]["data"]["createTodo"]["id"]}
+        reply = client.post("/graphql", json={"query": DELETE, "variables": variables})
+    assert reply.json() == {"data": {"deleteTodo": {"title": title}}}
+
+
+def test_the_page_has_the_documents_query_which_works(told: Told) -> None:
+    assert told["title"] == "Todo API"
+    assert told["query"] == EXAMPLE
+    assert list(told["listed_before"]) == ["data"]
+
+
+def test_a_mutation_creates_a_todo_that_the_list_then_shows(told: Told) -> None:
+    created = told["created"]["data"]["createTodo"]
+    assert created["title"] == told["asked_title"]
+    first = told["listed_after"]["data"]["todos"][0]
+    assert (first["id"], first["title"]) == (created["id"], created["title"])
+
+
+def test_the_documentation_is_the_schemas(told: Told) -> None:
+    assert "createTodo(title: String!): Todo!" in told["documentation"]
+    assert "1 to 200 characters after trimming" in told["documentation"]
+
+
+def test_the_browser_asks_nobody_but_us(told: Told, service: Service) -> None:
+    addresses = [address for _, address in told["requests"]]
+    assert all(address.startswith(f"{service.url}/graphql") for address in addresses), addresses
+    assert addresses.count(f"{service.url}/graphql") == 5, (
+        "expected the page, its schema, and three operations"
+    )
+
+
+def test_the_browser_has_nothing_to_complain_of(told: Told) -> None:
+    assert told["violations"] == []
+    assert [line for line in told["console"] if line.startswith(("error", "uncaught"))] == []

@@ -1,0 +1,137 @@
+"""A throw-away Postgres: real, on a free port, faster than durable, gone at the end of the context."""
+
+import signal
+import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from infra.local.cluster import DATABASE, HOST, USER, Cluster, clean_environment, program
+from infra.local.processes import Guardian
+
+READY = "ready to accept connections"
+_DURABLE = {"max_connections": "200"}
+_SETTINGS = {**_DURABLE, "fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+
+
+class Postgres:
+    """A server, its files and its port; both outlive `kill` and `stop`."""
+
+    def __init__(self, directory: Path, guardian: Guardian, *, durable: bool = False) -> None:
+        self._cluster = Cluster(directory)
+        self._guardian = guardian
+        self._settings = _SETTINGS if not durable else _DURABLE
+        self.log = directory / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+        assert self._cluster.lock(), f"expected nobody else in {directory}"
+        if not self._cluster.complete:
+            for command in self._cluster.making_commands():
+                subprocess.run(command, env=clean_environment(), capture_output=True, check=True)
+            self._cluster.finish()
+        self.port = self._cluster.choose_port()
+        self.start()
+
+    def url(self, database: str = DATABASE, schema: str | None = None) -> str:
+        """Return the address of a database, for Prisma with a schema of one's own in it."""
+        return self._cluster.url(self.port, database, {"schema": schema} if schema else {})
+
+    def create_database(self) -> str:
+        """Create an empty database; return its name."""
+        name = f"test_{uuid.uuid4().hex}"
+        self.run_sql(f'CREATE DATABASE "{name}"')
+        return name
+
+    def run_sql(self, statement: str, database: str = DATABASE) -> str:
+        """Run SQL; return what psql prints, a row a line, columns apart by |."""
+        command = (program("psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", HOST, "-p", str(self.port))
+        done = subprocess.run(
+            (*command, "-U", USER, "-d", database, "-c", statement),
+            env=clean_environment() | {"PGPASSWORD": self._cluster.password()},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    @property
+    def runs(self) -> bool:
+        """Whether it was started and not ended since."""
+        return self._process is not None
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        with self.log.open("ab") as log:
+            began = log.tell()
+            self._process = subprocess.Popen(
+                self._cluster.serving_command(self.port, self._settings),
+                env=clean_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._guardian.watch(self._process.pid)
+        self._wait_until_ready(began)
+
+    def _wait_until_ready(self, began: int) -> None:
+        assert self._process
+        while True:
+            with self.log.open("rb") as log:
+                log.seek(began)
+                said = log.read().decode()
+            if READY in said:
+                return
+            try:
+                self._process.wait(0.01)
+            except subprocess.TimeoutExpired:
+                continue
+            raise RuntimeError(f"Postgres did not start: {said}")
+
+    def stop(self) -> None:
+        """Stop it in order: transactions that are open are rolled back, connections end."""
+        self._end(signal.SIGINT)
+
+    def kill(self) -> None:
+        """Kill every process of it at once, as a power cut would."""
+        self._end(signal.SIGKILL)
+
+    def restart(self) -> None:
+        """Stop it in order and start it again."""
+        self.stop()
+        self.start()
+
+    def _end(self, number: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if not process:
+            return
+        backends = psutil.Process(process.pid).children()
+        process.send_signal(number)
+        if number == signal.SIGKILL:
+            for backend in backends:
+                with suppress(psutil.NoSuchProcess):
+                    backend.kill()
+        process.wait(10)
+        psutil.wait_procs(backends, 5)
+        self._guardian.forget(process.pid)
+
+    def close(self) -> None:
+        self.kill()
+        self._cluster.close()
+
+
+@contextmanager
+def run_postgres(directory: Path, *, durable: bool = False) -> Iterator[Postgres]:
+    """Serve a new cluster in a directory of its own for as long as the context lasts.
+
+    `durable`: it keeps what it acknowledged, as in production, whatever happens to it.
+    """
+    with Guardian() as guardian:
+        postgres = Postgres(directory, guardian, durable=durable)
+        try:
+            yield postgres
+        finally:
+            postgres.close()

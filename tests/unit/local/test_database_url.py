@@ -1,0 +1,51 @@
+import pytest
+
+from infra.local import database_url
+from infra.local.errors import CannotStart
+
+
+@pytest.mark.parametrize(
+    "url", ["", "postgresql://u:p@h:1/d", "postgres://h/d", "postgresql://u@[::1]/d?schema=s&sslmode=require"]
+)
+def test_what_prisma_can_use_is_kept_as_it_is(url: str) -> None:
+    assert database_url.checked(url) == url
+
+
+@pytest.mark.parametrize(
+    ("url", "what"),
+    [
+        ("mysql://u:secret@h/d", "it begins otherwise"),
+        ("secret", "it begins otherwise"),
+        ("postgresql://u:secret@/d", "it has no host"),
+        ("postgresql://u:secret@h", "it has no database name"),
+        ("postgresql://u:secret@h:0/d", "it has no port"),
+        ("postgresql://u:secret@h:port/d", "cannot be read"),
+        ("postgresql://u:secret/x@h/d", "cannot be read"),
+        ("postgresql://u:secret@[h/d", "cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_told_without_the_password(url: str, what: str) -> None:
+    with pytest.raises(CannotStart, match=what) as told:
+        database_url.checked(url)
+    assert "secret" not in str(told.value)
+
+
+def test_host_and_port_are_all_that_is_shown() -> None:
+    assert database_url.shown("postgresql://u:secret@h/d") == "h:5432"
+
+
+def test_a_password_is_taken_out_encoded_or_not() -> None:
+    text = database_url.without_password("a%40b and a@b and u", "postgresql://u:a%40b@h/d")
+    assert text == "*** and *** and u"
+
+
+@pytest.mark.parametrize(
+    ("url", "limited"),
+    [
+        ("postgresql://h/d", "postgresql://h/d?connection_limit=1"),
+        ("postgresql://h/d?schema=s", "postgresql://h/d?schema=s&connection_limit=1"),
+        ("postgresql://h/d?connection_limit=5", "postgresql://h/d?connection_limit=5"),
+    ],
+)
+def test_connections_are_limited_unless_the_address_says_how(url: str, limited: str) -> None:
+    assert database_url.with_connection_limit(url, 1) == limited
