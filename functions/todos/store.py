@@ -75,7 +75,7 @@ class PrismaStore:
 
     async def aclose(self) -> None:
         """Stop the engine."""
-        await self._client.disconnect(timeout=_ENGINE_STOP)
+        await self._stop_engine()
 
     async def create(self, todo: Todo) -> Todo:
         """Keep a new todo. One with this id that is there already was created by a question asked twice."""
@@ -170,15 +170,22 @@ class PrismaStore:
             try:
                 await self._client.connect()
             except BaseException:
-                await self._client.disconnect(timeout=_ENGINE_STOP)
+                await self._stop_engine()
                 raise
+
+    async def _stop_engine(self) -> None:
+        """Stop the engine and see its end; one that does not stop is killed."""
+        process = getattr(self._client._internal_engine, "process", None)
+        await self._client.disconnect(timeout=_ENGINE_STOP)
+        if process:
+            process.wait()
 
     async def _give_up(self, engine: int) -> None:
         """Stop an engine, unless another question that it failed has done so."""
         async with self._engine_change:
             if engine == self._engines_lost:
                 self._engines_lost += 1
-                await self._client.disconnect(timeout=_ENGINE_STOP)
+                await self._stop_engine()
 
 
 def with_one_connection(database_url: str) -> str:

@@ -13,8 +13,9 @@ from .errors import BadUserInput, NotFound
 from .pages import MAX_PAGE, Order, Page, Position, Window, page_of
 
 MAX_TITLE = 200
-# Control characters, and halves of surrogate pairs, which UTF-8 cannot hold.
-_REFUSED = ("Cc", "Cs")
+# Control characters; halves of surrogate pairs, which UTF-8 cannot hold; separators of lines and paragraphs:
+# they end a line as control characters do, and Prisma's client would indent what follows them.
+_REFUSED = ("Cc", "Cs", "Zl", "Zp")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,8 +190,8 @@ def _check_characters(text: str, name: str) -> None:
     for position, character in enumerate(text):
         if unicodedata.category(character) in _REFUSED:
             raise BadUserInput(
-                f"`{name}`: expected no control characters, but got U+{ord(character):04X} "
-                f"at position {position}."
+                f"`{name}`: expected one line without control characters, but got "
+                f"U+{ord(character):04X} at position {position}."
             )
 
 

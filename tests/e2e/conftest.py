@@ -32,6 +32,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--base-url", help="test a deployed stage, its key in E2E_API_KEY")
 
 
+@pytest.fixture(autouse=True)
+def _one_worker(request: pytest.FixtureRequest) -> None:
+    """Hold pytest-xdist to the group: with a pytest that it does not know it forgets it without a word."""
+    if hasattr(request.config, "workerinput"):
+        assert request.node.nodeid.endswith("@e2e")
+
+
 @pytest.fixture(scope="session")
 def base_url(pytestconfig: pytest.Config) -> str:
     return str(pytestconfig.getoption("--base-url", None) or "").rstrip("/").removesuffix("/v1")

@@ -1,0 +1,123 @@
+"""A real Postgres with the real migrations, and stores on Prisma's real engine.
+
+Each worker has one server; each database is a copy of one to which the migrations were applied. What Prisma's
+own `migrate deploy` makes of them is held against the schema in `test_migrations.py`.
+"""
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from functions.todos.store import PrismaStore
+from infra.local.function import ROOT
+from tests.postgres import Postgres, run_postgres
+
+ENGINE = ROOT / "layers/prisma/node_modules/@prisma/engines/query-engine"
+MIGRATIONS = sorted((ROOT / "functions/todos/prisma/migrations").glob("*/migration.sql"))
+TEMPLATE = "migrated"
+
+OpenStore = Callable[..., AbstractAsyncContextManager[PrismaStore]]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def engine_binary() -> Iterator[Path]:
+    """Where the client finds the engine, unless the environment says otherwise."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not os.environ.get("PRISMA_QUERY_ENGINE_BINARY"):
+            patch.setenv("PRISMA_QUERY_ENGINE_BINARY", str(ENGINE))
+        yield Path(os.environ["PRISMA_QUERY_ENGINE_BINARY"])
+
+
+class Database:
+    """One database with the tables of the todo API."""
+
+    def __init__(self, postgres: Postgres, name: str) -> None:
+        self.postgres, self.name = postgres, name
+
+    @property
+    def url(self) -> str:
+        return self.postgres.url(self.name)
+
+    def connect(self) -> "psycopg.Connection[tuple[object, ...]]":
+        """Look into it past Prisma."""
+        return psycopg.connect(self.url, autocommit=True)
+
+    def titles(self) -> list[object]:
+        with self.connect() as connection:
+            return [title for (title,) in connection.execute('SELECT title FROM "Todo" ORDER BY title')]
+
+
+def migrate(postgres: Postgres) -> None:
+    """Make the database that the others are copies of."""
+    postgres.run_sql(f"CREATE DATABASE {TEMPLATE}")
+    for migration in MIGRATIONS:
+        postgres.run_sql(migration.read_text(), TEMPLATE)
+
+
+def copy(postgres: Postgres, name: str) -> Database:
+    postgres.run_sql(f'CREATE DATABASE "{name}" TEMPLATE {TEMPLATE}')
+    return Database(postgres, name)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A server for tests that leave it running."""
+    with run_postgres(tmp_path_factory.mktemp("postgres")) as postgres:
+        migrate(postgres)
+        yield postgres
+
+
+@pytest.fixture(scope="module")
+def database(postgres: Postgres, request: pytest.FixtureRequest) -> Database:
+    """A database of the module's own."""
+    return copy(postgres, request.node.name.rpartition("/")[2].removesuffix(".py"))
+
+
+@pytest.fixture
+def empty(database: Database) -> Database:
+    """The module's database, without todos."""
+    with database.connect() as connection:
+        connection.execute('TRUNCATE "Todo"')
+    return database
+
+
+def engines() -> list[psutil.Process]:
+    """Return the engines that we started and that still run."""
+    return [
+        child
+        for child in psutil.Process().children()
+        if child.status() != psutil.STATUS_ZOMBIE and "--enable-raw-queries" in child.cmdline()
+    ]
+
+
+@asynccontextmanager
+async def opened(url: str, timeout_s: float = 5) -> AsyncIterator[PrismaStore]:
+    """Open a store; close it whatever happens."""
+    store = PrismaStore(url, timeout_s=timeout_s)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.aclose()
+
+
+@pytest.fixture(scope="module")
+async def shared_store(database: Database, engine_binary: Path) -> AsyncIterator[PrismaStore]:  # noqa: ARG001
+    async with opened(database.url) as store:
+        yield store
+
+
+@pytest.fixture
+def prisma_store(shared_store: PrismaStore, empty: Database) -> PrismaStore:  # noqa: ARG001
+    """A store without todos. Its engine serves the whole module."""
+    return shared_store

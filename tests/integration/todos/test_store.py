@@ -1,0 +1,287 @@
+"""The same tests against the fake store and the real one, so that the fake cannot lie.
+
+Real: Prisma Client Python, Prisma's query engine in a process of its own, Postgres.
+"""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from functions.todos.app import ManagedStore
+from functions.todos.pages import Order, OrderField, Position
+from functions.todos.store import PrismaStore
+from functions.todos.todos import Changes, Filter, Todo
+from tests.integration.todos.conftest import Database
+from tests.unit.todos.stores import DAY, FakeStore, todo
+
+pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("todos-database")]
+
+EVERY = Filter()
+OLDEST = Order(OrderField.CREATED_AT, descending=False)
+A_TO_Z = Order(OrderField.TITLE, descending=False)
+ORDERS = [OLDEST, OLDEST.reversed(), A_TO_Z, A_TO_Z.reversed()]
+
+
+@pytest.fixture(params=["fake", "prisma"])
+def store(request: pytest.FixtureRequest) -> ManagedStore:
+    if request.param == "fake":
+        return FakeStore()
+    real: PrismaStore = request.getfixturevalue("prisma_store")
+    return real
+
+
+async def filled(store: ManagedStore, *todos: Todo) -> list[Todo]:
+    for each in todos:
+        await store.create(each)
+    return list(todos)
+
+
+async def found(
+    store: ManagedStore, where: Filter = EVERY, order: Order = OLDEST, limit: int = 100
+) -> list[Todo]:
+    return await store.find(where, order, after=None, before=None, limit=limit)
+
+
+async def test_a_todo_comes_back_as_it_was_created(store: ManagedStore) -> None:
+    for one in (todo(1), todo(2, "x", completed=True), todo(2**128 - 1, after_ms=999)):
+        assert await store.create(one) == one
+        assert await store.get(one.id) == one
+    assert await store.count(EVERY) == 3
+
+
+TITLES = {
+    "200 emoji": "😀" * 200,
+    "a family": "👨\u200d👩\u200d👧",
+    "accents": "e\u0301é",
+    "full width": "Ｔｏｄｏ",
+    "quotes": '\'; DROP TABLE "Todo"; --',
+    "backslashes": "\\ \\n \\u0041 \\\\",
+    "a template": "${x} #{x} {{x}} %s {0} $1 :a ?",
+    "JSON": '{"a": [null]}',
+    "GraphQL": '""" } { # x',
+    "right to left": "\u202bשלום",
+    "no character": "\ufffe\uffff\ue000\U0010ffff",
+    "spaces": "a  b\u3000\u00a0c",
+    "looks like a date": "2026-11-22T10:15:30.123Z",
+    "looks like null": "null",
+}
+
+
+@pytest.mark.parametrize("title", TITLES.values(), ids=TITLES)
+async def test_any_title_is_kept_as_it_is(store: ManagedStore, title: str) -> None:
+    one = todo(1, title)
+    assert await store.create(one) == one
+    assert await store.get(one.id) == one
+    assert await store.update(one.id, Changes(title=f"x{title}")) == todo(1, f"x{title}")
+    assert await found(store, Filter(title=title)) == [todo(1, f"x{title}")]
+
+
+INSTANTS = [
+    datetime(1970, 1, 1, tzinfo=UTC),
+    datetime(2026, 11, 22, 10, 15, 30, 1000, tzinfo=UTC),
+    datetime(2026, 11, 22, 10, 15, 30, 999000, tzinfo=UTC),
+    datetime(2028, 2, 29, 23, 59, 59, 100000, tzinfo=UTC),
+    datetime(9999, 12, 30, 23, 59, 59, 999000, tzinfo=UTC),
+]
+
+
+async def test_instants_are_kept_to_the_millisecond(store: ManagedStore) -> None:
+    made = [Todo(id=UUID(int=number), title="x", created_at=at) for number, at in enumerate(INSTANTS, 1)]
+    await filled(store, *made)
+    assert [each.created_at for each in await found(store)] == INSTANTS
+    for one in made:
+        position = Position(one.created_at, one.id)
+        place = made.index(one)
+        assert await store.find(EVERY, OLDEST, after=position, before=None, limit=9) == made[place + 1 :]
+        assert await store.find(EVERY, OLDEST, after=None, before=position, limit=9) == made[:place]
+
+
+async def test_what_is_created_twice_is_there_once_as_it_was_at_first(store: ManagedStore) -> None:
+    assert await store.create(todo(1, "first")) == todo(1, "first")
+    assert await store.create(todo(1, "second")) == todo(1, "first")
+    assert await found(store) == [todo(1, "first")]
+
+
+async def test_an_update_changes_what_is_given(store: ManagedStore) -> None:
+    await filled(store, todo(1), todo(2))
+    one = UUID(int=1)
+    assert await store.update(one, Changes(title="new")) == todo(1, "new")
+    assert await store.update(one, Changes(completed=True)) == todo(1, "new", completed=True)
+    assert await store.update(one, Changes(completed=True)) == todo(1, "new", completed=True)
+    assert await store.update(one, Changes()) == todo(1, "new", completed=True)
+    assert await store.update(one, Changes(title="x", completed=False)) == todo(1, "x")
+    assert await found(store) == [todo(1, "x"), todo(2)]
+
+
+async def test_a_deletion_returns_what_was_there(store: ManagedStore) -> None:
+    await filled(store, todo(1, "a"), todo(2, "b"))
+    assert await store.delete(UUID(int=1)) == todo(1, "a")
+    assert await store.delete(UUID(int=1)) is None
+    assert await found(store) == [todo(2, "b")]
+
+
+async def test_what_is_not_there_is_none(store: ManagedStore) -> None:
+    assert await store.get(UUID(int=9)) is None
+    assert await store.update(UUID(int=9), Changes(title="x", completed=True)) is None
+    assert await store.delete(UUID(int=9)) is None
+    assert await found(store) == []
+    assert await store.count(EVERY) == 0
+
+
+# By code point: capitals before small letters, accents behind both, emoji last.
+SORTED = ["A", "B", "a", "aa", "b", "~", "É", "é", "ａ", "\uffff", "😀"]
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: f"{order.field.value} {order.descending}")
+async def test_todos_are_ordered_by_their_field_then_by_their_id(store: ManagedStore, order: Order) -> None:
+    mixed = SORTED[::2] + SORTED[1::2]
+    await filled(store, *(todo(40 - number, title) for number, title in enumerate(mixed)))
+    await filled(store, *(todo(60 - number, title, after_ms=5) for number, title in enumerate(mixed)))
+    answer = await found(store, order=order)
+    keys = [(each.title if order.field is OrderField.TITLE else each.created_at, each.id) for each in answer]
+    assert len(keys) == 2 * len(SORTED)
+    assert keys == sorted(keys, reverse=order.descending)
+    assert await found(store, order=order, limit=3) == answer[:3]
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: f"{order.field.value} {order.descending}")
+async def test_positions_lie_between_todos_that_are_equal(store: ManagedStore, order: Order) -> None:
+    made = [todo(number, "same" if number < 5 else "zz", after_ms=number // 5) for number in range(1, 9)]
+    await filled(store, *made)
+    every = await found(store, order=order)
+
+    def position(place: int) -> Position:
+        one = every[place]
+        return Position(one.title if order.field is OrderField.TITLE else one.created_at, one.id)
+
+    for place in range(8):
+        here = position(place)
+        assert await store.find(EVERY, order, after=here, before=None, limit=3) == every[place + 1 :][:3]
+        assert await store.find(EVERY, order, after=None, before=here, limit=8) == every[:place]
+        back = await store.find(EVERY, order.reversed(), after=here, before=None, limit=8)
+        assert back == every[:place][::-1]
+    between = await store.find(EVERY, order, after=position(1), before=position(6), limit=8)
+    assert between == every[2:6]
+    assert await store.find(EVERY, order, after=position(6), before=position(1), limit=8) == []
+    await store.delete(every[3].id)
+    assert await store.find(EVERY, order, after=position(3), before=None, limit=8) == every[4:]
+
+
+TEAS = (todo(1, "tea"), todo(2, "Tea", completed=True), todo(3, "coffee", completed=True))
+
+
+async def test_todos_are_filtered_by_all_that_is_given(store: ManagedStore) -> None:
+    a, b, c = await filled(
+        store, todo(1, "tea"), todo(2, "Tea", completed=True), todo(3, "coffee", completed=True)
+    )
+    for where, todos in (
+        (EVERY, [a, b, c]),
+        (Filter(completed=True), [b, c]),
+        (Filter(completed=False), [a]),
+        (Filter(title=""), [a, b, c]),
+        (Filter(title="TE"), [a, b]),
+        (Filter(title="e"), [a, b, c]),
+        (Filter(title="te", completed=True), [b]),
+        (Filter(title="tea "), []),
+        (Filter(title="nope"), []),
+    ):
+        assert await found(store, where) == todos
+        assert await store.count(where) == len(todos)
+
+
+WILD = [
+    "100%",
+    "100",
+    "a_b",
+    "axb",
+    "a\\b",
+    "a\\\\b",
+    "a%b",
+    "\\",
+    "%",
+    "_",
+    "'",
+    '"',
+    "''",
+    "\\%",
+    "*",
+    "[a]",
+    "a b",
+]
+
+
+@pytest.mark.parametrize("text", WILD)
+async def test_what_is_a_wildcard_elsewhere_is_searched_for_as_it_is(store: ManagedStore, text: str) -> None:
+    made = await filled(store, *(todo(number, title) for number, title in enumerate(WILD, 1)))
+    assert await found(store, Filter(title=text)) == [each for each in made if text in each.title]
+
+
+# Case is compared letter by letter, by the simple mappings of Unicode: the collation is C.UTF-8.
+CASES = [
+    ("É", "é", True),
+    ("ΑΒΓ", "αβγ", True),
+    ("Ж", "ж", True),
+    ("Ａ", "ａ", True),
+    ("\U00010400", "\U00010428", True),
+    ("Σ", "σ", True),
+    ("ẞ", "ß", True),
+    ("\u212a", "k", True),
+    ("İ", "i", True),
+    ("ǅ", "ǆ", True),
+    # No letter stands for two, no two for one, and what only looks alike differs.
+    ("ß", "ss", False),
+    ("Σ", "ς", False),
+    ("ſ", "s", False),
+    ("ı", "i", False),
+    ("ﬁ", "fi", False),
+    ("é", "e\u0301", False),
+    ("é", "e", False),
+    ("ａ", "a", False),
+]
+
+
+async def test_case_is_compared_letter_by_letter(store: ManagedStore) -> None:
+    for one, other, alike in CASES:
+        await store.create(todo(1, f"xx{one}xx"))
+        await store.create(todo(2, f"xx{other}xx"))
+        for text in (one, other):
+            ids = {each.id.int for each in await found(store, Filter(title=f"x{text}x"))}
+            assert (ids == {1, 2}) is alike, (one, other, text)
+        await store.delete(UUID(int=1))
+        await store.delete(UUID(int=2))
+
+
+async def test_the_fake_and_postgres_find_the_same(prisma_store: PrismaStore) -> None:
+    fake = FakeStore()
+    titles = [*SORTED, *WILD, *(text for one, other, _ in CASES for text in (one, other))]
+    for number, title in enumerate(titles):
+        one = todo(7919 * number % 10007, title, completed=number % 3 == 0, after_ms=number % 4)
+        assert await fake.create(one) == await prisma_store.create(one)
+    for number, text in enumerate([*titles, "a", "xB", "\\\\"]):
+        where = Filter(title=text, completed=(None, True, False)[number % 3])
+        order = ORDERS[number % 4]
+        assert await found(fake, where, order) == await found(prisma_store, where, order), text
+        assert await fake.count(where) == await prisma_store.count(where)
+
+
+async def test_a_todo_of_another_hand_is_read(empty: Database, prisma_store: PrismaStore) -> None:
+    """Rows that the rules would refuse: another program, or an older version, may have written them."""
+    with empty.connect() as connection:
+        connection.execute(
+            'INSERT INTO "Todo" (id, title, "createdAt") VALUES (%s, %s, %s)',
+            (UUID(int=5), "\t" + "x" * 5000, datetime(1969, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)),
+        )
+    (one,) = await found(prisma_store)
+    assert (one.id.int, len(one.title), one.completed) == (5, 5001, False)
+    assert one.created_at == datetime(1969, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)
+
+
+async def test_a_store_has_one_connection(empty: Database, prisma_store: PrismaStore) -> None:
+    await filled(prisma_store, todo(1, f"{DAY}"))
+    with empty.connect() as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
+            (empty.name,),
+        ).fetchone()
+    assert row == (1,)

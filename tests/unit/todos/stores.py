@@ -1,0 +1,100 @@
+"""A store in memory that orders, compares and filters as Postgres does.
+
+`tests/integration/todos/test_store.py` holds it to that: the same tests run against both.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from functions.todos.pages import Order, OrderField, Position
+from functions.todos.todos import Changes, Filter, Todo
+
+DAY = datetime(2026, 11, 22, 10, 15, 30, 123000, tzinfo=UTC)
+Key = tuple[datetime | str, UUID]
+
+
+def todo(number: int = 1, title: str = "Test Todo", *, completed: bool = False, after_ms: int = 0) -> Todo:
+    """Return a todo; its number makes its id."""
+    created_at = DAY + timedelta(milliseconds=after_ms)
+    return Todo(id=UUID(int=number), title=title, completed=completed, created_at=created_at)
+
+
+class FakeStore:
+    """Keeps todos in a dictionary. Each question fails with `failure` while there is one."""
+
+    def __init__(self, todos: Iterable[Todo] = (), *, failure: Exception | None = None) -> None:
+        self.todos = {todo.id: todo for todo in todos}
+        self.failure = failure
+        self.is_open = False
+        self.questions = 0
+
+    async def open(self) -> None:
+        self.is_open = True
+
+    async def aclose(self) -> None:
+        self.is_open = False
+
+    async def create(self, todo: Todo) -> Todo:
+        self._ask()
+        return self.todos.setdefault(todo.id, todo)
+
+    async def get(self, todo_id: UUID) -> Todo | None:
+        self._ask()
+        return self.todos.get(todo_id)
+
+    async def update(self, todo_id: UUID, changes: Changes) -> Todo | None:
+        self._ask()
+        found = self.todos.get(todo_id)
+        if found is None:
+            return None
+        title = found.title if changes.title is None else changes.title
+        completed = found.completed if changes.completed is None else changes.completed
+        self.todos[todo_id] = replace(found, title=title, completed=completed)
+        return self.todos[todo_id]
+
+    async def delete(self, todo_id: UUID) -> Todo | None:
+        self._ask()
+        return self.todos.pop(todo_id, None)
+
+    async def find(
+        self, where: Filter, order: Order, *, after: Position | None, before: Position | None, limit: int
+    ) -> list[Todo]:
+        self._ask()
+        found = [todo for todo in self.todos.values() if fulfils(todo, where)]
+        if after:
+            found = [todo for todo in found if _is_behind(_key(todo, order), after, order)]
+        if before:
+            found = [todo for todo in found if _is_behind(_key(todo, order), before, order.reversed())]
+        return sorted(found, key=lambda todo: _key(todo, order), reverse=order.descending)[:limit]
+
+    async def count(self, where: Filter) -> int:
+        self._ask()
+        return sum(fulfils(todo, where) for todo in self.todos.values())
+
+    def _ask(self) -> None:
+        self.questions += 1
+        if self.failure:
+            raise self.failure
+
+
+def fulfils(todo: Todo, where: Filter) -> bool:
+    """Tell whether a todo is among those that a filter asks for."""
+    if where.completed is not None and todo.completed != where.completed:
+        return False
+    return lower(where.title or "") in lower(todo.title)
+
+
+def lower(text: str) -> str:
+    """Lower each character by itself, as Postgres's collation C.UTF-8 does: ß, ſ and final ς stay."""
+    return "".join(character.lower()[0] for character in text)
+
+
+def _key(todo: Todo, order: Order) -> Key:
+    return (todo.created_at if order.field is OrderField.CREATED_AT else todo.title, todo.id)
+
+
+def _is_behind(key: Key, position: Position, order: Order) -> bool:
+    there = (position.value, position.id)
+    return key < there if order.descending else key > there

@@ -1,0 +1,223 @@
+"""The ASGI application over the fake store: keys, routes, the lifespan, and errors that can be acted on."""
+
+import hashlib
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.types import Message
+
+from functions.todos.app import create_app
+from functions.todos.graphql_http import GRAPHQL, JSON
+from functions.todos.settings import Settings
+from tests.unit.todos.stores import FakeStore, todo
+
+pytestmark = pytest.mark.anyio
+
+NO_PAGE = "GraphiQL is not installed here: run infra/graphiql.py."
+KEY = "secret-key"
+KEYS = json.dumps({hashlib.sha256(KEY.encode()).hexdigest(): []})
+TODOS = {"query": "{ todos { title } }"}
+
+
+def settings(**variables: str) -> Settings:
+    return Settings.from_environment({"DATABASE_URL": "postgresql://nowhere/todos", **variables})
+
+
+@asynccontextmanager
+async def client(store: FakeStore | None = None, **variables: str) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(settings(**variables), store or FakeStore([todo(1)]))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://todos") as asking:
+        yield asking
+
+
+def code_of(reply: httpx.Response) -> str:
+    body = reply.json()
+    assert body.keys() == {"errors"}
+    return str(body["errors"][0]["extensions"]["code"])
+
+
+async def test_a_request_is_answered_by_post_and_by_get() -> None:
+    answer = {"data": {"todos": [{"title": "Test Todo"}]}}
+    async with client() as asking:
+        for reply in (await asking.post("/graphql", json=TODOS), await asking.get("/graphql", params=TODOS)):
+            assert (reply.status_code, reply.json()) == (200, answer)
+            assert reply.headers["content-type"] == "application/json; charset=utf-8"
+
+
+async def test_a_mutation_by_get_is_refused() -> None:
+    store = FakeStore()
+    async with client(store) as asking:
+        query = {"query": 'mutation { createTodo(title: "x") { id } }'}
+        reply = await asking.get("/graphql", params=query)
+        assert (reply.status_code, reply.headers["allow"], code_of(reply)) == (405, "POST", "BAD_REQUEST")
+    assert store.questions == 0
+
+
+REFUSED: list[tuple[str, dict[str, Any], int, str, dict[str, str]]] = [
+    ("PUT", {"json": TODOS}, 405, "BAD_REQUEST", {"allow": "GET, POST"}),
+    ("POST", {"json": TODOS, "headers": {"accept": "text/html"}}, 406, "BAD_REQUEST", {}),
+    ("POST", {"data": TODOS}, 415, "BAD_REQUEST", {}),
+    ("POST", {"json": {"query": "x" * 2000}}, 413, "BAD_REQUEST", {}),
+    ("POST", {"json": [TODOS]}, 400, "BAD_REQUEST", {}),
+    ("POST", {"content": "{", "headers": {"content-type": JSON}}, 400, "BAD_REQUEST", {}),
+    ("GET", {}, 400, "BAD_REQUEST", {}),
+]
+
+
+@pytest.mark.parametrize(("method", "options", "status", "code", "headers"), REFUSED, ids=str)
+@pytest.mark.parametrize("accept", [JSON, GRAPHQL])
+async def test_what_is_no_graphql_request_has_a_status_of_its_own(
+    method: str, options: dict[str, Any], status: int, code: str, headers: dict[str, str], accept: str
+) -> None:
+    async with client(MAX_BODY_BYTES="1000") as asking:
+        asking.headers["accept"] = accept
+        reply = await asking.request(method, "/graphql", **options)
+        assert (reply.status_code, code_of(reply)) == (status, code)
+        assert headers.items() <= dict(reply.headers).items()
+        unacceptable = options.get("headers", {}).get("accept")
+        assert reply.headers["content-type"].startswith(JSON if unacceptable else accept)
+
+
+async def test_a_wrong_query_is_200_in_plain_json_and_400_in_its_own_media_type() -> None:
+    async with client() as asking:
+        for accept, status in ((JSON, 200), ("*/*", 200), (GRAPHQL, 400)):
+            reply = await asking.post("/graphql", json={"query": "{"}, headers={"accept": accept})
+            assert (reply.status_code, code_of(reply)) == (status, "GRAPHQL_PARSE_FAILED")
+
+
+@pytest.mark.parametrize("authorization", [f"Bearer {KEY}", f"bearer  {KEY}", f"beARER{KEY}"])
+async def test_a_known_key_is_let_in(authorization: str) -> None:
+    async with client(API_KEYS=KEYS) as asking:
+        reply = await asking.post("/graphql", json=TODOS, headers={"authorization": authorization})
+        assert reply.status_code == 200
+
+
+@pytest.mark.parametrize("accept", [JSON, GRAPHQL])
+@pytest.mark.parametrize(
+    ("authorization", "message"),
+    [
+        (None, "You didn't provide an API key."),
+        ("", "You didn't provide an API key."),
+        (f"Basic {KEY}", "You didn't provide an API key."),
+        ("Bearer", "Incorrect API key provided."),
+        ("Bearer wrong", "Incorrect API key provided."),
+        (f"Bearer {KEY}x", "Incorrect API key provided."),
+    ],
+)
+async def test_without_a_known_key_nothing_is_read(
+    authorization: str | None, message: str, accept: str
+) -> None:
+    store = FakeStore()
+    async with client(store, API_KEYS=KEYS) as asking:
+        headers = {"accept": accept} | ({} if authorization is None else {"authorization": authorization})
+        for reply in (
+            await asking.post("/graphql", json=TODOS, headers=headers),
+            await asking.post("/graphql", content=b"{", headers=headers),
+            await asking.get("/graphql", params=TODOS, headers=headers),
+        ):
+            assert (reply.status_code, code_of(reply)) == (401, "UNAUTHENTICATED")
+            assert reply.headers["www-authenticate"] == "Bearer"
+            assert reply.json()["errors"][0]["message"].startswith(message)
+    assert store.questions == 0
+
+
+@pytest.mark.parametrize("path", ["/", "/graphql/", "/graphqlx", "/graphql/assets/x.js", "/GRAPHQL", "/docs"])
+async def test_there_is_nothing_elsewhere(path: str) -> None:
+    async with client() as asking:
+        reply = await asking.post(path, json=TODOS)
+        assert reply.status_code in (307, 404)
+        assert (await asking.get("/graphql", headers={"accept": "text/html"})).status_code == 406
+
+
+async def test_where_there_is_no_graphiql_its_page_says_so_and_queries_work(tmp_path: Path) -> None:
+    async with client(GRAPHIQL=str(tmp_path / "none")) as asking:
+        page = await asking.get("/graphql", headers={"accept": "text/html,*/*;q=0.8"})
+        assert (page.status_code, page.text) == (
+            404,
+            "GraphiQL is not installed here: run infra/graphiql.py.",
+        )
+        assert (await asking.get("/graphql/assets/x.js")).status_code == 404
+        assert (await asking.get("/graphql", params=TODOS)).status_code == 200
+
+
+async def test_the_store_is_open_for_as_long_as_the_application_runs() -> None:
+    store = FakeStore()
+    app = create_app(settings(), store)
+    sent: list[Message] = []
+    states: list[bool] = []
+
+    async def receive() -> Message:
+        states.append(store.is_open)
+        return {"type": "lifespan.startup" if len(states) == 1 else "lifespan.shutdown"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await app({"type": "lifespan", "asgi": {}}, receive, send)
+    assert (states, store.is_open) == ([False, True], False)
+    assert [each["type"] for each in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+async def test_limits_and_introspection_are_settings() -> None:
+    async with client(INTROSPECTION="off", MAX_ALIASES="1", MAX_TOKENS="12") as asking:
+        for query, message in (
+            ("{ __schema { types { name } } }", "introspection"),
+            ("{ a: __typename b: __typename }", "at most 1 aliases"),
+            ("{ " + "__typename " * 12 + "}", "more than 12 tokens"),
+        ):
+            reply = await asking.post("/graphql", json={"query": query})
+            assert message in reply.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (
+            {"query": 'mutation { createTodo(title: "  ") { id } }'},
+            "`title`: expected 1 to 200 characters after trimming, but got 0.",
+        ),
+        ({"query": "{ todos(first: 1000) { id } }"}, "`first`: expected 1 to 100, but got 1000."),
+        (
+            {"query": "{ a: __typename }", "operationName": "b"},
+            "`operationName`: expected one that the document has ((anonymous)), but got 'b'.",
+        ),
+    ],
+)
+async def test_an_error_says_what_was_expected_and_what_came(body: dict[str, str], message: str) -> None:
+    async with client() as asking:
+        reply = await asking.post("/graphql", json=body)
+        (error,) = reply.json()["errors"]
+        assert error["message"] == message
+        assert re.search(r"expected .* but got ", error["message"])
+
+
+DEEP = " ".join(
+    f"fragment f{number} on Query {{ {'a { ' * 180} ...f{number + 1} {'}' * 180} }}" for number in range(5)
+)
+NASTY = [
+    {"query": '{ todo(id: "\ud800") { id } }'},
+    {"query": "query($id: ID!) { todo(id: $id) { id } }", "variables": {"id": "\ud800"}},
+    {"query": "query($t: String!) { todos(filter: {title: $t}) { id } }", "variables": {"t": "\ud800"}},
+    {"query": "query($t: Int) { todos(first: $t) { id } }", "variables": {"t": "\ud800"}},
+    {"query": "query($t: Int) { todos(first: $t) { id } }", "variables": {"\ud800": 1}},
+    {"query": "{ todos { id } }", "operationName": "\udfff"},
+    {"query": "{a" * 700 + "}" * 700},
+    {"query": f"{{ ...f0 }} {DEEP} fragment f5 on Query {{ id }}"},
+    {"query": "{ ...f0 }" + " ".join(f"fragment f{n} on Query {{ ...f{n + 1} }}" for n in range(240))},
+]
+
+
+@pytest.mark.parametrize("body", NASTY, ids=lambda body: ascii(body)[:60])
+async def test_whatever_is_asked_gets_a_graphql_reply(body: dict[str, Any]) -> None:
+    async with client() as asking:
+        headers = {"accept": GRAPHQL, "content-type": JSON}
+        reply = await asking.post("/graphql", content=json.dumps(body), headers=headers)
+        assert reply.status_code in (200, 400)
+        assert "errors" in reply.json() or "\ud800" in body["variables"]

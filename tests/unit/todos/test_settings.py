@@ -1,0 +1,130 @@
+"""Each variable of the todo function, and what is said of each mistake."""
+
+import hashlib
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from functions.shared.environment import SettingsError
+from functions.todos.limits import Limits
+from functions.todos.settings import Settings
+
+URL = "postgresql://todos:pass%40word@localhost:5432/todos"
+DIGEST = hashlib.sha256(b"key").hexdigest()
+
+
+def read(**variables: str) -> Settings:
+    return Settings.from_environment({"DATABASE_URL": URL, **variables})
+
+
+def test_an_address_is_enough() -> None:
+    settings = read()
+    assert settings == Settings(database_url=URL)
+    assert (settings.keys, settings.introspection, settings.graphiql) == ({}, True, None)
+    assert (settings.query_timeout_s, settings.limits) == (5, Limits())
+
+
+def test_every_setting_has_a_variable() -> None:
+    settings = read(
+        API_KEYS=json.dumps({DIGEST.upper(): ["tiny"]}),
+        INTROSPECTION="off",
+        GRAPHIQL="/somewhere",
+        QUERY_TIMEOUT_S="0.5",
+        MAX_BODY_BYTES="1",
+        MAX_TOKENS="2",
+        MAX_DEPTH="3",
+        MAX_ALIASES="4",
+        MAX_ROOT_FIELDS="5",
+        MAX_COST="6",
+    )
+    assert settings == Settings(
+        database_url=URL,
+        keys={DIGEST: frozenset({"tiny"})},
+        introspection=False,
+        graphiql=Path("/somewhere"),
+        query_timeout_s=0.5,
+        limits=Limits(
+            max_body_bytes=1, max_tokens=2, max_depth=3, max_aliases=4, max_root_fields=5, max_cost=6
+        ),
+    )
+    given = (*fields(settings), *fields(Limits))
+    assert len(given) == 6 + 6, "expected this test to know every setting"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        URL,
+        URL.replace("postgresql", "postgres"),
+        "postgresql:///todos?host=/tmp",
+        "postgresql://h/d?schema=a",
+    ],
+)
+def test_an_address_of_postgres_is_taken_as_it_is(url: str) -> None:
+    assert read(DATABASE_URL=url).database_url == url
+
+
+@pytest.mark.parametrize(("graphiql", "introspection"), [("", "on")])
+def test_empty_and_on_are_the_defaults(graphiql: str, introspection: str) -> None:
+    assert read(GRAPHIQL=graphiql, INTROSPECTION=introspection, API_KEYS="") == read()
+
+
+def mistake(**variables: str) -> str:
+    with pytest.raises(SettingsError) as refused:
+        read(**variables)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "mysql://u:pass%40word@h/d", "pass%40word", "POSTGRESQL://u:pass%40word@h/d"]
+)
+def test_a_wrong_address_is_told_without_its_password(url: str) -> None:
+    message = mistake(DATABASE_URL=url)
+    assert message.startswith("DATABASE_URL is ")
+    assert "postgresql://<user>:<password>@<host>:<port>/<database>" in message
+    assert "`make run` sets it" in message
+    assert "pass%40word" not in message
+
+
+def test_a_missing_address_is_told() -> None:
+    with pytest.raises(SettingsError, match="DATABASE_URL is missing: it has the form"):
+        Settings.from_environment({})
+
+
+NUMBERS = ("MAX_BODY_BYTES", "MAX_TOKENS", "MAX_DEPTH", "MAX_ALIASES", "MAX_ROOT_FIELDS", "MAX_COST")
+
+
+@pytest.mark.parametrize("variable", NUMBERS)
+@pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "x", " 1", "1e3", "9" * 19])
+def test_a_wrong_limit_is_told_by_its_name(variable: str, text: str) -> None:
+    assert mistake(**{variable: text}) == (
+        f"{variable}: expected a whole number of at least 1, but got {text!r}."
+    )
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "nan", "inf", "x", "86400"])
+def test_a_wrong_time_limit_is_told(text: str) -> None:
+    assert mistake(QUERY_TIMEOUT_S=text) == f"QUERY_TIMEOUT_S: expected seconds above 0, but got {text!r}."
+
+
+@pytest.mark.parametrize("text", ["", "true", "ON", "0"])
+def test_a_wrong_switch_is_told(text: str) -> None:
+    assert mistake(INTROSPECTION=text) == f"INTROSPECTION: expected on or off, but got {text!r}."
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '"x"', '{"short": []}', f'{{"{DIGEST}": "tiny"}}', f'{{"{DIGEST}": [1]}}']
+)
+def test_wrong_keys_are_told(text: str) -> None:
+    message = mistake(API_KEYS=text)
+    assert message.startswith("API_KEYS: expected ")
+    assert DIGEST not in message
+
+
+def test_neither_the_password_nor_the_keys_are_shown() -> None:
+    shown = repr(read(API_KEYS=json.dumps({DIGEST: []})))
+    assert "pass%40word" not in shown
+    assert "localhost" not in shown
+    assert DIGEST not in shown
