@@ -35,6 +35,7 @@ class Settings:
 
         Raises: SettingsError, naming the variable.
         """
+        _check_engine(environ)
         return cls(
             database_url=_database_url(environ),
             keys=keys_from(environ),
@@ -66,6 +67,15 @@ def _switch(environ: Mapping[str, str], variable: str) -> bool:
     if text not in ("on", "off"):
         raise SettingsError(f"{variable}: expected on or off, but got {text!r}.")
     return text == "on"
+
+
+def _check_engine(environ: Mapping[str, str]) -> None:
+    """Refuse to start without what Prisma itself reads: it would look for an engine in odd places."""
+    if not environ.get("PRISMA_QUERY_ENGINE_BINARY"):
+        raise SettingsError(
+            "PRISMA_QUERY_ENGINE_BINARY is missing: it says where Prisma's query engine is. "
+            "`make run` sets it; when deployed, it is /opt/query-engine, from the layer."
+        )
 
 
 def _database_url(environ: Mapping[str, str]) -> str:

@@ -26,7 +26,8 @@ TODOS = {"query": "{ todos { title } }"}
 
 
 def settings(**variables: str) -> Settings:
-    return Settings.from_environment({"DATABASE_URL": "postgresql://nowhere/todos", **variables})
+    required = {"DATABASE_URL": "postgresql://nowhere/todos", "PRISMA_QUERY_ENGINE_BINARY": "/nowhere"}
+    return Settings.from_environment({**required, **variables})
 
 
 @asynccontextmanager

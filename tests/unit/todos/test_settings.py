@@ -16,7 +16,9 @@ DIGEST = hashlib.sha256(b"key").hexdigest()
 
 
 def read(**variables: str) -> Settings:
-    return Settings.from_environment({"DATABASE_URL": URL, **variables})
+    return Settings.from_environment(
+        {"DATABASE_URL": URL, "PRISMA_QUERY_ENGINE_BINARY": "/opt/query-engine", **variables}
+    )
 
 
 def test_an_address_is_enough() -> None:
@@ -90,7 +92,7 @@ def test_a_wrong_address_is_told_without_its_password(url: str) -> None:
 
 def test_a_missing_address_is_told() -> None:
     with pytest.raises(SettingsError, match="DATABASE_URL is missing: it has the form"):
-        Settings.from_environment({})
+        Settings.from_environment({"PRISMA_QUERY_ENGINE_BINARY": "/opt/query-engine"})
 
 
 NUMBERS = ("MAX_BODY_BYTES", "MAX_TOKENS", "MAX_DEPTH", "MAX_ALIASES", "MAX_ROOT_FIELDS", "MAX_COST")
@@ -128,3 +130,9 @@ def test_neither_the_password_nor_the_keys_are_shown() -> None:
     assert "pass%40word" not in shown
     assert "localhost" not in shown
     assert DIGEST not in shown
+
+
+@pytest.mark.parametrize("missing", [{}, {"PRISMA_QUERY_ENGINE_BINARY": ""}])
+def test_a_missing_engine_is_named(missing: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match=r"PRISMA_QUERY_ENGINE_BINARY is missing: .*make run.*/opt/"):
+        Settings.from_environment({"DATABASE_URL": URL, **missing})
