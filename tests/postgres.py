@@ -1,5 +1,6 @@
 """A throw-away Postgres: real, on a free port, faster than durable, gone at the end of the context."""
 
+import shutil
 import signal
 import subprocess
 import uuid
@@ -135,3 +136,4 @@ def run_postgres(directory: Path, *, durable: bool = False) -> Iterator[Postgres
             yield postgres
         finally:
             postgres.close()
+            shutil.rmtree(directory, ignore_errors=True)
