@@ -42,12 +42,5 @@ def without_password(text: str, url: str) -> str:
     return text
 
 
-def with_connection_limit(url: str, limit: int) -> str:
-    """Return an address whose clients open so many connections, unless it says another number itself."""
-    if "connection_limit=" in urlsplit(url).query:
-        return url
-    return f"{url}{'&' if '?' in url else '?'}connection_limit={limit}"
-
-
 def _port(parts: SplitResult) -> int:
     return _DEFAULT_PORT if parts.port is None else parts.port

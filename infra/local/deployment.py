@@ -2,7 +2,6 @@
 
 import json
 
-from infra.local.database_url import with_connection_limit
 from infra.local.function import ROOT, Function, search_path
 from infra.local.models import KEY_VARIABLE, Models
 from infra.local.settings import Settings
@@ -28,12 +27,12 @@ def chat_function(settings: Settings, models: Models) -> Function:
 
 
 def todos_function(settings: Settings, database_url: str) -> Function:
-    """Describe the todo function, with this database; each environment holds one connection to it."""
+    """Describe the todo function, with this database."""
     return Function(
         name="todos",
         handler="functions/todos/handler.handler",
         environment={
-            "DATABASE_URL": with_connection_limit(database_url, 1),
+            "DATABASE_URL": database_url,
             "PRISMA_QUERY_ENGINE_BINARY": settings.query_engine or str(_QUERY_ENGINE),
             "GRAPHIQL": str(_GRAPHIQL),
             "PATH": search_path(),

@@ -37,15 +37,3 @@ def test_host_and_port_are_all_that_is_shown() -> None:
 def test_a_password_is_taken_out_encoded_or_not() -> None:
     text = database_url.without_password("a%40b and a@b and u", "postgresql://u:a%40b@h/d")
     assert text == "*** and *** and u"
-
-
-@pytest.mark.parametrize(
-    ("url", "limited"),
-    [
-        ("postgresql://h/d", "postgresql://h/d?connection_limit=1"),
-        ("postgresql://h/d?schema=s", "postgresql://h/d?schema=s&connection_limit=1"),
-        ("postgresql://h/d?connection_limit=5", "postgresql://h/d?connection_limit=5"),
-    ],
-)
-def test_connections_are_limited_unless_the_address_says_how(url: str, limited: str) -> None:
-    assert database_url.with_connection_limit(url, 1) == limited

@@ -41,7 +41,7 @@ def test_without_a_database_there_is_no_todo_function() -> None:
 
 def test_the_todo_function_holds_one_connection_and_finds_prisma_and_its_page() -> None:
     environment = todos(Settings()).environment
-    assert environment["DATABASE_URL"] == "postgresql://u:p@h/d?connection_limit=1"
+    assert environment["DATABASE_URL"] == "postgresql://u:p@h/d"
     assert environment["PRISMA_QUERY_ENGINE_BINARY"].endswith(
         "layers/prisma/node_modules/@prisma/engines/query-engine"
     )
