@@ -110,7 +110,7 @@ class LocalService:
         took_s = time.monotonic() - began_s
         assert status == 0, f"expected exit status 0, but got {status}: {self.out}"
         assert took_s < _STOP_S, f"expected the end within {_STOP_S} s, but got {took_s:.1f} s"
-        assert "Traceback" not in str(self.out)
+        assert "Traceback" not in str(self.out), str(self.out)
         left = [each for each in psutil.wait_procs(children, timeout=0.5)[1] if not _is_dead(each)]
         assert not left, f"expected no process to be left, but got {left}"
 
