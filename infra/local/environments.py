@@ -63,7 +63,8 @@ class Environments:
         for timer in [*self._idle.values(), *self._settling.values()]:
             timer.cancel()
         for task in self._starting:
-            task.cancel()
+            if not task.cancelling():  # a second time would end its clearing up
+                task.cancel()
         await asyncio.gather(
             *self._starting, *(sandbox.stop() for sandbox in self._all), return_exceptions=True
         )
