@@ -1,4 +1,4 @@
-# `make` lists the targets; ARGS goes to pytest, PORT, BACKEND, BACKEND_KEY and DATABASE_URL to `make run`.
+# `make` lists the targets; ARGS goes to pytest, PORT, BACKEND, BACKEND_KEY, DATABASE_URL and AUTH to `make run`.
 PYTHON ?= python3
 SETUP = command -v $(PYTHON) >/dev/null || { echo "Expected Python 3.11 or newer as $(PYTHON), but found none. Install it: https://www.python.org" >&2; exit 1; }; $(PYTHON) infra/setup.py
 VENV = .venv/bin
@@ -8,11 +8,11 @@ LOCK = $(VENV)/uv pip compile -q --universal --python-version 3.11 --generate-ha
 # Packages and functions start slowly without their .pyc files.
 unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help run migrate test check fmt bench lock clean
-export PORT BACKEND BACKEND_KEY CONCURRENCY TIMEOUT_S NAME
+export PORT BACKEND BACKEND_KEY CONCURRENCY TIMEOUT_S AUTH DEV_KEY NAME
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
-run: ## start everything on http://localhost:8000
+run: ## start everything on http://localhost:8000; `make run AUTH=on` asks for keys
 	@$(SETUP) run && exec $(VENV)/python -m infra.local
 migrate: ## make and apply a migration, as in `make migrate NAME=add_note`
 	@$(SETUP) run && exec $(VENV)/python -m infra.local.migrate $(if $(filter command,$(origin NAME)),"$$NAME")

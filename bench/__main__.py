@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import bundle, measures, todos
+from bench import bundle, keys, measures, todos
 from bench.measures import Row
 from tests.engines.scripted import EngineProcess, scripted_process
 
@@ -16,6 +16,8 @@ MEASURES: dict[str, Callable[[EngineProcess], list[Row]]] = {
     "paced": measures.paced,
     "concurrency": measures.concurrency,
     "memory": measures.memory,
+    "keys": keys.first_byte,
+    "keys-cold": lambda _: keys.cold_start(),
     "todos-cold": lambda _: todos.cold_start(),
     "todos": lambda _: todos.round_trips(),
 }

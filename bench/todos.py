@@ -25,7 +25,10 @@ from tests.postgres import Postgres, run_postgres
 _ENGINE = bundle.ROOT / "layers/prisma/node_modules/@prisma/engines/query-engine"
 _EXAMPLES = bundle.ROOT / "examples"
 _ROWS = 20
-_SELECT = 'SELECT id, title, completed, "createdAt" FROM "Todo" ORDER BY "createdAt" DESC, id DESC LIMIT 100'
+_SELECT = (
+    'SELECT id, title, completed, "createdAt" FROM "Todo" '
+    """WHERE owner = '' ORDER BY "createdAt" DESC, id DESC LIMIT 100"""
+)
 _INSERT = (
     'INSERT INTO "Todo" (id, title, completed, "createdAt") VALUES (%s, %s, false, now()) '
     'RETURNING id, title, completed, "createdAt"'

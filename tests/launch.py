@@ -11,6 +11,7 @@ from functools import cache
 from infra.local.function import ROOT
 
 _READY = "Ctrl-C stops everything."
+_UNSET = {"DATABASE_URL": "", "AUTH": "", "DEV_KEY": ""}
 
 
 @cache
@@ -27,7 +28,7 @@ def start(**variables: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         (sys.executable, "-m", "infra.local"),
         cwd=ROOT,
-        env={**os.environ, "DATABASE_URL": "", "POSTGRES_DIR": postgres_dir(), **variables},
+        env={**os.environ, **_UNSET, "POSTGRES_DIR": postgres_dir(), **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

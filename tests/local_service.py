@@ -81,7 +81,8 @@ class LocalService:
         address = re.search(r"http://localhost:(\d+)", self.banner)
         assert address
         self.port = int(address[1])
-        self.service = Service(f"http://127.0.0.1:{self.port}")
+        key = re.search(r"^  key +(.+)$", self.banner, re.MULTILINE)
+        self.service = Service(f"http://127.0.0.1:{self.port}", key[1] if key else Service.key)
 
     def functions(self) -> list[psutil.Process]:
         """Return the processes of functions: those that were told of a Runtime API."""

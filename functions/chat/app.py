@@ -18,23 +18,47 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from functions.shared.keys import KeyRefused
+from functions.shared.keys import KeyRefused, Keyring, KeysUnavailable, StaticKeys
+from functions.shared.limit_headers import limit_headers
 from functions.shared.logs import log_unexpected
 
 from .completions import Completions, Engine
-from .errors import ApiError, InvalidKey, InvalidRequest, MethodNotAllowed, ServerError, UnknownUrl
+from .errors import (
+    ApiError,
+    InvalidKey,
+    InvalidRequest,
+    KeysOutOfReach,
+    MethodNotAllowed,
+    ServerError,
+    UnknownUrl,
+)
 from .json_text import dump
+from .metering import Account, Meter
 from .routes import create_router
 from .settings import Settings
 
 logger = logging.getLogger("chat")
 
 _CALLERS_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_EXPOSED = "x-request-id, openai-processing-ms, retry-after, retry-after-ms, x-should-retry"
+_EXPOSED = ", ".join(
+    [
+        "x-request-id, openai-processing-ms, retry-after, retry-after-ms, x-should-retry",
+        *(
+            f"x-ratelimit-{what}-{of}"
+            for of in ("requests", "tokens")
+            for what in ("limit", "remaining", "reset")
+        ),
+    ]
+)
 
 
-def create_app(settings: Settings, engine: Engine) -> FastAPI:
-    """Return the chat API: it owns the engine and closes it when it shuts down."""
+def create_app(
+    settings: Settings, engine: Engine, keyring: Keyring | None = None, meter: Meter | None = None
+) -> FastAPI:
+    """Return the chat API: it owns the engine and closes it when it shuts down.
+
+    Without a keyring the settings' keys are let in, without a meter nothing is counted.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -50,9 +74,12 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
         redirect_slashes=False,
         swagger_ui_parameters={"tryItOutEnabled": True, "defaultModelsExpandDepth": 0},
     )
-    app.include_router(create_router(settings, Completions(settings, engine)))
+    keyring = keyring or Keyring(StaticKeys(settings.keys) if settings.keys else None)
+    router = create_router(settings, Completions(settings, engine), keyring, meter or Meter())
+    app.include_router(router)
     app.add_exception_handler(ApiError, _render)
     app.add_exception_handler(KeyRefused, _render)
+    app.add_exception_handler(KeysUnavailable, _render)
     app.add_exception_handler(HTTPException, _render)
     app.add_middleware(Envelope)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
@@ -84,6 +111,9 @@ class Envelope:
                 headers["x-request-id"] = f"req_{number}"
                 headers["openai-processing-ms"] = str(round((time.perf_counter() - began) * 1000))
                 headers["access-control-expose-headers"] = _EXPOSED
+                account: Account | None = scope["state"].get("account")
+                if account and account.allowance:
+                    headers.update(limit_headers(account.allowance))
             await send(message)
 
         try:
@@ -99,6 +129,8 @@ class Envelope:
 async def _render(request: Request, error: Exception) -> Response:
     if isinstance(error, KeyRefused):
         return _response(InvalidKey(str(error)))
+    if isinstance(error, KeysUnavailable):
+        return _response(KeysOutOfReach())
     return _response(error if isinstance(error, ApiError) else _of_routing(request, error))
 
 

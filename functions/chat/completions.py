@@ -16,6 +16,7 @@ from .contract import ChatCompletionRequest
 from .errors import ApiError, InvalidRequest, ModelNotFound, UpstreamError
 from .events import error_event
 from .settings import Model, Settings
+from .tally import Tally
 
 DEFAULT_TEMPERATURE = 0.7
 INCOMPLETE = "The engine's reply was broken or incomplete. Try again."
@@ -24,12 +25,17 @@ DRAIN_S = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One completion to ask of an engine: `body` is the request as the engine gets it, JSON."""
+    """One completion to ask of an engine.
+
+    Shape:  `body` is the request as the engine gets it, JSON.
+    Units:  `max_completion` tokens, of all choices together.
+    """
 
     model: Model
     body: bytes
     request_id: str
     n: int
+    max_completion: int
     include_usage: bool
 
 
@@ -77,24 +83,34 @@ class Completions:
         engine_body = {key: value for key, value in body.items() if value is not None}
         engine_body["model"] = model.served_name
         engine_body.setdefault("temperature", DEFAULT_TEMPERATURE)
+        allowed = request.max_completion_tokens or request.max_tokens or model.max_tokens_default
         if request.max_completion_tokens:
             engine_body.pop("max_tokens", None)
         else:
-            engine_body["max_tokens"] = request.max_tokens or model.max_tokens_default
+            engine_body["max_tokens"] = allowed
         engine_body.pop("stream_options", None)
         if request.stream:
             engine_body["stream_options"] = {"include_usage": True}
-        return Call(model=model, body=to_json(engine_body), request_id=request_id, n=n, include_usage=usage)
+        return Call(
+            model=model,
+            body=to_json(engine_body),
+            request_id=request_id,
+            n=n,
+            max_completion=n * allowed,
+            include_usage=usage,
+        )
 
-    async def complete(self, call: Call) -> dict[str, Any]:
+    async def complete(self, call: Call, tally: Tally) -> dict[str, Any]:
         """Return the whole reply, as the contract shapes it.
 
         Raises: ApiError; an incomplete reply is UpstreamError.
         """
-        return _reply(await self._engine.complete(call), call)
+        reply = await self._engine.complete(call)
+        tally.take(reply.get("usage") if isinstance(reply, dict) else None)
+        return _reply(reply, call)
 
-    async def stream(self, call: Call) -> AsyncGenerator[bytes, None]:
-        """Yield runs of whole events.
+    async def stream(self, call: Call, tally: Tally) -> AsyncGenerator[bytes, None]:
+        """Yield runs of whole events, and tally what the engine counts.
 
         Shape:  first b"": the engine has accepted the request. Last: a run that ends with `[DONE]`,
                 whether the completion is whole or failed.
@@ -107,6 +123,7 @@ class Completions:
                 yield b""
                 async for chunk in chunks:
                     if run := stream.feed(chunk):
+                        tally.take(stream.usage)
                         sent = True
                         yield run
                     if stream.state is not State.OPEN:
@@ -118,6 +135,7 @@ class Completions:
                     raise stream.failure
                 await _drain(chunks)
         except ApiError as failure:
+            tally.failure = failure
             if not sent:
                 raise
             if stream.state is not State.DONE:

@@ -10,10 +10,13 @@
     ├── BodyTooLarge            413     invalid_request_error      –
     ├── UnsupportedMediaType    415     invalid_request_error      –
     ├── RateLimited             429     requests                   rate_limit_exceeded
+    │   ├── TokensLimited               tokens
+    │   └── RequestTooLarge             tokens
     ├── QuotaExhausted          429     insufficient_quota         insufficient_quota
     ├── ServerError             500     server_error               –
     ├── UpstreamError           502     server_error               upstream_error
     ├── Overloaded              503     service_unavailable_error  server_is_overloaded
+    ├── KeysOutOfReach          503     service_unavailable_error  keys_unavailable
     └── UpstreamTimeout         504     server_error               timeout
 
 Whoever notices raises; `app.py` alone renders. A message says what was wrong, what was expected and
@@ -124,6 +127,20 @@ class RateLimited(ApiError):
         super().__init__(message, headers=_retry_after(retry_after_s))
 
 
+class TokensLimited(RateLimited):
+    """Too many tokens in this minute."""
+
+    type = "tokens"
+
+
+class RequestTooLarge(TokensLimited):
+    """More tokens than the limit of a whole minute: waiting does not help."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.headers = {"x-should-retry": "false"}
+
+
 class QuotaExhausted(ApiError):
     """The budget is gone: waiting does not help, and SDKs are told not to retry."""
 
@@ -158,6 +175,19 @@ class Overloaded(ApiError):
 
     def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
         super().__init__(message, headers=_retry_after(retry_after_s))
+
+
+class KeysOutOfReach(ApiError):
+    """Where the API keys are kept does not answer, and nothing is known of this one."""
+
+    status = 503
+    type = "service_unavailable_error"
+    default_code = "keys_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Your API key cannot be checked right now. Try again in a moment.", headers=_retry_after(1.0)
+        )
 
 
 class UpstreamTimeout(ServerError):

@@ -3,53 +3,63 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from functions.shared.keys import Keyring
+from functions.shared.keys import Key, Keyring
 
 from . import body, validation
 from .completions import Completions
-from .errors import BodyTooLarge, ModelNotAllowed
+from .errors import ApiError, BodyTooLarge, ModelNotAllowed
 from .event_stream import EventStreamResponse
 from .json_text import dump
+from .metering import Meter
 from .settings import Model, Settings
 
 _STARTED = int(time.time())
 
 
-def create_router(settings: Settings, completions: Completions) -> APIRouter:
+def create_router(settings: Settings, completions: Completions, keyring: Keyring, meter: Meter) -> APIRouter:
     """Return the API's routes."""
     router = APIRouter(tags=["Chat"])
-    keyring = Keyring(settings.keys)
 
     @router.post("/v1/chat/completions", summary="Create a chat completion", response_model=None)
     async def create_chat_completion(request: Request) -> Response:
         """Answer a list of messages; with `"stream": true`, as server-sent events that end with `[DONE]`."""
-        allowed = keyring.models_for(request.headers.get("authorization"))
-        parsed = await _json_body(request, settings.max_body_bytes)
-        checked = validation.check(parsed)
-        call = completions.prepare(parsed, checked, _request_id(request))
-        _check_allowed(call.model, completions, allowed)
-        if not checked.stream:
-            return Response(dump(await completions.complete(call)), media_type="application/json")
-        return await EventStreamResponse.open(completions.stream(call), settings.keep_alive_s)
+        key = await keyring.authenticate(request.headers.get("authorization"))
+        account = request.state.account = meter.account(key, _request_id(request), _remaining_ms(request))
+        try:
+            parsed = await _json_body(request, settings.max_body_bytes)
+            checked = validation.check(parsed)
+            call = completions.prepare(parsed, checked, _request_id(request))
+            _check_allowed(call.model, completions, key)
+            await account.admit(call)
+        except ApiError:
+            await account.refused()
+            raise
+        if checked.stream:
+            events = account.stream(completions.stream(call, account.tally))
+            return await EventStreamResponse.open(events, settings.keep_alive_s)
+        async with account:
+            reply = await completions.complete(call, account.tally)
+        return Response(dump(reply), media_type="application/json")
 
     @router.get("/v1/models", summary="List the models", response_model=None)
     async def list_models(request: Request) -> Response:
         """List the models that this key may use."""
-        allowed = keyring.models_for(request.headers.get("authorization"))
-        models = [model for model in completions.models if _is_allowed(model, completions, allowed)]
+        key = await keyring.authenticate(request.headers.get("authorization"))
+        models = [model for model in completions.models if _is_allowed(model, completions, key)]
         return JSONResponse({"object": "list", "data": [_card(model) for model in models]})
 
     @router.get("/v1/models/{model:path}", summary="Describe a model", response_model=None)
     async def retrieve_model(request: Request, model: str) -> Response:
         """Describe one model; `default` stands for the first."""
-        allowed = keyring.models_for(request.headers.get("authorization"))
+        key = await keyring.authenticate(request.headers.get("authorization"))
         found = completions.model(model)
-        _check_allowed(found, completions, allowed)
+        _check_allowed(found, completions, key)
         return JSONResponse(_card(found))
 
     @router.get("/health", summary="Tell that the function runs", response_model=None)
@@ -70,13 +80,13 @@ async def _json_body(request: Request, max_bytes: int) -> dict[str, Any]:
     return body.parse_json(raw)
 
 
-def _is_allowed(model: Model, completions: Completions, allowed: frozenset[str]) -> bool:
+def _is_allowed(model: Model, completions: Completions, key: Key | None) -> bool:
     names = {model.id, "default"} if model is completions.models[0] else {model.id}
-    return not allowed or bool(names & allowed)
+    return key is None or not key.models or bool(names & key.models)
 
 
-def _check_allowed(model: Model, completions: Completions, allowed: frozenset[str]) -> None:
-    if not _is_allowed(model, completions, allowed):
+def _check_allowed(model: Model, completions: Completions, key: Key | None) -> None:
+    if not _is_allowed(model, completions, key):
         raise ModelNotAllowed(
             f"This API key may not use the model `{model.id}`. `GET /v1/models` lists those it may."
         )
@@ -88,3 +98,8 @@ def _card(model: Model) -> dict[str, Any]:
 
 def _request_id(request: Request) -> str:
     return str(request.state.request_id)
+
+
+def _remaining_ms(request: Request) -> Callable[[], int] | None:
+    """Return what tells how long the invocation may still take; None outside of Lambda."""
+    return getattr(request.scope.get("aws.context"), "get_remaining_time_in_millis", None)

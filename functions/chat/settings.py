@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from functions.shared.environment import SettingsError, count, json_object, seconds
+from functions.shared.environment import SettingsError, count, json_object, seconds, switch
 from functions.shared.keys import keys_from
 
 
@@ -27,12 +27,16 @@ class Settings:
     """The function's settings.
 
     Shape:  `models` by public id, in the order given: the first is `default`.
-            `keys`: SHA-256 (hex) of each API key → the models it may use; no keys: no key is needed.
+            `keys`: SHA-256 (hex) of each API key → the models it may use. `keys_table`: the DynamoDB table
+            that keeps keys, limits and usage instead; it wins. Neither: no key is needed.
     Units:  `…_s` seconds, `…_bytes` bytes.
     """
 
     models: Mapping[str, Model]
     keys: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)
+    keys_table: str | None = None
+    dynamodb_endpoint: str | None = None
+    metrics: bool = False
     max_body_bytes: int = 1024 * 1024
     max_messages: int = 2048
     max_n: int = 8
@@ -52,7 +56,14 @@ class Settings:
             for name, (variable, number) in _NUMBERS.items()
             if variable in environ
         }
-        return cls(models=_models(environ), keys=keys_from(environ), **numbers)
+        return cls(
+            models=_models(environ),
+            keys=keys_from(environ),
+            keys_table=environ.get("KEYS_TABLE") or None,
+            dynamodb_endpoint=environ.get("DYNAMODB_ENDPOINT") or None,
+            metrics=switch(environ, "METRICS", default="off"),
+            **numbers,
+        )
 
 
 _NUMBERS: dict[str, tuple[str, Any]] = {

@@ -35,6 +35,17 @@ def seconds(text: str, variable: str) -> float:
     return value
 
 
+def switch(environ: Mapping[str, str], variable: str, *, default: str) -> bool:
+    """Read on or off.
+
+    Raises: SettingsError.
+    """
+    text = environ.get(variable) or default
+    if text not in ("on", "off"):
+        raise SettingsError(f"{variable}: expected on or off, but got {text!r}.")
+    return text == "on"
+
+
 def json_object(environ: Mapping[str, str], variable: str) -> dict[str, Any]:
     """Read a JSON object; a variable that is missing or empty is an empty one.
 

@@ -1,48 +1,188 @@
-"""API keys: who asks, by the hash of the key they send."""
+"""API keys: who asks, by the hash of the key they send.
+
+A key that the store knows is not asked for again for 30 s, so what changes there (a key is disabled, rotated,
+let in again) is effective within 30 s. Where the store cannot be asked, a key that it confirmed in the last
+5 minutes goes on; nobody else is let in.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import asyncio
+import hmac
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
 from .environment import SettingsError, json_object
+from .key_text import MistypedKey, check_key, digest
+
+KNOWN_S = 30.0
+UNKNOWN_S = 5.0
+UNCONFIRMED_S = 300.0
+# After the store could not be asked, keys known from before do not wait for it for this long.
+PAUSE_S = 5.0
+MAX_CACHED = 1000
 
 # The scheme in any case, and the space after it may be missing: `beareryour_api_key_here`.
 _BEARER = re.compile(r"bearer *", re.IGNORECASE)
 _SHA256 = re.compile("[0-9a-fA-F]{64}")
 
+Value = TypeVar("Value")
+
 
 class KeyRefused(Exception):
-    """No key, or one that is not known here; the text says what to do."""
+    """No key, or one that is not let in; the text says what to do and never quotes the key."""
 
 
-class Keyring:
-    """The keys that are let in. Without any, everyone is.
+class KeysUnavailable(Exception):
+    """The table could not be asked. The text is AWS's code for it, for operators."""
 
-    Shape:  SHA-256 (hex) of each key → the models it may use; none means all.
+
+class KeyTaken(Exception):
+    """There is a key with this id or digest already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """One API key and what it may do; the key itself is nowhere.
+
+    Shape:  `id` is `key_` and 16 hex digits; `models` that is empty means all; a limit that is None is none.
+    Units:  `created_at`, `expires_at`: s since 1970.
     """
+
+    id: str
+    digest: str = field(repr=False)
+    name: str
+    models: frozenset[str] = frozenset()
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    budget_tokens: int | None = None
+    created_at: int
+    expires_at: int | None = None
+    disabled: bool = False
+    hint: str = ""
+
+    @property
+    def limited(self) -> bool:
+        """Whether anything of it is counted."""
+        limits = (self.requests_per_minute, self.tokens_per_minute, self.budget_tokens)
+        return any(limit is not None for limit in limits)
+
+
+class KeyStore(Protocol):
+    """Where keys are kept."""
+
+    async def key(self, digest: str) -> Key | None:
+        """Return the key of this digest, or None.
+
+        Raises: KeysUnavailable.
+        """
+
+
+class StaticKeys:
+    """The keys of `API_KEYS`: without limits, changed by a deployment alone."""
 
     def __init__(self, keys: Mapping[str, frozenset[str]]) -> None:
         self._keys = keys
 
-    def models_for(self, authorization: str | None) -> frozenset[str]:
-        """Return the names of the models that a request may use; none named means all.
-
-        Raises: KeyRefused.
-        """
-        if not self._keys:
-            return frozenset()
-        scheme = _BEARER.match(authorization or "")
-        if not authorization or not scheme:
-            raise KeyRefused(
-                "You didn't provide an API key. Send it in the header `Authorization: Bearer YOUR_KEY`."
-            )
-        digest = hashlib.sha256(authorization[scheme.end() :].strip().encode()).hexdigest()
+    async def key(self, digest: str) -> Key | None:
+        """Return the key of this digest, or None."""
         models = self._keys.get(digest)
         if models is None:
+            return None
+        return Key(id=f"static_{digest[:16]}", digest=digest, name="API_KEYS", models=models, created_at=0)
+
+
+@dataclass(slots=True)
+class _Confirmed:
+    key: Key
+    at: float
+    ask_from: float
+
+
+class Keyring:
+    """Who is let in. Without a store, everyone is."""
+
+    def __init__(
+        self,
+        store: KeyStore | None,
+        *,
+        now: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._now, self._steady = now, steady
+        self._read_at = now(), steady()
+        self._elapsed_s = 0.0
+        self._known: dict[str, _Confirmed] = {}
+        self._unknown: dict[str, float] = {}
+        self._asking: dict[str, asyncio.Task[Key | None]] = {}
+
+    async def authenticate(self, authorization: str | None) -> Key | None:
+        """Return the key that a header holds; None where no keys are configured and everyone is let in.
+
+        Raises: KeyRefused; KeysUnavailable.
+        """
+        if self._store is None:
+            return None
+        sent = digest(_sent_key(authorization))
+        return self._let_in(await self._find(self._store, sent), sent)
+
+    def _let_in(self, key: Key | None, sent: str) -> Key:
+        if key is None or not hmac.compare_digest(key.digest, sent):
             raise KeyRefused("Incorrect API key provided. Check it, or ask the operator of this API for one.")
-        return models
+        if key.disabled:
+            raise KeyRefused("This API key has been disabled. Ask the operator of this API for another.")
+        if key.expires_at is not None and self._now() >= key.expires_at:
+            raise KeyRefused("This API key has expired. Ask the operator of this API for another.")
+        return key
+
+    async def _find(self, store: KeyStore, sent: str) -> Key | None:
+        """Return the key as it was at most 30 s ago, or longer where the store cannot be asked."""
+        now = self._ticks()
+        confirmed = self._known.get(sent)
+        if confirmed and now < confirmed.ask_from:
+            return confirmed.key
+        if sent in self._unknown and now < self._unknown[sent]:
+            return None
+        try:
+            return await self._ask_once(store, sent)
+        except KeysUnavailable:
+            confirmed = self._known.get(sent)
+            if not confirmed or self._ticks() >= confirmed.at + UNCONFIRMED_S:
+                raise
+            confirmed.ask_from = min(self._ticks() + PAUSE_S, confirmed.at + UNCONFIRMED_S)
+            return confirmed.key
+
+    async def _ask_once(self, store: KeyStore, sent: str) -> Key | None:
+        """Join the question for this key that is under way, or begin one; whoever leaves does not stop it."""
+        task = self._asking.get(sent)
+        if task is None:
+            task = self._asking[sent] = asyncio.create_task(self._ask(store, sent))
+            task.add_done_callback(lambda _: self._asking.pop(sent))
+        return await asyncio.shield(task)
+
+    async def _ask(self, store: KeyStore, sent: str) -> Key | None:
+        asked_at = self._ticks()
+        key = await store.key(sent)
+        if key:
+            _keep(self._known, sent, _Confirmed(key, asked_at, asked_at + KNOWN_S))
+        else:
+            self._known.pop(sent, None)
+            _keep(self._unknown, sent, asked_at + UNKNOWN_S)
+        return key
+
+    def _ticks(self) -> float:
+        """Return the seconds since the keyring was made, by whichever clock saw more of them.
+
+        One goes back when it is set; the other may stand still while Lambda has frozen this environment.
+        """
+        now, steady = self._now(), self._steady()
+        self._elapsed_s += max(now - self._read_at[0], steady - self._read_at[1])
+        self._read_at = now, steady
+        return self._elapsed_s
 
 
 def keys_from(environ: Mapping[str, str]) -> dict[str, frozenset[str]]:
@@ -51,10 +191,34 @@ def keys_from(environ: Mapping[str, str]) -> dict[str, frozenset[str]]:
     Raises: SettingsError.
     """
     table = json_object(environ, "API_KEYS")
-    for digest, models in table.items():
+    for sha256, models in table.items():
         named = isinstance(models, list) and all(isinstance(model, str) for model in models)
-        if not named or not _SHA256.fullmatch(digest):
+        if not named or not _SHA256.fullmatch(sha256):
             raise SettingsError(
                 'API_KEYS: expected {"<SHA-256 of a key, in hex>": ["<model>", …]}; [] allows every model.'
             )
-    return {digest.lower(): frozenset(models) for digest, models in table.items()}
+    return {sha256.lower(): frozenset(models) for sha256, models in table.items()}
+
+
+def _sent_key(authorization: str | None) -> str:
+    scheme = _BEARER.match(authorization or "")
+    if not authorization or not scheme:
+        raise KeyRefused(
+            "You didn't provide an API key. Send it in the header `Authorization: Bearer YOUR_KEY`."
+        )
+    text = authorization[scheme.end() :].strip()
+    try:
+        check_key(text)
+    except MistypedKey:
+        raise KeyRefused(
+            "This API key has a typing mistake: its checksum is wrong. Copy it once more, whole."
+        ) from None
+    return text
+
+
+def _keep(cache: dict[str, Value], sent: str, value: Value) -> None:
+    """Keep a value as the newest; where there are too many, the oldest goes."""
+    cache.pop(sent, None)
+    if len(cache) >= MAX_CACHED:
+        del cache[next(iter(cache))]
+    cache[sent] = value

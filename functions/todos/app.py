@@ -12,10 +12,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from functions.shared.keys import KeyRefused, Keyring
+from functions.shared.keys import Keyring, StaticKeys
+from functions.shared.limits import Ledger
 
 from . import graphql_http
-from .errors import ApiError, Unauthenticated
+from .admission import Admission, Caller
+from .errors import ApiError
 from .execution import Executor
 from .graphiql import GraphiQL
 from .resolvers import create_schema
@@ -31,8 +33,13 @@ class ManagedStore(Store, Protocol):
     async def aclose(self) -> None: ...
 
 
-def create_app(settings: Settings, store: ManagedStore) -> Starlette:
-    """Return the todo API: it owns the store and closes it when it shuts down."""
+def create_app(
+    settings: Settings, store: ManagedStore, keyring: Keyring | None = None, ledger: Ledger | None = None
+) -> Starlette:
+    """Return the todo API: it owns the store and closes it when it shuts down.
+
+    Without a keyring the settings' keys are let in, without a ledger no requests are counted.
+    """
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -41,7 +48,8 @@ def create_app(settings: Settings, store: ManagedStore) -> Starlette:
         await store.aclose()
 
     graphiql = GraphiQL(settings.graphiql) if settings.graphiql else None
-    routes = [Route("/graphql", _Endpoint(settings, Todos(store), graphiql))]
+    keyring = keyring or Keyring(StaticKeys(settings.keys) if settings.keys else None)
+    routes = [Route("/graphql", _Endpoint(settings, store, Admission(keyring, ledger), graphiql))]
     if graphiql:
         routes.append(Route("/graphql/assets/{name}", _assets(graphiql)))
     return Starlette(routes=routes, lifespan=lifespan)
@@ -50,13 +58,13 @@ def create_app(settings: Settings, store: ManagedStore) -> Starlette:
 class _Endpoint:
     """`/graphql`: GraphQL for clients, GraphiQL for browsers."""
 
-    def __init__(self, settings: Settings, todos: Todos, graphiql: GraphiQL | None) -> None:
-        self._keyring = Keyring(settings.keys)
+    def __init__(
+        self, settings: Settings, store: Store, admission: Admission, graphiql: GraphiQL | None
+    ) -> None:
+        self._store, self._admission = store, admission
         self._max_body_bytes = settings.limits.max_body_bytes
         self._page = graphiql.page if graphiql else None
-        self._executor = Executor(
-            create_schema(), todos, settings.limits, introspection=settings.introspection
-        )
+        self._executor = Executor(create_schema(), settings.limits, introspection=settings.introspection)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -67,21 +75,16 @@ class _Endpoint:
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
-        media_type = graphql_http.JSON
+        media_type, caller = graphql_http.JSON, Caller()
         try:
             media_type = graphql_http.media_type_for(request.headers.get("accept", ""))
-            self._check_key(request)
+            caller = await self._admission.admit(request.headers.get("authorization"))
             asked = await graphql_http.read_request(request, self._max_body_bytes)
-            outcome = await self._executor.execute(asked)
+            outcome = await self._executor.execute(asked, Todos(self._store, caller.owner))
         except ApiError as error:
-            return graphql_http.response_of(graphql_http.outcome_of(error), media_type, error.headers)
-        return graphql_http.response_of(outcome, media_type)
-
-    def _check_key(self, request: Request) -> None:
-        try:
-            self._keyring.models_for(request.headers.get("authorization"))
-        except KeyRefused as refused:
-            raise Unauthenticated(str(refused)) from None
+            headers = {**caller.headers, **error.headers}
+            return graphql_http.response_of(graphql_http.outcome_of(error), media_type, headers)
+        return graphql_http.response_of(outcome, media_type, caller.headers)
 
 
 def _assets(graphiql: GraphiQL) -> Callable[[Request], Awaitable[Response]]:

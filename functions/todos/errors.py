@@ -11,8 +11,10 @@
     ├── Unauthenticated           UNAUTHENTICATED            401
     ├── BadUserInput              BAD_USER_INPUT             400
     ├── NotFound                  NOT_FOUND                  –
+    ├── RateLimited               RATE_LIMITED               429
     └── InternalError             INTERNAL_SERVER_ERROR      500
-        └── DatabaseUnavailable                              –
+        ├── DatabaseUnavailable                              –
+        └── KeysOutOfReach                                   503
 
 Whoever notices raises; `execution.py` and `graphql_http.py` render. A message says what was wrong, what was
 expected and what to do next, and never quotes the database.
@@ -20,6 +22,7 @@ expected and what to do next, and never quotes the database.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -85,7 +88,7 @@ class ValidationFailed(ApiError):
 
 
 class Unauthenticated(ApiError):
-    """No API key, or one that is not known here."""
+    """No API key, or one that is not let in."""
 
     code = "UNAUTHENTICATED"
     status = 401
@@ -108,6 +111,16 @@ class NotFound(ApiError):
     status = 404
 
 
+class RateLimited(ApiError):
+    """This key's requests of this minute are used up."""
+
+    code = "RATE_LIMITED"
+    status = 429
+
+    def __init__(self, message: str, *, retry_after_s: float, headers: Mapping[str, str]) -> None:
+        super().__init__(message, headers={**headers, **_retry_after(retry_after_s)})
+
+
 class InternalError(ApiError):
     """A fault of ours."""
 
@@ -117,3 +130,19 @@ class DatabaseUnavailable(InternalError):
 
     def __init__(self) -> None:
         super().__init__("The database cannot be reached right now. Send the same again in a moment.")
+
+
+class KeysOutOfReach(InternalError):
+    """Where the API keys are kept does not answer, and nothing is known of this one."""
+
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Your API key cannot be checked right now. Try again in a moment.", headers=_retry_after(1.0)
+        )
+
+
+def _retry_after(seconds: float) -> dict[str, str]:
+    wait_s = max(seconds, 0.001)
+    return {"retry-after": str(math.ceil(wait_s)), "retry-after-ms": str(round(wait_s * 1000))}

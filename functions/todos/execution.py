@@ -68,14 +68,14 @@ class Outcome:
 class Executor:
     """Executes requests against the schema. Documents that were found valid are remembered."""
 
-    def __init__(self, schema: GraphQLSchema, todos: Todos, limits: Limits, *, introspection: bool) -> None:
-        self._schema, self._todos, self._limits = schema, todos, limits
+    def __init__(self, schema: GraphQLSchema, limits: Limits, *, introspection: bool) -> None:
+        self._schema, self._limits = schema, limits
         self._rules = specified_rules if introspection else (*specified_rules, IntrospectionDisabledRule)
         self._introspection = introspection
         self._valid: OrderedDict[str, DocumentNode] = OrderedDict()
 
-    async def execute(self, request: Request) -> Outcome:
-        """Execute a request; errors of the document and of the variables are in the outcome.
+    async def execute(self, request: Request, todos: Todos) -> Outcome:
+        """Execute a request on its owner's todos; errors of document and variables are in the outcome.
 
         Raises: MethodNotAllowed, if the operation is more than a query and may not be.
         """
@@ -90,7 +90,7 @@ class Executor:
             if isinstance(error, MethodNotAllowed):
                 raise
             return _refusal([GraphQLError(error.message)], type(error))
-        return await self._execute(document, request)
+        return await self._execute(document, request, todos)
 
     def _parse(self, query: str) -> DocumentNode:
         if query in self._valid:
@@ -117,11 +117,11 @@ class Executor:
         if len(self._valid) > _REMEMBERED:
             self._valid.popitem(last=False)
 
-    async def _execute(self, document: DocumentNode, request: Request) -> Outcome:
+    async def _execute(self, document: DocumentNode, request: Request, todos: Todos) -> Outcome:
         result = execute(
             self._schema,
             document,
-            context_value=self._todos,
+            context_value=todos,
             variable_values=request.variables,
             operation_name=request.operation_name,
             hide_suggestions=not self._introspection,

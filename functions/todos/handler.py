@@ -1,4 +1,4 @@
-"""The todo function: settings → store → app → adapter."""
+"""The todo function: settings → keys, store → app → adapter."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ import os
 
 from lambda_stream import StreamingHandler
 
+from functions.shared.keys import Keyring
+from functions.shared.table import Table
+
 from .app import create_app
 from .settings import Settings
 from .store import PrismaStore
 
 settings = Settings.from_environment(os.environ)
 store = PrismaStore(settings.database_url, timeout_s=settings.query_timeout_s)
-handler = StreamingHandler(create_app(settings, store))
+table = Table(settings.keys_table, endpoint_url=settings.dynamodb_endpoint) if settings.keys_table else None
+handler = StreamingHandler(create_app(settings, store, Keyring(table) if table else None, table))
+if table:
+    table.warm()

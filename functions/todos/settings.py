@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from functions.shared.environment import SettingsError, count, seconds
+from functions.shared.environment import SettingsError, count, seconds, switch
 from functions.shared.keys import keys_from
 
 from .limits import Limits
@@ -18,12 +18,15 @@ class Settings:
     """The function's settings.
 
     Shape:  `graphiql`: the folder of GraphiQL's files; None: there is no page.
-            `keys`: SHA-256 (hex) of each API key; no keys: no key is needed.
+            `keys`: SHA-256 (hex) of each API key. `keys_table`: the DynamoDB table that keeps keys and limits
+            instead; it wins. Neither: no key is needed, and all todos are everyone's.
     Units:  `…_s` seconds.
     """
 
     database_url: str = field(repr=False)
     keys: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)
+    keys_table: str | None = None
+    dynamodb_endpoint: str | None = None
     introspection: bool = True
     graphiql: Path | None = None
     query_timeout_s: float = 5.0
@@ -39,7 +42,9 @@ class Settings:
         return cls(
             database_url=_database_url(environ),
             keys=keys_from(environ),
-            introspection=_switch(environ, "INTROSPECTION"),
+            keys_table=environ.get("KEYS_TABLE") or None,
+            dynamodb_endpoint=environ.get("DYNAMODB_ENDPOINT") or None,
+            introspection=switch(environ, "INTROSPECTION", default="on"),
             graphiql=Path(environ["GRAPHIQL"]) if environ.get("GRAPHIQL") else None,
             query_timeout_s=seconds(environ.get("QUERY_TIMEOUT_S", "5"), "QUERY_TIMEOUT_S"),
             limits=Limits(**_limits(environ)),
@@ -60,13 +65,6 @@ def _limits(environ: Mapping[str, str]) -> dict[str, Any]:
     return {
         name: count(environ[variable], variable) for variable, name in LIMITS.items() if variable in environ
     }
-
-
-def _switch(environ: Mapping[str, str], variable: str) -> bool:
-    text = environ.get(variable, "on")
-    if text not in ("on", "off"):
-        raise SettingsError(f"{variable}: expected on or off, but got {text!r}.")
-    return text == "on"
 
 
 def _check_engine(environ: Mapping[str, str]) -> None:

@@ -4,6 +4,9 @@ Prisma's query engine is a process of its own, asked over HTTP. Lambda freezes b
 the engine or Postgres may be gone afterwards. So each question has a time limit, and one that got no answer
 is asked once more, of a new engine where the old one is lost. That is safe to do: ids are ours, so a second
 creation of the same todo finds the first; the other changes come to the same when done twice.
+
+A todo is known by its owner and its id together, which are the table's key: whoever asks with the id of
+another owner's todo asks for another todo, which is not there.
 """
 
 from __future__ import annotations
@@ -77,13 +80,14 @@ class PrismaStore:
         """Stop the engine."""
         await self._stop_engine()
 
-    async def create(self, todo: Todo) -> Todo:
-        """Keep a new todo. One with this id that is there already was created by a question asked twice."""
+    async def create(self, owner: str, todo: Todo) -> Todo:
+        """Keep a new todo. One that its owner has already was created by a question asked twice."""
 
         async def question(db: Prisma) -> models.Todo:
             try:
                 return await db.todo.create(
                     {
+                        "owner": owner,
                         "id": str(todo.id),
                         "title": todo.title,
                         "completed": todo.completed,
@@ -91,43 +95,50 @@ class PrismaStore:
                     }
                 )
             except errors.UniqueViolationError:
-                return await db.todo.find_unique_or_raise({"id": str(todo.id)})
+                return await db.todo.find_unique_or_raise(_one(owner, todo.id))
 
         return _todo(await self._ask(question))
 
-    async def get(self, todo_id: UUID) -> Todo | None:
+    async def get(self, owner: str, todo_id: UUID) -> Todo | None:
         """Return a todo, or None."""
-        found = await self._ask(lambda db: db.todo.find_unique({"id": str(todo_id)}))
+        found = await self._ask(lambda db: db.todo.find_unique(_one(owner, todo_id)))
         return _todo(found) if found else None
 
-    async def update(self, todo_id: UUID, changes: Changes) -> Todo | None:
+    async def update(self, owner: str, todo_id: UUID, changes: Changes) -> Todo | None:
         """Change a todo and return it, or None."""
         data: types.TodoUpdateInput = {}
         if changes.title is not None:
             data["title"] = changes.title
         if changes.completed is not None:
             data["completed"] = changes.completed
-        found = await self._ask(lambda db: db.todo.update(where={"id": str(todo_id)}, data=data))
+        found = await self._ask(lambda db: db.todo.update(where=_one(owner, todo_id), data=data))
         return _todo(found) if found else None
 
-    async def delete(self, todo_id: UUID) -> Todo | None:
+    async def delete(self, owner: str, todo_id: UUID) -> Todo | None:
         """Delete a todo and return what it was, or None. A repeated deletion returns what the first saw."""
         seen: list[Todo] = []
 
         async def question(db: Prisma) -> None:
-            found = await db.todo.find_unique({"id": str(todo_id)})
+            found = await db.todo.find_unique(_one(owner, todo_id))
             if found:
                 seen.append(_todo(found))
-                await db.todo.delete_many({"id": str(todo_id)})
+                await db.todo.delete_many({"owner": owner, "id": str(todo_id)})
 
         await self._ask(question)
         return seen[0] if seen else None
 
     async def find(
-        self, where: Filter, order: Order, *, after: Position | None, before: Position | None, limit: int
+        self,
+        owner: str,
+        where: Filter,
+        order: Order,
+        *,
+        after: Position | None,
+        before: Position | None,
+        limit: int,
     ) -> list[Todo]:
-        """Return the first todos in that order, between two positions."""
-        conditions = _conditions(where)
+        """Return an owner's first todos in that order, between two positions."""
+        conditions = _conditions(owner, where)
         if after:
             conditions += _beyond(after, order)
         if before:
@@ -137,9 +148,9 @@ class PrismaStore:
         found = await self._ask(lambda db: db.todo.find_many(where=_all_of(conditions), order=by, take=limit))
         return [_todo(each) for each in found]
 
-    async def count(self, where: Filter) -> int:
-        """Count the todos that fulfil the filter."""
-        return await self._ask(lambda db: db.todo.count(where=_all_of(_conditions(where))))
+    async def count(self, owner: str, where: Filter) -> int:
+        """Count an owner's todos that fulfil the filter."""
+        return await self._ask(lambda db: db.todo.count(where=_all_of(_conditions(owner, where))))
 
     async def _ask(self, question: Question[Answer]) -> Answer:
         """Ask the database, and once more if there was no answer.
@@ -198,8 +209,12 @@ def with_one_connection(database_url: str) -> str:
     return urlunsplit(url._replace(query=urlencode({"connection_limit": "1"} | options)))
 
 
-def _conditions(where: Filter) -> list[Any]:
-    conditions: list[Any] = []
+def _one(owner: str, todo_id: UUID) -> types.TodoWhereUniqueInput:
+    return {"owner_id": {"owner": owner, "id": str(todo_id)}}
+
+
+def _conditions(owner: str, where: Filter) -> list[Any]:
+    conditions: list[Any] = [{"owner": owner}]
     if where.completed is not None:
         conditions.append({"completed": where.completed})
     if where.title:

@@ -45,22 +45,32 @@ class Changes:
 
 
 class Store(Protocol):
-    """Where todos are kept. Every method raises DatabaseUnavailable where it cannot be asked."""
+    """Where todos are kept, each owner's apart: no question reaches those of another.
 
-    async def create(self, todo: Todo) -> Todo: ...
+    Raises: DatabaseUnavailable, by every method, where it cannot be asked.
+    """
 
-    async def get(self, todo_id: UUID) -> Todo | None: ...
+    async def create(self, owner: str, todo: Todo) -> Todo: ...
 
-    async def update(self, todo_id: UUID, changes: Changes) -> Todo | None: ...
+    async def get(self, owner: str, todo_id: UUID) -> Todo | None: ...
 
-    async def delete(self, todo_id: UUID) -> Todo | None: ...
+    async def update(self, owner: str, todo_id: UUID, changes: Changes) -> Todo | None: ...
+
+    async def delete(self, owner: str, todo_id: UUID) -> Todo | None: ...
 
     async def find(
-        self, where: Filter, order: Order, *, after: Position | None, before: Position | None, limit: int
+        self,
+        owner: str,
+        where: Filter,
+        order: Order,
+        *,
+        after: Position | None,
+        before: Position | None,
+        limit: int,
     ) -> list[Todo]:
         """Return the first todos in that order, between two positions."""
 
-    async def count(self, where: Filter) -> int: ...
+    async def count(self, owner: str, where: Filter) -> int: ...
 
 
 def utc_now() -> datetime:
@@ -70,12 +80,17 @@ def utc_now() -> datetime:
 
 
 class Todos:
-    """What callers can do."""
+    """What one owner can do: the holder of a key, or everyone where there are no keys."""
 
     def __init__(
-        self, store: Store, *, new_id: Callable[[], UUID] = uuid4, now: Callable[[], datetime] = utc_now
+        self,
+        store: Store,
+        owner: str,
+        *,
+        new_id: Callable[[], UUID] = uuid4,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
-        self._store, self._new_id, self._now = store, new_id, now
+        self._store, self._owner, self._new_id, self._now = store, owner, new_id, now
 
     async def create(self, title: str) -> Todo:
         """Create a todo.
@@ -83,14 +98,14 @@ class Todos:
         Raises: BadUserInput.
         """
         todo = Todo(id=self._new_id(), title=checked_title(title), created_at=self._now())
-        return await self._store.create(todo)
+        return await self._store.create(self._owner, todo)
 
     async def get(self, todo_id: str) -> Todo:
         """Return one todo.
 
         Raises: BadUserInput, NotFound.
         """
-        return _found(await self._store.get(checked_id(todo_id)), todo_id)
+        return _found(await self._store.get(self._owner, checked_id(todo_id)), todo_id)
 
     async def update(self, todo_id: str, changes: Changes) -> Todo:
         """Change a todo.
@@ -101,14 +116,14 @@ class Todos:
             raise BadUserInput("Nothing to change. Expected `title`, `completed` or both.")
         title = None if changes.title is None else checked_title(changes.title)
         checked = Changes(title=title, completed=changes.completed)
-        return _found(await self._store.update(checked_id(todo_id), checked), todo_id)
+        return _found(await self._store.update(self._owner, checked_id(todo_id), checked), todo_id)
 
     async def delete(self, todo_id: str) -> Todo:
         """Delete a todo; return what it was.
 
         Raises: BadUserInput, NotFound.
         """
-        return _found(await self._store.delete(checked_id(todo_id)), todo_id)
+        return _found(await self._store.delete(self._owner, checked_id(todo_id)), todo_id)
 
     async def list(self, where: Filter, order: Order, first: int) -> list[Todo]:
         """Return the first todos.
@@ -117,7 +132,8 @@ class Todos:
         """
         if not 1 <= first <= MAX_PAGE:
             raise BadUserInput(f"`first`: expected 1 to {MAX_PAGE}, but got {first}.")
-        return await self._store.find(checked_filter(where), order, after=None, before=None, limit=first)
+        checked = checked_filter(where)
+        return await self._store.find(self._owner, checked, order, after=None, before=None, limit=first)
 
     async def page(self, where: Filter, order: Order, window: Window) -> Page[Todo]:
         """Return one page.
@@ -126,6 +142,7 @@ class Todos:
         """
         checked = checked_filter(where)
         todos = await self._store.find(
+            self._owner,
             checked,
             order.reversed() if window.backward else order,
             after=window.before if window.backward else window.after,
@@ -139,7 +156,7 @@ class Todos:
 
         Raises: BadUserInput.
         """
-        return await self._store.count(checked_filter(where))
+        return await self._store.count(self._owner, checked_filter(where))
 
 
 def checked_title(title: str) -> str:

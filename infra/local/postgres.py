@@ -15,7 +15,7 @@ from infra.local.console import Console
 from infra.local.errors import CannotStart
 from infra.local.function import ROOT
 from infra.local.log_file import LogFile
-from infra.local.processes import Child, Guardian, run
+from infra.local.processes import Child, Guardian, run, until_ready
 
 DIRECTORY = ROOT / ".local" / "postgres"
 _READY = "database system is ready to accept connections"
@@ -151,10 +151,7 @@ class Postgres:
             inherited=self._cluster.inherited,
         )
         self._ending = asyncio.create_task(self._child.wait())
-        ready = asyncio.create_task(self._ready.wait())
-        await asyncio.wait({ready, self._ending}, timeout=_START_S, return_when=asyncio.FIRST_COMPLETED)
-        ready.cancel()
-        if self._ready.is_set():
+        if await until_ready(self._ready, self._ending, _START_S):
             return ""
         self._child.kill()
         await self._ending

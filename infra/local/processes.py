@@ -167,3 +167,11 @@ async def run(
     finally:
         child.kill()
         await child.wait()
+
+
+async def until_ready(ready: asyncio.Event, ending: asyncio.Task[str], within_s: float) -> bool:
+    """Wait until a child is ready, or has ended, or it has taken too long; return whether it is."""
+    waiting = asyncio.create_task(ready.wait())
+    await asyncio.wait({waiting, ending}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    return ready.is_set()

@@ -15,6 +15,7 @@ class Settings:
     Shape:  `backend` is the base URL of an OpenAI-compatible server, "" for the embedded engine; `port` 0
             takes a free one. `database_url` is the todo API's database, "" for a Postgres of our own, which
             keeps its data in `postgres_dir`, None for the clone's. `query_engine` is Prisma's, "" for ours.
+            `auth` asks everybody for a key; `dev_key` is the one to begin with, "" for a new one.
     """
 
     port: int = 8000
@@ -25,10 +26,12 @@ class Settings:
     database_url: str = field(default="", repr=False)
     postgres_dir: Path | None = None
     query_engine: str = ""
+    auth: bool = False
+    dev_key: str = field(default="", repr=False)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
-        """Read PORT, BACKEND, BACKEND_KEY, CONCURRENCY, TIMEOUT_S, and what the todo API is told.
+        """Read PORT, BACKEND, BACKEND_KEY, CONCURRENCY, TIMEOUT_S, AUTH, DEV_KEY, and the todo API's.
 
         Raises: CannotStart, naming the variable.
         """
@@ -43,6 +46,8 @@ class Settings:
             if (directory := environment.get("POSTGRES_DIR"))
             else None,
             query_engine=environment.get("PRISMA_QUERY_ENGINE_BINARY", ""),
+            auth=_switch(environment, "AUTH"),
+            dev_key=_key(environment.get("DEV_KEY", "")),
         )
 
 
@@ -57,3 +62,18 @@ def _base_url(text: str) -> str:
     if text and not text.startswith(("http://", "https://")):
         raise CannotStart(f"Expected BACKEND to be a URL like http://localhost:1234/v1, but got {text!r}.")
     return text.rstrip("/")
+
+
+def _switch(environment: Mapping[str, str], name: str) -> bool:
+    text = environment.get(name) or "off"
+    if text not in ("on", "off"):
+        raise CannotStart(f"Expected {name} to be on or off, but got {text!r}.")
+    return text == "on"
+
+
+def _key(text: str) -> str:
+    if not (text.isascii() and text.isprintable() and text == text.strip()):
+        raise CannotStart(
+            "Expected DEV_KEY to be what a header can carry: printable ASCII, no space around it."
+        )
+    return text

@@ -1,5 +1,11 @@
 """What the terminal says when everything is ready."""
 
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from infra.local.function import ROOT
 from infra.local.settings import Settings
 
 _TEXT = """\
@@ -11,19 +17,48 @@ The chat API answers on http://localhost:{port}
   engine    {engine}
   database  {database}
   functions functions/chat, functions/todos: one process per request, as on Lambda, each at most {concurrency}
-
+{keys}
 Try it:
 
   curl -N http://localhost:{port}/v1/chat/completions -H 'Content-Type: application/json' \\
-    -d '{{"model": "default", "stream": true, "messages": [{{"role": "user", "content": "Tell me a joke"}}]}}'
+    {key}-d '{asked}'
 
 Ctrl-C stops everything.
 """
+_KEYS = """\
+  key       {key}
+  keys      moto's DynamoDB on {url}, in memory: keys and usage end with it
+
+Make and manage keys:
+
+  {environment} \\
+    {python} -m functions.keys list
+"""
+_ASKED = '{"model": "default", "stream": true, "messages": [{"role": "user", "content": "Tell me a joke"}]}'
 _SHOWN_MODELS = 5
+# What the command needs; the rest only keeps out what a machine may be set up for.
+_SHOWN_VARIABLES = (
+    "KEYS_TABLE",
+    "DYNAMODB_ENDPOINT",
+    "AWS_REGION",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+)
 
 
-def welcome(settings: Settings, port: int, models: list[str], engine: str, database: str) -> str:
-    """Say what runs where; a part that does not run is ""."""
+def welcome(
+    settings: Settings,
+    port: int,
+    models: list[str],
+    engine: str,
+    database: str,
+    key: str = "",
+    keys: Mapping[str, str] | None = None,
+) -> str:
+    """Say what runs where; a part that does not run is "".
+
+    Shape:  `keys` is what leads to the keys, None where nobody is asked for one.
+    """
     more = f" and {len(models) - _SHOWN_MODELS} more" if len(models) > _SHOWN_MODELS else ""
     return _TEXT.format(
         port=port,
@@ -32,4 +67,20 @@ def welcome(settings: Settings, port: int, models: list[str], engine: str, datab
         engine=f"llama.cpp on {engine}" if engine else settings.backend,
         database=database or "none",
         concurrency=settings.concurrency,
+        asked=_ASKED,
+        keys=_about(key, keys) if keys else "",
+        key=f"-H {shlex.quote(f'Authorization: Bearer {key}')} \\\n    " if keys else "",
     )
+
+
+def _about(key: str, keys: Mapping[str, str]) -> str:
+    return _KEYS.format(
+        key=key,
+        url=keys["DYNAMODB_ENDPOINT"],
+        environment=" ".join(f"{name}={keys[name]}" for name in _SHOWN_VARIABLES),
+        python=_shown(Path(sys.executable)),
+    )
+
+
+def _shown(program: Path) -> Path:
+    return program.relative_to(ROOT) if program.is_relative_to(ROOT) else program

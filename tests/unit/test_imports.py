@@ -17,25 +17,43 @@ CHAT = (
     ("handler",),
     ("app",),
     ("routes", "openapi"),
-    ("event_stream", "backend", "validation"),
+    ("event_stream", "backend", "metering", "validation"),
     ("transport",),
     ("completions",),
     ("completion_stream",),
     ("chunks", "events"),
-    ("body", "engine_errors", "contract", "json_text", "settings"),
+    ("body", "engine_errors", "contract", "json_text", "settings", "tally"),
     ("errors",),
 )
 TODOS = (
     ("handler",),
     ("app", "store"),
-    ("graphql_http", "resolvers", "graphiql", "settings"),
+    ("admission", "graphql_http", "resolvers", "graphiql", "settings"),
     ("execution",),
     ("todos", "limits"),
     ("pages",),
     ("errors",),
 )
-SHARED = (("keys",), ("environment", "logs"))
-PACKAGES = {"functions.chat": CHAT, "functions.todos": TODOS, "functions.shared": SHARED}
+KEYS = (
+    ("__main__",),
+    ("commands", "advice", "own_key"),
+    ("replay", "reports", "selection", "texts"),
+    ("arguments", "place"),
+    ("spans", "tables", "errors"),
+)
+SHARED = (
+    ("table",),
+    ("items", "limit_headers"),
+    ("limits", "usage"),
+    ("keys",),
+    ("environment", "key_text", "logs"),
+)
+PACKAGES = {
+    "functions.chat": CHAT,
+    "functions.todos": TODOS,
+    "functions.keys": KEYS,
+    "functions.shared": SHARED,
+}
 # Third-party packages that only these modules may know.
 ONE_HOME = {
     "httpx": {"functions.chat.backend", "functions.chat.transport", "functions.todos.store"},
@@ -43,7 +61,7 @@ ONE_HOME = {
     "fastapi": {"functions.chat.app", "functions.chat.routes", "functions.chat.openapi"},
     "ariadne": {"functions.todos.resolvers", "functions.todos.execution"},
     "lambda_stream": {"functions.chat.handler", "functions.todos.handler"},
-    "boto3": set(),
+    "boto3": {"functions.shared.table"},
     "prisma": {"functions.todos.store"},
 }
 
@@ -140,7 +158,7 @@ def test_only_composition_roots_read_the_process_environment() -> None:
         for name, path in FUNCTIONS.items()
         if "environ" in _attributes(path) or "getenv" in _attributes(path)
     }
-    assert readers == {"functions.chat.handler", "functions.todos.handler"}
+    assert readers == {"functions.chat.handler", "functions.todos.handler", "functions.keys.__main__"}
 
 
 def test_the_tables_above_name_every_module() -> None:

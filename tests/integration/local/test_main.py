@@ -127,6 +127,8 @@ def test_a_taken_port_is_told_in_one_line() -> None:
     [
         ({"PORT": "eighty"}, "Expected PORT to be a number from 0 to 65535, but got 'eighty'."),
         ({"PORT": "70000"}, "Expected PORT to be a number"),
+        ({"AUTH": "yes"}, "Expected AUTH to be on or off, but got 'yes'."),
+        ({"DEV_KEY": "pw\n"}, "Expected DEV_KEY to be what a header can carry"),
         ({"CONCURRENCY": "0"}, "Expected CONCURRENCY to be a number from 1 to 1000"),
         ({"DATABASE_URL": "mysql://u:pw@h/d"}, "Expected DATABASE_URL to be like postgresql://"),
         ({"BACKEND": "localhost:1234"}, "Expected BACKEND to be a URL like http://localhost:1234/v1"),

@@ -24,6 +24,11 @@ def new(title: str, **fields: Any) -> Any:
     return {"id": str(uuid.uuid4()), "title": title, **fields}
 
 
+def one(todo_id: str) -> Any:
+    """Return what a todo is known by: its table has a key of two columns."""
+    return {"owner_id": {"owner": "", "id": todo_id}}
+
+
 @pytest.fixture(scope="module")
 def url(postgres: Postgres) -> str:
     database = postgres.create_database()
@@ -61,8 +66,8 @@ async def _reads(db: Prisma) -> None:
     todo = db.todo
     assert [each.title for each in await todo.find_many(order={"createdAt": "asc"})] == list(_NAMES)
     first = await todo.find_first_or_raise(where={"title": {"contains": "BREAD", "mode": "insensitive"}})
-    assert await todo.find_unique({"id": first.id}) == first
-    assert await todo.find_unique({"id": _OTHER}) is None
+    assert await todo.find_unique(one(first.id)) == first
+    assert await todo.find_unique(one(_OTHER)) is None
     conditions: Any = {
         "AND": [
             {"completed": False},
@@ -72,7 +77,7 @@ async def _reads(db: Prisma) -> None:
     }
     assert await todo.count(where=conditions) == 2
     pages = await todo.find_many(
-        cursor={"id": first.id}, order=[{"createdAt": "asc"}, {"id": "asc"}], skip=1, take=1
+        cursor=one(first.id), order=[{"createdAt": "asc"}, {"id": "asc"}], skip=1, take=1
     )
     assert [each.title for each in pages] == [_NAMES[2]]
     assert [each.title for each in await todo.find_many(take=-1, order={"title": "asc"})] == ["milk"]
@@ -88,13 +93,13 @@ async def _writes(db: Prisma) -> None:
     todo = db.todo
     made = await todo.create(new("dated", createdAt=datetime(2021, 2, 3, 4, 5, 6, 789999, tzinfo=UTC)))
     assert made.createdAt == datetime(2021, 2, 3, 4, 5, 6, 789000, tzinfo=UTC)
-    key: Any = {"id": made.id}
+    key = one(made.id)
     changed = await todo.update(where=key, data={"title": "changed", "completed": True})
     assert changed
     assert (changed.title, changed.completed) == ("changed", True)
-    assert await todo.update(where={"id": _OTHER}, data={"title": "x"}) is None
+    assert await todo.update(where=one(_OTHER), data={"title": "x"}) is None
     upsert: Any = {"create": {"id": _OTHER, "title": "new"}, "update": {"title": "old"}}
-    assert [(await todo.upsert(where={"id": _OTHER}, data=upsert)).title for _ in range(2)] == ["new", "old"]
+    assert [(await todo.upsert(where=one(_OTHER), data=upsert)).title for _ in range(2)] == ["new", "old"]
     assert await todo.create_many([new("many"), {"id": _OTHER, "title": "dup"}], skip_duplicates=True) == 1
     assert await todo.update_many(where={"title": "many"}, data={"completed": True}) == 1
     assert await todo.delete(where=key)
@@ -156,13 +161,13 @@ def test_errors_are_the_clients_own(ask: Callable[[Question], object]) -> None:
         wrong: Any = {"nope": 1}
         failing: list[tuple[Awaitable[object], type[Exception]]] = [
             (db.todo.create({"id": first.id, "title": "x"}), errors.UniqueViolationError),
-            (db.todo.find_unique_or_raise({"id": _OTHER}), errors.RecordNotFoundError),
+            (db.todo.find_unique_or_raise(one(_OTHER)), errors.RecordNotFoundError),
             (db.query_raw("SELECT * FROM nope"), errors.RawQueryError),
             (db.todo.find_many(where=wrong), errors.FieldNotFoundError),
             (db.todo.create(wrong | {"id": _OTHER, "title": "x"}), errors.FieldNotFoundError),
             (db.todo.create({"id": _OTHER}), errors.MissingRequiredValueError),  # type: ignore[typeddict-item]
             (db.todo.create(new("a\x00b")), errors.DataError),
-            (db.todo.find_unique({"id": "no-uuid"}), errors.DataError),
+            (db.todo.find_unique(one("no-uuid")), errors.DataError),
         ]
         for answer, kind in failing:
             with pytest.raises(kind):

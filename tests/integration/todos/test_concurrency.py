@@ -18,7 +18,7 @@ from functions.todos.store import PrismaStore
 from functions.todos.todos import Changes, Filter
 from tests.integration.todos.conftest import Database, copy, engines, migrate, opened
 from tests.postgres import Postgres, run_postgres
-from tests.unit.todos.stores import todo
+from tests.unit.todos.stores import NOBODY, todo
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("todos-database")]
 
@@ -52,7 +52,9 @@ async def stores(empty: Database) -> AsyncIterator[list[PrismaStore]]:
 
 
 async def test_fifty_writers_at_once_lose_nothing(stores: list[PrismaStore], database: Database) -> None:
-    asked = [stores[number % STORES].create(todo(number + 1, f"{number:03}")) for number in range(WRITERS)]
+    asked = [
+        stores[number % STORES].create(NOBODY, todo(number + 1, f"{number:03}")) for number in range(WRITERS)
+    ]
     made = await asyncio.gather(*asked)
     assert [each.title for each in made] == [f"{number:03}" for number in range(WRITERS)]
     assert database.titles() == [f"{number:03}" for number in range(WRITERS)]
@@ -65,36 +67,36 @@ async def test_fifty_writers_at_once_lose_nothing(stores: list[PrismaStore], dat
 
 
 async def test_fifty_writers_of_one_todo_make_one(stores: list[PrismaStore], database: Database) -> None:
-    asked = [stores[number % STORES].create(todo(1, f"{number:03}")) for number in range(WRITERS)]
+    asked = [stores[number % STORES].create(NOBODY, todo(1, f"{number:03}")) for number in range(WRITERS)]
     made = {each.title for each in await asyncio.gather(*asked)}
     assert [*made] == database.titles()
 
 
 async def test_fifty_changes_to_one_todo_are_all_or_nothing(stores: list[PrismaStore]) -> None:
-    await stores[0].create(todo(1))
+    await stores[0].create(NOBODY, todo(1))
     one = UUID(int=1)
     asked = [
-        stores[number % STORES].update(one, Changes(title=f"{number:03}", completed=number % 2 == 0))
+        stores[number % STORES].update(NOBODY, one, Changes(title=f"{number:03}", completed=number % 2 == 0))
         for number in range(WRITERS)
     ]
     answers = await asyncio.gather(*asked)
     assert all(answer and answer.completed == (int(answer.title) % 2 == 0) for answer in answers)
-    last = await stores[0].get(one)
+    last = await stores[0].get(NOBODY, one)
     assert last in answers
 
 
 async def test_what_one_deletes_while_others_change_it_is_gone(stores: list[PrismaStore]) -> None:
     for number in range(1, 11):
-        await stores[0].create(todo(number))
-    deleting = [stores[0].delete(UUID(int=number)) for number in range(1, 11)]
+        await stores[0].create(NOBODY, todo(number))
+    deleting = [stores[0].delete(NOBODY, UUID(int=number)) for number in range(1, 11)]
     changing = [
-        store.update(UUID(int=number), Changes(completed=True))
+        store.update(NOBODY, UUID(int=number), Changes(completed=True))
         for number in range(1, 11)
         for store in stores[1:]
     ]
     gone = await asyncio.gather(*deleting, *changing)
     assert [each.id.int for each in gone[:10] if each] == list(range(1, 11))
-    assert await stores[0].count(EVERY) == 0
+    assert await stores[0].count(NOBODY, EVERY) == 0
 
 
 async def test_every_acknowledged_todo_outlives_the_server(
@@ -107,7 +109,7 @@ async def test_every_acknowledged_todo_outlives_the_server(
     async def write(store: PrismaStore, first: int) -> None:
         for number in range(first, 10_000, STORES):
             try:
-                acknowledged.add((await store.create(todo(number, "kept"))).id.int)
+                acknowledged.add((await store.create(NOBODY, todo(number, "kept"))).id.int)
                 if len(acknowledged) == 100:
                     busy.set()
             except DatabaseUnavailable:
@@ -122,11 +124,11 @@ async def test_every_acknowledged_todo_outlives_the_server(
     await asyncio.gather(*writers)
     assert len(refused) == STORES
     database.postgres.start()
-    again = [await store.create(todo(20_000 + place)) for place, store in enumerate(stores)]
+    again = [await store.create(NOBODY, todo(20_000 + place)) for place, store in enumerate(stores)]
     newest = Order()
     with database.connect() as connection:
         kept = {UUID(str(row[0])).int for row in connection.execute('SELECT id FROM "Todo"')}
     assert acknowledged <= kept
     # A write that got an error may have happened all the same, but no other has.
     assert kept - acknowledged <= refused | {each.id.int for each in again}
-    assert len(await stores[0].find(EVERY, newest, after=None, before=None, limit=100)) == 100
+    assert len(await stores[0].find(NOBODY, EVERY, newest, after=None, before=None, limit=100)) == 100

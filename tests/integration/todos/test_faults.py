@@ -24,7 +24,7 @@ from functions.todos.todos import Changes, Filter
 from tests.integration.todos.conftest import Database, copy, engines, migrate, opened
 from tests.integration.todos.proxies import Proxy, proxied
 from tests.postgres import Postgres, run_postgres
-from tests.unit.todos.stores import todo
+from tests.unit.todos.stores import NOBODY, todo
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("todos-faults")]
 
@@ -81,8 +81,8 @@ def open_store(url: str) -> AbstractAsyncContextManager[PrismaStore]:
 async def works(store: PrismaStore) -> None:
     """Expect it to keep and find a todo, within the time that a fault may cost."""
     began = time.monotonic()
-    assert await store.create(todo(7, TITLE)) == todo(7, TITLE)
-    assert await store.delete(UUID(int=7)) == todo(7, TITLE)
+    assert await store.create(NOBODY, todo(7, TITLE)) == todo(7, TITLE)
+    assert await store.delete(NOBODY, UUID(int=7)) == todo(7, TITLE)
     assert time.monotonic() - began < LATEST_S
 
 
@@ -112,17 +112,17 @@ async def test_an_engine_that_dies_again_and_again_is_replaced_each_time(databas
     async with open_store(database.url) as store:
         for number in range(3):
             engine().kill()
-            assert (await store.create(todo(number + 1, TITLE))).id.int == number + 1
+            assert (await store.create(NOBODY, todo(number + 1, TITLE))).id.int == number + 1
 
 
 async def test_questions_under_way_when_the_engine_dies_are_asked_again(database: Database) -> None:
     async with open_store(database.url) as store:
-        asked = [asyncio.ensure_future(store.create(todo(number, TITLE))) for number in range(1, 11)]
+        asked = [asyncio.ensure_future(store.create(NOBODY, todo(number, TITLE))) for number in range(1, 11)]
         await asyncio.sleep(0.005)
         engine().kill()
         made = await asyncio.gather(*asked)
         assert [each.id.int for each in made] == list(range(1, 11))
-        assert await store.count(EVERY) == 10
+        assert await store.count(NOBODY, EVERY) == 10
         assert len(engines()) == 1
 
 
@@ -161,20 +161,20 @@ async def test_while_postgres_is_down_each_question_fails_in_time_and_later_ones
     database: Database,
 ) -> None:
     async with open_store(database.url) as store:
-        await store.create(todo(1, TITLE))
+        await store.create(NOBODY, todo(1, TITLE))
         database.postgres.stop()
         one = UUID(int=1)
         questions: list[Callable[[], Awaitable[Any]]] = [
-            lambda: store.create(todo(2, TITLE)),
-            lambda: store.get(one),
-            lambda: store.update(one, Changes(completed=True)),
-            lambda: store.delete(one),
-            lambda: store.count(EVERY),
+            lambda: store.create(NOBODY, todo(2, TITLE)),
+            lambda: store.get(NOBODY, one),
+            lambda: store.update(NOBODY, one, Changes(completed=True)),
+            lambda: store.delete(NOBODY, one),
+            lambda: store.count(NOBODY, EVERY),
         ]
         for question in questions:
             await fails(question())
         database.postgres.start()
-        assert await store.get(one) == todo(1, TITLE)
+        assert await store.get(NOBODY, one) == todo(1, TITLE)
         await works(store)
 
 
@@ -183,7 +183,7 @@ async def test_a_store_can_be_opened_while_postgres_is_down(database: Database) 
     began = time.monotonic()
     async with open_store(database.url) as store:
         assert time.monotonic() - began < LATEST_S
-        await fails(store.count(EVERY))
+        await fails(store.count(NOBODY, EVERY))
         database.postgres.start()
         await works(store)
 
@@ -216,7 +216,7 @@ async def test_a_network_that_is_dead_is_told_in_time(database: Database) -> Non
         await works(store)
         proxy.closed = True
         proxy.kill_connections()
-        await fails(store.count(EVERY))
+        await fails(store.count(NOBODY, EVERY))
         proxy.closed = False
         await works(store)
 
@@ -234,24 +234,24 @@ async def lost_reply(proxy: Proxy, statement: bytes, question: Awaitable[Any]) -
 async def test_a_creation_whose_reply_was_lost_is_not_doubled(database: Database) -> None:
     async with proxied(database.url) as (proxy, url), open_store(url) as store:
         await works(store)
-        made = await lost_reply(proxy, b"INSERT", store.create(todo(1, TITLE)))
+        made = await lost_reply(proxy, b"INSERT", store.create(NOBODY, todo(1, TITLE)))
         assert made == todo(1, TITLE)
         assert database.titles() == [TITLE]
 
 
 async def test_an_update_whose_reply_was_lost_comes_to_the_same(database: Database) -> None:
     async with proxied(database.url) as (proxy, url), open_store(url) as store:
-        await store.create(todo(1, TITLE))
+        await store.create(NOBODY, todo(1, TITLE))
         one = UUID(int=1)
-        changed = await lost_reply(proxy, b"UPDATE", store.update(one, Changes(title=f"{TITLE}!")))
+        changed = await lost_reply(proxy, b"UPDATE", store.update(NOBODY, one, Changes(title=f"{TITLE}!")))
         assert changed == todo(1, f"{TITLE}!")
         assert database.titles() == [f"{TITLE}!"]
 
 
 async def test_a_deletion_whose_reply_was_lost_returns_what_was_there(database: Database) -> None:
     async with proxied(database.url) as (proxy, url), open_store(url) as store:
-        await store.create(todo(1, TITLE))
-        gone = await lost_reply(proxy, b"DELETE", store.delete(UUID(int=1)))
+        await store.create(NOBODY, todo(1, TITLE))
+        gone = await lost_reply(proxy, b"DELETE", store.delete(NOBODY, UUID(int=1)))
         assert gone == todo(1, TITLE)
         assert database.titles() == []
 
@@ -260,7 +260,7 @@ async def test_a_wrong_password_is_an_error_that_does_not_tell_it(database: Data
     url = database.url.replace("postgres:", "postgres:wrong", 1)
     async with open_store(url) as store:
         with pytest.raises((DatabaseUnavailable, DataError)) as refused:
-            await store.count(EVERY)
+            await store.count(NOBODY, EVERY)
         assert "wrong" not in str(refused.value)
 
 
@@ -269,7 +269,7 @@ async def test_a_store_can_be_opened_without_an_engine(
 ) -> None:
     monkeypatch.setenv("PRISMA_QUERY_ENGINE_BINARY", str(tmp_path / "none"))
     async with open_store(database.url) as store:
-        await fails(store.count(EVERY))
+        await fails(store.count(NOBODY, EVERY))
         monkeypatch.undo()
 
 
@@ -283,7 +283,7 @@ async def test_a_store_is_closed_twice_without_harm(database: Database) -> None:
 async def test_what_was_cancelled_leaves_a_store_that_works(database: Database) -> None:
     async with open_store(database.url) as store:
         for delay_s in (0, 0.002, 0.01):
-            asked = asyncio.ensure_future(store.create(todo(1, TITLE)))
+            asked = asyncio.ensure_future(store.create(NOBODY, todo(1, TITLE)))
             await asyncio.sleep(delay_s)
             asked.cancel()
             await asyncio.gather(asked, return_exceptions=True)

@@ -60,7 +60,7 @@ def test_a_migration_without_its_schema_is_noticed(postgres: Postgres, tmp_path:
     migrations = shutil.copytree(SCHEMA.parent / "migrations", tmp_path / "migrations")
     added = migrations / "29990101000000_drop_an_index"
     added.mkdir()
-    (added / "migration.sql").write_text('DROP INDEX "Todo_title_id_idx";')
+    (added / "migration.sql").write_text('DROP INDEX "Todo_owner_title_id_idx";')
     done = drift(postgres, migrations, SCHEMA)
     assert done.returncode == DIFFERENT, done.stdout + done.stderr
 
@@ -82,3 +82,18 @@ def test_these_tests_use_the_tables_that_migrate_deploy_makes(postgres: Postgres
 def query(database: Database, question: str) -> list[tuple[object, ...]]:
     with database.connect() as connection:
         return connection.execute(question.encode()).fetchall()
+
+
+def test_todos_from_before_there_were_owners_stay_everyones(postgres: Postgres) -> None:
+    """And no row is rewritten, and what a function of the release before writes has its place."""
+    before = Database(postgres, postgres.create_database())
+    init, owner = MIGRATIONS[:2]
+    postgres.run_sql(init.read_text(), before.name)
+    insert = """INSERT INTO "Todo" (id, title) VALUES (gen_random_uuid(), 'milk')"""
+    table = """SELECT pg_relation_filenode('"Todo"')"""
+    postgres.run_sql(insert, before.name)
+    file = query(before, table)
+    postgres.run_sql(owner.read_text(), before.name)
+    postgres.run_sql(insert, before.name)
+    assert query(before, 'SELECT owner, title, completed FROM "Todo"') == [("", "milk", False)] * 2
+    assert query(before, table) == file

@@ -1,5 +1,7 @@
 """How Postgres finds the pages among 100,000 todos. `pytest -s` prints the plans; ADR 6 keeps them.
 
+Half of them are one owner's, the others those of 1,000 owners with 50 each.
+
 Real: the statements that Prisma's engine sends, and the plans by which Postgres executed them, out of its log
 (auto_explain).
 """
@@ -27,13 +29,18 @@ TIMES = 7
 NEWEST = Order()
 A_TO_Z = Order(OrderField.TITLE, descending=False)
 EVERY, OPEN, DONE = Filter(), Filter(completed=False), Filter(completed=True)
+ONE_TITLE, MANY_TITLES = Filter(title=" 50000"), Filter(title="c4c")
+# The even ones are the large owner's.
+LARGE, SMALL, NEW = "key_large", "key_500", "key_new"
+OWNERS, FEW = 1000, 50
+ALL_OPEN = 3000
 
 # Titles of four words, each 1 of 40, and a number; one in twenty is open; one a second.
 FILL = f"""
-INSERT INTO "Todo" (id, title, completed, "createdAt")
-SELECT md5(i::text)::uuid,
+INSERT INTO "Todo" (owner, id, title, completed, "createdAt")
+SELECT CASE WHEN i % 2 = 0 THEN '{LARGE}' ELSE 'key_' || i / 2 % {OWNERS} END, md5(i::text)::uuid,
   concat_ws(' ', w[1 + h % 40], w[1 + h / 40 % 40], w[1 + h / 1600 % 40], w[1 + h / 64000 % 40], i),
-  i % 20 <> 0, timestamptz '2026-01-01' + i * interval '1 s'
+  hashint4(-i) % 20 <> 0, timestamptz '2026-01-01' + i * interval '1 s'
 FROM generate_series(1, {ROWS}) i, abs(hashint4(i)) h, (SELECT array_agg(left(md5(n::text), 3 + n % 5)) w
   FROM generate_series(1, 40) n) words
 """
@@ -137,20 +144,19 @@ def log(filled: Database) -> Log:
 
 
 async def middle(store: PrismaStore, order: Order) -> Position:
-    """Return the position of a todo in the middle of an order."""
-    with_number = Filter(title=" 50000")
-    (one,) = await store.find(with_number, order, after=None, before=None, limit=1)
+    """Return the position of a todo in the middle of an order of the large owner's."""
+    (one,) = await store.find(LARGE, ONE_TITLE, order, after=None, before=None, limit=1)
     return Position(one.title if order.field is OrderField.TITLE else one.created_at, one.id)
 
 
 PAGES = [
-    ("newest first", EVERY, NEWEST, "Todo_createdAt_id_idx"),
-    ("oldest first", EVERY, NEWEST.reversed(), "Todo_createdAt_id_idx"),
-    ("A to Z", EVERY, A_TO_Z, "Todo_title_id_idx"),
-    ("Z to A", EVERY, A_TO_Z.reversed(), "Todo_title_id_idx"),
-    ("open, newest first", OPEN, NEWEST, "Todo_completed_createdAt_id_idx"),
-    ("open, oldest first", OPEN, NEWEST.reversed(), "Todo_completed_createdAt_id_idx"),
-    ("done, newest first", DONE, NEWEST, "Todo_createdAt_id_idx"),
+    ("newest first", EVERY, NEWEST, "Todo_owner_createdAt_id_idx"),
+    ("oldest first", EVERY, NEWEST.reversed(), "Todo_owner_createdAt_id_idx"),
+    ("A to Z", EVERY, A_TO_Z, "Todo_owner_title_id_idx"),
+    ("Z to A", EVERY, A_TO_Z.reversed(), "Todo_owner_title_id_idx"),
+    ("open, newest first", OPEN, NEWEST, "Todo_owner_completed_createdAt_id_idx"),
+    ("open, oldest first", OPEN, NEWEST.reversed(), "Todo_owner_completed_createdAt_id_idx"),
+    ("done, newest first", DONE, NEWEST, "Todo_owner_createdAt_id_idx"),
     ("open, A to Z", OPEN, A_TO_Z, None),
 ]
 
@@ -162,7 +168,7 @@ async def test_a_page_reads_little_more_than_its_todos(
     position = await middle(large_store, order)
     for what, after, before in (("first", None, None), ("next", position, None), ("last", None, position)):
         for _ in range(TIMES):
-            todos = await large_store.find(where, order, after=after, before=before, limit=PAGE)
+            todos = await large_store.find(LARGE, where, order, after=after, before=before, limit=PAGE)
         executed = log.last()
         print(f"\n| {name}, {what} page | {executed.ms:.2f} | {executed.read} | {executed} |", end="")
         assert len(todos) == PAGE
@@ -170,7 +176,7 @@ async def test_a_page_reads_little_more_than_its_todos(
         if index:
             assert executed.kinds == {"Limit", "Index Scan"}
             assert executed.indexes == {index}
-        assert executed.read <= (2 * PAGE if index else 50 * PAGE)
+        assert executed.read <= (2 * PAGE if index else ALL_OPEN)
 
 
 SEARCHES = [
@@ -188,7 +194,7 @@ async def test_titles_are_searched(
     large_store: PrismaStore, log: Log, name: str, text: str, order: Order, *, searched: bool
 ) -> None:
     for _ in range(TIMES):
-        await large_store.find(Filter(title=text), order, after=None, before=None, limit=PAGE)
+        await large_store.find(LARGE, Filter(title=text), order, after=None, before=None, limit=PAGE)
     executed = log.last()
     print(f"\n| title has `{text}` ({name}) | {executed.ms:.2f} | {executed.read} | {executed} |", end="")
     if searched:
@@ -196,17 +202,44 @@ async def test_titles_are_searched(
         assert executed.read <= 50
 
 
-@pytest.mark.parametrize("where", [EVERY, OPEN, DONE, Filter(title=" 50000"), Filter(title="c4c")], ids=str)
+@pytest.mark.parametrize("where", [EVERY, OPEN, DONE, ONE_TITLE, MANY_TITLES], ids=str)
 async def test_todos_are_counted(large_store: PrismaStore, log: Log, where: Filter) -> None:
     for _ in range(TIMES):
-        await large_store.count(where)
+        await large_store.count(LARGE, where)
     executed = log.last()
     print(f"\n| count {where} | {executed.ms:.2f} | {executed.read} | {executed} |", end="")
 
 
 async def test_one_todo_is_found_by_its_id(large_store: PrismaStore, log: Log) -> None:
     position = await middle(large_store, NEWEST)
-    assert await large_store.get(position.id)
+    assert await large_store.get(LARGE, position.id)
     executed = log.last()
     print(f"\n| by id | {executed.ms:.2f} | {executed.read} | {executed} |\n{executed.sql}", end="")
     assert (executed.indexes, executed.read) == ({"Todo_pkey"}, 1)
+    assert await large_store.get(SMALL, position.id) is None
+    executed = log.last()
+    assert (executed.indexes, executed.read) == ({"Todo_pkey"}, 0)
+
+
+@pytest.mark.parametrize("order", [NEWEST, A_TO_Z], ids=lambda order: str(order.field.value))
+@pytest.mark.parametrize(
+    "where",
+    [EVERY, OPEN, DONE, ONE_TITLE, MANY_TITLES, *(Filter(title=text) for text in ("c4", "zq"))],
+    ids=str,
+)
+async def test_an_owner_of_few_todos_does_not_pay_for_those_of_others(
+    large_store: PrismaStore, log: Log, where: Filter, order: Order
+) -> None:
+    for owner, most in ((SMALL, FEW), (NEW, 0)):
+        for _ in range(TIMES):
+            todos = await large_store.find(owner, where, order, after=None, before=None, limit=PAGE)
+        listed = log.last()
+        for _ in range(TIMES):
+            total = await large_store.count(owner, where)
+        counted = log.last()
+        for what, executed in (("listed", listed), ("counted", counted)):
+            print(f"\n| {owner} {what} {where} | {executed.ms:.2f} | {executed.read} | {executed} |", end="")
+            assert "Seq Scan" not in executed.kinds
+            assert executed.read <= most
+        assert len(todos) == min(total, PAGE)
+        assert total <= most

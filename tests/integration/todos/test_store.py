@@ -3,6 +3,8 @@
 Real: Prisma Client Python, Prisma's query engine in a process of its own, Postgres.
 """
 
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -13,41 +15,54 @@ from functions.todos.pages import Order, OrderField, Position
 from functions.todos.store import PrismaStore
 from functions.todos.todos import Changes, Filter, Todo
 from tests.integration.todos.conftest import Database
-from tests.unit.todos.stores import DAY, FakeStore, todo
+from tests.unit.todos.stores import DAY, FakeStore, fulfils, todo
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("todos-database")]
 
+US, THEM = "key_0123456789abcdef", "key_0123456789abcdee"
 EVERY = Filter()
 OLDEST = Order(OrderField.CREATED_AT, descending=False)
 A_TO_Z = Order(OrderField.TITLE, descending=False)
 ORDERS = [OLDEST, OLDEST.reversed(), A_TO_Z, A_TO_Z.reversed()]
 
 
+# What another owner keeps during all of these tests, under the same ids and titles: nobody else sees it.
+THEIRS = [todo(1, "tea"), todo(2, "Tea", completed=True), todo(9, "theirs")]
+
+
 @pytest.fixture(params=["fake", "prisma"])
-def store(request: pytest.FixtureRequest) -> ManagedStore:
+def either(request: pytest.FixtureRequest) -> ManagedStore:
     if request.param == "fake":
         return FakeStore()
     real: PrismaStore = request.getfixturevalue("prisma_store")
     return real
 
 
+@pytest.fixture
+async def store(either: ManagedStore) -> AsyncIterator[ManagedStore]:
+    for each in THEIRS:
+        await either.create(THEM, each)
+    yield either
+    assert await either.find(THEM, EVERY, OLDEST, after=None, before=None, limit=100) == THEIRS
+
+
 async def filled(store: ManagedStore, *todos: Todo) -> list[Todo]:
     for each in todos:
-        await store.create(each)
+        await store.create(US, each)
     return list(todos)
 
 
 async def found(
     store: ManagedStore, where: Filter = EVERY, order: Order = OLDEST, limit: int = 100
 ) -> list[Todo]:
-    return await store.find(where, order, after=None, before=None, limit=limit)
+    return await store.find(US, where, order, after=None, before=None, limit=limit)
 
 
 async def test_a_todo_comes_back_as_it_was_created(store: ManagedStore) -> None:
     for one in (todo(1), todo(2, "x", completed=True), todo(2**128 - 1, after_ms=999)):
-        assert await store.create(one) == one
-        assert await store.get(one.id) == one
-    assert await store.count(EVERY) == 3
+        assert await store.create(US, one) == one
+        assert await store.get(US, one.id) == one
+    assert await store.count(US, EVERY) == 3
 
 
 TITLES = {
@@ -71,9 +86,9 @@ TITLES = {
 @pytest.mark.parametrize("title", TITLES.values(), ids=TITLES)
 async def test_any_title_is_kept_as_it_is(store: ManagedStore, title: str) -> None:
     one = todo(1, title)
-    assert await store.create(one) == one
-    assert await store.get(one.id) == one
-    assert await store.update(one.id, Changes(title=f"x{title}")) == todo(1, f"x{title}")
+    assert await store.create(US, one) == one
+    assert await store.get(US, one.id) == one
+    assert await store.update(US, one.id, Changes(title=f"x{title}")) == todo(1, f"x{title}")
     assert await found(store, Filter(title=title)) == [todo(1, f"x{title}")]
 
 
@@ -93,40 +108,103 @@ async def test_instants_are_kept_to_the_millisecond(store: ManagedStore) -> None
     for one in made:
         position = Position(one.created_at, one.id)
         place = made.index(one)
-        assert await store.find(EVERY, OLDEST, after=position, before=None, limit=9) == made[place + 1 :]
-        assert await store.find(EVERY, OLDEST, after=None, before=position, limit=9) == made[:place]
+        assert await store.find(US, EVERY, OLDEST, after=position, before=None, limit=9) == made[place + 1 :]
+        assert await store.find(US, EVERY, OLDEST, after=None, before=position, limit=9) == made[:place]
 
 
 async def test_what_is_created_twice_is_there_once_as_it_was_at_first(store: ManagedStore) -> None:
-    assert await store.create(todo(1, "first")) == todo(1, "first")
-    assert await store.create(todo(1, "second")) == todo(1, "first")
+    assert await store.create(US, todo(1, "first")) == todo(1, "first")
+    assert await store.create(US, todo(1, "second")) == todo(1, "first")
     assert await found(store) == [todo(1, "first")]
 
 
 async def test_an_update_changes_what_is_given(store: ManagedStore) -> None:
     await filled(store, todo(1), todo(2))
     one = UUID(int=1)
-    assert await store.update(one, Changes(title="new")) == todo(1, "new")
-    assert await store.update(one, Changes(completed=True)) == todo(1, "new", completed=True)
-    assert await store.update(one, Changes(completed=True)) == todo(1, "new", completed=True)
-    assert await store.update(one, Changes()) == todo(1, "new", completed=True)
-    assert await store.update(one, Changes(title="x", completed=False)) == todo(1, "x")
+    assert await store.update(US, one, Changes(title="new")) == todo(1, "new")
+    assert await store.update(US, one, Changes(completed=True)) == todo(1, "new", completed=True)
+    assert await store.update(US, one, Changes(completed=True)) == todo(1, "new", completed=True)
+    assert await store.update(US, one, Changes()) == todo(1, "new", completed=True)
+    assert await store.update(US, one, Changes(title="x", completed=False)) == todo(1, "x")
     assert await found(store) == [todo(1, "x"), todo(2)]
 
 
 async def test_a_deletion_returns_what_was_there(store: ManagedStore) -> None:
     await filled(store, todo(1, "a"), todo(2, "b"))
-    assert await store.delete(UUID(int=1)) == todo(1, "a")
-    assert await store.delete(UUID(int=1)) is None
+    assert await store.delete(US, UUID(int=1)) == todo(1, "a")
+    assert await store.delete(US, UUID(int=1)) is None
     assert await found(store) == [todo(2, "b")]
 
 
 async def test_what_is_not_there_is_none(store: ManagedStore) -> None:
-    assert await store.get(UUID(int=9)) is None
-    assert await store.update(UUID(int=9), Changes(title="x", completed=True)) is None
-    assert await store.delete(UUID(int=9)) is None
+    assert await store.get(US, UUID(int=9)) is None
+    assert await store.update(US, UUID(int=9), Changes(title="x", completed=True)) is None
+    assert await store.delete(US, UUID(int=9)) is None
     assert await found(store) == []
-    assert await store.count(EVERY) == 0
+    assert await store.count(US, EVERY) == 0
+
+
+# Everything that can be asked with the id of another's todo, and what comes of it.
+BY_ID: dict[str, Callable[[ManagedStore, UUID], Awaitable[Todo | None]]] = {
+    "get": lambda store, one: store.get(US, one),
+    "update": lambda store, one: store.update(US, one, Changes(title="ours", completed=True)),
+    "update nothing": lambda store, one: store.update(US, one, Changes()),
+    "delete": lambda store, one: store.delete(US, one),
+}
+
+
+@pytest.mark.parametrize("ask", BY_ID.values(), ids=BY_ID)
+async def test_what_is_anothers_is_not_there(
+    store: ManagedStore, ask: Callable[[ManagedStore, UUID], Awaitable[Todo | None]]
+) -> None:
+    for one in THEIRS:
+        assert await ask(store, one.id) is None
+        assert await store.get(THEM, one.id) == one
+
+
+async def test_an_id_that_another_has_is_free(store: ManagedStore) -> None:
+    for one in THEIRS:
+        ours = replace(one, title=f"our {one.title}", completed=not one.completed)
+        assert await store.create(US, ours) == ours
+        assert await store.create(US, one) == ours
+        assert await store.update(US, one.id, Changes(title="x")) == replace(ours, title="x")
+        assert await store.get(US, one.id) == replace(ours, title="x")
+        assert await store.delete(US, one.id) == replace(ours, title="x")
+        assert await store.get(US, one.id) is None
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: f"{order.field.value} {order.descending}")
+async def test_lists_counts_and_pages_hold_ones_own_alone(store: ManagedStore, order: Order) -> None:
+    wheres = (EVERY, Filter(completed=True), Filter(completed=False), Filter(title="te"), Filter(title="t"))
+    for where in wheres:
+        assert (await found(store, where, order), await store.count(US, where)) == ([], 0)
+    ours = await filled(store, *(todo(number, f"tea {number}", after_ms=number % 2) for number in range(4)))
+    for where in wheres:
+        expected = {one.id for one in ours if fulfils(one, where)}
+        assert {one.id for one in await found(store, where, order)} == expected
+        assert all(one in ours for one in await found(store, where, order))
+        assert await store.count(US, where) == len(expected)
+    assert await store.count("", EVERY) == await store.count(US[:-1], EVERY) == 0
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: f"{order.field.value} {order.descending}")
+async def test_the_position_of_anothers_todo_is_no_more_than_a_place(
+    store: ManagedStore, order: Order
+) -> None:
+    """Whoever pages on from it gets what they would get if it had never been."""
+    ours = await filled(store, todo(3, "tea"), todo(4, "Tea", after_ms=-1), todo(5, "zz", after_ms=1))
+    alone = FakeStore()
+    for one in ours:
+        await alone.create(US, one)
+    for theirs in THEIRS:
+        value = theirs.title if order.field is OrderField.TITLE else theirs.created_at
+        here = Position(value, theirs.id)
+        for after, before in ((here, None), (None, here), (here, here)):
+            answers = [
+                await each.find(US, EVERY, order, after=after, before=before, limit=9)
+                for each in (store, alone)
+            ]
+            assert answers[0] == answers[1]
 
 
 # By code point: capitals before small letters, accents behind both, emoji last.
@@ -157,15 +235,15 @@ async def test_positions_lie_between_todos_that_are_equal(store: ManagedStore, o
 
     for place in range(8):
         here = position(place)
-        assert await store.find(EVERY, order, after=here, before=None, limit=3) == every[place + 1 :][:3]
-        assert await store.find(EVERY, order, after=None, before=here, limit=8) == every[:place]
-        back = await store.find(EVERY, order.reversed(), after=here, before=None, limit=8)
+        assert await store.find(US, EVERY, order, after=here, before=None, limit=3) == every[place + 1 :][:3]
+        assert await store.find(US, EVERY, order, after=None, before=here, limit=8) == every[:place]
+        back = await store.find(US, EVERY, order.reversed(), after=here, before=None, limit=8)
         assert back == every[:place][::-1]
-    between = await store.find(EVERY, order, after=position(1), before=position(6), limit=8)
+    between = await store.find(US, EVERY, order, after=position(1), before=position(6), limit=8)
     assert between == every[2:6]
-    assert await store.find(EVERY, order, after=position(6), before=position(1), limit=8) == []
-    await store.delete(every[3].id)
-    assert await store.find(EVERY, order, after=position(3), before=None, limit=8) == every[4:]
+    assert await store.find(US, EVERY, order, after=position(6), before=position(1), limit=8) == []
+    await store.delete(US, every[3].id)
+    assert await store.find(US, EVERY, order, after=position(3), before=None, limit=8) == every[4:]
 
 
 TEAS = (todo(1, "tea"), todo(2, "Tea", completed=True), todo(3, "coffee", completed=True))
@@ -187,7 +265,7 @@ async def test_todos_are_filtered_by_all_that_is_given(store: ManagedStore) -> N
         (Filter(title="nope"), []),
     ):
         assert await found(store, where) == todos
-        assert await store.count(where) == len(todos)
+        assert await store.count(US, where) == len(todos)
 
 
 WILD = [
@@ -243,13 +321,13 @@ CASES = [
 
 async def test_case_is_compared_letter_by_letter(store: ManagedStore) -> None:
     for one, other, alike in CASES:
-        await store.create(todo(1, f"xx{one}xx"))
-        await store.create(todo(2, f"xx{other}xx"))
+        await store.create(US, todo(1, f"xx{one}xx"))
+        await store.create(US, todo(2, f"xx{other}xx"))
         for text in (one, other):
             ids = {each.id.int for each in await found(store, Filter(title=f"x{text}x"))}
             assert (ids == {1, 2}) is alike, (one, other, text)
-        await store.delete(UUID(int=1))
-        await store.delete(UUID(int=2))
+        await store.delete(US, UUID(int=1))
+        await store.delete(US, UUID(int=2))
 
 
 async def test_the_fake_and_postgres_find_the_same(prisma_store: PrismaStore) -> None:
@@ -257,20 +335,20 @@ async def test_the_fake_and_postgres_find_the_same(prisma_store: PrismaStore) ->
     titles = [*SORTED, *WILD, *(text for one, other, _ in CASES for text in (one, other))]
     for number, title in enumerate(titles):
         one = todo(7919 * number % 10007, title, completed=number % 3 == 0, after_ms=number % 4)
-        assert await fake.create(one) == await prisma_store.create(one)
+        assert await fake.create(US, one) == await prisma_store.create(US, one)
     for number, text in enumerate([*titles, "a", "xB", "\\\\"]):
         where = Filter(title=text, completed=(None, True, False)[number % 3])
         order = ORDERS[number % 4]
         assert await found(fake, where, order) == await found(prisma_store, where, order), text
-        assert await fake.count(where) == await prisma_store.count(where)
+        assert await fake.count(US, where) == await prisma_store.count(US, where)
 
 
 async def test_a_todo_of_another_hand_is_read(empty: Database, prisma_store: PrismaStore) -> None:
     """Rows that the rules would refuse: another program, or an older version, may have written them."""
     with empty.connect() as connection:
         connection.execute(
-            'INSERT INTO "Todo" (id, title, "createdAt") VALUES (%s, %s, %s)',
-            (UUID(int=5), "\t" + "x" * 5000, datetime(1969, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)),
+            'INSERT INTO "Todo" (owner, id, title, "createdAt") VALUES (%s, %s, %s, %s)',
+            (US, UUID(int=5), "\t" + "x" * 5000, datetime(1969, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)),
         )
     (one,) = await found(prisma_store)
     assert (one.id.int, len(one.title), one.completed) == (5, 5001, False)

@@ -9,6 +9,7 @@ import pytest
 from functions.chat import validation
 from functions.chat.completions import Call, Completions
 from functions.chat.errors import ApiError, InvalidRequest, ModelNotFound, Overloaded, UpstreamError
+from functions.chat.tally import Tally
 from tests.engines import schema
 from tests.engines.recordings import Recording, recordings
 from tests.unit.chat.chunks import DONE, GOOD, USAGE, finish, role, usage, word
@@ -145,7 +146,7 @@ def test_limits_hold(fields: dict[str, Any], param: str, code: str) -> None:
 
 async def completed(reply: Any, **fields: Any) -> dict[str, Any]:
     completions, call = prepared(FakeEngine(copy.deepcopy(reply)), **fields)
-    return await completions.complete(call)
+    return await completions.complete(call, Tally())
 
 
 @pytest.mark.anyio
@@ -228,7 +229,7 @@ async def test_wrong_members_are_replaced(wrong: dict[str, Any]) -> None:
 
 async def streamed(engine: FakeEngine, **fields: Any) -> list[bytes]:
     completions, call = prepared(engine, stream=True, **fields)
-    return [run async for run in completions.stream(call)]
+    return [run async for run in completions.stream(call, Tally())]
 
 
 def public(body: bytes) -> bytes:
@@ -255,7 +256,7 @@ async def test_usage_comes_before_the_end_marker_where_asked() -> None:
 async def test_a_refused_stream_raises_before_anything() -> None:
     completions, call = prepared(FakeEngine(refuses=Overloaded("busy")), stream=True)
     with pytest.raises(Overloaded):
-        await anext(completions.stream(call))
+        await anext(completions.stream(call, Tally()))
 
 
 BREAKS: dict[str, tuple[list[bytes], Exception | None]] = {
@@ -274,7 +275,7 @@ async def test_a_failure_before_the_first_event_raises(name: str) -> None:
     chunks, breaks = BREAKS[name]
     engine = FakeEngine(chunks=chunks, breaks=breaks)
     completions, call = prepared(engine, stream=True)
-    runs = completions.stream(call)
+    runs = completions.stream(call, Tally())
     assert await anext(runs) == b""
     with pytest.raises(UpstreamError):
         await anext(runs)
@@ -315,7 +316,7 @@ async def test_a_bug_is_not_taken_for_a_failure_of_the_engine() -> None:
 async def test_closing_the_stream_closes_the_engine() -> None:
     engine = FakeEngine(chunks=[role(), word()])
     completions, call = prepared(engine, stream=True)
-    runs = completions.stream(call)
+    runs = completions.stream(call, Tally())
     await anext(runs)
     await anext(runs)
     assert engine.open_streams == 1
@@ -327,4 +328,4 @@ async def test_closing_the_stream_closes_the_engine() -> None:
 async def test_an_engine_error_in_a_whole_reply_passes_through() -> None:
     completions, call = prepared(FakeEngine(refuses=Overloaded("busy")))
     with pytest.raises(ApiError, match="busy"):
-        await completions.complete(call)
+        await completions.complete(call, Tally())

@@ -1,5 +1,7 @@
 from io import StringIO
 
+import pytest
+
 from infra.local.console import Console, Visit
 
 
@@ -19,3 +21,11 @@ def test_a_functions_output_carries_its_name() -> None:
     console = Console(out=StringIO(), log=(log := StringIO()))
     console.of("chat")("hello")
     assert log.getvalue() == "chat | hello\n"
+
+
+@pytest.mark.parametrize("record", ['{"usage": {"model": "m"}}', '{"_aws": {"Timestamp": 1}}'])
+def test_records_for_programs_are_left_out(record: str) -> None:
+    console = Console(out=StringIO(), log=(log := StringIO()))
+    for line in (record, f"found {record}"):
+        console.of("chat")(line)
+    assert log.getvalue() == f"chat | found {record}\n"

@@ -49,6 +49,15 @@ def test_the_todo_function_holds_one_connection_and_finds_prisma_and_its_page() 
     assert environment["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
 
 
+def test_what_leads_to_the_keys_reaches_every_function_and_only_where_there_are_any() -> None:
+    keys = {"KEYS_TABLE": "keys", "DYNAMODB_ENDPOINT": "http://127.0.0.1:1"}
+    url = "postgresql://u:p@h/d"
+    asking = [function.environment for _, function in routes(Settings(), MODELS, url, keys)]
+    open_to_all = [function.environment for _, function in routes(Settings(), MODELS, url)]
+    assert asking == [{**environment, **keys} for environment in open_to_all]
+    assert not any(keys.keys() & environment.keys() for environment in open_to_all)
+
+
 def test_an_engine_of_the_users_own_wins() -> None:
     environment = todos(Settings(query_engine="/engine")).environment
     assert environment["PRISMA_QUERY_ENGINE_BINARY"] == "/engine"

@@ -20,6 +20,8 @@ def test_every_variable_is_read() -> None:
         "DATABASE_URL": "postgresql://u:secret@h/d",
         "POSTGRES_DIR": "/data",
         "PRISMA_QUERY_ENGINE_BINARY": "/engine",
+        "AUTH": "on",
+        "DEV_KEY": "secret key",
     }
     settings = Settings.from_environment(variables)
     assert settings == Settings(
@@ -31,6 +33,8 @@ def test_every_variable_is_read() -> None:
         database_url="postgresql://u:secret@h/d",
         postgres_dir=Path("/data"),
         query_engine="/engine",
+        auth=True,
+        dev_key="secret key",
     )
     assert "secret" not in repr(settings)
 
@@ -44,8 +48,21 @@ def test_every_variable_is_read() -> None:
         ("CONCURRENCY", "0"),
         ("TIMEOUT_S", "901"),
         ("BACKEND", "ftp://a"),
+        ("AUTH", "yes"),
+        ("AUTH", "ON"),
     ],
 )
 def test_a_wrong_value_names_its_variable(name: str, value: str) -> None:
     with pytest.raises(CannotStart, match=f"Expected {name} to be .* but got '{value}'"):
         Settings.from_environment({name: value})
+
+
+def test_nobody_is_asked_for_a_key_unless_told_so() -> None:
+    assert not Settings.from_environment({"AUTH": "off", "DEV_KEY": "key"}).auth
+
+
+@pytest.mark.parametrize("key", ["sécret", "secret\n", " secret", "secret\x00"])
+def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(key: str) -> None:
+    with pytest.raises(CannotStart, match="Expected DEV_KEY to be what a header can carry") as refused:
+        Settings.from_environment({"DEV_KEY": key})
+    assert "cret" not in str(refused.value)

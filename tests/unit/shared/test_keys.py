@@ -1,26 +1,100 @@
-"""Who is let in."""
+"""Who is let in, and when the store is asked."""
 
+import asyncio
 import hashlib
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from functions.shared.keys import KeyRefused, Keyring
-
-
-def digest(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()
-
+from functions.shared import keys
+from functions.shared.environment import SettingsError
+from functions.shared.key_text import digest, new_key
+from functions.shared.keys import Key, KeyRefused, Keyring, KeysUnavailable, StaticKeys, keys_from
 
 KEYS = {
     digest("sk-all"): frozenset[str](),
     digest("sk-one"): frozenset({"one"}),
     digest("your_api_key_here"): frozenset({"default"}),
 }
+ALICE = Key(id="key_1", digest=digest("alice"), name="alice", created_at=0)
+
+
+class FakeStore:
+    """Knows some keys; counts questions, fails or holds its answers back when told to."""
+
+    def __init__(self, *known: Key) -> None:
+        self.known = {key.digest: key for key in known}
+        self.asked: list[str] = []
+        self.down = False
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def key(self, digest: str) -> Key | None:
+        self.asked.append(digest)
+        await self.gate.wait()
+        if self.down:
+            raise KeysUnavailable("ReadTimeoutError")
+        return self.known.get(digest)
+
+
+class Clock:
+    """Two clocks, as they are set: of the day, and since the start."""
+
+    def __init__(self) -> None:
+        self.now, self.steady = 1_795_000_000.0, 0.0
+
+    def pass_(self, seconds: float) -> None:
+        self.now += seconds
+        self.steady += seconds
+
+
+class Bench:
+    """A keyring on fakes."""
+
+    def __init__(self, *known: Key) -> None:
+        self.store, self.clock = FakeStore(*known or (ALICE,)), Clock()
+        self.keyring = Keyring(self.store, now=lambda: self.clock.now, steady=lambda: self.clock.steady)
+
+    async def ask(self, key: str = "alice") -> Key | None:
+        return await self.keyring.authenticate(f"Bearer {key}")
+
+    async def refusal(self, key: str = "alice") -> str:
+        with pytest.raises(KeyRefused) as refused:
+            await self.ask(key)
+        return str(refused.value)
+
+    @property
+    def questions(self) -> int:
+        return len(self.store.asked)
+
+
+Scenario = Callable[[Bench], Coroutine[Any, Any, None]]
+
+
+def played(scenario: Scenario) -> Callable[[], None]:
+    """Make a test of a scenario on a bench."""
+
+    def test() -> None:
+        async def play() -> None:
+            await scenario(Bench())
+
+        asyncio.run(play())
+
+    test.__doc__ = scenario.__doc__
+    return test
+
+
+def static(header: str | None) -> Key | None:
+    return asyncio.run(Keyring(StaticKeys(KEYS)).authenticate(header))
 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer anything", "Basic eDp5", "\xff"])
 def test_without_keys_everyone_is_let_in(header: str | None) -> None:
-    assert Keyring({}).models_for(header) == frozenset()
+    assert asyncio.run(Keyring(None).authenticate(header)) is None
 
 
 @pytest.mark.parametrize(
@@ -37,39 +111,316 @@ def test_without_keys_everyone_is_let_in(header: str | None) -> None:
     ],
 )
 def test_a_known_key_is_let_in(header: str, models: set[str]) -> None:
-    assert Keyring(KEYS).models_for(header) == models
+    key = static(header)
+    assert key
+    assert key.models == models
 
 
-@pytest.mark.parametrize(
-    "header",
-    [
-        "Bearer sk-",
-        "Bearer SK-ALL",
-        "Bearer sk-all,sk-one",
-        "Bearer sk-all sk-one",
-        "Bearer",
-        "Bearer ",
-        f"Bearer {digest('sk-all')}",
-        "Bearer \xe9\xff",
-        "Bearer \x00",
-        "Bearer " + "x" * 1_000_000,
-        "Bearer Bearer sk-all",
-    ],
-    ids=lambda header: repr(header[:30]),
-)
+def test_a_static_key_has_a_name_of_its_own_and_no_limits() -> None:
+    key = static("Bearer sk-one")
+    assert key
+    assert key.id == f"static_{hashlib.sha256(b'sk-one').hexdigest()[:16]}"
+    assert not key.limited
+
+
+WRONG = [
+    "Bearer sk-",
+    "Bearer SK-ALL",
+    "Bearer sk-all,sk-one",
+    "Bearer sk-all sk-one",
+    "Bearer",
+    "Bearer ",
+    f"Bearer {digest('sk-all')}",
+    "Bearer \xe9\xff",
+    "Bearer \x00",
+    "Bearer sk-all\x00",
+    "Bearer \ud800\udc00",
+    "Bearer ключ",
+    "Bearer " + "x" * 10_000,
+    "Bearer " + "x" * 1_000_000,
+    "Bearer Bearer sk-all",
+]
+
+
+@pytest.mark.parametrize("header", WRONG, ids=lambda header: ascii(header[:30]))
 def test_an_unknown_key_is_not(header: str) -> None:
     with pytest.raises(KeyRefused, match="Incorrect API key") as raised:
-        Keyring(KEYS).models_for(header)
+        static(header)
     assert len(str(raised.value)) < 200
 
 
-@pytest.mark.parametrize("header", [None, "", " ", "Basic eDp5", "sk-all", "Token sk-all", "\xff"])
+@pytest.mark.parametrize("header", [None, "", " ", "Basic eDp5", "sk-all", "Token sk-all", "\xff", "\ud800"])
 def test_no_key_is_told_apart(header: str | None) -> None:
     with pytest.raises(KeyRefused, match="didn't provide an API key"):
-        Keyring(KEYS).models_for(header)
+        static(header)
 
 
-def test_a_refusal_never_quotes_the_key() -> None:
-    with pytest.raises(KeyRefused) as raised:
-        Keyring(KEYS).models_for("Bearer sk-canary")
-    assert "canary" not in str(raised.value)
+@given(
+    st.text(st.characters(exclude_categories=[])), st.sampled_from(["", "Bearer ", "bearer", "Bearer sk-"])
+)
+def test_no_header_is_too_much(text: str, scheme: str) -> None:
+    with pytest.raises(KeyRefused):
+        static(scheme + text)
+
+
+@played
+async def test_a_typing_mistake_is_told_without_asking(bench: Bench) -> None:
+    key = new_key()
+    wrong = key[:20] + ("a" if key[20] != "a" else "b") + key[21:]
+    assert "typing mistake" in await bench.refusal(wrong)
+    assert bench.questions == 0
+    assert "Incorrect" in await bench.refusal(key)
+
+
+def test_a_disabled_key_and_an_expired_one_are_told_apart() -> None:
+    async def play() -> None:
+        clock = Clock()
+        expiring = Key(id="k", digest=digest("e"), name="", created_at=0, expires_at=int(clock.now) + 10)
+        disabled = Key(id="k", digest=digest("d"), name="", created_at=0, disabled=True)
+        bench = Bench(expiring, disabled)
+        assert "disabled" in await bench.refusal("d")
+        assert await bench.ask("e") == expiring
+        bench.clock.pass_(9.9)
+        assert await bench.ask("e") == expiring
+        bench.clock.pass_(0.1)
+        assert "expired" in await bench.refusal("e")
+        assert bench.questions == 2, "what is known of them is kept"
+
+    asyncio.run(play())
+
+
+def test_every_refusal_has_a_text_of_its_own_that_quotes_no_key() -> None:
+    async def play() -> None:
+        canary = "canary-canary-canary"
+        known = Key(id="k", digest=digest(canary), name=canary, created_at=0)
+        texts = {
+            await Bench(key).refusal(canary)
+            for key in (replace(known, disabled=True), replace(known, expires_at=1))
+        }
+        texts.add(await Bench().refusal(canary))
+        texts.add(await Bench().refusal(new_key()[:-1] + "!"))
+        with pytest.raises(KeyRefused) as refused:
+            await Bench().keyring.authenticate(f"Basic {canary}")
+        texts.add(str(refused.value))
+        assert len(texts) == 5
+        assert not any("canary" in text for text in texts)
+
+    asyncio.run(play())
+
+
+@played
+async def test_a_store_that_gives_another_key_lets_nobody_in(bench: Bench) -> None:
+    bench.store.known[digest("mallory")] = ALICE
+    assert "Incorrect" in await bench.refusal("mallory")
+
+
+@played
+async def test_a_known_key_is_asked_for_again_after_30_s(bench: Bench) -> None:
+    for elapsed, questions in ((0, 1), (29.9, 1), (0.1, 2), (29, 2), (1, 3), (10**9, 4)):
+        bench.clock.pass_(elapsed)
+        assert await bench.ask() == ALICE
+        assert bench.questions == questions
+
+
+@played
+async def test_an_unknown_key_is_asked_for_again_after_5_s(bench: Bench) -> None:
+    for elapsed, questions in ((0, 1), (4.9, 1), (0.1, 2)):
+        bench.clock.pass_(elapsed)
+        await bench.refusal("bob")
+        assert bench.questions == questions
+    bench.store.known[digest("bob")] = Key(id="k", digest=digest("bob"), name="bob", created_at=0)
+    bench.clock.pass_(5)
+    assert await bench.ask("bob")
+
+
+@pytest.mark.parametrize("jump_s", [-3600, -29, -1, 3600])
+def test_a_clock_that_is_set_keeps_no_revoked_key_alive(jump_s: float) -> None:
+    @played
+    async def play(bench: Bench) -> None:
+        await bench.ask()
+        await bench.refusal("bob")
+        bench.store.known = {digest("bob"): Key(id="k", digest=digest("bob"), name="bob", created_at=0)}
+        bench.clock.pass_(15)
+        bench.clock.now += jump_s
+        bench.clock.pass_(15)
+        await bench.refusal()
+        assert await bench.ask("bob")
+
+    play()
+
+
+@played
+async def test_time_passes_while_the_environment_is_frozen(bench: Bench) -> None:
+    await bench.ask()
+    bench.store.known.clear()
+    bench.clock.now += 30
+    await bench.refusal()
+
+
+@played
+async def test_a_clock_that_is_set_all_the_time_does_not_keep_a_key_alive(bench: Bench) -> None:
+    await bench.ask()
+    for _ in range(31):
+        bench.clock.now += 1
+        await bench.ask()
+        bench.clock.now -= 1
+        await bench.ask()
+    assert bench.questions == 2
+
+
+@played
+async def test_a_revoked_key_is_refused_within_30_s_and_stays_so(bench: Bench) -> None:
+    await bench.ask()
+    bench.store.known.clear()
+    bench.clock.pass_(29.9)
+    await bench.ask()
+    bench.clock.pass_(0.1)
+    await bench.refusal()
+    bench.store.down = True
+    bench.clock.pass_(5)
+    with pytest.raises(KeysUnavailable):
+        await bench.ask()
+
+
+@played
+async def test_a_known_key_goes_on_for_5_minutes_without_the_store(bench: Bench) -> None:
+    await bench.ask()
+    bench.store.down = True
+    for elapsed in (30, 100, 169.9):
+        bench.clock.pass_(elapsed)
+        assert await bench.ask() == ALICE
+    bench.clock.pass_(0.1)
+    with pytest.raises(KeysUnavailable):
+        await bench.ask()
+    bench.store.down = False
+    assert await bench.ask() == ALICE
+
+
+@played
+async def test_a_store_that_is_down_is_not_waited_for_at_each_request(bench: Bench) -> None:
+    await bench.ask()
+    bench.store.down = True
+    bench.clock.pass_(30)
+    for elapsed, questions in ((0, 2), (4.9, 2), (0.1, 3), (4, 3)):
+        bench.clock.pass_(elapsed)
+        await bench.ask()
+        assert bench.questions == questions
+    bench.store.down = False
+    bench.clock.pass_(1)
+    await bench.ask()
+    assert bench.questions == 4
+    bench.clock.pass_(29)
+    await bench.ask()
+    assert bench.questions == 4
+
+
+@played
+async def test_a_pause_does_not_outlast_the_5_minutes(bench: Bench) -> None:
+    await bench.ask()
+    bench.store.down = True
+    bench.clock.pass_(298)
+    await bench.ask()
+    bench.clock.pass_(2)
+    with pytest.raises(KeysUnavailable):
+        await bench.ask()
+
+
+@played
+async def test_nobody_unknown_is_let_in_without_the_store(bench: Bench) -> None:
+    bench.store.down = True
+    with pytest.raises(KeysUnavailable):
+        await bench.ask()
+    bench.store.down = False
+    assert await bench.ask() == ALICE, "a failure is not remembered"
+
+
+@played
+async def test_a_burst_with_one_new_key_asks_once(bench: Bench) -> None:
+    bench.store.gate.clear()
+    burst = [asyncio.create_task(bench.ask()) for _ in range(50)]
+    other = asyncio.create_task(bench.refusal("bob"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    bench.store.gate.set()
+    assert await asyncio.gather(*burst) == [ALICE] * 50
+    assert "Incorrect" in await other
+    assert sorted(bench.store.asked) == sorted([digest("alice"), digest("bob")])
+
+
+@played
+async def test_a_burst_shares_a_failure(bench: Bench) -> None:
+    bench.store.down = True
+    burst = await asyncio.gather(*(bench.ask() for _ in range(50)), return_exceptions=True)
+    assert {type(answer) for answer in burst} == {KeysUnavailable}
+    assert bench.questions == 1
+
+
+@played
+async def test_whoever_leaves_does_not_take_the_answer_along(bench: Bench) -> None:
+    bench.store.gate.clear()
+    first, second = asyncio.create_task(bench.ask()), asyncio.create_task(bench.ask())
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.sleep(0)
+    bench.store.gate.set()
+    assert await second == ALICE
+    assert bench.questions == 1
+
+
+@played
+async def test_a_failure_that_nobody_waits_for_is_not_reported(bench: Bench) -> None:
+    bench.store.gate.clear()
+    bench.store.down = True
+    task = asyncio.create_task(bench.ask())
+    await asyncio.sleep(0)
+    task.cancel()
+    bench.store.gate.set()
+    complaints: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    await asyncio.gather(task, return_exceptions=True)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not complaints
+
+
+@played
+async def test_what_is_kept_is_bounded(bench: Bench) -> None:
+    for number in range(keys.MAX_CACHED + 50):
+        key = Key(id="k", digest=digest(str(number)), name="", created_at=0)
+        bench.store.known[key.digest] = key
+        await bench.ask(str(number))
+        await bench.refusal(f"unknown {number}")
+    assert len(bench.keyring._known) == len(bench.keyring._unknown) == keys.MAX_CACHED
+    assert not bench.keyring._asking
+    asked = bench.questions
+    await bench.ask(str(keys.MAX_CACHED))
+    assert bench.questions == asked
+
+
+def test_a_key_does_not_show_its_digest() -> None:
+    assert ALICE.digest not in repr(ALICE)
+
+
+@pytest.mark.parametrize(
+    ("limits", "limited"),
+    [
+        ({}, False),
+        ({"requests_per_minute": 1}, True),
+        ({"tokens_per_minute": 1}, True),
+        ({"budget_tokens": 0}, True),
+    ],
+)
+def test_a_key_with_any_limit_is_limited(limits: dict[str, Any], limited: bool) -> None:
+    assert replace(ALICE, **limits).limited is limited
+
+
+def test_static_keys_are_read_from_the_environment() -> None:
+    sha256 = digest("sk-one")
+    assert keys_from({"API_KEYS": f'{{"{sha256.upper()}": ["one"]}}'}) == {sha256: frozenset({"one"})}
+    assert keys_from({}) == {}
+
+
+@pytest.mark.parametrize("text", ['{"abc": []}', f'{{"{digest("k")}": "one"}}', f'{{"{digest("k")}": [1]}}'])
+def test_static_keys_of_a_wrong_form_are_told(text: str) -> None:
+    with pytest.raises(SettingsError, match="API_KEYS: expected"):
+        keys_from({"API_KEYS": text})

@@ -12,6 +12,7 @@ from functions.todos.pages import Order, OrderField, Position
 from functions.todos.todos import Changes, Filter, Todo
 
 DAY = datetime(2026, 11, 22, 10, 15, 30, 123000, tzinfo=UTC)
+NOBODY = ""
 Key = tuple[datetime | str, UUID]
 
 
@@ -22,10 +23,13 @@ def todo(number: int = 1, title: str = "Test Todo", *, completed: bool = False, 
 
 
 class FakeStore:
-    """Keeps todos in a dictionary. Each question fails with `failure` while there is one."""
+    """Keeps todos in a dictionary. Those it starts with are NOBODY's.
+
+    Each question fails with `failure` while there is one.
+    """
 
     def __init__(self, todos: Iterable[Todo] = (), *, failure: Exception | None = None) -> None:
-        self.todos = {todo.id: todo for todo in todos}
+        self.todos = {(NOBODY, todo.id): todo for todo in todos}
         self.failure = failure
         self.is_open = False
         self.questions = 0
@@ -36,42 +40,52 @@ class FakeStore:
     async def aclose(self) -> None:
         self.is_open = False
 
-    async def create(self, todo: Todo) -> Todo:
+    async def create(self, owner: str, todo: Todo) -> Todo:
         self._ask()
-        return self.todos.setdefault(todo.id, todo)
+        return self.todos.setdefault((owner, todo.id), todo)
 
-    async def get(self, todo_id: UUID) -> Todo | None:
+    async def get(self, owner: str, todo_id: UUID) -> Todo | None:
         self._ask()
-        return self.todos.get(todo_id)
+        return self.todos.get((owner, todo_id))
 
-    async def update(self, todo_id: UUID, changes: Changes) -> Todo | None:
+    async def update(self, owner: str, todo_id: UUID, changes: Changes) -> Todo | None:
         self._ask()
-        found = self.todos.get(todo_id)
+        found = self.todos.get((owner, todo_id))
         if found is None:
             return None
         title = found.title if changes.title is None else changes.title
         completed = found.completed if changes.completed is None else changes.completed
-        self.todos[todo_id] = replace(found, title=title, completed=completed)
-        return self.todos[todo_id]
+        self.todos[owner, todo_id] = replace(found, title=title, completed=completed)
+        return self.todos[owner, todo_id]
 
-    async def delete(self, todo_id: UUID) -> Todo | None:
+    async def delete(self, owner: str, todo_id: UUID) -> Todo | None:
         self._ask()
-        return self.todos.pop(todo_id, None)
+        return self.todos.pop((owner, todo_id), None)
 
     async def find(
-        self, where: Filter, order: Order, *, after: Position | None, before: Position | None, limit: int
+        self,
+        owner: str,
+        where: Filter,
+        order: Order,
+        *,
+        after: Position | None,
+        before: Position | None,
+        limit: int,
     ) -> list[Todo]:
         self._ask()
-        found = [todo for todo in self.todos.values() if fulfils(todo, where)]
+        found = [todo for todo in self._of(owner) if fulfils(todo, where)]
         if after:
             found = [todo for todo in found if _is_behind(_key(todo, order), after, order)]
         if before:
             found = [todo for todo in found if _is_behind(_key(todo, order), before, order.reversed())]
         return sorted(found, key=lambda todo: _key(todo, order), reverse=order.descending)[:limit]
 
-    async def count(self, where: Filter) -> int:
+    async def count(self, owner: str, where: Filter) -> int:
         self._ask()
-        return sum(fulfils(todo, where) for todo in self.todos.values())
+        return sum(fulfils(todo, where) for todo in self._of(owner))
+
+    def _of(self, owner: str) -> list[Todo]:
+        return [todo for (holder, _), todo in self.todos.items() if holder == owner]
 
     def _ask(self) -> None:
         self.questions += 1

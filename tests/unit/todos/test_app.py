@@ -5,17 +5,22 @@ import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 from starlette.types import Message
 
+from functions.shared.keys import Keyring
 from functions.todos.app import create_app
 from functions.todos.graphql_http import GRAPHQL, JSON
+from functions.todos.resolvers import create_schema
 from functions.todos.settings import Settings
-from tests.unit.todos.stores import FakeStore, todo
+from tests.unit.todos.admitting import FakeKeys, FakeLedger, key
+from tests.unit.todos.stores import NOBODY, FakeStore, todo
 
 pytestmark = pytest.mark.anyio
 
@@ -31,8 +36,13 @@ def settings(**variables: str) -> Settings:
 
 
 @asynccontextmanager
-async def client(store: FakeStore | None = None, **variables: str) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(settings(**variables), store or FakeStore([todo(1)]))
+async def client(
+    store: FakeStore | None = None,
+    keyring: Keyring | None = None,
+    ledger: FakeLedger | None = None,
+    **variables: str,
+) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(settings(**variables), store or FakeStore([todo(1)]), keyring, ledger)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://todos") as asking:
         yield asking
@@ -127,6 +137,107 @@ async def test_without_a_known_key_nothing_is_read(
             assert reply.headers["www-authenticate"] == "Bearer"
             assert reply.json()["errors"][0]["message"].startswith(message)
     assert store.questions == 0
+
+
+ALICE, BOB = ({"authorization": f"Bearer {name}"} for name in ("alice", "bob"))
+THEIRS, NONE = str(UUID(int=1)), str(UUID(int=99))
+# Every field of the root. `%s` is an id.
+BY_ID = [
+    'query { todo(id: "%s") { title } }',
+    'mutation { updateTodo(id: "%s", title: "x") { title } }',
+    'mutation { completeTodo(id: "%s") { title } }',
+    'mutation { deleteTodo(id: "%s") { title } }',
+]
+PAGE = "totalCount edges { cursor node { title } } pageInfo { startCursor }"
+LISTED = f"{{ todos {{ title }} todosConnection {{ {PAGE} }} }}"
+
+
+async def ask(asking: httpx.AsyncClient, query: str, headers: dict[str, str], **variables: Any) -> Any:
+    body = {"query": query, "variables": variables}
+    reply = await asking.post("/graphql", json=body, headers=headers)
+    assert reply.status_code == 200
+    return reply.json()
+
+
+async def test_each_keys_todos_are_its_own() -> None:
+    store = FakeStore([todo(9, "of nobody")])
+    async with client(store, Keyring(FakeKeys(key("alice"), key("bob")))) as asking:
+        for title in ("first", "second"):
+            await ask(asking, f'mutation {{ createTodo(title: "{title}") {{ id }} }}', ALICE)
+        hers = (await ask(asking, LISTED, ALICE))["data"]
+        assert {each["title"] for each in hers["todos"]} == {"first", "second"}
+        assert hers["todosConnection"]["totalCount"] == 2
+        nothing = {"totalCount": 0, "edges": [], "pageInfo": {"startCursor": None}}
+        assert (await ask(asking, LISTED, BOB))["data"] == {"todos": [], "todosConnection": nothing}
+        for edge in hers["todosConnection"]["edges"]:
+            for arguments in ("after: $at", "before: $at, last: 1", 'after: $at, filter: {title: "s"}'):
+                paged = f"query($at: String) {{ page: todosConnection({arguments}) {{ {PAGE} }} }}"
+                assert (await ask(asking, paged, BOB, at=edge["cursor"]))["data"] == {"page": nothing}
+    assert {owner for owner, _ in store.todos} == {NOBODY, "key_alice"}
+
+
+@pytest.mark.parametrize("query", BY_ID)
+async def test_anothers_todo_is_as_if_it_did_not_exist(query: str) -> None:
+    store = FakeStore([todo(9)])
+    store.todos["key_alice", UUID(int=1)] = todo(1, "hers")
+    async with client(store, Keyring(FakeKeys(key("alice"), key("bob")))) as asking:
+        replies = []
+        for missing in (THEIRS, str(UUID(int=9)), NONE):
+            began = store.questions
+            reply = await ask(asking, query % missing, BOB)
+            assert [error["extensions"]["code"] for error in reply["errors"]] == ["NOT_FOUND"]
+            replies.append((json.dumps(reply).replace(missing, "ID"), store.questions - began))
+        assert len(set(replies)) == 1
+        assert store.todos == {(NOBODY, UUID(int=9)): todo(9), ("key_alice", UUID(int=1)): todo(1, "hers")}
+        assert "errors" not in await ask(asking, query % THEIRS, ALICE)
+
+
+def test_every_field_of_the_root_is_among_these() -> None:
+    asked = " ".join((*BY_ID, LISTED, "createTodo("))
+    for kind in (create_schema().query_type, create_schema().mutation_type):
+        assert kind
+        assert [name for name in kind.fields if not re.search(rf"\b{name}\b", asked)] == []
+
+
+async def test_a_key_that_was_rotated_keeps_its_todos() -> None:
+    store, keys = FakeStore(), FakeKeys(key("alice"))
+    async with client(store, Keyring(keys)) as asking:
+        await ask(asking, 'mutation { createTodo(title: "x") { id } }', ALICE)
+    keys = FakeKeys(replace(key("bob"), id=key("alice").id))
+    async with client(store, Keyring(keys)) as asking:
+        assert (await ask(asking, "{ todos { title } }", BOB))["data"] == {"todos": [{"title": "x"}]}
+
+
+@pytest.mark.parametrize("accept", [JSON, GRAPHQL])
+async def test_keys_that_cannot_be_checked_are_503(accept: str) -> None:
+    store = FakeStore()
+    async with client(store, Keyring(FakeKeys(key("alice"), down=True))) as asking:
+        reply = await asking.post("/graphql", json=TODOS, headers={"accept": accept, **ALICE})
+        assert (reply.status_code, code_of(reply)) == (503, "INTERNAL_SERVER_ERROR")
+        assert reply.headers["retry-after"] == "1"
+        assert reply.headers["content-type"].startswith(accept)
+    assert store.questions == 0
+
+
+@pytest.mark.parametrize("accept", [JSON, GRAPHQL])
+async def test_requests_over_a_keys_limit_are_429_and_every_reply_tells_what_is_left(accept: str) -> None:
+    store = FakeStore()
+    keys = FakeKeys(key("alice", requests_per_minute=3), key("bob"))
+    async with client(store, Keyring(keys), FakeLedger()) as asking:
+        asking.headers["accept"] = accept
+        for content, left in ((TODOS, "2"), ({"query": "{"}, "1"), ([], "0")):
+            reply = await asking.post("/graphql", json=content, headers=ALICE)
+            assert reply.status_code in (200, 400)
+            assert reply.headers["x-ratelimit-remaining-requests"] == left
+        questions = store.questions
+        reply = await asking.post("/graphql", json=TODOS, headers=ALICE)
+        assert (reply.status_code, code_of(reply)) == (429, "RATE_LIMITED")
+        assert (reply.headers["retry-after"], reply.headers["retry-after-ms"]) == ("18", "17250")
+        assert reply.headers["x-ratelimit-limit-requests"] == "3"
+        assert store.questions == questions
+        reply = await asking.post("/graphql", json=TODOS, headers=BOB)
+        assert reply.status_code == 200
+        assert not [name for name in reply.headers if name.startswith("x-ratelimit")]
 
 
 @pytest.mark.parametrize("path", ["/", "/graphql/", "/graphqlx", "/graphql/assets/x.js", "/GRAPHQL", "/docs"])

@@ -1,6 +1,7 @@
 """One GraphQL request against the fake store: what is answered, with which code."""
 
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from functions.todos.execution import Executor, Outcome, Request
 from functions.todos.limits import Limits
 from functions.todos.resolvers import create_schema
 from functions.todos.todos import Todos
-from tests.unit.todos.stores import FakeStore, todo
+from tests.unit.todos.stores import NOBODY, FakeStore, todo
 
 pytestmark = pytest.mark.anyio
 
@@ -21,13 +22,18 @@ ONE = "00000000-0000-0000-0000-000000000001"
 TWO = "00000000-0000-0000-0000-000000000002"
 
 
-def executor(store: FakeStore | None = None, *, introspection: bool = True, **limits: int) -> Executor:
-    return Executor(SCHEMA, Todos(store or FakeStore()), Limits(**limits), introspection=introspection)
+def executor(
+    store: FakeStore | None = None, *, introspection: bool = True, **limits: int
+) -> Callable[[Request], Awaitable[Outcome]]:
+    """Return what executes requests on the todos of a store."""
+    todos = Todos(store or FakeStore(), NOBODY)
+    made = Executor(SCHEMA, Limits(**limits), introspection=introspection)
+    return lambda request: made.execute(request, todos)
 
 
 async def answered(query: str, **options: Any) -> Outcome:
     given = executor(options.pop("store", None), introspection=options.pop("introspection", True))
-    return await given.execute(Request(query=query, **options))
+    return await given(Request(query=query, **options))
 
 
 def code_of(outcome: Outcome) -> str:
@@ -284,9 +290,7 @@ async def test_a_document_is_parsed_and_validated_once(counting: Counting) -> No
     asked = executor(FakeStore([todo(1)]))
     for number in (1, 2, 3):
         variables = {"id": ONE if number == 2 else TWO}
-        outcome = await asked.execute(
-            Request(query="query($id: ID!) { todo(id: $id) { id } }", variables=variables)
-        )
+        outcome = await asked(Request(query="query($id: ID!) { todo(id: $id) { id } }", variables=variables))
         assert (outcome.body["data"]["todo"] is not None) == (number == 2)
     assert counting.counts == (1, 1)
 
@@ -295,7 +299,7 @@ async def test_a_hundred_documents_are_remembered_those_used_last(counting: Coun
     asked = executor()
 
     async def ask(number: int) -> None:
-        outcome = await asked.execute(Request(query=f"{{ a{number}: __typename }}"))
+        outcome = await asked(Request(query=f"{{ a{number}: __typename }}"))
         assert outcome.body == {"data": {f"a{number}": "Query"}}
 
     for number in range(100):
@@ -313,16 +317,16 @@ async def test_a_hundred_documents_are_remembered_those_used_last(counting: Coun
 async def test_what_is_refused_is_not_remembered(query: str, counting: Counting) -> None:
     asked = executor(max_aliases=1)
     for _ in range(2):
-        code_of(await asked.execute(Request(query=query)))
+        code_of(await asked(Request(query=query)))
     assert counting.parsed == 2
 
 
 async def test_a_remembered_document_is_still_measured_and_held_to_be_a_query() -> None:
     asked = executor(max_cost=10)
     query = 'query a($n: Int) { todos(first: $n) { id } } mutation b { createTodo(title: "x") { id } }'
-    small = await asked.execute(Request(query=query, operation_name="a", variables={"n": 1}))
+    small = await asked(Request(query=query, operation_name="a", variables={"n": 1}))
     assert small.body == {"data": {"todos": []}}
-    large = await asked.execute(Request(query=query, operation_name="a", variables={"n": 100}))
+    large = await asked(Request(query=query, operation_name="a", variables={"n": 100}))
     assert code_of(large) == "GRAPHQL_VALIDATION_FAILED"
     with pytest.raises(MethodNotAllowed):
-        await asked.execute(Request(query=query, operation_name="b", only_query=True))
+        await asked(Request(query=query, operation_name="b", only_query=True))

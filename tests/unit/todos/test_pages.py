@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from functions.todos.errors import BadUserInput
 from functions.todos.pages import Order, OrderField, Page, Position, cursor_of, position_at, window_of
 from functions.todos.todos import Filter, Todo, Todos
-from tests.unit.todos.stores import FakeStore, fulfils, todo
+from tests.unit.todos.stores import NOBODY, FakeStore, fulfils, todo
 
 Answer = TypeVar("Answer")
 ORDERS = [Order(field, descending) for field in OrderField for descending in (False, True)]
@@ -57,7 +57,7 @@ def ordered(kept: list[Todo], where: Filter, order: Order) -> list[Todo]:
 
 
 def page(store: FakeStore, where: Filter, order: Order, **window: Any) -> Page[Todo]:
-    return run(Todos(store).page(where, order, window_of(order, **window)))
+    return run(Todos(store, NOBODY).page(where, order, window_of(order, **window)))
 
 
 def walk(store: FakeStore, where: Filter, order: Order, size: int, *, backward: bool) -> list[Page[Todo]]:
@@ -116,7 +116,7 @@ def test_a_cursor_survives_its_todo(kept: list[Todo], order: Order, size: int, d
     every = ordered(kept, Filter(), order)
     place = data.draw(st.integers(0, len(every) - 1))
     store = FakeStore(kept)
-    del store.todos[every[place].id]
+    del store.todos[NOBODY, every[place].id]
     cursor = cursor_of(every[place], order)
     assert list(page(store, Filter(), order, first=size, after=cursor).items) == every[place + 1 :][:size]
     assert list(page(store, Filter(), order, last=size, before=cursor).items) == every[:place][-size:]
@@ -139,7 +139,7 @@ def test_todos_that_come_and_go_between_pages_do_not_move_the_others(
         seen = page(store, Filter(), order, first=size, after=cursor)
         met += seen.items
     assert len({each.id for each in met}) == len(met)
-    assert stays <= {each.id for each in met}
+    assert stays <= {(NOBODY, each.id) for each in met}
 
 
 def test_an_empty_collection_has_one_empty_page() -> None:

@@ -12,7 +12,7 @@ from functions.todos.execution import Executor, Request
 from functions.todos.limits import Limits
 from functions.todos.resolvers import create_schema, serialize_date_time
 from functions.todos.todos import Todo, Todos
-from tests.unit.todos.stores import DAY, FakeStore, todo
+from tests.unit.todos.stores import DAY, NOBODY, FakeStore, todo
 
 pytestmark = pytest.mark.anyio
 
@@ -23,9 +23,9 @@ ONE = str(UUID(int=1))
 
 async def ask(store: FakeStore, query: str, **variables: Any) -> dict[str, Any]:
     ids = iter(range(1, 100))
-    todos = Todos(store, new_id=lambda: UUID(int=next(ids)), now=lambda: DAY)
-    executor = Executor(SCHEMA, todos, Limits(), introspection=True)
-    return (await executor.execute(Request(query=query, variables=variables))).body
+    todos = Todos(store, NOBODY, new_id=lambda: UUID(int=next(ids)), now=lambda: DAY)
+    executor = Executor(SCHEMA, Limits(), introspection=True)
+    return (await executor.execute(Request(query=query, variables=variables), todos)).body
 
 
 async def data(store: FakeStore, query: str, **variables: Any) -> Any:
@@ -118,7 +118,7 @@ async def test_a_todo_cannot_be_updated_to_null(name: str) -> None:
     variable = f'mutation($v: {kind}) {{ updateTodo(id: "{ONE}", {name}: $v) {{ id }} }}'
     assert await refused(store, variable, v=None) == ("BAD_USER_INPUT", message)
     assert (await refused(store, variable))[1].startswith("Nothing to change.")
-    assert store.todos[UUID(int=1)] == todo(1)
+    assert store.todos[NOBODY, UUID(int=1)] == todo(1)
 
 
 async def test_arguments_that_are_null_are_as_if_they_were_not_given() -> None:

@@ -25,12 +25,15 @@ def test_an_address_is_enough() -> None:
     settings = read()
     assert settings == Settings(database_url=URL)
     assert (settings.keys, settings.introspection, settings.graphiql) == ({}, True, None)
+    assert (settings.keys_table, settings.dynamodb_endpoint) == (None, None)
     assert (settings.query_timeout_s, settings.limits) == (5, Limits())
 
 
 def test_every_setting_has_a_variable() -> None:
     settings = read(
         API_KEYS=json.dumps({DIGEST.upper(): ["tiny"]}),
+        KEYS_TABLE="keys",
+        DYNAMODB_ENDPOINT="http://localhost:5000",
         INTROSPECTION="off",
         GRAPHIQL="/somewhere",
         QUERY_TIMEOUT_S="0.5",
@@ -44,6 +47,8 @@ def test_every_setting_has_a_variable() -> None:
     assert settings == Settings(
         database_url=URL,
         keys={DIGEST: frozenset({"tiny"})},
+        keys_table="keys",
+        dynamodb_endpoint="http://localhost:5000",
         introspection=False,
         graphiql=Path("/somewhere"),
         query_timeout_s=0.5,
@@ -52,7 +57,7 @@ def test_every_setting_has_a_variable() -> None:
         ),
     )
     given = (*fields(settings), *fields(Limits))
-    assert len(given) == 6 + 6, "expected this test to know every setting"
+    assert len(given) == 8 + 6, "expected this test to know every setting"
 
 
 @pytest.mark.parametrize(
@@ -68,9 +73,10 @@ def test_an_address_of_postgres_is_taken_as_it_is(url: str) -> None:
     assert read(DATABASE_URL=url).database_url == url
 
 
-@pytest.mark.parametrize(("graphiql", "introspection"), [("", "on")])
+@pytest.mark.parametrize(("graphiql", "introspection"), [("", "on"), ("", "")])
 def test_empty_and_on_are_the_defaults(graphiql: str, introspection: str) -> None:
-    assert read(GRAPHIQL=graphiql, INTROSPECTION=introspection, API_KEYS="") == read()
+    absent = read(API_KEYS="", KEYS_TABLE="", DYNAMODB_ENDPOINT="")
+    assert read(GRAPHIQL=graphiql, INTROSPECTION=introspection) == absent == read()
 
 
 def mistake(**variables: str) -> str:
@@ -111,7 +117,7 @@ def test_a_wrong_time_limit_is_told(text: str) -> None:
     assert mistake(QUERY_TIMEOUT_S=text) == f"QUERY_TIMEOUT_S: expected seconds above 0, but got {text!r}."
 
 
-@pytest.mark.parametrize("text", ["", "true", "ON", "0"])
+@pytest.mark.parametrize("text", ["true", "ON", "0"])
 def test_a_wrong_switch_is_told(text: str) -> None:
     assert mistake(INTROSPECTION=text) == f"INTROSPECTION: expected on or off, but got {text!r}."
 

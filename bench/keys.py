@@ -1,0 +1,159 @@
+"""What keys and limits add to the first byte and to the cold start, beside the function without them."""
+
+from __future__ import annotations
+
+import json
+import socket
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from subprocess import PIPE, Popen
+from typing import Any
+
+import boto3
+
+from bench import bundle
+from bench.client import completion
+from bench.measures import Row, alternating, ms
+from bench.runtime_api import function, http_event, models
+from functions.shared.items import limits_place
+from functions.shared.key_text import digest, hint, new_key
+from functions.shared.keys import Key
+from functions.shared.table import Table
+from infra.local.dynamodb import NAME, TABLE
+from tests.engines.scripted import EngineProcess
+
+_REGION = "us-east-1"
+_CREDENTIALS = {
+    "AWS_DEFAULT_REGION": _REGION,
+    "AWS_ACCESS_KEY_ID": "bench",
+    "AWS_SECRET_ACCESS_KEY": "bench",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+def first_byte(engine: EngineProcess, rounds: int = 300) -> list[Row]:
+    """The first byte of a stream: without keys, with a cached key, with a key that has limits."""
+    with _dynamodb() as (endpoint, client):
+        table = Table(NAME, endpoint_url=endpoint, region=_REGION)
+        free, limited = _add(table, "free"), _add(table, "limited", 10**9)
+        kept = _kept(endpoint)
+        served = models(engine.base_url)
+        with function(MODELS=served) as without, function(MODELS=served, **kept) as with_keys:
+            sides = (
+                lambda: without.invoke(_event("nobody")).first_byte_s,
+                lambda: with_keys.invoke(_event(free)).first_byte_s,
+                lambda: with_keys.invoke(_event(limited)).first_byte_s,
+                lambda: _answer_s(client),
+            )
+            alternating(20, *sides)
+            open_s, cached_s, limited_s, answer_s = (
+                statistics.median(values) for values in alternating(rounds, *sides)
+            )
+    added, more = cached_s - open_s, limited_s - open_s - answer_s
+    beside = f"{ms(open_s)} without keys"
+    return [
+        Row(
+            "keys: first byte, a cached key",
+            ms(cached_s),
+            beside,
+            more_ms(added),
+            "<= +0.3 ms",
+            added <= 0.0003,
+        ),
+        Row(
+            "keys: first byte, a key with limits",
+            ms(limited_s),
+            f"{beside}, and moto's own {ms(answer_s)}",
+            more_ms(more),
+            "<= +1.5 ms",
+            more <= 0.0015,
+        ),
+    ]
+
+
+def cold_start(rounds: int = 15) -> list[Row]:
+    """Process start to the first `/next`, with a table named and without."""
+    served = models("http://127.0.0.1:9/v1")
+    kept = _kept("http://127.0.0.1:9")
+
+    def ours() -> float:
+        with function(MODELS=served, **kept) as started:
+            return started.cold_start_s
+
+    def without() -> float:
+        with function(MODELS=served) as started:
+            return started.cold_start_s
+
+    keys_s, none_s = (statistics.median(values[1:]) for values in alternating(rounds + 1, ours, without))
+    added = keys_s - none_s
+    beside = f"{ms(none_s)} without keys"
+    return [Row("keys: cold start", ms(keys_s), beside, more_ms(added), "<= +40 ms", added <= 0.04)]
+
+
+def more_ms(seconds: float) -> str:
+    """Write a difference."""
+    return f"{seconds * 1000:+.1f} ms"
+
+
+def _kept(endpoint: str) -> dict[str, Any]:
+    return {**_CREDENTIALS, "KEYS_TABLE": NAME, "DYNAMODB_ENDPOINT": endpoint}
+
+
+def _event(key: str) -> dict[str, Any]:
+    event = http_event("/v1/chat/completions", json.dumps(completion("scripted", 4)))
+    event["headers"]["authorization"] = f"Bearer {key}"
+    return event
+
+
+def _add(table: Table, name: str, tokens_per_minute: int | None = None) -> str:
+    text = new_key()
+    table.add(
+        Key(
+            id=f"key_{name}",
+            digest=digest(text),
+            name=name,
+            tokens_per_minute=tokens_per_minute,
+            created_at=int(time.time()),
+            hint=hint(text),
+        )
+    )
+    return text
+
+
+def _answer_s(client: Any) -> float:
+    """Time moto's own answer to the question that a reservation asks."""
+    began = time.perf_counter()
+    client.update_item(
+        TableName=NAME,
+        Key=limits_place("key_bench"),
+        UpdateExpression="ADD #r :one, #t :one, #s :one",
+        ExpressionAttributeNames={"#r": "requests", "#t": "tokens", "#s": "spent"},
+        ExpressionAttributeValues={":one": {"N": "1"}},
+        ReturnValues="ALL_NEW",
+    )
+    return time.perf_counter() - began
+
+
+@contextmanager
+def _dynamodb() -> Iterator[tuple[str, Any]]:
+    """Serve moto's DynamoDB with the table in it; give its address and a client."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        command = (
+            sys.executable,
+            "-m",
+            "infra.local.dynamodb_server",
+            str(listener.fileno()),
+            json.dumps({"TableName": NAME, **TABLE}),
+        )
+        with Popen(command, cwd=bundle.ROOT, stdout=PIPE, pass_fds=(listener.fileno(),), text=True) as server:
+            try:
+                assert server.stdout
+                assert server.stdout.readline().strip() == "ready"
+                session = boto3.session.Session("bench", "bench", region_name=_REGION)
+                yield endpoint, session.client("dynamodb", endpoint_url=endpoint)
+            finally:
+                server.kill()

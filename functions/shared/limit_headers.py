@@ -1,0 +1,33 @@
+"""What tells clients how much of a key's limits is left: OpenAI's headers, which official SDKs know."""
+
+from __future__ import annotations
+
+from .limits import Allowance
+
+
+def limit_headers(allowance: Allowance) -> dict[str, str]:
+    """Return what tells SDKs how much is left, in OpenAI's headers; what is not limited is left out."""
+    resets = go_duration(allowance.resets_in_s)
+    headers = {}
+    for name, limit, remaining in (
+        ("requests", allowance.limit_requests, allowance.remaining_requests),
+        ("tokens", allowance.limit_tokens, allowance.remaining_tokens),
+    ):
+        if limit is not None:
+            headers[f"x-ratelimit-limit-{name}"] = str(limit)
+            headers[f"x-ratelimit-remaining-{name}"] = str(remaining)
+            headers[f"x-ratelimit-reset-{name}"] = resets
+    return headers
+
+
+def go_duration(seconds: float) -> str:
+    """Write a time as Go does: `120ms`, `1s`, `6m0s`.
+
+    Units:  rounded to a thousandth of a second.
+    """
+    milliseconds = max(round(seconds * 1000), 0)
+    if milliseconds < 1000:
+        return f"{milliseconds}ms"
+    minutes, rest = divmod(milliseconds, 60_000)
+    text = f"{rest / 1000:.3f}".rstrip("0").rstrip(".")
+    return f"{minutes}m{text}s" if minutes else f"{text}s"

@@ -1,0 +1,136 @@
+"""What a request used: one record each, kept, logged and measured. It holds no key and no prompt."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Protocol, get_args
+
+Outcome = Literal["ok", "cut", "error", "timeout", "refused"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+NAMESPACE = "ChatbotApi"
+# What stands for a key or a model where a request had none: CloudWatch takes no empty dimension.
+NONE = "-"
+# Larger numbers are mistakes, and a year after 9999.
+_MOST = 2 * 10**14
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageRecord:
+    """What one request used.
+
+    Shape:  `model` is a public id, never what the caller sent; it and `key_id` are `-` where there is none.
+            `first_byte_ms` is None where no byte was sent.
+    Units:  `started_at`: ms since 1970.
+    """
+
+    request_id: str
+    key_id: str = NONE
+    model: str = NONE
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    duration_ms: float
+    first_byte_ms: float | None = None
+    outcome: Outcome
+    started_at: int
+
+    def to_json(self) -> str:
+        """Return the line that is logged, which `from_json` reads again."""
+        return json.dumps({"usage": asdict(self)}, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, line: str) -> UsageRecord:
+        """Read a line of `to_json`; members that are not known are left out.
+
+        Raises: ValueError, where it is something else.
+        """
+        try:
+            value = json.loads(line)
+        except RecursionError:
+            value = None
+        usage = value.get("usage") if isinstance(value, dict) else None
+        if not isinstance(usage, dict):
+            raise ValueError('Expected a line of the form {"usage": {…}}.')
+        return cls.from_values(usage)
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any]) -> UsageRecord:
+        """Return the record of these members.
+
+        Raises: ValueError.
+        """
+        known = {each.name: values[each.name] for each in fields(cls) if each.name in values}
+        wrong = [name for name, value in known.items() if not _fits(name, value)]
+        if wrong:
+            raise ValueError(f"Expected a usage record, but `{wrong[0]}` is of the wrong kind.")
+        try:
+            return cls(**known)
+        except TypeError:
+            raise ValueError("Expected a usage record, but members are missing.") from None
+
+
+class UsageStore(Protocol):
+    """Where usage is kept."""
+
+    async def put(self, record: UsageRecord) -> None:
+        """Keep a record; the same one twice is kept once.
+
+        Raises: KeysUnavailable.
+        """
+
+
+def emf(record: UsageRecord, engine_ms: float | None = None) -> str:
+    """Return the line from which CloudWatch takes its metrics.
+
+    All of them by model; by outcome and key only what is needed: CloudWatch charges for each combination.
+
+    Source: "Specification: Embedded metric format", CloudWatch user guide, read 2026-11-23.
+    """
+    counts = {
+        "requests": (1, "Count"),
+        "prompt_tokens": (record.prompt_tokens, "Count"),
+        "completion_tokens": (record.completion_tokens, "Count"),
+    }
+    times = {
+        "duration_ms": record.duration_ms,
+        "first_byte_ms": record.first_byte_ms,
+        "engine_ms": engine_ms,
+    }
+    metrics: dict[str, tuple[float, str]] = {
+        **counts,
+        **{name: (value, "Milliseconds") for name, value in times.items() if value is not None},
+    }
+    directives = [
+        _directive(["model"], metrics),
+        _directive(["model", "outcome"], {"requests": metrics["requests"]}),
+        _directive(["key_id"], counts),
+    ]
+    line = {
+        "_aws": {"Timestamp": record.started_at, "CloudWatchMetrics": directives},
+        "model": record.model,
+        "key_id": record.key_id,
+        "outcome": record.outcome,
+        "request_id": record.request_id,
+        **{name: value for name, (value, _) in metrics.items()},
+    }
+    return json.dumps(line, separators=(",", ":"))
+
+
+def _directive(dimensions: list[str], metrics: Any) -> dict[str, Any]:
+    named = [{"Name": name, "Unit": unit} for name, (_, unit) in metrics.items()]
+    return {"Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": named}
+
+
+def _fits(name: str, value: Any) -> bool:
+    if name == "outcome":
+        return value in OUTCOMES
+    if name in ("request_id", "key_id", "model"):
+        return isinstance(value, str) and bool(value)
+    if value is None:
+        return name == "first_byte_ms"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    if isinstance(value, int):
+        return 0 <= value <= _MOST
+    return name.endswith("_ms") and 0 <= value <= _MOST  # which NaN is not

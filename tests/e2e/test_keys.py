@@ -1,0 +1,244 @@
+"""Keys, limits and usage, through the door to real function processes, with moto's DynamoDB behind them."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from functions.shared.table import Table
+from functions.shared.usage import UsageRecord
+from infra.local.function import ROOT
+from tests.e2e.clients import finish, start
+from tests.engines import events
+from tests.engines.behaviours import Chat, Sse
+from tests.engines.scripted import ScriptedEngine, scripted_engine
+from tests.local_service import LocalService, Service, run_local
+
+BODY = {"model": "default", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 20}
+URL = "/v1/chat/completions"
+
+
+class Kept:
+    """The service with keys asked for, its engine scripted."""
+
+    def __init__(self, local: LocalService, engine: ScriptedEngine) -> None:
+        self.local, self.engine = local, engine
+        told = re.search(r"^ +(KEYS_TABLE=.*?) \\$", local.banner, re.MULTILINE)
+        assert told, local.banner
+        self.environment = dict(part.split("=", 1) for part in told[1].split())
+        self.table = Table(
+            self.environment["KEYS_TABLE"],
+            endpoint_url=self.environment["DYNAMODB_ENDPOINT"],
+            region=self.environment["AWS_REGION"],
+        )
+
+    def keys(self, *arguments: str) -> Any:
+        """Run the command line as the banner says; return its JSON."""
+        done = subprocess.run(
+            (sys.executable, "-m", "functions.keys", *arguments, "--json"),
+            cwd=ROOT,
+            env=os.environ | self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def create(self, *limits: str) -> tuple[str, Service]:
+        """Make a key of these limits; return its id, and the service with it."""
+        created = self.keys("create", "--name", "alice", *limits)
+        return created["id"], Service(self.local.service.url, created["key"])
+
+    def usage(self, key_id: str) -> list[UsageRecord]:
+        return list(self.table.usage(key_id, 0, 4102444800000))
+
+
+@pytest.fixture(scope="module")
+def kept_session(_here: None) -> Iterator[Kept]:
+    with (
+        scripted_engine() as engine,
+        run_local(BACKEND=engine.base_url, AUTH="on", CONCURRENCY="20") as local,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        kept = Kept(local, engine)
+        for name, value in kept.environment.items():
+            if name.startswith("AWS_"):
+                patch.setenv(name, value)
+        yield kept
+
+
+@pytest.fixture
+def kept(kept_session: Kept) -> Kept:
+    kept_session.engine.behaviour = Chat()
+    return kept_session
+
+
+def in_one_minute(needed_s: float) -> None:
+    """Wait until so much of the minute is left: limits are counted by the minute."""
+    left_s = 60 - time.time() % 60
+    if left_s < needed_s:
+        time.sleep(left_s + 0.05)
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ("", "didn't provide an API key"),
+        ("sk-" + "x" * 49, "typing mistake"),
+        ("somebody", "Incorrect API key"),
+        ("x" * 10_000, "Incorrect API key"),
+    ],
+)
+def test_nobody_else_is_let_in(key: str, told: str, kept: Kept) -> None:
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    with httpx.Client(base_url=kept.local.service.url, headers=headers, trust_env=False) as client:
+        reply = client.post(URL, json=BODY)
+        assert (reply.status_code, reply.json()["error"]["code"]) == (401, "invalid_api_key")
+        assert told in reply.json()["error"]["message"]
+        reply = client.post("/graphql", json={"query": "{ todos { id } }"})
+        assert (reply.status_code, reply.json()["errors"][0]["extensions"]["code"]) == (
+            401,
+            "UNAUTHENTICATED",
+        )
+
+
+def test_every_reply_tells_what_is_left(kept: Kept) -> None:
+    in_one_minute(5)
+    _, service = kept.create("--rpm", "60", "--tpm", "20000")
+    with service.client() as client:
+        first = client.post(URL, json=BODY)
+        wrong = client.post(URL, json={**BODY, "temperature": 3})
+    assert (first.status_code, wrong.status_code) == (200, 400)
+    for reply, requests in ((first, "59"), (wrong, "59")):
+        assert reply.headers["x-ratelimit-limit-requests"] == "60"
+        assert reply.headers["x-ratelimit-remaining-requests"] == requests
+        assert reply.headers["x-ratelimit-limit-tokens"] == "20000"
+        assert 0 < int(reply.headers["x-ratelimit-remaining-tokens"]) < 20000
+        assert re.fullmatch(r"(\d+m)?[\d.]+m?s", reply.headers["x-ratelimit-reset-requests"])
+        assert "x-ratelimit-reset-tokens" in reply.headers["access-control-expose-headers"]
+
+
+def test_of_200_at_once_exactly_60_pass(kept: Kept) -> None:
+    key_id, service = kept.create("--rpm", "60")
+    in_one_minute(20)
+
+    def ask(_: int) -> int:
+        with service.client() as client:
+            return client.post(URL, json=BODY).status_code
+
+    with ThreadPoolExecutor(16) as pool:
+        statuses = Counter(pool.map(ask, range(200)))
+    assert statuses == {200: 60, 429: 140}
+    outcomes = Counter(record.outcome for record in kept.usage(key_id))
+    assert outcomes == {"ok": 60, "refused": 140}, "expected one record a request"
+
+
+def test_a_budget_ends_and_says_not_to_try_again(kept: Kept) -> None:
+    key_id, service = kept.create("--budget-tokens", "100")
+    with service.client() as client:
+        statuses = [client.post(URL, json=BODY).status_code for _ in range(8)]
+        reply = client.post(URL, json=BODY)
+    assert statuses[0] == 200
+    assert reply.status_code == 429
+    assert reply.json()["error"]["type"] == "insufficient_quota"
+    assert reply.headers["x-should-retry"] == "false"
+    assert "retry-after" not in reply.headers
+    spent = sum(each.prompt_tokens + each.completion_tokens for each in kept.usage(key_id))
+    assert kept.table.spent(key_id) == spent <= 100
+
+
+def test_a_stream_leaves_its_record_before_its_end(kept: Kept) -> None:
+    key_id, service = kept.create("--tpm", "20000")
+    with service.client() as client, client.stream("POST", URL, json={**BODY, "stream": True}) as reply:
+        for line in reply.iter_lines():
+            if line == "data: [DONE]":
+                (record,) = kept.usage(key_id)
+                assert (record.outcome, record.model) == ("ok", "scripted")
+                assert record.prompt_tokens
+                assert record.completion_tokens == 8
+
+
+def test_a_caller_who_leaves_is_counted_for_what_passed(kept: Kept) -> None:
+    key_id, service = kept.create("--tpm", "20000")
+    kept.engine.behaviour = Chat(Sse(events.tokens(1000, pace_s=0.02)))
+    with service.client() as client, client.stream("POST", URL, json={**BODY, "stream": True}) as reply:
+        lines = reply.iter_lines()
+        for _ in range(10):
+            next(lines)
+    record = settled(kept, key_id)
+    assert record.outcome == "cut"
+    assert 2 <= record.completion_tokens < 100
+    assert kept.table.spent(key_id) == record.prompt_tokens + record.completion_tokens
+
+
+def test_a_function_that_is_killed_is_counted_for_what_it_reserved(kept: Kept) -> None:
+    key_id, service = kept.create("--tpm", "20000")
+    kept.engine.behaviour = Chat(Sse(events.tokens(1000, pace_s=0.02)))
+    with service.client() as client, client.stream("POST", URL, json={**BODY, "stream": True}) as reply:
+        lines = reply.iter_lines()
+        for _ in range(6):
+            next(lines)
+        for function in kept.local.functions():
+            function.kill()
+        with pytest.raises(httpx.RemoteProtocolError):
+            list(lines)
+    (record,) = kept.usage(key_id)
+    assert (record.outcome, record.completion_tokens) == ("cut", BODY["max_tokens"])
+    assert kept.table.spent(key_id) == record.prompt_tokens + record.completion_tokens
+
+
+def test_todos_are_kept_apart(kept: Kept) -> None:
+    (_, one), (_, other) = kept.create(), kept.create()
+    create = 'mutation { createTodo(title: "mine") { id } }'
+    count = "{ todosConnection { totalCount } }"
+    with one.client() as first, other.client() as second:
+        todo_id = first.post("/graphql", json={"query": create}).json()["data"]["createTodo"]["id"]
+        counted = [
+            client.post("/graphql", json={"query": count}).json()["data"]["todosConnection"]["totalCount"]
+            for client in (first, second)
+        ]
+        delete = f'mutation {{ deleteTodo(id: "{todo_id}") {{ id }} }}'
+        (error,) = second.post("/graphql", json={"query": delete}).json()["errors"]
+        assert first.post("/graphql", json={"query": delete}).json()["data"]["deleteTodo"] == {"id": todo_id}
+    assert (counted, error["extensions"]["code"]) == ([1, 0], "NOT_FOUND")
+
+
+@pytest.mark.timeout(150)
+def test_official_sdks_wait_for_the_next_minute_and_succeed(kept: Kept, clone_folder: Path) -> None:
+    """One request a minute: the second is told to come back, and does, without a line of code."""
+    _, python = kept.create("--rpm", "1")
+    _, node = kept.create("--rpm", "1")
+    time.sleep(max(0.0, 45 - time.time() % 60))  # the wait is short, and both sides begin before it
+    in_one_minute(8)
+    time.sleep(max(0.0, 45 - time.time() % 60))
+    for service in (python, node):
+        with service.client() as client:
+            assert client.post(URL, json=BODY).status_code == 200
+    minute = time.time() // 60
+    outputs = finish(
+        [start("openai_client.py", clone_folder, python), start("openai_client.mjs", clone_folder, node)]
+    )
+    assert all(output.strip() for output in outputs)
+    assert time.time() // 60 == minute + 1
+
+
+def settled(kept: Kept, key_id: str) -> UsageRecord:
+    """Wait until the only request of a key is settled: its record is no longer the open one."""
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        records = kept.usage(key_id)
+        if records and records[0].first_byte_ms is not None:
+            return records[0]
+        time.sleep(0.05)
+    raise AssertionError(f"expected a settled record, but got {kept.usage(key_id)}")

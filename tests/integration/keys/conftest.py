@@ -1,0 +1,115 @@
+"""The command, called in this process or as one of its own, and tables for it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import boto3
+import pytest
+from moto import mock_aws
+from moto.server import ThreadedMotoServer
+
+from functions.keys.__main__ import main
+from functions.shared.table import TABLE, Table
+from infra.local.function import ROOT
+from tests.integration.keys.aws import ScriptedAws, scripted_aws
+
+NAME = "keys"
+REGION = "eu-central-1"
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "local",
+    "AWS_SECRET_ACCESS_KEY": "local",
+    "AWS_REGION": REGION,
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command said, and its exit status."""
+
+    status: int
+    out: str
+    err: str
+
+
+Keys = Callable[..., Said]
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody's own AWS is asked."""
+    for variable in [*os.environ]:
+        if variable.startswith("AWS_") or variable in ("KEYS_TABLE", "STACK", "DYNAMODB_ENDPOINT"):
+            monkeypatch.delenv(variable)
+    for variable, value in ENVIRONMENT.items():
+        monkeypatch.setenv(variable, value)
+
+
+@pytest.fixture
+def keys(capsys: pytest.CaptureFixture[str]) -> Keys:
+    """`python -m functions.keys …`, in this process."""
+
+    def run(*arguments: str) -> Said:
+        try:
+            status = main(arguments)
+        except SystemExit as stopped:
+            status = int(stopped.code or 0)
+        return Said(status, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[Table]:
+    """A table of moto's in this process, which `keys` finds."""
+    monkeypatch.setenv("KEYS_TABLE", NAME)
+    with mock_aws():
+        boto3.client("dynamodb", region_name=REGION).create_table(TableName=NAME, **TABLE)
+        yield Table(NAME, region=REGION)
+
+
+@pytest.fixture
+def aws() -> Iterator[ScriptedAws]:
+    with scripted_aws() as aws:
+        yield aws
+
+
+@pytest.fixture
+def server_url() -> Iterator[str]:
+    """Moto's server, with the table in it."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        url = "http://{}:{}".format(*server.get_host_and_port())
+        client = boto3.client("dynamodb", region_name=REGION, endpoint_url=url)
+        client.create_table(TableName=NAME, **TABLE)
+        yield url
+        client.delete_table(TableName=NAME)
+    finally:
+        server.stop()
+
+
+def start(*arguments: str, url: str) -> subprocess.Popen[str]:
+    """Start the command as a user does."""
+    variables = {**os.environ, **ENVIRONMENT, "KEYS_TABLE": NAME, "DYNAMODB_ENDPOINT": url}
+    return subprocess.Popen(
+        (sys.executable, "-m", "functions.keys", *arguments),
+        cwd=ROOT,
+        env=variables,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(*arguments: str, url: str, given: str = "") -> Said:
+    """Run the command as a user does, to its end."""
+    with start(*arguments, url=url) as process:
+        out, err = process.communicate(given, timeout=30)
+    return Said(process.returncode, out, err)

@@ -1,0 +1,99 @@
+"""The real command against a real server of moto's."""
+
+import asyncio
+import json
+import re
+import signal
+import time
+
+import pytest
+
+from functions.shared.keys import Key, KeyRefused, Keyring
+from functions.shared.table import Table
+from tests.integration.keys.conftest import NAME, REGION, run, start
+from tests.unit.keys.store import a_record
+
+
+class Clock:
+    """A time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = time.time()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def ask(keyring: Keyring, key: str) -> Key | None:
+    return asyncio.run(keyring.authenticate(f"Bearer {key}"))
+
+
+def test_from_the_first_key_to_the_last_record(server_url: str) -> None:
+    table = Table(NAME, endpoint_url=server_url, region=REGION)
+    clock = Clock()
+    keyring = Keyring(table, now=clock)
+
+    said = run("create", "--name", "alice", "--models", "default", "--rpm", "60", url=server_url)
+    assert (said.status, said.err) == (0, "")
+    (text,) = re.findall(r"sk-\w{49}", said.out)
+    assert "it is not shown again" in said.out
+    key = ask(keyring, text)
+    assert key
+    assert (key.name, key.models, key.requests_per_minute) == ("alice", frozenset({"default"}), 60)
+
+    assert run("disable", "alice", url=server_url).status == 0
+    assert ask(keyring, text), "known for 30 s"
+    clock.now += 31
+    with pytest.raises(KeyRefused, match="disabled"):
+        ask(keyring, text)
+    assert run("enable", "alice", url=server_url).status == 0
+    clock.now += 31
+    assert ask(keyring, text)
+
+    rotated = json.loads(run("rotate", key.id, "--json", url=server_url).out)
+    assert rotated["id"] == key.id
+    assert ask(keyring, rotated["key"])
+    clock.now += 31
+    with pytest.raises(KeyRefused, match="Incorrect API key"):
+        ask(keyring, text)
+
+    now_ms = int(time.time() * 1000)
+    asyncio.run(table.put(a_record(1, key_id=key.id, model="default", started_at=now_ms - 2)))
+    log = "START\n" + a_record(2, key_id=key.id, model="default", started_at=now_ms - 1).to_json() + "\n"
+    for _ in range(2):
+        said = run("replay", "-", url=server_url, given=log)
+        assert (said.status, said.err) == (0, "")
+        assert said.out.startswith("Wrote 1 usage record; each counts once")
+    said = run("usage", "alice", "--by", "model", url=server_url)
+    assert re.fullmatch(r"MODEL +REQUESTS .*\ndefault +2 +2 +0 .*\n", said.out)
+
+
+def test_ctrl_c_ends_it_quietly(server_url: str) -> None:
+    table = Table(NAME, endpoint_url=server_url, region=REGION)
+    record = a_record(started_at=int(time.time() * 1000))
+    with start("replay", "-", url=server_url) as process:
+        assert process.stdin
+        process.stdin.write(record.to_json() + "\n")
+        process.stdin.flush()
+        until = time.monotonic() + 20
+        while not list(table.usage(record.key_id, 0, record.started_at + 1)):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+    assert (process.returncode, out, err) == (130, "", "")
+
+
+def test_nobody_reads_what_it_says(server_url: str) -> None:
+    with start("list", url=server_url) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(10) == 141
+
+
+def test_a_wrong_command_line_is_refused_without_asking_anybody() -> None:
+    said = run("create", "--name", "alice", "--rpm", "0", url="http://127.0.0.1:1")
+    assert (said.status, said.out) == (2, "")
+    assert said.err.startswith("python -m functions.keys create: argument --rpm: expected a whole number")

@@ -1,0 +1,64 @@
+"""DynamoDB, as moto has it: in process, and as a server."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from moto import mock_aws
+
+from functions.shared.table import TABLE, Table
+from infra.local.function import REGION
+
+ROOT = Path(__file__).resolve().parents[3]
+NAME = "keys"
+# Nobody's credentials, and none of their settings.
+AWS = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+@pytest.fixture(autouse=True)
+def aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in AWS.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def moto() -> Iterator[None]:
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def table(moto: None) -> Table:  # noqa: ARG001
+    table = Table(NAME)
+    table._client().create_table(TableName=NAME, **TABLE)
+    return table
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The address of moto's server, which answers one request at a time as `make run` has it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        descriptor, port = listener.fileno(), listener.getsockname()[1]
+        schema = json.dumps({"TableName": NAME, **TABLE})
+        command = [sys.executable, "-m", "infra.local.dynamodb_server", str(descriptor), schema]
+        child = subprocess.Popen(command, cwd=ROOT, pass_fds=[descriptor], stdout=subprocess.PIPE, text=True)
+    assert child.stdout
+    try:
+        assert child.stdout.readline() == "ready\n"
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        child.kill()
+        child.wait()
+        child.stdout.close()

@@ -1,0 +1,40 @@
+"""An environment of its own that reserves many times at once: `python -m … ENDPOINT LIMIT COUNT`.
+
+Prints `ready`; for each line, a time, it prints how often it was let through and for what it was refused.
+"""
+
+import asyncio
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+from functions.shared import table as table_module
+from functions.shared.keys import Key
+from functions.shared.limits import LimitReached
+from functions.shared.table import Table
+from tests.integration.shared.conftest import NAME
+
+
+async def main(endpoint: str, limit: str, count: str) -> None:
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(int(count)))
+    # Moto answers one at a time: the last of 200 may wait for long, and must not ask twice.
+    table_module.READ_TIMEOUT_S = 30
+    table = Table(NAME, endpoint_url=endpoint)
+    key = Key(id="key_many", digest="d", name="", requests_per_minute=int(limit), created_at=0)
+    await table.peek(key, 0.0)
+    print("ready", flush=True)
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        ends = await asyncio.gather(*(reserve(table, key, float(line)) for _ in range(int(count))))
+        print(*(f"{end}={many}" for end, many in Counter(ends).items()), flush=True)
+
+
+async def reserve(table: Table, key: Key, now: float) -> str:
+    try:
+        await table.reserve(key, 1, now)
+    except LimitReached as reached:
+        return reached.kind
+    return "through"
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,290 @@
+"""DynamoDB down, slow, full or refusing: what is asked again, how long it takes, what is said of it."""
+
+import asyncio
+import json
+import logging
+import socket
+import socketserver
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import pytest
+
+from functions.shared import table as table_module
+from functions.shared.keys import Key, KeysUnavailable
+from functions.shared.limits import Reservation, uncounted
+from functions.shared.table import Table, table_from_stack
+from functions.shared.usage import UsageRecord
+from tests.integration.shared.conftest import NAME
+
+KEY = Key(id="key_1", digest="d" * 64, name="canary", requests_per_minute=3, created_at=0)
+RESERVATION: Reservation = replace(uncounted(KEY, 10, 0.0), counted=True)
+RECORD = UsageRecord(request_id="canary", key_id="key_1", duration_ms=1, outcome="ok", started_at=0)
+
+Answer = tuple[int, dict[str, Any] | str] | None
+BUSY: Answer = (500, {"__type": "InternalServerError", "message": "canary"})
+FULL: Answer = (400, {"__type": "ThrottlingException", "message": "canary"})
+CONFLICT: Answer = (
+    400,
+    {
+        "__type": "TransactionCanceledException",
+        "CancellationReasons": [{"Code": "TransactionConflict"}, {"Code": "None"}],
+    },
+)
+DENIED: Answer = (400, {"__type": "AccessDeniedException", "message": "canary"})
+HANGING_UP: Answer = None
+
+
+class ScriptedDynamoDb(socketserver.ThreadingTCPServer):
+    """Answers each question with the next of its answers, the last one again and again; None hangs up."""
+
+    daemon_threads = True
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers = list(answers)
+        self.asked: list[str] = []
+        self.bodies: list[bytes] = []
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: ScriptedDynamoDb
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.server.bodies.append(self.rfile.read(int(self.headers["content-length"])))
+        self.server.asked.append(self.headers.get("x-amz-target", "").partition(".")[2])
+        answers = self.server.answers
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if answer is None:
+            self.close_connection = True
+            return
+        status, value = answer
+        body = (value if isinstance(value, str) else json.dumps(value)).encode()
+        self.send_response(status)
+        self.send_header(
+            "content-type", "text/xml" if isinstance(value, str) else "application/x-amz-json-1.0"
+        )
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the base class's
+        pass
+
+
+@contextmanager
+def scripted(*answers: Answer) -> Iterator[ScriptedDynamoDb]:
+    with ScriptedDynamoDb(*answers) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def closing(table: Table) -> Iterator[Table]:
+    """Close what a table opened."""
+    try:
+        yield table
+    finally:
+        table._client().close()
+
+
+@pytest.fixture
+def silent() -> Iterator[tuple[str, socket.socket]]:
+    """A server that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", listener
+
+
+@pytest.fixture(autouse=True)
+def short_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_module, "_PAUSE_S", 0.001)
+
+
+def unavailable(question: Any) -> str:
+    with pytest.raises(KeysUnavailable) as raised:
+        asyncio.run(question)
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "questions"),
+    [
+        (BUSY, "InternalServerError", 2),
+        (FULL, "ThrottlingException", 2),
+        (DENIED, "AccessDeniedException", 1),
+        (HANGING_UP, "ConnectionClosedError", 2),
+    ],
+)
+def test_what_may_be_asked_twice_is(answer: Answer, code: str, questions: int) -> None:
+    with scripted(answer) as server, closing(Table(NAME, endpoint_url=server.url)) as table:
+        for ask, name in (
+            (lambda: table.key(KEY.digest), "GetItem"),
+            (lambda: table.reserve(KEY, 10, 0.0), "UpdateItem"),
+            (lambda: table.peek(KEY, 0.0), "GetItem"),
+            (lambda: table.put(RECORD), "PutItem"),
+        ):
+            assert unavailable(ask()) == code
+            assert server.asked == [name] * questions
+            server.asked.clear()
+
+
+@pytest.mark.parametrize(
+    ("answer", "questions"), [(BUSY, 1), (FULL, 2), (DENIED, 1), (HANGING_UP, 1)], ids=str
+)
+def test_a_settlement_is_asked_twice_only_where_nothing_was_done(answer: Answer, questions: int) -> None:
+    with scripted(answer) as server, closing(Table(NAME, endpoint_url=server.url)) as table:
+        unavailable(table.settle(RESERVATION, 5))
+        assert len(server.asked) == questions
+
+
+def test_a_key_that_somebody_writes_just_now_is_not_taken() -> None:
+    with (
+        scripted(CONFLICT) as server,
+        closing(Table(NAME, endpoint_url=server.url)) as table,
+        pytest.raises(KeysUnavailable, match="TransactionCanceledException"),
+    ):
+        table.add(KEY)
+
+
+def test_a_key_that_is_added_twice_for_want_of_an_answer_is_added_once() -> None:
+    """Both questions bear the same token."""
+    with scripted(BUSY, (200, {})) as server, closing(Table(NAME, endpoint_url=server.url)) as table:
+        table.add(KEY)
+        first, second = (json.loads(body)["ClientRequestToken"] for body in server.bodies)
+        assert first == second
+
+
+@pytest.mark.parametrize("answer", [BUSY, FULL, HANGING_UP], ids=str)
+def test_the_second_answer_counts(answer: Answer) -> None:
+    with scripted(answer, (200, {})) as server, closing(Table(NAME, endpoint_url=server.url)) as table:
+        assert asyncio.run(table.key(KEY.digest)) is None
+        assert len(server.asked) == 2
+        assert all(json.loads(body)["ConsistentRead"] for body in server.bodies), "revoked is revoked"
+
+
+def test_a_table_that_is_down_is_told_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with closing(Table(NAME, endpoint_url=f"http://127.0.0.1:{port}")) as table:
+        began = time.monotonic()
+        assert unavailable(table.key(KEY.digest)) == "EndpointConnectionError"
+        assert unavailable(table.settle(RESERVATION, 5)) == "EndpointConnectionError"
+        assert time.monotonic() - began < 1
+
+
+def test_a_table_that_is_slow_is_waited_for_twice(
+    silent: tuple[str, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_module, "READ_TIMEOUT_S", 0.2)
+    with closing(Table(NAME, endpoint_url=silent[0])) as table:
+        table._client()
+        questions: list[tuple[Any, int]] = [
+            (lambda: table.key(KEY.digest), 2),
+            (lambda: table.settle(RESERVATION, 5), 1),
+        ]
+        for ask, waits in questions:
+            began = time.monotonic()
+            assert unavailable(ask()) == "ReadTimeoutError"
+            assert 0.2 * waits <= time.monotonic() - began < 0.2 * waits + 0.3
+
+
+def test_a_slow_table_does_not_hold_up_the_loop(
+    silent: tuple[str, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def play() -> None:
+        question = asyncio.create_task(table.key(KEY.digest))
+        turns = 0
+        while not question.done():
+            await asyncio.sleep(0.001)
+            turns += 1
+        assert turns > 20
+        with pytest.raises(KeysUnavailable):
+            await question
+
+    monkeypatch.setattr(table_module, "READ_TIMEOUT_S", 0.1)
+    with closing(Table(NAME, endpoint_url=silent[0])) as table:
+        table._client()
+        asyncio.run(play())
+
+
+def test_the_times_are_those_that_are_documented() -> None:
+    config = Table(NAME)._client().meta.config
+    assert (config.connect_timeout, config.read_timeout) == (1, 2)
+    assert config.retries == {"total_max_attempts": 1, "mode": "standard"}
+    assert config.max_pool_connections == 50
+    assert config.tcp_keepalive
+
+
+@pytest.mark.parametrize("answer", [BUSY, FULL, DENIED, HANGING_UP], ids=str)
+def test_the_log_holds_the_code_alone(answer: Answer, caplog: pytest.LogCaptureFixture) -> None:
+    with (
+        caplog.at_level(logging.DEBUG),
+        scripted(answer) as server,
+        closing(Table(NAME, endpoint_url=server.url)) as table,
+    ):
+        code = unavailable(table.key(KEY.digest))
+        unavailable(table.put(RECORD))
+    ours = [record.getMessage() for record in caplog.records if record.name == "table"]
+    assert ours == [f"AWS: {code}"] * 2
+    assert KEY.digest not in caplog.text
+    assert "canary" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("missing", "code"),
+    [("AWS_DEFAULT_REGION", "NoRegionError"), ("AWS_SECRET_ACCESS_KEY", "PartialCredentialsError")],
+)
+def test_what_is_missing_in_the_environment_is_told(
+    missing: str, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(missing)
+    table = Table(NAME)
+    table.warm()
+    assert unavailable(table.key(KEY.digest)) == code
+
+
+STACK = """<DescribeStacksResponse><DescribeStacksResult><Stacks><member>
+<StackName>chatbot</StackName><StackStatus>CREATE_COMPLETE</StackStatus>
+<CreationTime>2026-11-25T02:00:00Z</CreationTime><Outputs><member>
+<OutputKey>Url</OutputKey><OutputValue>https://example.com</OutputValue></member><member>
+<OutputKey>{output}</OutputKey><OutputValue>keys-ABC</OutputValue></member></Outputs>
+</member></Stacks></DescribeStacksResult></DescribeStacksResponse>"""
+NO_STACK = """<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code>
+<Message>Stack with id chatbot does not exist</Message></Error></ErrorResponse>"""
+
+
+def test_a_stack_names_its_table() -> None:
+    with scripted((200, STACK.format(output="KeysTable"))) as server:
+        assert table_from_stack("chatbot", endpoint_url=server.url) == "keys-ABC"
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        ((200, STACK.format(output="Other")), "OutputNotFound"),
+        ((400, NO_STACK), "ValidationError"),
+        (HANGING_UP, "ConnectionClosedError"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_stack_that_names_no_table_is_told(answer: Answer, code: str) -> None:
+    with scripted(answer) as server, pytest.raises(KeysUnavailable) as raised:
+        table_from_stack("chatbot", endpoint_url=server.url)
+    assert str(raised.value) == code

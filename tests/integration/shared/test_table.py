@@ -1,0 +1,452 @@
+"""The table, on moto's DynamoDB."""
+
+import asyncio
+import logging
+import threading
+from dataclasses import replace
+from itertools import cycle
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from moto import mock_aws
+
+from functions.shared import items
+from functions.shared import table as table_module
+from functions.shared.key_text import digest
+from functions.shared.keys import Key, KeyRefused, Keyring, KeysUnavailable, KeyTaken
+from functions.shared.limits import Allowance, Ledger, LimitReached, Reservation
+from functions.shared.table import TABLE, Table
+from functions.shared.usage import UsageRecord
+from tests.integration.shared.conftest import NAME
+from tests.unit.shared.ledger import LedgerMachine
+
+NOW = 1_795_572_000.0
+ALICE = Key(
+    id="key_1",
+    digest=digest("alice"),
+    name="alice",
+    models=frozenset({"default", "tiny"}),
+    requests_per_minute=3,
+    tokens_per_minute=100,
+    budget_tokens=1000,
+    created_at=int(NOW),
+    expires_at=int(NOW) + 90,
+    hint="sk-…Ab3d",
+)
+FREE = Key(id="key_2", digest=digest("bob"), name="bob", created_at=int(NOW) + 1)
+RECORD = UsageRecord(
+    request_id="req_1",
+    key_id=ALICE.id,
+    model="tiny",
+    prompt_tokens=7,
+    duration_ms=1.5,
+    outcome="ok",
+    started_at=int(NOW * 1000) + 123,
+)
+
+
+class CountingTable(Table):
+    """Counts what it asks DynamoDB."""
+
+    def __init__(self) -> None:
+        super().__init__(NAME)
+        self.asked: list[str] = []
+
+    def _ask(self, operation: str, *, repeatable: bool = True, **question: Any) -> Any:
+        self.asked.append(operation)
+        return super()._ask(operation, repeatable=repeatable, **question)
+
+
+@pytest.fixture
+def counting(table: Table) -> CountingTable:  # noqa: ARG001 - it makes the table
+    return CountingTable()
+
+
+# keys
+
+
+def test_a_key_that_was_added_is_found(table: Table) -> None:
+    table.add(ALICE)
+    table.add(FREE)
+    assert asyncio.run(table.key(ALICE.digest)) == ALICE
+    assert asyncio.run(table.key("0" * 64)) is None
+    assert table.find(FREE.id) == FREE
+    assert table.find("key_3") is None
+    assert table.all_keys() == [ALICE, FREE]
+
+
+def test_no_keys_is_an_empty_list(table: Table) -> None:
+    assert table.all_keys() == []
+
+
+def test_the_table_does_not_hold_the_key(table: Table) -> None:
+    table.add(ALICE)
+    assert "'alice-text'" not in str(table._client().scan(TableName=NAME)["Items"])
+
+
+@pytest.mark.parametrize("taken", [{"digest": ALICE.digest}, {"id": ALICE.id}])
+def test_a_key_is_never_written_over(table: Table, taken: dict[str, Any]) -> None:
+    table.add(ALICE)
+    with pytest.raises(KeyTaken):
+        table.add(replace(FREE, **taken))
+    assert table.all_keys() == [ALICE]
+
+
+def test_more_keys_than_one_answer_holds_are_listed(
+    moto: None,  # noqa: ARG001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Hesitating(Table):
+        """Leaves the last key of each question to the next, as DynamoDB may."""
+
+        def _ask(self, operation: str, *, repeatable: bool = True, **question: Any) -> Any:
+            left: dict[str, Any] = {}
+            if operation == "batch_get_item" and len(question["RequestItems"][NAME]["Keys"]) > 1:
+                left = {NAME: {"Keys": [question["RequestItems"][NAME]["Keys"].pop()]}}
+            answer = super()._ask(operation, repeatable=repeatable, **question)
+            return {**answer, "UnprocessedKeys": left} if left else answer
+
+    monkeypatch.setattr(table_module, "_BATCH", 4)
+    table = Hesitating(NAME)
+    table._client().create_table(TableName=NAME, **TABLE)
+    keys = [replace(FREE, id=f"key_{n}", digest=digest(str(n)), created_at=n) for n in range(10)]
+    for key in keys:
+        table.add(key)
+    assert table.all_keys() == keys
+
+
+def test_a_key_is_disabled_and_let_in_again(table: Table) -> None:
+    table.add(ALICE)
+    disabled = replace(ALICE, disabled=True)
+    assert table.set_disabled(ALICE.id, True) == disabled
+    assert table.find(ALICE.id) == disabled
+    assert table.set_disabled(ALICE.id, False) == ALICE
+    assert table.set_disabled("key_3", True) is None
+
+
+def test_a_key_is_rotated(table: Table) -> None:
+    table.add(ALICE)
+    asyncio.run(table.reserve(ALICE, 50, NOW))
+    rotated = replace(ALICE, digest=digest("new"), hint="sk-…wxyz")
+    assert table.rotate(ALICE.id, rotated.digest, rotated.hint) == rotated
+    assert asyncio.run(table.key(ALICE.digest)) is None
+    assert asyncio.run(table.key(rotated.digest)) == rotated
+    assert table.all_keys() == [rotated]
+    assert table.spent(ALICE.id) == 50
+    allowance = asyncio.run(table.peek(rotated, NOW))
+    assert (allowance.remaining_requests, allowance.remaining_tokens) == (2, 50)
+    assert table.rotate("key_3", digest("x"), "") is None
+
+
+def test_a_key_is_not_rotated_onto_another(table: Table) -> None:
+    table.add(ALICE)
+    table.add(FREE)
+    with pytest.raises(KeyTaken):
+        table.rotate(ALICE.id, FREE.digest, "")
+    assert table.all_keys() == [ALICE, FREE]
+
+
+def test_a_key_disabled_while_it_is_rotated_stays_disabled(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table.add(ALICE)
+    other, replacements = Table(NAME), items.replacements
+
+    def disabled_before(old: Key, new: Key) -> Any:
+        other.set_disabled(ALICE.id, True)
+        return replacements(old, new)
+
+    monkeypatch.setattr(items, "replacements", disabled_before)
+    rotated = table.rotate(ALICE.id, digest("new"), "")
+    assert rotated
+    assert rotated.disabled
+    assert table.find(ALICE.id) == rotated
+
+
+def test_a_key_rotated_while_it_is_disabled_is_disabled(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table.add(ALICE)
+    other, disable, new_digests = Table(NAME), items.disable, iter([digest("new")])
+
+    def rotated_before(key: Key, disabled: bool) -> Any:
+        for new_digest in new_digests:
+            other.rotate(ALICE.id, new_digest, "")
+        return disable(key, disabled)
+
+    monkeypatch.setattr(items, "disable", rotated_before)
+    key = table.set_disabled(ALICE.id, True)
+    assert key
+    assert (key.disabled, key.digest) == (True, digest("new"))
+    assert table.find(ALICE.id) == key
+
+
+def test_a_keyring_asks_the_table(table: Table) -> None:
+    async def play() -> None:
+        moment = [NOW]
+        keyring = Keyring(table, now=lambda: moment[0])
+        assert await keyring.authenticate("Bearer alice") == ALICE
+        table.set_disabled(ALICE.id, True)
+        assert await keyring.authenticate("Bearer alice") == ALICE
+        moment[0] += 30
+        with pytest.raises(KeyRefused, match="disabled"):
+            await keyring.authenticate("Bearer alice")
+
+    table.add(ALICE)
+    asyncio.run(play())
+
+
+# limits
+
+
+class TwoEnvironments:
+    """Asks the same table through two that have seen different windows, in turn."""
+
+    def __init__(self) -> None:
+        self.tables = cycle([Table(NAME), Table(NAME)])
+        next(self.tables)._client().create_table(TableName=NAME, **TABLE)
+
+    async def reserve(self, key: Key, tokens: int, now: float) -> Reservation:
+        return await next(self.tables).reserve(key, tokens, now)
+
+    async def settle(self, reservation: Reservation, tokens: int) -> None:
+        await next(self.tables).settle(reservation, tokens)
+
+    async def peek(self, key: Key, now: float) -> Allowance:
+        return await next(self.tables).peek(key, now)
+
+
+class TableMachine(LedgerMachine):
+    """The same requests, against the table."""
+
+    def make_ledger(self) -> Ledger:
+        self.mock = mock_aws()
+        self.mock.start()
+        return TwoEnvironments()
+
+    def spent(self) -> int:
+        assert isinstance(self.ledger, TwoEnvironments)
+        return next(self.ledger.tables).spent(self.key.id)
+
+    def teardown(self) -> None:
+        super().teardown()
+        if hasattr(self, "mock"):
+            self.mock.stop()
+
+
+TestTable = TableMachine.TestCase
+TestTable.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)
+
+
+async def refusal(table: Table, key: Key, tokens: int, now: float) -> LimitReached:
+    with pytest.raises(LimitReached) as reached:
+        await table.reserve(key, tokens, now)
+    return reached.value
+
+
+def test_one_question_reserves_and_one_settles(counting: CountingTable) -> None:
+    async def play() -> None:
+        for now in (NOW, NOW + 1, NOW + 60, NOW + 61):
+            reservation = await counting.reserve(ALICE, 10, now)
+            assert counting.asked == ["update_item"]
+            await counting.settle(reservation, 5)
+            assert counting.asked == ["update_item"] * 2
+            counting.asked.clear()
+
+    asyncio.run(play())
+
+
+def test_a_refusal_takes_one_question(counting: CountingTable) -> None:
+    async def play() -> None:
+        for _ in range(3):
+            await counting.reserve(ALICE, 0, NOW)
+        counting.asked.clear()
+        reached = await refusal(counting, ALICE, 0, NOW)
+        assert (reached.kind, reached.retry_after_s) == ("requests", 60)
+        assert counting.asked == ["update_item"]
+
+    asyncio.run(play())
+
+
+def test_a_settlement_without_a_difference_asks_nothing(counting: CountingTable) -> None:
+    async def play() -> None:
+        reservation = await counting.reserve(ALICE, 10, NOW)
+        counting.asked.clear()
+        await counting.settle(reservation, 10)
+        assert counting.asked == []
+
+    asyncio.run(play())
+
+
+def test_a_key_without_limits_asks_nothing(counting: CountingTable) -> None:
+    async def play() -> None:
+        reservation = await counting.reserve(FREE, 10**9, NOW)
+        await counting.settle(reservation, 5)
+        await counting.peek(FREE, NOW)
+        assert counting.asked == []
+        assert not reservation.counted
+
+    asyncio.run(play())
+
+
+def test_two_environments_share_a_window_whichever_clock_is_ahead(table: Table) -> None:
+    async def play() -> None:
+        ahead, behind = table, Table(NAME)
+        await behind.reserve(ALICE, 10, NOW - 0.2)
+        first = await ahead.reserve(ALICE, 10, NOW + 0.2)
+        second = await behind.reserve(ALICE, 10, NOW - 0.1)
+        assert (first.window, second.window) == (NOW // 60, NOW // 60)
+        assert (first.allowance.remaining_requests, second.allowance.remaining_requests) == (2, 1)
+        assert second.allowance.resets_in_s == pytest.approx(60.1)
+        await ahead.reserve(ALICE, 10, NOW + 0.3)
+        assert (await refusal(behind, ALICE, 10, NOW - 0.05)).kind == "requests"
+        assert (await behind.peek(ALICE, NOW - 0.05)).remaining_tokens == 70
+
+    asyncio.run(play())
+
+
+def test_an_environment_that_is_new_joins_the_window(table: Table) -> None:
+    async def play() -> None:
+        await table.reserve(ALICE, 10, NOW)
+        joined = await Table(NAME).reserve(ALICE, 10, NOW)
+        assert (joined.allowance.remaining_requests, joined.allowance.remaining_tokens) == (1, 80)
+
+    asyncio.run(play())
+
+
+def test_a_table_that_was_emptied_counts_anew(table: Table) -> None:
+    async def play() -> None:
+        lost = await table.reserve(ALICE, 10, NOW)
+        table._client().delete_item(TableName=NAME, Key=items.limits_place(ALICE.id))
+        await table.settle(lost, 5)
+        assert table.spent(ALICE.id) == 0
+        assert (await table.reserve(ALICE, 20, NOW)).allowance.remaining_tokens == 80
+
+    asyncio.run(play())
+
+
+def test_a_late_settlement_corrects_the_budget_alone(table: Table) -> None:
+    async def play() -> None:
+        late = await table.reserve(ALICE, 80, NOW)
+        await table.reserve(ALICE, 50, NOW + 60)
+        await table.settle(late, 5)
+        assert (await table.peek(ALICE, NOW + 60)).remaining_tokens == 50
+        assert table.spent(ALICE.id) == 55
+
+    asyncio.run(play())
+
+
+def test_a_request_that_dies_counts_until_its_minute_ends_and_in_the_budget(table: Table) -> None:
+    async def play() -> None:
+        await table.reserve(ALICE, 80, NOW)
+        assert (await refusal(table, ALICE, 21, NOW + 59)).kind == "tokens"
+        await table.reserve(ALICE, 21, NOW + 60)
+        assert table.spent(ALICE.id) == 101
+
+    asyncio.run(play())
+
+
+def test_an_exhausted_budget_refuses_in_a_new_window_too(table: Table) -> None:
+    async def play() -> None:
+        key = replace(ALICE, budget_tokens=100)
+        await table.reserve(key, 95, NOW)
+        for now in (NOW, NOW + 60, NOW + 3600):
+            reached = await refusal(table, key, 6, now)
+            assert (reached.kind, reached.retry_after_s) == ("budget", None)
+            assert reached.allowance.resets_in_s == 60
+        assert (await table.reserve(key, 5, NOW + 3600)).tokens == 5
+
+    asyncio.run(play())
+
+
+def test_what_is_too_large_is_told_with_the_true_allowance(table: Table) -> None:
+    async def play() -> None:
+        await table.reserve(ALICE, 30, NOW)
+        reached = await refusal(table, ALICE, 101, NOW)
+        assert (reached.kind, reached.retry_after_s) == ("too_large", None)
+        assert (reached.allowance.remaining_tokens, reached.allowance.remaining_requests) == (70, 2)
+
+    asyncio.run(play())
+
+
+def test_windows_of_many_keys_are_remembered_within_bounds(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_module, "_REMEMBERED", 3)
+
+    async def play() -> None:
+        for number in range(10):
+            await table.reserve(replace(ALICE, id=f"key_{number}"), 1, NOW)
+            assert len(table._windows) <= 3
+
+    asyncio.run(play())
+
+
+# usage
+
+
+def test_usage_is_found_by_key_and_time(table: Table) -> None:
+    at = RECORD.started_at
+    records = [replace(RECORD, request_id=f"r{n}", started_at=at + n) for n in (2, 0, 1)]
+    for record in records:
+        asyncio.run(table.put(record))
+    table.put_usage(replace(RECORD, key_id="key_2"))
+    first, second, third = sorted(records, key=lambda record: record.started_at)
+    assert list(table.usage(ALICE.id, 0, at + 10)) == [first, second, third]
+    assert list(table.usage(ALICE.id, at, at + 2)) == [first, second]
+    assert list(table.usage(ALICE.id, at + 1, at + 2)) == [second]
+    assert list(table.usage(ALICE.id, at + 3, at + 10**6)) == []
+    assert list(table.usage("key_3", 0, at + 10)) == []
+
+
+def test_a_record_that_is_put_twice_is_one_and_the_last_counts(table: Table) -> None:
+    table.put_usage(replace(RECORD, outcome="cut"))
+    table.put_usage(RECORD)
+    assert list(table.usage(ALICE.id, 0, 10**14)) == [RECORD]
+
+
+def test_usage_of_more_than_one_answer_is_found(table: Table) -> None:
+    """DynamoDB answers with at most 1 MB at once."""
+    records = [
+        replace(RECORD, request_id=f"{n:04}" + "x" * 200, model="m" * 2000, started_at=n) for n in range(600)
+    ]
+    for record in records:
+        table.put_usage(record)
+    assert list(table.usage(ALICE.id, 0, 1000)) == records
+
+
+# around it
+
+
+def test_the_client_is_made_once_whoever_needs_it_first(
+    moto: None,  # noqa: ARG001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[Any] = []
+    make = table_module._make_client
+
+    def counted(*arguments: Any) -> Any:
+        made.append(arguments)
+        return make(*arguments)
+
+    monkeypatch.setattr(table_module, "_make_client", counted)
+    table = Table(NAME)
+    table.warm()
+    threads = [threading.Thread(target=table._client) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1
+
+
+def test_a_missing_table_is_told_by_its_code_alone(
+    moto: None,  # noqa: ARG001
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.INFO, "table"), pytest.raises(KeysUnavailable) as unavailable:
+        asyncio.run(Table("nope").key(ALICE.digest))
+    assert str(unavailable.value) == "ResourceNotFoundException"
+    assert unavailable.value.__cause__ is None
+    assert [record.getMessage() for record in caplog.records] == ["AWS: ResourceNotFoundException"]

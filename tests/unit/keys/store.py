@@ -1,0 +1,90 @@
+"""Keys and usage in memory, as the table keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from functions.shared.keys import Key
+from functions.shared.usage import UsageRecord
+
+NOW = 1795572000.0  # 2026-11-25 02:00 UTC
+DAY_S = 86400
+
+
+@dataclass
+class MemoryStore:
+    """A `Store`; `failing` is raised by every question after the first `answered` ones."""
+
+    keys: dict[str, Key] = field(default_factory=dict)
+    tokens_spent: dict[str, int] = field(default_factory=dict)
+    records: dict[tuple[str, int, str], UsageRecord] = field(default_factory=dict)
+    failing: Exception | None = None
+    answered: int = 0
+
+    def add(self, key: Key) -> None:
+        self._ask()
+        self.keys[key.id] = key
+
+    def all_keys(self) -> list[Key]:
+        self._ask()
+        return list(self.keys.values())
+
+    def set_disabled(self, key_id: str, disabled: bool) -> Key | None:
+        return self._change(key_id, disabled=disabled)
+
+    def rotate(self, key_id: str, new_digest: str, new_hint: str) -> Key | None:
+        return self._change(key_id, digest=new_digest, hint=new_hint)
+
+    def spent(self, key_id: str) -> int:
+        self._ask()
+        return self.tokens_spent.get(key_id, 0)
+
+    def usage(self, key_id: str, since_ms: int, until_ms: int) -> Iterator[UsageRecord]:
+        self._ask()
+        for record in self.records.values():
+            if record.key_id == key_id and since_ms <= record.started_at < until_ms:
+                yield record
+
+    def put_usage(self, record: UsageRecord) -> None:
+        self._ask()
+        self.records[record.key_id, record.started_at, record.request_id] = record
+
+    def _change(self, key_id: str, **changes: object) -> Key | None:
+        self._ask()
+        if key_id not in self.keys:
+            return None
+        self.keys[key_id] = replace(self.keys[key_id], **changes)  # type: ignore[arg-type]
+        return self.keys[key_id]
+
+    def _ask(self) -> None:
+        if self.failing and self.answered <= 0:
+            raise self.failing
+        self.answered -= 1
+
+
+def a_key(number: int = 1, **members: object) -> Key:
+    """Return a key that can be told from others by its number."""
+    values: dict[str, object] = {
+        "id": f"key_{number:016x}",
+        "digest": f"{number:064x}",
+        "name": "alice",
+        "created_at": int(NOW),
+        "hint": "sk-…Ab3d",
+    }
+    return Key(**{**values, **members})  # type: ignore[arg-type]
+
+
+def a_record(number: int = 1, **members: object) -> UsageRecord:
+    """Return a usage record that can be told from others by its number."""
+    values: dict[str, object] = {
+        "request_id": f"req_{number:032x}",
+        "key_id": a_key().id,
+        "model": "tiny",
+        "prompt_tokens": 10,
+        "completion_tokens": 20,
+        "duration_ms": 12.5,
+        "outcome": "ok",
+        "started_at": int(NOW * 1000) + number,
+    }
+    return UsageRecord(**{**values, **members})  # type: ignore[arg-type]

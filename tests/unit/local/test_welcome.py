@@ -1,0 +1,40 @@
+import shlex
+
+from infra.local.dynamodb import NAME
+from infra.local.settings import Settings
+from infra.local.welcome import welcome
+
+KEYS = {
+    "KEYS_TABLE": NAME,
+    "DYNAMODB_ENDPOINT": "http://127.0.0.1:1",
+    "AWS_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "local",
+    "AWS_SECRET_ACCESS_KEY": "local",
+    "AWS_CONFIG_FILE": "/dev/null",
+}
+
+
+def words(text: str, after: str = "Try it:", before: str = "Ctrl-C") -> list[str]:
+    """Split a pasted command as a shell does."""
+    return shlex.split(text.partition(after)[2].partition(before)[0].replace("\\\n", ""))
+
+
+def test_who_is_asked_for_no_key_is_told_of_none() -> None:
+    text = welcome(Settings(), 8000, ["m"], "http://127.0.0.1:1/v1", "")
+    assert "key" not in text
+    assert words(text)[3:5] == ["-H", "Content-Type: application/json"]
+    assert words(text)[5] == "-d"
+
+
+def test_a_key_of_any_characters_is_ready_to_be_pasted() -> None:
+    key = "it's $HOME \\ {key}"
+    text = welcome(Settings(), 8000, ["m"], "", "", key, KEYS)
+    assert f"\n  key       {key}\n  keys      moto's DynamoDB on http://127.0.0.1:1, in memory" in text
+    assert f"Authorization: Bearer {key}" in words(text)
+
+
+def test_the_command_for_more_keys_is_complete() -> None:
+    text = welcome(Settings(), 8000, ["m"], "", "", "key", KEYS)
+    command = words(text, "keys:\n", "Try it:")
+    assert command[:-4] == [f"{name}={value}" for name, value in KEYS.items() if name != "AWS_CONFIG_FILE"]
+    assert command[-3:] == ["-m", "functions.keys", "list"]

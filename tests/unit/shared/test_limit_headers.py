@@ -1,0 +1,41 @@
+"""The headers that tell what is left."""
+
+from dataclasses import replace
+
+import pytest
+
+from functions.shared.limit_headers import go_duration, limit_headers
+from functions.shared.limits import Allowance
+
+ALLOWANCE = Allowance(
+    limit_requests=60, remaining_requests=59, limit_tokens=1000, remaining_tokens=850, resets_in_s=17.5
+)
+
+
+def test_headers_tell_what_is_limited() -> None:
+    assert limit_headers(ALLOWANCE) == {
+        "x-ratelimit-limit-requests": "60",
+        "x-ratelimit-remaining-requests": "59",
+        "x-ratelimit-reset-requests": "17.5s",
+        "x-ratelimit-limit-tokens": "1000",
+        "x-ratelimit-remaining-tokens": "850",
+        "x-ratelimit-reset-tokens": "17.5s",
+    }
+    assert limit_headers(replace(ALLOWANCE, limit_requests=None, limit_tokens=None)) == {}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0ms"),
+        (-1, "0ms"),
+        (0.12, "120ms"),
+        (1, "1s"),
+        (17.542, "17.542s"),
+        (60, "1m0s"),
+        (61.5, "1m1.5s"),
+        (360, "6m0s"),
+    ],
+)
+def test_durations_are_written_as_go_does(seconds: float, text: str) -> None:
+    assert go_duration(seconds) == text

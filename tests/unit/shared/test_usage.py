@@ -1,0 +1,171 @@
+"""Usage as lines of a log: for replay, and for CloudWatch."""
+
+import json
+from dataclasses import asdict, fields
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from functions.shared.usage import NONE, OUTCOMES, UsageRecord, emf
+
+RECORD = UsageRecord(
+    request_id="req_1",
+    key_id="key_1",
+    model="tiny",
+    prompt_tokens=7,
+    completion_tokens=3,
+    cached_tokens=2,
+    duration_ms=120.5,
+    first_byte_ms=40,
+    outcome="ok",
+    started_at=1_795_572_000_123,
+)
+names = st.text(min_size=1, max_size=20)
+counts = st.integers(0, 10**12)
+times = counts | st.floats(0, 10**9)
+records = st.builds(
+    UsageRecord,
+    request_id=names,
+    key_id=names,
+    model=names,
+    prompt_tokens=counts,
+    completion_tokens=counts,
+    cached_tokens=counts,
+    duration_ms=times,
+    first_byte_ms=st.none() | times,
+    outcome=st.sampled_from(OUTCOMES),
+    started_at=counts,
+)
+
+
+@given(records)
+def test_a_logged_line_is_read_again(record: UsageRecord) -> None:
+    line = record.to_json()
+    assert UsageRecord.from_json(line) == record
+    assert "\n" not in line
+    assert line.isascii()
+
+
+def test_a_line_is_what_it_says() -> None:
+    assert json.loads(RECORD.to_json()) == {"usage": asdict(RECORD)}
+
+
+def test_members_of_a_later_version_are_left_out() -> None:
+    assert UsageRecord.from_values({**asdict(RECORD), "region": "x"}) == RECORD
+
+
+def test_members_with_a_default_may_be_missing() -> None:
+    record = UsageRecord.from_values({"request_id": "r", "duration_ms": 1, "outcome": "cut", "started_at": 2})
+    assert (record.key_id, record.model, record.prompt_tokens, record.first_byte_ms) == (NONE, NONE, 0, None)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "{",
+        "[]",
+        "1",
+        "null",
+        '{"usage":1}',
+        '{"use":{}}',
+        '{"usage":{}}',
+        "[" * 100_000,
+        "\x00",
+        "\ud800",
+    ],
+    ids=lambda line: ascii(line[:12]),
+)
+def test_other_lines_are_refused(line: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - whatever the text
+        UsageRecord.from_json(line)
+
+
+WRONG: dict[str, list[Any]] = {
+    "request_id": ["", None, 1],
+    "key_id": ["", None],
+    "model": ["", [], None],
+    "prompt_tokens": [-1, 1.5, True, None, "1", 10**400],
+    "duration_ms": [-1, float("nan"), float("inf"), None, "1", 1e300],
+    "first_byte_ms": [-0.1, float("nan"), False],
+    "outcome": ["OK", "", None, 1, []],
+    "started_at": [-1, 1.5, 10**30, None],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name in WRONG for value in WRONG[name]])
+def test_members_of_a_wrong_kind_are_named(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"`{name}` is of the wrong kind"):
+        UsageRecord.from_values({**asdict(RECORD), name: value})
+
+
+@pytest.mark.parametrize("name", ["request_id", "duration_ms", "outcome", "started_at"])
+def test_what_must_be_there_must_be_there(name: str) -> None:
+    values = asdict(RECORD)
+    del values[name]
+    with pytest.raises(ValueError, match="members are missing"):
+        UsageRecord.from_values(values)
+
+
+@given(records, st.none() | times)
+def test_metrics_are_as_cloudwatch_specifies(record: UsageRecord, engine_ms: float | None) -> None:
+    """What is required of a line, and of what it refers to.
+
+    Source: "Specification: Embedded metric format", CloudWatch user guide, read 2026-11-23.
+    """
+    text = emf(record, engine_ms)
+    line = json.loads(text)
+    assert "\n" not in text
+    assert line["_aws"].keys() == {"Timestamp", "CloudWatchMetrics"}
+    assert isinstance(line["_aws"]["Timestamp"], int)
+    assert line["_aws"]["CloudWatchMetrics"]
+    for directive in line["_aws"]["CloudWatchMetrics"]:
+        assert directive.keys() == {"Namespace", "Dimensions", "Metrics"}
+        assert 1 <= len(directive["Namespace"]) <= 1024
+        assert 1 <= len(directive["Metrics"]) <= 100
+        for metric in directive["Metrics"]:
+            assert metric["Unit"] in ("Count", "Milliseconds")
+            assert isinstance(line[metric["Name"]], int | float)
+        for dimensions in directive["Dimensions"]:
+            assert 1 <= len(dimensions) <= 30
+            assert all(isinstance(line[name], str) and line[name] for name in dimensions)
+
+
+def test_metrics_hold_everything_by_model_and_the_least_by_key() -> None:
+    line = json.loads(emf(RECORD, 55.5))
+    told = {
+        tuple(directive["Dimensions"][0]): [metric["Name"] for metric in directive["Metrics"]]
+        for directive in line["_aws"]["CloudWatchMetrics"]
+    }
+    tokens = ["requests", "prompt_tokens", "completion_tokens"]
+    assert told == {
+        ("model",): [*tokens, "duration_ms", "first_byte_ms", "engine_ms"],
+        ("model", "outcome"): ["requests"],
+        ("key_id",): tokens,
+    }
+    assert (line["requests"], line["prompt_tokens"], line["engine_ms"]) == (1, 7, 55.5)
+    assert (line["model"], line["key_id"], line["outcome"]) == ("tiny", "key_1", "ok")
+
+
+def test_metrics_that_were_not_measured_are_left_out() -> None:
+    record = UsageRecord(request_id="r", duration_ms=1, outcome="refused", started_at=0)
+    text = emf(record)
+    assert "first_byte_ms" not in text
+    assert "engine_ms" not in text
+
+
+def test_neither_line_has_room_for_a_key_or_a_prompt() -> None:
+    assert {each.name for each in fields(UsageRecord)} == {
+        "request_id",
+        "key_id",
+        "model",
+        "prompt_tokens",
+        "completion_tokens",
+        "cached_tokens",
+        "duration_ms",
+        "first_byte_ms",
+        "outcome",
+        "started_at",
+    }

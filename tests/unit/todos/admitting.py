@@ -1,0 +1,65 @@
+"""Keys and a ledger in memory."""
+
+from __future__ import annotations
+
+from functions.shared.key_text import digest
+from functions.shared.keys import Key, KeysUnavailable
+from functions.shared.limits import Allowance, LimitReached, Reservation
+
+
+def key(name: str, *, requests_per_minute: int | None = None) -> Key:
+    """Return the key whose text is its name, with other limits that are all used up."""
+    return Key(
+        id=f"key_{name}",
+        digest=digest(name),
+        name=name,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=0,
+        budget_tokens=0,
+        created_at=0,
+    )
+
+
+class FakeKeys:
+    """Keeps keys by digest. Each question fails while it is `down`."""
+
+    def __init__(self, *keys: Key, down: bool = False) -> None:
+        self.keys = {each.digest: each for each in keys}
+        self.down = down
+
+    async def key(self, digest: str) -> Key | None:
+        if self.down:
+            raise KeysUnavailable("ThrottlingException")
+        return self.keys.get(digest)
+
+
+class FakeLedger:
+    """Counts the requests of one endless minute, and holds every limit that it is asked about."""
+
+    def __init__(self, *, down: bool = False) -> None:
+        self.requests: dict[str, int] = {}
+        self.down = down
+        self.questions = 0
+
+    async def reserve(self, key: Key, tokens: int, now: float) -> Reservation:
+        self.questions += 1
+        if self.down:
+            raise KeysUnavailable("ThrottlingException")
+        assert (tokens, key.tokens_per_minute, key.budget_tokens) == (0, None, None)
+        assert key.requests_per_minute is not None
+        used = self.requests.get(key.id, 0)
+        allowance = Allowance(
+            limit_requests=key.requests_per_minute,
+            remaining_requests=max(key.requests_per_minute - used - 1, 0),
+            resets_in_s=17.25,
+        )
+        if used >= key.requests_per_minute:
+            raise LimitReached("requests", allowance)
+        self.requests[key.id] = used + 1
+        return Reservation(key_id=key.id, window=int(now // 60), tokens=0, allowance=allowance)
+
+    async def settle(self, reservation: Reservation, tokens: int) -> None:
+        raise AssertionError(f"expected nothing to settle, but got {reservation}, {tokens}")
+
+    async def peek(self, key: Key, now: float) -> Allowance:
+        raise AssertionError(f"expected no such question, but got {key}, {now}")

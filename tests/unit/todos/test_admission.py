@@ -1,0 +1,101 @@
+"""Who is let in, as whom, and how often."""
+
+import logging
+
+import pytest
+
+from functions.shared.keys import Keyring, StaticKeys
+from functions.todos.admission import LEDGER_PAUSE_S, Admission, Caller
+from functions.todos.errors import KeysOutOfReach, RateLimited, Unauthenticated
+from tests.unit.todos.admitting import FakeKeys, FakeLedger, key
+
+pytestmark = pytest.mark.anyio
+
+ALICE, BOB = key("alice", requests_per_minute=2), key("bob")
+
+
+class Clock:
+    """A time that tests set."""
+
+    def __init__(self) -> None:
+        self.at = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+async def test_where_no_keys_are_configured_everyone_is_nobody() -> None:
+    admission = Admission(Keyring(None), FakeLedger())
+    for header in (None, "", "Bearer alice", "nonsense"):
+        assert await admission.admit(header) == Caller("", {})
+
+
+async def test_a_keys_holder_is_known_by_its_id() -> None:
+    admission = Admission(Keyring(FakeKeys(ALICE, BOB)), None)
+    assert (await admission.admit("Bearer alice")).owner == "key_alice"
+    assert (await admission.admit("beareRbob")).owner == "key_bob"
+
+
+async def test_keys_of_a_variable_are_owners_too() -> None:
+    keys = StaticKeys({ALICE.digest: frozenset(), BOB.digest: frozenset()})
+    admission = Admission(Keyring(keys), FakeLedger())
+    owners = [(await admission.admit(f"Bearer {name}")).owner for name in ("alice", "bob")]
+    assert owners == [f"static_{each.digest[:16]}" for each in (ALICE, BOB)]
+
+
+async def test_whoever_is_refused_is_told_why_and_counts_nothing() -> None:
+    ledger = FakeLedger()
+    admission = Admission(Keyring(FakeKeys(ALICE)), ledger)
+    for header in (None, "", "Basic alice", "Bearer carol"):
+        with pytest.raises(Unauthenticated):
+            await admission.admit(header)
+    assert ledger.questions == 0
+
+
+async def test_keys_that_cannot_be_checked_are_not_let_in() -> None:
+    keys = FakeKeys(ALICE, down=True)
+    admission = Admission(Keyring(keys), None)
+    with pytest.raises(KeysOutOfReach) as refused:
+        await admission.admit("Bearer alice")
+    assert refused.value.headers == {"retry-after": "1", "retry-after-ms": "1000"}
+    assert "Throttling" not in refused.value.message
+    keys.down = False
+    assert (await admission.admit("Bearer alice")).owner == "key_alice"
+
+
+async def test_requests_are_counted_where_they_are_limited_whatever_else_is_used_up() -> None:
+    ledger = FakeLedger()
+    admission = Admission(Keyring(FakeKeys(ALICE, BOB)), ledger)
+    for left in ("1", "0"):
+        caller = await admission.admit("Bearer alice")
+        assert caller.headers == {
+            "x-ratelimit-limit-requests": "2",
+            "x-ratelimit-remaining-requests": left,
+            "x-ratelimit-reset-requests": "17.25s",
+        }
+    with pytest.raises(RateLimited) as refused:
+        await admission.admit("Bearer alice")
+    assert refused.value.message == (
+        "This API key's limit of 2 requests a minute is reached. Try again in 17.2 s."
+    )
+    assert refused.value.headers["x-ratelimit-remaining-requests"] == "0"
+    assert refused.value.headers["retry-after"] == "18"
+    assert refused.value.headers["retry-after-ms"] == "17250"
+    assert await admission.admit("Bearer bob") == Caller("key_bob", {})
+    assert ledger.questions == 3
+
+
+async def test_a_ledger_that_does_not_answer_is_left_alone_for_a_while(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock, ledger = Clock(), FakeLedger(down=True)
+    admission = Admission(Keyring(FakeKeys(ALICE)), ledger, now=clock)
+    for _ in range(5):
+        assert await admission.admit("Bearer alice") == Caller("key_alice", {})
+    assert ledger.questions == 1
+    assert [record.message for record in caplog.records if record.levelno == logging.ERROR] == [
+        "limits cannot be asked for: known keys go on without them for 10 s"
+    ]
+    ledger.down = False
+    clock.at += LEDGER_PAUSE_S
+    assert (await admission.admit("Bearer alice")).headers["x-ratelimit-remaining-requests"] == "1"
