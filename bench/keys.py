@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import statistics
 import sys
@@ -153,7 +154,7 @@ def _dynamodb() -> Iterator[tuple[str, Any]]:
             try:
                 assert server.stdout
                 assert server.stdout.readline().strip() == "ready"
-                session = boto3.session.Session("bench", "bench", region_name=_REGION)
-                yield endpoint, session.client("dynamodb", endpoint_url=endpoint)
+                os.environ.update(_CREDENTIALS)
+                yield endpoint, boto3.client("dynamodb", endpoint_url=endpoint)
             finally:
                 server.kill()

@@ -100,7 +100,9 @@ class Envelope:
         began = time.perf_counter()
         number = uuid.uuid4().hex
         asked = Headers(scope=scope).get("x-request-id", "")
-        scope.setdefault("state", {})["request_id"] = asked if _CALLERS_ID.fullmatch(asked) else number
+        state = scope.setdefault("state", {})
+        state["request_id"] = asked if _CALLERS_ID.fullmatch(asked) else number
+        state["reply_id"] = f"req_{number}"
         started = False
 
         async def send_with_headers(message: Message) -> None:
@@ -108,10 +110,10 @@ class Envelope:
             if message["type"] == "http.response.start":
                 started = True
                 headers = MutableHeaders(raw=message["headers"])
-                headers["x-request-id"] = f"req_{number}"
+                headers["x-request-id"] = state["reply_id"]
                 headers["openai-processing-ms"] = str(round((time.perf_counter() - began) * 1000))
                 headers["access-control-expose-headers"] = _EXPOSED
-                account: Account | None = scope["state"].get("account")
+                account: Account | None = state.get("account")
                 if account and account.allowance:
                     headers.update(limit_headers(account.allowance))
             await send(message)

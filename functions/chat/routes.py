@@ -30,7 +30,7 @@ def create_router(settings: Settings, completions: Completions, keyring: Keyring
     async def create_chat_completion(request: Request) -> Response:
         """Answer a list of messages; with `"stream": true`, as server-sent events that end with `[DONE]`."""
         key = await keyring.authenticate(request.headers.get("authorization"))
-        account = request.state.account = meter.account(key, _request_id(request), _remaining_ms(request))
+        account = request.state.account = meter.account(key, request.state.reply_id, _remaining_ms(request))
         try:
             parsed = await _json_body(request, settings.max_body_bytes)
             checked = validation.check(parsed)

@@ -165,6 +165,7 @@ def test_a_stream_leaves_its_record_before_its_end(kept: Kept) -> None:
             if line == "data: [DONE]":
                 (record,) = kept.usage(key_id)
                 assert (record.outcome, record.model) == ("ok", "scripted")
+                assert record.request_id == reply.headers["x-request-id"]
                 assert record.prompt_tokens
                 assert record.completion_tokens == 8
 
