@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
-from functions.shared.table import Table
 from lambda_stream import StreamingHandler
 
 from functions.shared.keys import Keyring
+from functions.shared.table import Table
 
 from .app import create_app
 from .backend import HttpEngine
@@ -16,7 +17,8 @@ from .settings import Settings
 
 settings = Settings.from_environment(os.environ)
 table = Table(settings.keys_table, endpoint_url=settings.dynamodb_endpoint) if settings.keys_table else None
-meter = Meter(ledger=table, usage=table, emit=print if settings.metrics else None)
+emit = partial(print, flush=True)
+meter = Meter(ledger=table, usage=table, emit=emit if settings.metrics else None)
 keyring = Keyring(table) if table else None
 handler = StreamingHandler(create_app(settings, HttpEngine(settings), keyring, meter))
 if table:
