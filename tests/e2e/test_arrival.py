@@ -25,7 +25,7 @@ def test_tokens_arrive_while_the_model_makes_them(service: Service) -> None:
     stream = schema.check_stream(b"".join(data for _, data in reads))
     assert stream.error is None
     assert len(stream.chunks) > 20
-    assert len(reads) > len(stream.chunks) / 2
+    assert len(reads) > 5, "a busy machine reads several at once; the next test has one read an event"
     first_s, last_s = reads[0][0], reads[-1][0]
     assert first_s < last_s / 2
 
