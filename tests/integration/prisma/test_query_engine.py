@@ -266,5 +266,7 @@ def test_it_does_not_outlive_its_parent(postgres: Postgres, schema: Path) -> Non
     with parent:
         assert parent.stdout
         engine = psutil.Process(int(parent.stdout.readline()))
+        while engine.name() != "node":  # from then on it knows whose child it is
+            time.sleep(0.01)
         parent.kill()
     engine.wait(3)
