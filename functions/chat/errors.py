@@ -25,9 +25,10 @@ what to do next, and never quotes an engine.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import ClassVar
+
+from functions.shared.limit_headers import retry_after
 
 
 class ApiError(Exception):
@@ -124,7 +125,7 @@ class RateLimited(ApiError):
     default_code = "rate_limit_exceeded"
 
     def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
-        super().__init__(message, headers=_retry_after(retry_after_s))
+        super().__init__(message, headers=retry_after(retry_after_s))
 
 
 class TokensLimited(RateLimited):
@@ -174,7 +175,7 @@ class Overloaded(ApiError):
     default_code = "server_is_overloaded"
 
     def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
-        super().__init__(message, headers=_retry_after(retry_after_s))
+        super().__init__(message, headers=retry_after(retry_after_s))
 
 
 class KeysOutOfReach(ApiError):
@@ -186,7 +187,7 @@ class KeysOutOfReach(ApiError):
 
     def __init__(self) -> None:
         super().__init__(
-            "Your API key cannot be checked right now. Try again in a moment.", headers=_retry_after(1.0)
+            "Your API key cannot be checked right now. Try again in a moment.", headers=retry_after(1.0)
         )
 
 
@@ -195,9 +196,3 @@ class UpstreamTimeout(ServerError):
 
     status = 504
     default_code = "timeout"
-
-
-def _retry_after(seconds: float) -> dict[str, str]:
-    """Both headers that SDKs read; 120 s is the most that openai-python will wait."""
-    wait_s = min(max(seconds, 0.001), 120)
-    return {"retry-after": str(math.ceil(wait_s)), "retry-after-ms": str(round(wait_s * 1000))}

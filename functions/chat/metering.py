@@ -14,10 +14,10 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass, field
 from typing import Self
 
 from functions.shared.keys import Key, KeysUnavailable
+from functions.shared.limiter import Limiter
 from functions.shared.limits import Allowance, Ledger, LimitReached, Reservation
 from functions.shared.logs import log_unexpected
 from functions.shared.usage import NONE, Outcome, UsageRecord, UsageStore, emf
@@ -32,60 +32,28 @@ logger = logging.getLogger("chat.metering")
 BYTES_PER_TOKEN = 4
 # What a caller's last event may wait for, and what the deadline leaves.
 CLOSE_S = 1.5
-# How long a ledger that did not answer is left alone: meanwhile known keys go on without limits.
-LEDGER_PAUSE_S = 10.0
 # With less time than this left, the deadline has cut the request, not its caller.
 DEADLINE_MS = 2500
 
 
-@dataclass(frozen=True, kw_only=True)
 class Meter:
     """Admits requests and accounts for them. Each part may be missing: then it is not done."""
 
-    ledger: Ledger | None = None
-    usage: UsageStore | None = None
-    emit: Callable[[str], None] | None = None
-    now: Callable[[], float] = time.time
-    _paused: list[float] = field(default_factory=lambda: [0.0], repr=False)
+    def __init__(
+        self,
+        *,
+        ledger: Ledger | None = None,
+        usage: UsageStore | None = None,
+        emit: Callable[[str], None] | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.limiter = Limiter(ledger, now)
+        self.usage, self.emit, self.now = usage, emit, now
+        self.idle = not (ledger or usage or emit)
 
     def account(self, key: Key | None, request_id: str, remaining_ms: Callable[[], int] | None) -> Account:
         """Begin to account for a request, whatever becomes of it."""
         return Account(self, key, request_id, remaining_ms)
-
-    @property
-    def idle(self) -> bool:
-        return not (self.ledger or self.usage or self.emit)
-
-    async def reserve(self, key: Key, tokens: int) -> Reservation | None:
-        """Reserve tokens and one request; None where the ledger cannot be asked.
-
-        Raises: LimitReached.
-        """
-        if not self.ledger or not key.limited or self.now() < self._paused[0]:
-            return None
-        try:
-            return await self.ledger.reserve(key, tokens, self.now())
-        except KeysUnavailable:
-            self._pause()
-            return None
-
-    async def peek(self, key: Key) -> Allowance | None:
-        """Return what a key may still do; None where that is not known."""
-        if not self.ledger or not key.limited or self.now() < self._paused[0]:
-            return None
-        try:
-            return await self.ledger.peek(key, self.now())
-        except KeysUnavailable:
-            self._pause()
-            return None
-
-    async def settle(self, reservation: Reservation, tokens: int) -> None:
-        """Correct a reservation; one that cannot be corrected stays as it is."""
-        try:
-            if self.ledger:
-                await self.ledger.settle(reservation, tokens)
-        except KeysUnavailable:
-            self._pause()
 
     async def keep(self, record: UsageRecord) -> None:
         """Keep a record; what the table does not take goes to the log, from where it can be replayed."""
@@ -94,10 +62,6 @@ class Meter:
                 await self.usage.put(record)
         except KeysUnavailable:
             print(record.to_json(), flush=True)
-
-    def _pause(self) -> None:
-        logger.error("limits cannot be asked for: known keys go on without them for %d s", LEDGER_PAUSE_S)
-        self._paused[0] = self.now() + LEDGER_PAUSE_S
 
 
 class Account:
@@ -129,7 +93,7 @@ class Account:
         if self._key:
             try:
                 needed = self._estimate + call.max_completion
-                self._reservation = await self._meter.reserve(self._key, needed)
+                self._reservation = await self._meter.limiter.reserve(self._key, needed)
             except LimitReached as reached:
                 self.allowance = reached.allowance
                 raise _refusal(reached) from None
@@ -145,7 +109,7 @@ class Account:
     async def refused(self) -> None:
         """Account for a request that is not passed on; find out what its key may still do."""
         if self._key and not self.allowance:
-            self.allowance = await self._meter.peek(self._key)
+            self.allowance = await self._meter.limiter.peek(self._key)
         await self.close("refused")
 
     async def close(self, outcome: Outcome) -> None:
@@ -173,7 +137,7 @@ class Account:
         settling = []
         if self._reservation:
             tokens = record.prompt_tokens + record.completion_tokens
-            settling.append(self._meter.settle(self._reservation, tokens))
+            settling.append(self._meter.limiter.settle(self._reservation, tokens))
         if self._key:
             settling.append(self._meter.keep(record))
         await asyncio.gather(*settling)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from .limits import Allowance
 
 
@@ -18,6 +20,12 @@ def limit_headers(allowance: Allowance) -> dict[str, str]:
             headers[f"x-ratelimit-remaining-{name}"] = str(remaining)
             headers[f"x-ratelimit-reset-{name}"] = resets
     return headers
+
+
+def retry_after(seconds: float) -> dict[str, str]:
+    """Return both headers that SDKs read; 120 s is the most that openai-python will wait."""
+    wait_s = min(max(seconds, 0.001), 120)
+    return {"retry-after": str(math.ceil(wait_s)), "retry-after-ms": str(round(wait_s * 1000))}
 
 
 def go_duration(seconds: float) -> str:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from functions.shared.keys import Key, KeyRefused, Keyring, KeysUnavailable
 from functions.shared.limit_headers import limit_headers
+from functions.shared.limiter import Limiter
 from functions.shared.limits import Ledger, LimitReached, Reservation
 
 from .errors import KeysOutOfReach, RateLimited, Unauthenticated
-
-logger = logging.getLogger("todos")
-
-# How long a ledger that did not answer is left alone: meanwhile known keys go on without limits.
-LEDGER_PAUSE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +28,7 @@ class Admission:
     def __init__(
         self, keyring: Keyring, ledger: Ledger | None, *, now: Callable[[], float] = time.time
     ) -> None:
-        self._keyring, self._ledger, self._now = keyring, ledger, now
-        self._paused_until = 0.0
+        self._keyring, self._limiter = keyring, Limiter(ledger, now)
 
     async def admit(self, authorization: str | None) -> Caller:
         """Let a request in.
@@ -56,18 +50,8 @@ class Admission:
         return Caller(key.id, limit_headers(reservation.allowance) if reservation else {})
 
     async def _count(self, key: Key) -> Reservation | None:
-        """Count one request, if requests of this key are counted and the ledger can be asked."""
-        now = self._now()
-        if not self._ledger or key.requests_per_minute is None or now < self._paused_until:
-            return None
-        # Tokens are those of engines.
-        requests_alone = replace(key, tokens_per_minute=None, budget_tokens=None)
-        try:
-            return await self._ledger.reserve(requests_alone, 0, now)
-        except KeysUnavailable:
-            logger.error("limits cannot be asked for: known keys go on without them for %d s", LEDGER_PAUSE_S)
-            self._paused_until = now + LEDGER_PAUSE_S
-            return None
+        """Count one request, if requests of this key are counted. Tokens are those of engines."""
+        return await self._limiter.reserve(replace(key, tokens_per_minute=None, budget_tokens=None), 0)
 
 
 def _refusal(reached: LimitReached) -> RateLimited:

@@ -22,9 +22,10 @@ expected and what to do next, and never quotes the database.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import ClassVar
+
+from functions.shared.limit_headers import retry_after
 
 
 class ApiError(Exception):
@@ -118,7 +119,7 @@ class RateLimited(ApiError):
     status = 429
 
     def __init__(self, message: str, *, retry_after_s: float, headers: Mapping[str, str]) -> None:
-        super().__init__(message, headers={**headers, **_retry_after(retry_after_s)})
+        super().__init__(message, headers={**headers, **retry_after(retry_after_s)})
 
 
 class InternalError(ApiError):
@@ -139,10 +140,5 @@ class KeysOutOfReach(InternalError):
 
     def __init__(self) -> None:
         super().__init__(
-            "Your API key cannot be checked right now. Try again in a moment.", headers=_retry_after(1.0)
+            "Your API key cannot be checked right now. Try again in a moment.", headers=retry_after(1.0)
         )
-
-
-def _retry_after(seconds: float) -> dict[str, str]:
-    wait_s = max(seconds, 0.001)
-    return {"retry-after": str(math.ceil(wait_s)), "retry-after-ms": str(round(wait_s * 1000))}

@@ -43,7 +43,7 @@ KEYS = (
 )
 SHARED = (
     ("table",),
-    ("items", "limit_headers"),
+    ("items", "limit_headers", "limiter"),
     ("limits", "usage"),
     ("keys",),
     ("environment", "key_text", "logs"),

@@ -14,6 +14,7 @@ from functions.chat.events import DONE, error_event
 from functions.chat.metering import Account, Meter
 from functions.chat.settings import Model
 from functions.shared.keys import Key, KeysUnavailable
+from functions.shared.limiter import LEDGER_PAUSE_S
 from functions.shared.limits import Allowance, LimitReached, Reservation
 from functions.shared.usage import UsageRecord
 
@@ -295,7 +296,7 @@ def test_a_ledger_out_of_reach_is_left_alone_for_a_while(capsys: pytest.CaptureF
     assert passed[-1] == DONE
     bench.ledger.failure = AssertionError("asked too soon")
     run(streamed(bench, b"", EVENT + DONE))
-    bench.clock[0] += metering.LEDGER_PAUSE_S
+    bench.clock[0] += LEDGER_PAUSE_S
     bench.ledger.failure = None
     run(streamed(bench, b"", EVENT + DONE))
     assert bench.ledger.settled == [10]

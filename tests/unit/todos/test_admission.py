@@ -5,7 +5,8 @@ import logging
 import pytest
 
 from functions.shared.keys import Keyring, StaticKeys
-from functions.todos.admission import LEDGER_PAUSE_S, Admission, Caller
+from functions.shared.limiter import LEDGER_PAUSE_S
+from functions.todos.admission import Admission, Caller
 from functions.todos.errors import KeysOutOfReach, RateLimited, Unauthenticated
 from tests.unit.todos.admitting import FakeKeys, FakeLedger, key
 
