@@ -19,6 +19,7 @@ from bench import bundle
 from bench.client import completion
 from bench.measures import Row, alternating, ms
 from bench.runtime_api import function, http_event, models
+from functions.shared.aws import Aws
 from functions.shared.items import limits_place
 from functions.shared.key_text import digest, hint, new_key
 from functions.shared.keys import Key
@@ -38,7 +39,7 @@ _CREDENTIALS = {
 def first_byte(engine: EngineProcess, rounds: int = 300) -> list[Row]:
     """The first byte of a stream: without keys, with a cached key, with a key that has limits."""
     with _dynamodb() as (endpoint, client):
-        table = Table(NAME, endpoint_url=endpoint, region=_REGION)
+        table = Table(NAME, endpoint_url=endpoint, aws=Aws(region=_REGION))
         free, limited = _add(table, "free"), _add(table, "limited", 10**9)
         kept = _kept(endpoint)
         served = models(engine.base_url)

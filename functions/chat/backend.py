@@ -10,17 +10,19 @@ import asyncio
 import logging
 import re
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx
 
+from functions.shared.secrets import SecretsUnavailable
+
 from .completions import INCOMPLETE, Call
 from .engine_errors import translate
-from .errors import ApiError, UpstreamError, UpstreamTimeout
+from .errors import ApiError, EngineAsleep, UpstreamError, UpstreamTimeout
 from .json_text import parse
-from .settings import Settings
+from .settings import Model, Settings
 from .transport import EngineTransport
 
 logger = logging.getLogger("chat.backend")
@@ -28,14 +30,18 @@ logger = logging.getLogger("chat.backend")
 BACKOFF_S = (0.1, 0.4)
 _DRAINING = b"cannot schedule new futures after shutdown"
 _MAX_ERROR_BYTES = 64 * 1024
+_LOAD_BALANCER = "awselb/"
 _UNREACHABLE = "The engine could not be reached. Try again shortly; if it persists, its operator has to look."
 
 
 class HttpEngine:
-    """Ask OpenAI-compatible servers; connections are kept between invocations."""
+    """Ask OpenAI-compatible servers; connections are kept between invocations.
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    Shape:  `secret` gives the text of a secret by its ARN; engines whose key is one need it.
+    """
+
+    def __init__(self, settings: Settings, secret: Callable[[str], Awaitable[str]] | None = None) -> None:
+        self._settings, self._secret = settings, secret
         secure = any(model.base_url.startswith("https://") for model in settings.models.values())
         # Reading the certificate store takes 20 ms: only where an engine needs it.
         transport = EngineTransport(ssl.create_default_context() if secure else None)
@@ -73,7 +79,7 @@ class HttpEngine:
         await self._client.aclose()
 
     async def _send(self, call: Call, read_timeout_s: float, kind: str) -> httpx.Response:
-        request = self._request(call, read_timeout_s)
+        request = self._request(call, await self._key(call.model), read_timeout_s)
         for pause_s in (*BACKOFF_S, None):
             try:
                 response = await self._client.send(request, stream=True)
@@ -85,14 +91,22 @@ class HttpEngine:
                     return await _checked(response, kind)
                 text = await _error_text(response, call)
                 if pause_s is None or not _is_passing(response.status_code, text):
+                    if call.model.ecs_service and _is_leaving(response, text):
+                        raise EngineAsleep(_UNREACHABLE)
                     raise _failure(response, text, call)
             await asyncio.sleep(pause_s)
         raise AssertionError("the last attempt returns or raises")
 
-    def _request(self, call: Call, read_timeout_s: float) -> httpx.Request:
+    async def _key(self, model: Model) -> str | None:
+        if not model.key_secret:
+            return model.key
+        assert self._secret, "expected what fetches secrets, for an engine whose key is one"
+        return await self._secret(model.key_secret)
+
+    def _request(self, call: Call, key: str | None, read_timeout_s: float) -> httpx.Request:
         headers = {"content-type": "application/json", "x-request-id": call.request_id}
-        if call.model.key:
-            headers["authorization"] = f"Bearer {call.model.key}"
+        if key:
+            headers["authorization"] = f"Bearer {key}"
         timeout = httpx.Timeout(read_timeout_s, connect=self._settings.connect_timeout_s)
         return self._client.build_request(
             "POST",
@@ -143,7 +157,18 @@ def retry_after_s(headers: httpx.Headers) -> float:
 
 
 def _is_passing(status: int, text: bytes) -> bool:
-    return status == 503 or (status == 500 and _DRAINING in text)
+    return status == 503 or _is_draining(status, text)
+
+
+def _is_draining(status: int, text: bytes) -> bool:
+    return status == 500 and _DRAINING in text
+
+
+def _is_leaving(response: httpx.Response, text: bytes) -> bool:
+    """Tell whether a load balancer answers for an engine that it cannot reach, or one that goes to rest."""
+    status = response.status_code
+    from_balancer = response.headers.get("server", "").startswith(_LOAD_BALANCER)
+    return (from_balancer and status in (502, 503, 504)) or _is_draining(status, text)
 
 
 def _parsed(reply: bytes) -> Any:
@@ -158,13 +183,15 @@ def _translated() -> Iterator[None]:
     """Turn httpx's exceptions into ours: the first class that fits."""
     try:
         yield
+    except SecretsUnavailable as error:
+        raise UpstreamError("The engine's key could not be fetched. Try again shortly.") from error
     except httpx.ConnectTimeout as error:
-        raise UpstreamError(_UNREACHABLE) from error
+        raise EngineAsleep(_UNREACHABLE) from error
     except httpx.TimeoutException as error:
         raise UpstreamTimeout(
             "The engine was silent for too long. Try again, or ask for fewer tokens."
         ) from error
     except httpx.ConnectError as error:
-        raise UpstreamError(_UNREACHABLE) from error
+        raise EngineAsleep(_UNREACHABLE) from error
     except httpx.HTTPError as error:
         raise UpstreamError(INCOMPLETE) from error

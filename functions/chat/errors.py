@@ -15,7 +15,9 @@
     ├── QuotaExhausted          429     insufficient_quota         insufficient_quota
     ├── ServerError             500     server_error               –
     ├── UpstreamError           502     server_error               upstream_error
+    │   └── EngineAsleep
     ├── Overloaded              503     service_unavailable_error  server_is_overloaded
+    ├── ModelWarming            503     service_unavailable_error  model_warming
     ├── KeysOutOfReach          503     service_unavailable_error  keys_unavailable
     └── UpstreamTimeout         504     server_error               timeout
 
@@ -25,6 +27,7 @@ what to do next, and never quotes an engine.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -167,6 +170,10 @@ class UpstreamError(ServerError):
     default_code = "upstream_error"
 
 
+class EngineAsleep(UpstreamError):
+    """Nobody answers at the engine's address: it has been asked for nothing yet."""
+
+
 class Overloaded(ApiError):
     """The engine takes no more work right now."""
 
@@ -176,6 +183,21 @@ class Overloaded(ApiError):
 
     def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
         super().__init__(message, headers=retry_after(retry_after_s))
+
+
+class ModelWarming(ApiError):
+    """The engine was at rest and is starting: wait `retry_after_s` and send the same again."""
+
+    status = 503
+    type = "service_unavailable_error"
+    default_code = "model_warming"
+
+    def __init__(self, model: str, *, retry_after_s: float, advice: str = "") -> None:
+        super().__init__(
+            f"The model `{model}` was at rest and is starting, which takes minutes. "
+            f"Try again in {math.ceil(retry_after_s)} s.{advice}",
+            headers=retry_after(retry_after_s),
+        )
 
 
 class KeysOutOfReach(ApiError):

@@ -1,25 +1,39 @@
-"""The chat function: settings → keys, engine → app → adapter."""
+"""The chat function: settings → keys, secrets, engine → app → adapter."""
 
 from __future__ import annotations
 
 import os
-from functools import partial
 
 from lambda_stream import StreamingHandler
 
+from functions.shared.aws import Aws
+from functions.shared.cors import with_cors
 from functions.shared.keys import Keyring
+from functions.shared.metrics import Metrics
+from functions.shared.secrets import Secrets
+from functions.shared.snapshot import before_snapshot
 from functions.shared.table import Table
 
 from .app import create_app
 from .backend import HttpEngine
+from .ecs import EcsWaker
 from .metering import Meter
 from .settings import Settings
+from .waking import WakingEngine
 
 settings = Settings.from_environment(os.environ)
-table = Table(settings.keys_table, endpoint_url=settings.dynamodb_endpoint) if settings.keys_table else None
-emit = partial(print, flush=True)
-meter = Meter(ledger=table, usage=table, emit=emit if settings.metrics else None)
-keyring = Keyring(table) if table else None
-handler = StreamingHandler(create_app(settings, HttpEngine(settings), keyring, meter))
+aws = Aws()
+endpoint = settings.dynamodb_endpoint
+table = Table(settings.keys_table, aws=aws, endpoint_url=endpoint) if settings.keys_table else None
+secrets = Secrets(aws)
+metrics = Metrics(settings.metrics) if settings.metrics else None
+engine = WakingEngine(
+    HttpEngine(settings, secrets.value), EcsWaker(aws), timeout_s=settings.warming_timeout_s, metrics=metrics
+)
+meter = Meter(ledger=table, usage=table, metrics=metrics)
+app = create_app(settings, engine, Keyring(table) if table else None, meter)
+handler = StreamingHandler(with_cors(app, settings.cors_origins))
 if table:
     table.warm()
+secrets.warm(*(model.key_secret for model in settings.models.values() if model.key_secret))
+before_snapshot(aws.settle)

@@ -20,10 +20,20 @@ from functions.shared.keys import Key, KeysUnavailable
 from functions.shared.limiter import Limiter
 from functions.shared.limits import Allowance, Ledger, LimitReached, Reservation
 from functions.shared.logs import log_unexpected
-from functions.shared.usage import NONE, Outcome, UsageRecord, UsageStore, emf
+from functions.shared.metrics import Metrics
+from functions.shared.usage import NONE, Outcome, UsageRecord, UsageStore
 
 from .completions import Call
-from .errors import ApiError, QuotaExhausted, RateLimited, RequestTooLarge, TokensLimited, UpstreamTimeout
+from .errors import (
+    ApiError,
+    EngineAsleep,
+    ModelWarming,
+    QuotaExhausted,
+    RateLimited,
+    RequestTooLarge,
+    TokensLimited,
+    UpstreamTimeout,
+)
 from .events import DONE
 from .tally import Tally
 
@@ -44,12 +54,12 @@ class Meter:
         *,
         ledger: Ledger | None = None,
         usage: UsageStore | None = None,
-        emit: Callable[[str], None] | None = None,
+        metrics: Metrics | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.limiter = Limiter(ledger, now)
-        self.usage, self.emit, self.now = usage, emit, now
-        self.idle = not (ledger or usage or emit)
+        self.usage, self.metrics, self.now = usage, metrics, now
+        self.idle = not (ledger or usage or metrics)
 
     def account(self, key: Key | None, request_id: str, remaining_ms: Callable[[], int] | None) -> Account:
         """Begin to account for a request, whatever becomes of it."""
@@ -128,8 +138,8 @@ class Account:
         except Exception as error:  # noqa: BLE001 - an account must not cost the caller the answer
             log_unexpected(logger, error)
             print(record.to_json(), flush=True)
-        if self._meter.emit:
-            self._meter.emit(emf(record, engine_ms=(time.perf_counter() - self._asked) * 1000))
+        if self._meter.metrics:
+            self._meter.metrics.tell(record, engine_ms=(time.perf_counter() - self._asked) * 1000)
 
     async def _write(self, record: UsageRecord) -> None:
         if self._opening:
@@ -143,10 +153,11 @@ class Account:
         await asyncio.gather(*settling)
 
     def _record(self, outcome: Outcome, *, reserved: bool = False) -> UsageRecord:
-        tally, refused = self.tally, outcome == "refused"
+        tally = self.tally
+        unasked = outcome == "refused" or isinstance(tally.failure, EngineAsleep | ModelWarming)
         prompt, completion = tally.prompt_tokens, tally.completion_tokens
         if not tally.counted:
-            prompt, completion = (0, 0) if refused else (self._estimate, tally.events)
+            prompt, completion = (0, 0) if unasked else (self._estimate, tally.events)
         if reserved and self._reservation:
             completion = self._reservation.tokens - prompt
         return UsageRecord(
@@ -199,8 +210,11 @@ class Account:
         if error is None:
             self._first_byte_ms = (time.perf_counter() - self._began) * 1000
             await self.close("ok")
+        elif isinstance(error, ApiError):
+            self.tally.failure = error
+            await self.close("refused" if isinstance(error, ModelWarming) else _outcome(error))
         else:
-            await self.close(_outcome(error) if isinstance(error, Exception) else "cut")
+            await self.close("error" if isinstance(error, Exception) else "cut")
 
     def _count(self, run: bytes) -> None:
         if run and self._first_byte_ms is None:
@@ -211,7 +225,7 @@ class Account:
 def _outcome(failure: BaseException | None) -> Outcome:
     if failure is None:
         return "ok"
-    return "timeout" if isinstance(failure, UpstreamTimeout) else "error"
+    return "timeout" if isinstance(failure, UpstreamTimeout | ModelWarming) else "error"
 
 
 def _refusal(reached: LimitReached) -> ApiError:

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
-from functions.shared.environment import SettingsError, count, json_object, seconds, switch
+from functions.shared.cors import origins_from
+from functions.shared.environment import SettingsError, count, json_object, seconds
 from functions.shared.keys import keys_from
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """One model that callers can name, and the engine that answers for it."""
+    """One model that callers can name, and the engine that answers for it.
+
+    Shape:  `key_secret`: the ARN of the secret that is the engine's key, where `key` is None.
+            `ecs_service`: the ARN of the service to wake where the engine may be at rest.
+    Units:  `start_s` s from the wake to the engine's first answer, about.
+    """
 
     id: str
     base_url: str
     served_name: str
     key: str | None = field(repr=False)
+    key_secret: str | None = None
     max_tokens_default: int
     max_tokens_limit: int
+    ecs_service: str | None = None
+    start_s: float = 420.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +39,7 @@ class Settings:
     Shape:  `models` by public id, in the order given: the first is `default`.
             `keys`: SHA-256 (hex) of each API key → the models it may use. `keys_table`: the DynamoDB table
             that keeps keys, limits and usage instead; it wins. Neither: no key is needed.
+            `cors_origins`: the web pages that may ask; ("*",) means all. `metrics`: their namespace.
     Units:  `…_s` seconds, `…_bytes` bytes.
     """
 
@@ -36,7 +47,8 @@ class Settings:
     keys: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)
     keys_table: str | None = None
     dynamodb_endpoint: str | None = None
-    metrics: bool = False
+    cors_origins: tuple[str, ...] = ()
+    metrics: str | None = None
     max_body_bytes: int = 1024 * 1024
     max_messages: int = 2048
     max_n: int = 8
@@ -44,6 +56,7 @@ class Settings:
     connect_timeout_s: float = 2.0
     stream_silence_s: float = 120.0
     reply_timeout_s: float = 600.0
+    warming_timeout_s: float = 840.0
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:
@@ -61,11 +74,15 @@ class Settings:
             keys=keys_from(environ),
             keys_table=environ.get("KEYS_TABLE") or None,
             dynamodb_endpoint=environ.get("DYNAMODB_ENDPOINT") or None,
-            metrics=switch(environ, "METRICS", default="off"),
+            cors_origins=origins_from(environ),
+            metrics=environ.get("METRICS") or None,
             **numbers,
         )
 
 
+_SECRET = "arn:*:secretsmanager:*:*:secret:*"
+# The long form: it names the cluster.
+_SERVICE = "arn:*:ecs:*:*:service/*/*"
 _NUMBERS: dict[str, tuple[str, Any]] = {
     "max_body_bytes": ("MAX_BODY_BYTES", count),
     "max_messages": ("MAX_MESSAGES", count),
@@ -74,6 +91,7 @@ _NUMBERS: dict[str, tuple[str, Any]] = {
     "connect_timeout_s": ("CONNECT_TIMEOUT_S", seconds),
     "stream_silence_s": ("STREAM_SILENCE_S", seconds),
     "reply_timeout_s": ("REPLY_TIMEOUT_S", seconds),
+    "warming_timeout_s": ("WARMING_TIMEOUT_S", seconds),
 }
 
 
@@ -92,6 +110,10 @@ def _model(name: str, entry: Any, environ: Mapping[str, str]) -> Model:
         raise SettingsError(f"MODELS: expected `base_url` of {name!r} to be an http(s) address.")
     limit = count(str(entry.get("max_tokens_limit", 4096)), f"MODELS: max_tokens_limit of {name!r}")
     default = count(str(entry.get("max_tokens_default", 1024)), f"MODELS: max_tokens_default of {name!r}")
+    if "key_variable" in entry and "key_secret" in entry:
+        raise SettingsError(
+            f"MODELS: expected one of `key_variable` and `key_secret` of {name!r}, but got both."
+        )
     served_name = entry.get("served_name", name)
     if not isinstance(served_name, str):
         raise SettingsError(f"MODELS: expected `served_name` of {name!r} to be a string.")
@@ -100,9 +122,19 @@ def _model(name: str, entry: Any, environ: Mapping[str, str]) -> Model:
         base_url=entry["base_url"].rstrip("/"),
         served_name=served_name,
         key=_engine_key(name, entry.get("key_variable"), environ),
+        key_secret=_arn(name, entry, "key_secret", _SECRET),
         max_tokens_default=min(default, limit),
         max_tokens_limit=limit,
+        ecs_service=_arn(name, entry, "ecs_service", _SERVICE),
+        start_s=seconds(str(entry.get("start_s", 420)), f"MODELS: start_s of {name!r}"),
     )
+
+
+def _arn(name: str, entry: dict[str, Any], member: str, form: str) -> str | None:
+    arn = entry.get(member)
+    if arn is not None and not (isinstance(arn, str) and fnmatchcase(arn, form)):
+        raise SettingsError(f"MODELS: expected `{member}` of {name!r} to be an ARN of the form {form}.")
+    return arn
 
 
 def _engine_key(name: str, variable: Any, environ: Mapping[str, str]) -> str | None:

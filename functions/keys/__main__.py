@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TextIO
 
+from functions.shared.aws import Aws
 from functions.shared.table import Table, table_from_stack
 
 from . import commands
@@ -65,12 +66,12 @@ def _answer(arguments: Sequence[str]) -> int:
 def _with_table(place: Place) -> Place:
     if place.table:
         return place
-    stack = place.stack or ""
-    return replace(place, table=table_from_stack(stack, endpoint_url=place.endpoint_url, region=place.region))
+    aws = Aws(region=place.region)
+    return replace(place, table=table_from_stack(place.stack or "", aws=aws, endpoint_url=place.endpoint_url))
 
 
 def _store(place: Place) -> Store:
-    return Table(place.table or "", endpoint_url=place.endpoint_url, region=place.region)
+    return Table(place.table or "", aws=Aws(region=place.region), endpoint_url=place.endpoint_url)
 
 
 def _run(asked: Namespace, store: Store, now: float, text: str | None) -> Answer:

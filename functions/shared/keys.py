@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from .clock import Clock
 from .environment import SettingsError, json_object
 from .key_text import MistypedKey, check_key, digest
 
@@ -113,9 +114,8 @@ class Keyring:
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
-        self._now, self._steady = now, steady
-        self._read_at = now(), steady()
-        self._elapsed_s = 0.0
+        self._now = now
+        self._clock = Clock(now, steady)
         self._known: dict[str, _Confirmed] = {}
         self._unknown: dict[str, float] = {}
         self._asking: dict[str, asyncio.Task[Key | None]] = {}
@@ -141,7 +141,7 @@ class Keyring:
 
     async def _find(self, store: KeyStore, sent: str) -> Key | None:
         """Return the key as it was at most 30 s ago, or longer where the store cannot be asked."""
-        now = self._ticks()
+        now = self._clock.elapsed_s()
         confirmed = self._known.get(sent)
         if confirmed and now < confirmed.ask_from:
             return confirmed.key
@@ -151,9 +151,9 @@ class Keyring:
             return await self._ask_once(store, sent)
         except KeysUnavailable:
             confirmed = self._known.get(sent)
-            if not confirmed or self._ticks() >= confirmed.at + UNCONFIRMED_S:
+            if not confirmed or self._clock.elapsed_s() >= confirmed.at + UNCONFIRMED_S:
                 raise
-            confirmed.ask_from = min(self._ticks() + PAUSE_S, confirmed.at + UNCONFIRMED_S)
+            confirmed.ask_from = min(self._clock.elapsed_s() + PAUSE_S, confirmed.at + UNCONFIRMED_S)
             return confirmed.key
 
     async def _ask_once(self, store: KeyStore, sent: str) -> Key | None:
@@ -165,7 +165,7 @@ class Keyring:
         return await asyncio.shield(task)
 
     async def _ask(self, store: KeyStore, sent: str) -> Key | None:
-        asked_at = self._ticks()
+        asked_at = self._clock.elapsed_s()
         key = await store.key(sent)
         if key:
             _keep(self._known, sent, _Confirmed(key, asked_at, asked_at + KNOWN_S))
@@ -173,16 +173,6 @@ class Keyring:
             self._known.pop(sent, None)
             _keep(self._unknown, sent, asked_at + UNKNOWN_S)
         return key
-
-    def _ticks(self) -> float:
-        """Return the seconds since the keyring was made, by whichever clock saw more of them.
-
-        One goes back when it is set; the other may stand still while Lambda has frozen this environment.
-        """
-        now, steady = self._now(), self._steady()
-        self._elapsed_s += max(now - self._read_at[0], steady - self._read_at[1])
-        self._read_at = now, steady
-        return self._elapsed_s
 
 
 def keys_from(environ: Mapping[str, str]) -> dict[str, frozenset[str]]:

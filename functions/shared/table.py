@@ -1,24 +1,22 @@
-"""The table of keys, limits and usage, in DynamoDB: the only module that knows boto3.
+"""The table of keys, limits and usage, in DynamoDB.
 
-boto3 takes longer to import than all else together: `warm` does so in a thread. Its client blocks, so async
-callers wait in threads for it. A question that got no answer is asked once more where that does no harm: what
-is read, kept under one name, or only done on a condition comes to the same. A reservation that was made twice
-counts twice, which is to the safe side; a settlement is never repeated unless it surely did not arrive.
+A question that got no answer is asked once more where that does no harm: what is read, kept under one name,
+or only done on a condition comes to the same. A reservation that was made twice counts twice, which is to the
+safe side; a settlement is never repeated unless it surely did not arrive.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import threading
-import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from . import items
+from .aws import Aws, AwsError
 from .items import Item, Question
 from .keys import Key, KeysUnavailable, KeyTaken
 from .limits import (
@@ -35,41 +33,32 @@ from .limits import (
 from .usage import UsageRecord
 
 logger = logging.getLogger("table")
-# At its lowest level it would log what it sends.
-logging.getLogger("botocore").setLevel(logging.WARNING)
 
 # Arguments of create_table, but for the name.
 TABLE = items.SCHEMA
 
-CONNECT_TIMEOUT_S = 1
-READ_TIMEOUT_S = 2
-_POOL = 50
-_PAUSE_S = 0.05
 _RACES = 4
 _BATCH = 100
 _REMEMBERED = 1000
 _CONDITION = "ConditionalCheckFailedException"
-_THROTTLED = ("ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException")
 
 
 class Table:
     """Keeps keys, counts and usage. Methods that are not async block: they are for the command line."""
 
-    def __init__(self, name: str, *, endpoint_url: str | None = None, region: str | None = None) -> None:
-        self._name, self._endpoint_url, self._region = name, endpoint_url, region
-        self._made: Any = None
-        self._making = threading.Lock()
+    def __init__(self, name: str, *, aws: Aws | None = None, endpoint_url: str | None = None) -> None:
+        self._name = name
+        self._service = (aws or Aws()).service("dynamodb", endpoint_url=endpoint_url)
         # The newest window that was seen of each key: which of two questions to ask first.
         self._windows: dict[str, int] = {}
 
     def warm(self) -> None:
         """Begin to import boto3 and to make the client, in a thread."""
+        self._service.warm()
 
-        def make() -> None:
-            with suppress(KeysUnavailable), _translated():
-                self._client()
-
-        threading.Thread(target=make, name="warm", daemon=True).start()
+    def close(self) -> None:
+        """Close every connection."""
+        self._service.close()
 
     async def key(self, digest: str) -> Key | None:
         """Return the key of this digest, or None.
@@ -270,23 +259,13 @@ class Table:
         self._ask("transact_write_items", TransactItems=named, ClientRequestToken=str(uuid.uuid4()))
 
     def _ask(self, operation: str, *, repeatable: bool = True, **question: Any) -> Any:
-        with _translated():
-            from botocore.exceptions import BotoCoreError, ClientError
-
-            ask = getattr(self._client(), operation)
-            try:
-                return ask(**question)
-            except (BotoCoreError, ClientError) as error:
-                if not _worth_repeating(error, repeatable):
-                    raise
-            time.sleep(_PAUSE_S)
-            return ask(**question)
-
-    def _client(self) -> Any:
-        with self._making:  # boto3 makes one at a time
-            if self._made is None:
-                self._made = _make_client("dynamodb", self._endpoint_url, self._region)
-            return self._made
+        try:
+            return self._service.ask(operation, repeatable=repeatable, **question)
+        except AwsError as error:
+            reasons = [reason.get("Code") for reason in error.response.get("CancellationReasons", ())]
+            if error.code == _CONDITION or "ConditionalCheckFailed" in reasons:
+                raise _Refused(error.response.get("Item")) from None
+            raise _unavailable(error) from None
 
 
 class _Refused(Exception):
@@ -297,63 +276,22 @@ class _Refused(Exception):
         self.item = item
 
 
-def table_from_stack(stack: str, *, endpoint_url: str | None = None, region: str | None = None) -> str:
+def table_from_stack(stack: str, *, aws: Aws, endpoint_url: str | None = None) -> str:
     """Return the name of the table, from the output `KeysTable` of a CloudFormation stack.
 
     Raises: KeysUnavailable; with the text `OutputNotFound` where the stack has no such output.
     """
-    with _translated():
-        answer = _make_client("cloudformation", endpoint_url, region).describe_stacks(StackName=stack)
+    service = aws.service("cloudformation", endpoint_url=endpoint_url)
+    try:
+        answer = service.ask("describe_stacks", StackName=stack)
+    except AwsError as error:
+        raise _unavailable(error) from None
     for output in answer["Stacks"][0].get("Outputs", ()):
         if output["OutputKey"] == "KeysTable":
             return str(output["OutputValue"])
     raise KeysUnavailable("OutputNotFound")
 
 
-def _make_client(service: str, endpoint_url: str | None, region: str | None) -> Any:
-    import boto3
-    from botocore.config import Config
-
-    config = Config(
-        connect_timeout=CONNECT_TIMEOUT_S,
-        read_timeout=READ_TIMEOUT_S,
-        retries={"mode": "standard", "total_max_attempts": 1},
-        max_pool_connections=_POOL,
-        tcp_keepalive=True,
-    )
-    session = boto3.session.Session(region_name=region)
-    return session.client(service, endpoint_url=endpoint_url, config=config)
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        yield
-    except (BotoCoreError, ClientError) as error:
-        code, response = _code(error), _response(error)
-        reasons = [reason.get("Code") for reason in response.get("CancellationReasons", ())]
-        if code == _CONDITION or "ConditionalCheckFailed" in reasons:
-            raise _Refused(response.get("Item")) from None
-        logger.warning("AWS: %s", code)
-        # Without its cause, whose text may quote what was asked.
-        raise KeysUnavailable(code) from None
-
-
-def _worth_repeating(error: Exception, repeatable: bool) -> bool:
-    from botocore import exceptions
-
-    if isinstance(error, exceptions.ConnectionError) or _code(error) in _THROTTLED:
-        return True  # nothing was done
-    status = _response(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return repeatable and (status >= 500 or isinstance(error, exceptions.HTTPClientError))
-
-
-def _code(error: Exception) -> str:
-    """Return AWS's name for an error, or boto's where nothing came from AWS."""
-    return str(_response(error).get("Error", {}).get("Code") or type(error).__name__)
-
-
-def _response(error: Exception) -> dict[str, Any]:
-    return getattr(error, "response", None) or {}
+def _unavailable(error: AwsError) -> KeysUnavailable:
+    logger.warning("AWS: %s", error.code)
+    return KeysUnavailable(error.code)

@@ -8,7 +8,6 @@ from typing import Any, Literal, Protocol, get_args
 
 Outcome = Literal["ok", "cut", "error", "timeout", "refused"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
-NAMESPACE = "ChatbotApi"
 # What stands for a key or a model where a request had none: CloudWatch takes no empty dimension.
 NONE = "-"
 # Larger numbers are mistakes, and a year after 9999.
@@ -78,48 +77,6 @@ class UsageStore(Protocol):
 
         Raises: KeysUnavailable.
         """
-
-
-def emf(record: UsageRecord, engine_ms: float | None = None) -> str:
-    """Return the line from which CloudWatch takes its metrics.
-
-    All of them by model; by outcome and key only what is needed: CloudWatch charges for each combination.
-
-    Source: "Specification: Embedded metric format", CloudWatch user guide, read 2026-11-23.
-    """
-    counts = {
-        "requests": (1, "Count"),
-        "prompt_tokens": (record.prompt_tokens, "Count"),
-        "completion_tokens": (record.completion_tokens, "Count"),
-    }
-    times = {
-        "duration_ms": record.duration_ms,
-        "first_byte_ms": record.first_byte_ms,
-        "engine_ms": engine_ms,
-    }
-    metrics: dict[str, tuple[float, str]] = {
-        **counts,
-        **{name: (value, "Milliseconds") for name, value in times.items() if value is not None},
-    }
-    directives = [
-        _directive(["model"], metrics),
-        _directive(["model", "outcome"], {"requests": metrics["requests"]}),
-        _directive(["key_id"], counts),
-    ]
-    line = {
-        "_aws": {"Timestamp": record.started_at, "CloudWatchMetrics": directives},
-        "model": record.model,
-        "key_id": record.key_id,
-        "outcome": record.outcome,
-        "request_id": record.request_id,
-        **{name: value for name, (value, _) in metrics.items()},
-    }
-    return json.dumps(line, separators=(",", ":"))
-
-
-def _directive(dimensions: list[str], metrics: Any) -> dict[str, Any]:
-    named = [{"Name": name, "Unit": unit} for name, (_, unit) in metrics.items()]
-    return {"Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": named}
 
 
 def _fits(name: str, value: Any) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from functions.shared.aws import Aws
 from functions.shared.table import Table
 from functions.shared.usage import UsageRecord
 from infra.local.function import ROOT
@@ -43,7 +44,7 @@ class Kept:
         self.table = Table(
             self.environment["KEYS_TABLE"],
             endpoint_url=self.environment["DYNAMODB_ENDPOINT"],
-            region=self.environment["AWS_REGION"],
+            aws=Aws(region=self.environment["AWS_REGION"]),
         )
 
     def keys(self, *arguments: str) -> Any:

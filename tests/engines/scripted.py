@@ -156,15 +156,15 @@ async def scripted_engine_here(
 
 @contextmanager
 def scripted_engine(
-    behaviour: Behaviour | None = None, *, models: Sequence[str] = ("scripted",)
+    behaviour: Behaviour | None = None, *, models: Sequence[str] = ("scripted",), port: int = 0
 ) -> Iterator[ScriptedEngine]:
-    """Run an engine in a thread with a loop of its own."""
+    """Run an engine in a thread with a loop of its own, on a free port unless one is given."""
     engine = ScriptedEngine(behaviour, models)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="scripted-engine", daemon=True)
     thread.start()
     try:
-        asyncio.run_coroutine_threadsafe(engine.start(), loop).result(5)
+        asyncio.run_coroutine_threadsafe(engine.start(port), loop).result(5)
         try:
             yield engine
         finally:

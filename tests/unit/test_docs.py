@@ -27,7 +27,11 @@ SETTINGS = {CHAT: chat_settings, TODOS: todo_settings}
 VARIABLES = [
     (text, name)
     for text, module in SETTINGS.items()
-    for name in ["API_KEYS", *sorted(set(re.findall(r'"([A-Z][A-Z_]{3,})"', inspect.getsource(module))))]
+    for name in [
+        "API_KEYS",
+        "CORS_ORIGINS",
+        *sorted(set(re.findall(r'"([A-Z][A-Z_]{3,})"', inspect.getsource(module)))),
+    ]
 ]
 KINDS = [
     kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.ApiError)

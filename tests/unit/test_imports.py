@@ -17,8 +17,8 @@ CHAT = (
     ("handler",),
     ("app",),
     ("routes", "openapi"),
-    ("event_stream", "backend", "metering", "validation"),
-    ("transport",),
+    ("event_stream", "backend", "ecs", "metering", "validation"),
+    ("transport", "waking"),
     ("completions",),
     ("completion_stream",),
     ("chunks", "events"),
@@ -28,8 +28,8 @@ CHAT = (
 TODOS = (
     ("handler",),
     ("app", "store"),
-    ("admission", "graphql_http", "resolvers", "graphiql", "settings"),
-    ("execution",),
+    ("admission", "database", "graphql_http", "resolvers", "graphiql", "settings"),
+    ("address", "execution"),
     ("todos", "limits"),
     ("pages",),
     ("errors",),
@@ -42,11 +42,11 @@ KEYS = (
     ("spans", "tables", "errors"),
 )
 SHARED = (
-    ("table",),
-    ("items", "limit_headers", "limiter"),
+    ("secrets", "table"),
+    ("items", "limit_headers", "limiter", "metrics"),
     ("limits", "usage"),
-    ("keys",),
-    ("environment", "key_text", "logs"),
+    ("cors", "keys"),
+    ("aws", "clock", "environment", "key_text", "logs", "snapshot"),
 )
 PACKAGES = {
     "functions.chat": CHAT,
@@ -56,13 +56,15 @@ PACKAGES = {
 }
 # Third-party packages that only these modules may know.
 ONE_HOME = {
-    "httpx": {"functions.chat.backend", "functions.chat.transport", "functions.todos.store"},
+    "httpx": {"functions.chat.backend", "functions.chat.transport", "functions.todos.database"},
     "httptools": {"functions.chat.transport"},
     "fastapi": {"functions.chat.app", "functions.chat.routes", "functions.chat.openapi"},
     "ariadne": {"functions.todos.resolvers", "functions.todos.execution"},
     "lambda_stream": {"functions.chat.handler", "functions.todos.handler"},
-    "boto3": {"functions.shared.table"},
-    "prisma": {"functions.todos.store"},
+    "boto3": {"functions.shared.aws"},
+    "botocore": {"functions.shared.aws"},
+    "snapshot_restore_py": {"functions.shared.snapshot"},
+    "prisma": {"functions.todos.database", "functions.todos.store"},
 }
 
 
@@ -115,7 +117,7 @@ def test_packages_have_one_home(package: str) -> None:
     assert homes <= ONE_HOME[package]
 
 
-@pytest.mark.parametrize("adapter", ["functions.chat.backend", "functions.todos.store"])
+@pytest.mark.parametrize("adapter", ["functions.chat.backend", "functions.chat.ecs", "functions.todos.store"])
 def test_only_the_composition_root_knows_the_adapter(adapter: str) -> None:
     users = {
         name

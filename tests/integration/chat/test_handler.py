@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import snapshot_restore_py  # type: ignore[import-untyped]
 
 from functions.shared.environment import SettingsError
 from tests.engines import schema
@@ -27,7 +28,8 @@ def handler(engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch) -> Any:
     yield handler
     loop = handler._loop
     handler.close()
-    loop.close()
+    if loop:
+        loop.close()
 
 
 def asked(handler: Any, **fields: Any) -> dict[str, Any]:
@@ -59,6 +61,11 @@ def test_a_stock_runtime_gets_errors_too(handler: Any, engine: ScriptedEngine) -
     refused = asked(handler, stream=True)
     assert refused["statusCode"] == 503
     assert schema.validate_error(json.loads(refused["body"]))["code"] == "server_is_overloaded"
+
+
+def test_what_is_under_way_is_done_before_a_snapshot(handler: Any) -> None:  # noqa: ARG001
+    settle = sys.modules[MODULE].aws.settle
+    assert (settle, (), {}) in snapshot_restore_py.get_before_snapshot()
 
 
 def test_a_missing_setting_names_itself(monkeypatch: pytest.MonkeyPatch) -> None:

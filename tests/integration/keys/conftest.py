@@ -13,6 +13,7 @@ from moto import mock_aws
 from moto.server import ThreadedMotoServer
 
 from functions.keys.__main__ import main
+from functions.shared.aws import Aws
 from functions.shared.table import TABLE, Table
 from infra.local.function import ROOT
 from tests.integration.keys.aws import ScriptedAws, scripted_aws
@@ -71,7 +72,7 @@ def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[Table]:
     monkeypatch.setenv("KEYS_TABLE", NAME)
     with mock_aws():
         boto3.client("dynamodb", region_name=REGION).create_table(TableName=NAME, **TABLE)
-        yield Table(NAME, region=REGION)
+        yield Table(NAME, aws=Aws(region=REGION))
 
 
 @pytest.fixture

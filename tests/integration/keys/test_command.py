@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from functions.shared.aws import Aws
 from functions.shared.keys import Key, KeyRefused, Keyring
 from functions.shared.table import Table
 from tests.integration.keys.conftest import NAME, REGION, run, start
@@ -29,7 +30,7 @@ def ask(keyring: Keyring, key: str) -> Key | None:
 
 
 def test_from_the_first_key_to_the_last_record(server_url: str) -> None:
-    table = Table(NAME, endpoint_url=server_url, region=REGION)
+    table = Table(NAME, endpoint_url=server_url, aws=Aws(region=REGION))
     clock = Clock()
     keyring = Keyring(table, now=clock)
 
@@ -69,7 +70,7 @@ def test_from_the_first_key_to_the_last_record(server_url: str) -> None:
 
 
 def test_ctrl_c_ends_it_quietly(server_url: str) -> None:
-    table = Table(NAME, endpoint_url=server_url, region=REGION)
+    table = Table(NAME, endpoint_url=server_url, aws=Aws(region=REGION))
     record = a_record(started_at=int(time.time() * 1000))
     with start("replay", "-", url=server_url) as process:
         assert process.stdin

@@ -34,7 +34,7 @@ def test_what_was_asked_for_is_in_the_table_and_the_key_is_not(keys: Keys, table
     assert (key.requests_per_minute, key.tokens_per_minute, key.budget_tokens) == (60, 20000, 1000000)
     assert key.expires_at == key.created_at + 90 * 86400
     assert key.digest == digest(data["key"])
-    answer = table._client().scan(TableName="keys")
+    answer = table._service.client.scan(TableName="keys")
     assert data["key"] not in json.dumps(answer)
 
 

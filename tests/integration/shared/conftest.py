@@ -42,7 +42,7 @@ def moto() -> Iterator[None]:
 @pytest.fixture
 def table(moto: None) -> Table:  # noqa: ARG001
     table = Table(NAME)
-    table._client().create_table(TableName=NAME, **TABLE)
+    table._service.client.create_table(TableName=NAME, **TABLE)
     return table
 
 

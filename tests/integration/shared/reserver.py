@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
-from functions.shared import table as table_module
+from functions.shared import aws as aws_module
 from functions.shared.keys import Key
 from functions.shared.limits import LimitReached
 from functions.shared.table import Table
@@ -18,7 +18,7 @@ from tests.integration.shared.conftest import NAME
 async def main(endpoint: str, limit: str, count: str) -> None:
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(int(count)))
     # Moto answers one at a time: the last of 200 may wait for long, and must not ask twice.
-    table_module.READ_TIMEOUT_S = 30
+    aws_module.READ_TIMEOUT_S = 30
     table = Table(NAME, endpoint_url=endpoint)
     key = Key(id="key_many", digest="d", name="", requests_per_minute=int(limit), created_at=0)
     await table.peek(key, 0.0)

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from functions.shared import table as table_module
+from functions.shared import aws as aws_module
+from functions.shared.aws import Aws
 from functions.shared.keys import Key, KeysUnavailable
 from functions.shared.limits import Reservation, uncounted
 from functions.shared.table import Table, table_from_stack
@@ -100,7 +101,7 @@ def closing(table: Table) -> Iterator[Table]:
     try:
         yield table
     finally:
-        table._client().close()
+        table.close()
 
 
 @pytest.fixture
@@ -112,7 +113,7 @@ def silent() -> Iterator[tuple[str, socket.socket]]:
 
 @pytest.fixture(autouse=True)
 def short_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table_module, "_PAUSE_S", 0.001)
+    monkeypatch.setattr(aws_module, "_PAUSE_S", 0.001)
 
 
 def unavailable(question: Any) -> str:
@@ -192,9 +193,9 @@ def test_a_table_that_is_down_is_told_at_once() -> None:
 def test_a_table_that_is_slow_is_waited_for_twice(
     silent: tuple[str, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table_module, "READ_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(aws_module, "READ_TIMEOUT_S", 0.2)
     with closing(Table(NAME, endpoint_url=silent[0])) as table:
-        table._client()
+        _ = table._service.client
         questions: list[tuple[Any, int]] = [
             (lambda: table.key(KEY.digest), 2),
             (lambda: table.settle(RESERVATION, 5), 1),
@@ -218,14 +219,14 @@ def test_a_slow_table_does_not_hold_up_the_loop(
         with pytest.raises(KeysUnavailable):
             await question
 
-    monkeypatch.setattr(table_module, "READ_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(aws_module, "READ_TIMEOUT_S", 0.1)
     with closing(Table(NAME, endpoint_url=silent[0])) as table:
-        table._client()
+        _ = table._service.client
         asyncio.run(play())
 
 
 def test_the_times_are_those_that_are_documented() -> None:
-    config = Table(NAME)._client().meta.config
+    config = Table(NAME)._service.client.meta.config
     assert (config.connect_timeout, config.read_timeout) == (1, 2)
     assert config.retries == {"total_max_attempts": 1, "mode": "standard"}
     assert config.max_pool_connections == 50
@@ -272,7 +273,7 @@ NO_STACK = """<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Co
 
 def test_a_stack_names_its_table() -> None:
     with scripted((200, STACK.format(output="KeysTable"))) as server:
-        assert table_from_stack("chatbot", endpoint_url=server.url) == "keys-ABC"
+        assert table_from_stack("chatbot", aws=Aws(), endpoint_url=server.url) == "keys-ABC"
 
 
 @pytest.mark.parametrize(
@@ -286,5 +287,5 @@ def test_a_stack_names_its_table() -> None:
 )
 def test_a_stack_that_names_no_table_is_told(answer: Answer, code: str) -> None:
     with scripted(answer) as server, pytest.raises(KeysUnavailable) as raised:
-        table_from_stack("chatbot", endpoint_url=server.url)
+        table_from_stack("chatbot", aws=Aws(), endpoint_url=server.url)
     assert str(raised.value) == code

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import threading
 from dataclasses import replace
 from itertools import cycle
 from typing import Any
@@ -82,7 +81,7 @@ def test_no_keys_is_an_empty_list(table: Table) -> None:
 
 def test_the_table_does_not_hold_the_key(table: Table) -> None:
     table.add(ALICE)
-    assert "'alice-text'" not in str(table._client().scan(TableName=NAME)["Items"])
+    assert "'alice-text'" not in str(table._service.client.scan(TableName=NAME)["Items"])
 
 
 @pytest.mark.parametrize("taken", [{"digest": ALICE.digest}, {"id": ALICE.id}])
@@ -109,7 +108,7 @@ def test_more_keys_than_one_answer_holds_are_listed(
 
     monkeypatch.setattr(table_module, "_BATCH", 4)
     table = Hesitating(NAME)
-    table._client().create_table(TableName=NAME, **TABLE)
+    table._service.client.create_table(TableName=NAME, **TABLE)
     keys = [replace(FREE, id=f"key_{n}", digest=digest(str(n)), created_at=n) for n in range(10)]
     for key in keys:
         table.add(key)
@@ -205,7 +204,7 @@ class TwoEnvironments:
 
     def __init__(self) -> None:
         self.tables = cycle([Table(NAME), Table(NAME)])
-        next(self.tables)._client().create_table(TableName=NAME, **TABLE)
+        next(self.tables)._service.client.create_table(TableName=NAME, **TABLE)
 
     async def reserve(self, key: Key, tokens: int, now: float) -> Reservation:
         return await next(self.tables).reserve(key, tokens, now)
@@ -318,7 +317,7 @@ def test_an_environment_that_is_new_joins_the_window(table: Table) -> None:
 def test_a_table_that_was_emptied_counts_anew(table: Table) -> None:
     async def play() -> None:
         lost = await table.reserve(ALICE, 10, NOW)
-        table._client().delete_item(TableName=NAME, Key=items.limits_place(ALICE.id))
+        table._service.client.delete_item(TableName=NAME, Key=items.limits_place(ALICE.id))
         await table.settle(lost, 5)
         assert table.spent(ALICE.id) == 0
         assert (await table.reserve(ALICE, 20, NOW)).allowance.remaining_tokens == 80
@@ -417,28 +416,6 @@ def test_usage_of_more_than_one_answer_is_found(table: Table) -> None:
 
 
 # around it
-
-
-def test_the_client_is_made_once_whoever_needs_it_first(
-    moto: None,  # noqa: ARG001
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    made: list[Any] = []
-    make = table_module._make_client
-
-    def counted(*arguments: Any) -> Any:
-        made.append(arguments)
-        return make(*arguments)
-
-    monkeypatch.setattr(table_module, "_make_client", counted)
-    table = Table(NAME)
-    table.warm()
-    threads = [threading.Thread(target=table._client) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(made) == 1
 
 
 def test_a_missing_table_is_told_by_its_code_alone(

@@ -9,13 +9,22 @@ import pytest
 
 from functions.chat import metering
 from functions.chat.completions import Call
-from functions.chat.errors import ApiError, QuotaExhausted, RateLimited, UpstreamError, UpstreamTimeout
+from functions.chat.errors import (
+    ApiError,
+    EngineAsleep,
+    ModelWarming,
+    QuotaExhausted,
+    RateLimited,
+    UpstreamError,
+    UpstreamTimeout,
+)
 from functions.chat.events import DONE, error_event
 from functions.chat.metering import Account, Meter
 from functions.chat.settings import Model
 from functions.shared.keys import Key, KeysUnavailable
 from functions.shared.limiter import LEDGER_PAUSE_S
 from functions.shared.limits import Allowance, LimitReached, Reservation
+from functions.shared.metrics import Metrics
 from functions.shared.usage import UsageRecord
 
 MODEL = Model(id="tiny", base_url="", served_name="", key=None, max_tokens_default=100, max_tokens_limit=100)
@@ -80,7 +89,10 @@ class Bench:
         self.ledger, self.usage, self.lines = FakeLedger(), FakeUsage(), list[str]()
         self.clock = [1000.0]
         self.meter = Meter(
-            ledger=self.ledger, usage=self.usage, emit=self.lines.append, now=lambda: self.clock[0]
+            ledger=self.ledger,
+            usage=self.usage,
+            metrics=Metrics("Api", self.lines.append),
+            now=lambda: self.clock[0],
         )
         self._remaining_ms = remaining_ms
 
@@ -231,6 +243,33 @@ def test_a_whole_completion_is_accounted_for() -> None:
             async with other:
                 raise UpstreamTimeout("late")
         assert bench.record.outcome == "timeout"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("failure", "whole", "streamed"),
+    [
+        (ModelWarming("tiny", retry_after_s=5), "refused", "timeout"),
+        (EngineAsleep("nobody there"), "error", "error"),
+    ],
+    ids=["starting", "out of reach"],
+)
+def test_what_no_engine_was_asked_for_costs_nothing(failure: ApiError, whole: str, streamed: str) -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        account = bench.account()
+        await account.admit(CALL)
+        with pytest.raises(type(failure)):
+            async with account:
+                raise failure
+        other = bench.account()
+        await other.admit(CALL)
+        async for _ in other.stream(events(other, b"", failure=failure)):
+            pass
+        assert bench.ledger.settled == [0, 0], "all that was reserved is given back"
+        assert (bench.record.prompt_tokens, bench.record.completion_tokens) == (0, 0)
+        assert [each for each in bench.usage.outcomes if each != "cut"] == [whole, streamed]
 
     run(scenario())
 

@@ -10,6 +10,8 @@ from functions.shared.environment import SettingsError
 
 URL = "http://engine:8000/v1"
 DIGEST = "ab" * 32
+SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:engine-AbCdEf"
+SERVICE = "arn:aws-cn:ecs:cn-north-1:123456789012:service/engines/tiny"
 
 
 def read(models: Any = None, **variables: str) -> Settings:
@@ -22,6 +24,7 @@ def test_one_model_is_enough() -> None:
     (model,) = settings.models.values()
     assert (model.id, model.served_name, model.base_url, model.key) == ("tiny", "tiny", URL, None)
     assert (model.max_tokens_default, model.max_tokens_limit) == (1024, 4096)
+    assert (model.key_secret, model.ecs_service, model.start_s) == (None, None, 420)
     assert (settings.max_body_bytes, settings.keep_alive_s, settings.keys) == (1024 * 1024, 10.0, {})
 
 
@@ -38,6 +41,12 @@ def test_everything_about_a_model_may_be_said() -> None:
     assert (model.max_tokens_default, model.max_tokens_limit) == (50, 50)
 
 
+def test_what_an_engine_in_aws_needs_may_be_said() -> None:
+    entry = {"base_url": URL, "key_secret": SECRET, "ecs_service": SERVICE, "start_s": 90}
+    model = read({"tiny": entry}).models["tiny"]
+    assert (model.key, model.key_secret, model.ecs_service, model.start_s) == (None, SECRET, SERVICE, 90)
+
+
 def test_the_order_of_models_is_kept() -> None:
     assert list(read({name: {"base_url": URL} for name in "zxy"}).models) == ["z", "x", "y"]
 
@@ -52,6 +61,7 @@ def test_the_order_of_models_is_kept() -> None:
         ("CONNECT_TIMEOUT_S", "connect_timeout_s", "3", 3.0),
         ("STREAM_SILENCE_S", "stream_silence_s", "1e1", 10.0),
         ("REPLY_TIMEOUT_S", "reply_timeout_s", "86399", 86399.0),
+        ("WARMING_TIMEOUT_S", "warming_timeout_s", "840", 840.0),
     ],
 )
 def test_numbers_are_read(variable: str, field: str, text: str, value: float) -> None:
@@ -59,7 +69,7 @@ def test_numbers_are_read(variable: str, field: str, text: str, value: float) ->
 
 
 COUNTS = ["MAX_BODY_BYTES", "MAX_MESSAGES", "MAX_N"]
-SECONDS = ["KEEP_ALIVE_S", "CONNECT_TIMEOUT_S", "STREAM_SILENCE_S", "REPLY_TIMEOUT_S"]
+SECONDS = ["KEEP_ALIVE_S", "CONNECT_TIMEOUT_S", "STREAM_SILENCE_S", "REPLY_TIMEOUT_S", "WARMING_TIMEOUT_S"]
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "many", " 1", "²", "1" * 5000])
@@ -108,6 +118,15 @@ def test_what_is_no_object_names_its_variable(variable: str, text: str) -> None:
         ({"base_url": URL, "key_variable": 5}, "key_variable"),
         ({"base_url": URL, "key_variable": []}, "key_variable"),
         ({"base_url": URL, "key_variable": "NOT_THERE"}, "NOT_THERE"),
+        ({"base_url": URL, "key_variable": "PATH", "key_secret": SECRET}, "key_secret"),
+        ({"base_url": URL, "key_secret": "sk-plain"}, "key_secret"),
+        ({"base_url": URL, "key_secret": SERVICE}, "key_secret"),
+        ({"base_url": URL, "key_secret": 5}, "key_secret"),
+        ({"base_url": URL, "ecs_service": "tiny"}, "ecs_service"),
+        ({"base_url": URL, "ecs_service": SERVICE.replace("engines/", "")}, "ecs_service"),
+        ({"base_url": URL, "ecs_service": ["x"]}, "ecs_service"),
+        ({"base_url": URL, "start_s": 0}, "start_s"),
+        ({"base_url": URL, "start_s": "soon"}, "start_s"),
     ],
     ids=str,
 )

@@ -5,11 +5,14 @@ import json
 import pytest
 
 from functions.keys.replay import Replay, records_in
-from functions.shared.usage import UsageRecord, emf
+from functions.shared.metrics import Metrics
+from functions.shared.usage import UsageRecord
 from tests.unit.keys.store import a_record
 
 RECORD = a_record()
 LINE = RECORD.to_json()
+METRICS: list[str] = []
+Metrics("ChatbotApi", METRICS.append).tell(RECORD)
 
 
 def with_members(**members: object) -> str:
@@ -45,7 +48,7 @@ def test_a_line_may_hold_several() -> None:
         "",
         "\n",
         "START RequestId: 8f507cfc Version: $LATEST",
-        emf(RECORD),
+        *METRICS,
         '{"id":"x","usage":{"prompt_tokens":1}}',
         '{"usage":"of the door"}',
         '{"usage":null}',

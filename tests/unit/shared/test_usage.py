@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.shared.usage import NONE, OUTCOMES, UsageRecord, emf
+from functions.shared.usage import NONE, OUTCOMES, UsageRecord
 
 RECORD = UsageRecord(
     request_id="req_1",
@@ -107,53 +107,6 @@ def test_what_must_be_there_must_be_there(name: str) -> None:
     del values[name]
     with pytest.raises(ValueError, match="members are missing"):
         UsageRecord.from_values(values)
-
-
-@given(records, st.none() | times)
-def test_metrics_are_as_cloudwatch_specifies(record: UsageRecord, engine_ms: float | None) -> None:
-    """What is required of a line, and of what it refers to.
-
-    Source: "Specification: Embedded metric format", CloudWatch user guide, read 2026-11-23.
-    """
-    text = emf(record, engine_ms)
-    line = json.loads(text)
-    assert "\n" not in text
-    assert line["_aws"].keys() == {"Timestamp", "CloudWatchMetrics"}
-    assert isinstance(line["_aws"]["Timestamp"], int)
-    assert line["_aws"]["CloudWatchMetrics"]
-    for directive in line["_aws"]["CloudWatchMetrics"]:
-        assert directive.keys() == {"Namespace", "Dimensions", "Metrics"}
-        assert 1 <= len(directive["Namespace"]) <= 1024
-        assert 1 <= len(directive["Metrics"]) <= 100
-        for metric in directive["Metrics"]:
-            assert metric["Unit"] in ("Count", "Milliseconds")
-            assert isinstance(line[metric["Name"]], int | float)
-        for dimensions in directive["Dimensions"]:
-            assert 1 <= len(dimensions) <= 30
-            assert all(isinstance(line[name], str) and line[name] for name in dimensions)
-
-
-def test_metrics_hold_everything_by_model_and_the_least_by_key() -> None:
-    line = json.loads(emf(RECORD, 55.5))
-    told = {
-        tuple(directive["Dimensions"][0]): [metric["Name"] for metric in directive["Metrics"]]
-        for directive in line["_aws"]["CloudWatchMetrics"]
-    }
-    tokens = ["requests", "prompt_tokens", "completion_tokens"]
-    assert told == {
-        ("model",): [*tokens, "duration_ms", "first_byte_ms", "engine_ms"],
-        ("model", "outcome"): ["requests"],
-        ("key_id",): tokens,
-    }
-    assert (line["requests"], line["prompt_tokens"], line["engine_ms"]) == (1, 7, 55.5)
-    assert (line["model"], line["key_id"], line["outcome"]) == ("tiny", "key_1", "ok")
-
-
-def test_metrics_that_were_not_measured_are_left_out() -> None:
-    record = UsageRecord(request_id="r", duration_ms=1, outcome="refused", started_at=0)
-    text = emf(record)
-    assert "first_byte_ms" not in text
-    assert "engine_ms" not in text
 
 
 def test_neither_line_has_room_for_a_key_or_a_prompt() -> None:

@@ -1,0 +1,119 @@
+"""The waker, with ECS as moto has it, and with one that refuses."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from functions.chat.ecs import EcsWaker
+from functions.chat.waking import WakeFailed
+from functions.shared.aws import Aws
+from tests.integration.chat.resting import CREDENTIALS, REGION
+from tests.integration.keys.aws import ScriptedAws, scripted_aws
+
+ARN = f"arn:aws:ecs:{REGION}:123456789012:service/engines/tiny"
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody's own AWS is asked."""
+    for variable in [*os.environ]:
+        if variable.startswith("AWS_"):
+            monkeypatch.delenv(variable)
+    for variable, value in CREDENTIALS.items():
+        monkeypatch.setenv(variable, value)
+
+
+@pytest.fixture
+def ecs() -> Iterator[Any]:
+    with mock_aws():
+        ecs = boto3.client("ecs")
+        ecs.create_cluster(clusterName="engines")
+        ecs.register_task_definition(
+            family="vllm", containerDefinitions=[{"name": "vllm", "image": "vllm", "memory": 1}]
+        )
+        for name in ("tiny", "other"):
+            ecs.create_service(cluster="engines", serviceName=name, taskDefinition="vllm", desiredCount=0)
+        yield ecs
+
+
+@pytest.fixture
+def refusing(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedAws]:
+    with scripted_aws() as aws:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_ECS", aws.url)
+        yield aws
+
+
+def desired(ecs: Any, name: str = "tiny") -> int:
+    count: int = ecs.describe_services(cluster="engines", services=[name])["services"][0]["desiredCount"]
+    return count
+
+
+def wake(service: str = ARN) -> bool:
+    return asyncio.run(EcsWaker(Aws()).wake(service))
+
+
+def failure(service: str = ARN) -> str:
+    with pytest.raises(WakeFailed) as raised:
+        wake(service)
+    assert raised.value.__cause__ is None
+    return str(raised.value)
+
+
+def test_a_service_at_rest_gets_one_task(ecs: Any) -> None:
+    assert wake()
+    assert (desired(ecs), desired(ecs, "other")) == (1, 0)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_service_that_runs_is_left_as_it_is(ecs: Any, count: int) -> None:
+    ecs.update_service(cluster="engines", service="tiny", desiredCount=count)
+    assert not wake()
+    assert desired(ecs) == count
+
+
+def test_it_asks_for_this_service_and_nothing_else(ecs: Any) -> None:
+    """The function's role allows two operations on one ARN."""
+    asked: list[tuple[str, Any]] = []
+    waker = EcsWaker(Aws())
+    waker._ecs.client.meta.events.register(
+        "before-parameter-build.ecs", lambda model, params, **_: asked.append((model.name, params))
+    )
+    asyncio.run(waker.wake(ARN))
+    asyncio.run(waker.wake(ARN))
+    describe = ("DescribeServices", {"cluster": "engines", "services": [ARN]})
+    update = ("UpdateService", {"cluster": "engines", "service": ARN, "desiredCount": 1})
+    assert asked == [describe, update, describe]
+    assert desired(ecs) == 1
+
+
+@pytest.mark.parametrize(
+    ("arn", "code"),
+    [
+        (ARN.replace("tiny", "nope"), "ServiceNotFoundException"),
+        (ARN.replace("engines", "nope"), "ClusterNotFoundException"),
+    ],
+)
+def test_a_service_that_is_not_there_is_told(ecs: Any, arn: str, code: str) -> None:  # noqa: ARG001
+    assert failure(arn) == code
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "questions"),
+    [("AccessDeniedException", 400, 1), ("ThrottlingException", 400, 2), ("ServerException", 500, 2)],
+)
+def test_what_ecs_refuses_is_told_by_its_code(
+    refusing: ScriptedAws, code: str, status: int, questions: int
+) -> None:
+    refusing.fails(code, status)
+    assert failure() == code
+    assert refusing.asked == ["AmazonEC2ContainerServiceV20141113.DescribeServices"] * questions
+
+
+def test_without_a_region_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    assert failure() == "NoRegionError"

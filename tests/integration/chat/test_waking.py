@@ -1,0 +1,190 @@
+"""An engine at rest, as callers see it: in process here, as a whole cycle in `test_waking_cycle.py`."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import httpx
+import pytest
+
+from functions.chat import waking
+from functions.chat.app import create_app
+from functions.chat.backend import HttpEngine
+from functions.chat.ecs import EcsWaker
+from functions.chat.settings import Settings
+from functions.chat.waking import WakingEngine
+from functions.shared.aws import Aws
+from tests.engines import schema
+from tests.engines.behaviours import Status, vllm_error
+from tests.engines.scripted import ScriptedEngine, refusing_engine
+from tests.engines.wire import Behaviour
+from tests.integration.chat.resting import (
+    CREDENTIALS,
+    RestingEngine,
+    moto_server,
+    resting_engine,
+)
+from tests.integration.chat.service import MODEL, URL, body, served
+from tests.integration.keys.aws import scripted_aws
+
+SERVICE = "arn:aws:ecs:us-east-1:123456789012:service/engines/tiny"
+COMMENT = b": keep-alive\n\n"
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(waking, "ASK_S", 0.05)
+
+
+@pytest.fixture(scope="module")
+def aws_url() -> Iterator[str]:
+    with moto_server() as url:
+        yield url
+
+
+@pytest.fixture
+def resting(aws_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[RestingEngine]:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_ECS", aws_url)
+    with resting_engine(aws_url, start_s=0.3) as resting:
+        yield resting
+
+
+Api = Callable[..., httpx.Client]
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    """Return a starter of the API, which gives a client of it."""
+    with ExitStack() as stack:
+
+        def start(base_url: str, service: str | None, **variables: str) -> httpx.Client:
+            entry = {"base_url": base_url, "ecs_service": service, "start_s": 60}
+            settings = Settings.from_environment({"MODELS": json.dumps({MODEL: entry}), **variables})
+            engine = WakingEngine(HttpEngine(settings), EcsWaker(Aws()), timeout_s=settings.warming_timeout_s)
+            url = stack.enter_context(served(create_app(settings, engine)))
+            return stack.enter_context(httpx.Client(base_url=url, timeout=20, trust_env=False))
+
+        yield start
+
+
+@contextmanager
+def streamed(client: httpx.Client) -> Iterator[httpx.Response]:
+    with client.stream("POST", URL, json=body(stream=True)) as reply:
+        yield reply
+
+
+def test_a_stream_waits_and_gets_its_tokens(resting: RestingEngine, api: Api) -> None:
+    resting.is_held = True
+    client = api(resting.base_url, resting.arn, KEEP_ALIVE_S="0.1")
+    with streamed(client) as reply:
+        arriving = reply.iter_raw()
+        first = [next(arriving) for _ in range(3)]
+        resting.is_held = False
+        whole = b"".join(arriving)
+    assert (reply.status_code, first) == (200, [COMMENT] * 3)
+    schema.validate_stream(whole)
+    assert resting.desired == 1
+    assert len(resting.engine.requests) == 1
+
+
+def test_a_quick_start_costs_no_comment(resting: RestingEngine, api: Api) -> None:
+    """Until the first event a failure could still be a status."""
+    with streamed(api(resting.base_url, resting.arn)) as reply:
+        whole = reply.read()
+    assert COMMENT not in whole
+    schema.validate_stream(whole)
+
+
+def test_a_whole_reply_is_told_when_to_come_back(resting: RestingEngine, api: Api) -> None:
+    client = api(resting.base_url, resting.arn)
+    refused = client.post(URL, json=body())
+    assert refused.status_code == 503
+    error = schema.validate_error(refused.json())
+    assert (error["code"], error["type"]) == ("model_warming", "service_unavailable_error")
+    assert 55 <= int(refused.headers["retry-after"]) <= 60
+    resting.wait_until(lambda: resting.changes)
+    answered = client.post(URL, json=body())
+    assert answered.status_code == 200
+    schema.validate_completion(answered.json())
+
+
+def test_listing_models_wakes_nothing(resting: RestingEngine, api: Api) -> None:
+    client = api(resting.base_url, resting.arn)
+    assert client.get("/v1/models").json()["data"][0]["id"] == MODEL
+    assert client.get("/health").status_code == 200
+    assert resting.desired == 0
+
+
+def test_a_caller_who_leaves_while_it_starts_asks_the_engine_for_nothing(
+    resting: RestingEngine, api: Api
+) -> None:
+    resting.is_held = True
+    client = api(resting.base_url, resting.arn, KEEP_ALIVE_S="0.1")
+    with streamed(client) as reply:
+        assert next(reply.iter_raw()) == COMMENT
+    resting.is_held = False
+    resting.wait_until(lambda: resting.changes)
+    with streamed(client) as reply:  # by now the other would have asked as well
+        reply.read()
+    assert len(resting.engine.requests) == 1
+
+
+def test_an_engine_that_does_not_start_in_time_is_an_event(resting: RestingEngine, api: Api) -> None:
+    resting.is_held = True
+    client = api(resting.base_url, resting.arn, KEEP_ALIVE_S="0.1", WARMING_TIMEOUT_S="0.3")
+    with streamed(client) as reply:
+        whole = reply.read()
+    assert reply.status_code == 200
+    *_, failure, done, _ = whole.replace(COMMENT, b"").split(b"\n\n")
+    assert done == b"data: [DONE]"
+    assert schema.validate_error(json.loads(failure.removeprefix(b"data: ")))["code"] == "model_warming"
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_wake_that_is_not_allowed_is_the_engines_failure(
+    api: Api, stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with scripted_aws() as aws, refusing_engine() as base_url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_ECS", aws.url)
+        aws.fails("AccessDeniedException")
+        refused = api(base_url, SERVICE).post(URL, json=body(stream=stream))
+    assert (refused.status_code, schema.validate_error(refused.json())["code"]) == (502, "upstream_error")
+    assert "AccessDenied" not in refused.text
+
+
+def balancer(status: int) -> Status:
+    return Status(status, b"<html></html>", "text/html", {"server": "awselb/2.0"})
+
+
+LEAVING: dict[str, tuple[Behaviour, str, int]] = {
+    "balancer without targets": (balancer(503), "server_is_overloaded", 503),
+    "balancer to a closed port": (balancer(502), "upstream_error", 502),
+    "balancer to nowhere": (balancer(504), "timeout", 504),
+    "draining": (vllm_error(500, "cannot schedule new futures after shutdown"), "upstream_error", 502),
+}
+
+
+@pytest.mark.parametrize("name", LEAVING)
+def test_an_engine_that_is_not_there_for_its_balancer_is_woken(
+    engine: ScriptedEngine, resting: RestingEngine, api: Api, name: str
+) -> None:
+    engine.behaviour, code, status = LEAVING[name]
+    refused = api(engine.base_url, resting.arn).post(URL, json=body())
+    assert (refused.status_code, schema.validate_error(refused.json())["code"]) == (503, "model_warming")
+    assert resting.desired == 1
+    other = api(engine.base_url, None).post(URL, json=body())
+    assert (other.status_code, schema.validate_error(other.json())["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(
+    "behaviour", [vllm_error(503), vllm_error(500), balancer(500)], ids=["full", "fails", "balancer"]
+)
+def test_an_engine_that_answers_is_not_woken(
+    engine: ScriptedEngine, resting: RestingEngine, api: Api, behaviour: Behaviour
+) -> None:
+    engine.behaviour = behaviour
+    refused = api(engine.base_url, resting.arn).post(URL, json=body())
+    assert schema.validate_error(refused.json())["code"] != "model_warming"
+    assert resting.desired == 0

@@ -1,0 +1,154 @@
+"""From rest to tokens and back, twice: the function as Lambda runs it, ECS and Secrets Manager as moto has
+them, an engine that is up only while its service wants a task, OpenAI's own client."""
+
+import io
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+import openai
+import pytest
+from anyio.from_thread import start_blocking_portal
+
+from infra.local.console import Console
+from infra.local.door import open_door
+from infra.local.function import Function
+from infra.local.processes import Guardian
+from tests.engines import schema
+from tests.integration.chat.resting import (
+    CREDENTIALS,
+    REGION,
+    Keyed,
+    RestingEngine,
+    moto_server,
+    resting_engine,
+)
+
+ENGINE_KEY = "canary-engine-key"
+MESSAGES: Any = [{"role": "user", "content": "Tell me a joke"}]
+START_S = 2.0
+COMMENT = b": keep-alive\n\n"
+
+
+@dataclass
+class Output(Console):
+    """The terminal, with all that the function prints."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def of(self, name: str) -> Callable[[str], None]:  # noqa: ARG002
+        return self.lines.append
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """The function, its engine, and what it printed."""
+
+    url: str
+    resting: RestingEngine
+    output: Output
+
+    @property
+    def wakes(self) -> int:
+        """How often CloudWatch was told that somebody waits."""
+        records = [json.loads(line) for line in self.output.lines if line.startswith('{"_aws":')]
+        return sum(record.get("wakes", 0) for record in records)
+
+
+@pytest.fixture
+def aws_url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    with moto_server() as url:
+        yield url
+
+
+@pytest.fixture
+def deployed(aws_url: str) -> Iterator[Deployed]:
+    secret = _secret(aws_url)
+    with resting_engine(aws_url, Keyed(ENGINE_KEY), start_s=START_S) as resting:
+        entry = {
+            "base_url": resting.base_url,
+            "key_secret": secret,
+            "ecs_service": resting.arn,
+            "start_s": START_S,
+        }
+        variables = {
+            **CREDENTIALS,
+            "AWS_ENDPOINT_URL_ECS": aws_url,
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER": aws_url,
+            "MODELS": json.dumps({"tiny": entry}),
+            "METRICS": "ChatbotApi/test",
+            "KEEP_ALIVE_S": "0.5",
+        }
+        with _door(variables) as (url, output):
+            yield Deployed(url, resting, output)
+
+
+def _secret(aws_url: str) -> str:
+    client = boto3.client("secretsmanager", endpoint_url=aws_url, region_name=REGION)
+    try:
+        return str(client.create_secret(Name="engine", SecretString=ENGINE_KEY)["ARN"])
+    finally:
+        client.close()
+
+
+@contextmanager
+def _door(variables: dict[str, str]) -> Iterator[tuple[str, Output]]:
+    function = Function("chat", "functions/chat/handler.handler", variables)
+    output = Output(out=io.StringIO(), log=io.StringIO())
+    with Guardian() as guardian, start_blocking_portal() as portal:
+        opening = open_door([("/", function)], guardian=guardian, console=output)
+        with portal.wrap_async_context_manager(opening) as door:
+            yield door.url, output
+
+
+def test_the_whole_cycle_twice(deployed: Deployed) -> None:
+    resting = deployed.resting
+    replies: list[Any] = []
+    url, hooks = f"{deployed.url}/v1", {"response": [replies.append]}
+    with (
+        openai.DefaultHttpxClient(base_url=url, trust_env=False, timeout=30, event_hooks=hooks) as http,
+        openai.OpenAI(base_url=url, api_key="any", http_client=http) as client,
+    ):
+        assert resting.desired == 0
+
+        # A whole reply: told to come back, which the client does by itself.
+        asked = client.chat.completions.with_raw_response.create(model="tiny", messages=MESSAGES)
+        assert asked.parse().choices[0].message.content == "The capital of France is Paris."
+        assert asked.retries_taken == 1
+        assert [reply.status_code for reply in replies] == [503, 200]
+        assert replies[0].headers["retry-after"] == "5"
+        assert (resting.desired, deployed.wakes) == (1, 1)
+        assert len(resting.engine.requests) == 1
+
+        # A stream, after a rest: held, with comments, until the engine is up.
+        resting.rest()
+        request = {"model": "tiny", "messages": MESSAGES, "stream": True}
+        with http.stream("POST", "/chat/completions", json=request) as reply:
+            pieces = [(time.monotonic(), piece) for piece in reply.iter_raw()]
+        assert reply.status_code == 200
+        assert {piece for at, piece in pieces if at < resting.up_at[-1]} == {COMMENT}
+        schema.validate_stream(b"".join(piece for _, piece in pieces))
+        assert (resting.desired, deployed.wakes) == (1, 2)
+
+        # And again, as the official client reads it.
+        resting.rest()
+        stream = client.chat.completions.create(model="tiny", messages=MESSAGES, stream=True)
+        text = "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
+        assert text
+        assert [reply.status_code for reply in replies] == [503, 200, 200, 200]
+
+        # Awake, it answers at once, and nobody looks after it.
+        client.chat.completions.create(model="tiny", messages=MESSAGES)
+        assert [reply.status_code for reply in replies] == [503, 200, 200, 200, 200]
+    assert resting.changes == [1, 0, 1, 0, 1]
+    assert deployed.wakes == 3
+    assert all(
+        request.headers["authorization"] == f"Bearer {ENGINE_KEY}" for request in resting.engine.requests
+    )
+    assert ENGINE_KEY not in "".join(deployed.output.lines)

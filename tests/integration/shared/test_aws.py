@@ -1,0 +1,132 @@
+"""AWS's clients, and secrets as moto's Secrets Manager has them."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from functions.shared.aws import Aws, AwsError, Service
+from functions.shared.clock import Clock
+from functions.shared.secrets import KNOWN_S, Secrets, SecretsUnavailable
+from functions.shared.table import Table
+from tests.integration.shared.conftest import NAME
+
+
+class Counting(Aws):
+    """Counts the clients that it makes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[str] = []
+
+    def make_client(self, name: str, endpoint_url: str | None) -> Any:
+        self.made.append(name)
+        return super().make_client(name, endpoint_url)
+
+
+def test_a_client_is_made_once_whoever_needs_it_first(moto: None) -> None:  # noqa: ARG001
+    aws = Counting()
+    table = Table(NAME, aws=aws)
+    table.warm()
+    threads = [threading.Thread(target=lambda: table._service.client) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert aws.made == ["dynamodb"]
+
+
+def test_services_share_what_takes_time_to_load(moto: None) -> None:  # noqa: ARG001
+    aws = Aws()
+    _ = aws.service("dynamodb").client
+    session = aws._session
+    _ = aws.service("ecs").client
+    assert aws._session is session
+
+
+def test_an_error_has_its_code_and_what_was_said(moto: None) -> None:  # noqa: ARG001
+    with pytest.raises(AwsError) as raised:
+        Aws().service("dynamodb").ask("describe_table", TableName="nope")
+    assert str(raised.value) == raised.value.code == "ResourceNotFoundException"
+    assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    assert raised.value.__cause__ is None
+
+
+def test_settling_waits_for_all_that_has_begun(moto: None) -> None:  # noqa: ARG001
+    aws = Counting()
+    free, done = threading.Event(), list[str]()
+
+    def work() -> None:
+        assert free.wait(5)
+        done.append("work")
+
+    aws.begin(work)
+    table = Table(NAME, aws=aws)
+    table.warm()
+    threading.Timer(0.05, free.set).start()
+    aws.settle()
+    assert (done, aws.made) == (["work"], ["dynamodb"])
+
+
+def test_what_was_settled_goes_on(server: str) -> None:
+    """After a snapshot the connections of before lead nowhere."""
+    aws = Aws()
+    table = Table(NAME, aws=aws, endpoint_url=server)
+    assert asyncio.run(table.key("nobody")) is None
+    pools = table._service.client._endpoint.http_session._manager.pools
+    assert len(pools) == 1
+    aws.settle()
+    assert len(pools) == 0
+    assert asyncio.run(table.key("nobody")) is None
+    aws.settle()
+
+
+def test_closing_what_was_never_opened_is_fine() -> None:
+    Aws().service("dynamodb").close()
+
+
+# secrets
+
+
+@pytest.fixture
+def manager(moto: None) -> Iterator[Service]:  # noqa: ARG001
+    manager = Aws().service("secretsmanager")
+    yield manager
+    manager.close()
+
+
+def ask(secrets: Secrets, arn: str) -> str:
+    return asyncio.run(secrets.value(arn))
+
+
+def test_a_secret_is_its_current_text(manager: Service) -> None:
+    arn = manager.ask("create_secret", Name="engine", SecretString="one")["ARN"]
+    at = [0.0]
+    secrets = Secrets(Aws(), clock=Clock(lambda: at[0], lambda: at[0]))
+    assert ask(secrets, arn) == "one"
+    manager.ask("put_secret_value", SecretId=arn, SecretString="two")
+    assert ask(secrets, arn) == "one"
+    at[0] = KNOWN_S
+    assert ask(secrets, arn) == "two"
+    manager.ask("delete_secret", SecretId=arn)
+    at[0] += KNOWN_S
+    assert ask(secrets, arn) == "two", "better than none"
+
+
+def test_a_secret_that_is_not_there_or_no_text_is_told(manager: Service) -> None:
+    arn = manager.ask("create_secret", Name="engine", SecretBinary=b"one")["ARN"]
+    for asked, code in (
+        (arn, "NoSecretString"),
+        (arn.replace("engine", "other"), "ResourceNotFoundException"),
+    ):
+        with pytest.raises(SecretsUnavailable, match=f"^{code}$"):
+            ask(Secrets(Aws()), asked)
+
+
+def test_a_secret_is_fetched_before_anyone_asks(manager: Service) -> None:
+    arn = manager.ask("create_secret", Name="engine", SecretString="one")["ARN"]
+    secrets = Secrets(Aws())
+    secrets.warm(arn)
+    assert ask(secrets, arn) == "one"

@@ -1,0 +1,217 @@
+"""Secrets: asked for once, known for 5 minutes, and for longer while AWS is out of reach."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from functions.shared.aws import Aws, AwsError, Service
+from functions.shared.clock import Clock
+from functions.shared.secrets import KNOWN_S, PAUSE_S, Secrets, SecretsUnavailable
+
+ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:engine-AbCdEf"
+OTHER = ARN.replace("engine", "other")
+
+
+class FakeService(Service):
+    """Answers with its text, waits while it is held, and fails when told to."""
+
+    def __init__(self, aws: Aws) -> None:
+        super().__init__(aws, "secretsmanager", None)
+        self.answer: dict[str, Any] = {"SecretString": "canary-1"}
+        self.failure: str | None = None
+        self.asked: list[str] = []
+        self.free = threading.Event()
+        self.free.set()
+
+    def ask(self, operation: str, *, repeatable: bool = True, **question: Any) -> Any:
+        assert (operation, repeatable) == ("get_secret_value", True)
+        self.asked.append(question["SecretId"])
+        assert self.free.wait(5)
+        if self.failure:
+            raise AwsError(self.failure, {})
+        return self.answer
+
+
+class FakeAws(Aws):
+    def __init__(self) -> None:
+        super().__init__()
+        self.secretsmanager = FakeService(self)
+
+    def service(self, name: str, *, endpoint_url: str | None = None) -> Service:
+        assert (name, endpoint_url) == ("secretsmanager", None)
+        return self.secretsmanager
+
+
+class Bench:
+    """Secrets, what answers for AWS, and the time."""
+
+    def __init__(self) -> None:
+        self.at = 0.0
+        aws = FakeAws()
+        self.aws = aws.secretsmanager
+        self.secrets = Secrets(aws, clock=Clock(self._read, self._read))
+
+    def _read(self) -> float:
+        return self.at
+
+    def ask(self, arn: str = ARN) -> str:
+        return asyncio.run(self.secrets.value(arn))
+
+
+def unavailable(ask: Callable[[], object]) -> str:
+    with pytest.raises(SecretsUnavailable) as raised:
+        ask()
+    assert raised.value.__cause__ is None
+    return str(raised.value)
+
+
+def test_a_secret_is_asked_for_once() -> None:
+    bench = Bench()
+    assert [bench.ask() for _ in range(3)] == ["canary-1"] * 3
+    assert bench.aws.asked == [ARN]
+
+
+def test_each_arn_has_its_own() -> None:
+    bench = Bench()
+    bench.ask()
+    bench.aws.answer = {"SecretString": "canary-2"}
+    assert (bench.ask(OTHER), bench.ask()) == ("canary-2", "canary-1")
+
+
+def test_a_changed_secret_is_in_use_after_5_minutes() -> None:
+    bench = Bench()
+    bench.ask()
+    bench.aws.answer = {"SecretString": "canary-2"}
+    bench.at = KNOWN_S - 1
+    assert bench.ask() == "canary-1"
+    bench.at = KNOWN_S
+    assert bench.ask() == "canary-2"
+
+
+def test_all_who_need_it_at_once_share_one_question() -> None:
+    async def scenario() -> list[str]:
+        bench.aws.free.clear()
+        asking = [asyncio.create_task(bench.secrets.value(ARN)) for _ in range(10)]
+        await asyncio.sleep(0)
+        bench.aws.free.set()
+        return await asyncio.gather(*asking)
+
+    bench = Bench()
+    assert asyncio.run(scenario()) == ["canary-1"] * 10
+    assert bench.aws.asked == [ARN]
+
+
+def test_whoever_leaves_does_not_stop_the_question() -> None:
+    async def scenario() -> str:
+        bench.aws.free.clear()
+        leaving, staying = (asyncio.create_task(bench.secrets.value(ARN)) for _ in range(2))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.wait({leaving})
+        assert leaving.cancelled()
+        bench.aws.free.set()
+        return await staying
+
+    bench = Bench()
+    assert asyncio.run(scenario()) == "canary-1"
+    assert bench.aws.asked == [ARN]
+
+
+def test_the_loop_turns_while_aws_is_asked() -> None:
+    async def turns(question: Awaitable[str]) -> int:
+        task = asyncio.ensure_future(question)
+        count = 0
+        while not task.done():
+            await asyncio.sleep(0)
+            count += 1
+            if count == 50:
+                bench.aws.free.set()
+        assert await task == "canary-1"
+        return count
+
+    bench = Bench()
+    bench.aws.free.clear()
+    assert asyncio.run(turns(bench.secrets.value(ARN))) >= 50
+
+
+def test_what_was_begun_early_is_waited_for() -> None:
+    async def scenario() -> str:
+        bench.aws.free.clear()
+        bench.secrets.warm(ARN, OTHER)
+        value = asyncio.create_task(bench.secrets.value(ARN))
+        await asyncio.sleep(0)
+        bench.aws.free.set()
+        return await value
+
+    bench = Bench()
+    assert asyncio.run(scenario()) == "canary-1"
+    assert sorted(bench.aws.asked) == [ARN, OTHER]
+
+
+def test_what_failed_early_is_asked_again() -> None:
+    bench = Bench()
+    bench.aws.failure = "EndpointConnectionError"
+    bench.secrets.warm(ARN)
+    while bench.secrets._asking:
+        pass
+    bench.aws.failure = None
+    assert bench.ask() == "canary-1"
+
+
+def test_a_secret_that_was_never_known_is_not_made_up() -> None:
+    bench = Bench()
+    bench.aws.failure = "AccessDeniedException"
+    assert unavailable(bench.ask) == "AccessDeniedException"
+    bench.aws.failure = None
+    assert bench.ask() == "canary-1", "a failure is not remembered"
+
+
+def test_a_known_one_goes_on_while_aws_is_out_of_reach() -> None:
+    bench = Bench()
+    bench.ask()
+    bench.aws.failure = "ReadTimeoutError"
+    bench.at = KNOWN_S
+    assert [bench.ask() for _ in range(3)] == ["canary-1"] * 3
+    assert len(bench.aws.asked) == 2, "it does not wait for AWS each time"
+    bench.at += PAUSE_S
+    assert bench.ask() == "canary-1"
+    assert len(bench.aws.asked) == 3
+    bench.aws.failure, bench.aws.answer = None, {"SecretString": "canary-2"}
+    bench.at += PAUSE_S
+    assert bench.ask() == "canary-2"
+
+
+def test_a_binary_secret_is_told() -> None:
+    bench = Bench()
+    bench.aws.answer = {"SecretBinary": b"canary"}
+    assert unavailable(bench.ask) == "NoSecretString"
+
+
+def test_nothing_shows_what_a_secret_is(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        bench = Bench()
+        bench.ask()
+        bench.aws.failure = "ThrottlingException"
+        bench.at = KNOWN_S
+        bench.ask()
+    assert "canary" not in caplog.text + repr(vars(bench.secrets))
+    assert [record.getMessage() for record in caplog.records if record.name == "secrets"] == [
+        "AWS: ThrottlingException"
+    ]
+
+
+def test_a_secret_that_led_nowhere_is_fetched_anew_and_stays_where_that_fails() -> None:
+    bench = Bench()
+    bench.secrets.expire(ARN)
+    assert bench.ask() == "canary-1"
+    bench.aws.failure = "EndpointConnectionError"
+    bench.secrets.expire(ARN)
+    assert bench.ask() == "canary-1"
+    bench.aws.failure, bench.aws.answer = None, {"SecretString": "canary-2"}
+    bench.secrets.expire(ARN)
+    assert [bench.ask() for _ in range(2)] == ["canary-2"] * 2
+    assert bench.aws.asked == [ARN] * 3
