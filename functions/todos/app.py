@@ -24,6 +24,13 @@ from .resolvers import create_schema
 from .settings import Settings
 from .todos import Store, Todos
 
+# What a web page of another origin may read of a reply, beside its content.
+EXPOSED = (
+    "retry-after",
+    "retry-after-ms",
+    *(f"x-ratelimit-{what}-requests" for what in ("limit", "remaining", "reset")),
+)
+
 
 class ManagedStore(Store, Protocol):
     """A store that is opened and closed with the application."""

@@ -127,7 +127,7 @@ class InternalError(ApiError):
 
 
 class DatabaseUnavailable(InternalError):
-    """The database did not answer, twice in a row."""
+    """The database was not reached in time, or did not answer twice in a row."""
 
     def __init__(self) -> None:
         super().__init__("The database cannot be reached right now. Send the same again in a moment.")

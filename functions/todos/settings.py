@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from functions.shared.cors import origins_from
 from functions.shared.environment import SettingsError, count, seconds, switch
 from functions.shared.keys import keys_from
 
@@ -17,16 +18,22 @@ from .limits import Limits
 class Settings:
     """The function's settings.
 
-    Shape:  `graphiql`: the folder of GraphiQL's files; None: there is no page.
+    Shape:  `database_secret`: the ARN of the secret with the database's address, which wins over
+            `database_url`. `database_ca`: the certificates that the database's must come from, there.
+            `cors_origins`: the web pages that may ask; ("*",) means all.
+            `graphiql`: the folder of GraphiQL's files; None: there is no page.
             `keys`: SHA-256 (hex) of each API key. `keys_table`: the DynamoDB table that keeps keys and limits
             instead; it wins. Neither: no key is needed, and all todos are everyone's.
     Units:  `…_s` seconds.
     """
 
-    database_url: str = field(repr=False)
+    database_url: str = field(default="", repr=False)
+    database_secret: str | None = None
+    database_ca: Path | None = None
     keys: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)
     keys_table: str | None = None
     dynamodb_endpoint: str | None = None
+    cors_origins: tuple[str, ...] = ()
     introspection: bool = True
     graphiql: Path | None = None
     query_timeout_s: float = 5.0
@@ -40,10 +47,13 @@ class Settings:
         """
         _check_engine(environ)
         return cls(
-            database_url=_database_url(environ),
+            database_url="" if environ.get("DATABASE_SECRET") else _database_url(environ),
+            database_secret=_database_secret(environ),
+            database_ca=Path(environ["DATABASE_CA"]) if environ.get("DATABASE_CA") else None,
             keys=keys_from(environ),
             keys_table=environ.get("KEYS_TABLE") or None,
             dynamodb_endpoint=environ.get("DYNAMODB_ENDPOINT") or None,
+            cors_origins=origins_from(environ),
             introspection=switch(environ, "INTROSPECTION", default="on"),
             graphiql=Path(environ["GRAPHIQL"]) if environ.get("GRAPHIQL") else None,
             query_timeout_s=seconds(environ.get("QUERY_TIMEOUT_S", "5"), "QUERY_TIMEOUT_S"),
@@ -83,6 +93,17 @@ def _database_url(environ: Mapping[str, str]) -> str:
         raise SettingsError(
             f"DATABASE_URL {'is not of the form' if url else 'is missing: it has the form'} "
             "postgresql://<user>:<password>@<host>:<port>/<database>. "
-            "`make run` sets it; when deployed, it is a variable of the todo function."
+            "`make run` sets it; when deployed, DATABASE_SECRET takes its place."
         )
     return url
+
+
+def _database_secret(environ: Mapping[str, str]) -> str | None:
+    """Return the secret's ARN; what is none is in no message, for it may be the secret itself."""
+    arn = environ.get("DATABASE_SECRET") or None
+    if arn and not arn.startswith("arn:"):
+        raise SettingsError(
+            "DATABASE_SECRET: expected the ARN of a secret of Secrets Manager, which begins with arn:. "
+            "It is a variable of the todo function."
+        )
+    return arn

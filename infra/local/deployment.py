@@ -54,7 +54,8 @@ def routes(
     """
     todos = [("/graphql", todos_function(settings, database_url))] if database_url else []
     deployed = [*todos, ("/", chat_function(settings, models))]
-    return [(prefix, _with(function, keys or {})) for prefix, function in deployed]
+    shared = {**(keys or {}), **({"CORS_ORIGINS": settings.cors_origins} if settings.cors_origins else {})}
+    return [(prefix, _with(function, shared)) for prefix, function in deployed]
 
 
 def _with(function: Function, environment: Mapping[str, str]) -> Function:

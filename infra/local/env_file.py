@@ -17,6 +17,11 @@ def write_env_file(path: Path, url: str) -> str:
     return ""
 
 
+def read_env_file(path: Path) -> str:
+    """Return the address of the database that it names, "" for none."""
+    return _database_url(path.read_text(errors="replace")) if path.exists() else ""
+
+
 def _database_url(text: str) -> str:
     values = _VARIABLE.findall(text)
     return values[-1].strip("\"'") if values else ""

@@ -1,11 +1,14 @@
 """What `make run` can be told, read once from the environment."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra.local.database_url import checked
 from infra.local.errors import CannotStart
+
+_ORIGIN = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/?#,*]+")
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,7 @@ class Settings:
             takes a free one. `database_url` is the todo API's database, "" for a Postgres of our own, which
             keeps its data in `postgres_dir`, None for the clone's. `query_engine` is Prisma's, "" for ours.
             `auth` asks everybody for a key; `dev_key` is the one to begin with, "" for a new one.
+            `cors_origins` is what the functions read, "" for none.
     """
 
     port: int = 8000
@@ -28,10 +32,11 @@ class Settings:
     query_engine: str = ""
     auth: bool = False
     dev_key: str = field(default="", repr=False)
+    cors_origins: str = ""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
-        """Read PORT, BACKEND, BACKEND_KEY, CONCURRENCY, TIMEOUT_S, AUTH, DEV_KEY, and the todo API's.
+        """Read PORT, BACKEND, BACKEND_KEY, CONCURRENCY, TIMEOUT_S, AUTH, DEV_KEY, and those of the functions.
 
         Raises: CannotStart, naming the variable.
         """
@@ -48,6 +53,7 @@ class Settings:
             query_engine=environment.get("PRISMA_QUERY_ENGINE_BINARY", ""),
             auth=_switch(environment, "AUTH"),
             dev_key=_key(environment.get("DEV_KEY", "")),
+            cors_origins=_origins(environment.get("CORS_ORIGINS", "")),
         )
 
 
@@ -77,3 +83,12 @@ def _key(text: str) -> str:
             "Expected DEV_KEY to be what a header can carry: printable ASCII, no space around it."
         )
     return text
+
+
+def _origins(text: str) -> str:
+    if text in ("", "*") or all(_ORIGIN.fullmatch(each.strip()) for each in text.split(",")):
+        return text
+    raise CannotStart(
+        f"Expected CORS_ORIGINS to be origins like http://localhost:3000, separated by commas, or *, "
+        f"but got {text!r}."
+    )

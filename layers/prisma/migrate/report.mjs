@@ -5,6 +5,11 @@ export function appliedMigrations(output) {
   return [...output.matchAll(/^ {2}└─ (.+)\/$/gm)].map(([, name]) => name);
 }
 
+/** Tell whether the database could not be reached, or was busy with another deployment. */
+export function databaseWasAway(output) {
+  return /^Error: P100[12]\b/m.test(output);
+}
+
 /** Return what failed and why, and the next step where one migration blocks the others. Holds no password. */
 export function failureText(output, databaseUrl) {
   const [, error] = /^Error: *([^]*)/m.exec(output) ?? [, output];

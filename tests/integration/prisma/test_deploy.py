@@ -2,7 +2,9 @@
 
 import json
 import subprocess
+import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,12 +33,19 @@ class Deployment:
         return outcome
 
 
-def start(project: Project, url: str | None = None, timeout_ms: int = 30_000) -> Deployment:
+def start(
+    project: Project,
+    url: str | None = None,
+    timeout_ms: int = 30_000,
+    folder: Path = LAYER / "migrate",
+    **variables: str,
+) -> Deployment:
     address = project.url if url is None else url
+    given = {} if "DATABASE_SECRET" in variables else {"DATABASE_URL": address}
     process = subprocess.Popen(
-        ("node", "--input-type=module", "-e", _LAMBDA, str(LAYER / "migrate/index.mjs"), str(timeout_ms)),
+        ("node", "--input-type=module", "-e", _LAMBDA, str(folder / "index.mjs"), str(timeout_ms)),
         cwd="/",
-        env=clean_environment(DATABASE_URL=address, PRISMA_SCHEMA=str(project.schema)),
+        env=clean_environment(**given, **variables, PRISMA_SCHEMA=str(project.schema)),
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -74,8 +83,10 @@ def test_two_deployments_at_once(project: Project) -> None:
 
 
 def test_a_database_that_is_not_there(project: Project) -> None:
-    failed = start(project, "postgresql://u:hush-hush@127.0.0.1:1/d").outcome()
+    began = time.monotonic()
+    failed = start(project, "postgresql://u:hush-hush@127.0.0.1:1/d", timeout_ms=5_500).outcome()
     assert failed["message"].startswith("P1001: Can't reach database server at `127.0.0.1:1`")
+    assert 1.5 < time.monotonic() - began < 5.5, "expected it to be asked again, for as long as there is time"
 
 
 def test_no_address(project: Project) -> None:

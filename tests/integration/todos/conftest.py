@@ -13,6 +13,8 @@ import psutil
 import psycopg
 import pytest
 
+from functions.todos.address import Address, GivenAddress
+from functions.todos.database import Database as Way
 from functions.todos.store import PrismaStore
 from infra.local.function import ROOT
 from tests.postgres import Postgres, run_postgres
@@ -100,10 +102,16 @@ def engines() -> list[psutil.Process]:
     ]
 
 
+def new_store(address: str | Address, timeout_s: float = 5) -> PrismaStore:
+    """Return a store that is not open yet."""
+    given = GivenAddress(address) if isinstance(address, str) else address
+    return PrismaStore(Way(given, timeout_s=timeout_s))
+
+
 @asynccontextmanager
-async def opened(url: str, timeout_s: float = 5) -> AsyncIterator[PrismaStore]:
+async def opened(address: str | Address, timeout_s: float = 5) -> AsyncIterator[PrismaStore]:
     """Open a store; close it whatever happens."""
-    store = PrismaStore(url, timeout_s=timeout_s)
+    store = new_store(address, timeout_s)
     await store.open()
     try:
         yield store

@@ -1,10 +1,16 @@
-"""A way to Postgres that can be cut, or go dead as a NAT does to an environment that was frozen."""
+"""A way to Postgres that can be cut, or go dead as a NAT does to an environment that was frozen.
+
+And one to a database that is at rest: until it has resumed, it refuses those who come, lets them wait, or
+drops them.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
 
@@ -81,3 +87,66 @@ async def proxied(url: str) -> AsyncIterator[tuple[Proxy, str]]:
         for task in list(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+Rest = Literal["refuses", "holds", "drops"]
+
+
+class Resting:
+    """Passes nothing on until it has resumed. `asked`: how often somebody came meanwhile."""
+
+    def __init__(self, rest: Rest, proxy: Proxy) -> None:
+        self._rest, self._proxy = rest, proxy
+        self.asked = 0
+        self.resumed = asyncio.Event()
+
+    async def serve(
+        self, host: str, port: int, client: asyncio.StreamReader, back: asyncio.StreamWriter
+    ) -> None:
+        try:
+            if not self.resumed.is_set():
+                self.asked += 1
+                if self._rest == "drops":
+                    return
+                await self.resumed.wait()
+            await self._proxy.serve(host, port, client, back)
+        finally:
+            back.transport.abort()
+
+
+@asynccontextmanager
+async def resting(url: str, rest: Rest, resumes_after_s: float) -> AsyncIterator[tuple[Resting, str]]:
+    """Give a database at rest, which resumes after a while, and its address."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or 0
+    database = Resting(rest, Proxy())
+    tasks: set[asyncio.Task[None]] = set()
+
+    def accept(client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(database.serve(host, port, client, back))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    listener = socket.socket()
+    listener.bind((host, 0))  # and refuses whoever comes, until it listens
+    address = urlunsplit(
+        parts._replace(netloc=parts.netloc.replace(str(port), str(listener.getsockname()[1])))
+    )
+    server = None if rest == "refuses" else await asyncio.start_server(accept, sock=listener)
+
+    async def resume() -> None:
+        nonlocal server
+        await asyncio.sleep(resumes_after_s)
+        server = server or await asyncio.start_server(accept, sock=listener)
+        database.resumed.set()
+
+    resuming = asyncio.create_task(resume())
+    try:
+        yield database, address
+    finally:
+        if server:
+            server.close()
+        listener.close()
+        for task in (resuming, *tasks):
+            task.cancel()
+        await asyncio.gather(resuming, *tasks, return_exceptions=True)

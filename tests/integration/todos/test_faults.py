@@ -21,7 +21,7 @@ from prisma.errors import DataError
 from functions.todos.errors import DatabaseUnavailable
 from functions.todos.store import PrismaStore
 from functions.todos.todos import Changes, Filter
-from tests.integration.todos.conftest import Database, copy, engines, migrate, opened
+from tests.integration.todos.conftest import Database, copy, engines, migrate, new_store, opened
 from tests.integration.todos.proxies import Proxy, proxied
 from tests.postgres import Postgres, run_postgres
 from tests.unit.todos.stores import NOBODY, todo
@@ -288,7 +288,7 @@ async def test_what_was_cancelled_leaves_a_store_that_works(database: Database) 
             asked.cancel()
             await asyncio.gather(asked, return_exceptions=True)
         await works(store)
-    store = PrismaStore(database.url, timeout_s=LIMIT_S)
+    store = new_store(database.url, LIMIT_S)
     starting = asyncio.ensure_future(store.open())
     await asyncio.sleep(0.1)
     starting.cancel()

@@ -58,6 +58,14 @@ def test_what_leads_to_the_keys_reaches_every_function_and_only_where_there_are_
     assert not any(keys.keys() & environment.keys() for environment in open_to_all)
 
 
+def test_the_web_pages_that_may_ask_reach_every_function() -> None:
+    settings = Settings(cors_origins="http://localhost:3000")
+    deployed = routes(settings, MODELS, "postgresql://u:p@h/d", {"KEYS_TABLE": "keys"})
+    told = [function.environment["CORS_ORIGINS"] for _, function in deployed]
+    assert told == ["http://localhost:3000"] * 2
+    assert "CORS_ORIGINS" not in chat(Settings()).environment
+
+
 def test_an_engine_of_the_users_own_wins() -> None:
     environment = todos(Settings(query_engine="/engine")).environment
     assert environment["PRISMA_QUERY_ENGINE_BINARY"] == "/engine"

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.env_file import MARKER, write_env_file
+from infra.local.env_file import MARKER, read_env_file, write_env_file
 
 URL = "postgresql://postgres:secret@127.0.0.1:1/todos"
 
@@ -35,3 +35,12 @@ def test_the_users_own_is_never_touched(text: str, differs: bool, tmp_path: Path
     assert bool(remark) is differs
     assert "mine" not in remark
     assert "secret" not in remark
+
+
+def test_it_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    assert read_env_file(path) == ""
+    path.write_text("OTHER=1\n")
+    assert read_env_file(path) == ""
+    write_env_file(tmp_path / "ours", URL)
+    assert read_env_file(tmp_path / "ours") == URL

@@ -22,6 +22,7 @@ def test_every_variable_is_read() -> None:
         "PRISMA_QUERY_ENGINE_BINARY": "/engine",
         "AUTH": "on",
         "DEV_KEY": "secret key",
+        "CORS_ORIGINS": "http://localhost:3000, https://a.example",
     }
     settings = Settings.from_environment(variables)
     assert settings == Settings(
@@ -35,6 +36,7 @@ def test_every_variable_is_read() -> None:
         query_engine="/engine",
         auth=True,
         dev_key="secret key",
+        cors_origins="http://localhost:3000, https://a.example",
     )
     assert "secret" not in repr(settings)
 
@@ -50,11 +52,17 @@ def test_every_variable_is_read() -> None:
         ("BACKEND", "ftp://a"),
         ("AUTH", "yes"),
         ("AUTH", "ON"),
+        ("CORS_ORIGINS", "localhost:3000"),
+        ("CORS_ORIGINS", "http://localhost:3000/"),
     ],
 )
 def test_a_wrong_value_names_its_variable(name: str, value: str) -> None:
     with pytest.raises(CannotStart, match=f"Expected {name} to be .* but got '{value}'"):
         Settings.from_environment({name: value})
+
+
+def test_every_web_page_may_be_let_in() -> None:
+    assert Settings.from_environment({"CORS_ORIGINS": "*"}).cors_origins == "*"
 
 
 def test_nobody_is_asked_for_a_key_unless_told_so() -> None:

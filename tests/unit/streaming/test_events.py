@@ -117,12 +117,16 @@ def test_anything_else_does_not_stream(handler: StreamingHandler, event: Any) ->
     assert handler.streamed(event, None) is None
 
 
-@pytest.mark.parametrize("name", ["function_url_v2_text", "function_url_v2_base64", "rest_api_v1"])
-def test_scope_and_body(handler: StreamingHandler, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "prefix"),
+    [("function_url_v2_text", ""), ("function_url_v2_base64", ""), ("rest_api_v1", "/prod")],
+)
+def test_scope_and_body(handler: StreamingHandler, name: str, prefix: str) -> None:
     request = handler.streamed(golden(name), None)
     assert request is not None
     scope, body = scope_and_body(request)
-    assert (scope["method"], scope["path"]) == ("POST", "/v1/chat/completions")
+    assert (scope["method"], scope["path"]) == ("POST", f"{prefix}/v1/chat/completions")
+    assert scope["root_path"] == prefix
     assert json.loads(body)["messages"][0]["content"] == "Grüße"
     streaming = streaming_scope(scope)
     assert streaming["asgi"] == {"version": "3.0", "spec_version": "2.4"}

@@ -14,8 +14,9 @@ import httpx
 import pytest
 from starlette.types import Message
 
+from functions.shared.cors import with_cors
 from functions.shared.keys import Keyring
-from functions.todos.app import create_app
+from functions.todos.app import EXPOSED, create_app
 from functions.todos.graphql_http import GRAPHQL, JSON
 from functions.todos.resolvers import create_schema
 from functions.todos.settings import Settings
@@ -42,8 +43,9 @@ async def client(
     ledger: FakeLedger | None = None,
     **variables: str,
 ) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(settings(**variables), store or FakeStore([todo(1)]), keyring, ledger)
-    transport = httpx.ASGITransport(app)
+    given = settings(**variables)
+    app = create_app(given, store or FakeStore([todo(1)]), keyring, ledger)
+    transport = httpx.ASGITransport(with_cors(app, given.cors_origins, exposed=EXPOSED))
     async with httpx.AsyncClient(transport=transport, base_url="http://todos") as asking:
         yield asking
 
@@ -275,6 +277,43 @@ async def test_the_store_is_open_for_as_long_as_the_application_runs() -> None:
     await app({"type": "lifespan", "asgi": {}}, receive, send)
     assert (states, store.is_open) == ([False, True], False)
     assert [each["type"] for each in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+WEB_PAGE = "http://localhost:3000"
+
+
+async def test_a_page_that_may_ask_is_told_so_without_a_key() -> None:
+    asks = {
+        "origin": WEB_PAGE,
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization,content-type",
+    }
+    async with client(CORS_ORIGINS=WEB_PAGE, API_KEYS=KEYS) as asking:
+        allowed = await asking.options("/graphql", headers=asks)
+        refused = await asking.options("/graphql", headers={**asks, "origin": "https://evil.example"})
+    assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, WEB_PAGE)
+    assert allowed.headers["access-control-allow-headers"] == "authorization,content-type"
+    assert (refused.status_code, refused.headers.get("access-control-allow-origin")) == (400, None)
+
+
+@pytest.mark.parametrize(
+    ("variables", "headers", "status"),
+    [
+        ({}, {}, 200),
+        ({"API_KEYS": KEYS}, {}, 401),
+        ({"MAX_BODY_BYTES": "3"}, {}, 413),
+        ({}, {"accept": "x/y"}, 406),
+    ],
+)
+async def test_a_page_that_may_ask_can_read_every_reply(
+    variables: dict[str, Any], headers: dict[str, str], status: int
+) -> None:
+    async with client(CORS_ORIGINS=WEB_PAGE, **variables) as asking:
+        reply = await asking.post("/graphql", json=TODOS, headers={"origin": WEB_PAGE, **headers})
+    assert (reply.status_code, reply.headers["access-control-allow-origin"]) == (status, WEB_PAGE)
+    assert {"retry-after", "x-ratelimit-remaining-requests"} <= set(
+        reply.headers["access-control-expose-headers"].split(", ")
+    )
 
 
 async def test_limits_and_introspection_are_settings() -> None:

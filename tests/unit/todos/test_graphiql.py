@@ -5,7 +5,11 @@ from urllib.parse import urljoin
 import pytest
 from starlette.responses import FileResponse
 
+from functions.todos.app import create_app
 from functions.todos.graphiql import GraphiQL
+from functions.todos.settings import Settings
+from tests.rest_api import rest_api
+from tests.unit.todos.stores import FakeStore, todo
 
 NAMES = ("react-18.3.1.js", "react-dom-18.3.1.js", "graphiql-4.1.2.js", "graphiql-4.1.2.css")
 LICENCE = "graphiql-4.1.2.LICENSE.txt"
@@ -34,6 +38,30 @@ def test_the_page_loads_its_files_from_below_itself(folder: Path, address: str) 
     links = [urljoin(address, link) for link in linked(html_of(folder))]
     assert links[0] == "data:,", "expected no favicon to be asked for"
     assert sorted(links[1:]) == sorted(f"{address}/assets/{name}" for name in NAMES)
+
+
+@pytest.mark.parametrize(
+    ("url", "own_address"),
+    [
+        ("https://a1b2c3.execute-api.eu-central-1.amazonaws.com/dev", True),
+        ("https://api.example.com/ai", False),
+        ("https://api.example.com", False),
+    ],
+)
+def test_behind_a_rest_api_the_page_its_files_and_redirects_stay_below_its_prefix(
+    folder: Path, url: str, own_address: bool
+) -> None:
+    settings = Settings(database_url="postgresql://nowhere", graphiql=folder)
+    address = f"{url}/graphql"
+    with rest_api(create_app(settings, FakeStore([todo(1)])), url, own_address=own_address) as api:
+        page = api.get(address, Accept="text/html")
+        files = [urljoin(address, link) for link in linked(page.text)][1:]
+        assert [api.get(file).status for file in files] == [200] * len(NAMES)
+        assert "url: location.origin + location.pathname" in page.text
+        # What it posts to: an answer that there is no query, but no 404.
+        assert api.get(address, Accept="application/json").status == 400
+        slashed = api.get(f"{address}/", Accept="text/html")
+        assert (slashed.status, slashed.headers["location"]) == (307, address)
 
 
 def test_react_comes_before_what_needs_it(folder: Path) -> None:

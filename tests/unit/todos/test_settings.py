@@ -12,6 +12,7 @@ from functions.todos.limits import Limits
 from functions.todos.settings import Settings
 
 URL = "postgresql://todos:pass%40word@localhost:5432/todos"
+ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:todos-AbCdEf"
 DIGEST = hashlib.sha256(b"key").hexdigest()
 
 
@@ -26,6 +27,7 @@ def test_an_address_is_enough() -> None:
     assert settings == Settings(database_url=URL)
     assert (settings.keys, settings.introspection, settings.graphiql) == ({}, True, None)
     assert (settings.keys_table, settings.dynamodb_endpoint) == (None, None)
+    assert (settings.database_secret, settings.database_ca, settings.cors_origins) == (None, None, ())
     assert (settings.query_timeout_s, settings.limits) == (5, Limits())
 
 
@@ -34,6 +36,9 @@ def test_every_setting_has_a_variable() -> None:
         API_KEYS=json.dumps({DIGEST.upper(): ["tiny"]}),
         KEYS_TABLE="keys",
         DYNAMODB_ENDPOINT="http://localhost:5000",
+        CORS_ORIGINS="https://a.example",
+        DATABASE_SECRET=ARN,
+        DATABASE_CA="/opt/rds-ca.pem",
         INTROSPECTION="off",
         GRAPHIQL="/somewhere",
         QUERY_TIMEOUT_S="0.5",
@@ -45,7 +50,9 @@ def test_every_setting_has_a_variable() -> None:
         MAX_COST="6",
     )
     assert settings == Settings(
-        database_url=URL,
+        database_secret=ARN,
+        database_ca=Path("/opt/rds-ca.pem"),
+        cors_origins=("https://a.example",),
         keys={DIGEST: frozenset({"tiny"})},
         keys_table="keys",
         dynamodb_endpoint="http://localhost:5000",
@@ -57,7 +64,7 @@ def test_every_setting_has_a_variable() -> None:
         ),
     )
     given = (*fields(settings), *fields(Limits))
-    assert len(given) == 8 + 6, "expected this test to know every setting"
+    assert len(given) == 11 + 6, "expected this test to know every setting"
 
 
 @pytest.mark.parametrize(
@@ -79,6 +86,13 @@ def test_empty_and_on_are_the_defaults(graphiql: str, introspection: str) -> Non
     assert read(GRAPHIQL=graphiql, INTROSPECTION=introspection) == absent == read()
 
 
+def test_a_secret_wins_over_an_address_which_need_not_be_there() -> None:
+    both, alone = read(DATABASE_SECRET=ARN), read(DATABASE_SECRET=ARN, DATABASE_URL="")
+    assert both == alone
+    assert (both.database_secret, both.database_url) == (ARN, "")
+    assert read(DATABASE_SECRET="").database_url == URL
+
+
 def mistake(**variables: str) -> str:
     with pytest.raises(SettingsError) as refused:
         read(**variables)
@@ -94,6 +108,13 @@ def test_a_wrong_address_is_told_without_its_password(url: str) -> None:
     assert "postgresql://<user>:<password>@<host>:<port>/<database>" in message
     assert "`make run` sets it" in message
     assert "pass%40word" not in message
+
+
+@pytest.mark.parametrize("secret", ['{"password": "hush"}', "hush", " arn:x"])
+def test_what_is_no_arn_is_told_without_being_shown(secret: str) -> None:
+    message = mistake(DATABASE_SECRET=secret)
+    assert message.startswith("DATABASE_SECRET: expected the ARN of a secret")
+    assert secret not in message
 
 
 def test_a_missing_address_is_told() -> None:

@@ -13,6 +13,7 @@ from mangum.types import LambdaHandler, LifespanMode, Receive, Scope, Send
 
 from . import _reply
 from ._errors import MalformedEvent, malformed
+from ._rest_api import APIGateway
 
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -61,7 +62,7 @@ class StreamingHandler:
             return
         loop = loop or asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
-        self._mangum = Mangum(self.asgi, lifespan="off")
+        self._mangum = Mangum(self.asgi, lifespan="off", custom_handlers=[APIGateway])
         if self._lifespan_mode != "off":
             self._lifespan = self._started_lifespan(self._lifespan_mode)
         self._loop = loop

@@ -1,0 +1,165 @@
+"""The migrating function with the secret of a database: fetched, verified, waited for.
+
+Real: the AWS SDK, found as Lambda has it found, Prisma's command line, Postgres, certificates. Simulated:
+Secrets Manager, by moto; the TLS is that of a door before Postgres.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from infra.local.function import ROOT
+from tests.integration.prisma.project import LAYER, Project
+from tests.integration.prisma.test_deploy import Deployment, start
+from tests.integration.todos.proxies import Rest, resting
+from tests.tls import Authority, TlsDoor, tls_door
+
+pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("prisma")]
+
+Deploy = Callable[..., Deployment]
+INIT = "CREATE TABLE a (i int);"
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Vault:
+    """Secrets Manager, and what leads a function to it."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.environment = {
+            "NODE_PATH": str(ROOT / "node_modules"),
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER": endpoint,
+            "AWS_REGION": "eu-central-1",
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        }
+        self._client = boto3.client(
+            "secretsmanager",
+            endpoint_url=endpoint,
+            region_name="eu-central-1",
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+        )
+
+    def close(self) -> None:
+        self._client.close()
+
+    def keep(self, name: str, url: str, **changes: Any) -> dict[str, str]:
+        """Keep an address as RDS does; return the variables that lead to it."""
+        parts = urlsplit(url)
+        fields = {
+            "username": parts.username,
+            "password": parts.password,
+            "host": parts.hostname,
+            "port": parts.port,
+            "dbname": parts.path[1:],
+        }
+        made = self._client.create_secret(Name=name, SecretString=json.dumps(fields | changes))
+        return {**self.environment, "DATABASE_SECRET": made["ARN"]}
+
+
+@pytest.fixture(scope="module")
+def vault() -> Iterator[Vault]:
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    vault = Vault(f"http://{host}:{port}")
+    yield vault
+    vault.close()
+    server.stop()
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path, "ours")
+
+
+@pytest.fixture
+def door(project: Project, authority: Authority) -> Iterator[TlsDoor]:
+    with tls_door(authority.server("localhost"), urlsplit(project.url).port or 0) as door:
+        yield door
+
+
+@pytest.fixture
+def deploy(project: Project, tmp_path: Path) -> Deploy:
+    """The function as deployed: its folder has no SDK, which the runtime has elsewhere, on NODE_PATH."""
+    folder = tmp_path / "task"
+    shutil.copytree(LAYER / "migrate", folder)
+    (folder / "node_modules").symlink_to(LAYER / "node_modules")
+    return partial(start, project, folder=folder)
+
+
+def secret(vault: Vault, project: Project, door: TlsDoor) -> dict[str, str]:
+    return vault.keep(project.folder.name, project.url, host="localhost", port=door.port)
+
+
+def test_the_way_is_encrypted_and_verified(
+    project: Project, vault: Vault, authority: Authority, door: TlsDoor, deploy: Deploy
+) -> None:
+    project.migration("1_init", INIT)
+    leads = secret(vault, project, door)
+    deployed = deploy(DATABASE_CA=str(authority.file), **leads).outcome()
+    assert deployed == {"result": ["1_init"]}
+    assert (door.let_in > 0, door.turned_away) == (True, 0)
+
+
+def test_a_server_of_another_authority_is_refused(
+    project: Project, vault: Vault, door: TlsDoor, tmp_path: Path, deploy: Deploy
+) -> None:
+    project.migration("1_init", INIT)
+    other = Authority(tmp_path, "other")
+    leads = secret(vault, project, door)
+    failed = deploy(DATABASE_CA=str(other.file), **leads).outcome()
+    assert failed["name"] == "MigrationFailed"
+    assert failed["message"].startswith("P1011: Error opening a TLS connection: ")
+    assert start(project).outcome() == {"result": ["1_init"]}, "expected that nothing had been applied"
+
+
+def test_a_server_of_another_name_is_refused(
+    project: Project, vault: Vault, authority: Authority, deploy: Deploy
+) -> None:
+    project.migration("1_init", INIT)
+    with tls_door(authority.server("db.example"), urlsplit(project.url).port or 0) as door:
+        leads = secret(vault, project, door)
+        failed = deploy(DATABASE_CA=str(authority.file), **leads).outcome()
+    assert failed["message"].startswith("P1011: ")
+
+
+def test_a_server_without_tls_is_refused(project: Project, vault: Vault, deploy: Deploy) -> None:
+    project.migration("1_init", INIT)
+    failed = deploy(**vault.keep(project.folder.name, project.url)).outcome()
+    assert failed["message"].startswith("P1011: ")
+
+
+def test_a_secret_that_is_not_there(vault: Vault, deploy: Deploy) -> None:
+    arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:none"
+    failed = deploy(DATABASE_SECRET=arn, **vault.environment).outcome()
+    assert failed["message"].startswith(
+        "Expected to fetch the secret of the database, but got ResourceNotFoundException: "
+    )
+
+
+@pytest.mark.parametrize("rest", ["refuses", "holds", "drops"])
+async def test_a_database_that_resumes_is_waited_for(project: Project, rest: Rest) -> None:
+    project.migration("1_init", INIT)
+    began = time.monotonic()
+    async with resting(project.url, rest, 2.5) as (_, url):
+        deployed = await asyncio.to_thread(start(project, url).outcome)
+    assert deployed == {"result": ["1_init"]}
+    assert time.monotonic() - began > 2.5
