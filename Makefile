@@ -1,4 +1,4 @@
-# `make` lists the targets; ARGS goes to pytest, PORT, BACKEND, BACKEND_KEY, DATABASE_URL and AUTH to `make run`.
+# `make` lists the targets; ARGS goes to pytest, PORT, BACKEND, BACKEND_KEY, DATABASE_URL, AUTH, CORS_ORIGINS to `make run`.
 PYTHON ?= python3
 SETUP = command -v $(PYTHON) >/dev/null || { echo "Expected Python 3.11 or newer as $(PYTHON), but found none. Install it: https://www.python.org" >&2; exit 1; }; $(PYTHON) infra/setup.py
 VENV = .venv/bin
@@ -7,15 +7,15 @@ WITH_NODE = PATH="$(CURDIR)/$(VENV):$$PATH"
 LOCK = $(VENV)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links pyproject.toml
 # Packages and functions start slowly without their .pyc files.
 unexport PYTHONDONTWRITEBYTECODE
-# Node's versions are told of where they matter, in docs/deploy.md.
-export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 1
+# These work too; the banner that says otherwise would hide what matters.
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 18,20
 CDK = $(WITH_NODE) node_modules/.bin/cdk
 STAGE ?= dev
-.PHONY: help run migrate test check fmt bench synth deploy destroy lock clean
-export PORT BACKEND BACKEND_KEY CONCURRENCY TIMEOUT_S AUTH DEV_KEY NAME STAGE CORS_ORIGINS
+.PHONY: help run migrate test check fmt bench invoke synth deploy destroy lock clean
+export PORT BACKEND BACKEND_KEY CONCURRENCY TIMEOUT_S AUTH DEV_KEY NAME STAGE CORS_ORIGINS EVENT FUNCTION MODELS
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 run: ## start everything on http://localhost:8000; `make run AUTH=on` asks for keys
 	@$(SETUP) run && exec $(VENV)/python -m infra.local
 migrate: ## make and apply a migration, as in `make migrate NAME=add_note`
@@ -28,12 +28,14 @@ fmt: ## format the code and sort its imports
 	@$(SETUP) test && $(VENV)/ruff check --fix && $(VENV)/ruff format
 bench: ## measure ratios within one run
 	@$(SETUP) test && $(WITH_NODE) $(VENV)/python -m bench
+invoke: ## one event through one function, as deployed: `make invoke EVENT=tests/events/todos_v1.json`
+	@$(SETUP) test && $(WITH_NODE) $(VENV)/python -m infra.invoke
 synth: ## write the CloudFormation templates of a stage into cdk.out; asks no AWS account
 	@$(SETUP) deploy && $(CDK) synth --quiet -c stage="$$STAGE" -c native-engine=optional && echo "The templates are in cdk.out."
 deploy: ## deploy a stage into the AWS account of your credentials, as in `make deploy STAGE=dev`
-	@$(SETUP) deploy && $(CDK) deploy --all -c stage="$$STAGE" $(ARGS)
+	@$(SETUP) deploy && $(CDK) deploy --all --progress events -c stage="$$STAGE" $(ARGS)
 destroy: ## remove a stage from AWS
-	@$(SETUP) deploy && $(CDK) destroy --all -c stage="$$STAGE" -c native-engine=optional $(ARGS)
+	@$(SETUP) deploy && $(CDK) destroy --all --progress events -c stage="$$STAGE" -c native-engine=optional $(ARGS)
 lock: ## pin requirements/ anew from pyproject.toml
 	@$(SETUP) test && $(LOCK) --group local -o requirements/run.txt && $(LOCK) --group test -o requirements/test.txt && $(LOCK) --group bundle -o requirements/bundle.txt && $(LOCK) --group todos -o requirements/todos.txt && $(LOCK) --group chat -o requirements/chat.txt && $(LOCK) --group deploy -o requirements/deploy.txt && $(LOCK) --group ministack -o requirements/ministack.txt
 clean: ## remove everything that was set up or built here, but not the todos in .local/postgres

@@ -1,0 +1,102 @@
+"""What is deployed to Lambda, as CDK takes it: built on this machine, without Docker, for Lambda's system.
+
+CDK asks for a bundle only in stacks that it bundles at all, and where `cdk.out` has none of the same hash.
+"""
+
+from typing import Literal
+
+import jsii
+from aws_cdk import BundlingOptions, DockerImage, ILocalBundling
+from aws_cdk import aws_lambda as lambda_
+
+from infra.bundling.cache import BundleCache, link_files
+from infra.bundling.commands import ROOT
+from infra.bundling.errors import BundleError
+from infra.bundling.prisma_layer import engine_file
+from infra.bundling.prisma_recipes import engine_recipe, migrations_recipe
+from infra.bundling.python_recipes import dependencies_recipe, function_recipe, streaming_recipe
+from infra.bundling.recipe import Recipe
+from infra.stages import Architecture
+
+
+class Bundles:
+    """The code of all functions and layers, for one processor and one version of Python.
+
+    Shape:  `native_engine`: "optional" goes without Prisma's native engine where it was never fetched, and
+            asks nobody for it.
+    """
+
+    def __init__(
+        self,
+        *,
+        architecture: Architecture,
+        python: str = "3.13",
+        native_engine: Literal["required", "optional"] = "required",
+    ) -> None:
+        self._architecture, self._python, self._native_engine = architecture, python, native_engine
+        self._cache = BundleCache()
+
+    @property
+    def native_engine_missing(self) -> bool:
+        """Whether the layer of Prisma's engine will lack it: the todo function then cannot start."""
+        return self._native_engine == "optional" and not engine_file(self._architecture).exists()
+
+    def streaming(self) -> lambda_.Code:
+        """Return the layer with the runtime: /opt/bootstrap, /opt/python/lambda_stream."""
+        return self._code(streaming_recipe(python=self._python))
+
+    def chat_dependencies(self) -> lambda_.Code:
+        """Return the layer with what the chat function imports."""
+        return self._dependencies("chat")
+
+    def todos_dependencies(self) -> lambda_.Code:
+        """Return the layer with what the todo function imports, Prisma's generated client included."""
+        return self._dependencies("todos")
+
+    def prisma_engine(self) -> lambda_.Code:
+        """Return the layer with /opt/query-engine, /opt/rds-ca.pem and /opt/rds-ca/<region>.pem."""
+        missing = self.native_engine_missing
+        return self._code(engine_recipe(architecture=self._architecture, without_engine=missing))
+
+    def chat(self) -> lambda_.Code:
+        """Return the chat function's own code."""
+        return self._code(function_recipe("chat", python=self._python))
+
+    def todos(self) -> lambda_.Code:
+        """Return the todo function's own code, and the files of its page in /var/task/graphiql."""
+        return self._code(function_recipe("todos", python=self._python))
+
+    def migrations(self) -> lambda_.Code:
+        """Return the migrating function: index.handler, for Node.js."""
+        return self._code(migrations_recipe())
+
+    def _dependencies(self, function: str) -> lambda_.Code:
+        return self._code(dependencies_recipe(function, architecture=self._architecture, python=self._python))
+
+    def _code(self, recipe: Recipe) -> lambda_.Code:
+        return lambda_.Code.from_asset(
+            str(ROOT / "infra" / "bundling"),  # anything that is there: what is bundled comes from `local`
+            asset_hash=recipe.digest,
+            bundling=BundlingOptions(
+                image=DockerImage.from_registry("none-is-used"), local=_Bundling(recipe, self._cache)
+            ),
+        )
+
+
+@jsii.implements(ILocalBundling)
+class _Bundling:
+    """Fills the folder that CDK makes for one asset."""
+
+    def __init__(self, recipe: Recipe, cache: BundleCache) -> None:
+        self._recipe, self._cache = recipe, cache
+
+    def try_bundle(self, output_dir: str, *, image: object = None, **_: object) -> bool:  # noqa: ARG002
+        """Put the bundle there.
+
+        Raises: SystemExit: CDK would bury any other exception's text under two tracebacks.
+        """
+        try:
+            link_files(self._cache.get(self._recipe), output_dir)
+        except BundleError as error:
+            raise SystemExit(f"\n{error}") from error
+        return True

@@ -1,0 +1,92 @@
+"""The bundles of Python code, and what Lambda finds where.
+
+streaming      /opt/bootstrap, /opt/python/lambda_stream
+dependencies   /opt/python/<packages>
+function       /var/task/functions/{<its name>,shared}; for the todos also /var/task/graphiql
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from infra.bundling.bytecode import compile_modules
+from infra.bundling.commands import ROOT
+from infra.bundling.errors import BundleError
+from infra.bundling.interpreter import find_python
+from infra.bundling.packages import install, prune
+from infra.bundling.prisma_client import SCHEMA, add_client
+from infra.bundling.recipe import Recipe, copy_files, files_of
+from infra.stages import Architecture
+
+Fill = Callable[[Path], None]
+_STREAMING = ROOT / "layers" / "streaming"
+_FUNCTIONS = ROOT / "functions"
+_GRAPHIQL = ROOT / ".local" / "graphiql"
+_LAYER, _TASK = "/opt", "/var/task"
+
+
+def streaming_recipe(*, python: str) -> Recipe:
+    """Return how the layer with the runtime is made."""
+    files = (_STREAMING / "bootstrap", *files_of(_STREAMING / "python"))
+    return _compiled("streaming runtime", files, _copy(files, _STREAMING), mounted=_LAYER, python=python)
+
+
+def dependencies_recipe(function: str, *, architecture: Architecture, python: str) -> Recipe:
+    """Return how the layer with what a function imports is made."""
+    requirements = ROOT / "requirements" / f"{function}.txt"
+    sources, more = _MORE_PACKAGES.get(function, ((), _nothing))
+
+    def fill(folder: Path) -> None:
+        packages = folder / "python"
+        install(requirements, packages, architecture=architecture, python=python)
+        prune(packages)
+        more(packages)
+
+    title = f"packages of {function}, {architecture}"
+    return _compiled(title, (requirements, *sources), fill, mounted=_LAYER, python=python)
+
+
+def function_recipe(function: str, *, python: str) -> Recipe:
+    """Return how a function's own code is bundled."""
+    folders = (_FUNCTIONS / function, _FUNCTIONS / "shared")
+    files = tuple(
+        file for folder in folders for file in files_of(folder) if SCHEMA.parent not in file.parents
+    )
+    sources, more = _MORE_FILES.get(function, ((), _nothing))
+
+    def fill(folder: Path) -> None:
+        _copy(files, ROOT)(folder)
+        more(folder)
+
+    return _compiled(f"{function} function", (*files, *sources), fill, mounted=_TASK, python=python)
+
+
+def _compiled(title: str, sources: Iterable[Path], fill: Fill, *, mounted: str, python: str) -> Recipe:
+    def build(folder: Path) -> None:
+        fill(folder)
+        compile_modules(folder, python=find_python(python), mounted=mounted)
+
+    return Recipe(title=f"{title}, Python {python}", sources=tuple(sources), build=build)
+
+
+def _copy(files: Iterable[Path], relative_to: Path) -> Fill:
+    return lambda folder: copy_files(files, folder, relative_to=relative_to)
+
+
+def _nothing(_: Path) -> None:
+    pass
+
+
+def _add_graphiql(folder: Path) -> None:
+    if not _GRAPHIQL.is_dir():
+        raise BundleError(
+            f"Expected the files of the page at /graphql in {_GRAPHIQL}, but found none. "
+            "`make synth` and `make test` fetch them; so does `python3 infra/graphiql.py`."
+        )
+    copy_files(files_of(_GRAPHIQL), folder / "graphiql", relative_to=_GRAPHIQL)
+
+
+# What is particular about a function: what decides about it, and what adds it.
+_MORE_PACKAGES: dict[str, tuple[tuple[Path, ...], Fill]] = {"todos": ((SCHEMA,), add_client)}
+_MORE_FILES: dict[str, tuple[tuple[Path, ...], Fill]] = {
+    "todos": ((ROOT / "infra" / "graphiql.py",), _add_graphiql)
+}

@@ -1,0 +1,69 @@
+"""The variables that a function is invoked with: this shell's, and what it cannot do without."""
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from infra.emulator.errors import CannotInvoke
+from infra.local.env_file import read_env_file
+from infra.local.errors import CannotStart
+from infra.local.function import REGION, ROOT, search_path
+from infra.local.models import EMBEDDED, backend_models
+from infra.local.settings import Settings
+
+ENV_FILE = ROOT / ".env"
+_WASM_ENGINE = ROOT / "layers" / "prisma" / "node_modules" / "@prisma" / "engines" / "query-engine"
+# Another Python's, and another Lambda's.
+_NOT_PASSED_ON = ("PYTHON", "LAMBDA_", "AWS_LAMBDA_", "_")
+
+
+def variables_of(function: str, task: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return what a function is told; `task` is the folder of its code.
+
+    Raises: CannotInvoke.
+    """
+    kept = {name: text for name, text in environ.items() if text and not name.startswith(_NOT_PASSED_ON)}
+    try:
+        needed = _chat(environ) if function == "chat" else _todos(environ, task)
+    except CannotStart as error:
+        raise CannotInvoke(str(error)) from error
+    return {"AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION, **needed, **kept, "PATH": search_path()}
+
+
+def _chat(environ: Mapping[str, str]) -> dict[str, str]:
+    """Name an engine: that of MODELS or BACKEND, else whatever `make run` serves."""
+    if environ.get("MODELS"):
+        return {}
+    settings = Settings.from_environment(environ)
+    if settings.backend:
+        return {"MODELS": json.dumps(backend_models(settings.backend, settings.backend_key))}
+    if not _listens(settings.port):
+        print(
+            f"No engine: `make run` is not running on port {settings.port}. BACKEND names another.",
+            file=sys.stderr,
+        )
+    base_url = f"http://127.0.0.1:{settings.port}/v1"
+    return {"MODELS": json.dumps({EMBEDDED: {"base_url": base_url, "served_name": "default"}})}
+
+
+def _listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+def _todos(environ: Mapping[str, str], task: Path) -> dict[str, str]:
+    told = {"PRISMA_QUERY_ENGINE_BINARY": str(_WASM_ENGINE), "GRAPHIQL": str(task / "graphiql")}
+    if environ.get("DATABASE_URL") or environ.get("DATABASE_SECRET"):
+        return told
+    url = read_env_file(ENV_FILE)
+    if not url:
+        raise CannotInvoke(
+            f"Expected the todos' database in DATABASE_URL or {ENV_FILE}, but found none. "
+            "`make run` starts one and writes the file."
+        )
+    return {**told, "DATABASE_URL": url}

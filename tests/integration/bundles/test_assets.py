@@ -1,0 +1,82 @@
+"""The bundles as CDK stages them, in a process of its own as `cdk synth` has it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra.bundling.prisma_layer import engine_file
+from infra.emulator.bundled_function import available_version
+from infra.local.function import ROOT
+
+pytestmark = [pytest.mark.xdist_group("bundles"), pytest.mark.timeout(300)]
+_APP = """
+import sys
+from aws_cdk import App, Stack
+from aws_cdk import aws_lambda as lambda_
+from infra.bundles import Bundles
+
+outdir, python, stacks, *names = sys.argv[1:]
+app = App(outdir=outdir, context={"aws:cdk:bundling-stacks": stacks.split()})
+stack = Stack(app, "Api")
+bundles = Bundles(architecture="arm64", python=python, native_engine="optional")
+for name in names:
+    lambda_.LayerVersion(stack, name, code=getattr(bundles, name)())
+app.synth()
+print(bundles.native_engine_missing)
+"""
+_ALL = (
+    "streaming",
+    "chat_dependencies",
+    "todos_dependencies",
+    "prisma_engine",
+    "chat",
+    "todos",
+    "migrations",
+)
+
+
+def synth(
+    outdir: Path, *names: str, python: str = "", stacks: str = "Api"
+) -> "subprocess.CompletedProcess[str]":
+    arguments = (str(outdir), python or available_version(), stacks, *names)
+    return subprocess.run(
+        (sys.executable, "-c", _APP, *arguments),
+        cwd=ROOT,
+        env=os.environ | {"JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "18,20"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def assets(outdir: Path) -> set[str]:
+    return {path.name for path in outdir.glob("asset.*")}
+
+
+def test_all_are_staged_and_again_the_same(tmp_path: Path) -> None:
+    first = synth(tmp_path / "first", *_ALL)
+    assert first.stdout == f"{not engine_file('arm64').exists()}\n", first.stderr
+    assert len(assets(tmp_path / "first")) == len(_ALL)
+    second = synth(tmp_path / "second", *_ALL)
+    assert assets(tmp_path / "second") == assets(tmp_path / "first")
+    assert "Bundled:" not in second.stderr, "expected the cache to have them all"
+    bootstrap = next((tmp_path / "first").glob("asset.*/bootstrap"))
+    assert bootstrap.stat().st_mode & 0o111
+
+
+def test_a_stack_that_is_not_bundled_costs_nothing(tmp_path: Path) -> None:
+    done = synth(tmp_path, "chat", python="9.9", stacks="")
+    assert done.returncode == 0, done.stderr
+    assert assets(tmp_path) == set()
+
+
+def test_a_failure_is_told_in_its_own_words(tmp_path: Path) -> None:
+    done = synth(tmp_path, "chat", python="9.9")
+    assert done.returncode == 1
+    assert done.stderr.rstrip().splitlines()[-1] == (
+        "Install Python 9.9 so that `python9.9` runs, then start again."
+    )
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,77 @@
+"""The chat function from its bundles alone, streaming, with keys in DynamoDB."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.engines import events, schema
+from tests.engines.behaviours import Chat, Sse
+from tests.engines.scripted import ScriptedEngine
+from tests.integration.bundles.conftest import golden
+from tests.integration.bundles.deployed import Deployed, running
+
+pytestmark = [pytest.mark.xdist_group("bundles"), pytest.mark.timeout(300)]
+MODEL = "scripted"
+# Asked with what of boto3 is in the bundle; moto has what it is asked for.
+_ASK_SERVICES = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import boto3
+secret = boto3.client("secretsmanager").get_secret_value(SecretId=sys.argv[2])["SecretString"]
+ecs = boto3.client("ecs")
+before = ecs.describe_services(cluster="engines", services=["vllm"])["services"][0]["desiredCount"]
+after = ecs.update_service(cluster="engines", service="vllm", desiredCount=1)["service"]["desiredCount"]
+print(secret, before, after, boto3.__file__.startswith(sys.argv[1]), boto3.Session().get_available_services())
+"""
+
+
+def asked(event: Any, key: str, **fields: Any) -> Any:
+    """Return the event of a completion, with a key and other fields."""
+    body = {**json.loads(event["body"]), "model": MODEL, **fields}
+    return {
+        **event,
+        "headers": {**event["headers"], "authorization": f"Bearer {key}"},
+        "body": json.dumps(body),
+    }
+
+
+def test_it_streams_without_compiling_anything(
+    chat: Deployed, engine: ScriptedEngine, aws: dict[str, str], key: str, tmp_path: Path
+) -> None:
+    chat.poison_sources()
+    engine.behaviour = Chat(stream=Sse(events.tokens(8, pace_s=0.1)))
+    models = json.dumps({MODEL: {"base_url": engine.base_url}})
+    with running(chat, tmp_path / "log", MODELS=models, **aws) as api:
+        post = api.invoke(asked(golden("chat_completion_v2"), key, stream=True))
+        assert post.prelude["statusCode"] == 200, post.raw
+        assert len(schema.validate_stream(post.body)) > 8
+        # The prelude, the first event, and the last a while later.
+        assert post.arrivals[-2] - post.arrivals[1] > 0.5
+        refused = api.invoke(asked(golden("chat_completion_v2"), "sk-unknown"))
+        assert refused.prelude["statusCode"] == 401
+        page = api.invoke(_get("/docs"))
+        assert page.prelude["statusCode"] == 200
+        assert b"swagger" in page.body
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def _get(path: str) -> Any:
+    event = golden("chat_health_v2")
+    event["rawPath"] = event["requestContext"]["http"]["path"] = path
+    return event
+
+
+def test_other_services_can_be_asked(chat: Deployed, aws: dict[str, str]) -> None:
+    boto3.client("secretsmanager").create_secret(Name="engine-key", SecretString="hush")
+    ecs = boto3.client("ecs")
+    ecs.create_cluster(clusterName="engines")
+    container = {"name": "vllm", "image": "vllm", "memory": 128}
+    ecs.register_task_definition(family="vllm", containerDefinitions=[container])
+    ecs.create_service(cluster="engines", serviceName="vllm", taskDefinition="vllm", desiredCount=0)
+    command = (chat.python, "-I", "-S", "-c", _ASK_SERVICES, str(chat.opt / "python"), "engine-key")
+    done = subprocess.run(command, env=aws, capture_output=True, text=True, check=False)
+    assert done.stdout == "hush 0 1 True ['dynamodb', 'ecs', 'secretsmanager']\n", done.stderr

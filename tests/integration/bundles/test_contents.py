@@ -1,0 +1,116 @@
+"""What is in the bundles that are deployed, for both processors."""
+
+import json
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from infra.bundling.cache import BundleCache
+from infra.bundling.interpreter import find_python
+from infra.bundling.prisma_recipes import engine_recipe, migrations_recipe
+from infra.bundling.python_recipes import dependencies_recipe, function_recipe, streaming_recipe
+from infra.emulator.bundled_function import available_version
+from infra.local.function import ROOT
+from infra.stages import Architecture
+
+pytestmark = [pytest.mark.xdist_group("bundles"), pytest.mark.timeout(300)]
+_MB = 1_000_000
+_UNCHECKED_HASH = 0b01
+_MACHINES = {"x86_64": 62, "arm64": 183}  # of an ELF header
+# Of each module: the flags of its .pyc, whether it is of this source, the file that tracebacks name.
+_COMPILED = """
+import importlib.util, json, marshal, pathlib, sys
+def told(source):
+    content = pathlib.Path(importlib.util.cache_from_source(source)).read_bytes()
+    fits = content[8:16] == importlib.util.source_hash(source.read_bytes())
+    return int.from_bytes(content[4:8], "little"), fits, marshal.loads(content[16:]).co_filename
+print(json.dumps([told(source) for source in pathlib.Path(sys.argv[1]).rglob("*.py")]))
+"""
+
+
+def layers(function: str, architecture: Architecture) -> list[Path]:
+    """Return what becomes /opt."""
+    python = available_version()
+    dependencies = dependencies_recipe(function, architecture=architecture, python=python)
+    return [BundleCache().get(recipe) for recipe in (streaming_recipe(python=python), dependencies)]
+
+
+def task(function: str) -> Path:
+    """Return what becomes /var/task."""
+    return BundleCache().get(function_recipe(function, python=available_version()))
+
+
+def files_in(*folders: Path) -> list[Path]:
+    return [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
+@pytest.mark.parametrize(("function", "limit_mb"), [("chat", 60), ("todos", 90)])
+def test_what_lambda_gets(function: str, limit_mb: int, architecture: Architecture) -> None:
+    files = files_in(*layers(function, architecture), task(function))
+    assert sum(path.stat().st_size for path in files) <= limit_mb * _MB
+    libraries = [path for path in files if path.suffix == ".so"]
+    assert libraries
+    assert {_elf_machine(path) for path in libraries} == {_MACHINES[architecture]}
+    clone = str(ROOT).encode()
+    assert not [path for path in files if clone in path.read_bytes()], "expected nothing to name this machine"
+
+
+def _elf_machine(library: Path) -> int:
+    machine: int = struct.unpack_from("<H", library.read_bytes()[:20], 18)[0]
+    return machine
+
+
+@pytest.mark.parametrize("function", ["chat", "todos"])
+def test_every_module_is_compiled_and_never_checked(function: str) -> None:
+    for mounted, folder in (
+        ("/var/task", task(function)),
+        *(("/opt", each) for each in layers(function, "arm64")),
+    ):
+        for flags, fits, file in compiled(folder):
+            assert (flags, fits) == (_UNCHECKED_HASH, True), file
+            assert file.startswith(f"{mounted}/")
+
+
+def compiled(folder: Path) -> list[tuple[int, bool, str]]:
+    """Ask the Python that is to run them; only it knows its .pyc files."""
+    command = (find_python(available_version()), "-I", "-S", "-c", _COMPILED, str(folder))
+    told: list[tuple[int, bool, str]] = json.loads(
+        subprocess.run(command, capture_output=True, check=True).stdout
+    )
+    assert len(told) == sum(path.suffix == ".py" for path in files_in(folder)) > 10
+    return told
+
+
+def test_a_function_has_its_own_code_only() -> None:
+    chat, todos = task("chat"), task("todos")
+    assert {path.name for path in (chat / "functions").iterdir()} == {"chat", "shared"}
+    assert {path.name for path in (todos / "functions").iterdir()} == {"todos", "shared"}
+    assert (todos / "functions/todos/schema.graphql").exists()
+    assert (todos / "functions/todos/graphiql.html").exists()
+    assert not (todos / "functions/todos/prisma").exists()
+    assert list((todos / "graphiql").glob("graphiql-*.js"))
+    assert {path.name for path in chat.iterdir()} == {"functions"}
+
+
+def test_programs_can_be_run() -> None:
+    runtime = layers("chat", "arm64")[0]
+    migrations = BundleCache().get(migrations_recipe())
+    programs = [runtime / "bootstrap", migrations / "node_modules/@prisma/engines/schema-engine"]
+    assert [path.stat().st_mode & 0o777 for path in programs] == [0o555, 0o555]
+    assert (runtime / "python/lambda_stream/_loop.py").stat().st_mode & 0o777 == 0o444
+
+
+def test_the_migrations_are_small() -> None:
+    migrations = BundleCache().get(migrations_recipe())
+    assert sum(path.stat().st_size for path in files_in(migrations)) <= 15 * _MB
+    assert not list(migrations.rglob("*.test.mjs"))
+    assert not (migrations / "node_modules/@prisma/client").exists()
+
+
+def test_a_layer_without_the_native_engine_says_so() -> None:
+    layer = BundleCache().get(engine_recipe(architecture="arm64", without_engine=True))
+    assert "`make deploy` fetches it" in (layer / "NOT-INCLUDED.txt").read_text()
+    assert {path.name for path in layer.iterdir()} == {"NOT-INCLUDED.txt", "rds-ca", "rds-ca.pem"}

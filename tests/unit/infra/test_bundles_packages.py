@@ -1,0 +1,48 @@
+import re
+from pathlib import Path
+
+from infra.bundling.commands import ROOT
+from infra.bundling.packages import SERVICES, prune
+
+KEPT = {
+    "six.py",
+    "starlette/testclient.py",
+    "botocore/data/endpoints.json",
+    "botocore/data/dynamodb/2012-08-10/service-2.json.gz",
+    "boto3/session.py",
+    "boto3/data/dynamodb/2012-08-10/resources-1.json",
+    "pydantic_core/_pydantic_core.cpython-313-x86_64-linux-gnu.so",
+    "certifi/cacert.pem",
+}
+REMOVED = {
+    ".lock",
+    "bin/httpx",
+    "six-1.17.0.dist-info/METADATA",
+    "botocore/data/ec2/2016-11-15/service-2.json.gz",
+    "boto3/data/ec2/2016-11-15/resources-1.json",
+    "boto3/examples/s3.rst",
+    "certifi/tests/test_certifi.py",
+    "pydantic_core/_pydantic_core.pyi",
+    "httptools/parser/parser.pyx",
+}
+
+
+def test_what_nobody_reads_is_removed(tmp_path: Path) -> None:
+    for name in KEPT | REMOVED:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    prune(tmp_path)
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == KEPT
+
+
+def test_no_service_is_missing() -> None:
+    """Where a function asks for a service that the bundle lacks, boto3 says UnknownServiceError."""
+    deployed = [
+        path for name in ("chat", "todos", "shared") for path in (ROOT / "functions" / name).rglob("*.py")
+    ]
+    asked = {name for path in deployed for name in re.findall(r'\.service\(\s*"([\w-]+)"', path.read_text())}
+    assert "dynamodb" in asked
+    # The command line's, which runs on a laptop.
+    assert asked - {"cloudformation"} <= set(SERVICES)
