@@ -15,19 +15,20 @@ Architecture = Literal["arm64", "x86_64"]
 class Model:
     """The model that the engine serves, and how vLLM is told to serve it.
 
-    Shape:  `id` is its name at Hugging Face, and what callers name; `revision` a branch, tag or commit there.
+    Shape:  `id` is its name at Hugging Face, and what callers name; `revision` a commit there: what is
+            copied under the name of a branch is never copied again.
             `tool_parser` and `reasoning_parser` are vLLM's names; None: the model has no such replies.
     Units:  `context` and `max_tokens…` tokens; `weights_gib` GiB on disk, rounded up.
     """
 
     id: str = "Qwen/Qwen3-8B"
-    revision: str = "main"
+    revision: str = "b968826d9c46dd6066d109eabc6255188de91218"
     context: int = 16_384
     max_tokens_default: int = 1_024
     max_tokens_limit: int = 8_192
     tool_parser: str | None = "hermes"
     reasoning_parser: str | None = "qwen3"
-    weights_gib: int = 17
+    weights_gib: int = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,8 @@ class Engine:
             without one a private DNS name leads to them. `tasks`: fewest and most.
             `quiet_minutes`: without requests for so long, the service goes to its fewest.
     Units:  `gpu_memory_gib` GiB of one GPU, at least; `memory_gib` GiB of main memory for the task.
-            `queued` and `waiting_target` requests of one task. `start_s` s from the wake to the first answer.
+            `queued` requests of one task, at work or waiting; `waiting_target` those that wait.
+            `start_s` s from the wake to the first answer.
     """
 
     model: Model = field(default_factory=Model)
@@ -114,6 +116,11 @@ class Stage:
     log_days: int = 7
     alarms: bool = False
     alarm_email: str | None = None
+
+    @property
+    def namespace(self) -> str:
+        """The CloudWatch namespace of what its functions and its engine measure: no other stage's."""
+        return f"ChatbotApi/{self.name}"
 
 
 DEV = Stage(name="dev")

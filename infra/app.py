@@ -1,0 +1,59 @@
+"""The CDK app: `npx cdk synth -c stage=dev`, or `make synth`.
+
+ChatbotDevNetwork ◀─ ChatbotDevData ◀─ ChatbotDevEngine ◀─ ChatbotDevApi ◀─ ChatbotDevWatch
+"""
+
+from __future__ import annotations
+
+from aws_cdk import Annotations, App, Tags
+
+from infra import nag
+from infra.bundles import Bundles
+from infra.choice import ChoiceError, chosen_stage
+from infra.stacks.api import ApiStack
+from infra.stacks.data import DataStack
+from infra.stacks.engine import EngineStack
+from infra.stacks.network import NetworkStack
+from infra.stacks.watch import WatchStack
+from infra.stages import Stage
+
+_NO_ENGINE = (
+    "Prisma's native query engine is not on this machine, so the todo function would not reach its database. "
+    "To look at, these templates are fine; `make deploy` fetches the engine, or says why it cannot."
+)
+
+
+def build(app: App, stage: Stage, *, bundles: Bundles) -> None:
+    """Compose a stage's stacks, and check them all."""
+    prefix = f"Chatbot{stage.name.capitalize()}"
+    network = NetworkStack(app, f"{prefix}Network", stage=stage)
+    data = DataStack(app, f"{prefix}Data", stage=stage, network=network)
+    engine = EngineStack(app, f"{prefix}Engine", stage=stage, network=network, engine_key=data.engine_key)
+    api = ApiStack(
+        app, f"{prefix}Api", stage=stage, network=network, data=data, engine=engine, bundles=bundles
+    )
+    WatchStack(app, f"{prefix}Watch", stage=stage, api=api, engine=engine, data=data)
+    Tags.of(app).add("chatbot:stage", stage.name)
+    nag.check(app)
+
+
+def main() -> None:
+    """Synthesise the stage that the command line names.
+
+    Raises: SystemExit, with a text that says what was expected.
+    """
+    app = App()
+    try:
+        stage = chosen_stage(app.node.try_get_context("stage") or "dev")
+    except ChoiceError as error:
+        raise SystemExit(str(error)) from None
+    optional = app.node.try_get_context("native-engine") == "optional"
+    bundles = Bundles(architecture=stage.architecture, native_engine="optional" if optional else "required")
+    build(app, stage, bundles=bundles)
+    if bundles.native_engine_missing:
+        Annotations.of(app).add_warning_v2("chatbot:native-engine", _NO_ENGINE)
+    app.synth()
+
+
+if __name__ == "__main__":
+    main()

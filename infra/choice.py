@@ -1,0 +1,67 @@
+"""Which stage is meant, and whether it can be built: mistakes are told before CDK meets them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from infra.constructs.retention import RETENTIONS
+from infra.inference import fit
+from infra.stages import STAGES, Domain, Stage
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
+_HOST = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}")
+_CERTIFICATE = re.compile(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]+")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/,*]+")
+
+
+class ChoiceError(Exception):
+    """The command line or a stage says what cannot be; the text says what was expected."""
+
+
+def chosen_stage(name: str, stages: Mapping[str, Stage] = STAGES) -> Stage:
+    """Return the stage of this name.
+
+    Raises: ChoiceError, naming the stages that there are, or all that is wrong with this one.
+    """
+    if name not in stages:
+        raise ChoiceError(
+            f"Expected one of the stages {', '.join(stages)}, but got {name!r}. Say `make deploy STAGE=dev`, "
+            "or `-c stage=dev` to cdk; a stage of your own is one more entry in infra/stages.py."
+        )
+    mistakes = list(_mistakes(stages[name]))
+    if mistakes:
+        raise ChoiceError("\n".join(f"infra/stages.py, {name}: {mistake}" for mistake in mistakes))
+    return stages[name]
+
+
+def _mistakes(stage: Stage) -> Iterator[str]:
+    if not _NAME.fullmatch(stage.name):
+        yield f"name: expected lower-case letters, digits and hyphens, at most 20, but got {stage.name!r}."
+    if not 2 <= stage.zones <= 6:
+        yield f"zones: expected 2 (the fewest that Aurora takes) to 6, but got {stage.zones}."
+    if stage.log_days not in RETENTIONS:
+        yield f"log_days: expected one of {', '.join(map(str, RETENTIONS))}, but got {stage.log_days}."
+    least, most = stage.database.capacity
+    if not 0 <= least <= most or most == 0:
+        yield f"database.capacity: expected the fewest, then the most, but got {least} and {most}."
+    yield from fit.mistakes(stage.engine)
+    yield from _mistaken_origins(stage.cors_origins)
+    if stage.domain:
+        yield from _mistaken_domain(stage.domain)
+
+
+def _mistaken_origins(origins: tuple[str, ...]) -> Iterator[str]:
+    for origin in origins:
+        if origins != ("*",) and not _ORIGIN.fullmatch(origin):
+            yield f'cors_origins: expected ("*",) or such as "https://app.example.com", but got {origin!r}.'
+
+
+def _mistaken_domain(domain: Domain) -> Iterator[str]:
+    if not _HOST.fullmatch(domain.name):
+        yield f"domain.name: expected a name such as api.example.com, but got {domain.name!r}."
+    if not _CERTIFICATE.fullmatch(domain.certificate_arn):
+        yield (
+            "domain.certificate_arn: expected the ARN of an ACM certificate of this region, as in "
+            f"arn:aws:acm:eu-central-1:111122223333:certificate/…, but got {domain.certificate_arn!r}."
+        )

@@ -1,0 +1,50 @@
+"""The role of a function: its own log, its network interfaces, and what is granted to it later."""
+
+from __future__ import annotations
+
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.nag import acknowledge
+
+# Lambda itself asks for these, in the role's name, to put the function into the network.
+_INTERFACES = (
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+)
+
+
+def function_role(scope: Construct, construct_id: str, *, log: logs.LogGroup) -> iam.Role:
+    """Make a role for a function in the network, instead of AWS's own, which may write to every log.
+
+    Source: AWS Lambda, "Giving Lambda functions access to resources in a VPC", read 2026-11-23: what Lambda
+            needs is denied to the function's own code, whose requests carry its ARN.
+    """
+    role = iam.Role(scope, construct_id, assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+    role.add_to_policy(
+        iam.PolicyStatement(
+            actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[log.log_group_arn]
+        )
+    )
+    role.add_to_policy(iam.PolicyStatement(actions=list(_INTERFACES), resources=["*"]))
+    role.add_to_policy(
+        iam.PolicyStatement(
+            effect=iam.Effect.DENY,
+            actions=list(_INTERFACES),
+            resources=["*"],
+            conditions={"Null": {"lambda:SourceFunctionArn": "false"}},
+        )
+    )
+    acknowledge(
+        role,
+        {
+            "IAM5[Resource::*]": "Network interfaces that are yet to be made and X-Ray's traces have no ARN "
+            "to name; the function's own code is denied the former."
+        },
+    )
+    return role

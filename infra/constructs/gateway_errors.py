@@ -1,0 +1,69 @@
+"""What API Gateway answers by itself, in the shape of OpenAI's errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from aws_cdk import aws_apigateway as apigateway
+
+# API Gateway puts its own text here, in quotes already.
+_ITS_TEXT = "$context.error.messageString"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayError:
+    """One answer, as functions/chat/errors.py has it for the function's own.
+
+    Shape:  `message`: None is API Gateway's own text. `headers` by name.
+    """
+
+    kind: apigateway.ResponseType
+    status: int | None = None
+    message: str | None = None
+    type: str = "invalid_request_error"
+    code: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def body(self) -> str:
+        """Return the template of the JSON body."""
+        message = json.dumps(self.message) if self.message else _ITS_TEXT
+        rest = json.dumps({"type": self.type, "param": None, "code": self.code})
+        return f'{{"error": {{"message": {message}, {rest[1:]}}}'
+
+
+ERRORS = {
+    "Client": GatewayError(kind=apigateway.ResponseType.DEFAULT_4_XX),
+    "Server": GatewayError(kind=apigateway.ResponseType.DEFAULT_5_XX, type="server_error"),
+    "Throttled": GatewayError(
+        kind=apigateway.ResponseType.THROTTLED,
+        message="Too many requests at once for this deployment. Try again in a second.",
+        type="requests",
+        code="rate_limit_exceeded",
+        headers={"retry-after": "1"},
+    ),
+    "Timeout": GatewayError(
+        kind=apigateway.ResponseType.INTEGRATION_TIMEOUT,
+        message="No answer came in time. Try again, or ask for a stream.",
+        type="server_error",
+        code="timeout",
+    ),
+    "Firewall": GatewayError(
+        kind=apigateway.ResponseType.WAF_FILTERED,
+        message="The firewall turned this request away. If it should not have, tell the operator its time.",
+        code="request_blocked",
+    ),
+}
+
+
+def answer_errors(api: apigateway.RestApi, *, cors_origins: Sequence[str]) -> None:
+    """Give an API these answers; where web pages may call, any page may read them, for they hold no data."""
+    cors = {"access-control-allow-origin": "*"} if cors_origins else {}
+    for name, error in ERRORS.items():
+        api.add_gateway_response(
+            name,
+            type=error.kind,
+            response_headers={header: f"'{text}'" for header, text in {**cors, **error.headers}.items()},
+            templates={"application/json": error.body()},
+        )

@@ -1,0 +1,61 @@
+"""The function that migrates the database, run at each deployment that changes it."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration, triggers
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+
+from infra.constructs.function_role import function_role
+from infra.constructs.grants import grant_value
+from infra.constructs.kept_log import kept_log
+from infra.constructs.streaming_function import ARCHITECTURES
+from infra.stacks.network import NetworkStack
+from infra.stages import Stage
+
+_TIMEOUT = Duration.minutes(5)
+_TRIGGER = "AWSCDK.TriggerCustomResourceProviderCustomResourceProvider"
+
+
+class Migrations(Construct):
+    """The migrating function and its trigger, which ends well before `before` is made or changed."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        stage: Stage,
+        network: NetworkStack,
+        code: lambda_.Code,
+        database_secret: secretsmanager.ISecret,
+        before: Construct,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        log = kept_log(self, "Log", stage=stage)
+        role = function_role(self, "Role", log=log)
+        grant_value(role, database_secret)
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            description=f"Chatbot API, {stage.name}: migrates the todos' database",
+            runtime=lambda_.Runtime.NODEJS_24_X,
+            architecture=ARCHITECTURES[stage.architecture],
+            code=code,
+            handler="index.handler",
+            environment={
+                "DATABASE_SECRET": database_secret.secret_arn,
+                "DATABASE_CA": "/var/task/rds-ca.pem",
+            },
+            memory_size=512,
+            timeout=_TIMEOUT,
+            role=role,
+            log_group=log,
+            vpc=network.vpc,
+            vpc_subnets=network.subnets,
+            security_groups=[network.todos],
+        )
+        self.trigger = triggers.Trigger(
+            self, "Trigger", handler=self.function, timeout=_TIMEOUT, execute_before=[before]
+        )

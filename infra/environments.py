@@ -1,0 +1,65 @@
+"""The variables of the deployed functions; `functions/*/settings.py` reads them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_cdk import Aws
+
+from infra.stages import Stage
+
+# As long as an engine may take to start, within the 15 minutes of a function.
+WARMING_TIMEOUT_S = 840
+# A paused Aurora takes its time to resume; a query is asked twice within the function's 30 s.
+_RESUMING_QUERY_TIMEOUT_S = 12
+_QUERY_TIMEOUT_S = 5
+
+
+def models(stage: Stage, *, base_url: str, key_secret: str, service: str) -> dict[str, Any]:
+    """Return the value of MODELS, as an object: the model, its engine, and how to wake it if it rests."""
+    model = stage.engine.model
+    engine: dict[str, Any] = {
+        "base_url": base_url,
+        "key_secret": key_secret,
+        "max_tokens_default": model.max_tokens_default,
+        "max_tokens_limit": model.max_tokens_limit,
+    }
+    if rests(stage):
+        engine |= {"ecs_service": service, "start_s": stage.engine.start_s}
+    return {model.id: engine}
+
+
+def chat_environment(stage: Stage, *, models_json: str, table: str) -> dict[str, str]:
+    """Return the variables of the chat function."""
+    return {
+        "MODELS": models_json,
+        "KEYS_TABLE": table,
+        "METRICS": stage.namespace,
+        "WARMING_TIMEOUT_S": str(WARMING_TIMEOUT_S),
+        **_cors(stage),
+    }
+
+
+def todos_environment(stage: Stage, *, database_secret: str, table: str) -> dict[str, str]:
+    """Return the variables of the todo function."""
+    pauses = stage.database.capacity[0] == 0
+    return {
+        "DATABASE_SECRET": database_secret,
+        # Prisma's native engine reads one root: the first of its region's.
+        "DATABASE_CA": f"/opt/rds-ca/{Aws.REGION}.pem",
+        "KEYS_TABLE": table,
+        "PRISMA_QUERY_ENGINE_BINARY": "/opt/query-engine",
+        "QUERY_TIMEOUT_S": str(_RESUMING_QUERY_TIMEOUT_S if pauses else _QUERY_TIMEOUT_S),
+        "INTROSPECTION": "on" if stage.graphiql else "off",
+        **({"GRAPHIQL": "/var/task/graphiql"} if stage.graphiql else {}),
+        **_cors(stage),
+    }
+
+
+def rests(stage: Stage) -> bool:
+    """Tell whether the engine has no task at all while nobody asks."""
+    return stage.engine.tasks[0] == 0
+
+
+def _cors(stage: Stage) -> dict[str, str]:
+    return {"CORS_ORIGINS": ",".join(stage.cors_origins)} if stage.cors_origins else {}

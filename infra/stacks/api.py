@@ -1,0 +1,154 @@
+"""What answers: the two functions, the doors that lead to them, and the migrations before them."""
+
+from __future__ import annotations
+
+from aws_cdk import CfnOutput, Stack
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra import environments
+from infra.bundles import Bundles
+from infra.constructs.firewall import Firewall
+from infra.constructs.front_door import FrontDoor
+from infra.constructs.grants import grant_items, grant_value, grant_wake
+from infra.constructs.migrations import Migrations
+from infra.constructs.streaming_function import ARCHITECTURES, PYTHON, StreamingFunction
+from infra.stacks.data import DataStack
+from infra.stacks.engine import EngineStack
+from infra.stacks.network import NetworkStack
+from infra.stages import Stage
+
+CHAT_TIMEOUT_S = 900
+TODOS_TIMEOUT_S = 30
+
+
+class ApiStack(Stack):
+    """The functions, a REST API before them, a Function URL each, and what migrates the database."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        stage: Stage,
+        network: NetworkStack,
+        data: DataStack,
+        engine: EngineStack,
+        bundles: Bundles,
+    ) -> None:
+        super().__init__(
+            scope, construct_id, description=f"Chatbot API, {stage.name}: functions and front doors"
+        )
+        self._stage, self._network, self._data, self._engine = stage, network, data, engine
+        streaming = self._layer("Streaming", "The streaming runtime", bundles.streaming())
+        chat = self._chat(bundles, streaming)
+        todos = self._todos(bundles, streaming)
+        self.chat, self.todos = chat.function, todos.function
+        self.migrations = Migrations(
+            self,
+            "Migrations",
+            stage=stage,
+            network=network,
+            code=bundles.migrations(),
+            database_secret=data.database_secret,
+            before=todos.function,
+        ).function
+        door = FrontDoor(
+            self,
+            "FrontDoor",
+            stage=stage,
+            chat=chat.live,
+            chat_timeout_s=CHAT_TIMEOUT_S,
+            todos=todos.live,
+            todos_timeout_s=TODOS_TIMEOUT_S,
+        )
+        self.api = door.api
+        if stage.waf:
+            Firewall(self, "Firewall", stage=stage, api=self.api)
+        self._tell(door, chat, todos)
+
+    def _chat(self, bundles: Bundles, streaming: lambda_.LayerVersion) -> StreamingFunction:
+        models = environments.models(
+            self._stage,
+            base_url=self._engine.base_url,
+            key_secret=self._data.engine_key.secret_arn,
+            service=self._engine.service_arn,
+        )
+        chat = StreamingFunction(
+            self,
+            "ChatFunction",
+            stage=self._stage,
+            network=self._network,
+            group=self._network.chat,
+            description=f"Chatbot API, {self._stage.name}: chat completions",
+            code=bundles.chat(),
+            handler="functions.chat.handler.handler",
+            layers=[
+                streaming,
+                self._layer("ChatDependencies", "Packages of the chat function", bundles.chat_dependencies()),
+            ],
+            environment=environments.chat_environment(
+                self._stage, models_json=self.to_json_string(models), table=self._data.table.table_name
+            ),
+            memory_mb=self._stage.memory_mb[0],
+            timeout_s=CHAT_TIMEOUT_S,
+            reserved=self._stage.reserved[0],
+        )
+        grant_items(chat.function, self._data.table, ("GetItem", "PutItem", "UpdateItem"))
+        grant_value(chat.function, self._data.engine_key)
+        if environments.rests(self._stage):
+            grant_wake(chat.function, self._engine.service_arn)
+        return chat
+
+    def _todos(self, bundles: Bundles, streaming: lambda_.LayerVersion) -> StreamingFunction:
+        todos = StreamingFunction(
+            self,
+            "TodosFunction",
+            stage=self._stage,
+            network=self._network,
+            group=self._network.todos,
+            description=f"Chatbot API, {self._stage.name}: todos by GraphQL",
+            code=bundles.todos(),
+            handler="functions.todos.handler.handler",
+            layers=[
+                streaming,
+                self._layer(
+                    "TodosDependencies", "Packages of the todo function", bundles.todos_dependencies()
+                ),
+                self._layer("Prisma", "Prisma's query engine", bundles.prisma_engine()),
+            ],
+            environment=environments.todos_environment(
+                self._stage,
+                database_secret=self._data.database_secret.secret_arn,
+                table=self._data.table.table_name,
+            ),
+            memory_mb=self._stage.memory_mb[1],
+            timeout_s=TODOS_TIMEOUT_S,
+            reserved=self._stage.reserved[1],
+        )
+        grant_items(todos.function, self._data.table, ("GetItem", "UpdateItem"))
+        grant_value(todos.function, self._data.database_secret)
+        return todos
+
+    def _layer(self, construct_id: str, description: str, code: lambda_.Code) -> lambda_.LayerVersion:
+        return lambda_.LayerVersion(
+            self,
+            construct_id,
+            code=code,
+            description=description,
+            compatible_runtimes=[PYTHON],
+            compatible_architectures=[ARCHITECTURES[self._stage.architecture]],
+        )
+
+    def _tell(self, door: FrontDoor, chat: StreamingFunction, todos: StreamingFunction) -> None:
+        first_key = f".venv/bin/python -m functions.keys create --stack {self._data.stack_name} --name me"
+        outputs = {
+            "ApiUrl": (door.url, "The API: OpenAI's clients want it with v1 at its end"),
+            "ChatUrl": (chat.url.url, "The chat function's own address"),
+            "TodosUrl": (todos.url.url, "The todo function's own address, with graphql at its end"),
+            "FirstKey": (first_key, "The command that makes the first API key"),
+        }
+        if door.target:
+            outputs["NameTarget"] = (door.target, "What the DNS record of the API's name points to")
+        for name, (value, description) in outputs.items():
+            CfnOutput(self, name, value=value, description=description)

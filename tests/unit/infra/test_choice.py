@@ -1,0 +1,86 @@
+"""What the command line and a stage may say; mistakes come back as texts, not as tracebacks."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from infra.choice import ChoiceError, chosen_stage
+from infra.stages import DEV, PROD, STAGES, Database, Domain, Engine
+
+from .conftest import ROOT
+
+ARN = "arn:aws:acm:eu-central-1:111122223333:certificate/0a1b2c3d-1111-2222-3333-444455556666"
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_our_stages_can_be_built(name: str) -> None:
+    assert chosen_stage(name) is STAGES[name]
+
+
+def test_an_unknown_stage_is_told_those_that_there_are() -> None:
+    with pytest.raises(ChoiceError, match="one of the stages dev, prod, but got 'foo'") as raised:
+        chosen_stage("foo")
+    assert "infra/stages.py" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"domain": Domain(name="https://api.example.com", certificate_arn=ARN)},
+            "domain.name: expected a name",
+        ),
+        ({"domain": Domain(name="api", certificate_arn=ARN)}, "domain.name: expected a name"),
+        (
+            {"domain": Domain(name="api.example.com", certificate_arn="mine")},
+            "domain.certificate_arn: expected",
+        ),
+        ({"name": "Staging_1"}, "name: expected lower-case"),
+        ({"zones": 1}, "zones: expected 2"),
+        ({"log_days": 8}, "log_days: expected one of 1, 3, 5, 7"),
+        ({"cors_origins": ("https://a.example/",)}, "cors_origins: expected"),
+        ({"cors_origins": ("*", "https://a.example")}, "cors_origins: expected"),
+        ({"engine": Engine(tasks=(2, 1))}, "engine.tasks: expected the fewest, then the most"),
+        ({"database": Database(capacity=(0, 0))}, "database.capacity: expected the fewest, then the most"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_mistake_in_a_stage_is_named(changes: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ChoiceError) as raised:
+        chosen_stage("own", {"own": replace(DEV, **changes)})
+    assert str(raised.value).startswith(f"infra/stages.py, own: {expected}")
+
+
+def test_all_mistakes_are_named_at_once() -> None:
+    with pytest.raises(ChoiceError) as raised:
+        chosen_stage("own", {"own": replace(PROD, zones=9, log_days=8)})
+    assert len(str(raised.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize("origins", [("*",), (), ("https://a.example", "http://localhost:3000")])
+def test_these_origins_are_ones(origins: tuple[str, ...]) -> None:
+    chosen_stage("own", {"own": replace(DEV, cors_origins=origins)})
+
+
+def test_a_domain_with_its_certificate_is_one() -> None:
+    chosen_stage("own", {"own": replace(DEV, domain=Domain(name="api.example.com", certificate_arn=ARN))})
+
+
+def test_the_app_says_so_and_stops() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.app"],
+        cwd=ROOT,
+        env={**os.environ, "CDK_CONTEXT_JSON": json.dumps({"stage": "foo"})},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("Expected one of the stages dev, prod, but got 'foo'.")
+    assert "Traceback" not in done.stderr

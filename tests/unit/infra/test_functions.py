@@ -1,0 +1,191 @@
+"""The deployed functions: how they run, what they may do, who may invoke them."""
+
+from typing import Any
+
+import pytest
+
+from infra.stages import STAGES
+
+from .conftest import ROOT, Deployment, Json, Resource
+
+FUNCTION, PERMISSION, POLICY = "AWS::Lambda::Function", "AWS::Lambda::Permission", "AWS::IAM::Policy"
+CHAT, TODOS = "ChatFunction", "TodosFunction"
+# What an action is done to, by a word of its logical id; "*" is everything.
+Grant = tuple[str, str, str]
+INTERFACES = (
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+)
+ALWAYS: set[Grant] = {
+    *(("Allow", action, "Log") for action in ("logs:CreateLogStream", "logs:PutLogEvents")),
+    *((effect, action, "*") for action in INTERFACES for effect in ("Allow", "Deny")),
+}
+TRACES: set[Grant] = {
+    ("Allow", "xray:PutTraceSegments", "*"),
+    ("Allow", "xray:PutTelemetryRecords", "*"),
+}
+READS_THE_DATABASE_S_SECRET = ("Allow", "secretsmanager:GetSecretValue", "DatabaseSecret")
+COUNTS: set[Grant] = {("Allow", "dynamodb:GetItem", "Table"), ("Allow", "dynamodb:UpdateItem", "Table")}
+
+
+def resource(deployment: Deployment, logical_id: str) -> Resource:
+    return Resource(logical_id, deployment.templates["Api"]["Resources"][logical_id])
+
+
+def migrating(deployment: Deployment) -> Resource:
+    return deployment.one(FUNCTION, "Api", Handler="index.handler")
+
+
+def grants(deployment: Deployment, function: Resource) -> set[Grant]:
+    """Return all that a function's role may do, and may not."""
+    (role_id, _) = function.properties["Role"]["Fn::GetAtt"]
+    role = resource(deployment, role_id)
+    assert not role.properties.get("ManagedPolicyArns")
+    assert not role.properties.get("Policies")
+    return {
+        (statement["Effect"], action, _kind(statement["Resource"]))
+        for policy in deployment.all(POLICY, "Api")
+        if {"Ref": role_id} in policy.properties["Roles"]
+        for statement in policy.properties["PolicyDocument"]["Statement"]
+        for action in _listed(statement["Action"])
+    }
+
+
+def test_the_chat_function_may_count_and_read_the_engine_s_key(deployment: Deployment) -> None:
+    wake = {("Allow", "ecs:DescribeServices", "Service"), ("Allow", "ecs:UpdateService", "Service")}
+    rests = deployment.stage.engine.tasks[0] == 0
+    assert grants(deployment, resource(deployment, CHAT)) == {
+        *(ALWAYS | TRACES | COUNTS),
+        ("Allow", "dynamodb:PutItem", "Table"),
+        ("Allow", "secretsmanager:GetSecretValue", "EngineKey"),
+        *(wake if rests else ()),
+    }
+
+
+def test_the_todo_function_may_count_and_read_the_database_s_secret(deployment: Deployment) -> None:
+    allowed = grants(deployment, resource(deployment, TODOS))
+    assert allowed == ALWAYS | TRACES | COUNTS | {READS_THE_DATABASE_S_SECRET}
+
+
+def test_the_migrating_function_may_read_the_database_s_secret(deployment: Deployment) -> None:
+    assert grants(deployment, migrating(deployment)) == ALWAYS | {READS_THE_DATABASE_S_SECRET}
+
+
+def test_a_function_s_own_code_cannot_touch_the_network(deployment: Deployment) -> None:
+    for policy in deployment.all(POLICY, "Api"):
+        denials = [
+            each for each in policy.properties["PolicyDocument"]["Statement"] if each["Effect"] == "Deny"
+        ]
+        assert [each["Condition"] for each in denials] == [{"Null": {"lambda:SourceFunctionArn": "false"}}]
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+@pytest.mark.parametrize(
+    ("logical_id", "number", "timeout_s", "group"), [(CHAT, 0, 900, "Chat"), (TODOS, 1, 30, "Todos")]
+)
+def test_how_a_function_runs(
+    deployments: dict[str, Deployment], stage: str, logical_id: str, number: int, timeout_s: int, group: str
+) -> None:
+    wanted = STAGES[stage]
+    function = resource(deployments[stage], logical_id).properties
+    assert function["Runtime"] == "python3.13"
+    assert function["Architectures"] == [wanted.architecture]
+    assert function["Timeout"] == timeout_s
+    assert function["MemorySize"] == wanted.memory_mb[number]
+    assert function.get("ReservedConcurrentExecutions") == wanted.reserved[number]
+    assert function["TracingConfig"] == {"Mode": "Active"}
+    assert ("SnapStart" in function) is wanted.snap_start
+    assert function["Environment"]["Variables"]["AWS_LAMBDA_EXEC_WRAPPER"] == "/opt/bootstrap"
+    assert function["LoggingConfig"].keys() == {"LogGroup"}, "as text: JSON filters lines without a level"
+    network = function["VpcConfig"]
+    assert len(network["SubnetIds"]) == wanted.zones
+    assert [f"{group}" in str(each) for each in network["SecurityGroupIds"]] == [True]
+
+
+def test_each_function_has_only_the_runtime_and_layers_of_its_own(deployment: Deployment) -> None:
+    layers = {
+        logical_id: {each["Ref"][:-8] for each in resource(deployment, logical_id).properties["Layers"]}
+        for logical_id in (CHAT, TODOS)
+    }
+    assert layers == {
+        CHAT: {"Streaming", "ChatDependencies"},
+        TODOS: {"Streaming", "TodosDependencies", "Prisma"},
+    }
+
+
+@pytest.mark.parametrize("logical_id", [CHAT, TODOS])
+def test_a_handler_is_where_it_is_said_to_be(dev: Deployment, logical_id: str) -> None:
+    module, _, name = resource(dev, logical_id).properties["Handler"].rpartition(".")
+    assert f"\n{name} = " in (ROOT / f"{module.replace('.', '/')}.py").read_text()
+
+
+def test_logs_are_kept_as_long_as_the_stage_says(deployment: Deployment) -> None:
+    logs = deployment.all("AWS::Logs::LogGroup")
+    assert {log.properties.get("RetentionInDays") for log in logs} == {deployment.stage.log_days}
+    kept = "Retain" if deployment.stage.keeps_data else "Delete"
+    for function in (resource(deployment, CHAT), resource(deployment, TODOS), migrating(deployment)):
+        log = resource(deployment, function.properties["LoggingConfig"]["LogGroup"]["Ref"])
+        assert log.policies == (kept, kept)
+
+
+@pytest.mark.parametrize("logical_id", [CHAT, TODOS])
+def test_function_urls_stream_from_the_newest_version(deployment: Deployment, logical_id: str) -> None:
+    url = deployment.one(
+        "AWS::Lambda::Url", "Api", TargetFunctionArn={"Fn::GetAtt": [logical_id, "Arn"]}
+    ).properties
+    assert url["InvokeMode"] == "RESPONSE_STREAM"
+    assert url["Qualifier"] == "live"
+    assert url["AuthType"] == deployment.stage.url_auth
+    assert "Cors" not in url, "the function answers for itself: each header would be there twice"
+    alias = deployment.one("AWS::Lambda::Alias", "Api", FunctionName={"Ref": logical_id}).properties
+    version = resource(deployment, alias["FunctionVersion"]["Fn::GetAtt"][0])
+    assert version.properties["FunctionName"] == {"Ref": logical_id}
+
+
+def test_only_the_front_doors_invoke_the_functions(dev: Deployment, prod: Deployment) -> None:
+    doors = {("apigateway.amazonaws.com", "lambda:InvokeFunction")}
+    everyone = {("*", "lambda:InvokeFunctionUrl"), ("*", "lambda:InvokeFunction")}
+    assert _invokers(prod) == doors
+    assert _invokers(dev) == doors | everyone
+    for permission in dev.all(PERMISSION, "Api"):
+        if permission.properties["Principal"] == "*":
+            only_by_url = permission.properties.get("InvokedViaFunctionUrl") is True
+            assert only_by_url or permission.properties["FunctionUrlAuthType"] == "NONE"
+        else:
+            assert "execute-api" in str(permission.properties["SourceArn"])
+
+
+def test_the_database_is_migrated_before_the_todo_function_changes(deployment: Deployment) -> None:
+    (trigger,) = deployment.all("Custom::Trigger", "Api")
+    version = resource(deployment, trigger.properties["HandlerArn"]["Ref"])
+    assert version.properties["FunctionName"] == {"Ref": migrating(deployment).id}
+    assert trigger.properties["ExecuteOnHandlerChange"] is True
+    assert trigger.properties["InvocationType"] == "RequestResponse"
+    assert int(trigger.properties["Timeout"]) == 1000 * migrating(deployment).properties["Timeout"]
+    assert trigger.id in resource(deployment, TODOS).entry["DependsOn"]
+
+
+def test_the_migrating_function_stands_beside_the_todo_function(deployment: Deployment) -> None:
+    function = migrating(deployment).properties
+    assert function["VpcConfig"] == resource(deployment, TODOS).properties["VpcConfig"]
+    assert function["Timeout"] == 300
+    assert function["Runtime"] == "nodejs24.x"
+
+
+def _invokers(deployment: Deployment) -> set[tuple[str, str]]:
+    permissions = deployment.all(PERMISSION, "Api")
+    return {(each.properties["Principal"], each.properties["Action"]) for each in permissions}
+
+
+def _listed(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _kind(resource: Json | str) -> str:
+    text = str(resource)
+    names = ("EngineKey", "DatabaseSecret", "Table", "Service", "Log")
+    return next((name for name in names if name in text), text)

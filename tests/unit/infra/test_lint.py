@@ -1,0 +1,22 @@
+"""CloudFormation's own schemas and rules, on every template."""
+
+from cfnlint import lint_file
+
+from .conftest import Deployment
+
+IGNORED = {
+    # CDK names a function's role twice, lest the function be made before its policies.
+    "W3005",
+}
+
+
+def test_templates_are_clean(deployment: Deployment) -> None:
+    templates = sorted(deployment.folder.glob("*.template.json"))
+    assert len(templates) == 5
+    mistakes = [
+        f"{template.name}: {match.rule.id} {match.message} {match.path}"
+        for template in templates
+        for match in lint_file(template)
+        if match.rule.id not in IGNORED
+    ]
+    assert mistakes == []

@@ -1,0 +1,48 @@
+"""Every synthesis is checked, and nothing that was found is left without an answer."""
+
+import json
+
+import pytest
+from aws_cdk import App, Stack
+from aws_cdk import aws_sns as sns
+
+from infra.nag import acknowledge, check
+
+from .conftest import Deployment
+
+
+def test_no_finding_is_left(deployment: Deployment) -> None:
+    assert deployment.complaint is None
+    report = json.loads((deployment.folder / "validation-report.json").read_text())
+    violations = [
+        (violation["ruleName"], where["constructPath"])
+        for plugin in report["pluginReports"]
+        for violation in plugin["violations"]
+        for where in violation["violatingConstructs"]
+    ]
+    assert violations == []
+
+
+def test_a_finding_fails_the_synthesis() -> None:
+    app = App()
+    sns.Topic(Stack(app, "Stack"), "Topic")
+    check(app)
+    with pytest.raises(RuntimeError, match="AwsSolutions-SNS3"):
+        app.synth()
+
+
+def test_an_answer_lets_it_pass() -> None:
+    app = App()
+    topic = sns.Topic(Stack(app, "Stack"), "Topic")
+    check(app)
+    acknowledge(topic, {"SNS3": "It is never published to."})
+    app.synth()
+
+
+def test_an_answer_is_to_one_finding_only() -> None:
+    app = App()
+    topic = sns.Topic(Stack(app, "Stack"), "Topic")
+    check(app)
+    acknowledge(topic, {"SNS2": "Another question."})
+    with pytest.raises(RuntimeError, match="AwsSolutions-SNS3"):
+        app.synth()
