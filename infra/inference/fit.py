@@ -1,0 +1,71 @@
+"""Whether an engine's settings can work together: found out here, not by a GPU machine ten minutes later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from infra.inference.arithmetic import room_gib
+from infra.inference.patience import LONGEST_START_S
+from infra.stages import Engine
+
+# The numbers of attention heads of nearly all models can be divided by these.
+GPUS = (1, 2, 4, 8)
+# Beside vLLM's own processes, which take about 4 GiB: buffers for the weights on their way.
+LEAST_MEMORY_GIB = 8
+
+
+class UnfitEngine(ValueError):
+    """The settings cannot work; the text says which, what was expected and what came."""
+
+
+def check(engine: Engine) -> None:
+    """Refuse settings that cannot work.
+
+    Raises: UnfitEngine, with all that is wrong.
+    """
+    found = list(mistakes(engine))
+    if found:
+        raise UnfitEngine("\n".join(found))
+
+
+def mistakes(engine: Engine) -> Iterator[str]:
+    """Yield what is wrong, each a sentence that begins with the setting's name."""
+    if engine.gpus not in GPUS:
+        yield f"engine.gpus: expected one of {', '.join(map(str, GPUS))}, but got {engine.gpus}."
+    elif room_gib(engine) <= 0:
+        yield (
+            f"engine.gpus: the weights ({engine.model.weights_gib} GiB) and vLLM's own needs do not fit into "
+            f"{engine.gpus} × {engine.gpu_memory_gib} GiB. Ask for more GPUs or larger ones: docs/scale.md."
+        )
+    yield from _too_small(engine)
+    yield from _mistaken_tokens(engine)
+    if engine.start_s > LONGEST_START_S:
+        yield f"engine.start_s: expected at most {LONGEST_START_S}, but got {engine.start_s}."
+    least, most = engine.tasks
+    if not 0 <= least <= most or not most:
+        yield f"engine.tasks: expected the fewest, then the most, but got {least} and {most}."
+
+
+def _too_small(engine: Engine) -> Iterator[str]:
+    for name, least in {
+        "cpus": 1,
+        "memory_gib": LEAST_MEMORY_GIB,
+        "gpu_memory_gib": 1,
+        "queued": 1,
+        "waiting_target": 1,
+        "quiet_minutes": 1,
+        "start_s": 1,
+    }.items():
+        value = getattr(engine, name)
+        if value < least:
+            yield f"engine.{name}: expected at least {least}, but got {value}."
+
+
+def _mistaken_tokens(engine: Engine) -> Iterator[str]:
+    model = engine.model
+    sizes = (1, model.max_tokens_default, model.max_tokens_limit, model.context)
+    if list(sizes) != sorted(sizes):
+        yield (
+            "engine.model: expected 1 ≤ max_tokens_default ≤ max_tokens_limit ≤ context, but got "
+            f"{model.max_tokens_default}, {model.max_tokens_limit} and {model.context}."
+        )

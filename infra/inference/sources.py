@@ -1,0 +1,12 @@
+"""The texts of `programs/`, which run on AWS, each from its source alone and on the standard library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_FOLDER = Path(__file__).parent / "programs"
+
+
+def source(name: str) -> str:
+    """Return a program's text."""
+    return (_FOLDER / f"{name}.py").read_text()

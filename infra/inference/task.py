@@ -1,0 +1,155 @@
+"""The engine's task: vLLM, and beside it what reports its metrics, from the same image."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+
+from infra.inference import patience
+from infra.inference.arguments import PORT, vllm_arguments
+from infra.inference.sources import source
+from infra.inference.supply import Supply
+from infra.nag import acknowledge
+from infra.stages import Engine, Stage
+
+ENGINE = "engine"
+_URL = f"http://127.0.0.1:{PORT}"
+# The image's own files cannot be changed; vLLM writes below these, to a disk that goes with the task.
+_WRITABLE = {"Home": "/scratch", "Temporary": "/tmp"}
+_MARKER = "/tmp/answered"
+_REPORTER_MIB = 128
+_OPEN_FILES = 65_536
+_COMPATIBILITY = {
+    "managed_instances": ecs.Compatibility.MANAGED_INSTANCES,
+    "auto_scaling_group": ecs.Compatibility.EC2,
+}
+_REASONS = {
+    "ECS2": "The plain variables are no secrets; the key comes from Secrets Manager.",
+    "IAM5[Resource::*]": "Signing in to ECR knows no resources.",
+}
+
+
+def task(
+    scope: Construct,
+    construct_id: str,
+    *,
+    stage: Stage,
+    supply: Supply,
+    key: secretsmanager.ISecret,
+    log: logs.LogGroup,
+) -> ecs.TaskDefinition:
+    """Make the task definition."""
+    engine = stage.engine
+    managed = engine.capacity == "managed_instances"
+    definition = ecs.TaskDefinition(
+        scope,
+        construct_id,
+        compatibility=_COMPATIBILITY[engine.capacity],
+        network_mode=ecs.NetworkMode.AWS_VPC,
+        cpu=str(engine.cpus * 1024),
+        memory_mib=str(engine.memory_gib * 1024),
+        runtime_platform=_X86 if managed else None,
+        volumes=[ecs.Volume(name=name) for name in _WRITABLE],
+    )
+    image = ecs.ContainerImage.from_ecr_repository(supply.repository, supply.tag)
+    _add_engine(definition, engine, image, supply.model_path, key, log)
+    _add_reporter(definition, stage, image, log)
+    supply.grant_load(definition.task_role)
+    definition.node.add_dependency(supply.ready)
+    acknowledge(definition, _REASONS | supply.reasons)
+    return definition
+
+
+_X86 = ecs.RuntimePlatform(
+    cpu_architecture=ecs.CpuArchitecture.X86_64, operating_system_family=ecs.OperatingSystemFamily.LINUX
+)
+
+
+def _add_engine(
+    definition: ecs.TaskDefinition,
+    engine: Engine,
+    image: ecs.ContainerImage,
+    model_path: str,
+    key: secretsmanager.ISecret,
+    log: logs.LogGroup,
+) -> None:
+    linux = ecs.LinuxParameters(
+        # The processes of several GPUs speak through shared memory.
+        definition,
+        "Linux",
+        init_process_enabled=True,
+        shared_memory_size=engine.gpus * 1024,
+    )
+    container = definition.add_container(
+        "Engine",
+        container_name=ENGINE,
+        image=image,
+        entry_point=["vllm", "serve"],
+        command=vllm_arguments(engine, model_path=model_path),
+        gpu_count=engine.gpus,
+        memory_limit_mib=engine.memory_gib * 1024 - _REPORTER_MIB,
+        environment=_environment(Stack.of(definition).region),
+        secrets={"VLLM_API_KEY": ecs.Secret.from_secrets_manager(key)},
+        health_check=health_check(engine.start_s),
+        stop_timeout=Duration.seconds(patience.STOP_S),
+        readonly_root_filesystem=True,
+        linux_parameters=linux,
+        port_mappings=[ecs.PortMapping(container_port=PORT)],
+        logging=ecs.LogDrivers.aws_logs(stream_prefix=ENGINE, log_group=log),
+    )
+    container.add_ulimits(
+        ecs.Ulimit(name=ecs.UlimitName.NOFILE, soft_limit=_OPEN_FILES, hard_limit=_OPEN_FILES),
+        ecs.Ulimit(name=ecs.UlimitName.MEMLOCK, soft_limit=-1, hard_limit=-1),
+    )
+    container.add_mount_points(
+        *(
+            ecs.MountPoint(source_volume=name, container_path=path, read_only=False)
+            for name, path in _WRITABLE.items()
+        )
+    )
+
+
+def _environment(region: str) -> dict[str, str]:
+    return {
+        "HOME": _WRITABLE["Home"],
+        # ECS tells a container its region on Fargate only; the reader of the weights asks for both.
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        # Neither Hugging Face nor vLLM's statistics can be reached, nor should they be.
+        "HF_HUB_OFFLINE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+    }
+
+
+def health_check(start_s: int) -> ecs.HealthCheck:
+    """Return a check that is patient with an engine that loads, and not with one that has answered before."""
+    return ecs.HealthCheck(
+        command=["CMD", "python3", "-c", source("health"), f"{_URL}/health", _MARKER, str(patience.WAIT_S)],
+        start_period=Duration.seconds(patience.START_PERIOD_S),
+        interval=Duration.seconds(patience.INTERVAL_S),
+        timeout=Duration.seconds(patience.TIMEOUT_S),
+        retries=patience.tries(start_s),
+    )
+
+
+def _add_reporter(
+    definition: ecs.TaskDefinition, stage: Stage, image: ecs.ContainerImage, log: logs.LogGroup
+) -> None:
+    """Add what reports the metrics. An engine lives without it, and it is started again."""
+    definition.add_container(
+        "Reporter",
+        container_name="reporter",
+        image=image,
+        entry_point=["python3"],
+        command=["-c", source("report"), f"{_URL}/metrics", stage.namespace, stage.engine.model.id],
+        # The image asks for all GPUs by itself.
+        environment={"NVIDIA_VISIBLE_DEVICES": "void"},
+        memory_limit_mib=_REPORTER_MIB,
+        essential=False,
+        enable_restart_policy=True,
+        readonly_root_filesystem=True,
+        logging=ecs.LogDrivers.aws_logs(stream_prefix="reporter", log_group=log),
+    )

@@ -1,0 +1,192 @@
+"""The programs that run beside the engine on AWS, asking a real server."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from infra.inference import metrics
+from infra.inference.programs import health, report, supply
+from infra.inference.sources import source
+
+RECORDED = (Path(__file__).parent / "vllm-0.32.0.metrics.txt").read_text()
+
+
+@dataclass
+class Server:
+    """What it answers, and what it was asked: method, path, headers, body."""
+
+    url: str = ""
+    status: int = 200
+    body: str = ""
+    asked: list[tuple[str, str, dict[str, str], str]] = field(default_factory=list)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    state = Server()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            state.asked.append(
+                (self.command, self.path, dict(self.headers), self.rfile.read(length).decode())
+            )
+            self.send_response(state.status)
+            self.send_header("Content-Length", str(len(state.body)))
+            self.end_headers()
+            self.wfile.write(state.body.encode())
+
+        do_PUT = do_GET  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        state.url = f"http://127.0.0.1:{http.server_port}"
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield state
+        http.shutdown()
+        thread.join()
+
+
+def check(url: str, marker: Path, wait_s: float) -> int:
+    """Run the check as ECS does, and return its exit status."""
+    command = [sys.executable, "-c", source("health"), f"{url}/health", str(marker), str(wait_s)]
+    return subprocess.run(command, check=False, timeout=20).returncode
+
+
+def test_an_engine_that_answers_is_healthy(server: Server, tmp_path: Path) -> None:
+    marker = tmp_path / "answered"
+    assert check(server.url, marker, 0) == 0
+    assert marker.exists()
+    assert [each[:2] for each in server.asked] == [("GET", "/health")]
+
+
+@pytest.mark.parametrize("status", [404, 500, 503])
+def test_an_engine_that_refuses_is_not(server: Server, tmp_path: Path, status: int) -> None:
+    server.status = status
+    assert check(server.url, tmp_path / "answered", 0) == 1
+    assert not (tmp_path / "answered").exists()
+
+
+def test_an_engine_that_loads_is_waited_for(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "PAUSE_S", 0.02)
+    server.status = 503
+    threading.Timer(0.2, lambda: setattr(server, "status", 200)).start()
+    assert health.healthy(f"{server.url}/health", tmp_path / "answered", wait_s=10)
+    assert len(server.asked) > 2
+
+
+def test_an_engine_that_has_answered_before_must_answer_at_once(server: Server, tmp_path: Path) -> None:
+    marker = tmp_path / "answered"
+    marker.touch()
+    server.status = 503
+    began = time.monotonic()
+    assert not health.healthy(f"{server.url}/health", marker, wait_s=60)
+    assert time.monotonic() - began < 5
+    assert len(server.asked) == 1
+
+
+def test_what_vllm_really_shows_is_read() -> None:
+    values = report.parse(RECORDED)
+    assert values == {
+        "vllm:num_requests_running": 0,
+        "vllm:num_requests_waiting": 0,
+        "vllm:kv_cache_usage_perc": 0,
+        "vllm:prompt_tokens_total": 19,
+        "vllm:generation_tokens_total": 8,
+    }
+
+
+def test_the_series_of_a_name_are_added() -> None:
+    text = 'vllm:num_requests_running{engine="0"} 2.0\nvllm:num_requests_running{engine="1"} 3.0\n'
+    assert report.parse(text) == {"vllm:num_requests_running": 5}
+
+
+def test_dashboards_and_alarms_ask_for_what_is_reported() -> None:
+    assert (metrics.RUNNING, metrics.WAITING, metrics.CACHE) == report.GAUGES
+    assert (metrics.PROMPT_TOKENS, metrics.GENERATION_TOKENS) == report.COUNTERS
+
+
+def test_a_line_holds_what_was_seen_and_how_far_the_counters_went() -> None:
+    seen: list[dict[str, float]] = [
+        {"vllm:num_requests_waiting": 0, "vllm:generation_tokens_total": 15},
+        {"vllm:num_requests_waiting": 4, "vllm:generation_tokens_total": 21},
+    ]
+    written = json.loads(
+        report.line(seen, {"vllm:generation_tokens_total": 10}, namespace="N", model="m", now_ms=7)
+    )
+    assert written["model"] == "m"
+    assert written["vllm:num_requests_waiting"] == [0, 4]
+    assert written["vllm:generation_tokens_total"] == 11
+    (directive,) = written["_aws"]["CloudWatchMetrics"]
+    assert written["_aws"]["Timestamp"] == 7
+    assert (directive["Namespace"], directive["Dimensions"]) == ("N", [["model"]])
+    assert {each["Name"] for each in directive["Metrics"]} <= set(written)
+
+
+def test_an_engine_that_was_started_anew_counts_from_zero() -> None:
+    name = "vllm:prompt_tokens_total"
+    written = json.loads(report.line([{name: 3}], {name: 900}, namespace="N", model="m", now_ms=0))
+    assert written[name] == 3
+
+
+def test_the_reporter_writes_lines_and_ends_when_told(server: Server) -> None:
+    server.body = RECORDED
+    program = source("report").replace("PAUSE_S = 10", "PAUSE_S = 0.01")
+    command = [sys.executable, "-c", program, f"{server.url}/metrics", "ChatbotApi", "a/b"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        first, second = (json.loads(process.stdout.readline()) for _ in range(2))
+        process.terminate()
+        assert process.wait(10) == 0
+    assert first["vllm:num_requests_running"] == [0] * report.LOOKS
+    assert first["vllm:prompt_tokens_total"] == second["vllm:prompt_tokens_total"] == 0
+
+
+def test_nothing_is_told_while_no_engine_answers(server: Server) -> None:
+    server.status = 503
+    assert report.look(f"{server.url}/metrics") is None
+
+
+def test_cloudformation_is_told(server: Server) -> None:
+    supply.signal(f"{server.url}/signed?x=y", supply.outcome("no such model", "build:1"))
+    ((method, path, headers, body),) = server.asked
+    assert (method, path, headers["Content-Type"]) == ("PUT", "/signed?x=y", "")
+    assert json.loads(body) == {
+        "Status": "FAILURE",
+        "Reason": "no such model",
+        "UniqueId": "build:1",
+        "Data": "",
+    }
+
+
+def test_a_build_that_was_started_by_hand_tells_nobody() -> None:
+    assert supply.main("signal", {"CODEBUILD_BUILD_ID": "project:1"}) == 0
+
+
+@pytest.mark.parametrize(
+    ("left", "status"), [(None, "FAILURE"), ("no such model", "FAILURE"), ("", "SUCCESS")]
+)
+def test_the_end_is_told_whatever_was_left(
+    server: Server, tmp_path: Path, left: str | None, status: str
+) -> None:
+    if left is not None:
+        (tmp_path / "reason.txt").write_text(left)
+    (tmp_path / "supply.py").write_text(source("supply"))
+    environment = {"SIGNAL_URL": server.url, "CODEBUILD_BUILD_ID": "build:1"}
+    command = [sys.executable, "-S", "supply.py", "signal"]  # without any packages
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=20)
+    told = json.loads(server.asked[0][3])
+    assert (told["Status"], bool(told["Reason"]), told["UniqueId"]) == (status, True, "1")

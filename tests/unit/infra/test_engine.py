@@ -1,0 +1,217 @@
+"""The engine's service: what its task may and does, how it starts, stops, rests and is found."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cfnlint import lint_file
+
+from infra.inference import patience
+
+from .engines import VARIANTS, EngineTemplate, synthesis
+from .test_lint import IGNORED
+
+pytestmark = pytest.mark.xdist_group("infra")
+
+
+@pytest.fixture(params=VARIANTS)
+def engine(request: pytest.FixtureRequest) -> EngineTemplate:
+    """Each variant in turn."""
+    return synthesis().templates[request.param]
+
+
+def variant(name: str) -> EngineTemplate:
+    return synthesis().templates[name]
+
+
+def value_of(command: list[Any], option: str) -> str:
+    return str(command[command.index(option) + 1])
+
+
+def test_no_variant_has_a_finding() -> None:
+    assert synthesis().complaint == ""
+
+
+@pytest.mark.parametrize("name", ["group", "large"])
+def test_templates_of_other_variants_are_clean(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "engine.template.json"
+    file.write_text(variant(name).text)
+    assert [str(match) for match in lint_file(file) if match.rule.id not in IGNORED] == []
+
+
+def test_nothing_is_reachable_from_outside(engine: EngineTemplate) -> None:
+    network = engine.one("AWS::ECS::Service")["NetworkConfiguration"]["AwsvpcConfiguration"]
+    assert network["AssignPublicIp"] == "DISABLED"
+    for balancer in engine.all("AWS::ElasticLoadBalancingV2::LoadBalancer").values():
+        assert balancer["Scheme"] == "internal"
+    for template in engine.all("AWS::EC2::LaunchTemplate").values():
+        (interface,) = template["LaunchTemplateData"]["NetworkInterfaces"]
+        assert interface["AssociatePublicIpAddress"] is False
+
+
+def test_who_may_speak_to_the_engine_is_said_by_the_network_alone(engine: EngineTemplate) -> None:
+    assert "AWS::EC2::SecurityGroup" not in engine.text
+
+
+def test_the_key_comes_from_secrets_manager_only(engine: EngineTemplate) -> None:
+    container = engine.container("engine")
+    assert [each["Name"] for each in container["Secrets"]] == ["VLLM_API_KEY"]
+    assert "API_KEY" not in json.dumps(container["Environment"])
+    assert "--api-key" not in container["Command"]
+    assert "Secrets" not in engine.container("reporter")
+
+
+def test_only_the_engine_has_the_gpus(engine: EngineTemplate) -> None:
+    assert engine.container("engine")["ResourceRequirements"] == [
+        {"Type": "GPU", "Value": str(engine.stage.engine.gpus)}
+    ]
+    assert "ResourceRequirements" not in engine.container("reporter")
+
+
+def test_the_task_fits_its_machine(engine: EngineTemplate) -> None:
+    task = engine.one("AWS::ECS::TaskDefinition")
+    assert task["Memory"] == str(engine.stage.engine.memory_gib * 1024)
+    assert sum(each["Memory"] for each in task["ContainerDefinitions"]) == int(task["Memory"])
+    assert task["NetworkMode"] == "awsvpc"
+
+
+def test_images_cannot_be_changed_from_within(engine: EngineTemplate) -> None:
+    for container in engine.one("AWS::ECS::TaskDefinition")["ContainerDefinitions"]:
+        assert container["ReadonlyRootFilesystem"] is True
+        assert "Privileged" not in container
+    writable = {each["ContainerPath"] for each in engine.container("engine")["MountPoints"]}
+    environment = {each["Name"]: each["Value"] for each in engine.container("engine")["Environment"]}
+    assert writable == {"/scratch", "/tmp"}
+    assert environment["HOME"] in writable
+
+
+def test_nobody_gets_a_shell_in_the_task(engine: EngineTemplate) -> None:
+    assert engine.one("AWS::ECS::Service")["EnableExecuteCommand"] is False
+
+
+def test_ecs_waits_longer_for_the_end_than_vllm_does(engine: EngineTemplate) -> None:
+    container = engine.container("engine")
+    assert int(value_of(container["Command"], "--shutdown-timeout")) + 10 < container["StopTimeout"] <= 120
+
+
+def test_a_loading_engine_is_not_given_up(engine: EngineTemplate) -> None:
+    check = engine.container("engine")["HealthCheck"]
+    assert check["StartPeriod"] <= 300, "the most that ECS takes"
+    assert check["Timeout"] <= 60, "the most that ECS takes"
+    assert check["Retries"] <= 10, "the most that ECS takes"
+    waits_s = int(check["Command"][-1])
+    assert waits_s < check["Timeout"]
+    patience_s = check["StartPeriod"] + check["Retries"] * (waits_s + check["Interval"])
+    assert patience_s >= engine.stage.engine.start_s
+
+
+def test_programs_in_the_task_are_python(engine: EngineTemplate) -> None:
+    command = engine.container("engine")["HealthCheck"]["Command"]
+    assert command[:3] == ["CMD", "python3", "-c"]
+    compile(command[3], "health", "exec")
+    reporter = engine.container("reporter")
+    assert (reporter["EntryPoint"], reporter["Command"][0]) == (["python3"], "-c")
+    compile(reporter["Command"][1], "report", "exec")
+
+
+def test_the_reporter_cannot_end_the_engine(engine: EngineTemplate) -> None:
+    reporter = engine.container("reporter")
+    assert reporter["Essential"] is False
+    assert reporter["RestartPolicy"]["Enabled"] is True
+    assert engine.container("engine")["Essential"] is True
+
+
+@pytest.mark.parametrize("name", ["dev", "spot", "large"])
+def test_an_engine_that_may_rest_starts_at_rest_and_needs_no_second_gpu(name: str) -> None:
+    service = variant(name).one("AWS::ECS::Service")
+    assert service["DesiredCount"] == 0
+    deployment = service["DeploymentConfiguration"]
+    assert (deployment["MinimumHealthyPercent"], deployment["MaximumPercent"]) == (0, 100)
+    assert service["AvailabilityZoneRebalancing"] == "DISABLED", "it wants more than 100 percent"
+
+
+@pytest.mark.parametrize("name", ["prod", "group"])
+def test_a_deployment_changes_no_number_of_tasks_that_scaling_owns(name: str) -> None:
+    service = variant(name).one("AWS::ECS::Service")
+    assert "DesiredCount" not in service
+    deployment = service["DeploymentConfiguration"]
+    assert (deployment["MinimumHealthyPercent"], deployment["MaximumPercent"]) == (100, 200)
+
+
+def test_a_deployment_that_fails_is_rolled_back(engine: EngineTemplate) -> None:
+    deployment = engine.one("AWS::ECS::Service")["DeploymentConfiguration"]
+    assert deployment["DeploymentCircuitBreaker"] == {"Enable": True, "Rollback": True}
+
+
+@pytest.mark.parametrize("name", ["dev", "large"])
+def test_without_a_balancer_a_private_name_leads_to_the_tasks(name: str) -> None:
+    engine = variant(name)
+    assert engine.base_url == f'"http://engine.chatbot-{name}.internal:8000/v1"'
+    assert engine.one("AWS::ServiceDiscovery::PrivateDnsNamespace")["Name"] == f"chatbot-{name}.internal"
+    records = engine.one("AWS::ServiceDiscovery::Service")
+    assert records["Name"] == "engine"
+    assert records["DnsConfig"]["DnsRecords"] == [{"TTL": 10, "Type": "A"}]
+    service = engine.one("AWS::ECS::Service")
+    assert len(service["ServiceRegistries"]) == 1
+    assert "HealthCheckGracePeriodSeconds" not in service, "ECS refuses it without a balancer"
+
+
+def test_that_no_engine_is_there_is_not_remembered_for_long() -> None:
+    namespace = variant("dev").one("AWS::ServiceDiscovery::PrivateDnsNamespace")
+    assert namespace["Properties"] == {"DnsProperties": {"SOA": {"TTL": 10}}}
+
+
+def test_a_balancer_has_patience_with_long_replies() -> None:
+    engine = variant("prod")
+    assert "AWS::ServiceDiscovery" not in engine.text
+    balancer = engine.one("AWS::ElasticLoadBalancingV2::LoadBalancer")
+    attributes = {each["Key"]: each["Value"] for each in balancer["LoadBalancerAttributes"]}
+    assert attributes["idle_timeout.timeout_seconds"] == "900"
+    targets = engine.one("AWS::ElasticLoadBalancingV2::TargetGroup")
+    attributes = {each["Key"]: each["Value"] for each in targets["TargetGroupAttributes"]}
+    assert attributes["deregistration_delay.timeout_seconds"] == "900", "as long as a stream"
+    assert attributes["load_balancing.algorithm.type"] == "least_outstanding_requests"
+    assert (targets["HealthCheckPath"], targets["TargetType"]) == ("/health", "ip")
+    grace = engine.one("AWS::ECS::Service")["HealthCheckGracePeriodSeconds"]
+    assert grace == patience.patience_s(engine.stage.engine.start_s) > engine.stage.engine.start_s
+
+
+def test_the_arn_is_of_the_long_form(engine: EngineTemplate) -> None:
+    (service,) = engine.all("AWS::ECS::Service")
+    (cluster,) = engine.all("AWS::ECS::Cluster")
+    parts = engine.service_arn["Fn::Join"][1]
+    assert parts[-4:] == [":service/", {"Ref": cluster}, "/", {"Fn::GetAtt": [service, "Name"]}]
+
+
+def test_the_cluster_tells_what_it_does(engine: EngineTemplate) -> None:
+    assert engine.one("AWS::ECS::Cluster")["ClusterSettings"] == [
+        {"Name": "containerInsights", "Value": "enhanced"}
+    ]
+
+
+def test_logs_are_not_kept_for_ever(engine: EngineTemplate) -> None:
+    for group in engine.all("AWS::Logs::LogGroup").values():
+        assert group["RetentionInDays"] == engine.stage.log_days
+
+
+def test_the_task_may_read_its_model_and_nothing_else(engine: EngineTemplate) -> None:
+    (bucket,) = engine.all("AWS::S3::Bucket")
+    model = engine.stage.engine.model
+    files = {"Fn::Join": ["", [{"Fn::GetAtt": [bucket, "Arn"]}, f"/models/{model.id}/{model.revision}/*"]]}
+    assert [(each["Action"], each["Resource"]) for each in engine.statements("TaskTaskRole")] == [
+        ("s3:ListBucket", {"Fn::GetAtt": [bucket, "Arn"]}),
+        ("s3:GetObject", files),
+    ]
+
+
+def test_ecs_may_pull_log_and_read_the_key_for_the_task(engine: EngineTemplate) -> None:
+    wild = [each for each in engine.statements("TaskExecutionRole") if each["Resource"] == "*"]
+    assert [each["Action"] for each in wild] == ["ecr:GetAuthorizationToken"]
+    actions = {
+        action
+        for each in engine.statements("TaskExecutionRole")
+        for action in ([each["Action"]] if isinstance(each["Action"], str) else each["Action"])
+    }
+    assert {action.partition(":")[0] for action in actions} == {"ecr", "logs", "secretsmanager"}
+    assert not any("Put" in action and action != "logs:PutLogEvents" for action in actions)

@@ -1,0 +1,181 @@
+"""The build's program: real requests to moto's S3 and ECR, and fakes for Docker and Hugging Face."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from infra.inference.programs.supply import SupplyError, copy_image, copy_model, outcome, wanted
+
+ENVIRONMENT = {
+    "IMAGE": "vllm/vllm-openai:v0.32.0",
+    "REPOSITORY": "engines",
+    "REPOSITORY_URI": "123456789012.dkr.ecr.eu-central-1.amazonaws.com/engines",
+    "TAG": "vllm-openai-v0.32.0",
+    "MODEL": "Qwen/Qwen3-8B",
+    "REVISION": "main",
+    "FOLDER": "models/Qwen/Qwen3-8B/main",
+    "MARKER": "complete/models/Qwen/Qwen3-8B/main",
+}
+FILES = ("config.json", "tokenizer.json", "a.safetensors", "b.safetensors", "README.md", "pytorch_model.bin")
+
+
+@dataclass
+class Docker:
+    """Writes down what it is asked to do; `refusals` pulls fail first."""
+
+    refusals: int = 0
+    done: list[str] = field(default_factory=list)
+    given: list[str] = field(default_factory=list)
+    pauses: list[float] = field(default_factory=list)
+
+    def run(self, command: list[str], given: str) -> None:
+        self.done.append(" ".join(command[:2]))
+        self.given.append(given)
+        if command[1] == "pull" and self.refusals:
+            self.refusals -= 1
+            raise SupplyError("Expected `docker pull` to succeed, but it said: toomanyrequests.")
+
+
+@dataclass
+class Hub:
+    """A model at one commit; with a refusal there is none."""
+
+    refusal: OSError | None = None
+    fetched: list[tuple[str, str]] = field(default_factory=list)
+
+    def model_info(self, model: str, *, revision: str) -> Any:
+        assert (model, revision) == ("Qwen/Qwen3-8B", "main")
+        if self.refusal:
+            raise self.refusal
+        return SimpleNamespace(sha="c0ffee")
+
+    def list_repo_files(self, model: str, *, revision: str) -> list[str]:
+        assert (model, revision) == ("Qwen/Qwen3-8B", "c0ffee")
+        return list(FILES)
+
+    def hf_hub_download(self, model: str, name: str, *, revision: str, local_dir: str) -> str:
+        assert model == "Qwen/Qwen3-8B"
+        self.fetched.append((name, revision))
+        file = Path(local_dir) / name
+        file.write_text(f"content of {name}")
+        return str(file)
+
+
+@pytest.fixture(autouse=True)
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def registry() -> Any:
+    client = boto3.client("ecr")
+    client.create_repository(repositoryName="engines")
+    return client
+
+
+@pytest.fixture
+def bucket() -> Any:
+    made = boto3.resource("s3").Bucket("weights")
+    made.create(CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    return made
+
+
+def push(registry: Any) -> None:
+    registry.put_image(
+        repositoryName="engines",
+        imageManifest='{"schemaVersion": 2}',
+        imageManifestMediaType="application/vnd.docker.distribution.manifest.v2+json",
+        imageTag=ENVIRONMENT["TAG"],
+    )
+
+
+def test_an_image_is_pulled_and_pushed(registry: Any) -> None:
+    docker = Docker()
+    copy_image(ENVIRONMENT, registry, docker.run, docker.pauses.append)
+    assert docker.done == ["docker pull", "docker login", "docker tag", "docker push"]
+    assert docker.given[1], "a password"
+    assert not any(given for number, given in enumerate(docker.given) if number != 1)
+
+
+def test_an_image_that_is_there_is_not_copied_again(registry: Any) -> None:
+    push(registry)
+    docker = Docker()
+    copy_image(ENVIRONMENT, registry, docker.run, docker.pauses.append)
+    assert docker.done == []
+
+
+def test_a_pull_that_is_refused_is_tried_again(registry: Any) -> None:
+    docker = Docker(refusals=3)
+    copy_image(ENVIRONMENT, registry, docker.run, docker.pauses.append)
+    assert docker.done.count("docker pull") == 4
+    assert docker.pauses == [60] * 3
+
+
+def test_a_pull_that_is_refused_for_good_says_what_to_do(registry: Any) -> None:
+    docker = Docker(refusals=9)
+    with pytest.raises(SupplyError, match=r"toomanyrequests.*Docker Hub limits pulls.*infra/stages\.py"):
+        copy_image(ENVIRONMENT, registry, docker.run, docker.pauses.append)
+    assert docker.done == ["docker pull"] * 4
+
+
+def keys(bucket: Any) -> set[str]:
+    return {each.key for each in bucket.objects.all()}
+
+
+def test_a_model_is_copied_with_its_marker_last(bucket: Any) -> None:
+    hub = Hub()
+    copy_model(ENVIRONMENT, bucket, hub)
+    folder = ENVIRONMENT["FOLDER"]
+    files = ["config.json", "tokenizer.json", "a.safetensors", "b.safetensors"]
+    assert keys(bucket) == {*(f"{folder}/{name}" for name in files), ENVIRONMENT["MARKER"]}
+    assert hub.fetched == [(name, "c0ffee") for name in files], "all of one commit"
+    body = bucket.Object(f"{folder}/config.json").get()["Body"].read()
+    assert body == b"content of config.json"
+    assert bucket.Object(ENVIRONMENT["MARKER"]).get()["Body"].read() == b"c0ffee"
+
+
+def test_a_model_that_is_there_is_not_copied_again(bucket: Any) -> None:
+    copy_model(ENVIRONMENT, bucket, Hub())
+    again = Hub()
+    copy_model(ENVIRONMENT, bucket, again)
+    assert again.fetched == []
+
+
+def test_a_copy_that_broke_off_is_made_again(bucket: Any) -> None:
+    copy_model(ENVIRONMENT, bucket, Hub())
+    bucket.Object(ENVIRONMENT["MARKER"]).delete()
+    again = Hub()
+    copy_model(ENVIRONMENT, bucket, again)
+    assert len(again.fetched) == 4
+
+
+def test_a_model_that_cannot_be_had_says_what_to_do(bucket: Any) -> None:
+    hub = Hub(refusal=OSError("401 Client Error.\nAccess to model is restricted."))
+    with pytest.raises(SupplyError, match=r"Qwen/Qwen3-8B at main.*restricted.*needs a token"):
+        copy_model(ENVIRONMENT, bucket, hub)
+    assert keys(bucket) == set()
+
+
+def test_only_what_vllm_reads_is_fetched() -> None:
+    names = ["model.safetensors", "consolidated.pth", "original/params.json", "vocab.json", "x.gguf", "a.png"]
+    assert wanted(names) == ["model.safetensors", "vocab.json"]
+
+
+def test_a_model_without_such_weights_is_refused() -> None:
+    with pytest.raises(SupplyError, match=r"Expected \.safetensors files"):
+        wanted(["config.json", "pytorch_model.bin"])
+
+
+def test_a_long_reason_keeps_its_end() -> None:
+    assert outcome("x" * 5000 + "the end", "1")["Reason"].endswith("the end")
+    assert len(outcome("x" * 5000, "1")["Reason"]) == 1000

@@ -1,0 +1,167 @@
+"""The image and the weights: what copies them, when, and who waits for it."""
+
+import json
+import tomllib
+from dataclasses import replace
+
+import pytest
+
+from infra.inference.copying import PACKAGES, WAIT_S, build_spec, order
+from infra.inference.supply import tag
+from infra.stages import Engine, Model
+
+from .conftest import ROOT
+from .engines import VARIANTS, EngineTemplate, synthesis
+
+pytestmark = pytest.mark.xdist_group("infra")
+
+
+@pytest.fixture(params=VARIANTS)
+def engine(request: pytest.FixtureRequest) -> EngineTemplate:
+    """Each variant in turn."""
+    return synthesis().templates[request.param]
+
+
+def variant(name: str) -> EngineTemplate:
+    return synthesis().templates[name]
+
+
+def test_the_engine_waits_for_its_image_and_weights(engine: EngineTemplate) -> None:
+    (task,) = engine.all("AWS::ECS::TaskDefinition")
+    (condition,) = engine.all("AWS::CloudFormation::WaitCondition")
+    (start,) = engine.all("Custom::StartBuild")
+    (handle,) = engine.all("AWS::CloudFormation::WaitConditionHandle")
+    assert condition in engine.resources[task]["DependsOn"]
+    assert engine.resources[condition]["DependsOn"] == [start]
+    assert engine.resources[condition]["Properties"]["Handle"] == {"Ref": handle}
+    assert handle in json.dumps(engine.resources[start])
+
+
+def test_a_build_starts_once_it_may_do_what_it_must(engine: EngineTemplate) -> None:
+    (start,) = engine.all("Custom::StartBuild")
+    role = next(
+        name
+        for name, policy in engine.all("AWS::IAM::Policy").items()
+        if "ecr:PutImage" in json.dumps(policy)
+    )
+    assert role in engine.resources[start]["DependsOn"]
+
+
+def test_the_deployment_waits_longer_than_the_build_may_take(engine: EngineTemplate) -> None:
+    build = engine.one("AWS::CodeBuild::Project")
+    longest_s = (build["TimeoutInMinutes"] + build["QueuedTimeoutInMinutes"]) * 60
+    waited = engine.one("AWS::CloudFormation::WaitCondition")["Timeout"]
+    assert longest_s < int(waited) == WAIT_S
+
+
+def test_what_is_ordered_anew_is_waited_for_anew() -> None:
+    assert set(variant("dev").all("AWS::CloudFormation::WaitCondition")).isdisjoint(
+        variant("spot").all("AWS::CloudFormation::WaitCondition")
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(Engine(image="vllm/vllm-openai:v0.33.0"), id="image"),
+        pytest.param(Engine(model=Model(id="Qwen/Qwen3-4B")), id="model"),
+        pytest.param(Engine(model=Model(revision="v2")), id="revision"),
+    ],
+)
+def test_an_order_is_named_by_what_is_fetched(other: Engine) -> None:
+    assert order(other) != order(Engine())
+    assert order(replace(Engine(), queued=1)) == order(Engine())
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ("vllm/vllm-openai:v0.32.0", "vllm-openai-v0.32.0"),
+        ("registry.example.com:5000/a/vllm:x+y", "vllm-x-y"),
+        ("vllm/vllm-openai@sha256:" + "0" * 64, "vllm-openai-" + "0" * 64),
+    ],
+)
+def test_a_copy_has_a_tag_that_registries_take(image: str, expected: str) -> None:
+    assert tag(image) == expected
+
+
+def test_the_task_runs_the_copy(engine: EngineTemplate) -> None:
+    (registry,) = engine.all("AWS::ECR::Repository")
+    for name in ("engine", "reporter"):
+        image = json.dumps(engine.container(name)["Image"])
+        assert f':{tag(engine.stage.engine.image)}"' in image
+        assert registry in image
+
+
+def test_the_weights_are_read_where_the_build_puts_them(engine: EngineTemplate) -> None:
+    variables = {
+        each["Name"]: each["Value"]
+        for each in engine.one("AWS::CodeBuild::Project")["Environment"]["EnvironmentVariables"]
+    }
+    path = engine.container("engine")["Command"][0]["Fn::Join"][1]
+    assert path == ["s3://", variables["BUCKET"], f"/{variables['FOLDER']}"]
+    assert not variables["MARKER"].startswith(variables["FOLDER"]), "vLLM would read the marker as well"
+
+
+def test_the_build_may_fill_its_folder_and_its_registry_alone(engine: EngineTemplate) -> None:
+    (bucket,) = engine.all("AWS::S3::Bucket")
+    (registry,) = engine.all("AWS::ECR::Repository")
+    statements = engine.statements("SupplyCopyingRole")
+    wild = [each["Action"] for each in statements if each["Resource"] == "*"]
+    assert wild == ["ecr:GetAuthorizationToken"]
+    own = json.dumps([each["Resource"] for each in statements if each["Resource"] != "*"])
+    assert "Fn::ImportValue" not in own
+    (written,) = (each for each in statements if "s3:PutObject" in each["Action"])
+    assert set(written["Action"]) == {"s3:PutObject", "s3:AbortMultipartUpload"}
+    assert bucket in json.dumps(written["Resource"])
+    (pushed,) = (each for each in statements if "ecr:PutImage" in each["Action"])
+    assert pushed["Resource"] == {"Fn::GetAtt": [registry, "Arn"]}
+
+
+def test_who_starts_the_build_may_do_nothing_else(engine: EngineTemplate) -> None:
+    (build,) = engine.all("AWS::CodeBuild::Project")
+    _, started = engine.statements("SupplyCopyingCallRole")
+    assert started["Action"] == "codebuild:StartBuild"
+    assert started["Resource"] == {"Fn::GetAtt": [build, "Arn"]}
+
+
+def test_the_bucket_is_private_and_encrypted(engine: EngineTemplate) -> None:
+    bucket = engine.one("AWS::S3::Bucket")
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert "AES256" in json.dumps(bucket["BucketEncryption"])
+    refusals = [
+        statement
+        for statement in engine.one("AWS::S3::BucketPolicy")["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Deny"
+    ]
+    assert [each["Condition"] for each in refusals] == [{"Bool": {"aws:SecureTransport": "false"}}]
+
+
+def test_an_image_cannot_be_replaced_under_its_tag(engine: EngineTemplate) -> None:
+    registry = engine.one("AWS::ECR::Repository")
+    assert registry["ImageTagMutability"] == "IMMUTABLE"
+    assert registry["ImageScanningConfiguration"] == {"ScanOnPush": True}
+
+
+@pytest.mark.parametrize(("name", "policy"), [("dev", "Delete"), ("prod", "Retain")])
+def test_what_was_copied_is_kept_where_the_stage_keeps_its_data(name: str, policy: str) -> None:
+    engine = variant(name)
+    for kind in ("AWS::S3::Bucket", "AWS::ECR::Repository"):
+        (resource,) = (each for each in engine.resources.values() if each["Type"] == kind)
+        assert resource["DeletionPolicy"] == policy
+    assert bool(engine.all("Custom::S3AutoDeleteObjects")) == (policy == "Delete")
+
+
+def test_the_build_has_the_functions_boto3() -> None:
+    pinned = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["shared"]
+    assert set(pinned) < set(PACKAGES)
+
+
+def test_the_build_tells_how_it_ended_whatever_happened() -> None:
+    phases = build_spec()["phases"]
+    assert isinstance(phases, dict)
+    assert phases["build"]["finally"] == ["python3 supply.py signal"]
+    program = phases["build"]["commands"][0]
+    written = program.removeprefix("cat > supply.py <<'PROGRAM'\n").removesuffix("PROGRAM\n")
+    compile(written, "supply", "exec")
+    assert "\nPROGRAM\n" not in written, "it would end there"
