@@ -1,0 +1,92 @@
+"""Metrics by what they mean: what AWS measures by itself, and what our own code writes.
+
+A test joins the names of our own to `functions/shared/metrics.py` and to what the engine's agent collects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_ecs as ecs
+
+from infra.stages import Stage
+
+# In the order in which they are stacked.
+OUTCOMES = ("ok", "cut", "refused", "timeout", "error")
+# The model of a request that named none of ours.
+NO_MODEL = "-"
+MINUTE = Duration.minutes(1)
+FIVE_MINUTES = Duration.minutes(5)
+HOUR = Duration.hours(1)
+
+
+def of_model(
+    stage: Stage, name: str, statistic: str = "Sum", *, label: str, period: Duration = MINUTE
+) -> cloudwatch.Metric:
+    """Return what the chat function measured of all requests to the model, or its engine of itself."""
+    return cloudwatch.Metric(
+        namespace=stage.namespace,
+        metric_name=name,
+        dimensions_map={"model": stage.engine.model.id},
+        statistic=statistic,
+        label=label,
+        period=period,
+    )
+
+
+def of_outcome(
+    stage: Stage, outcome: str, *, model: str | None = None, period: Duration = MINUTE
+) -> cloudwatch.Metric:
+    """Return the number of requests that ended so: those to the stage's model, or to another."""
+    return cloudwatch.Metric(
+        namespace=stage.namespace,
+        metric_name="requests",
+        dimensions_map={"model": model or stage.engine.model.id, "outcome": outcome},
+        statistic="Sum",
+        label=outcome if model != NO_MODEL else f"{outcome}, before any model",
+        period=period,
+    )
+
+
+def of_service(
+    service: ecs.BaseService, name: str, statistic: str = "Average", *, label: str, period: Duration = MINUTE
+) -> cloudwatch.Metric:
+    """Return what ECS tells of a service's tasks; the cluster has container insights."""
+    return _of_containers(
+        {**_cluster(service), "ServiceName": service.service_name}, name, statistic, label, period
+    )
+
+
+def of_gpus(service: ecs.BaseService, name: str, *, label: str) -> cloudwatch.Metric:
+    """Return what the GPUs of a service's cluster tell, the busiest one.
+
+    Source: "Amazon ECS Container Insights with enhanced observability metrics", CloudWatch user guide, as
+            texts of 2026 quote it: on Managed Instances only.
+    """
+    return _of_containers(_cluster(service), name, "Maximum", label, MINUTE)
+
+
+def _cluster(service: ecs.BaseService) -> dict[str, str]:
+    return {"ClusterName": service.cluster.cluster_name}
+
+
+def _of_containers(
+    dimensions: Mapping[str, str], name: str, statistic: str, label: str, period: Duration
+) -> cloudwatch.Metric:
+    return cloudwatch.Metric(
+        namespace="ECS/ContainerInsights",
+        metric_name=name,
+        dimensions_map=dimensions,
+        statistic=statistic,
+        label=label,
+        period=period,
+    )
+
+
+def calculated(
+    expression: str, metrics: Mapping[str, cloudwatch.IMetric], *, label: str, period: Duration = MINUTE
+) -> cloudwatch.MathExpression:
+    """Return what is calculated of other metrics."""
+    return cloudwatch.MathExpression(expression=expression, using_metrics=metrics, label=label, period=period)

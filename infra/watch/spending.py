@@ -1,0 +1,49 @@
+"""The row of what drives the bill, by the hour."""
+
+from __future__ import annotations
+
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_rds as rds
+
+from infra.stages import Stage
+from infra.watch.metrics import HOUR, calculated, of_model, of_service
+from infra.watch.widgets import Row, graph, graphs, heading
+
+
+def spending(
+    stage: Stage,
+    *,
+    chat: lambda_.Function,
+    todos: lambda_.Function,
+    service: ecs.BaseService,
+    database: rds.DatabaseCluster,
+) -> list[Row]:
+    """Return what is paid for: prices are in docs/deploy.md."""
+    lambdas = [
+        _gigabyte_seconds("chat", chat, stage.memory_mb[0]),
+        _gigabyte_seconds("todos", todos, stage.memory_mb[1]),
+    ]
+    machines = of_service(service, "RunningTaskCount", label="one task, one machine", period=HOUR)
+    tokens = [of_model(stage, f"{kind}_tokens", label=kind, period=HOUR) for kind in ("prompt", "completion")]
+    return [
+        heading("## What drives the bill\nPrices, and what is paid for without requests: docs/deploy.md."),
+        graphs(
+            graph("Lambda", "GB-s/hour", lambdas, stacked=True),
+            graph("Machines with GPUs", "hours/hour", [machines]),
+            graph("Database", "ACU-hours/hour", [_acu_hours(database, 1 + stage.database.readers)]),
+            graph("Tokens", "tokens/hour", tokens, stacked=True),
+        ),
+    ]
+
+
+def _gigabyte_seconds(name: str, function: lambda_.Function, memory_mb: int) -> cloudwatch.IMetric:
+    time = function.metric_duration(statistic="Sum", period=HOUR)
+    gigabytes = memory_mb / 1024
+    return calculated(f"{name}_ms / 1000 * {gigabytes:g}", {f"{name}_ms": time}, label=name, period=HOUR)
+
+
+def _acu_hours(database: rds.DatabaseCluster, instances: int) -> cloudwatch.IMetric:
+    capacity = database.metric_serverless_database_capacity(statistic="Average", period=HOUR)
+    return calculated(f"acu * {instances}", {"acu": capacity}, label="all instances", period=HOUR)

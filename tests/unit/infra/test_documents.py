@@ -1,0 +1,70 @@
+"""docs/deploy.md and docs/operations.md say what is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.noops import NO_OPS
+
+from .conftest import ROOT, Deployment
+
+DEPLOY, OPERATIONS = (ROOT / "docs" / name for name in ("deploy.md", "operations.md"))
+BOTH = pytest.mark.parametrize("document", [DEPLOY, OPERATIONS], ids=lambda path: path.stem)
+
+
+def test_what_the_local_aws_leaves_unproven_is_told() -> None:
+    rows = re.findall(r"^\| `((?:AWS|Custom)::\S+)` \| (.+) \|$", DEPLOY.read_text(), re.MULTILINE)
+    assert dict(rows) == {kind: no_op.unproven for kind, no_op in NO_OPS.items()}
+
+
+def test_the_outputs_are_those_of_the_stacks(dev: Deployment) -> None:
+    shown = set(re.findall(r"^(ChatbotDev\w+)\.(\w+) = ", DEPLOY.read_text(), re.MULTILINE))
+    told = {
+        (f"ChatbotDev{stack}", name)
+        for stack in ("Api", "Watch")
+        for name in dev.outputs(stack)
+        if not name.startswith("Exports")
+    }
+    assert shown == told
+
+
+def test_the_stacks_are_listed(dev: Deployment) -> None:
+    listed = re.findall(r"^\| `ChatbotDev(\w+)` \|", DEPLOY.read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(dev.templates)
+
+
+@BOTH
+def test_every_target_that_is_named_is_one_of_the_makefile(document: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:`|^\$ )make ([a-z-]+)", document.read_text(), re.MULTILINE))
+    assert named
+    assert named <= targets
+
+
+@BOTH
+def test_every_event_that_is_named_is_there(document: Path) -> None:
+    for name in re.findall(r"tests/events/\w+\.json", document.read_text()):
+        assert (ROOT / name).exists(), name
+
+
+@BOTH
+def test_links_lead_to_headings(document: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([\w./-]*)#([\w-]+)\)", document.read_text()):
+        text = (document.parent / target).read_text() if target else document.read_text()
+        headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+        assert anchor in map(anchor_of, headings), f"{target}#{anchor}"
+
+
+def test_the_parts_that_the_runbook_asks_for_are_in_the_stacks(prod: Deployment) -> None:
+    """Each is found by its type and the beginning of its logical id, and only one."""
+    asked = re.findall(r"\(part (\w+) (\w+::\w+) (\w+)\)", OPERATIONS.read_text())
+    assert len(asked) > 10
+    for stack, kind, beginning in asked:
+        names = [each.id for each in prod.all(f"AWS::{kind}", stack) if each.id.startswith(beginning)]
+        assert len(names) == 1, f"{stack} {kind} {beginning}: {names}"
+
+
+def anchor_of(heading: str) -> str:
+    """Return a heading's anchor, as GitHub makes it."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")

@@ -1,0 +1,253 @@
+"""The dashboard shows what is measured, and each alarm leads to its line of the runbook."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from aws_cdk import App, Stack
+from aws_cdk.assertions import Template
+
+from functions.shared.metrics import Metrics
+from functions.shared.usage import OUTCOMES, UsageRecord
+from infra.inference.programs import report
+from infra.stages import DEV, PROD, Engine
+from infra.watch import alarms
+from infra.watch.fault import RUNBOOK
+from infra.watch.topic import AlarmTopic
+
+from .conftest import ROOT, Deployment, Json
+from .test_documents import anchor_of
+
+pytestmark = pytest.mark.xdist_group("infra")
+
+ALARM, DASHBOARD = "AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard"
+MODEL = DEV.engine.model.id
+# A metric's name, and its dimensions in order.
+Measured = tuple[str, tuple[tuple[str, str], ...]]
+
+
+def board(deployment: Deployment) -> Json:
+    """Return the dashboard's body; a reference is a text that none of our names can be."""
+    body = deployment.one(DASHBOARD, "Watch").properties["DashboardBody"]
+    parts = body["Fn::Join"][1]
+    found: Json = json.loads("".join(part if isinstance(part, str) else "<AWS>" for part in parts))
+    return found
+
+
+def shown(deployment: Deployment) -> Iterator[tuple[str, Measured]]:
+    """Yield the metrics of the dashboard, with their namespaces."""
+    for widget in board(deployment)["widgets"]:
+        for namespace, *rest in widget["properties"].get("metrics", []):
+            if isinstance(namespace, dict):  # an expression; its metrics are entries of their own
+                continue
+            name, *texts = [each for each in rest if isinstance(each, str)]
+            yield namespace, (name, tuple(zip(texts[::2], texts[1::2], strict=True)))
+
+
+def watched(deployment: Deployment) -> Iterator[tuple[str, Measured]]:
+    """Yield the metrics of the alarms, with their namespaces."""
+    for alarm in deployment.all(ALARM, "Watch"):
+        stats = [
+            each["MetricStat"]["Metric"]
+            for each in alarm.properties.get("Metrics", [])
+            if "MetricStat" in each
+        ]
+        for metric in stats or [alarm.properties]:
+            dimensions = [(each["Name"], str(each["Value"])) for each in metric.get("Dimensions", [])]
+            yield metric["Namespace"], (metric["MetricName"], tuple(dimensions))
+
+
+def written(namespace: str) -> set[Measured]:
+    """Return what our own code writes: the chat function, one that wakes an engine, and the engine's task."""
+    lines: list[str] = []
+    metrics = Metrics(namespace, lines.append)
+    metrics.wake(MODEL, 0)
+    for outcome in OUTCOMES:
+        for model in (MODEL, "-"):
+            record = UsageRecord(
+                request_id="r", model=model, outcome=outcome, duration_ms=1, first_byte_ms=1, started_at=1
+            )
+            metrics.tell(record, engine_ms=1)
+    seen = [dict.fromkeys((*report.GAUGES, *report.COUNTERS), 1.0)]
+    lines.append(report.line(seen, {}, namespace=namespace, model=MODEL, now_ms=1))
+    return {measured for line in lines for measured in _metrics(json.loads(line), namespace)}
+
+
+def _metrics(line: Json, namespace: str) -> Iterator[Measured]:
+    for directive in line["_aws"]["CloudWatchMetrics"]:
+        assert directive["Namespace"] == namespace
+        for dimensions in directive["Dimensions"]:
+            values = tuple((name, line[name]) for name in dimensions)
+            yield from ((metric["Name"], values) for metric in directive["Metrics"])
+
+
+# ── what is measured
+
+
+def test_no_graph_of_ours_stays_empty_for_ever(deployment: Deployment) -> None:
+    own = deployment.stage.namespace
+    ours = {measured for namespace, measured in shown(deployment) if namespace == own}
+    assert len(ours) > 10
+    assert ours <= written(own)
+
+
+def test_no_alarm_waits_for_what_is_never_written(prod: Deployment) -> None:
+    own = prod.stage.namespace
+    ours = {measured for namespace, measured in watched(prod) if namespace == own}
+    assert ours
+    assert ours <= written(own)
+
+
+def test_everything_else_is_measured_by_aws(deployment: Deployment) -> None:
+    namespaces = {namespace for namespace, _ in [*shown(deployment), *watched(deployment)]}
+    assert namespaces == {
+        deployment.stage.namespace,
+        "AWS/ApiGateway",
+        "AWS/DynamoDB",
+        "AWS/ECS",
+        "AWS/Lambda",
+        "AWS/RDS",
+        "ECS/ContainerInsights",
+    }
+
+
+def test_every_outcome_is_shown(deployment: Deployment) -> None:
+    dimensions = {
+        dict(dimensions).get("outcome") for _, (name, dimensions) in shown(deployment) if name == "requests"
+    }
+    assert dimensions == set(OUTCOMES)
+
+
+def test_ecs_tells_what_the_dashboard_asks_of_it(deployment: Deployment) -> None:
+    names = {name for namespace, (name, _) in shown(deployment) if namespace == "ECS/ContainerInsights"}
+    assert names == {
+        "ContainerGPUMemoryUtilization",
+        "ContainerGPUUtilization",
+        "DesiredTaskCount",
+        "RunningTaskCount",
+    }
+    cluster = deployment.one("AWS::ECS::Cluster", "Engine").properties
+    assert {"Name": "containerInsights", "Value": "enhanced"} in cluster["ClusterSettings"]
+    assert deployment.stage.engine.capacity == "managed_instances", (
+        "other machines tell nothing of their GPUs"
+    )
+
+
+# ── the dashboard
+
+
+def test_every_graph_says_its_unit(deployment: Deployment) -> None:
+    titles = [w["properties"]["title"] for w in board(deployment)["widgets"] if w["type"] != "text"]
+    assert len(titles) == len(set(titles)) + 3, "only a function's three graphs are there twice"
+    assert [title for title in titles if not re.search(r"\S \(\S[^()]*\)$", title)] == []
+
+
+def test_rows_have_headings_and_nothing_overlaps(deployment: Deployment) -> None:
+    widgets = board(deployment)["widgets"]
+    headings = [w["properties"]["markdown"].splitlines()[0] for w in widgets if w["type"] == "text"]
+    assert headings == ["## Traffic", "## Chat function", "## Engine", "## Todos", "## What drives the bill"]
+    cells = [cell for widget in widgets for cell in _cells(widget)]
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) == 23
+
+
+def test_the_dashboard_s_address_is_told(deployment: Deployment) -> None:
+    address = deployment.outputs("Watch")["Dashboard"]["Value"]["Fn::Join"][1]
+    assert address[-2:] == ["#dashboards/dashboard/", {"Ref": deployment.one(DASHBOARD, "Watch").id}]
+
+
+def _cells(widget: Json) -> Iterator[tuple[int, int]]:
+    for x in range(widget["x"], widget["x"] + widget["width"]):
+        yield from ((x, y) for y in range(widget["y"], widget["y"] + widget["height"]))
+
+
+# ── alarms
+
+
+def test_a_stage_has_alarms_only_if_it_says_so(dev: Deployment, prod: Deployment) -> None:
+    assert dev.all(ALARM, "Watch") == []
+    assert len(prod.all(ALARM, "Watch")) == 11
+
+
+def test_alarms_and_the_runbook_know_each_other(prod: Deployment) -> None:
+    runbook = (ROOT / RUNBOOK).read_text().partition("## Alarms\n")[2].partition("\n## ")[0]
+    headings = set(re.findall(r"^### (.+)$", runbook, re.MULTILINE))
+    texts = [alarm.properties["AlarmDescription"] for alarm in prod.all(ALARM, "Watch")]
+    named = {text.rpartition(f" {RUNBOOK}#")[2] for text in texts}
+    assert named == {anchor_of(heading) for heading in headings}
+
+
+def test_each_part_of_the_runbook_says_what_to_do() -> None:
+    runbook = (ROOT / RUNBOOK).read_text().partition("## Alarms\n")[2].partition("\n## ")[0]
+    for part in runbook.split("\n### ")[1:]:
+        for word in ("**Means**", "**First**", "**Remedy**"):
+            assert word in part, f"{word} of {part.splitlines()[0]}"
+
+
+def test_silence_is_no_fault(prod: Deployment) -> None:
+    treatments = {alarm.properties["TreatMissingData"] for alarm in prod.all(ALARM, "Watch")}
+    assert treatments == {"notBreaching"}
+
+
+def test_no_sum_is_lost_for_want_of_one_metric(prod: Deployment) -> None:
+    """A metric that was never written has no series, and `a + b` has none without both."""
+    metrics = [each for alarm in prod.all(ALARM, "Watch") for each in alarm.properties.get("Metrics", [])]
+    expressions = [each["Expression"] for each in metrics if "Expression" in each]
+    assert len(expressions) >= 4
+    assert [text for text in expressions if " + " in text] == []
+
+
+def test_an_engine_that_sleeps_is_given_its_start() -> None:
+    def periods(engine: Engine) -> int:
+        faults = alarms.of_inference(replace(PROD, engine=engine))
+        (fault,) = [fault for fault in faults if fault.id == "NoEngine"]
+        return fault.periods
+
+    awake = replace(PROD.engine, start_s=420)
+    assert periods(awake) == 2
+    assert periods(replace(awake, tasks=(0, 1))) == 4
+
+
+# ── where alarms go
+
+
+@pytest.fixture(scope="module")
+def topic(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    stack = Stack(App(outdir=str(tmp_path_factory.mktemp("topic"))), "Topic")
+    AlarmTopic(stack, "Topic", email="me@example.com")
+    return Template.from_stack(stack)
+
+
+def test_nobody_is_written_to_unless_asked(prod: Deployment) -> None:
+    assert prod.all("AWS::SNS::Topic") == []
+    assert all("AlarmActions" not in alarm.properties for alarm in prod.all(ALARM, "Watch"))
+
+
+def test_cloudwatch_may_write_to_the_topic_and_use_its_key(topic: Template) -> None:
+    kinds = ("AWS::SNS::TopicPolicy", "AWS::KMS::Key")
+    policies = [each for kind in kinds for each in topic.find_resources(kind).values()]
+    statements = [
+        statement
+        for resource in policies
+        for statement in (
+            resource["Properties"].get("PolicyDocument") or resource["Properties"]["KeyPolicy"]
+        )["Statement"]
+    ]
+    allowed = [each for each in statements if each["Principal"] == {"Service": "cloudwatch.amazonaws.com"}]
+    assert {str(each["Action"]) for each in allowed} == {
+        "sns:Publish",
+        "['kms:Decrypt', 'kms:GenerateDataKey*']",
+    }
+    assert all("aws:SourceAccount" in each["Condition"]["StringEquals"] for each in allowed)
+    denied = [each for each in statements if each["Effect"] == "Deny"]
+    assert [each["Condition"] for each in denied] == [{"Bool": {"aws:SecureTransport": "false"}}]
+
+
+def test_the_topic_is_encrypted_and_writes_to_the_address(topic: Template) -> None:
+    topic.has_resource_properties(
+        "AWS::SNS::Subscription", {"Protocol": "email", "Endpoint": "me@example.com"}
+    )
+    (key,) = topic.find_resources("AWS::KMS::Key")
+    topic.has_resource_properties("AWS::SNS::Topic", {"KmsMasterKeyId": {"Fn::GetAtt": [key, "Arn"]}})
