@@ -22,6 +22,7 @@ export async function fetchNativeEngine(architecture, folder) {
   if (!target) {
     throw new FetchFailed(`Expected one of ${Object.keys(TARGETS).join(", ")} as architecture, but got ${architecture}.`);
   }
+  delete process.env.PRISMA_QUERY_ENGINE_BINARY; // what it names would be taken instead
   const work = fs.mkdtempSync(path.join(os.tmpdir(), "native-engine-"));
   try {
     const paths = await fetchEngine.download({
