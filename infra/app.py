@@ -32,6 +32,8 @@ def build(app: App, stage: Stage, *, bundles: Bundles) -> None:
     api = ApiStack(
         app, f"{prefix}Api", stage=stage, network=network, data=data, engine=engine, bundles=bundles
     )
+    if bundles.native_engine_missing:
+        Annotations.of(api).add_warning_v2("chatbot:native-engine", _NO_ENGINE)
     WatchStack(app, f"{prefix}Watch", stage=stage, api=api, engine=engine, data=data)
     Tags.of(app).add("chatbot:stage", stage.name)
     nag.check(app)
@@ -50,8 +52,6 @@ def main() -> None:
     optional = app.node.try_get_context("native-engine") == "optional"
     bundles = Bundles(architecture=stage.architecture, native_engine="optional" if optional else "required")
     build(app, stage, bundles=bundles)
-    if bundles.native_engine_missing:
-        Annotations.of(app).add_warning_v2("chatbot:native-engine", _NO_ENGINE)
     app.synth()
 
 
