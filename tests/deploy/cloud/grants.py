@@ -1,0 +1,43 @@
+"""Whoever is not granted something is denied it, as on AWS; but not for what ministack has wrong.
+
+ministack checks the policies of roles where AUTH is set. What is asked of an ECS service it holds against the
+cluster, and requests that come in the clear are turned away by buckets that insist on TLS: all count as TLS.
+
+Source: Service Authorization Reference, Amazon ECS, DescribeServices and UpdateService, read 2026-11-23.
+"""
+
+import json
+from typing import Any
+
+from ministack import app
+from ministack.core import iam_actions
+
+_TARGET = "AmazonEC2ContainerServiceV20141113."
+_OF_A_SERVICE = (f"{_TARGET}DescribeServices", f"{_TARGET}UpdateService")
+_ARN = "arn:aws:ecs:us-east-1:123456789012:service/one/two"
+
+
+def needed() -> bool:
+    """Tell whether ministack still takes the cluster for what is asked of."""
+    asked = json.dumps({"cluster": "one", "service": _ARN}).encode()
+    headers = {"x-amz-target": _OF_A_SERVICE[1]}
+    found = iam_actions.extract_resource_arn(
+        "ecs", "POST", "/", headers, asked, {}, "us-east-1", "123456789012"
+    )
+    return bool(found != _ARN)
+
+
+def install() -> None:
+    """Correct it."""
+    pin, extract = app.pin_request_origin, iam_actions.extract_resource_arn
+
+    def corrected(
+        service: str, method: str, path: str, headers: dict[str, str], body: bytes, *others: Any
+    ) -> Any:
+        if service == "ecs" and headers.get("x-amz-target") in _OF_A_SERVICE:
+            fields = json.loads(body)
+            return (fields.get("services") or [fields.get("service")])[0]
+        return extract(service, method, path, headers, body, *others)
+
+    app.pin_request_origin = lambda address, _secure: pin(address, True)
+    iam_actions.extract_resource_arn = corrected

@@ -1,0 +1,70 @@
+"""One account for all, with a Postgres beside it; stages are deployed into it one after the other."""
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from infra.local.cluster import DATABASE, HOST, USER, clean_environment, program
+from tests.deploy.account import ROOT, Account, free_port, local_account
+from tests.deploy.tls import NAME, make_certificates, tls_before
+from tests.deploy.toolkit import Toolkit, bootstrap
+from tests.postgres import Postgres, run_postgres
+
+_QUERY_ENGINE = ROOT / "layers" / "prisma" / "node_modules" / "@prisma" / "engines" / "query-engine"
+
+
+@pytest.fixture(scope="session")
+def engine_port() -> int:
+    """Where the functions look for the engine, whether there is one or not."""
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A server without the database that clusters are to have: it is made by deploying one."""
+    with run_postgres(tmp_path_factory.mktemp("postgres")) as postgres:
+        postgres.run_sql(f"DROP DATABASE {DATABASE}", "postgres")
+        yield postgres
+
+
+@pytest.fixture(scope="session")
+def account(
+    tmp_path_factory: pytest.TempPathFactory, postgres: Postgres, engine_port: int
+) -> Iterator[Account]:
+    """An account that is bootstrapped: the first thing that a user does."""
+    folder = tmp_path_factory.mktemp("account")
+    authority, certificate = make_certificates(folder)
+    variables = {
+        # Nobody but Amazon has a key to what its authority signs; the native engine has to be downloaded.
+        "variables": {"DATABASE_CA": str(authority), "PRISMA_QUERY_ENGINE_BINARY": str(_QUERY_ENGINE)},
+        "engine": f"http://{HOST}:{engine_port}/v1",
+    }
+    with (
+        tls_before(postgres.port, certificate) as port,
+        local_account(folder, postgres=_server(postgres, port), variables=variables) as account,
+    ):
+        bootstrap(account)
+        yield account
+
+
+def _server(postgres: Postgres, port: int) -> dict[str, object]:
+    """Return what ministack needs in order to make clusters in a Postgres."""
+    psql = [program("psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", HOST, "-p", postgres.port, "-U", USER]
+    environment = clean_environment() | {"PGPASSWORD": urlsplit(postgres.url()).password or ""}
+    return {
+        "psql": [*map(str, psql), "-d", "postgres"],
+        "environment": environment,
+        "host": NAME,
+        "port": port,
+    }
+
+
+@pytest.fixture(scope="session")
+def dev_toolkit(account: Account, tmp_path_factory: pytest.TempPathFactory) -> Toolkit:
+    return Toolkit(account, tmp_path_factory.mktemp("dev"), "dev")
+
+
+@pytest.fixture(scope="session")
+def prod_toolkit(account: Account, tmp_path_factory: pytest.TempPathFactory) -> Toolkit:
+    return Toolkit(account, tmp_path_factory.mktemp("prod"), "prod")

@@ -1,0 +1,105 @@
+"""A stage as deployed: its command line, its outputs, and clients of what answers."""
+
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from functools import cached_property
+
+import httpx
+
+from tests.deploy.account import ROOT, Account
+from tests.deploy.doors import client_of
+from tests.deploy.toolkit import Toolkit
+
+STACKS = ("Network", "Data", "Engine", "Api", "Watch")
+_KEY = re.compile(r"\bsk-\w+")
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What `cdk deploy --all` has made of one stage."""
+
+    account: Account
+    toolkit: Toolkit
+    stage: str
+
+    @property
+    def stacks(self) -> list[str]:
+        """Return the names of its stacks, in the order of their making."""
+        return [f"Chatbot{self.stage.capitalize()}{name}" for name in STACKS]
+
+    @cached_property
+    def outputs(self) -> dict[str, str]:
+        """Return what a user is told, by the outputs' own names."""
+        told = self.account.stacks()
+        return {name: value for stack in self.stacks for name, value in told[stack].items()}
+
+    @cached_property
+    def key(self) -> str:
+        """Make an API key by the command that the outputs name."""
+        done = subprocess.run(
+            self.outputs["FirstKey"],
+            shell=True,
+            cwd=ROOT,
+            env=os.environ | self.account.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        found = _KEY.search(done.stdout)
+        assert found, f"expected a key, but got {done.stdout}{done.stderr}"
+        return found[0]
+
+    def client(self, output: str, key: str | None = None) -> httpx.Client:
+        """Return a client of one of its doors, to be closed by its user."""
+        return client_of(self.outputs[output], self.account.endpoint, key)
+
+    def resources(self, kind: str) -> list[str]:
+        """Return the physical ids of all resources of one type."""
+        made = self.made().values()
+        return [each["PhysicalResourceId"] for each in made if each["ResourceType"] == kind]
+
+    def made(self) -> dict[tuple[str, str], dict[str, str]]:
+        """Return what CloudFormation knows of each resource, by its stack and logical id."""
+        pages = self.account.client("cloudformation").get_paginator("list_stack_resources")
+        return {
+            (stack, each["LogicalResourceId"]): each
+            for stack in self.stacks
+            for page in pages.paginate(StackName=stack)
+            for each in page["StackResourceSummaries"]
+        }
+
+    def assert_complete(self) -> None:
+        """Hold what was made against the templates."""
+        made = {name: (each["ResourceType"], each["ResourceStatus"]) for name, each in self.made().items()}
+        expected = {name: (kind, "CREATE_COMPLETE") for name, kind in self.toolkit.resources().items()}
+        assert made == expected
+
+    def engine_key(self) -> str:
+        """Return what the function has to show to the engine."""
+        keys = [arn for arn in self.resources("AWS::SecretsManager::Secret") if "EngineKey" in arn]
+        text: str = self.account.client("secretsmanager").get_secret_value(SecretId=keys[0])["SecretString"]
+        return text
+
+    def wanted_tasks(self) -> int:
+        """Return how many tasks the engine's service wants."""
+        cluster, service = self._service()
+        found = self.account.client("ecs").describe_services(cluster=cluster, services=[service])
+        count: int = found["services"][0]["desiredCount"]
+        return count
+
+    def put_to_rest(self) -> None:
+        """Want no tasks any more."""
+        cluster, service = self._service()
+        self.account.client("ecs").update_service(cluster=cluster, service=service, desiredCount=0)
+
+    def _service(self) -> tuple[str, str]:
+        return self.resources("AWS::ECS::Cluster")[0], self.resources("AWS::ECS::Service")[0]
+
+
+def deploy(account: Account, toolkit: Toolkit, stage: str) -> Deployment:
+    """Deploy a stage for the first time."""
+    toolkit.run("deploy", "--all", "--require-approval", "never")
+    return Deployment(account, toolkit, stage)

@@ -1,0 +1,118 @@
+"""The CDK's own command line, as a user calls it, against an account on this machine."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from infra.local.function import search_path
+from tests.deploy.account import ID, REGION, ROOT, Account
+
+_CDK = (str(ROOT / "node_modules" / ".bin" / "cdk"),)
+_APP = f"{sys.executable} -m tests.deploy.app"
+_SHOWN_LINES = 60
+_ALWAYS = ("--no-notices", "--no-color")
+
+
+class Toolkit:
+    """The command line with its app, for one stage."""
+
+    def __init__(self, account: Account, folder: Path, stage: str) -> None:
+        self.account = account
+        self.assembly = folder / f"cdk.out-{stage}"
+        self._stage = stage
+        self._environment = _environment(account)
+
+    def run(self, *arguments: str, timeout_s: float = 300, **changes: str) -> str:
+        """Run one of its commands to the end; return what it printed.
+
+        Shape:  `changes` of the stage, as `tests.deploy.app` reads them, with hyphens.
+        Raises: AssertionError, with the last lines of the command and of the account.
+        """
+        status, said = self._run(arguments, changes, timeout_s)
+        assert status == 0, self._failure(arguments, f"succeed, but got exit status {status}", said)
+        return said
+
+    def refusal(self, *arguments: str, timeout_s: float = 300) -> str:
+        """Run one of its commands, which has to fail; return what it printed."""
+        status, said = self._run(arguments, {}, timeout_s)
+        assert status == 1, self._failure(arguments, f"fail, but got exit status {status}", said)
+        return said
+
+    def resources(self) -> dict[tuple[str, str], str]:
+        """Return the type of each resource in the templates; synthesise them if need be.
+
+        Shape:  (stack, logical id) → type.
+        """
+        if not (self.assembly / "manifest.json").exists():
+            self.run("synth", "--quiet")
+        templates = {path.name.partition(".")[0]: path for path in self.assembly.glob("*.template.json")}
+        return {
+            (stack, name): each["Type"]
+            for stack, path in templates.items()
+            for name, each in json.loads(path.read_text())["Resources"].items()
+        }
+
+    def _run(self, arguments: tuple[str, ...], changes: dict[str, str], timeout_s: float) -> tuple[int, str]:
+        context = {"stage": self._stage, **changes}.items()
+        options = [
+            word for name, value in context for word in ("--context", f"{name.replace('_', '-')}={value}")
+        ]
+        command = (*_CDK, *arguments, *options, "--app", _APP, "--output", str(self.assembly), *_ALWAYS)
+        return _run(command, self._environment, timeout_s)
+
+    def _failure(self, arguments: tuple[str, ...], expected: str, said: str) -> str:
+        last = "\n".join(said.splitlines()[-_SHOWN_LINES:])
+        return (
+            f"expected `cdk {' '.join(arguments)}` to {expected}:\n{last}\n"
+            f"--- the account said:\n{self.account.last_words()}"
+        )
+
+
+def bootstrap(account: Account) -> None:
+    """Prepare the account for deployments, as is done once in an account; this needs no app."""
+    folder = account.log.parent
+    command = (*_CDK, "bootstrap", f"aws://{ID}/{REGION}", "--output", str(folder), *_ALWAYS)
+    status, said = _run(command, _environment(account), 300, folder)
+    assert status == 0, f"expected `cdk bootstrap` to succeed, but got:\n{said}\n{account.last_words()}"
+
+
+def _environment(account: Account) -> dict[str, str]:
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return {
+        **ours,
+        **account.environment,
+        "PATH": search_path(),
+        "CI": "true",
+        "CDK_DISABLE_CLI_TELEMETRY": "true",
+        "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1",
+    }
+
+
+def _run(
+    command: tuple[str, ...], environment: dict[str, str], timeout_s: float, folder: Path = ROOT
+) -> tuple[int, str]:
+    """Run a command in a process group of its own, which ends with it."""
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        said, _ = process.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        said, _ = process.communicate()
+        return -signal.SIGKILL, f"{said}\n(killed after {timeout_s:g} s)"
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    return process.returncode, said
