@@ -134,13 +134,14 @@ def todo_steps(packages: str) -> list[Step]:
 
 def test_steps() -> list[Step]:
     """List what only tests need: AWS's runtime emulator, a local AWS, the older OpenAI client, Node's."""
-    ministack, into_ministack = "requirements/ministack.txt", ("--no-deps", "--target", ".local/ministack")
+    ministack = "requirements/ministack.txt"
+    into_ministack = ("--no-deps", "--upgrade", "--target", ".local/ministack")
     emulator, openai = "requirements/emulator.txt", "requirements/openai-2.txt"
     to_emulator = ("--no-deps", "-d", ".local/emulator")
     into_openai = ("--no-deps", "--upgrade", "--target", ".local/openai-2")
     return [
         Step("emulator", "AWS's runtime emulator", (emulator,), pip("download", emulator, *to_emulator), 2),
-        Step("ministack", "Local AWS", (ministack,), pip("install", ministack, "--upgrade", *into_ministack), 2),
+        Step("ministack", "Local AWS", (ministack,), pip("install", ministack, *into_ministack), 2),
         Step("openai-2", "OpenAI's client, version 2", (openai,), pip("install", openai, *into_openai), 2),
         node_packages(),
     ]

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from functions.shared.keys import Key, Keyring
+from functions.shared.keys import Key, Keyring, authorization_in
 
 from . import body, validation
 from .completions import Completions
@@ -29,7 +29,7 @@ def create_router(settings: Settings, completions: Completions, keyring: Keyring
     @router.post("/v1/chat/completions", summary="Create a chat completion", response_model=None)
     async def create_chat_completion(request: Request) -> Response:
         """Answer a list of messages; with `"stream": true`, as server-sent events that end with `[DONE]`."""
-        key = await keyring.authenticate(request.headers.get("authorization"))
+        key = await keyring.authenticate(authorization_in(request.headers))
         account = request.state.account = meter.account(key, request.state.reply_id, _remaining_ms(request))
         try:
             parsed = await _json_body(request, settings.max_body_bytes)
@@ -50,14 +50,14 @@ def create_router(settings: Settings, completions: Completions, keyring: Keyring
     @router.get("/v1/models", summary="List the models", response_model=None)
     async def list_models(request: Request) -> Response:
         """List the models that this key may use."""
-        key = await keyring.authenticate(request.headers.get("authorization"))
+        key = await keyring.authenticate(authorization_in(request.headers))
         models = [model for model in completions.models if _is_allowed(model, completions, key)]
         return JSONResponse({"object": "list", "data": [_card(model) for model in models]})
 
     @router.get("/v1/models/{model:path}", summary="Describe a model", response_model=None)
     async def retrieve_model(request: Request, model: str) -> Response:
         """Describe one model; `default` stands for the first."""
-        key = await keyring.authenticate(request.headers.get("authorization"))
+        key = await keyring.authenticate(authorization_in(request.headers))
         found = completions.model(model)
         _check_allowed(found, completions, key)
         return JSONResponse(_card(found))

@@ -26,6 +26,8 @@ UNCONFIRMED_S = 300.0
 PAUSE_S = 5.0
 MAX_CACHED = 1000
 
+# How `authorization` begins where AWS's own signature is in it, as a Function URL may want it.
+_SIGNED = "AWS4-"
 # The scheme in any case, and the space after it may be missing: `beareryour_api_key_here`.
 _BEARER = re.compile(r"bearer *", re.IGNORECASE)
 _SHA256 = re.compile("[0-9a-fA-F]{64}")
@@ -175,6 +177,12 @@ class Keyring:
         return key
 
 
+def authorization_in(headers: Mapping[str, str]) -> str | None:
+    """Return what holds a request's key: `authorization`, or `x-api-key` where that is AWS's signature."""
+    sent, key = headers.get("authorization"), headers.get("x-api-key")
+    return f"Bearer {key}" if key and sent and sent.startswith(_SIGNED) else sent
+
+
 def keys_from(environ: Mapping[str, str]) -> dict[str, frozenset[str]]:
     """Read `API_KEYS`.
 
@@ -191,6 +199,8 @@ def keys_from(environ: Mapping[str, str]) -> dict[str, frozenset[str]]:
 
 
 def _sent_key(authorization: str | None) -> str:
+    if authorization and authorization.startswith(_SIGNED):
+        raise KeyRefused("You didn't provide an API key. Beside AWS's signature, send it in `x-api-key`.")
     scheme = _BEARER.match(authorization or "")
     if not authorization or not scheme:
         raise KeyRefused(

@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from functions.shared.keys import Keyring, StaticKeys
+from functions.shared.keys import Keyring, StaticKeys, authorization_in
 from functions.shared.limits import Ledger
 
 from . import graphql_http
@@ -85,7 +85,7 @@ class _Endpoint:
         media_type, caller = graphql_http.JSON, Caller()
         try:
             media_type = graphql_http.media_type_for(request.headers.get("accept", ""))
-            caller = await self._admission.admit(request.headers.get("authorization"))
+            caller = await self._admission.admit(authorization_in(request.headers))
             asked = await graphql_http.read_request(request, self._max_body_bytes)
             outcome = await self._executor.execute(asked, Todos(self._store, caller.owner))
         except ApiError as error:

@@ -22,6 +22,7 @@ from infra.local.processes import Guardian
 ROOT = Path(__file__).resolve().parents[2]
 MINISTACK = ROOT / ".local" / "ministack"
 ID = "123456789012"
+SECRET = "test"
 REGION = "us-east-1"
 _NODE_PACKAGES = Path(__file__).parent / "cloud" / "sdk"
 _HOST = "127.0.0.1"
@@ -39,7 +40,7 @@ class Account:
         self.environment = {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": ID,
-            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_SECRET_ACCESS_KEY": SECRET,
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
             # What else the user has there, and what the CDK remembers of other accounts, is of no use here.
@@ -55,7 +56,7 @@ class Account:
             endpoint_url=self.endpoint,
             region_name=REGION,
             aws_access_key_id=ID,
-            aws_secret_access_key="test",
+            aws_secret_access_key=SECRET,
         )
 
     def stacks(self) -> dict[str, dict[str, str]]:

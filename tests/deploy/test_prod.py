@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.deploy.account import Account
+from tests.deploy.account import ID, REGION, SECRET, Account
 from tests.deploy.deployment import Deployment, deploy
+from tests.deploy.doors import Signature
 from tests.deploy.toolkit import Toolkit
 from tests.engines.scripted import scripted_engine
 
@@ -35,6 +36,14 @@ def test_its_requests(prod: Deployment) -> None:
 def test_a_function_url_wants_to_know_who_asks(prod: Deployment, door: str) -> None:
     with prod.client(door, prod.key) as client:
         assert client.get("v1/models").status_code == 403
+
+
+def test_a_function_url_takes_a_signature_and_a_key(prod: Deployment) -> None:
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "Hello"}], "stream": True}
+    with prod.client("ChatUrl", prod.key) as client:
+        reply = client.post("v1/chat/completions", json=body, auth=Signature(ID, SECRET, REGION))
+    assert reply.status_code == 200, reply.text
+    assert reply.text.endswith("data: [DONE]\n\n")
 
 
 def test_what_keeps_data_is_not_destroyed(prod: Deployment) -> None:

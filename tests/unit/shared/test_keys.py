@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from functions.shared import keys
 from functions.shared.environment import SettingsError
 from functions.shared.key_text import digest, new_key
-from functions.shared.keys import Key, KeyRefused, Keyring, KeysUnavailable, StaticKeys, keys_from
+from functions.shared.keys import (
+    Key,
+    KeyRefused,
+    Keyring,
+    KeysUnavailable,
+    StaticKeys,
+    authorization_in,
+    keys_from,
+)
 
 KEYS = {
     digest("sk-all"): frozenset[str](),
@@ -90,6 +98,22 @@ def played(scenario: Scenario) -> Callable[[], None]:
 
 def static(header: str | None) -> Key | None:
     return asyncio.run(Keyring(StaticKeys(KEYS)).authenticate(header))
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, None),
+        ({"authorization": "Bearer a"}, "Bearer a"),
+        ({"authorization": "Bearer a", "x-api-key": "b"}, "Bearer a"),
+        ({"x-api-key": "b"}, None),
+        ({"authorization": "AWS4-HMAC-SHA256 Credential=x", "x-api-key": "b"}, "Bearer b"),
+        ({"authorization": "AWS4-HMAC-SHA256 Credential=x"}, "AWS4-HMAC-SHA256 Credential=x"),
+    ],
+    ids=["none", "bearer", "both", "key alone", "signed", "signed without a key"],
+)
+def test_the_key_is_beside_a_signature_only(headers: dict[str, str], expected: str | None) -> None:
+    assert authorization_in(headers) == expected
 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer anything", "Basic eDp5", "\xff"])

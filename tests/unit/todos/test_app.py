@@ -112,6 +112,12 @@ async def test_a_known_key_is_let_in(authorization: str) -> None:
         assert reply.status_code == 200
 
 
+async def test_a_key_may_stand_beside_a_signature() -> None:
+    async with client(API_KEYS=KEYS) as asking:
+        headers = {"authorization": "AWS4-HMAC-SHA256 Credential=x", "x-api-key": KEY}
+        assert (await asking.post("/graphql", json=TODOS, headers=headers)).status_code == 200
+
+
 @pytest.mark.parametrize("accept", [JSON, GRAPHQL])
 @pytest.mark.parametrize(
     ("authorization", "message"),
@@ -119,6 +125,7 @@ async def test_a_known_key_is_let_in(authorization: str) -> None:
         (None, "You didn't provide an API key."),
         ("", "You didn't provide an API key."),
         (f"Basic {KEY}", "You didn't provide an API key."),
+        ("AWS4-HMAC-SHA256 Credential=x", "You didn't provide an API key. Beside AWS's signature"),
         ("Bearer", "Incorrect API key provided."),
         ("Bearer wrong", "Incorrect API key provided."),
         (f"Bearer {KEY}x", "Incorrect API key provided."),
