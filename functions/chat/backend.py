@@ -10,13 +10,13 @@ import asyncio
 import logging
 import re
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx
 
-from functions.shared.secrets import SecretsUnavailable
+from functions.shared.secrets import Secrets, SecretsUnavailable
 
 from .completions import INCOMPLETE, Call
 from .engine_errors import translate
@@ -37,11 +37,11 @@ _UNREACHABLE = "The engine could not be reached. Try again shortly; if it persis
 class HttpEngine:
     """Ask OpenAI-compatible servers; connections are kept between invocations.
 
-    Shape:  `secret` gives the text of a secret by its ARN; engines whose key is one need it.
+    Shape:  `secrets`: engines whose key is one need them.
     """
 
-    def __init__(self, settings: Settings, secret: Callable[[str], Awaitable[str]] | None = None) -> None:
-        self._settings, self._secret = settings, secret
+    def __init__(self, settings: Settings, secrets: Secrets | None = None) -> None:
+        self._settings, self._secrets = settings, secrets
         secure = any(model.base_url.startswith("https://") for model in settings.models.values())
         # Reading the certificate store takes 20 ms: only where an engine needs it.
         transport = EngineTransport(ssl.create_default_context() if secure else None)
@@ -90,6 +90,8 @@ class HttpEngine:
                 if response.status_code == 200:
                     return await _checked(response, kind)
                 text = await _error_text(response, call)
+                if response.status_code == 401:
+                    self._doubt_key(call.model)
                 if pause_s is None or not _is_passing(response.status_code, text):
                     if call.model.ecs_service and _is_leaving(response, text):
                         raise EngineAsleep(_UNREACHABLE)
@@ -100,8 +102,13 @@ class HttpEngine:
     async def _key(self, model: Model) -> str | None:
         if not model.key_secret:
             return model.key
-        assert self._secret, "expected what fetches secrets, for an engine whose key is one"
-        return await self._secret(model.key_secret)
+        assert self._secrets, "expected what fetches secrets, for an engine whose key is one"
+        return await self._secrets.value(model.key_secret)
+
+    def _doubt_key(self, model: Model) -> None:
+        """See to it that the next request fetches the engine's key anew: it may have been rotated."""
+        if self._secrets and model.key_secret:
+            self._secrets.expire(model.key_secret)
 
     def _request(self, call: Call, key: str | None, read_timeout_s: float) -> httpx.Request:
         headers = {"content-type": "application/json", "x-request-id": call.request_id}

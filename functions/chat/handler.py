@@ -28,7 +28,7 @@ table = Table(settings.keys_table, aws=aws, endpoint_url=endpoint) if settings.k
 secrets = Secrets(aws)
 metrics = Metrics(settings.metrics) if settings.metrics else None
 engine = WakingEngine(
-    HttpEngine(settings, secrets.value), EcsWaker(aws), timeout_s=settings.warming_timeout_s, metrics=metrics
+    HttpEngine(settings, secrets), EcsWaker(aws), timeout_s=settings.warming_timeout_s, metrics=metrics
 )
 meter = Meter(ledger=table, usage=table, metrics=metrics)
 app = create_app(settings, engine, Keyring(table) if table else None, meter)
