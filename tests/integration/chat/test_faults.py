@@ -204,7 +204,7 @@ async def test_silence_before_the_first_event_is_filled_and_ends_with_an_error_e
     engine: ScriptedEngine, ask: Ask
 ) -> None:
     engine.behaviour = Sse(events.pieces(), End.HANG)
-    async with ask(KEEP_ALIVE_S="0.02", STREAM_SILENCE_S="0.2") as client:
+    async with ask(KEEP_ALIVE_S="0.02", STREAM_SILENCE_S="0.6") as client:
         reply = await asked(client, stream=True)
     assert reply.status_code == 200
     stream = schema.check_stream(reply.content)
