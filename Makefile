@@ -44,4 +44,4 @@ lock: ## pin requirements/ anew from pyproject.toml
 	@$(SETUP) test && $(LOCK) --group local -o requirements/run.txt && $(LOCK) --group test -o requirements/test.txt && $(LOCK) --group bundle -o requirements/bundle.txt && $(LOCK) --group todos -o requirements/todos.txt && $(LOCK) --group chat -o requirements/chat.txt && $(LOCK) --group deploy -o requirements/deploy.txt && $(LOCK) --group ministack -o requirements/ministack.txt
 clean: ## remove everything that was set up or built here, but not the todos in .local/postgres
 	@if [ -d .local ]; then find .local -mindepth 1 -maxdepth 1 ! -name postgres -exec rm -rf {} +; fi
-	@rm -rf .venv node_modules layers/prisma/node_modules .mypy_cache .ruff_cache .hypothesis .schemathesis && find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@rm -rf .venv cdk.out node_modules layers/prisma/node_modules .mypy_cache .ruff_cache .hypothesis .schemathesis && find . -name __pycache__ -type d -prune -exec rm -rf {} +
