@@ -24,7 +24,7 @@ def models(stage: Stage, *, base_url: str, key_secret: str, service: str) -> dic
         "max_tokens_default": model.max_tokens_default,
         "max_tokens_limit": model.max_tokens_limit,
     }
-    if rests(stage):
+    if stage.engine.rests:
         engine |= {"ecs_service": service, "start_s": stage.engine.start_s}
     return {model.id: engine}
 
@@ -42,23 +42,17 @@ def chat_environment(stage: Stage, *, models_json: str, table: str) -> dict[str,
 
 def todos_environment(stage: Stage, *, database_secret: str, table: str) -> dict[str, str]:
     """Return the variables of the todo function."""
-    pauses = stage.database.capacity[0] == 0
     return {
         "DATABASE_SECRET": database_secret,
         # Prisma's native engine reads one root: the first of its region's.
         "DATABASE_CA": f"/opt/rds-ca/{Aws.REGION}.pem",
         "KEYS_TABLE": table,
         "PRISMA_QUERY_ENGINE_BINARY": "/opt/query-engine",
-        "QUERY_TIMEOUT_S": str(_RESUMING_QUERY_TIMEOUT_S if pauses else _QUERY_TIMEOUT_S),
+        "QUERY_TIMEOUT_S": str(_RESUMING_QUERY_TIMEOUT_S if stage.database.pauses else _QUERY_TIMEOUT_S),
         "INTROSPECTION": "on" if stage.graphiql else "off",
         **({"GRAPHIQL": "/var/task/graphiql"} if stage.graphiql else {}),
         **_cors(stage),
     }
-
-
-def rests(stage: Stage) -> bool:
-    """Tell whether the engine has no task at all while nobody asks."""
-    return stage.engine.tasks[0] == 0
 
 
 def _cors(stage: Stage) -> dict[str, str]:

@@ -60,6 +60,11 @@ class Engine:
     waiting_target: int = 4
     start_s: int = 420
 
+    @property
+    def rests(self) -> bool:
+        """Whether there is no task at all while nobody asks."""
+        return self.tasks[0] == 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Database:
@@ -74,6 +79,11 @@ class Database:
     backup_days: int = 1
     readers: int = 0
     protected: bool = False
+
+    @property
+    def pauses(self) -> bool:
+        """Whether it stops while nobody is connected."""
+        return self.capacity[0] == 0
 
 
 @dataclass(frozen=True, kw_only=True)

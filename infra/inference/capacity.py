@@ -97,7 +97,7 @@ def _auto_scaling_group(
         vpc_subnets=network.subnets,
         min_capacity=0,
         # A deployment starts new tasks beside the old ones where there is more than none at rest.
-        max_capacity=engine.tasks[1] * (2 if engine.tasks[0] else 1),
+        max_capacity=engine.tasks[1] * (1 if engine.rests else 2),
         new_instances_protected_from_scale_in=True,
         mixed_instances_policy=autoscaling.MixedInstancesPolicy(
             launch_template=_template(cluster, engine, group, role),

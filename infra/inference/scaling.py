@@ -44,7 +44,7 @@ class Scaling(Construct):
         )
         if most > max(least, 1):
             self._follow_the_queue()
-        if least == 0:
+        if stage.engine.rests:
             self._sleep_when_quiet()
 
     def _follow_the_queue(self) -> None:
@@ -58,7 +58,7 @@ class Scaling(Construct):
             scale_out_cooldown=_OUT_COOLDOWN,
             scale_in_cooldown=_IN_COOLDOWN,
             # That nothing waits does not mean that nothing runs: the last task is not for this to stop.
-            disable_scale_in=self._engine.tasks[0] == 0,
+            disable_scale_in=self._engine.rests,
         )
 
     def _sleep_when_quiet(self) -> None:

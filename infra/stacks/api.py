@@ -96,7 +96,7 @@ class ApiStack(Stack):
         )
         grant_items(chat.function, self._data.table, ("GetItem", "PutItem", "UpdateItem"))
         grant_value(chat.function, self._data.engine_key)
-        if environments.rests(self._stage):
+        if self._stage.engine.rests:
             grant_wake(chat.function, self._engine.service_arn)
         return chat
 

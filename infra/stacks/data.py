@@ -72,8 +72,8 @@ def _table(scope: Construct, stage: Stage) -> dynamodb.Table:
 
 def _parameters(stage: Stage) -> dict[str, str]:
     """Ask for TLS; where the database pauses, end idle connections, which keep it awake."""
-    pauses = stage.database.capacity[0] == 0
-    return {"rds.force_ssl": "1", **({"idle_session_timeout": str(_IDLE_MS)} if pauses else {})}
+    idle = {"idle_session_timeout": str(_IDLE_MS)} if stage.database.pauses else {}
+    return {"rds.force_ssl": "1", **idle}
 
 
 def _database(scope: Construct, stage: Stage, network: NetworkStack) -> rds.DatabaseCluster:
@@ -89,7 +89,9 @@ def _database(scope: Construct, stage: Stage, network: NetworkStack) -> rds.Data
         parameters=_parameters(stage),
         serverless_v2_min_capacity=least,
         serverless_v2_max_capacity=most,
-        serverless_v2_auto_pause_duration=(None if least else Duration.minutes(stage.database.pause_minutes)),
+        serverless_v2_auto_pause_duration=(
+            Duration.minutes(stage.database.pause_minutes) if stage.database.pauses else None
+        ),
         writer=_instance("Writer"),
         readers=[_instance(f"Reader{number + 1}") for number in range(stage.database.readers)],
         vpc=network.vpc,

@@ -66,7 +66,7 @@ class EngineStack(Stack):
         nor fails without one; a later one that replaces the task leaves it at none, to be woken.
         """
         engine = self._stage.engine
-        rests = engine.tasks[0] == 0
+        rests = engine.rests
         provider = add_capacity(self.cluster, engine=engine, network=self._network, group=self._group)
         kind = ecs.FargateService if engine.capacity == "managed_instances" else ecs.Ec2Service
         zone = (

@@ -17,9 +17,10 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.constructs.retention import retention
+from infra.inference.arguments import PORT
 from infra.stages import Stage
 
-ENGINE_PORT = 8000
+ENGINE_PORT = PORT
 DATABASE_PORT = 5432
 HTTPS_PORT = 443
 # What the functions and the engine ask of AWS; S3 and DynamoDB have gateway endpoints.

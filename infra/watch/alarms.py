@@ -90,7 +90,7 @@ def of_inference(stage: Stage) -> Iterator[Fault]:
         most=2 * stage.engine.waiting_target,
         periods=10,
     )
-    start_s = 0 if stage.engine.tasks[0] else stage.engine.start_s
+    start_s = stage.engine.start_s if stage.engine.rests else 0
     yield Fault(
         id="NoEngine",
         says="Completions are asked for, and no engine is there.",
