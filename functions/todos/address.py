@@ -86,7 +86,7 @@ def url_of(secret: str, authority: Path | None) -> str:
 
     Raises: AddressUnknown.
     Source: Prisma 5, "PostgreSQL connector", Arguments; prisma-engines, quaint, `postgres/url.rs`; read
-            2026-11-26.
+            2026-11-23.
     """
     try:
         fields = json.loads(secret)

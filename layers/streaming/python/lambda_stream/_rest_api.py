@@ -41,7 +41,7 @@ def split_path(event: dict[str, Any]) -> tuple[str, str]:
 
     Shape:  the prefix is empty or `/dev`, without a slash at its end; the path begins with one.
     Source: Amazon API Gateway, "Lambda proxy integrations"; what the paths hold, from issues with events of
-            each kind (serverless-express 86 and 216, localstack 12296); read 2026-11-26.
+            each kind (serverless-express 86 and 216, localstack 12296); read 2026-11-23.
     """
     context, path = event["requestContext"], event["path"] or "/"
     stage = f"/{context.get('stage')}"
