@@ -1,5 +1,6 @@
 """A throw-away Postgres: real, on a free port, faster than durable, gone at the end of the context."""
 
+import json
 import shutil
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -137,3 +139,17 @@ def run_postgres(directory: Path, *, durable: bool = False) -> Iterator[Postgres
         finally:
             postgres.close()
             shutil.rmtree(directory, ignore_errors=True)
+
+
+def rds_secret(url: str, **changes: object) -> str:
+    """Return the text of the secret that RDS keeps about a database."""
+    parts = urlsplit(url)
+    fields = {
+        "username": parts.username,
+        "password": parts.password,
+        "host": parts.hostname,
+        "port": parts.port,
+        "dbname": parts.path[1:],
+        "engine": "postgres",
+    }
+    return json.dumps(fields | changes)

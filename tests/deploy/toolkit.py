@@ -87,7 +87,7 @@ def _environment(account: Account) -> dict[str, str]:
         "PATH": search_path(),
         "CI": "true",
         "CDK_DISABLE_CLI_TELEMETRY": "true",
-        "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1",
+        "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "18,20",
     }
 
 

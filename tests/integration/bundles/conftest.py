@@ -15,20 +15,13 @@ from moto.server import ThreadedMotoServer
 from functions.shared.items import SCHEMA
 from infra.emulator.bundled_function import BundledFunction, available_version
 from infra.local.function import ROOT
+from tests.aws import nobody
 from tests.integration.bundles.deployed import Deployed, deploy
 from tests.postgres import Postgres, run_postgres
 
 REGION = "eu-central-1"
 TABLE = "keys"
-# Nobody's credentials, and none of their settings.
-NOBODY = {
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
-    "AWS_DEFAULT_REGION": REGION,
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    "AWS_EC2_METADATA_DISABLED": "true",
-}
+NOBODY = nobody(REGION)
 
 
 def golden(name: str) -> Any:

@@ -14,20 +14,13 @@ from typing import Any
 import boto3
 from moto.server import ThreadedMotoServer
 
+from tests.aws import nobody
 from tests.engines.behaviours import Chat, Status
 from tests.engines.scripted import HOST, ScriptedEngine
 from tests.engines.wire import Behaviour, Reply, Request
 
 REGION = "us-east-1"
-# Nobody's credentials, and none of their settings.
-CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
-    "AWS_DEFAULT_REGION": REGION,
-    "AWS_CONFIG_FILE": "/dev/null",
-    "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-    "AWS_EC2_METADATA_DISABLED": "true",
-}
+CREDENTIALS = nobody(REGION)
 _WATCH_S = 0.05
 
 

@@ -5,7 +5,6 @@ Secrets Manager, by moto; the TLS is that of a door before Postgres.
 """
 
 import asyncio
-import json
 import os
 import shutil
 import time
@@ -23,6 +22,7 @@ from infra.local.function import ROOT
 from tests.integration.prisma.project import LAYER, Project
 from tests.integration.prisma.test_deploy import Deployment, start
 from tests.integration.todos.proxies import Rest, resting
+from tests.postgres import rds_secret
 from tests.tls import Authority, TlsDoor, tls_door
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("prisma")]
@@ -62,15 +62,7 @@ class Vault:
 
     def keep(self, name: str, url: str, **changes: Any) -> dict[str, str]:
         """Keep an address as RDS does; return the variables that lead to it."""
-        parts = urlsplit(url)
-        fields = {
-            "username": parts.username,
-            "password": parts.password,
-            "host": parts.hostname,
-            "port": parts.port,
-            "dbname": parts.path[1:],
-        }
-        made = self._client.create_secret(Name=name, SecretString=json.dumps(fields | changes))
+        made = self._client.create_secret(Name=name, SecretString=rds_secret(url, **changes))
         return {**self.environment, "DATABASE_SECRET": made["ARN"]}
 
 

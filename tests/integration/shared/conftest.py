@@ -1,7 +1,6 @@
 """DynamoDB, as moto has it: in process, and as a server."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -13,18 +12,11 @@ from moto import mock_aws
 
 from functions.shared.table import TABLE, Table
 from infra.local.function import REGION
+from tests.aws import nobody
 
 ROOT = Path(__file__).resolve().parents[3]
 NAME = "keys"
-# Nobody's credentials, and none of their settings.
-AWS = {
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
-    "AWS_DEFAULT_REGION": REGION,
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    "AWS_EC2_METADATA_DISABLED": "true",
-}
+AWS = nobody(REGION)
 
 
 @pytest.fixture(autouse=True)

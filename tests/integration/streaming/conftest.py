@@ -2,11 +2,9 @@
 
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -139,19 +137,3 @@ def hello(environment: Environment) -> Iterator[Environment]:
     post = environment.get("/hello")
     assert post.prelude["statusCode"] == 200
     assert post.chunks[1:] == [b"hello", b" world"]
-
-
-@pytest.fixture(scope="session")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """AWS's Runtime Interface Emulator, out of the SAM CLI's wheel."""
-    wheels = sorted((ROOT / ".local/emulator").glob("aws_sam_cli-*.whl"))
-    if not wheels:
-        pytest.fail("expected AWS's emulator in .local/emulator but found none: run `make test` to fetch it")
-    binary = tmp_path_factory.mktemp("emulator") / "aws-lambda-rie"
-    if sys.platform != "linux":
-        pytest.skip("AWS's emulator is built for Linux alone")
-    kind = {"aarch64": "arm64"}.get(platform.machine(), "x86_64")
-    with zipfile.ZipFile(wheels[-1]) as wheel:
-        binary.write_bytes(wheel.read(f"samcli/local/rapid/aws-lambda-rie-{kind}"))
-    binary.chmod(0o755)
-    return binary

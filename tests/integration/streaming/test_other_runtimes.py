@@ -1,9 +1,6 @@
 """The same functions under AWS's own emulator, and under the stock runtime, where they answer whole."""
 
-import http.client
 import json
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -12,85 +9,47 @@ from pathlib import Path
 
 import pytest
 
+from infra.emulator.emulator import Emulator, emulator
 from tests.integration.streaming.conftest import (
     BOOTSTRAP,
     LAYER,
     MODULES,
     ROOT,
     Start,
-    end,
     golden,
     url_event,
 )
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
-
-
 @contextmanager
-def emulated(emulator: Path, folder: Path, command: list[str]) -> Iterator[int]:
-    """Run a function under the emulator and yield the port to invoke it on."""
-    port = free_port()
-    addresses = ["--runtime-api-address", f"127.0.0.1:{free_port()}"]
-    addresses += ["--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
-    environ = {"PATH": "/usr/bin:/bin", "LAMBDA_TASK_ROOT": str(ROOT), "NOTES": str(folder / "notes")}
-    environ |= {"HOME": str(folder), "AWS_LAMBDA_FUNCTION_TIMEOUT": "10"}
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(emulator), *addresses, *command], env=environ, cwd=folder, stdout=log, stderr=log
-        )
-        try:
-            wait_listening(port)
-            yield port
-        finally:
-            process.terminate()
-            try:
-                process.wait(5)
-            finally:
-                end(process)
+def emulated(folder: Path, handler: str) -> Iterator[Emulator]:
+    """Run a function under AWS's emulator, through our bootstrap."""
+    if sys.platform != "linux":
+        pytest.skip("AWS's emulator is built for Linux alone")
+    command = [str(BOOTSTRAP), sys.executable, "stock.py", f"{MODULES}.{handler}"]
+    variables = {"PATH": "/usr/bin:/bin", "LAMBDA_TASK_ROOT": str(ROOT), "HOME": str(folder)}
+    variables["NOTES"] = str(folder / "notes")
+    with emulator(command, variables, folder=folder, timeout_s=10) as running:
+        yield running
+        told_at = time.monotonic()
+    assert time.monotonic() - told_at < 5, "expected the emulator to end by itself when it is told to"
 
 
-def wait_listening(port: int) -> None:
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.02)
-        else:
-            return
-    raise AssertionError("expected the emulator to listen but it does not: see its log")
-
-
-def invoke(port: int, event: object) -> bytes:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
-    try:
-        connection.request("POST", "/2015-03-31/functions/function/invocations", json.dumps(event))
-        return connection.getresponse().read()
-    finally:
-        connection.close()
-
-
-def test_the_emulator_takes_a_streamed_reply(emulator: Path, tmp_path: Path) -> None:
-    command = [str(BOOTSTRAP), sys.executable, "stock.py", f"{MODULES}.apps.handler"]
+def test_the_emulator_takes_a_streamed_reply(tmp_path: Path) -> None:
     prelude = b'{"statusCode":200,"headers":{"content-type":"text/plain"},"cookies":[]}' + b"\0" * 8
-    with emulated(emulator, tmp_path, command) as port:
+    with emulated(tmp_path, "apps.handler") as running:
         for _ in range(3):
-            assert invoke(port, url_event("/hello")) == prelude + b"hello world"
-        assert invoke(port, url_event("/no-content")).endswith(b"\0" * 8)
-        assert b'"server_error"' in invoke(port, url_event("/raise-before"))
-        large = invoke(port, url_event("/echo", "POST") | {"body": "x" * 300_000})
+            assert running.invoke(url_event("/hello")) == prelude + b"hello world"
+        assert running.invoke(url_event("/no-content")).endswith(b"\0" * 8)
+        assert b'"server_error"' in running.invoke(url_event("/raise-before"))
+        large = running.invoke(url_event("/echo", "POST") | {"body": "x" * 300_000})
         assert large.endswith(b"x" * 300_000)
 
 
-def test_the_emulator_takes_a_whole_reply(emulator: Path, tmp_path: Path) -> None:
-    command = [str(BOOTSTRAP), sys.executable, "stock.py", f"{MODULES}.apps.plain"]
-    with emulated(emulator, tmp_path, command) as port:
-        assert json.loads(invoke(port, {"a": 1}))["event"] == {"a": 1}
-        assert json.loads(invoke(port, {"raise": "text"}))["errorType"] == "ValueError"
+def test_the_emulator_takes_a_whole_reply(tmp_path: Path) -> None:
+    with emulated(tmp_path, "apps.plain") as running:
+        assert json.loads(running.invoke({"a": 1}))["event"] == {"a": 1}
+        assert json.loads(running.invoke({"raise": "text"}))["errorType"] == "ValueError"
 
 
 def stock(module: str) -> list[str]:

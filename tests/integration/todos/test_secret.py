@@ -4,12 +4,9 @@ Real: Postgres and its passwords, Prisma's engine, TLS and its certificates. Sim
 TLS is that of a door before Postgres.
 """
 
-import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,6 +16,7 @@ from functions.todos.errors import DatabaseUnavailable
 from functions.todos.todos import Filter
 from tests.integration.todos.conftest import Database, engines, opened
 from tests.integration.todos.eager import eager_engine
+from tests.postgres import rds_secret
 from tests.tls import Authority, TlsDoor, tls_door
 from tests.unit.todos.stores import NOBODY, todo
 
@@ -45,25 +43,12 @@ class FakeSecrets:
             self.fetched += 1
             if not self.url:
                 raise SecretsUnavailable("EndpointConnectionError")
-            self._known = secret_of(self.url, username=ROLE, password=self.password)
+            self._known = rds_secret(self.url, username=ROLE, password=self.password)
         return self._known
 
     def expire(self, arn: str) -> None:
         assert arn == ARN
         self._known = None
-
-
-def secret_of(url: str, **changes: Any) -> str:
-    parts = urlsplit(url)
-    fields = {
-        "username": parts.username,
-        "password": parts.password,
-        "host": parts.hostname,
-        "port": parts.port,
-        "dbname": parts.path[1:],
-        "engine": "postgres",
-    }
-    return json.dumps(fields | changes)
 
 
 @pytest.fixture
@@ -161,7 +146,7 @@ def door(empty: Database, authority: Authority) -> Iterator[TlsDoor]:
 
 
 def through(door: TlsDoor, database: Database, certificates: Path | None) -> GivenAddress:
-    secret = secret_of(database.url, host="localhost", port=door.port)
+    secret = rds_secret(database.url, host="localhost", port=door.port)
     return GivenAddress(url_of(secret, certificates))
 
 
@@ -207,7 +192,7 @@ async def test_a_server_of_another_name_is_refused(
 async def test_a_server_without_tls_is_refused(
     empty: Database, authority: Authority, caplog: pytest.LogCaptureFixture
 ) -> None:
-    address = GivenAddress(url_of(secret_of(empty.url), authority.file))
+    address = GivenAddress(url_of(rds_secret(empty.url), authority.file))
     async with opened(address, LIMIT_S) as store:
         with pytest.raises(DatabaseUnavailable):
             await store.count(NOBODY, EVERY)

@@ -12,7 +12,7 @@ from functions.shared.key_text import digest
 from functions.shared.keys import Key
 from functions.shared.limits import Reservation, uncounted
 from functions.shared.usage import UsageRecord
-from tests.unit.shared.test_usage import records
+from tests.unit.shared.records import records
 
 # A few of those that DynamoDB refuses in an expression.
 RESERVED = {"window", "name", "disabled", "token", "limit", "usage", "model", "digest", "key", "id"}
