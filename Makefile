@@ -30,8 +30,8 @@ check-vllm: ## have vLLM itself read the arguments that all stages give it; inst
 	@$(SETUP) deploy && $(VENV)/python -m infra.inference.check
 fmt: ## format the code and sort its imports
 	@$(SETUP) test && $(VENV)/ruff check --fix && $(VENV)/ruff format
-bench: ## measure ratios within one run
-	@$(SETUP) test && $(WITH_NODE) $(VENV)/python -m bench
+bench: ## measure ratios within one run; `make bench BASE=<checkout>` compares this tree with another
+	@$(SETUP) test && $(WITH_NODE) $(VENV)/python -m bench$(if $(BASE),.compare "$(BASE)")
 invoke: ## one event through one function, as deployed: `make invoke EVENT=tests/events/todos_v1.json`
 	@$(SETUP) test && $(WITH_NODE) $(VENV)/python -m infra.invoke
 synth: ## write the CloudFormation templates of a stage into cdk.out; asks no AWS account

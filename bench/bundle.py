@@ -15,28 +15,36 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 CHAT = ROOT / ".local/bundle"
 TODOS = ROOT / ".local/bundle-todos"
-_REQUIREMENTS = {CHAT: "bundle.txt", TODOS: "todos.txt"}
 
 
 def prepare() -> None:
     """Install the bundles into the clone, compiled, unless they are there."""
-    for bundle, name in _REQUIREMENTS.items():
-        requirements = ROOT / "requirements" / name
-        stamp = bundle / "stamp"
-        wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
-        if not stamp.exists() or stamp.read_text() != wanted:
-            print(f"Installing what {name} lists ...", file=sys.stderr, flush=True)
-            pip = [sys.executable, "-m", "pip", "install", "-q", "--require-hashes", "--upgrade"]
-            subprocess.run([*pip, "--target", bundle, "-r", requirements], check=True)
-            stamp.write_text(wanted)
-    _copy_prisma_client()
-    folders = ["functions", "layers/streaming/python", "bench", str(TODOS / "prisma")]
-    subprocess.run([sys.executable, "-m", "compileall", "-q", *folders], cwd=ROOT, check=True)
-
-
-def _copy_prisma_client() -> None:
-    """Take over what `prisma generate` made in the environment of the tests."""
+    prepare_chat(ROOT)
+    _install(ROOT / "requirements/todos.txt", TODOS)
+    # What `prisma generate` made in the environment of the tests.
     generated = Path(sysconfig.get_path("purelib"), "prisma")
-    shutil.copytree(
-        generated, TODOS / "prisma", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
-    )
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(generated, TODOS / "prisma", dirs_exist_ok=True, ignore=ignored)
+    _compile(ROOT, "bench", str(TODOS / "prisma"))
+
+
+def prepare_chat(root: Path) -> Path:
+    """Install the chat function's packages into a checkout, compile its code, and return their folder."""
+    packages = root / ".local/bundle"
+    _install(root / "requirements/bundle.txt", packages)
+    _compile(root, "functions", "layers/streaming")
+    return packages
+
+
+def _install(requirements: Path, target: Path) -> None:
+    stamp = target / "stamp"
+    wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
+    if not stamp.exists() or stamp.read_text() != wanted:
+        print(f"Installing what {requirements} lists ...", file=sys.stderr, flush=True)
+        pip = [sys.executable, "-m", "pip", "install", "-q", "--require-hashes", "--upgrade"]
+        subprocess.run([*pip, "--target", target, "-r", requirements], check=True)
+        stamp.write_text(wanted)
+
+
+def _compile(root: Path, *folders: str) -> None:
+    subprocess.run([sys.executable, "-m", "compileall", "-q", *folders], cwd=root, check=True)

@@ -155,8 +155,8 @@ def paced(engine: EngineProcess, rounds: int = 5, events: int = 400) -> list[Row
         bare = _client(stack, gateway.port)
         event = chat_event("paced", events)
         sides = (
-            lambda: _cpu_s(chat.pid, lambda: chat.invoke(event)) / events,
-            lambda: _cpu_s(gateway.pid, lambda: bare.ask("paced", events)) / events,
+            lambda: cpu_s(chat.pid, lambda: chat.invoke(event)) / events,
+            lambda: cpu_s(gateway.pid, lambda: bare.ask("paced", events)) / events,
         )
         alternating(1, *sides)
         ours, other = (statistics.median(values) for values in alternating(rounds, *sides))
@@ -245,7 +245,7 @@ def _client(stack: ExitStack, port: int) -> Client:
     return client
 
 
-def _cpu_s(pid: int, work: Callable[[], object]) -> float:
+def cpu_s(pid: int, work: Callable[[], object]) -> float:
     """CPU time that a process spends while work is done. Source: proc(5), /proc/pid/schedstat, in ns."""
     before = _spent_ns(pid)
     work()

@@ -19,7 +19,6 @@ from bench.client import completion
 
 # -S: without the test environment's packages.
 PYTHON = (sys.executable, "-S")
-BOOTSTRAP = (str(ROOT / "layers/streaming/bootstrap"), *PYTHON, "/var/runtime/bootstrap.py")
 _PRELUDE_END = b"\0" * 8
 
 
@@ -88,28 +87,38 @@ def _read(reply: socket.socket, began: float) -> Reply:
     return Reply(first, time.perf_counter() - began, size, tail)
 
 
+def wrapped(root: Path = ROOT) -> tuple[str, ...]:
+    """Return the command of a function on the streaming layer of a checkout, whatever its wrapper's name."""
+    files = (path for path in (root / "layers/streaming").iterdir() if path.is_file())
+    (wrapper,) = (path for path in files if os.access(path, os.X_OK))
+    return (str(wrapper), *PYTHON, "/var/runtime/bootstrap.py")
+
+
 @contextmanager
 def function(
-    command: Sequence[str] = BOOTSTRAP,
+    command: Sequence[str] = (),
     handler: str = "functions/chat/handler.handler",
     packages: Path = CHAT,
+    root: Path = ROOT,
     **environ: str,
 ) -> Iterator[Function]:
-    """Start a function as Lambda does, until its first `/next`."""
+    """Start a function as Lambda does, until its first `/next`; by default on the layer of its checkout."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(60)
         address = f"127.0.0.1:{listener.getsockname()[1]}"
         environment = {
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": f"{ROOT}:{packages}",
-            "LAMBDA_TASK_ROOT": str(ROOT),
+            "PYTHONPATH": f"{root}:{packages}",
+            "LAMBDA_TASK_ROOT": str(root),
             "AWS_LAMBDA_RUNTIME_API": address,
             "AWS_LAMBDA_FUNCTION_NAME": "bench",
             "_HANDLER": handler,
             **environ,
         }
         began = time.perf_counter()
-        child = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+        child = subprocess.Popen(
+            command or wrapped(root), cwd=root, env=environment, stdout=subprocess.DEVNULL
+        )
         try:
             yield Function(child, listener, began)
         finally:
