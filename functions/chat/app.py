@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from functions.chat.api.routes import create_router
 from functions.shared.keys import KeyRefused, Keyring, KeysUnavailable, StaticKeys
 from functions.shared.limit_headers import limit_headers
 from functions.shared.logs import log_unexpected
@@ -33,9 +34,8 @@ from .errors import (
     UnknownUrl,
 )
 from .json_text import dump
-from .metering import Account, Meter
-from .routes import create_router
 from .settings import Settings
+from .usage import Account, Meter
 
 logger = logging.getLogger("chat")
 
@@ -156,7 +156,7 @@ def _response(error: ApiError) -> Response:
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
-    from .openapi import describe  # only /docs needs it
+    from functions.chat.api.openapi import describe  # only /docs needs it
 
     if not app.openapi_schema:
         app.openapi_schema = describe(app)

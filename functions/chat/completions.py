@@ -9,12 +9,13 @@ from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .body import to_json
-from .chunks import drop_nulls, finish_reason, mend_logprobs, typed
-from .completion_stream import CompletionStream, State
-from .contract import ChatCompletionRequest
+from functions.chat.api.body import to_json
+from functions.chat.api.schema import ChatCompletionRequest
+from functions.chat.streams.chat import CompletionStream, State
+from functions.chat.streams.chunks import drop_nulls, finish_reason, mend_logprobs, typed
+from functions.chat.streams.sse import error_event
+
 from .errors import ApiError, InvalidRequest, ModelNotFound, UpstreamError
-from .events import error_event
 from .settings import Model, Settings
 from .tally import Tally
 

@@ -6,6 +6,9 @@ import os
 
 from lambda_stream import StreamingHandler
 
+from functions.chat.engines.ecs import EcsWaker
+from functions.chat.engines.http import HttpEngine
+from functions.chat.engines.scale_from_zero import WakingEngine
 from functions.shared.aws import Aws
 from functions.shared.cors import with_cors
 from functions.shared.keys import Keyring
@@ -15,11 +18,8 @@ from functions.shared.snapshot import before_snapshot
 from functions.shared.table import Table
 
 from .app import create_app
-from .backend import HttpEngine
-from .ecs import EcsWaker
-from .metering import Meter
 from .settings import Settings
-from .waking import WakingEngine
+from .usage import Meter
 
 settings = Settings.from_environment(os.environ)
 aws = Aws()

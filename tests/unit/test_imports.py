@@ -16,13 +16,13 @@ FUNCTION_CODE = ("functions", "lambda_stream")
 CHAT = (
     ("handler",),
     ("app",),
-    ("routes", "openapi"),
-    ("event_stream", "backend", "ecs", "metering", "validation"),
-    ("transport", "waking"),
+    ("api.routes", "api.openapi"),
+    ("streams.response", "engines.http", "engines.ecs", "usage", "api.validation"),
+    ("engines.transport", "engines.scale_from_zero"),
     ("completions",),
-    ("completion_stream",),
-    ("chunks", "events"),
-    ("body", "engine_errors", "contract", "json_text", "settings", "tally"),
+    ("streams.chat",),
+    ("streams.chunks", "streams.sse"),
+    ("api.body", "engines.errors", "api.schema", "json_text", "settings", "tally"),
     ("errors",),
 )
 TODOS = (
@@ -56,9 +56,13 @@ PACKAGES = {
 }
 # Third-party packages that only these modules may know.
 ONE_HOME = {
-    "httpx": {"functions.chat.backend", "functions.chat.transport", "functions.todos.database"},
-    "httptools": {"functions.chat.transport"},
-    "fastapi": {"functions.chat.app", "functions.chat.routes", "functions.chat.openapi"},
+    "httpx": {
+        "functions.chat.engines.http",
+        "functions.chat.engines.transport",
+        "functions.todos.database",
+    },
+    "httptools": {"functions.chat.engines.transport"},
+    "fastapi": {"functions.chat.app", "functions.chat.api.routes", "functions.chat.api.openapi"},
     "ariadne": {"functions.todos.resolvers", "functions.todos.execution"},
     "lambda_stream": {"functions.chat.handler", "functions.todos.handler"},
     "boto3": {"functions.shared.aws"},
@@ -92,14 +96,20 @@ def imports(name: str, path: Path) -> Iterator[str]:
 FUNCTIONS = modules("functions")
 LAYER = modules("lambda_stream", ROOT / "layers/streaming/python")
 INFRA = modules("infra")
+# Every module of every function: its package, and its name within it.
+OWN = [
+    (".".join(name.split(".")[:2]), ".".join(name.split(".")[2:]))
+    for name, path in FUNCTIONS.items()
+    if path.name != "__init__.py"
+]
 
 
-@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name.count(".") == 2])
+@pytest.mark.parametrize("name", [f"{package}.{own}" for package, own in OWN])
 def test_a_function_imports_only_from_below(name: str) -> None:
-    package, _, own = name.rpartition(".")
+    package, own = next((package, own) for package, own in OWN if f"{package}.{own}" == name)
     level = {module: number for number, row in enumerate(PACKAGES[package]) for module in row}
     siblings = {
-        imported.removeprefix(f"{package}.").split(".")[0]
+        imported.removeprefix(f"{package}.")
         for imported in imports(name, FUNCTIONS[name])
         if imported.startswith(f"{package}.")
     }
@@ -117,14 +127,16 @@ def test_packages_have_one_home(package: str) -> None:
     assert homes <= ONE_HOME[package]
 
 
-@pytest.mark.parametrize("adapter", ["functions.chat.backend", "functions.chat.ecs", "functions.todos.store"])
+@pytest.mark.parametrize(
+    "adapter", ["functions.chat.engines.http", "functions.chat.engines.ecs", "functions.todos.store"]
+)
 def test_only_the_composition_root_knows_the_adapter(adapter: str) -> None:
     users = {
         name
         for name, path in FUNCTIONS.items()
         if any(imported.startswith(adapter) for imported in imports(name, path))
     }
-    assert users == {f"{adapter.rpartition('.')[0]}.handler"}
+    assert users == {".".join([*adapter.split(".")[:2], "handler"])}
 
 
 def test_functions_import_no_infra_and_no_tests() -> None:
@@ -165,7 +177,7 @@ def test_only_composition_roots_read_the_process_environment() -> None:
 
 def test_the_tables_above_name_every_module() -> None:
     named = {f"{package}.{module}" for package, rows in PACKAGES.items() for row in rows for module in row}
-    assert named == {name for name in FUNCTIONS if name.count(".") == 2}
+    assert named == {f"{package}.{own}" for package, own in OWN}
 
 
 def _crossing(group: dict[str, Path], forbidden: tuple[str, ...]) -> set[tuple[str, str]]:

@@ -10,9 +10,9 @@ import httpx
 import pytest
 from hypothesis import configuration
 
-from functions.chat import backend
 from functions.chat.app import create_app
-from functions.chat.backend import HttpEngine
+from functions.chat.engines import http as backend
+from functions.chat.engines.http import HttpEngine
 from tests.engines.scripted import ScriptedEngine
 from tests.integration.chat.service import asking, served, settings_for
 

@@ -12,7 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from functions.chat.app import create_app
-from functions.chat.backend import HttpEngine
+from functions.chat.engines.http import HttpEngine
 from functions.chat.settings import Settings
 
 MODEL = "smollm2-135m-instruct"

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from functions.chat.app import create_app
-from functions.chat.backend import HttpEngine
+from functions.chat.engines.http import HttpEngine
 from functions.shared.cors import with_cors
 from tests.engines import events, schema
 from tests.engines.behaviours import Sse

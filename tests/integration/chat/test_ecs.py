@@ -9,8 +9,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from functions.chat.ecs import EcsWaker
-from functions.chat.waking import WakeFailed
+from functions.chat.engines.ecs import EcsWaker
+from functions.chat.engines.scale_from_zero import WakeFailed
 from functions.shared.aws import Aws
 from tests.integration.chat.resting import CREDENTIALS, REGION
 from tests.integration.keys.aws import ScriptedAws, scripted_aws

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from functions.chat.app import create_app
-from functions.chat.backend import HttpEngine
+from functions.chat.engines.http import HttpEngine
 from functions.chat.settings import Settings
 from functions.shared.aws import Aws
 from functions.shared.secrets import Secrets

@@ -19,7 +19,7 @@ from tests.engines.scripted import ScriptedEngine
 from tests.engines.wire import Behaviour
 from tests.integration.chat.conftest import Ask
 from tests.integration.chat.service import URL, USER, body, client_of, settings_for
-from tests.unit.chat.engines import FakeEngine
+from tests.unit.chat.fakes import FakeEngine
 
 pytestmark = pytest.mark.anyio
 CANARY = "canary-7f3a"

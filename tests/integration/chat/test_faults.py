@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from functions.chat import backend
+from functions.chat.engines import http as backend
 from tests.engines import events, schema
 from tests.engines.behaviours import (
     Chat,

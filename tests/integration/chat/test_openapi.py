@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
-from functions.chat import validation
+from functions.chat.api import validation
+from functions.chat.api.schema import ChatCompletionRequest
 from functions.chat.app import create_app
-from functions.chat.contract import ChatCompletionRequest
 from functions.chat.errors import InvalidRequest
 from tests.integration.chat.service import URL, body, client_of, settings_for
 from tests.unit.chat.chunks import DONE, finish, role
-from tests.unit.chat.engines import FakeEngine
+from tests.unit.chat.fakes import FakeEngine
 
 
 def reply_of_an_engine() -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from functions.chat.app import create_app
 from tests.integration.chat.service import settings_for
 from tests.rest_api import RestApi, rest_api
-from tests.unit.chat.engines import FakeEngine
+from tests.unit.chat.fakes import FakeEngine
 
 ADDRESSES = {
     "a stage": ("https://a1b2c3.execute-api.eu-central-1.amazonaws.com/dev", True),

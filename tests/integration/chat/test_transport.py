@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from functions.chat.transport import HIGH_WATER_BYTES, EngineTransport
+from functions.chat.engines.transport import HIGH_WATER_BYTES, EngineTransport
 from tests.engines.behaviours import Hang, InTurn, Raw, Status
 from tests.engines.scripted import ScriptedEngine
 from tests.engines.wire import Reply, Request

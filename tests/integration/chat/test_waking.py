@@ -7,12 +7,12 @@ from contextlib import ExitStack, contextmanager
 import httpx
 import pytest
 
-from functions.chat import waking
 from functions.chat.app import create_app
-from functions.chat.backend import HttpEngine
-from functions.chat.ecs import EcsWaker
+from functions.chat.engines import scale_from_zero as waking
+from functions.chat.engines.ecs import EcsWaker
+from functions.chat.engines.http import HttpEngine
+from functions.chat.engines.scale_from_zero import WakingEngine
 from functions.chat.settings import Settings
-from functions.chat.waking import WakingEngine
 from functions.shared.aws import Aws
 from tests.engines import schema
 from tests.engines.behaviours import Status, vllm_error

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from functions.chat.completion_stream import CompletionStream, State
 from functions.chat.errors import ApiError
+from functions.chat.streams.chat import CompletionStream, State
 from tests.unit.chat.chunks import MODEL
 
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from functions.chat import validation
+from functions.chat.api import validation
 from functions.chat.completions import Call, Completions
 from functions.chat.errors import ApiError, InvalidRequest, ModelNotFound, Overloaded, UpstreamError
 from functions.chat.tally import Tally
 from tests.engines import schema
 from tests.engines.recordings import Recording, recordings
 from tests.unit.chat.chunks import DONE, GOOD, USAGE, finish, role, usage, word
-from tests.unit.chat.engines import USER, FakeEngine, model, settings
+from tests.unit.chat.fakes import USER, FakeEngine, model, settings
 
 TWO = settings(model("one", served_name="/weights/one"), model("two", max_tokens_limit=8), max_messages=3)
 REPLY: dict[str, Any] = {

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from functions.chat.completions import Call, Completions
+from functions.chat.engines.scale_from_zero import ASK_S, TELL_S, WAKE_S, WakeFailed, WakingEngine
 from functions.chat.errors import EngineAsleep, ModelWarming, Overloaded
-from functions.chat.event_stream import EventStreamResponse
-from functions.chat.events import KEEP_ALIVE
+from functions.chat.streams.response import EventStreamResponse
+from functions.chat.streams.sse import KEEP_ALIVE
 from functions.chat.tally import Tally
-from functions.chat.waking import ASK_S, TELL_S, WAKE_S, WakeFailed, WakingEngine
 from functions.shared.clock import Clock
 from functions.shared.metrics import Metrics
 from tests.unit.chat import chunks as scripted
-from tests.unit.chat.engines import model, settings
+from tests.unit.chat.fakes import model, settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(5)]
 

@@ -5,8 +5,8 @@ Source: WHATWG HTML, "Server-sent events", read 2026-11-22.
 
 from __future__ import annotations
 
-from .errors import ApiError, UpstreamError
-from .json_text import dump
+from functions.chat.errors import ApiError, UpstreamError
+from functions.chat.json_text import dump
 
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": keep-alive\n\n"

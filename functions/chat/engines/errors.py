@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .errors import (
+from functions.chat.errors import (
     ApiError,
     InvalidRequest,
     ModelNotFound,

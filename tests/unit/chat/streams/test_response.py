@@ -8,8 +8,8 @@ import pytest
 from starlette.types import Message
 
 from functions.chat.errors import Overloaded, UpstreamError
-from functions.chat.event_stream import EventStreamResponse
-from functions.chat.events import KEEP_ALIVE
+from functions.chat.streams.response import EventStreamResponse
+from functions.chat.streams.sse import KEEP_ALIVE
 from tests.engines import schema
 from tests.unit.chat.chunks import DONE, GOOD, role, word
 

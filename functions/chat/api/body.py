@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from typing import Any
 
-from .errors import InvalidRequest, UnsupportedMediaType
+from functions.chat.errors import InvalidRequest, UnsupportedMediaType
 
 MAX_DEPTH = 100
 _JSON_TYPE = re.compile(r'application/(json|[\w.-]+\+json)\s*(;\s*charset="?utf-?8"?\s*)?;?$', re.IGNORECASE)

@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from .errors import ApiError
-from .events import DONE, KEEP_ALIVE, error_event
+from functions.chat.errors import ApiError
+from functions.chat.streams.sse import DONE, KEEP_ALIVE, error_event
 
 _HEADERS = {
     "content-type": "text/event-stream",

@@ -2,9 +2,9 @@
 
 import pytest
 
-from functions.chat.completion_stream import State
 from functions.chat.errors import UpstreamError
-from functions.chat.events import EventSplitter, error_event
+from functions.chat.streams.chat import State
+from functions.chat.streams.sse import EventSplitter, error_event
 from tests.engines import schema
 from tests.unit.chat.chunks import (
     role,

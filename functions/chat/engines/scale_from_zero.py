@@ -18,12 +18,11 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Protocol
 
+from functions.chat.completions import Call, Engine
+from functions.chat.errors import EngineAsleep, ModelWarming
+from functions.chat.settings import Model
 from functions.shared.clock import Clock
 from functions.shared.metrics import Metrics
-
-from .completions import Call, Engine
-from .errors import EngineAsleep, ModelWarming
-from .settings import Model
 
 logger = logging.getLogger("chat.waking")
 

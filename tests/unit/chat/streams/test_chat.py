@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.chat import completion_stream
-from functions.chat.completion_stream import CompletionStream, State
 from functions.chat.errors import UpstreamError
+from functions.chat.streams import chat as completion_stream
+from functions.chat.streams.chat import CompletionStream, State
 from tests.engines import schema
 from tests.engines.recordings import Recording, recording, recordings
 from tests.unit.chat.chunks import (

@@ -12,10 +12,18 @@ from __future__ import annotations
 import enum
 from typing import Any
 
-from .chunks import BROKEN, drop_nulls, finish_reason, mend_calls, mend_logprobs, read_chunk, typed
-from .errors import ApiError, UpstreamError
-from .events import DONE, EventSplitter, event, payload_of
-from .json_text import dump
+from functions.chat.errors import ApiError, UpstreamError
+from functions.chat.json_text import dump
+from functions.chat.streams.chunks import (
+    BROKEN,
+    drop_nulls,
+    finish_reason,
+    mend_calls,
+    mend_logprobs,
+    read_chunk,
+    typed,
+)
+from functions.chat.streams.sse import DONE, EventSplitter, event, payload_of
 
 
 class State(enum.Enum):

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.chat import validation
-from functions.chat.contract import ChatCompletionRequest
+from functions.chat.api import validation
+from functions.chat.api.schema import ChatCompletionRequest
 from functions.chat.errors import InvalidRequest
 from tests.engines import schema
 from tests.engines.recordings import ROOT, Recording, recordings

@@ -16,14 +16,13 @@ from typing import Any
 
 import httpx
 
+from functions.chat.completions import INCOMPLETE, Call
+from functions.chat.engines.errors import translate
+from functions.chat.engines.transport import EngineTransport
+from functions.chat.errors import ApiError, EngineAsleep, UpstreamError, UpstreamTimeout
+from functions.chat.json_text import parse
+from functions.chat.settings import Model, Settings
 from functions.shared.secrets import Secrets, SecretsUnavailable
-
-from .completions import INCOMPLETE, Call
-from .engine_errors import translate
-from .errors import ApiError, EngineAsleep, UpstreamError, UpstreamTimeout
-from .json_text import parse
-from .settings import Model, Settings
-from .transport import EngineTransport
 
 logger = logging.getLogger("chat.backend")
 

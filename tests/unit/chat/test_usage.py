@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from functions.chat import metering
+from functions.chat import usage as metering
 from functions.chat.completions import Call
 from functions.chat.errors import (
     ApiError,
@@ -18,9 +18,9 @@ from functions.chat.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
-from functions.chat.events import DONE, error_event
-from functions.chat.metering import Account, Meter
 from functions.chat.settings import Model
+from functions.chat.streams.sse import DONE, error_event
+from functions.chat.usage import Account, Meter
 from functions.shared.keys import Key, KeysUnavailable
 from functions.shared.limiter import LEDGER_PAUSE_S
 from functions.shared.limits import Allowance, LimitReached, Reservation

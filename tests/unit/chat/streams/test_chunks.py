@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from functions.chat.completion_stream import State
+from functions.chat.streams.chat import State
 from tests.engines import schema
 from tests.engines.recordings import recording
 from tests.unit.chat.chunks import (

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.chat import body
+from functions.chat.api import body
 from functions.chat.errors import InvalidRequest, UnsupportedMediaType
 
 

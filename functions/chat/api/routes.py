@@ -9,15 +9,14 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
+from functions.chat.api import body, validation
+from functions.chat.completions import Completions
+from functions.chat.errors import ApiError, BodyTooLarge, ModelNotAllowed
+from functions.chat.json_text import dump
+from functions.chat.settings import Model, Settings
+from functions.chat.streams.response import EventStreamResponse
+from functions.chat.usage import Meter
 from functions.shared.keys import Key, Keyring, authorization_in
-
-from . import body, validation
-from .completions import Completions
-from .errors import ApiError, BodyTooLarge, ModelNotAllowed
-from .event_stream import EventStreamResponse
-from .json_text import dump
-from .metering import Meter
-from .settings import Model, Settings
 
 _STARTED = int(time.time())
 

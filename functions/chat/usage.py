@@ -16,6 +16,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from typing import Self
 
+from functions.chat.streams.sse import DONE
 from functions.shared.keys import Key, KeysUnavailable
 from functions.shared.limiter import Limiter
 from functions.shared.limits import Allowance, Ledger, LimitReached, Reservation
@@ -34,7 +35,6 @@ from .errors import (
     TokensLimited,
     UpstreamTimeout,
 )
-from .events import DONE
 from .tally import Tally
 
 logger = logging.getLogger("chat.metering")

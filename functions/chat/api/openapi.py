@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from .chunks import FINISH_REASONS
-from .contract import ChatCompletionRequest
+from functions.chat.api.schema import ChatCompletionRequest
+from functions.chat.streams.chunks import FINISH_REASONS
 
 _REF = "#/components/schemas/"
 _EXAMPLE = {

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from functions.chat.engines.scale_from_zero import WakeFailed
 from functions.shared.aws import Aws, AwsError
-
-from .waking import WakeFailed
 
 
 class EcsWaker:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .engine_errors import translate
-from .errors import ApiError, UpstreamError
-from .json_text import parse
+from functions.chat.engines.errors import translate
+from functions.chat.errors import ApiError, UpstreamError
+from functions.chat.json_text import parse
 
 FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
 BROKEN = "The engine sent something that is not part of a completion. Nothing after this can be trusted."

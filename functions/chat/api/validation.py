@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from .body import kind, shown
-from .contract import ChatCompletionRequest
-from .errors import InvalidRequest
+from functions.chat.api.body import kind, shown
+from functions.chat.api.schema import ChatCompletionRequest
+from functions.chat.errors import InvalidRequest
 
 _ASSISTANT_SAYS = ("content", "tool_calls", "function_call", "refusal", "audio")
 

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from functions.chat.backend import retry_after_s
-from functions.chat.engine_errors import translate
+from functions.chat.engines.errors import translate
+from functions.chat.engines.http import retry_after_s
 from tests.engines import schema
 from tests.engines.recordings import Recording, recordings
 
