@@ -36,4 +36,4 @@ handler = StreamingHandler(with_cors(app, settings.cors_origins))
 if table:
     table.warm()
 secrets.warm(*(model.key_secret for model in settings.models.values() if model.key_secret))
-before_snapshot(aws.settle)
+before_snapshot(aws.drain)

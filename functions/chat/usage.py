@@ -139,7 +139,7 @@ class Account:
             log_unexpected(logger, error)
             print(record.to_json(), flush=True)
         if self._meter.metrics:
-            self._meter.metrics.tell(record, engine_ms=(time.perf_counter() - self._asked) * 1000)
+            self._meter.metrics.write_request(record, engine_ms=(time.perf_counter() - self._asked) * 1000)
 
     async def _write(self, record: UsageRecord) -> None:
         if self._opening:

@@ -1,8 +1,8 @@
-"""AWS's services: the only module that knows boto3.
+"""AWS's services: the only module that imports boto3.
 
-boto3 takes longer to import than all else together: `warm` does so in a thread, and no function waits for it
-before it needs an answer. Its clients block, so async callers wait in threads for them. A question that got
-no answer is asked once more where that does no harm.
+boto3 takes longer to import than everything else together. `warm` imports it in a thread, for which a
+function waits only when it needs a response. Its clients block, so async callers run them in threads. A call
+that got no response is retried once where that is safe.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _THROTTLED = ("ProvisionedThroughputExceededException", "RequestLimitExceeded", 
 
 
 class AwsError(Exception):
-    """A service refused, or could not be asked. The text is AWS's code for it, or boto's name.
+    """A service refused a call, or could not be reached. The text is AWS's error code, or boto's error class.
 
-    Shape:  `response` is what AWS answered, {} where nothing came; it may quote what was asked.
+    Shape:  `response` is AWS's response, {} where there was none; it may quote the parameters of the call.
     """
 
     def __init__(self, code: str, response: dict[str, Any]) -> None:
@@ -46,19 +46,19 @@ class Aws:
         self._working: list[threading.Thread] = []
 
     def service(self, name: str, *, endpoint_url: str | None = None) -> Service:
-        """Return a service; nothing is loaded or asked yet."""
+        """Return a service; nothing is loaded or called yet."""
         service = Service(self, name, endpoint_url)
         self._services.append(service)
         return service
 
-    def begin(self, work: Callable[[], None]) -> None:
-        """Do something in a thread, which `settle` waits for."""
+    def start(self, work: Callable[[], None]) -> None:
+        """Start work in a thread; `drain` waits for it."""
         thread = threading.Thread(target=work, name="aws", daemon=True)
         thread.start()
         self._working = [each for each in self._working if each.is_alive()] + [thread]
 
-    def settle(self) -> None:
-        """Wait for what has begun, and close every connection: whoever needs one opens it anew."""
+    def drain(self) -> None:
+        """Wait for the work that was started, and close all connections: the next call opens a new one."""
         for thread in self._working:
             thread.join()
         for service in self._services:
@@ -83,7 +83,7 @@ class Aws:
 
 
 class Service:
-    """One service of AWS's. Its methods block, but for `warm`."""
+    """One of AWS's services. Its methods block, except `warm`."""
 
     def __init__(self, aws: Aws, name: str, endpoint_url: str | None) -> None:
         self._aws, self._name, self._endpoint_url = aws, name, endpoint_url
@@ -99,59 +99,53 @@ class Service:
         return self._client
 
     def warm(self) -> None:
-        """Begin to import boto3 and to make the client, in a thread."""
+        """Start to import boto3 and to make the client, in a thread."""
 
         def make() -> None:
-            with suppress(AwsError), _translated():
+            with suppress(AwsError), _translated_errors():
                 _ = self.client
 
-        self._aws.begin(make)
+        self._aws.start(make)
 
-    def ask(self, operation: str, *, repeatable: bool = True, **question: Any) -> Any:
-        """Return the answer to a question. `repeatable`: that it is done twice comes to the same.
+    def call(self, operation: str, *, idempotent: bool = True, **parameters: Any) -> Any:
+        """Call an operation and return its response. `idempotent`: it is safe to retry.
 
         Raises: AwsError.
         """
-        with _translated():
-            from botocore.exceptions import BotoCoreError, ClientError
+        with _translated_errors():
+            from botocore import exceptions
 
-            ask = getattr(self.client, operation)
+            call = getattr(self.client, operation)
             try:
-                return ask(**question)
-            except (BotoCoreError, ClientError) as error:
-                if not _worth_repeating(error, repeatable):
+                return call(**parameters)
+            except (exceptions.BotoCoreError, exceptions.ClientError) as error:
+                not_done = isinstance(error, exceptions.ConnectionError) or _code(error) in _THROTTLED
+                status = _response(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+                failed = status >= 500 or isinstance(error, exceptions.HTTPClientError)
+                if not (not_done or (idempotent and failed)):
                     raise
             time.sleep(_PAUSE_S)
-            return ask(**question)
+            return call(**parameters)
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close all connections."""
         if self._client is not None:
             self._client.close()
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated_errors() -> Iterator[None]:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        # Without its cause, whose text may quote what was asked.
+        # Without its cause, whose text may quote the parameters of the call.
         raise AwsError(_code(error), _response(error)) from None
 
 
-def _worth_repeating(error: Exception, repeatable: bool) -> bool:
-    from botocore import exceptions
-
-    if isinstance(error, exceptions.ConnectionError) or _code(error) in _THROTTLED:
-        return True  # nothing was done
-    status = _response(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return repeatable and (status >= 500 or isinstance(error, exceptions.HTTPClientError))
-
-
 def _code(error: Exception) -> str:
-    """Return AWS's name for an error, or boto's where nothing came from AWS."""
+    """Return AWS's code for an error, or boto's class where AWS sent no response."""
     return str(_response(error).get("Error", {}).get("Code") or type(error).__name__)
 
 

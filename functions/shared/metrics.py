@@ -1,6 +1,7 @@
-"""What CloudWatch counts, as lines of the log in its embedded metric format.
+"""CloudWatch metrics, as log lines in the embedded metric format.
 
-All metrics by model; by outcome and key only what is needed: CloudWatch charges for each combination.
+All metrics have the dimension `model`; only a few have `outcome` or `key_id`, for CloudWatch charges for each
+combination of values.
 
 Source: "Specification: Embedded metric format", CloudWatch user guide, read 2026-11-23.
 """
@@ -18,12 +19,12 @@ Values = Mapping[str, tuple[float, str]]
 
 
 class Metrics:
-    """Writes metrics into one namespace; each deployment has one of its own."""
+    """Writes metrics into one namespace; each deployment has its own."""
 
     def __init__(self, namespace: str, write: Callable[[str], None] | None = None) -> None:
         self._namespace, self._write = namespace, write or partial(print, flush=True)
 
-    def tell(self, record: UsageRecord, engine_ms: float | None = None) -> None:
+    def write_request(self, record: UsageRecord, engine_ms: float | None = None) -> None:
         """Write what a request used, and how long its engine took."""
         counts = {
             "requests": (1, "Count"),
@@ -49,8 +50,8 @@ class Metrics:
         }
         self._line(record.started_at, about, sets)
 
-    def wake(self, model: str, at_ms: int) -> None:
-        """Write that somebody waits for a model's engine to start.
+    def write_start(self, model: str, at_ms: int) -> None:
+        """Write that requests wait for a model's engine to start.
 
         Units:  `at_ms`: ms since 1970.
         """

@@ -79,7 +79,7 @@ class Secrets:
                 future = self._asking[arn] = Future()
                 future.set_running_or_notify_cancel()
                 asked_at = self._clock.elapsed_s()
-                self._aws.begin(partial(self._ask, arn, future, asked_at))
+                self._aws.start(partial(self._ask, arn, future, asked_at))
             return future
 
     def _ask(self, arn: str, future: Future[str], asked_at: float) -> None:
@@ -95,7 +95,7 @@ class Secrets:
 
     def _fetch(self, arn: str) -> str:
         try:
-            answer = self._service.ask("get_secret_value", SecretId=arn)
+            answer = self._service.call("get_secret_value", SecretId=arn)
         except AwsError as error:
             code = error.code
         else:

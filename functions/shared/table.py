@@ -223,10 +223,10 @@ class Table:
 
     def _settle(self, reservation: Reservation, difference: int) -> None:
         try:
-            self._update(items.settle_in_window(reservation, difference), repeatable=False)
+            self._update(items.settle_in_window(reservation, difference), idempotent=False)
         except _Refused:
             with suppress(_Refused):  # nothing is counted any more
-                self._update(items.settle_after_window(reservation, difference), repeatable=False)
+                self._update(items.settle_after_window(reservation, difference), idempotent=False)
 
     def _peek(self, key: Key, now: float) -> Allowance:
         stored = items.counts_of(self._get(items.limits_place(key.id)))
@@ -246,8 +246,8 @@ class Table:
                 return
             page = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
-    def _update(self, question: Question, *, repeatable: bool = True) -> Item:
-        answer = self._ask("update_item", repeatable=repeatable, TableName=self._name, **question)
+    def _update(self, question: Question, *, idempotent: bool = True) -> Item:
+        answer = self._ask("update_item", idempotent=idempotent, TableName=self._name, **question)
         item: Item = answer["Attributes"]
         return item
 
@@ -258,9 +258,9 @@ class Table:
         # The token makes a repeated question the same one.
         self._ask("transact_write_items", TransactItems=named, ClientRequestToken=str(uuid.uuid4()))
 
-    def _ask(self, operation: str, *, repeatable: bool = True, **question: Any) -> Any:
+    def _ask(self, operation: str, *, idempotent: bool = True, **question: Any) -> Any:
         try:
-            return self._service.ask(operation, repeatable=repeatable, **question)
+            return self._service.call(operation, idempotent=idempotent, **question)
         except AwsError as error:
             reasons = [reason.get("Code") for reason in error.response.get("CancellationReasons", ())]
             if error.code == _CONDITION or "ConditionalCheckFailed" in reasons:
@@ -283,7 +283,7 @@ def table_from_stack(stack: str, *, aws: Aws, endpoint_url: str | None = None) -
     """
     service = aws.service("cloudformation", endpoint_url=endpoint_url)
     try:
-        answer = service.ask("describe_stacks", StackName=stack)
+        answer = service.call("describe_stacks", StackName=stack)
     except AwsError as error:
         raise _unavailable(error) from None
     for output in answer["Stacks"][0].get("Outputs", ()):

@@ -33,4 +33,4 @@ app = create_app(settings, store, Keyring(table) if table else None, table)
 handler = StreamingHandler(with_cors(app, settings.cors_origins, exposed=EXPOSED))
 if table:
     table.warm()
-before_snapshot(aws.settle)
+before_snapshot(aws.drain)

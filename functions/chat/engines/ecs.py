@@ -25,12 +25,12 @@ class EcsWaker:
     def _wake(self, service: str) -> bool:
         cluster = service.split("/")[1]
         try:
-            answer = self._ecs.ask("describe_services", cluster=cluster, services=[service])
+            answer = self._ecs.call("describe_services", cluster=cluster, services=[service])
             if not answer["services"]:
                 raise WakeFailed("ServiceNotFoundException")
             if answer["services"][0]["desiredCount"]:
                 return False
-            self._ecs.ask("update_service", cluster=cluster, service=service, desiredCount=1)
+            self._ecs.call("update_service", cluster=cluster, service=service, desiredCount=1)
         except AwsError as error:
             raise WakeFailed(error.code) from None
         return True

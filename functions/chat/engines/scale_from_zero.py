@@ -160,7 +160,7 @@ class WakingEngine:
         sleep, now = self._sleeps.get(model.id), self._clock.elapsed_s()
         if self._metrics and sleep and now - sleep.told_at >= TELL_S:
             sleep.told_at = now
-            self._metrics.wake(model.id, round(self._now() * 1000))
+            self._metrics.write_start(model.id, round(self._now() * 1000))
 
     def _warming(self, model: Model, advice: str = "") -> ModelWarming:
         least, most = RETRY_S

@@ -63,9 +63,9 @@ def test_a_stock_runtime_gets_errors_too(handler: Any, engine: ScriptedEngine) -
     assert schema.validate_error(json.loads(refused["body"]))["code"] == "server_is_overloaded"
 
 
-def test_what_is_under_way_is_done_before_a_snapshot(handler: Any) -> None:  # noqa: ARG001
-    settle = sys.modules[MODULE].aws.settle
-    assert (settle, (), {}) in snapshot_restore_py.get_before_snapshot()
+def test_work_in_progress_is_finished_before_a_snapshot(handler: Any) -> None:  # noqa: ARG001
+    drain = sys.modules[MODULE].aws.drain
+    assert (drain, (), {}) in snapshot_restore_py.get_before_snapshot()
 
 
 def test_a_missing_setting_names_itself(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,13 +48,13 @@ def test_services_share_what_takes_time_to_load(moto: None) -> None:  # noqa: AR
 
 def test_an_error_has_its_code_and_what_was_said(moto: None) -> None:  # noqa: ARG001
     with pytest.raises(AwsError) as raised:
-        Aws().service("dynamodb").ask("describe_table", TableName="nope")
+        Aws().service("dynamodb").call("describe_table", TableName="nope")
     assert str(raised.value) == raised.value.code == "ResourceNotFoundException"
     assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
     assert raised.value.__cause__ is None
 
 
-def test_settling_waits_for_all_that_has_begun(moto: None) -> None:  # noqa: ARG001
+def test_draining_waits_for_all_work_that_was_started(moto: None) -> None:  # noqa: ARG001
     aws = Counting()
     free, done = threading.Event(), list[str]()
 
@@ -62,25 +62,25 @@ def test_settling_waits_for_all_that_has_begun(moto: None) -> None:  # noqa: ARG
         assert free.wait(5)
         done.append("work")
 
-    aws.begin(work)
+    aws.start(work)
     table = Table(NAME, aws=aws)
     table.warm()
     threading.Timer(0.05, free.set).start()
-    aws.settle()
+    aws.drain()
     assert (done, aws.made) == (["work"], ["dynamodb"])
 
 
-def test_what_was_settled_goes_on(server: str) -> None:
-    """After a snapshot the connections of before lead nowhere."""
+def test_drained_services_open_new_connections(server: str) -> None:
+    """After a snapshot, connections from before it are dead."""
     aws = Aws()
     table = Table(NAME, aws=aws, endpoint_url=server)
     assert asyncio.run(table.key("nobody")) is None
     pools = table._service.client._endpoint.http_session._manager.pools
     assert len(pools) == 1
-    aws.settle()
+    aws.drain()
     assert len(pools) == 0
     assert asyncio.run(table.key("nobody")) is None
-    aws.settle()
+    aws.drain()
 
 
 def test_closing_what_was_never_opened_is_fine() -> None:
@@ -102,21 +102,21 @@ def ask(secrets: Secrets, arn: str) -> str:
 
 
 def test_a_secret_is_its_current_text(manager: Service) -> None:
-    arn = manager.ask("create_secret", Name="engine", SecretString="one")["ARN"]
+    arn = manager.call("create_secret", Name="engine", SecretString="one")["ARN"]
     at = [0.0]
     secrets = Secrets(Aws(), clock=Clock(lambda: at[0], lambda: at[0]))
     assert ask(secrets, arn) == "one"
-    manager.ask("put_secret_value", SecretId=arn, SecretString="two")
+    manager.call("put_secret_value", SecretId=arn, SecretString="two")
     assert ask(secrets, arn) == "one"
     at[0] = KNOWN_S
     assert ask(secrets, arn) == "two"
-    manager.ask("delete_secret", SecretId=arn)
+    manager.call("delete_secret", SecretId=arn)
     at[0] += KNOWN_S
     assert ask(secrets, arn) == "two", "better than none"
 
 
 def test_a_secret_that_is_not_there_or_no_text_is_told(manager: Service) -> None:
-    arn = manager.ask("create_secret", Name="engine", SecretBinary=b"one")["ARN"]
+    arn = manager.call("create_secret", Name="engine", SecretBinary=b"one")["ARN"]
     for asked, code in (
         (arn, "NoSecretString"),
         (arn.replace("engine", "other"), "ResourceNotFoundException"),
@@ -126,7 +126,7 @@ def test_a_secret_that_is_not_there_or_no_text_is_told(manager: Service) -> None
 
 
 def test_a_secret_is_fetched_before_anyone_asks(manager: Service) -> None:
-    arn = manager.ask("create_secret", Name="engine", SecretString="one")["ARN"]
+    arn = manager.call("create_secret", Name="engine", SecretString="one")["ARN"]
     secrets = Secrets(Aws())
     secrets.warm(arn)
     assert ask(secrets, arn) == "one"

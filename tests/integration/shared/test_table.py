@@ -52,9 +52,9 @@ class CountingTable(Table):
         super().__init__(NAME)
         self.asked: list[str] = []
 
-    def _ask(self, operation: str, *, repeatable: bool = True, **question: Any) -> Any:
+    def _ask(self, operation: str, *, idempotent: bool = True, **question: Any) -> Any:
         self.asked.append(operation)
-        return super()._ask(operation, repeatable=repeatable, **question)
+        return super()._ask(operation, idempotent=idempotent, **question)
 
 
 @pytest.fixture
@@ -99,11 +99,11 @@ def test_more_keys_than_one_answer_holds_are_listed(
     class Hesitating(Table):
         """Leaves the last key of each question to the next, as DynamoDB may."""
 
-        def _ask(self, operation: str, *, repeatable: bool = True, **question: Any) -> Any:
+        def _ask(self, operation: str, *, idempotent: bool = True, **question: Any) -> Any:
             left: dict[str, Any] = {}
             if operation == "batch_get_item" and len(question["RequestItems"][NAME]["Keys"]) > 1:
                 left = {NAME: {"Keys": [question["RequestItems"][NAME]["Keys"].pop()]}}
-            answer = super()._ask(operation, repeatable=repeatable, **question)
+            answer = super()._ask(operation, idempotent=idempotent, **question)
             return {**answer, "UnprocessedKeys": left} if left else answer
 
     monkeypatch.setattr(table_module, "_BATCH", 4)

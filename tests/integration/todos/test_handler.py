@@ -81,7 +81,7 @@ def handler(
         module.handler.close()
         if loop:
             loop.close()
-        module.aws.settle()
+        module.aws.drain()
         assert (door.let_in > 0, door.turned_away) == (True, 0)
     assert engines() == []
 

@@ -63,13 +63,13 @@ def written(namespace: str) -> set[Measured]:
     """Return what our own code writes: the chat function, one that wakes an engine, and the engine's task."""
     lines: list[str] = []
     metrics = Metrics(namespace, lines.append)
-    metrics.wake(MODEL, 0)
+    metrics.write_start(MODEL, 0)
     for outcome in OUTCOMES:
         for model in (MODEL, "-"):
             record = UsageRecord(
                 request_id="r", model=model, outcome=outcome, duration_ms=1, first_byte_ms=1, started_at=1
             )
-            metrics.tell(record, engine_ms=1)
+            metrics.write_request(record, engine_ms=1)
     seen = [dict.fromkeys((*report.GAUGES, *report.COUNTERS), 1.0)]
     lines.append(report.line(seen, {}, namespace=namespace, model=MODEL, now_ms=1))
     return {measured for line in lines for measured in _metrics(json.loads(line), namespace)}

@@ -12,7 +12,7 @@ from tests.unit.keys.store import a_record
 RECORD = a_record()
 LINE = RECORD.to_json()
 METRICS: list[str] = []
-Metrics("ChatbotApi", METRICS.append).tell(RECORD)
+Metrics("ChatbotApi", METRICS.append).write_request(RECORD)
 
 
 def with_members(**members: object) -> str:

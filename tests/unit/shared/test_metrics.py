@@ -11,9 +11,9 @@ from functions.shared.usage import UsageRecord
 from tests.unit.shared.records import RECORD, records, times
 
 
-def told(record: UsageRecord, engine_ms: float | None = None) -> str:
+def line_of(record: UsageRecord, engine_ms: float | None = None) -> str:
     lines: list[str] = []
-    Metrics("ChatbotApi/test", lines.append).tell(record, engine_ms)
+    Metrics("ChatbotApi/test", lines.append).write_request(record, engine_ms)
     (line,) = lines
     return line
 
@@ -24,7 +24,7 @@ def test_metrics_are_as_cloudwatch_specifies(record: UsageRecord, engine_ms: flo
 
     Source: "Specification: Embedded metric format", CloudWatch user guide, read 2026-11-23.
     """
-    text = told(record, engine_ms)
+    text = line_of(record, engine_ms)
     line = json.loads(text)
     assert "\n" not in text
     assert line["_aws"].keys() == {"Timestamp", "CloudWatchMetrics"}
@@ -43,7 +43,7 @@ def test_metrics_are_as_cloudwatch_specifies(record: UsageRecord, engine_ms: flo
 
 
 def test_metrics_hold_everything_by_model_and_the_least_by_key() -> None:
-    line = json.loads(told(RECORD, 55.5))
+    line = json.loads(line_of(RECORD, 55.5))
     sets = {
         tuple(directive["Dimensions"][0]): [metric["Name"] for metric in directive["Metrics"]]
         for directive in line["_aws"]["CloudWatchMetrics"]
@@ -60,14 +60,14 @@ def test_metrics_hold_everything_by_model_and_the_least_by_key() -> None:
 
 def test_metrics_that_were_not_measured_are_left_out() -> None:
     record = UsageRecord(request_id="r", duration_ms=1, outcome="refused", started_at=0)
-    text = told(record)
+    text = line_of(record)
     assert "first_byte_ms" not in text
     assert "engine_ms" not in text
 
 
-def test_a_wake_is_told_by_model() -> None:
+def test_a_start_is_counted_by_model() -> None:
     lines: list[str] = []
-    Metrics("ChatbotApi/test", lines.append).wake("tiny", 1000)
+    Metrics("ChatbotApi/test", lines.append).write_start("tiny", 1000)
     metric = {"Name": "wakes", "Unit": "Count"}
     directive = {"Namespace": "ChatbotApi/test", "Dimensions": [["model"]], "Metrics": [metric]}
     about = {"Timestamp": 1000, "CloudWatchMetrics": [directive]}
@@ -75,5 +75,5 @@ def test_a_wake_is_told_by_model() -> None:
 
 
 def test_lines_go_to_the_log_at_once(capfd: pytest.CaptureFixture[str]) -> None:
-    Metrics("ChatbotApi").wake("tiny", 0)
+    Metrics("ChatbotApi").write_start("tiny", 0)
     assert json.loads(capfd.readouterr().out)["wakes"] == 1

@@ -27,8 +27,8 @@ class FakeService(Service):
         self.free = threading.Event()
         self.free.set()
 
-    def ask(self, operation: str, *, repeatable: bool = True, **question: Any) -> Any:
-        assert (operation, repeatable) == ("get_secret_value", True)
+    def call(self, operation: str, *, idempotent: bool = True, **question: Any) -> Any:
+        assert (operation, idempotent) == ("get_secret_value", True)
         self.asked.append(question["SecretId"])
         assert self.free.wait(5)
         if self.failure:
