@@ -28,9 +28,9 @@ from .errors import (
     ApiError,
     InvalidKey,
     InvalidRequest,
-    KeysOutOfReach,
     MethodNotAllowed,
     ServerError,
+    ServiceUnavailable,
     UnknownUrl,
 )
 from .json_text import dump
@@ -132,7 +132,7 @@ async def _render(request: Request, error: Exception) -> Response:
     if isinstance(error, KeyRefused):
         return _response(InvalidKey(str(error)))
     if isinstance(error, KeysUnavailable):
-        return _response(KeysOutOfReach())
+        return _response(ServiceUnavailable(error.for_callers, code="keys_unavailable"))
     return _response(error if isinstance(error, ApiError) else _of_routing(request, error))
 
 

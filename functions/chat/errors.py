@@ -16,9 +16,9 @@
     ├── ServerError             500     server_error               –
     ├── UpstreamError           502     server_error               upstream_error
     │   └── EngineAsleep
-    ├── Overloaded              503     service_unavailable_error  server_is_overloaded
-    ├── ModelWarming            503     service_unavailable_error  model_warming
-    ├── KeysOutOfReach          503     service_unavailable_error  keys_unavailable
+    ├── ServiceUnavailable      503     service_unavailable_error  keys_unavailable
+    │   ├── Overloaded                                             server_is_overloaded
+    │   └── ModelWarming                                           model_warming
     └── UpstreamTimeout         504     server_error               timeout
 
 Whoever notices raises; `app.py` alone renders. A message says what was wrong, what was expected and
@@ -174,42 +174,32 @@ class EngineAsleep(UpstreamError):
     """Nobody answers at the engine's address: it has been asked for nothing yet."""
 
 
-class Overloaded(ApiError):
+class ServiceUnavailable(ApiError):
+    """Something that the request needs is unavailable: wait `retry_after_s` and send the same again."""
+
+    status = 503
+    type = "service_unavailable_error"
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0, code: str | None = None) -> None:
+        super().__init__(message, code=code, headers=retry_after(retry_after_s))
+
+
+class Overloaded(ServiceUnavailable):
     """The engine takes no more work right now."""
 
-    status = 503
-    type = "service_unavailable_error"
     default_code = "server_is_overloaded"
 
-    def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
-        super().__init__(message, headers=retry_after(retry_after_s))
 
-
-class ModelWarming(ApiError):
+class ModelWarming(ServiceUnavailable):
     """The engine was at rest and is starting: wait `retry_after_s` and send the same again."""
 
-    status = 503
-    type = "service_unavailable_error"
     default_code = "model_warming"
 
     def __init__(self, model: str, *, retry_after_s: float, advice: str = "") -> None:
         super().__init__(
             f"The model `{model}` was at rest and is starting, which takes minutes. "
             f"Try again in {math.ceil(retry_after_s)} s.{advice}",
-            headers=retry_after(retry_after_s),
-        )
-
-
-class KeysOutOfReach(ApiError):
-    """Where the API keys are kept does not answer, and nothing is known of this one."""
-
-    status = 503
-    type = "service_unavailable_error"
-    default_code = "keys_unavailable"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Your API key cannot be checked right now. Try again in a moment.", headers=retry_after(1.0)
+            retry_after_s=retry_after_s,
         )
 
 

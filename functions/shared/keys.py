@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 from .clock import Clock
 from .environment import SettingsError, json_object
@@ -40,7 +40,9 @@ class KeyRefused(Exception):
 
 
 class KeysUnavailable(Exception):
-    """The table could not be asked. The text is AWS's code for it, for operators."""
+    """The table could not be reached. The text is AWS's code for it, for operators."""
+
+    for_callers: ClassVar[str] = "Your API key cannot be checked right now. Try again in a moment."
 
 
 class KeyTaken(Exception):

@@ -11,7 +11,7 @@ from functions.shared.limit_headers import limit_headers
 from functions.shared.limiter import Limiter
 from functions.shared.limits import Ledger, LimitReached, Reservation
 
-from .errors import KeysOutOfReach, RateLimited, Unauthenticated
+from .errors import RateLimited, ServiceUnavailable, Unauthenticated
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +33,14 @@ class Admission:
     async def admit(self, authorization: str | None) -> Caller:
         """Let a request in.
 
-        Raises: Unauthenticated, RateLimited, KeysOutOfReach.
+        Raises: Unauthenticated, RateLimited, ServiceUnavailable.
         """
         try:
             key = await self._keyring.authenticate(authorization)
         except KeyRefused as refused:
             raise Unauthenticated(str(refused)) from None
-        except KeysUnavailable:
-            raise KeysOutOfReach from None
+        except KeysUnavailable as unavailable:
+            raise ServiceUnavailable(unavailable.for_callers) from None
         if key is None:
             return Caller()
         try:

@@ -14,7 +14,7 @@
     ├── RateLimited               RATE_LIMITED               429
     └── InternalError             INTERNAL_SERVER_ERROR      500
         ├── DatabaseUnavailable                              –
-        └── KeysOutOfReach                                   503
+        └── ServiceUnavailable                               503
 
 Whoever notices raises; `execution.py` and `graphql_http.py` render. A message says what was wrong, what was
 expected and what to do next, and never quotes the database.
@@ -133,12 +133,10 @@ class DatabaseUnavailable(InternalError):
         super().__init__("The database cannot be reached right now. Send the same again in a moment.")
 
 
-class KeysOutOfReach(InternalError):
-    """Where the API keys are kept does not answer, and nothing is known of this one."""
+class ServiceUnavailable(InternalError):
+    """Something that the request needs is unavailable: send the same again in a moment."""
 
     status = 503
 
-    def __init__(self) -> None:
-        super().__init__(
-            "Your API key cannot be checked right now. Try again in a moment.", headers=retry_after(1.0)
-        )
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers=retry_after(1.0))

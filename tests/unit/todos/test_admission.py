@@ -7,7 +7,7 @@ import pytest
 from functions.shared.keys import Keyring, StaticKeys
 from functions.shared.limiter import LEDGER_PAUSE_S
 from functions.todos.admission import Admission, Caller
-from functions.todos.errors import KeysOutOfReach, RateLimited, Unauthenticated
+from functions.todos.errors import RateLimited, ServiceUnavailable, Unauthenticated
 from tests.unit.todos.admitting import FakeKeys, FakeLedger, key
 
 pytestmark = pytest.mark.anyio
@@ -56,7 +56,7 @@ async def test_whoever_is_refused_is_told_why_and_counts_nothing() -> None:
 async def test_keys_that_cannot_be_checked_are_not_let_in() -> None:
     keys = FakeKeys(ALICE, down=True)
     admission = Admission(Keyring(keys), None)
-    with pytest.raises(KeysOutOfReach) as refused:
+    with pytest.raises(ServiceUnavailable) as refused:
         await admission.admit("Bearer alice")
     assert refused.value.headers == {"retry-after": "1", "retry-after-ms": "1000"}
     assert "Throttling" not in refused.value.message
