@@ -42,7 +42,7 @@ class Bundles:
         return self._native_engine == "optional" and not engine_file(self._architecture).exists()
 
     def streaming(self) -> lambda_.Code:
-        """Return the layer with the runtime: /opt/bootstrap, /opt/python/lambda_stream."""
+        """Return the layer with the runtime: /opt/lambda-stream, /opt/python/lambda_stream."""
         return self._code(streaming_recipe(python=self._python))
 
     def chat_dependencies(self) -> lambda_.Code:

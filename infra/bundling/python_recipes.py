@@ -1,6 +1,6 @@
 """The bundles of Python code, and what Lambda finds where.
 
-streaming      /opt/bootstrap, /opt/python/lambda_stream
+streaming      /opt/lambda-stream, /opt/python/lambda_stream
 dependencies   /opt/python/<packages>
 function       /var/task/functions/{<its name>,shared}; for the todos also /var/task/graphiql
 """
@@ -26,7 +26,7 @@ _LAYER, _TASK = "/opt", "/var/task"
 
 def streaming_recipe(*, python: str) -> Recipe:
     """Return how the layer with the runtime is made."""
-    files = (_STREAMING / "bootstrap", *files_of(_STREAMING / "python"))
+    files = (_STREAMING / "lambda-stream", *files_of(_STREAMING / "python"))
     return _compiled("streaming runtime", files, _copy(files, _STREAMING), mounted=_LAYER, python=python)
 
 

@@ -56,7 +56,7 @@ class StreamingFunction(Construct):
             code=code,
             handler=handler,
             layers=list(layers),
-            environment={**environment, "AWS_LAMBDA_EXEC_WRAPPER": "/opt/bootstrap"},
+            environment={**environment, "AWS_LAMBDA_EXEC_WRAPPER": "/opt/lambda-stream"},
             memory_size=memory_mb,
             timeout=Duration.seconds(timeout_s),
             reserved_concurrent_executions=reserved,

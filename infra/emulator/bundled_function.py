@@ -42,8 +42,8 @@ class BundledFunction:
 
     def command(self) -> list[str]:
         """Return what Lambda runs given AWS_LAMBDA_EXEC_WRAPPER; -S: without this Python's own packages."""
-        bootstrap, handler = self.layers[0] / "bootstrap", f"functions.{self.name}.handler.handler"
-        return [str(bootstrap), self.python, "-S", "/var/runtime/bootstrap.py", handler]
+        wrapper, handler = self.layers[0] / "lambda-stream", f"functions.{self.name}.handler.handler"
+        return [str(wrapper), self.python, "-S", "/var/runtime/bootstrap.py", handler]
 
     def variables(self) -> Mapping[str, str]:
         """Return what leads it to its code."""

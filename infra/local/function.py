@@ -14,7 +14,7 @@ REGION = "us-east-1"
 
 def _wrapped_runtime() -> tuple[str, ...]:
     """Return what Lambda runs given AWS_LAMBDA_EXEC_WRAPPER: the wrapper, then the runtime's own command."""
-    return (str(_LAYER / "bootstrap"), sys.executable, "/var/runtime/bootstrap.py")
+    return (str(_LAYER / "lambda-stream"), sys.executable, "/var/runtime/bootstrap.py")
 
 
 def passed_on() -> dict[str, str]:
@@ -55,7 +55,7 @@ class Function:
             **passed_on(),
             **self.environment,
             "AWS_LAMBDA_RUNTIME_API": runtime_api,
-            "AWS_LAMBDA_EXEC_WRAPPER": str(_LAYER / "bootstrap"),
+            "AWS_LAMBDA_EXEC_WRAPPER": str(_LAYER / "lambda-stream"),
             "AWS_LAMBDA_FUNCTION_NAME": self.name,
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(self.memory_mb),

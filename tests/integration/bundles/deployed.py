@@ -34,7 +34,7 @@ class Deployed:
 
     def command(self) -> list[str]:
         """Return what Lambda runs; -I, -S: without anything of this machine but the standard library."""
-        return [str(self.opt / "bootstrap"), self.python, "-I", "-S", "/var/runtime/bootstrap.py"]
+        return [str(self.opt / "lambda-stream"), self.python, "-I", "-S", "/var/runtime/bootstrap.py"]
 
     def modules(self) -> list[Path]:
         """Return the source files."""

@@ -63,8 +63,8 @@ def test_all_are_staged_and_again_the_same(tmp_path: Path) -> None:
     second = synth(tmp_path / "second", *_ALL)
     assert assets(tmp_path / "second") == assets(tmp_path / "first")
     assert "Bundled:" not in second.stderr, "expected the cache to have them all"
-    bootstrap = next((tmp_path / "first").glob("asset.*/bootstrap"))
-    assert bootstrap.stat().st_mode & 0o111
+    wrapper = next((tmp_path / "first").glob("asset.*/lambda-stream"))
+    assert wrapper.stat().st_mode & 0o111
 
 
 def test_a_stack_that_is_not_bundled_costs_nothing(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_a_function_has_its_own_code_only() -> None:
 def test_programs_can_be_run() -> None:
     runtime = layers("chat", "arm64")[0]
     migrations = BundleCache().get(migrations_recipe())
-    programs = [runtime / "bootstrap", migrations / "node_modules/@prisma/engines/schema-engine"]
+    programs = [runtime / "lambda-stream", migrations / "node_modules/@prisma/engines/schema-engine"]
     assert [path.stat().st_mode & 0o777 for path in programs] == [0o555, 0o555]
     assert (runtime / "python/lambda_stream/_loop.py").stat().st_mode & 0o777 == 0o444
 

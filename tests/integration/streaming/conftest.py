@@ -1,4 +1,4 @@
-"""Real environments: the layer's own bootstrap in child processes, as Lambda starts it."""
+"""Real environments: the layer's own wrapper in child processes, as Lambda starts it."""
 
 import json
 import os
@@ -15,7 +15,7 @@ import pytest
 from tests.integration.streaming.runtime_api import RuntimeApi
 
 ROOT = Path(__file__).parents[3]
-BOOTSTRAP = ROOT / "layers/streaming/bootstrap"
+WRAPPER = ROOT / "layers/streaming/lambda-stream"
 LAYER = ROOT / "layers/streaming/python"
 MODULES = "tests.integration.streaming"
 STOCK_SCRIPT = "/var/runtime/bootstrap.py"
@@ -97,7 +97,7 @@ def starter(stack: ExitStack, folder: Path) -> Start:
             **variables,
         }
         process = subprocess.Popen(
-            command or [str(BOOTSTRAP), sys.executable, STOCK_SCRIPT],
+            command or [str(WRAPPER), sys.executable, STOCK_SCRIPT],
             env=variables,
             cwd=folder,
             stdin=subprocess.DEVNULL,

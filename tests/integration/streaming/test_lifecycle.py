@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.streaming.conftest import BOOTSTRAP, MODULES, STOCK_SCRIPT, Start
+from tests.integration.streaming.conftest import MODULES, STOCK_SCRIPT, WRAPPER, Start
 from tests.integration.streaming.runtime_api import TIMEOUT_S
 
 INIT_ERROR = "/2018-06-01/runtime/init/error"
@@ -147,14 +147,14 @@ def test_logs_are_framed_for_the_telemetry_descriptor(start: Start) -> None:
         ["-m", "awslambdaric", f"{MODULES}.apps.handler"],
     ],
 )
-def test_bootstrap_takes_what_lambda_calls_it_with(start: Start, arguments: list[str]) -> None:
+def test_the_wrapper_takes_what_lambda_calls_it_with(start: Start, arguments: list[str]) -> None:
     handler = "wrong.handler" if arguments[-1].endswith(".handler") else f"{MODULES}.apps.handler"
-    environment = start(command=[str(BOOTSTRAP), sys.executable, *arguments], _HANDLER=handler)
+    environment = start(command=[str(WRAPPER), sys.executable, *arguments], _HANDLER=handler)
     assert environment.get("/hello").body == b"hello world"
 
 
-def test_bootstrap_without_an_interpreter_says_so() -> None:
-    ended = subprocess.run([str(BOOTSTRAP)], capture_output=True, timeout=TIMEOUT_S, check=False)
+def test_the_wrapper_without_an_interpreter_says_so() -> None:
+    ended = subprocess.run([str(WRAPPER)], capture_output=True, timeout=TIMEOUT_S, check=False)
     assert ended.returncode != 0
     assert b"got no interpreter" in ended.stderr
 

@@ -11,10 +11,10 @@ import pytest
 
 from infra.emulator.emulator import Emulator, emulator
 from tests.integration.streaming.conftest import (
-    BOOTSTRAP,
     LAYER,
     MODULES,
     ROOT,
+    WRAPPER,
     Start,
     golden,
     url_event,
@@ -23,10 +23,10 @@ from tests.integration.streaming.conftest import (
 
 @contextmanager
 def emulated(folder: Path, handler: str) -> Iterator[Emulator]:
-    """Run a function under AWS's emulator, through our bootstrap."""
+    """Run a function under AWS's emulator, through our wrapper."""
     if sys.platform != "linux":
         pytest.skip("AWS's emulator is built for Linux alone")
-    command = [str(BOOTSTRAP), sys.executable, "stock.py", f"{MODULES}.{handler}"]
+    command = [str(WRAPPER), sys.executable, "stock.py", f"{MODULES}.{handler}"]
     variables = {"PATH": "/usr/bin:/bin", "LAMBDA_TASK_ROOT": str(ROOT), "HOME": str(folder)}
     variables["NOTES"] = str(folder / "notes")
     with emulator(command, variables, folder=folder, timeout_s=10) as running:

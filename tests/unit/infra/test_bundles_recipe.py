@@ -11,7 +11,7 @@ from infra.bundling.recipe import Recipe
 
 def tree(folder: Path) -> Path:
     """Make the files of a small bundle."""
-    for name in ("chat/app.py", "chat/errors.py", "shared/keys.py", "bootstrap"):
+    for name in ("chat/app.py", "chat/errors.py", "shared/keys.py", "program"):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
@@ -19,13 +19,13 @@ def tree(folder: Path) -> Path:
 
 
 def recipe(root: Path, title: str = "chat", facts: tuple[str, ...] = ("3.13",)) -> Recipe:
-    sources = (root / "bootstrap", root / "chat", root / "shared")
+    sources = (root / "program", root / "chat", root / "shared")
     return Recipe(title=title, sources=sources, facts=facts, build=lambda _: None, root=root)
 
 
 def test_where_and_when_do_not_matter(tmp_path: Path) -> None:
     here, there = tree(tmp_path / "here"), tree(tmp_path / "there")
-    os.utime(there / "bootstrap", (0, 0))
+    os.utime(there / "program", (0, 0))
     (there / "chat" / "__pycache__").mkdir()
     for name in ("chat/__pycache__/app.pyc", "chat/.DS_Store", "chat/app.py~"):
         (there / name).write_text("left behind")
@@ -53,7 +53,7 @@ def test_it_is_known_what_matters_besides_files(tmp_path: Path) -> None:
         pytest.param(
             lambda root: (root / "chat/errors.py").rename(root / "shared/errors.py"), id="its folder"
         ),
-        pytest.param(lambda root: (root / "bootstrap").chmod(0o755), id="that it is a program"),
+        pytest.param(lambda root: (root / "program").chmod(0o755), id="that it is a program"),
     ],
 )
 def test_each_change_of_a_file_matters(tmp_path: Path, change: Callable[[Path], object]) -> None:

@@ -99,7 +99,7 @@ def test_how_a_function_runs(
     assert function.get("ReservedConcurrentExecutions") == wanted.reserved[number]
     assert function["TracingConfig"] == {"Mode": "Active"}
     assert ("SnapStart" in function) is wanted.snap_start
-    assert function["Environment"]["Variables"]["AWS_LAMBDA_EXEC_WRAPPER"] == "/opt/bootstrap"
+    assert function["Environment"]["Variables"]["AWS_LAMBDA_EXEC_WRAPPER"] == "/opt/lambda-stream"
     assert function["LoggingConfig"].keys() == {"LogGroup"}, "as text: JSON filters lines without a level"
     network = function["VpcConfig"]
     assert len(network["SubnetIds"]) == wanted.zones

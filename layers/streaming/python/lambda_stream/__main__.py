@@ -1,4 +1,4 @@
-"""Started by `bootstrap`, as a script: sets the module search path, then hands over to `_runtime`.
+"""Started by the wrapper `lambda-stream`, as a script: sets the module search path, then runs `_runtime`.
 
 A script, not `-m`, so that nothing has to be set which child processes would inherit.
 """
