@@ -103,6 +103,16 @@ def test_programs_can_be_run() -> None:
     assert (runtime / "python/lambda_stream/_loop.py").stat().st_mode & 0o777 == 0o444
 
 
+@pytest.mark.parametrize("function", ["chat", "todos"])
+def test_no_bundle_is_taken_for_a_custom_runtime(function: str) -> None:
+    """SAM and AWS's emulator start a file named `bootstrap` at the top of a layer or function."""
+    engine = engine_recipe(architecture="arm64", without_engine=True)
+    bundles = [*layers(function, "arm64"), task(function)]
+    bundles += [BundleCache().get(recipe) for recipe in (engine, migrations_recipe())]
+    assert [bundle for bundle in bundles if (bundle / "bootstrap").exists()] == []
+    assert (bundles[0] / "lambda-stream").exists()
+
+
 def test_the_migrations_are_small() -> None:
     migrations = BundleCache().get(migrations_recipe())
     assert sum(path.stat().st_size for path in files_in(migrations)) <= 15 * _MB

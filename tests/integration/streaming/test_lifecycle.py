@@ -1,5 +1,6 @@
 """Start and end of an environment: imports, lifespan, SnapStart, logs, signals."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.streaming.conftest import MODULES, STOCK_SCRIPT, WRAPPER, Start
+from tests.integration.streaming.conftest import LAYER, MODULES, ROOT, STOCK_SCRIPT, WRAPPER, Start
 from tests.integration.streaming.runtime_api import TIMEOUT_S
 
 INIT_ERROR = "/2018-06-01/runtime/init/error"
@@ -157,6 +158,22 @@ def test_the_wrapper_without_an_interpreter_says_so() -> None:
     ended = subprocess.run([str(WRAPPER)], capture_output=True, timeout=TIMEOUT_S, check=False)
     assert ended.returncode != 0
     assert b"got no interpreter" in ended.stderr
+
+
+def test_a_variable_switches_back_to_the_stock_runtime(start: Start) -> None:
+    stock = [str(WRAPPER), sys.executable, "-m", "awslambdaric", f"{MODULES}.apps.handler"]
+    whole = start(command=stock, LAMBDA_STREAM_RUNTIME="off", PYTHONPATH=f"{ROOT}:{LAYER}").get("/hello")
+    assert json.loads(whole.raw)["body"] == "hello world"
+    assert start(LAMBDA_STREAM_RUNTIME="on").get("/hello").chunks[1:] == [b"hello", b" world"]
+
+
+def test_a_switch_in_another_position_says_so() -> None:
+    environment = {"LAMBDA_STREAM_RUNTIME": "maybe"}
+    ended = subprocess.run([str(WRAPPER), "python"], env=environment, capture_output=True, check=False)
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        b"expected LAMBDA_STREAM_RUNTIME to be on or off but got maybe\n",
+    )
 
 
 def test_a_runtime_api_that_is_gone_ends_the_environment(start: Start) -> None:
