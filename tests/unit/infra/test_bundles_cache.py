@@ -1,5 +1,7 @@
 import os
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,11 @@ def recipe(build: Callable[[Path], None], title: str = "chat function", fact: st
 
 def write(folder: Path) -> None:
     (folder / "a").write_text("content")
+
+
+def visible(folder: Path) -> list[Path]:
+    """Return what is there besides the lock files."""
+    return [path for path in folder.iterdir() if not path.name.startswith(".")]
 
 
 def test_it_is_built_once(tmp_path: Path) -> None:
@@ -40,7 +47,7 @@ def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(BundleError, match="no network"):
         BundleCache(tmp_path).get(recipe(fail))
-    assert list(tmp_path.iterdir()) == []
+    assert visible(tmp_path) == []
     assert (BundleCache(tmp_path).get(recipe(write)) / "a").exists()
 
 
@@ -54,21 +61,28 @@ def test_what_is_edited_meanwhile_is_not_kept(tmp_path: Path) -> None:
     made = Recipe(title="chat function", sources=(source,), build=lambda _: edit(source), root=tmp_path)
     with pytest.raises(BundleError, match="Expected chat function to stay as it was, but it was edited"):
         BundleCache(tmp_path / "bundles").get(made)
-    assert list((tmp_path / "bundles").iterdir()) == []
+    assert visible(tmp_path / "bundles") == []
 
 
-def test_two_at_once_do_not_meet(tmp_path: Path) -> None:
-    faster: list[Path] = []
+def test_of_two_at_once_one_builds_and_the_other_waits(tmp_path: Path) -> None:
+    builds: list[Path] = []
+    building, finish = threading.Event(), threading.Event()
 
     def build(folder: Path) -> None:
+        builds.append(folder)
+        building.set()
+        assert finish.wait(10)
         write(folder)
-        if not faster:
-            faster.append(folder)
-            faster.append(BundleCache(tmp_path).get(made))
 
     made = recipe(build)
-    assert BundleCache(tmp_path).get(made) == faster[1]
-    assert [path.name for path in tmp_path.rglob("*")] == [faster[1].name, "a"]
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(BundleCache(tmp_path).get, made)
+        assert building.wait(10)
+        second = threads.submit(BundleCache(tmp_path).get, made)
+        assert not wait([second], timeout=0.1).done
+        finish.set()
+        assert first.result(10) == second.result(10) == visible(tmp_path)[0]
+    assert len(builds) == 1
 
 
 def test_everybody_may_read_and_nobody_write(tmp_path: Path) -> None:
@@ -101,7 +115,7 @@ def test_what_takes_time_is_told(
 ) -> None:
     BundleCache(tmp_path).get(recipe(write, fact="quick"))
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(cache_module, "_UNREMARKABLE_S", -1.0)
+    monkeypatch.setattr(cache_module, "_REPORTED_S", -1.0)
     BundleCache(tmp_path).get(recipe(write, fact="slow"))
     assert capsys.readouterr().err == "Bundled: chat function, 0.0 s\n"
 
