@@ -17,11 +17,11 @@ _ALWAYS = ("--no-notices", "--no-color")
 
 
 class Toolkit:
-    """The command line with its app, for one stage."""
+    """The command line for one stage, which is synthesised once: the app takes longer than most commands."""
 
     def __init__(self, account: Account, folder: Path, stage: str) -> None:
         self.account = account
-        self.assembly = folder / f"cdk.out-{stage}"
+        self._folder = folder
         self._stage = stage
         self._environment = _environment(account)
 
@@ -42,26 +42,40 @@ class Toolkit:
         return said
 
     def resources(self) -> dict[tuple[str, str], str]:
-        """Return the type of each resource in the templates; synthesise them if need be.
+        """Return the type of each resource in the templates.
 
         Shape:  (stack, logical id) → type.
         """
-        if not (self.assembly / "manifest.json").exists():
-            self.run("synth", "--quiet")
-        templates = {path.name.partition(".")[0]: path for path in self.assembly.glob("*.template.json")}
         return {
-            (stack, name): each["Type"]
-            for stack, path in templates.items()
+            (path.name.partition(".")[0], name): each["Type"]
+            for path in self._assembly({}).glob("*.template.json")
             for name, each in json.loads(path.read_text())["Resources"].items()
         }
 
     def _run(self, arguments: tuple[str, ...], changes: dict[str, str], timeout_s: float) -> tuple[int, str]:
-        context = {"stage": self._stage, **changes}.items()
-        options = [
-            word for name, value in context for word in ("--context", f"{name.replace('_', '-')}={value}")
-        ]
-        command = (*_CDK, *arguments, *options, "--app", _APP, "--output", str(self.assembly), *_ALWAYS)
+        command = (*_CDK, *arguments, "--app", str(self._assembly(changes)), *_ALWAYS)
         return _run(command, self._environment, timeout_s)
+
+    def _assembly(self, changes: dict[str, str]) -> Path:
+        """Return the folder of the stage's templates and bundles, synthesised at the first call."""
+        assembly = self._folder / "-".join(("cdk.out", self._stage, *changes))
+        if not (assembly / "manifest.json").exists():
+            context = [f"{name.replace('_', '-')}={value}" for name, value in changes.items()]
+            options = [word for each in (f"stage={self._stage}", *context) for word in ("--context", each)]
+            command = (
+                *_CDK,
+                "synth",
+                "--quiet",
+                *options,
+                "--app",
+                _APP,
+                "--output",
+                str(assembly),
+                *_ALWAYS,
+            )
+            status, said = _run(command, self._environment, 300)
+            assert status == 0, self._failure(("synth",), f"succeed, but got exit status {status}", said)
+        return assembly
 
     def _failure(self, arguments: tuple[str, ...], expected: str, said: str) -> str:
         last = "\n".join(said.splitlines()[-_SHOWN_LINES:])
