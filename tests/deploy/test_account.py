@@ -7,7 +7,7 @@ import pytest
 
 from tests.deploy.account import local_account
 
-pytestmark = pytest.mark.xdist_group("deploy")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("deploy")]
 
 
 def test_nothing_is_left_of_it_where_a_test_fails(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tests.deploy.toolkit import Toolkit
 from tests.engines.scripted import ScriptedEngine, scripted_engine
 from tests.postgres import Postgres
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("deploy")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("deploy")]
 MODEL = "Qwen/Qwen3-8B"
 CHAT: dict[str, Any] = {"model": MODEL, "messages": [{"role": "user", "content": "Which is the capital?"}]}
 MIGRATIONS = ROOT / "functions" / "todos" / "prisma" / "migrations"

@@ -11,7 +11,7 @@ from tests.deploy.doors import Signature
 from tests.deploy.toolkit import Toolkit
 from tests.engines.scripted import scripted_engine
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("deploy")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("deploy")]
 MODEL = "Qwen/Qwen3-8B"
 
 

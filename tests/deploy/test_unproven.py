@@ -8,7 +8,7 @@ from tests.deploy.account import ROOT, abilities
 from tests.deploy.noops import NO_OPS, STAND_INS
 from tests.deploy.toolkit import Toolkit
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("deploy")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("deploy")]
 
 
 def test_each_is_lacking() -> None:

@@ -11,7 +11,7 @@ from infra.bundling.prisma_layer import engine_file
 from infra.emulator.bundled_function import available_version
 from infra.local.function import ROOT
 
-pytestmark = [pytest.mark.xdist_group("bundles"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bundles"), pytest.mark.timeout(300)]
 _APP = """
 import sys
 from aws_cdk import App, Stack

@@ -14,7 +14,7 @@ from tests.engines.scripted import ScriptedEngine
 from tests.integration.bundles.conftest import golden
 from tests.integration.bundles.deployed import Deployed, running
 
-pytestmark = [pytest.mark.xdist_group("bundles"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bundles"), pytest.mark.timeout(300)]
 MODEL = "scripted"
 # Asked with what of boto3 is in the bundle; moto has what it is asked for.
 _ASK_SERVICES = """

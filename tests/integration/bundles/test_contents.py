@@ -15,7 +15,7 @@ from infra.emulator.bundled_function import available_version
 from infra.local.function import ROOT
 from infra.stages import Architecture
 
-pytestmark = [pytest.mark.xdist_group("bundles"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bundles"), pytest.mark.timeout(300)]
 _MB = 1_000_000
 _UNCHECKED_HASH = 0b01
 _MACHINES = {"x86_64": 62, "arm64": 183}  # of an ELF header

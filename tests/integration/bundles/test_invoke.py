@@ -13,6 +13,7 @@ from tests.engines.scripted import ScriptedEngine
 from tests.postgres import Postgres
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.xdist_group("bundles"),
     pytest.mark.timeout(300),
     pytest.mark.skipif(sys.platform != "linux", reason="AWS builds its emulator for Linux alone"),

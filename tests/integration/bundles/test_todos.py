@@ -17,7 +17,7 @@ from tests.integration.bundles.deployed import Deployed, running
 from tests.integration.prisma.project import ENGINES
 from tests.postgres import Postgres
 
-pytestmark = [pytest.mark.xdist_group("bundles"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bundles"), pytest.mark.timeout(300)]
 _MIGRATE = """
 const { handler } = await import(process.argv[1]);
 console.log(JSON.stringify(await handler({}, { getRemainingTimeInMillis: () => 30_000 })));

@@ -1,12 +1,10 @@
-"""The engine's stack in all its variants, synthesised once for all tests of a worker."""
+"""The engine's stack in all its variants, synthesised once for all tests."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from aws_cdk import App, Stack
@@ -17,7 +15,7 @@ from infra.stacks.engine import EngineStack
 from infra.stacks.network import NetworkStack
 from infra.stages import DEV, PROD, Engine, Model, Stage
 
-from .conftest import CONTEXT
+from .templates import CONTEXT, synthesise
 
 Json = dict[str, Any]
 _LARGE = Engine(
@@ -86,44 +84,45 @@ class EngineTemplate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Synthesis:
-    """Shape: `complaint` is what cdk-nag failed the synthesis with."""
+class EngineVariants:
+    """Shape: `findings`: cdk-nag's; "": none."""
 
     templates: dict[str, EngineTemplate]
-    complaint: str
+    findings: str
+
+    def __getitem__(self, name: str) -> EngineTemplate:
+        return self.templates[name]
 
 
-@cache
-def synthesis() -> Synthesis:
-    """Synthesise all variants, in one app."""
-    with TemporaryDirectory() as folder:
-        app = App(outdir=folder, context={**CONTEXT, "aws:cdk:bundling-stacks": []})
-        stacks = {name: _engine(app, name, stage) for name, stage in VARIANTS.items()}
-        nag.check(app)
-        complaint = ""
-        try:
-            app.synth()
-        except RuntimeError as error:
-            complaint = str(error)
-        files = {name: (Path(folder) / f"{name}Engine.template.json").read_text() for name in VARIANTS}
-    return Synthesis(
-        templates={name: _template(VARIANTS[name], stack, files[name]) for name, stack in stacks.items()},
-        complaint=complaint,
-    )
+def read_variants(folder: Path) -> EngineVariants:
+    """Return all variants, from the folder where the first caller has synthesised them, in one app."""
+    values = folder / "values.json"
+    if not values.exists():
+        _synthesise_variants(folder, values)
+    read = json.loads(values.read_text())
+    templates = {
+        name: EngineTemplate(
+            stage=stage,
+            resources=json.loads(text := (folder / f"{name}Engine.template.json").read_text())["Resources"],
+            text=text,
+            **read["stacks"][name],
+        )
+        for name, stage in VARIANTS.items()
+    }
+    return EngineVariants(templates=templates, findings=read["findings"])
 
 
-def _engine(app: App, name: str, stage: Stage) -> EngineStack:
-    network = NetworkStack(app, f"{name}Network", stage=stage)
-    key = secretsmanager.Secret(Stack(app, f"{name}Keys"), "Key")
-    nag.acknowledge(key, {"SMG4": "It is a test's."})
-    return EngineStack(app, f"{name}Engine", stage=stage, network=network, engine_key=key)
-
-
-def _template(stage: Stage, stack: EngineStack, text: str) -> EngineTemplate:
-    return EngineTemplate(
-        stage=stage,
-        resources=json.loads(text)["Resources"],
-        text=text,
-        base_url=json.dumps(stack.resolve(stack.base_url)),
-        service_arn=stack.resolve(stack.service_arn),
-    )
+def _synthesise_variants(folder: Path, values: Path) -> None:
+    app = App(outdir=str(folder), context={**CONTEXT, "aws:cdk:bundling-stacks": []})
+    resolved = {}
+    for name, stage in VARIANTS.items():
+        network = NetworkStack(app, f"{name}Network", stage=stage)
+        key = secretsmanager.Secret(Stack(app, f"{name}Keys"), "Key")
+        nag.acknowledge(key, {"SMG4": "It is a test's."})
+        stack = EngineStack(app, f"{name}Engine", stage=stage, network=network, engine_key=key)
+        resolved[name] = {
+            "base_url": json.dumps(stack.resolve(stack.base_url)),
+            "service_arn": stack.resolve(stack.service_arn),
+        }
+    nag.check(app)
+    values.write_text(json.dumps({"stacks": resolved, "findings": synthesise(app)}))

@@ -4,9 +4,7 @@ import pytest
 
 from infra.bundling.prisma_layer import engine_file
 
-from .conftest import Deployment
-
-pytestmark = pytest.mark.xdist_group("infra")
+from .templates import Deployment
 
 
 def test_templates_without_the_native_engine_say_so(deployment: Deployment) -> None:

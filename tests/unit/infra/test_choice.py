@@ -12,7 +12,7 @@ import pytest
 from infra.choice import ChoiceError, chosen_stage
 from infra.stages import DEV, PROD, STAGES, Database, Domain, Engine
 
-from .conftest import ROOT
+from .templates import ROOT
 
 ARN = "arn:aws:acm:eu-central-1:111122223333:certificate/0a1b2c3d-1111-2222-3333-444455556666"
 
@@ -71,6 +71,7 @@ def test_a_domain_with_its_certificate_is_one() -> None:
     chosen_stage("own", {"own": replace(DEV, domain=Domain(name="api.example.com", certificate_arn=ARN))})
 
 
+@pytest.mark.slow
 def test_the_app_says_so_and_stops() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "infra.app"],

@@ -16,7 +16,7 @@ from infra.costs.tables import report
 from infra.inference.capacity import DISK_GIB
 from infra.stages import DEV, PROD, STAGES, Database, Engine, Stage
 
-from .conftest import Deployment
+from .templates import Deployment
 
 ROOT = Path(__file__).resolve().parents[3]
 

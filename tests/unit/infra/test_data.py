@@ -1,12 +1,13 @@
 """What is kept, and for how long it is kept when everything else goes."""
 
 import string
+from collections.abc import Mapping
 
 import pytest
 
 from functions.shared import items
 
-from .conftest import Deployment, Json
+from .templates import Deployment, Json
 
 TABLE, CLUSTER, INSTANCE = "AWS::DynamoDB::Table", "AWS::RDS::DBCluster", "AWS::RDS::DBInstance"
 SECRET = "AWS::SecretsManager::Secret"
@@ -25,7 +26,7 @@ def test_the_table_is_told_by_the_name_that_the_command_line_looks_for(deploymen
 
 @pytest.mark.parametrize(("stage", "policy", "kept"), [("dev", "Delete", False), ("prod", "Retain", True)])
 def test_keys_and_usage_are_kept_where_the_stage_keeps_data(
-    deployments: dict[str, Deployment], stage: str, policy: str, kept: bool
+    deployments: Mapping[str, Deployment], stage: str, policy: str, kept: bool
 ) -> None:
     table = deployments[stage].one(TABLE, "Data")
     assert table.policies == (policy, policy)
@@ -44,7 +45,7 @@ def test_keys_and_usage_are_kept_where_the_stage_keeps_data(
     ],
 )
 def test_todos_are_kept_where_the_stage_keeps_data(
-    deployments: dict[str, Deployment], stage: str, policy: str, expected: Json
+    deployments: Mapping[str, Deployment], stage: str, policy: str, expected: Json
 ) -> None:
     cluster = deployments[stage].one(CLUSTER, "Data")
     assert cluster.policies == (policy, policy)
@@ -59,7 +60,7 @@ def test_todos_are_kept_where_the_stage_keeps_data(
     ],
 )
 def test_the_database_pauses_in_dev_and_has_a_second_instance_in_prod(
-    deployments: dict[str, Deployment], stage: str, capacity: Json, instances: int
+    deployments: Mapping[str, Deployment], stage: str, capacity: Json, instances: int
 ) -> None:
     cluster = deployments[stage].one(CLUSTER, "Data").properties
     assert cluster["ServerlessV2ScalingConfiguration"] == capacity

@@ -7,7 +7,7 @@ import pytest
 
 from tests.deploy.noops import NO_OPS
 
-from .conftest import ROOT, Deployment
+from .templates import ROOT, Deployment
 
 DEPLOY, OPERATIONS = (ROOT / "docs" / name for name in ("deploy.md", "operations.md"))
 BOTH = pytest.mark.parametrize("document", [DEPLOY, OPERATIONS], ids=lambda path: path.stem)

@@ -9,34 +9,22 @@ from cfnlint import lint_file
 
 from infra.inference import patience
 
-from .engines import VARIANTS, EngineTemplate, synthesis
+from .engines import EngineTemplate, EngineVariants
 from .test_lint import IGNORED
-
-pytestmark = pytest.mark.xdist_group("infra")
-
-
-@pytest.fixture(params=VARIANTS)
-def engine(request: pytest.FixtureRequest) -> EngineTemplate:
-    """Each variant in turn."""
-    return synthesis().templates[request.param]
-
-
-def variant(name: str) -> EngineTemplate:
-    return synthesis().templates[name]
 
 
 def value_of(command: list[Any], option: str) -> str:
     return str(command[command.index(option) + 1])
 
 
-def test_no_variant_has_a_finding() -> None:
-    assert synthesis().complaint == ""
+def test_no_variant_has_a_finding(variants: EngineVariants) -> None:
+    assert variants.findings == ""
 
 
 @pytest.mark.parametrize("name", ["group", "large"])
-def test_templates_of_other_variants_are_clean(name: str, tmp_path: Path) -> None:
+def test_templates_of_other_variants_are_clean(variants: EngineVariants, name: str, tmp_path: Path) -> None:
     file = tmp_path / "engine.template.json"
-    file.write_text(variant(name).text)
+    file.write_text(variants[name].text)
     assert [str(match) for match in lint_file(file) if match.rule.id not in IGNORED] == []
 
 
@@ -123,8 +111,10 @@ def test_the_reporter_cannot_end_the_engine(engine: EngineTemplate) -> None:
 
 
 @pytest.mark.parametrize("name", ["dev", "spot", "large"])
-def test_an_engine_that_may_rest_starts_at_rest_and_needs_no_second_gpu(name: str) -> None:
-    service = variant(name).one("AWS::ECS::Service")
+def test_an_engine_that_may_rest_starts_at_rest_and_needs_no_second_gpu(
+    variants: EngineVariants, name: str
+) -> None:
+    service = variants[name].one("AWS::ECS::Service")
     assert service["DesiredCount"] == 0
     deployment = service["DeploymentConfiguration"]
     assert (deployment["MinimumHealthyPercent"], deployment["MaximumPercent"]) == (0, 100)
@@ -132,8 +122,10 @@ def test_an_engine_that_may_rest_starts_at_rest_and_needs_no_second_gpu(name: st
 
 
 @pytest.mark.parametrize("name", ["prod", "group"])
-def test_a_deployment_changes_no_number_of_tasks_that_scaling_owns(name: str) -> None:
-    service = variant(name).one("AWS::ECS::Service")
+def test_a_deployment_changes_no_number_of_tasks_that_scaling_owns(
+    variants: EngineVariants, name: str
+) -> None:
+    service = variants[name].one("AWS::ECS::Service")
     assert "DesiredCount" not in service
     deployment = service["DeploymentConfiguration"]
     assert (deployment["MinimumHealthyPercent"], deployment["MaximumPercent"]) == (100, 200)
@@ -145,8 +137,8 @@ def test_a_deployment_that_fails_is_rolled_back(engine: EngineTemplate) -> None:
 
 
 @pytest.mark.parametrize("name", ["dev", "large"])
-def test_without_a_balancer_a_private_name_leads_to_the_tasks(name: str) -> None:
-    engine = variant(name)
+def test_without_a_balancer_a_private_name_leads_to_the_tasks(variants: EngineVariants, name: str) -> None:
+    engine = variants[name]
     assert engine.base_url == f'"http://engine.chatbot-{name}.internal:8000/v1"'
     assert engine.one("AWS::ServiceDiscovery::PrivateDnsNamespace")["Name"] == f"chatbot-{name}.internal"
     records = engine.one("AWS::ServiceDiscovery::Service")
@@ -157,13 +149,13 @@ def test_without_a_balancer_a_private_name_leads_to_the_tasks(name: str) -> None
     assert "HealthCheckGracePeriodSeconds" not in service, "ECS refuses it without a balancer"
 
 
-def test_that_no_engine_is_there_is_not_remembered_for_long() -> None:
-    namespace = variant("dev").one("AWS::ServiceDiscovery::PrivateDnsNamespace")
+def test_that_no_engine_is_there_is_not_remembered_for_long(variants: EngineVariants) -> None:
+    namespace = variants["dev"].one("AWS::ServiceDiscovery::PrivateDnsNamespace")
     assert namespace["Properties"] == {"DnsProperties": {"SOA": {"TTL": 10}}}
 
 
-def test_a_balancer_has_patience_with_long_replies() -> None:
-    engine = variant("prod")
+def test_a_balancer_has_patience_with_long_replies(variants: EngineVariants) -> None:
+    engine = variants["prod"]
     assert "AWS::ServiceDiscovery" not in engine.text
     balancer = engine.one("AWS::ElasticLoadBalancingV2::LoadBalancer")
     attributes = {each["Key"]: each["Value"] for each in balancer["LoadBalancerAttributes"]}

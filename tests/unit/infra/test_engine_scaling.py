@@ -4,14 +4,9 @@ from typing import Any
 
 import pytest
 
-from .engines import VARIANTS, EngineTemplate, synthesis
+from .engines import VARIANTS, EngineTemplate, EngineVariants
 
-pytestmark = pytest.mark.xdist_group("infra")
 RESTING = [name for name, stage in VARIANTS.items() if stage.engine.tasks[0] == 0]
-
-
-def variant(name: str) -> EngineTemplate:
-    return synthesis().templates[name]
 
 
 def launch(engine: EngineTemplate) -> dict[str, Any]:
@@ -20,9 +15,9 @@ def launch(engine: EngineTemplate) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["dev", "prod", "spot"])
-def test_managed_machines_have_the_gpus_that_the_stage_asks_for(name: str) -> None:
-    asked = variant(name).stage.engine
-    template = launch(variant(name))
+def test_managed_machines_have_the_gpus_that_the_stage_asks_for(variants: EngineVariants, name: str) -> None:
+    asked = variants[name].stage.engine
+    template = launch(variants[name])
     wanted = template["InstanceRequirements"]
     assert wanted["AcceleratorTypes"] == ["gpu"]
     assert wanted["AcceleratorManufacturers"] == ["nvidia"]
@@ -35,11 +30,11 @@ def test_managed_machines_have_the_gpus_that_the_stage_asks_for(name: str) -> No
     assert wanted["LocalStorage"] == "required"
 
 
-def test_spot_is_the_stages_choice() -> None:
-    assert launch(variant("dev"))["CapacityOptionType"] == "ON_DEMAND"
-    assert launch(variant("spot"))["CapacityOptionType"] == "SPOT"
+def test_spot_is_the_stages_choice(variants: EngineVariants) -> None:
+    assert launch(variants["dev"])["CapacityOptionType"] == "ON_DEMAND"
+    assert launch(variants["spot"])["CapacityOptionType"] == "SPOT"
     shares = {
-        name: variant(name).one("AWS::AutoScaling::AutoScalingGroup")["MixedInstancesPolicy"][
+        name: variants[name].one("AWS::AutoScaling::AutoScalingGroup")["MixedInstancesPolicy"][
             "InstancesDistribution"
         ]["OnDemandPercentageAboveBaseCapacity"]
         for name in ("group", "large")
@@ -47,15 +42,15 @@ def test_spot_is_the_stages_choice() -> None:
     assert shares == {"group": 100, "large": 0}
 
 
-def test_the_role_of_managed_machines_has_the_name_that_ecs_may_pass_on() -> None:
-    roles = variant("dev").all("AWS::IAM::Role")
+def test_the_role_of_managed_machines_has_the_name_that_ecs_may_pass_on(variants: EngineVariants) -> None:
+    roles = variants["dev"].all("AWS::IAM::Role")
     (machine,) = (role for role in roles.values() if "ec2.amazonaws.com" in str(role))
     assert machine["RoleName"].startswith("ecsInstanceRole")
 
 
 @pytest.mark.parametrize(("name", "most"), [("group", 8), ("large", 3)])
-def test_a_group_of_our_own_has_no_machine_at_rest(name: str, most: int) -> None:
-    engine = variant(name)
+def test_a_group_of_our_own_has_no_machine_at_rest(variants: EngineVariants, name: str, most: int) -> None:
+    engine = variants[name]
     group = engine.one("AWS::AutoScaling::AutoScalingGroup")
     assert (group["MinSize"], group["MaxSize"]) == ("0", str(most))
     assert "DesiredCapacity" not in group
@@ -66,8 +61,8 @@ def test_a_group_of_our_own_has_no_machine_at_rest(name: str, most: int) -> None
     assert provider["ManagedDraining"] == "ENABLED"
 
 
-def test_machines_of_our_own_are_locked_down() -> None:
-    data = variant("large").one("AWS::EC2::LaunchTemplate")["LaunchTemplateData"]
+def test_machines_of_our_own_are_locked_down(variants: EngineVariants) -> None:
+    data = variants["large"].one("AWS::EC2::LaunchTemplate")["LaunchTemplateData"]
     assert data["InstanceType"] == "g6.12xlarge"
     assert data["MetadataOptions"] == {"HttpTokens": "required", "HttpPutResponseHopLimit": 1}
     (disk,) = data["BlockDeviceMappings"]
@@ -79,20 +74,20 @@ def test_machines_of_our_own_are_locked_down() -> None:
     assert "ECS_CLUSTER=" in told
 
 
-def test_the_machine_image_is_found_at_deployment() -> None:
-    assert "/aws/service/ecs/optimized-ami/amazon-linux-2023/gpu/recommended" in variant("group").text
+def test_the_machine_image_is_found_at_deployment(variants: EngineVariants) -> None:
+    assert "/aws/service/ecs/optimized-ami/amazon-linux-2023/gpu/recommended" in variants["group"].text
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_tasks_stay_within_the_stages_bounds(name: str) -> None:
-    engine = variant(name)
+def test_tasks_stay_within_the_stages_bounds(variants: EngineVariants, name: str) -> None:
+    engine = variants[name]
     target = engine.one("AWS::ApplicationAutoScaling::ScalableTarget")
     assert (target["MinCapacity"], target["MaxCapacity"]) == engine.stage.engine.tasks
 
 
 @pytest.mark.parametrize("name", RESTING)
-def test_a_quiet_engine_is_put_to_sleep(name: str) -> None:
-    engine = variant(name)
+def test_a_quiet_engine_is_put_to_sleep(variants: EngineVariants, name: str) -> None:
+    engine = variants[name]
     alarm = engine.one("AWS::CloudWatch::Alarm")
     policies = engine.all("AWS::ApplicationAutoScaling::ScalingPolicy")
     (policy,) = alarm["AlarmActions"]
@@ -104,8 +99,8 @@ def test_a_quiet_engine_is_put_to_sleep(name: str) -> None:
     assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 1)
 
 
-def test_what_keeps_an_engine_awake() -> None:
-    metrics = variant("dev").one("AWS::CloudWatch::Alarm")["Metrics"]
+def test_what_keeps_an_engine_awake(variants: EngineVariants) -> None:
+    metrics = variants["dev"].one("AWS::CloudWatch::Alarm")["Metrics"]
     (returned,) = (each for each in metrics if each["ReturnData"])
     watched = {
         each["Id"]: (
@@ -131,13 +126,13 @@ def test_what_keeps_an_engine_awake() -> None:
 
 
 @pytest.mark.parametrize("name", ["prod", "group"])
-def test_an_engine_that_never_rests_is_never_put_to_sleep(name: str) -> None:
-    assert not variant(name).all("AWS::CloudWatch::Alarm")
+def test_an_engine_that_never_rests_is_never_put_to_sleep(variants: EngineVariants, name: str) -> None:
+    assert not variants[name].all("AWS::CloudWatch::Alarm")
 
 
 @pytest.mark.parametrize(("name", "only_out"), [("prod", False), ("group", False), ("large", True)])
-def test_tasks_follow_the_queue(name: str, only_out: bool) -> None:
-    engine = variant(name)
+def test_tasks_follow_the_queue(variants: EngineVariants, name: str, only_out: bool) -> None:
+    engine = variants[name]
     (tracking,) = (
         policy["TargetTrackingScalingPolicyConfiguration"]
         for policy in engine.all("AWS::ApplicationAutoScaling::ScalingPolicy").values()
@@ -150,6 +145,6 @@ def test_tasks_follow_the_queue(name: str, only_out: bool) -> None:
     assert tracking.get("DisableScaleIn", False) is only_out
 
 
-def test_one_task_at_most_follows_nothing() -> None:
-    policies = variant("dev").all("AWS::ApplicationAutoScaling::ScalingPolicy").values()
+def test_one_task_at_most_follows_nothing(variants: EngineVariants) -> None:
+    policies = variants["dev"].all("AWS::ApplicationAutoScaling::ScalingPolicy").values()
     assert [policy["PolicyType"] for policy in policies] == ["StepScaling"]

@@ -10,20 +10,8 @@ from infra.inference.copying import PACKAGES, WAIT_S, build_spec, order
 from infra.inference.supply import tag
 from infra.stages import Engine, Model
 
-from .conftest import ROOT
-from .engines import VARIANTS, EngineTemplate, synthesis
-
-pytestmark = pytest.mark.xdist_group("infra")
-
-
-@pytest.fixture(params=VARIANTS)
-def engine(request: pytest.FixtureRequest) -> EngineTemplate:
-    """Each variant in turn."""
-    return synthesis().templates[request.param]
-
-
-def variant(name: str) -> EngineTemplate:
-    return synthesis().templates[name]
+from .engines import EngineTemplate, EngineVariants
+from .templates import ROOT
 
 
 def test_the_engine_waits_for_its_image_and_weights(engine: EngineTemplate) -> None:
@@ -54,9 +42,9 @@ def test_the_deployment_waits_longer_than_the_build_may_take(engine: EngineTempl
     assert longest_s < int(waited) == WAIT_S
 
 
-def test_what_is_ordered_anew_is_waited_for_anew() -> None:
-    assert set(variant("dev").all("AWS::CloudFormation::WaitCondition")).isdisjoint(
-        variant("spot").all("AWS::CloudFormation::WaitCondition")
+def test_what_is_ordered_anew_is_waited_for_anew(variants: EngineVariants) -> None:
+    assert set(variants["dev"].all("AWS::CloudFormation::WaitCondition")).isdisjoint(
+        variants["spot"].all("AWS::CloudFormation::WaitCondition")
     )
 
 
@@ -144,8 +132,10 @@ def test_an_image_cannot_be_replaced_under_its_tag(engine: EngineTemplate) -> No
 
 
 @pytest.mark.parametrize(("name", "policy"), [("dev", "Delete"), ("prod", "Retain")])
-def test_what_was_copied_is_kept_where_the_stage_keeps_its_data(name: str, policy: str) -> None:
-    engine = variant(name)
+def test_what_was_copied_is_kept_where_the_stage_keeps_its_data(
+    variants: EngineVariants, name: str, policy: str
+) -> None:
+    engine = variants[name]
     for kind in ("AWS::S3::Bucket", "AWS::ECR::Repository"):
         (resource,) = (each for each in engine.resources.values() if each["Type"] == kind)
         assert resource["DeletionPolicy"] == policy

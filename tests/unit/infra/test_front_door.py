@@ -15,7 +15,7 @@ from infra.constructs.front_door import FrontDoor
 from infra.constructs.gateway_errors import ERRORS, GatewayError
 from infra.stages import DEV, Domain, Stage
 
-from .conftest import Deployment
+from .templates import Deployment
 
 METHOD, STAGE, ACL = "AWS::ApiGateway::Method", "AWS::ApiGateway::Stage", "AWS::WAFv2::WebACL"
 CERTIFICATE = "arn:aws:acm:eu-central-1:111122223333:certificate/0a1b2c3d"

@@ -1,12 +1,13 @@
 """The deployed functions: how they run, what they may do, who may invoke them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from infra.stages import STAGES
 
-from .conftest import ROOT, Deployment, Json, Resource
+from .templates import ROOT, Deployment, Json, Resource
 
 FUNCTION, PERMISSION, POLICY = "AWS::Lambda::Function", "AWS::Lambda::Permission", "AWS::IAM::Policy"
 CHAT, TODOS = "ChatFunction", "TodosFunction"
@@ -88,7 +89,12 @@ def test_a_function_s_own_code_cannot_touch_the_network(deployment: Deployment) 
     ("logical_id", "number", "timeout_s", "group"), [(CHAT, 0, 900, "Chat"), (TODOS, 1, 30, "Todos")]
 )
 def test_how_a_function_runs(
-    deployments: dict[str, Deployment], stage: str, logical_id: str, number: int, timeout_s: int, group: str
+    deployments: Mapping[str, Deployment],
+    stage: str,
+    logical_id: str,
+    number: int,
+    timeout_s: int,
+    group: str,
 ) -> None:
     wanted = STAGES[stage]
     function = resource(deployments[stage], logical_id).properties

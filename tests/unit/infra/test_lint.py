@@ -1,8 +1,9 @@
 """CloudFormation's own schemas and rules, on every template."""
 
+import pytest
 from cfnlint import lint_file
 
-from .conftest import Deployment
+from .templates import Deployment
 
 IGNORED = {
     # CDK names a function's role twice, lest the function be made before its policies.
@@ -10,6 +11,7 @@ IGNORED = {
 }
 
 
+@pytest.mark.slow
 def test_templates_are_clean(deployment: Deployment) -> None:
     templates = sorted(deployment.folder.glob("*.template.json"))
     assert len(templates) == 5

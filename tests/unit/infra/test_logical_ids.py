@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from .conftest import Deployment
+from .templates import Deployment
 
 EXPECTED = Path(__file__).with_name("logical_ids.txt")
 # The ids of these end with a hash of their content: each change makes another one.

@@ -8,11 +8,11 @@ from aws_cdk import aws_sns as sns
 
 from infra.nag import acknowledge, check
 
-from .conftest import Deployment
+from .templates import Deployment
 
 
 def test_no_finding_is_left(deployment: Deployment) -> None:
-    assert deployment.complaint is None
+    assert deployment.findings == ""
     report = json.loads((deployment.folder / "validation-report.json").read_text())
     violations = [
         (violation["ruleName"], where["constructPath"])

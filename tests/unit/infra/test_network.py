@@ -1,11 +1,11 @@
 """Who can reach whom: nobody from outside, and inside only whom the design names."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
-from .conftest import Deployment, Json
+from .templates import Deployment, Json
 
 GROUP = "AWS::EC2::SecurityGroup"
 # Caller, called, port: all that can be reached at all.
@@ -52,7 +52,7 @@ def test_nothing_is_let_in_by_address(deployment: Deployment) -> None:
 
 @pytest.mark.parametrize(("stage", "edges"), [("dev", WITH_ENDPOINTS), ("prod", WITH_BALANCER)])
 def test_only_these_can_reach_each_other(
-    deployments: dict[str, Deployment], stage: str, edges: set[tuple[str, str, int]]
+    deployments: Mapping[str, Deployment], stage: str, edges: set[tuple[str, str, int]]
 ) -> None:
     found = {
         (_name(rule["SourceSecurityGroupId"]), called, rule["FromPort"])

@@ -8,7 +8,7 @@ import pytest
 from functions.chat.settings import Settings as ChatSettings
 from functions.todos.settings import Settings as TodosSettings
 
-from .conftest import ROOT, Deployment, Json
+from .templates import ROOT, Deployment, Json
 from .test_functions import CHAT, TODOS, migrating, resource
 
 # Lambda itself reads it.

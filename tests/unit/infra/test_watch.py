@@ -17,10 +17,8 @@ from infra.watch import alarms
 from infra.watch.fault import RUNBOOK
 from infra.watch.topic import AlarmTopic
 
-from .conftest import ROOT, Deployment, Json
+from .templates import ROOT, Deployment, Json
 from .test_documents import anchor_of
-
-pytestmark = pytest.mark.xdist_group("infra")
 
 ALARM, DASHBOARD = "AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard"
 MODEL = DEV.engine.model.id
