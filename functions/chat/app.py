@@ -19,8 +19,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from functions.chat.api.routes import create_router
-from functions.shared.keys import KeyRefused, Keyring, KeysUnavailable, StaticKeys
-from functions.shared.limit_headers import limit_headers
+from functions.shared.keys import KeyRefused, Keyring, KeysUnavailable
+from functions.shared.limit_headers import exposed_headers, limit_headers
 from functions.shared.logs import log_unexpected
 
 from .completions import Completions, Engine
@@ -41,14 +41,7 @@ logger = logging.getLogger("chat")
 
 _CALLERS_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _EXPOSED = ", ".join(
-    [
-        "x-request-id, openai-processing-ms, retry-after, retry-after-ms, x-should-retry",
-        *(
-            f"x-ratelimit-{what}-{of}"
-            for of in ("requests", "tokens")
-            for what in ("limit", "remaining", "reset")
-        ),
-    ]
+    ("x-request-id", "openai-processing-ms", "x-should-retry", *exposed_headers("requests", "tokens"))
 )
 
 
@@ -57,7 +50,7 @@ def create_app(
 ) -> FastAPI:
     """Return the chat API: it owns the engine and closes it when it shuts down.
 
-    Without a keyring the settings' keys are let in, without a meter nothing is counted.
+    Without a keyring the settings' keys are accepted, without a meter nothing is counted.
     """
 
     @asynccontextmanager
@@ -74,7 +67,7 @@ def create_app(
         redirect_slashes=False,
         swagger_ui_parameters={"tryItOutEnabled": True, "defaultModelsExpandDepth": 0},
     )
-    keyring = keyring or Keyring(StaticKeys(settings.keys) if settings.keys else None)
+    keyring = keyring or Keyring.of(settings.keys)
     router = create_router(settings, Completions(settings, engine), keyring, meter or Meter())
     app.include_router(router)
     app.add_exception_handler(ApiError, _render)

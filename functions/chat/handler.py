@@ -9,13 +9,12 @@ from lambda_stream import StreamingHandler
 from functions.chat.engines.ecs import EcsWaker
 from functions.chat.engines.http import HttpEngine
 from functions.chat.engines.scale_from_zero import WakingEngine
+from functions.shared.access import Access
 from functions.shared.aws import Aws
 from functions.shared.cors import with_cors
-from functions.shared.keys import Keyring
 from functions.shared.metrics import Metrics
 from functions.shared.secrets import Secrets
 from functions.shared.snapshot import before_snapshot
-from functions.shared.table import Table
 
 from .app import create_app
 from .settings import Settings
@@ -23,17 +22,15 @@ from .usage import Meter
 
 settings = Settings.from_environment(os.environ)
 aws = Aws()
-endpoint = settings.dynamodb_endpoint
-table = Table(settings.keys_table, aws=aws, endpoint_url=endpoint) if settings.keys_table else None
+access = Access(settings, aws)
 secrets = Secrets(aws)
 metrics = Metrics(settings.metrics) if settings.metrics else None
 engine = WakingEngine(
     HttpEngine(settings, secrets), EcsWaker(aws), timeout_s=settings.warming_timeout_s, metrics=metrics
 )
-meter = Meter(ledger=table, usage=table, metrics=metrics)
-app = create_app(settings, engine, Keyring(table) if table else None, meter)
+meter = Meter(ledger=access.table, usage=access.table, metrics=metrics)
+app = create_app(settings, engine, access.keyring, meter)
 handler = StreamingHandler(with_cors(app, settings.cors_origins))
-if table:
-    table.warm()
+access.warm()
 secrets.warm(*(model.key_secret for model in settings.models.values() if model.key_secret))
 before_snapshot(aws.drain)

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from functions.shared.cors import origins_from
 from functions.shared.environment import SettingsError, count, json_object, seconds
-from functions.shared.keys import keys_from
+from functions.shared.settings import AccessSettings, access_from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,21 +32,15 @@ class Model:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(AccessSettings):
     """The function's settings.
 
     Shape:  `models` by public id, in the order given: the first is `default`.
-            `keys`: SHA-256 (hex) of each API key → the models it may use. `keys_table`: the DynamoDB table
-            that keeps keys, limits and usage instead; it wins. Neither: no key is needed.
-            `cors_origins`: the web pages that may ask; ("*",) means all. `metrics`: their namespace.
+            `metrics`: their namespace.
     Units:  `…_s` seconds, `…_bytes` bytes.
     """
 
     models: Mapping[str, Model]
-    keys: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)
-    keys_table: str | None = None
-    dynamodb_endpoint: str | None = None
-    cors_origins: tuple[str, ...] = ()
     metrics: str | None = None
     max_body_bytes: int = 1024 * 1024
     max_messages: int = 2048
@@ -71,11 +64,8 @@ class Settings:
         }
         return cls(
             models=_models(environ),
-            keys=keys_from(environ),
-            keys_table=environ.get("KEYS_TABLE") or None,
-            dynamodb_endpoint=environ.get("DYNAMODB_ENDPOINT") or None,
-            cors_origins=origins_from(environ),
             metrics=environ.get("METRICS") or None,
+            **access_from(environ),
             **numbers,
         )
 

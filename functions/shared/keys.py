@@ -124,6 +124,11 @@ class Keyring:
         self._unknown: dict[str, float] = {}
         self._asking: dict[str, asyncio.Task[Key | None]] = {}
 
+    @classmethod
+    def of(cls, keys: Mapping[str, frozenset[str]], table: KeyStore | None = None) -> Keyring:
+        """Return the keyring of a table, else of the keys of `API_KEYS`, else one that accepts anyone."""
+        return cls(table or (StaticKeys(keys) if keys else None))
+
     async def authenticate(self, authorization: str | None) -> Key | None:
         """Return the key that a header holds; None where no keys are configured and everyone is let in.
 

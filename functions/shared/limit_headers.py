@@ -1,14 +1,15 @@
-"""What tells clients how much of a key's limits is left: OpenAI's headers, which official SDKs know."""
+"""The headers that report how much of a key's limits is left: OpenAI's names, which official SDKs read."""
 
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from .limits import Allowance
 
 
 def limit_headers(allowance: Allowance) -> dict[str, str]:
-    """Return what tells SDKs how much is left, in OpenAI's headers; what is not limited is left out."""
+    """Return the headers of what is left; what is not limited is left out."""
     resets = go_duration(allowance.resets_in_s)
     headers = {}
     for name, limit, remaining in (
@@ -20,6 +21,12 @@ def limit_headers(allowance: Allowance) -> dict[str, str]:
             headers[f"x-ratelimit-remaining-{name}"] = str(remaining)
             headers[f"x-ratelimit-reset-{name}"] = resets
     return headers
+
+
+def exposed_headers(*kinds: Literal["requests", "tokens"]) -> tuple[str, ...]:
+    """Return the names of the headers that web pages of other origins may read, where these are limited."""
+    names = (f"x-ratelimit-{part}-{kind}" for kind in kinds for part in ("limit", "remaining", "reset"))
+    return ("retry-after", "retry-after-ms", *names)
 
 
 def retry_after(seconds: float) -> dict[str, str]:

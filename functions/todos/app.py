@@ -12,7 +12,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from functions.shared.keys import Keyring, StaticKeys, authorization_in
+from functions.shared.keys import Keyring, authorization_in
+from functions.shared.limit_headers import exposed_headers
 from functions.shared.limits import Ledger
 
 from . import graphql_http
@@ -25,11 +26,7 @@ from .settings import Settings
 from .todos import Store, Todos
 
 # What a web page of another origin may read of a reply, beside its content.
-EXPOSED = (
-    "retry-after",
-    "retry-after-ms",
-    *(f"x-ratelimit-{what}-requests" for what in ("limit", "remaining", "reset")),
-)
+EXPOSED = exposed_headers("requests")
 
 
 class ManagedStore(Store, Protocol):
@@ -55,7 +52,7 @@ def create_app(
         await store.aclose()
 
     graphiql = GraphiQL(settings.graphiql) if settings.graphiql else None
-    keyring = keyring or Keyring(StaticKeys(settings.keys) if settings.keys else None)
+    keyring = keyring or Keyring.of(settings.keys)
     routes = [Route("/graphql", _Endpoint(settings, store, Admission(keyring, ledger), graphiql))]
     if graphiql:
         routes.append(Route("/graphql/assets/{name}", _assets(graphiql)))

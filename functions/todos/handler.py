@@ -6,12 +6,11 @@ import os
 
 from lambda_stream import StreamingHandler
 
+from functions.shared.access import Access
 from functions.shared.aws import Aws
 from functions.shared.cors import with_cors
-from functions.shared.keys import Keyring
 from functions.shared.secrets import Secrets
 from functions.shared.snapshot import before_snapshot
-from functions.shared.table import Table
 
 from .address import GivenAddress, SecretAddress
 from .app import EXPOSED, create_app
@@ -24,13 +23,11 @@ if settings.database_ca:
     # Of the file in the address, Prisma's native engine reads the first certificate alone; here, all.
     os.environ["SSL_CERT_FILE"] = str(settings.database_ca)
 aws = Aws()
-endpoint = settings.dynamodb_endpoint
-table = Table(settings.keys_table, aws=aws, endpoint_url=endpoint) if settings.keys_table else None
+access = Access(settings, aws)
 secret, authority = settings.database_secret, settings.database_ca
 address = SecretAddress(Secrets(aws), secret, authority) if secret else GivenAddress(settings.database_url)
 store = PrismaStore(Database(address, timeout_s=settings.query_timeout_s))
-app = create_app(settings, store, Keyring(table) if table else None, table)
+app = create_app(settings, store, access.keyring, access.table)
 handler = StreamingHandler(with_cors(app, settings.cors_origins, exposed=EXPOSED))
-if table:
-    table.warm()
+access.warm()
 before_snapshot(aws.drain)

@@ -7,33 +7,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from functions.shared.cors import origins_from
 from functions.shared.environment import SettingsError, count, seconds, switch
-from functions.shared.keys import keys_from
+from functions.shared.settings import AccessSettings, access_from
 
 from .limits import Limits
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(AccessSettings):
     """The function's settings.
 
     Shape:  `database_secret`: the ARN of the secret with the database's address, which wins over
             `database_url`. `database_ca`: the certificates that the database's must come from, there.
-            `cors_origins`: the web pages that may ask; ("*",) means all.
             `graphiql`: the folder of GraphiQL's files; None: there is no page.
-            `keys`: SHA-256 (hex) of each API key. `keys_table`: the DynamoDB table that keeps keys and limits
-            instead; it wins. Neither: no key is needed, and all todos are everyone's.
+            Where no key is needed, all todos are everyone's.
     Units:  `…_s` seconds.
     """
 
     database_url: str = field(default="", repr=False)
     database_secret: str | None = None
     database_ca: Path | None = None
-    keys: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)
-    keys_table: str | None = None
-    dynamodb_endpoint: str | None = None
-    cors_origins: tuple[str, ...] = ()
     introspection: bool = True
     graphiql: Path | None = None
     query_timeout_s: float = 5.0
@@ -50,14 +43,11 @@ class Settings:
             database_url="" if environ.get("DATABASE_SECRET") else _database_url(environ),
             database_secret=_database_secret(environ),
             database_ca=Path(environ["DATABASE_CA"]) if environ.get("DATABASE_CA") else None,
-            keys=keys_from(environ),
-            keys_table=environ.get("KEYS_TABLE") or None,
-            dynamodb_endpoint=environ.get("DYNAMODB_ENDPOINT") or None,
-            cors_origins=origins_from(environ),
             introspection=switch(environ, "INTROSPECTION", default="on"),
             graphiql=Path(environ["GRAPHIQL"]) if environ.get("GRAPHIQL") else None,
             query_timeout_s=seconds(environ.get("QUERY_TIMEOUT_S", "5"), "QUERY_TIMEOUT_S"),
             limits=Limits(**_limits(environ)),
+            **access_from(environ),
         )
 
 

@@ -42,7 +42,8 @@ KEYS = (
     ("spans", "tables", "errors"),
 )
 SHARED = (
-    ("secrets", "table"),
+    ("access",),
+    ("secrets", "settings", "table"),
     ("items", "limit_headers", "limiter", "metrics"),
     ("limits", "usage"),
     ("cors", "keys"),

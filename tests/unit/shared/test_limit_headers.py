@@ -1,10 +1,10 @@
-"""The headers that tell what is left."""
+"""The headers that report what is left."""
 
 from dataclasses import replace
 
 import pytest
 
-from functions.shared.limit_headers import go_duration, limit_headers
+from functions.shared.limit_headers import exposed_headers, go_duration, limit_headers, retry_after
 from functions.shared.limits import Allowance
 
 ALLOWANCE = Allowance(
@@ -12,7 +12,7 @@ ALLOWANCE = Allowance(
 )
 
 
-def test_headers_tell_what_is_limited() -> None:
+def test_headers_report_what_is_limited() -> None:
     assert limit_headers(ALLOWANCE) == {
         "x-ratelimit-limit-requests": "60",
         "x-ratelimit-remaining-requests": "59",
@@ -22,6 +22,12 @@ def test_headers_tell_what_is_limited() -> None:
         "x-ratelimit-reset-tokens": "17.5s",
     }
     assert limit_headers(replace(ALLOWANCE, limit_requests=None, limit_tokens=None)) == {}
+
+
+def test_web_pages_may_read_all_of_them() -> None:
+    assert set(exposed_headers("requests", "tokens")) == {*limit_headers(ALLOWANCE), *retry_after(1.0)}
+    of_requests = limit_headers(replace(ALLOWANCE, limit_tokens=None))
+    assert set(exposed_headers("requests")) == {*of_requests, *retry_after(1.0)}
 
 
 @pytest.mark.parametrize(
