@@ -8,7 +8,7 @@ import sys
 import tempfile
 from functools import cache
 
-from infra.local.function import ROOT
+from infra.paths import ROOT
 
 _READY = "Ctrl-C stops everything."
 _UNSET = {"DATABASE_URL": "", "AUTH": "", "DEV_KEY": ""}

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 from infra.emulator.errors import CannotInvoke
-from infra.local.function import ROOT
+from infra.paths import ROOT
 from infra.stages import Architecture
 
 _FOLDER = ROOT / ".local" / "emulator"

@@ -11,7 +11,8 @@ from pathlib import Path
 from infra.emulator.errors import CannotInvoke
 from infra.local.env_file import read_env_file
 from infra.local.errors import CannotStart
-from infra.local.function import REGION, ROOT, search_path
+from infra.local.settings import REGION
+from infra.paths import ROOT, search_path
 from infra.local.models import EMBEDDED, backend_models
 from infra.local.settings import Settings
 

@@ -10,7 +10,7 @@ from infra.local.console import Console
 from infra.local.database_url import shown
 from infra.local.env_file import write_env_file
 from infra.local.errors import CannotStart
-from infra.local.function import ROOT
+from infra.paths import ROOT
 from infra.local.migrations import MigrationFailed, migrate, pending
 from infra.local.postgres import DIRECTORY, Postgres
 from infra.local.processes import Guardian

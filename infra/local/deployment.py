@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 
-from infra.local.function import ROOT, Function, search_path
+from infra.local.function import Function
+from infra.paths import ROOT, search_path
 from infra.local.models import KEY_VARIABLE, Models
 from infra.local.settings import Settings
 

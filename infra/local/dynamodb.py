@@ -9,7 +9,9 @@ from typing import Any
 
 from infra.local.console import Console
 from infra.local.errors import CannotStart
-from infra.local.function import REGION, ROOT, passed_on
+from infra.local.processes import passed_on
+from infra.local.settings import REGION
+from infra.paths import ROOT
 from infra.local.http_server import HOST, bind
 from infra.local.log_file import LogFile
 from infra.local.processes import Child, Guardian, until_ready

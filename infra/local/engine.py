@@ -9,7 +9,7 @@ from pathlib import Path
 
 from infra.local.console import Console
 from infra.local.errors import CannotStart
-from infra.local.function import ROOT
+from infra.paths import ROOT
 from infra.local.models import EMBEDDED
 from infra.local.processes import Child, Guardian, until_ready
 

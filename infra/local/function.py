@@ -4,27 +4,17 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from infra.local.processes import passed_on
+from infra.local.settings import REGION
+from infra.paths import ROOT
+
 _LAYER = ROOT / "layers" / "streaming"
-_PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
-REGION = "us-east-1"
 
 
 def _wrapped_runtime() -> tuple[str, ...]:
     """Return what Lambda runs given AWS_LAMBDA_EXEC_WRAPPER: the wrapper, then the runtime's own command."""
     return (str(_LAYER / "lambda-stream"), sys.executable, "/var/runtime/bootstrap.py")
-
-
-def passed_on() -> dict[str, str]:
-    """Return what of our environment a process of the deployment starts with."""
-    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-
-
-def search_path() -> str:
-    """Return where programs are looked for: first among those of our Python, where setup may put Node.js."""
-    return os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import sys
 from infra.local.console import Console
 from infra.local.dynamodb import DynamoDb
 from infra.local.errors import CannotStart
-from infra.local.function import ROOT, passed_on
+from infra.local.processes import passed_on
+from infra.paths import ROOT
 from infra.local.processes import Guardian, run
 from infra.local.settings import Settings
 

@@ -12,7 +12,7 @@ import sys
 
 from infra.local.console import Console
 from infra.local.errors import CannotStart
-from infra.local.function import ROOT
+from infra.paths import ROOT
 from infra.local.migrations import prisma_command, prisma_environment
 from infra.local.postgres import DIRECTORY, Postgres
 from infra.local.processes import Guardian

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from infra.local.database_url import without_password
-from infra.local.function import ROOT, search_path
+from infra.paths import ROOT, search_path
 from infra.local.postgres import Postgres
 from infra.local.processes import Guardian, run
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from infra.local.cluster import DATABASE, HOST, USER, Cluster, clean_environment, program
 from infra.local.console import Console
 from infra.local.errors import CannotStart
-from infra.local.function import ROOT
+from infra.paths import ROOT
 from infra.local.log_file import LogFile
 from infra.local.processes import Child, Guardian, run, until_ready
 

@@ -25,7 +25,13 @@ while read -r change group; do
 done
 for g in $groups; do kill -9 "-$g" 2>/dev/null; done
 """
+_PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _PIPE_DRAIN_S = 0.5
+
+
+def passed_on() -> dict[str, str]:
+    """Return what of our environment a process of the deployment starts with."""
+    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
 
 
 class Guardian:

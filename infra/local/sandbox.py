@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Protocol, Self
 
 from infra.local.errors import FunctionFailed
-from infra.local.function import ROOT, Function
+from infra.local.function import Function
+from infra.paths import ROOT
 from infra.local.invocation import Invocation
 from infra.local.processes import Child, Guardian
 from infra.local.runtime_api import RuntimeApi

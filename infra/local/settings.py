@@ -8,6 +8,7 @@ from pathlib import Path
 from infra.local.database_url import checked
 from infra.local.errors import CannotStart
 
+REGION = "us-east-1"
 _ORIGIN = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/?#,*]+")
 
 

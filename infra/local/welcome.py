@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.local.function import ROOT
+from infra.paths import ROOT
 from infra.local.settings import Settings
 
 _TEXT = """\

@@ -16,7 +16,7 @@ from typing import Any
 import boto3
 import psutil
 
-from infra.local.function import search_path
+from infra.paths import search_path
 from infra.local.processes import Guardian
 
 ROOT = Path(__file__).resolve().parents[2]

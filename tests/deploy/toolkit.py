@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from infra.local.function import search_path
+from infra.paths import search_path
 from tests.deploy.account import ID, REGION, ROOT, Account
 
 _CDK = (str(ROOT / "node_modules" / ".bin" / "cdk"),)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from infra.local.function import ROOT
+from infra.paths import ROOT
 from tests.local_service import Service
 
 TIMEOUT_S = 50

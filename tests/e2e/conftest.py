@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.function import ROOT
+from infra.paths import ROOT
 from tests.engines.behaviours import Chat
 from tests.engines.scripted import ScriptedEngine, scripted_engine
 from tests.local_service import LocalService, Service, run_local

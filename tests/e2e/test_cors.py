@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from infra.local.function import ROOT
+from infra.paths import ROOT
 from tests.engines import events, schema
 from tests.engines.behaviours import Chat, Sse
 from tests.engines.scripted import scripted_engine

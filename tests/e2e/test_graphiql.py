@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from infra.local.function import ROOT
+from infra.paths import ROOT
 from tests.local_service import Service
 
 Told = dict[str, Any]

@@ -18,7 +18,7 @@ import pytest
 from functions.shared.aws import Aws
 from functions.shared.table import Table
 from functions.shared.usage import UsageRecord
-from infra.local.function import ROOT
+from infra.paths import ROOT
 from tests.e2e.clients import finish, start
 from tests.engines import events
 from tests.engines.behaviours import Chat, Sse

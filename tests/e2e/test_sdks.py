@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from infra.local.function import ROOT
+from infra.paths import ROOT
 from tests.e2e.conftest import Scripted
 from tests.e2e.custom_door import custom_door
 from tests.e2e.raw_http import QUESTION

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.local.function import ROOT
+from infra.paths import ROOT
 from tests.e2e.clients import finish, start
 from tests.local_service import Service
 

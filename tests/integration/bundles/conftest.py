@@ -14,7 +14,7 @@ from moto.server import ThreadedMotoServer
 
 from functions.shared.items import SCHEMA
 from infra.emulator.bundled_function import BundledFunction, available_version
-from infra.local.function import ROOT
+from infra.paths import ROOT
 from tests.aws import nobody
 from tests.integration.bundles.deployed import Deployed, deploy
 from tests.postgres import Postgres, run_postgres

@@ -9,7 +9,7 @@ import pytest
 
 from infra.bundling.prisma_layer import engine_file
 from infra.emulator.bundled_function import available_version
-from infra.local.function import ROOT
+from infra.paths import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bundles"), pytest.mark.timeout(300)]
 _APP = """

@@ -12,7 +12,7 @@ from infra.bundling.interpreter import find_python
 from infra.bundling.prisma_recipes import engine_recipe, migrations_recipe
 from infra.bundling.python_recipes import dependencies_recipe, function_recipe, streaming_recipe
 from infra.emulator.bundled_function import available_version
-from infra.local.function import ROOT
+from infra.paths import ROOT
 from infra.stages import Architecture
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bundles"), pytest.mark.timeout(300)]

@@ -8,7 +8,7 @@ import sys
 import psutil
 import pytest
 
-from infra.local.function import ROOT
+from infra.paths import ROOT
 from tests.engines.scripted import ScriptedEngine
 from tests.postgres import Postgres
 

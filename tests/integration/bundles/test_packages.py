@@ -6,7 +6,7 @@ import pytest
 
 from infra.bundling.errors import BundleError
 from infra.bundling.packages import install
-from infra.local.function import ROOT
+from infra.paths import ROOT
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from moto.server import ThreadedMotoServer
 from functions.keys.__main__ import main
 from functions.shared.aws import Aws
 from functions.shared.table import TABLE, Table
-from infra.local.function import ROOT
+from infra.paths import ROOT
 from tests.integration.keys.aws import ScriptedAws, scripted_aws
 
 NAME = "keys"

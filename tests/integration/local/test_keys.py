@@ -19,7 +19,7 @@ from infra.local.console import Console
 from infra.local.dynamodb import LOG_FILE, DynamoDb
 from infra.local.dynamodb_server import OneAtATime
 from infra.local.errors import CannotStart
-from infra.local.function import ROOT
+from infra.paths import ROOT
 from infra.local.processes import Guardian
 from tests import launch
 from tests.engines.scripted import ScriptedEngine

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.database_url import without_password
-from infra.local.function import ROOT
+from infra.paths import ROOT
 from infra.local.migrations import MigrationFailed, migrate
 from infra.local.processes import Guardian
 from tests.local_service import run_local

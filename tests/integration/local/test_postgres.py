@@ -19,7 +19,7 @@ import pytest
 from infra.local import account, cluster, postgres
 from infra.local.console import Console
 from infra.local.errors import CannotStart
-from infra.local.function import ROOT
+from infra.paths import ROOT
 from infra.local.postgres import Postgres
 from infra.local.processes import Guardian
 

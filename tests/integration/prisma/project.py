@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from infra.local.function import ROOT
+from infra.paths import ROOT
 
 LAYER = ROOT / "layers/prisma"
 ENGINES = LAYER / "node_modules/@prisma/engines"

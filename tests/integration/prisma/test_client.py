@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from prisma import Prisma, errors
 
-from infra.local.function import ROOT
+from infra.paths import ROOT
 from tests.integration.prisma.engine import PROGRAM
 from tests.postgres import Postgres
 

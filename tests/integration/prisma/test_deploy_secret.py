@@ -18,7 +18,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from infra.local.function import ROOT
+from infra.paths import ROOT
 from tests.integration.prisma.project import LAYER, Project
 from tests.integration.prisma.test_deploy import Deployment, start
 from tests.integration.todos.proxies import Rest, resting

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.function import ROOT
+from infra.paths import ROOT
 from tests.integration.prisma.project import Ended, assert_no_password, clean_environment, run
 from tests.postgres import Postgres
 

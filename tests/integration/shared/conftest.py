@@ -11,7 +11,7 @@ import pytest
 from moto import mock_aws
 
 from functions.shared.table import TABLE, Table
-from infra.local.function import REGION
+from infra.local.settings import REGION
 from tests.aws import nobody
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -16,7 +16,7 @@ import pytest
 from functions.todos.address import Address, GivenAddress
 from functions.todos.database import Database as Way
 from functions.todos.store import PrismaStore
-from infra.local.function import ROOT
+from infra.paths import ROOT
 from tests.postgres import Postgres, run_postgres
 
 ENGINE = ROOT / "layers/prisma/node_modules/@prisma/engines/query-engine"

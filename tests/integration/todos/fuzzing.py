@@ -8,7 +8,7 @@ import schemathesis
 from hypothesis import HealthCheck, configuration, settings
 from hypothesis import strategies as st
 
-from infra.local.function import ROOT
+from infra.paths import ROOT
 
 configuration.set_hypothesis_home_dir(ROOT / ".local" / "hypothesis")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.function import ROOT
+from infra.paths import ROOT
 from infra.local.migrations import prisma_command, prisma_environment
 from tests.integration.todos.conftest import MIGRATIONS, Database
 from tests.postgres import Postgres

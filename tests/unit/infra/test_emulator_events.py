@@ -5,7 +5,7 @@ import pytest
 
 from infra.emulator.errors import CannotInvoke
 from infra.emulator.events import function_of, read_event
-from infra.local.function import ROOT
+from infra.paths import ROOT
 
 EVENTS = ROOT / "tests" / "events"
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from infra.local.deployment import routes
-from infra.local.function import ROOT, Function
+from infra.local.function import Function
+from infra.paths import ROOT
 from infra.local.models import embedded_models
 from infra.local.settings import Settings
 
