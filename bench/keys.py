@@ -24,7 +24,7 @@ from functions.shared.items import limits_place
 from functions.shared.key_text import digest, hint, new_key
 from functions.shared.keys import Key
 from functions.shared.table import Table
-from infra.local.dynamodb import NAME, TABLE
+from infra.local.services.dynamodb import NAME, TABLE
 from tests.engines.scripted import EngineProcess
 
 _REGION = "us-east-1"
@@ -147,7 +147,7 @@ def _dynamodb() -> Iterator[tuple[str, Any]]:
         command = (
             sys.executable,
             "-m",
-            "infra.local.dynamodb_server",
+            "infra.local.services.dynamodb_server",
             str(listener.fileno()),
             json.dumps({"TableName": NAME, **TABLE}),
         )

@@ -9,12 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from infra.emulator.errors import CannotInvoke
-from infra.local.env_file import read_env_file
 from infra.local.errors import CannotStart
-from infra.local.settings import REGION
+from infra.local.services.env_file import read_env_file
+from infra.local.services.models import EMBEDDED, backend_models
+from infra.local.settings import REGION, Settings
 from infra.paths import ROOT, search_path
-from infra.local.models import EMBEDDED, backend_models
-from infra.local.settings import Settings
 
 ENV_FILE = ROOT / ".env"
 _WASM_ENGINE = ROOT / "layers" / "prisma" / "node_modules" / "@prisma" / "engines" / "query-engine"

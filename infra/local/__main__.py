@@ -9,16 +9,16 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from infra.local.console import Console
-from infra.local.database import Database
 from infra.local.deployment import routes
-from infra.local.door import open_door
-from infra.local.engine import Engine
-from infra.local.environments import Environments
 from infra.local.errors import CannotStart, FunctionFailed
-from infra.local.http_server import bind
-from infra.local.keys import Keys
-from infra.local.models import Models, backend_models, embedded_models
+from infra.local.lambda_service.http_server import bind
+from infra.local.lambda_service.pool import Environments
+from infra.local.lambda_service.service import open_door
 from infra.local.processes import Guardian
+from infra.local.services.database import Database
+from infra.local.services.engine import Engine
+from infra.local.services.keys import Keys
+from infra.local.services.models import Models, backend_models, embedded_models
 from infra.local.settings import Settings
 from infra.local.welcome import welcome
 

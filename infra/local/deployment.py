@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 
-from infra.local.function import Function
-from infra.paths import ROOT, search_path
-from infra.local.models import KEY_VARIABLE, Models
+from infra.local.lambda_service.function import Function
+from infra.local.services.models import KEY_VARIABLE, Models
 from infra.local.settings import Settings
+from infra.paths import ROOT, search_path
 
 _QUERY_ENGINE = ROOT / "layers" / "prisma" / "node_modules" / "@prisma" / "engines" / "query-engine"
 _GRAPHIQL = ROOT / ".local" / "graphiql"

@@ -12,11 +12,11 @@ import sys
 
 from infra.local.console import Console
 from infra.local.errors import CannotStart
-from infra.paths import ROOT
-from infra.local.migrations import prisma_command, prisma_environment
-from infra.local.postgres import DIRECTORY, Postgres
 from infra.local.processes import Guardian
+from infra.local.services.migrations import prisma_command, prisma_environment
+from infra.local.services.postgres import DIRECTORY, Postgres
 from infra.local.settings import Settings
+from infra.paths import ROOT
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 

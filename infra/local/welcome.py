@@ -5,8 +5,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.paths import ROOT
 from infra.local.settings import Settings
+from infra.paths import ROOT
 
 _TEXT = """\
 The chat API answers on http://localhost:{port}

@@ -16,8 +16,8 @@ from typing import Any
 import boto3
 import psutil
 
-from infra.paths import search_path
 from infra.local.processes import Guardian
+from infra.paths import search_path
 
 ROOT = Path(__file__).resolve().parents[2]
 MINISTACK = ROOT / ".local" / "ministack"

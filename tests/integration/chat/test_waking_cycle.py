@@ -15,8 +15,8 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from infra.local.console import Console
-from infra.local.door import open_door
-from infra.local.function import Function
+from infra.local.lambda_service.function import Function
+from infra.local.lambda_service.service import open_door
 from infra.local.processes import Guardian
 from tests.engines import schema
 from tests.integration.chat.resting import (

@@ -96,7 +96,9 @@ def test_a_signal_during_the_start_leaves_nothing() -> None:
 def test_an_engine_that_dies_is_started_again() -> None:
     process = launch.start(PORT="0")
     launch.url_when_ready(process)
-    engine = next(child for child in family(process) if "infra.local.llama" in child.cmdline())
+    engine = next(
+        child for child in family(process) if "infra.local.services.llama_server" in child.cmdline()
+    )
     engine.kill()
     assert process.stdout
     assert "just after its start" in next(line for line in process.stdout if "engine" in line)

@@ -44,7 +44,7 @@ def server() -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         descriptor, port = listener.fileno(), listener.getsockname()[1]
         schema = json.dumps({"TableName": NAME, **TABLE})
-        command = [sys.executable, "-m", "infra.local.dynamodb_server", str(descriptor), schema]
+        command = [sys.executable, "-m", "infra.local.services.dynamodb_server", str(descriptor), schema]
         child = subprocess.Popen(command, cwd=ROOT, pass_fds=[descriptor], stdout=subprocess.PIPE, text=True)
     assert child.stdout
     try:

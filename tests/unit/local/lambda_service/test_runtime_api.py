@@ -1,0 +1,252 @@
+"""The Runtime API fed with a runtime's bytes, without a socket."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from infra.local.errors import FunctionFailed
+from infra.local.lambda_service.invocation import Invocation
+from infra.local.lambda_service.runtime_api import RuntimeApi
+from infra.local.lambda_service.runtime_connection import Connection
+
+NEXT = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\n\r\n"
+
+
+class Observer:
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def became_idle(self) -> None:
+        self.seen.append("idle")
+
+    def replied(self) -> None:
+        self.seen.append("replied")
+
+    def failed_init(self, error_type: str) -> None:
+        self.seen.append(error_type)
+
+
+class Transport:
+    """What asyncio's transport is to a connection."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.state = "open"
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def is_closing(self) -> bool:
+        return self.state != "open"
+
+    def close(self) -> None:
+        self.state = "closed"
+
+    def abort(self) -> None:
+        self.state = "aborted"
+
+    def pause_reading(self) -> None:
+        self.state = "paused"
+
+    def resume_reading(self) -> None:
+        self.state = "open"
+
+
+class Runtime:
+    """A runtime's end of things."""
+
+    def __init__(self) -> None:
+        self.observer = Observer()
+        self.api = RuntimeApi(self.observer, arn="arn:aws:lambda:local", timeout_s=3)
+        self.invocation = Invocation(b'{"an":"event"}', "Root=1", "id-1", "token-1")
+
+    def connect(self) -> tuple[Connection, Transport]:
+        connection, transport = Connection(self.api), Transport()
+        connection.connection_made(cast(asyncio.BaseTransport, transport))
+        return connection, transport
+
+    def say(self, request: bytes) -> str:
+        connection, transport = self.connect()
+        connection.data_received(request)
+        return transport.written.decode("latin-1")
+
+    def post(self, path: str, body: bytes = b"", **headers: str) -> str:
+        return self.say(post(path, body, **headers))
+
+    def invoke(self) -> None:
+        self.say(NEXT)
+        self.api.invoke(self.invocation)
+
+
+def post(path: str, body: bytes = b"", **headers: str) -> bytes:
+    fields = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+    length = "" if headers.get("Transfer_Encoding") else f"Content-Length: {len(body)}\r\n"
+    return f"POST /2018-06-01/runtime/{path} HTTP/1.1\r\n{fields}{length}\r\n".encode() + body
+
+
+def streaming(body: bytes) -> bytes:
+    return post(
+        "invocation/id-1/response",
+        body,
+        Content_Type="application/vnd.awslambda.http-integration-response",
+        Lambda_Runtime_Function_Response_Mode="streaming",
+        Transfer_Encoding="chunked",
+    )
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def scenario(test: Callable[[Runtime], Any]) -> Callable[[], None]:
+    """Run a test inside an event loop, with a runtime that has connected to nothing yet."""
+
+    def run() -> None:
+        async def inside() -> None:
+            await test(Runtime())
+
+        asyncio.run(inside())
+
+    run.__name__ = test.__name__
+    return run
+
+
+@scenario
+async def test_an_event_comes_with_the_headers_lambda_sends(runtime: Runtime) -> None:
+    connection, transport = runtime.connect()
+    connection.data_received(NEXT)
+    assert (transport.written, runtime.observer.seen) == (b"", ["idle"])
+    runtime.api.invoke(runtime.invocation)
+    head, _, body = transport.written.decode().partition("\r\n\r\n")
+    names = [line.split(":")[0] for line in head.split("\r\n")]
+    assert names[0] == "HTTP/1.1 200 OK"
+    assert {
+        "Lambda-Runtime-Aws-Request-Id",
+        "Lambda-Runtime-Deadline-Ms",
+        "Lambda-Runtime-Invoked-Function-Arn",
+        "Lambda-Runtime-Trace-Id",
+        "Lambda-Runtime-Invocation-Id",
+    } < set(names)
+    assert body == '{"an":"event"}'
+
+
+@scenario
+async def test_a_stream_is_decoded_whatever_the_reads(runtime: Runtime) -> None:
+    runtime.invoke()
+    connection, transport = runtime.connect()
+    whole = streaming(chunk(b"{}" + bytes(4)) + chunk(bytes(4) + b"one ") + chunk(b"two") + b"0\r\n\r\n")
+    for position in range(len(whole)):
+        connection.data_received(whole[position : position + 1])
+    assert (await runtime.invocation.reply.head()).status == 200
+    assert await runtime.invocation.reply.read() == b"one two"
+    assert await runtime.invocation.reply.read() == b""
+    assert transport.written.startswith(b"HTTP/1.1 202 Accepted")
+    assert runtime.observer.seen == ["idle", "replied"]
+
+
+@scenario
+async def test_trailers_with_an_error_fail_the_reply(runtime: Runtime) -> None:
+    runtime.invoke()
+    trailers = b"0\r\nLambda-Runtime-Function-Error-Type: Function.Broken\r\n\r\n"
+    runtime.say(streaming(chunk(b"{}" + bytes(8) + b"a") + trailers))
+    assert await runtime.invocation.reply.read() == b"a"
+    with pytest.raises(FunctionFailed, match=r"Function\.Broken"):
+        await runtime.invocation.reply.read()
+
+
+@scenario
+async def test_a_connection_that_breaks_fails_the_reply(runtime: Runtime) -> None:
+    runtime.invoke()
+    connection, _ = runtime.connect()
+    connection.data_received(streaming(chunk(b"{}" + bytes(8))))
+    connection.connection_lost(None)
+    with pytest.raises(FunctionFailed, match="broke off"):
+        await runtime.invocation.reply.read()
+
+
+@scenario
+async def test_a_stream_without_a_prelude_is_the_body(runtime: Runtime) -> None:
+    runtime.invoke()
+    runtime.post("invocation/id-1/response", b"raw", Lambda_Runtime_Function_Response_Mode="streaming")
+    assert await runtime.invocation.reply.read() == b"raw"
+
+
+@scenario
+async def test_a_malformed_stream_is_broken_off(runtime: Runtime) -> None:
+    runtime.invoke()
+    connection, transport = runtime.connect()
+    connection.data_received(streaming(chunk(b"nothing" + bytes(8))))
+    assert transport.state == "aborted"
+
+
+@scenario
+async def test_what_is_not_http_is_broken_off(runtime: Runtime) -> None:
+    connection, transport = runtime.connect()
+    connection.data_received(b"nonsense\r\n\r\n")
+    assert transport.state == "aborted"
+
+
+@scenario
+async def test_a_reply_to_nothing_is_refused(runtime: Runtime) -> None:
+    assert "400 Bad Request" in runtime.post("invocation/id-1/response")
+    runtime.invoke()
+    assert "InvalidRequestID" in runtime.post("invocation/id-2/response")
+    assert "410 Gone" in runtime.post("invocation/id-1/response", Lambda_Runtime_Invocation_Id="token-0")
+    assert "202 Accepted" in runtime.post(
+        "invocation/id-1/response", b"{}", Lambda_Runtime_Invocation_Id="token-1"
+    )
+    assert "403 Forbidden" in runtime.post("invocation/id-1/response", b"{}")
+
+
+@scenario
+async def test_an_unknown_path_is_not_found(runtime: Runtime) -> None:
+    assert "404 Not Found" in runtime.say(b"GET /2018-06-01/runtime/elsewhere HTTP/1.1\r\n\r\n")
+    assert "404 Not Found" in runtime.say(b"GET / HTTP/1.1\r\n\r\n")
+
+
+@scenario
+async def test_a_reply_that_is_too_long_gets_a_413(runtime: Runtime) -> None:
+    runtime.invoke()
+    assert "413 " in runtime.post("invocation/id-1/response", bytes(6 * 1024 * 1024 + 1))
+    with pytest.raises(FunctionFailed, match="longer than"):
+        await runtime.invocation.reply.head()
+
+
+@scenario
+async def test_errors_are_told_by_header_or_body(runtime: Runtime) -> None:
+    runtime.post("init/error", b'{"errorType":"FromBody"}')
+    runtime.post("init/error", Lambda_Runtime_Function_Error_Type="FromHeader")
+    runtime.post("init/error", b"neither")
+    assert runtime.observer.seen == ["FromBody", "FromHeader", "Runtime.Unknown"]
+    runtime.invoke()
+    runtime.post("invocation/id-1/error", b'{"errorType":"Oops"}')
+    with pytest.raises(FunctionFailed, match="failed: Oops"):
+        await runtime.invocation.reply.head()
+
+
+@scenario
+async def test_asking_for_the_next_event_without_a_reply_fails_the_last(runtime: Runtime) -> None:
+    runtime.invoke()
+    runtime.say(NEXT)
+    with pytest.raises(FunctionFailed, match="without a reply"):
+        await runtime.invocation.reply.head()
+    assert runtime.observer.seen == ["idle", "idle"]
+
+
+@scenario
+async def test_an_event_waits_for_a_function_whose_poll_broke(runtime: Runtime) -> None:
+    connection, _ = runtime.connect()
+    connection.data_received(NEXT)
+    connection.connection_lost(None)
+    runtime.api.invoke(runtime.invocation)
+    assert runtime.say(NEXT).endswith('{"an":"event"}')
+
+
+@scenario
+async def test_a_careful_runtime_is_told_to_continue(runtime: Runtime) -> None:
+    runtime.invoke()
+    connection, transport = runtime.connect()
+    connection.data_received(post("invocation/id-1/response", b"", Expect="100-continue"))
+    assert transport.written.startswith(b"HTTP/1.1 100 Continue\r\n\r\n")

@@ -1,0 +1,23 @@
+import pytest
+
+from infra.local.errors import CannotStart
+from infra.local.services import models
+
+
+def test_a_backends_models_keep_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "_fetch", lambda *_: b'{"data": [{"id": "b"}, {"id": "a"}]}')
+    table = models.backend_models("http://a/v1", "key")
+    assert list(table) == ["b", "a"]
+    assert table["a"] == {
+        "base_url": "http://a/v1",
+        "max_tokens_default": 1024,
+        "max_tokens_limit": 32768,
+        "key_variable": "BACKEND_KEY",
+    }
+
+
+@pytest.mark.parametrize("document", [b"<html>", b"[]", b"{}", b'{"data": [1]}', b'{"data": []}'])
+def test_what_is_no_list_of_models_cannot_start(document: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "_fetch", lambda *_: document)
+    with pytest.raises(CannotStart, match="models"):
+        models.backend_models("http://a/v1", "")
