@@ -1,118 +1,226 @@
+import io
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from infra import setup
+from infra.install import failures, goals, machine, main
+from infra.install import step as steps
+from infra.install.progress import Progress
+from infra.install.step import Step, StepFailed
 
 
 @pytest.fixture
 def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(setup, "ROOT", tmp_path)
-    monkeypatch.setattr(setup, "LOCAL", tmp_path / ".local")
-    monkeypatch.setattr(setup, "VENV_PYTHON", Path(sys.executable))
-    (tmp_path / ".local" / "stamps").mkdir(parents=True)
+    """An empty clone, whose environment is this one."""
+    for module in (steps, failures, machine):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
+    for module in (steps, main):
+        monkeypatch.setattr(module, "STAMPS", tmp_path / "stamps")
+    monkeypatch.setattr(steps, "VENV_PYTHON", Path(sys.executable))
+    (tmp_path / "stamps").mkdir()
     (tmp_path / "source").write_text("one")
     return tmp_path
 
 
-def step(code: str) -> setup.Step:
-    return setup.Step("a", "A thing", ("source",), (sys.executable, "-c", code), 0)
+def step(code: str = "", *, name: str = "a", source: str = "source", stage: int = 0) -> Step:
+    return Step(stage, name, f"Thing {name}", 3, 4, (sys.executable, "-c", code), (source,))
 
 
-@pytest.mark.usefixtures("clone")
-def test_a_step_is_done_until_what_it_is_made_from_changes(
-    clone: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    one = step("print('working')")
-    assert not one.done()
-    one.make()
-    assert one.done()
-    assert capsys.readouterr().out.startswith("A thing ")
+def test_a_step_is_done_until_its_sources_change(clone: Path) -> None:
+    one = step()
+    assert not one.is_done()
+    one.run()
+    assert one.is_done()
     (clone / "source").write_text("two")
-    assert not one.done()
+    assert not one.is_done()
 
 
 @pytest.mark.usefixtures("clone")
-def test_a_step_that_fails_says_why_and_leaves_no_stamp() -> None:
-    with pytest.raises(setup.SetupError, match="A thing: the disk is full"):
-        step("raise SystemExit('OSError: No space left on device')").make()
-    assert not step("").done()
+def test_a_step_that_fails_loses_its_stamp() -> None:
+    step().run()
+    with pytest.raises(StepFailed):
+        step("raise SystemExit('3')").run()
+    assert not step().is_done()
 
 
-@pytest.mark.usefixtures("clone")
-def test_a_step_made_again_in_vain_loses_its_stamp() -> None:
-    step("").make()
-    with pytest.raises(setup.SetupError, match="A thing: 3"):
-        step("raise SystemExit('3')").make()
-    assert not step("").done()
+def test_all_files_of_a_folder_are_sources(clone: Path) -> None:
+    (clone / "folder").mkdir()
+    (clone / "folder" / "one").write_text("1")
+    one = step(source="folder")
+    one.run()
+    (clone / "folder" / "two").write_text("2")
+    assert not one.is_done()
 
 
 @pytest.mark.parametrize(
-    ("output", "told"),
+    ("output", "cause"),
     [
-        (
-            "WARNING: NewConnectionError(…)\nERROR: No matching distribution",
-            "the package index cannot be reached",
-        ),
-        ("one\n\n  two \n", "two"),
-        ("", "failed without a word"),
+        ("NewConnectionError(…)\nERROR: No matching distribution", "the package index cannot be reached"),
+        ("OSError: No space left on device", "the disk is full. Free some space"),
+        ("one\n\n  two \n", "the command failed"),
     ],
 )
-def test_the_reason_is_a_known_cause_or_the_last_line(output: str, told: str) -> None:
-    assert setup.reason(output).startswith(told)
-
-
-def test_little_disk_space_is_found_out_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(setup.NEEDED_GB, "run", 1e9)
-    with pytest.raises(setup.SetupError, match="GB of free disk space"):
-        setup.check("run", [])
+@pytest.mark.usefixtures("clone")
+def test_a_failure_shows_the_output_the_cause_and_the_next_step(output: str, cause: str) -> None:
+    failed = step()
+    failed.log_file.write_text(output)
+    first, *shown, last, next_step = failures.describe_failure(failed).splitlines()
+    assert first == f"Thing a failed. The command was: {sys.executable} -c ''"
+    assert shown == [f"  {line.rstrip()}" for line in output.splitlines() if line]
+    assert last.startswith(f"Thing a: {cause}")
+    assert next_step == (
+        "Then run the same command again: finished steps are kept. All of the output: stamps/a.log"
+    )
 
 
 @pytest.mark.usefixtures("clone")
-def test_a_folder_is_made_from_all_of_its_files(clone: Path) -> None:
-    (clone / "folder").mkdir()
-    (clone / "folder" / "one").write_text("1")
-    one = setup.Step("a", "A thing", ("folder",), (sys.executable, "-c", ""), 0)
-    one.make()
-    (clone / "folder" / "two").write_text("2")
-    assert not one.done()
+def test_only_the_end_of_a_long_output_is_shown() -> None:
+    failed = step()
+    failed.log_file.write_text("\n".join(str(number) for number in range(100)))
+    lines = failures.describe_failure(failed).splitlines()
+    assert lines[1:-2] == [f"  {number}" for number in range(100 - failures.SHOWN_LINES, 100)]
 
 
-@pytest.mark.parametrize("goal", ["run", "test", "deploy"])
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def installed(clone: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int | str, str]]:
+    """Return a function that installs steps, and returns the result and what was printed."""
+
+    def install(*wanted: Step, out: io.StringIO | None = None) -> tuple[int | str, str]:
+        assert clone.exists()
+        out = out or io.StringIO()
+        monkeypatch.setattr(sys, "stdout", out)
+        monkeypatch.setattr(main, "missing_steps", lambda _: list(wanted))
+        return main.install(["run"]), out.getvalue()
+
+    return install
+
+
+Installed = Callable[..., tuple[int | str, str]]
+
+
+def test_set_up_says_what_it_will_do_and_numbers_what_is_done(installed: Installed) -> None:
+    status, printed = installed(step("print('raw')"), step("print('raw')", name="b", stage=1))
+    assert status == 0
+    assert printed.splitlines()[0] == (
+        "Setting up `run`, once: about 6 MB to download, 8 MB on disk in this folder."
+    )
+    rows = [line.split() for line in printed.splitlines() if line.startswith("[")]
+    assert [row[:-2] for row in rows] == [
+        ["[1/2]", "Thing", "a", "3", "MB", "4", "MB"],
+        ["[2/2]", "Thing", "b", "3", "MB", "4", "MB"],
+    ]
+    assert "raw" not in printed
+    assert "\033" not in printed
+    assert "\r" not in printed
+
+
+def test_set_up_prints_nothing_when_all_is_done(installed: Installed) -> None:
+    assert installed() == (0, "")
+
+
+def test_a_failed_step_ends_set_up_with_its_output(installed: Installed) -> None:
+    status, printed = installed(step("print('raw'); raise SystemExit(3)"), step(name="b", stage=1))
+    assert "  raw\n" in str(status)
+    assert "[1/2]" not in printed
+
+
+@pytest.mark.parametrize(
+    ("environment", "colours", "rewrites"),
+    [({}, True, True), ({"NO_COLOR": "1"}, False, True), ({"TERM": "dumb"}, False, False)],
+)
+def test_a_terminal_shows_what_is_running(
+    environment: dict[str, str],
+    colours: bool,
+    rewrites: bool,
+    installed: Installed,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    _, printed = installed(step(), out=Terminal())
+    assert ("\033[2m" in printed) is colours
+    assert ("\r\033[K" in printed) is rewrites
+
+
+def test_the_running_line_names_all_steps_that_run_and_fits_the_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "30")
+    out = Terminal()
+    progress = Progress(2, out, clock_s=lambda: 7.0)
+    with progress.step(step(name="a")), progress.step(step(name="b")):
+        progress.show_running()
+    assert out.getvalue().startswith("\r\033[K[1/2]   Thing a, Thing b ... ")
+    assert len(out.getvalue().partition("\r\033[K")[2].partition("\r")[0]) == 29
+
+
+@pytest.mark.usefixtures("clone")
+def test_too_little_disk_space_is_found_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "SPARE_MB", 1e12)
+    with pytest.raises(machine.Unsuitable, match="GB of free disk space"):
+        machine.check_machine([])
+
+
+@pytest.mark.parametrize("goal", goals.GOALS)
 @pytest.mark.parametrize("has_node", [True, False])
+@pytest.mark.usefixtures("clone")
 def test_a_machine_without_node_gets_one_before_npm_is_used(
     goal: str, has_node: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(setup, "has_node", lambda: has_node)
-    stages = {step.name: step.stage for step in setup.steps(goal)}
+    monkeypatch.setattr(goals, "has_node", lambda: has_node)
+    stages = {step.name: step.stage for step in goals.missing_steps(goal)}
     assert ("node" in stages) is not has_node
-    assert stages["venv"] < stages.get("node", 1) < stages["prisma"] < stages[f"client-of-{goal}"]
+    client = next(stage for name, stage in stages.items() if name.startswith("client-of-"))
+    assert stages["venv"] < stages.get("node", 1) < stages["prisma"] < client
 
 
-def test_a_deployment_needs_no_model_but_the_cdk(clone: Path) -> None:
+def test_a_deployment_needs_the_cdk_and_no_model(clone: Path) -> None:
     for name in ("package.json", "package-lock.json"):
         (clone / name).touch()
-    assert "cdk" in {step.name for step in setup.steps("deploy")}
-    assert "model" not in {step.name for step in setup.steps("deploy")}
-    tests_packages = setup.node_packages()
+    assert "cdk" in {step.name for step in goals.missing_steps("deploy")}
+    assert "model" not in {step.name for step in goals.missing_steps("deploy")}
+    (tests_packages,) = (step for step in goals.STEPS if step.name == "node-packages")
     tests_packages.stamp_file.write_text(tests_packages.stamp())
-    assert "cdk" not in {step.name for step in setup.steps("deploy")}, "it would remove the tests' packages"
+    assert "cdk" not in {step.name for step in goals.missing_steps("deploy")}, "it would remove the others"
+
+
+def test_goals_name_steps_that_exist_and_every_step_has_a_goal() -> None:
+    assert {name for names in goals.GOALS.values() for name in names} == {step.name for step in goals.STEPS}
 
 
 @pytest.mark.parametrize(("version", "enough"), [("v18.0.0", True), ("v16.20.2", False), ("", False)])
-def test_an_old_node_is_none(
+def test_an_old_node_does_not_count(
     version: str, enough: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("node", "npm"):
         (tmp_path / name).write_text(f"#!/bin/sh\necho {version}\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert setup.has_node() is enough
+    assert machine.has_node() is enough
 
 
-def test_an_unknown_goal_is_told_the_known_ones() -> None:
+def test_an_unknown_goal_lists_the_known_ones() -> None:
     command = (sys.executable, setup.__file__ or "", "walk")
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stderr) == (1, "Expected: python3 infra/setup.py run|test|deploy\n")
+    assert (ended.returncode, ended.stderr) == (
+        1,
+        f"Expected: python3 infra/setup.py {'|'.join(goals.GOALS)}\n",
+    )
+
+
+def test_an_old_python_gets_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 10, 4))
+    with pytest.raises(SystemExit, match=r"Expected Python 3\.11 or newer, but got .*PYTHON=python3"):
+        setup.main()

@@ -1,0 +1,83 @@
+"""What can be set up, and the steps of each goal. All that they make lies in the clone."""
+
+from __future__ import annotations
+
+import sys
+
+from infra.install.machine import has_node
+from infra.install.step import ROOT, VENV_PYTHON, Step
+
+_PYTHON = str(VENV_PYTHON)
+_PIP = (_PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input")
+_NPM = ("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
+_GENERATE = (_PYTHON, "-m", "prisma", "generate")
+_SCHEMA = "functions/todos/prisma/schema.prisma"
+_NODE_LOCK = ("package.json", "package-lock.json")
+_PRISMA_SOURCES = tuple(f"layers/prisma/{name}" for name in (*_NODE_LOCK, "engines"))
+
+
+def _install(lock: str, folder: str = "") -> tuple[str, ...]:
+    """Install into .venv, or into a folder of its own."""
+    into = ("--no-deps", "--upgrade", "--target", folder) if folder else ()
+    return (*_PIP, "install", "--require-hashes", "-r", lock, *into)
+
+
+def _download(lock: str, folder: str) -> tuple[str, ...]:
+    return (*_PIP, "download", "--require-hashes", "-r", lock, "--no-deps", "-d", folder)
+
+
+def _venv() -> tuple[str, ...]:
+    """Make the environment; from scratch, where it belongs to another Python."""
+    folder = ROOT / ".venv"
+    library = folder / "lib" / "python{}.{}".format(*sys.version_info[:2])
+    clear = ("--clear",) if folder.exists() and not library.exists() else ()
+    return (sys.executable, "-m", "venv", *clear, str(folder))
+
+
+RUN, TEST, DEPLOY = (f"requirements/{goal}.txt" for goal in ("run", "test", "deploy"))
+MODEL, MINISTACK = "requirements/model.txt", "requirements/ministack.txt"
+EMULATOR, OPENAI = "requirements/emulator.txt", "requirements/openai-2.txt"
+NODE, PAGE = "infra/node.py", "infra/graphiql.py"
+
+# Stage, name, title, MB to fetch, MB on disk, command, sources.
+STEPS = (
+    Step(0, "venv", "Python environment", 0, 26, _venv()),
+    Step(1, "node", "Node.js", 61, 205, (_PYTHON, NODE), (NODE, "requirements/node.txt")),
+    Step(2, "packages-run", "Python packages", 85, 290, _install(RUN), (RUN,)),
+    Step(2, "packages-test", "Python packages", 253, 1180, _install(TEST), (TEST,)),
+    Step(2, "packages-deploy", "Python packages", 125, 545, _install(DEPLOY), (DEPLOY,)),
+    Step(2, "model", "Model", 93, 98, _install(MODEL, ".local/model"), (MODEL,)),
+    Step(2, "prisma", "Prisma", 18, 27, _NPM, _PRISMA_SOURCES, folder="layers/prisma"),
+    Step(2, "graphiql", "GraphQL page", 7, 2, (_PYTHON, PAGE), (PAGE,)),
+    Step(2, "emulator", "AWS's runtime emulator", 8, 8, _download(EMULATOR, ".local/emulator"), (EMULATOR,)),
+    Step(2, "ministack", "Local AWS", 20, 67, _install(MINISTACK, ".local/ministack"), (MINISTACK,)),
+    Step(2, "openai-2", "OpenAI's client, version 2", 2, 22, _install(OPENAI, ".local/openai-2"), (OPENAI,)),
+    Step(2, "node-packages", "Node packages", 109, 180, _NPM, _NODE_LOCK),
+    Step(2, "cdk", "CDK", 11, 30, (*_NPM, "--omit=dev"), _NODE_LOCK),
+    Step(3, "client-of-run", "Prisma client", 0, 1, _GENERATE, (_SCHEMA, RUN)),
+    Step(3, "client-of-test", "Prisma client", 0, 1, _GENERATE, (_SCHEMA, TEST)),
+    Step(3, "client-of-deploy", "Prisma client", 0, 1, _GENERATE, (_SCHEMA, DEPLOY)),
+)
+_EVERYWHERE = ("venv", "node", "prisma", "graphiql")
+GOALS = {
+    "run": (*_EVERYWHERE, "packages-run", "client-of-run", "model"),
+    "test": (
+        *(*_EVERYWHERE, "packages-test", "client-of-test", "model"),
+        *("emulator", "ministack", "openai-2", "node-packages"),
+    ),
+    "deploy": (*_EVERYWHERE, "packages-deploy", "client-of-deploy", "cdk"),
+}
+# What another step brings as well: this one would remove the rest of it.
+PART_OF = {"cdk": "node-packages"}
+
+
+def missing_steps(goal: str) -> list[Step]:
+    """List what a goal still needs, in order of the stages."""
+    done = {step.name for step in STEPS if step.is_done()}
+    if has_node():
+        done.add("node")
+    done |= {part for part, whole in PART_OF.items() if whole in done}
+    return sorted(
+        (step for step in STEPS if step.name in GOALS[goal] and step.name not in done),
+        key=lambda step: step.stage,
+    )
