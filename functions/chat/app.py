@@ -22,6 +22,7 @@ from functions.chat.api.routes import create_router
 from functions.shared.keys import KeyRefused, Keyring, KeysUnavailable
 from functions.shared.limit_headers import exposed_headers, limit_headers
 from functions.shared.logs import log_unexpected
+from functions.shared.version import VERSION
 
 from .completions import Completions, Engine
 from .errors import (
@@ -61,7 +62,7 @@ def create_app(
     app = FastAPIOffline(
         redoc_url=None,
         title="Chatbot API",
-        version="0.1.0",
+        version=VERSION,
         description="OpenAI's chat completions, answered by your own model. `model` may be `default`.",
         lifespan=lifespan,
         redirect_slashes=False,

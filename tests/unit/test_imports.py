@@ -47,7 +47,7 @@ SHARED = (
     ("items", "limit_headers", "limiter", "metrics"),
     ("limits", "usage"),
     ("cors", "keys"),
-    ("aws", "clock", "environment", "key_text", "logs", "snapshot"),
+    ("aws", "clock", "environment", "key_text", "logs", "snapshot", "version"),
 )
 PACKAGES = {
     "functions.chat": CHAT,

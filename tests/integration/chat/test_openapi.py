@@ -15,6 +15,7 @@ from functions.chat.api import validation
 from functions.chat.api.schema import ChatCompletionRequest
 from functions.chat.app import create_app
 from functions.chat.errors import InvalidRequest
+from functions.shared.version import VERSION
 from tests.integration.chat.service import URL, body, client_of, settings_for
 from tests.unit.chat.chunks import DONE, finish, role
 from tests.unit.chat.fakes import FakeEngine
@@ -55,6 +56,10 @@ def test_every_reply_is_as_described(case: schemathesis.Case[Any]) -> None:
         case.body["model"] = "default"  # any other name is a 404, which says little
     # Rules between fields, such as top_logprobs only with logprobs, are not told by the schema.
     case.call_and_validate(excluded_checks=[positive_data_acceptance])
+
+
+def test_the_document_has_the_version_of_the_project() -> None:
+    assert APP.openapi()["info"]["version"] == VERSION
 
 
 def test_the_document_is_valid_openapi() -> None:

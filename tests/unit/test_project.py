@@ -1,0 +1,59 @@
+"""Project files agree with each other: versions, the changelog, the workflows, the hooks."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from functions.shared.version import VERSION
+from infra.release import changes, version
+
+ROOT = Path(__file__).resolve().parents[2]
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+
+
+def load(path: str | Path) -> Any:
+    return yaml.safe_load((ROOT / path).read_text())
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    assert version(ROOT) == VERSION
+    assert changes(ROOT, VERSION), "the changelog has no section for it"
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_workflows_run_make_targets_only(workflow: Path) -> None:
+    for job in load(workflow)["jobs"].values():
+        commands = [step["run"] for step in job["steps"] if "run" in step]
+        named = job["strategy"]["matrix"].get("target", [])
+        targets = {command.removeprefix("make ") for command in commands} - {"${{ matrix.target }}"}
+        assert targets | set(named) <= TARGETS
+
+
+def test_every_push_is_tested_as_the_local_script_does() -> None:
+    steps = load(".github/workflows/ci.yml")["jobs"]["test"]["steps"]
+    script = [line for line in (ROOT / ".ci/run").read_text().splitlines() if line.startswith("make ")]
+    assert [step["run"] for step in steps if "run" in step] == script
+
+
+def test_every_supported_python_is_tested() -> None:
+    matrix = load(".github/workflows/ci.yml")["jobs"]["test"]["strategy"]["matrix"]
+    assert matrix["python"] == ["3.11", "3.12", "3.13"]
+
+
+def test_hooks_are_local() -> None:
+    repositories = load(".pre-commit-config.yaml")["repos"]
+    assert [repository["repo"] for repository in repositories] == ["local"]
+    entries = [hook["entry"] for repository in repositories for hook in repository["hooks"]]
+    assert all(entry.startswith((".venv/bin/", "make ")) for entry in entries)
+
+
+@pytest.mark.parametrize("form", ["bug", "feature"])
+def test_issue_forms_have_unique_fields(form: str) -> None:
+    fields = [field["id"] for field in load(f".github/ISSUE_TEMPLATE/{form}.yml")["body"] if "id" in field]
+    assert len(fields) == len(set(fields)) > 0
