@@ -1,7 +1,7 @@
 """One chunk of a completion, or one choice of a whole one: read, and mended where it falls short.
 
 What is mended is mended in place, and told: an event that needed nothing leaves as the bytes it came in.
-`docs/decisions/0003-what-is-mended-in-a-stream.md` says what and why.
+`docs/decisions/0003-what-is-repaired-in-a-stream.md` says what and why.
 """
 
 from __future__ import annotations
