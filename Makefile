@@ -16,13 +16,13 @@ export PORT BACKEND BACKEND_KEY CONCURRENCY TIMEOUT_S AUTH DEV_KEY NAME STAGE CO
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
-run: ## start everything on http://localhost:8000; `make run AUTH=on` asks for keys
+run: ## start everything on http://localhost:8000; `make run AUTH=on` requires keys
 	@$(SETUP) run && exec $(VENV)/python -m infra.local
 migrate: ## make and apply a migration, as in `make migrate NAME=add_note`
 	@$(SETUP) run && exec $(VENV)/python -m infra.local.migrate $(if $(filter command,$(origin NAME)),"$$NAME")
 test: ## run all tests, or `make test ARGS=tests/unit`
 	@$(SETUP) test && $(WITH_NODE) $(VENV)/python -m pytest -n 2 --dist loadgroup $(ARGS)
-test-deploy: ## deploy both stages into a local AWS, ask them, destroy them; a part of `make test`
+test-deploy: ## deploy both stages into a local AWS, call them, destroy them; a part of `make test`
 	@$(SETUP) test && $(WITH_NODE) $(VENV)/python -m pytest tests/deploy $(ARGS)
 check: ## lint, formatting, types, who imports what
 	@$(SETUP) test && $(VENV)/ruff check && $(VENV)/ruff format --check && $(VENV)/mypy && $(VENV)/python -m pytest -q tests/unit/test_imports.py
@@ -34,13 +34,13 @@ bench: ## measure ratios within one run; `make bench BASE=<checkout>` compares t
 	@$(SETUP) test && $(WITH_NODE) $(VENV)/python -m bench$(if $(BASE),.compare "$(BASE)")
 invoke: ## one event through one function, as deployed: `make invoke EVENT=tests/events/todos_v1.json`
 	@$(SETUP) test && $(WITH_NODE) $(VENV)/python -m infra.invoke
-synth: ## write the CloudFormation templates of a stage into cdk.out; asks no AWS account
+synth: ## write the CloudFormation templates of a stage into cdk.out, without an AWS account
 	@$(SETUP) deploy && $(CDK) synth --quiet -c stage="$$STAGE" -c native-engine=optional && echo "The templates are in cdk.out."
 deploy: ## deploy a stage into the AWS account of your credentials, as in `make deploy STAGE=dev`
 	@$(SETUP) deploy && $(CDK) deploy --all --progress events -c stage="$$STAGE" $(ARGS)
 destroy: ## remove a stage from AWS
 	@$(SETUP) deploy && $(CDK) destroy --all --progress events -c stage="$$STAGE" -c native-engine=optional $(ARGS)
-lock: ## pin requirements/ anew from pyproject.toml
+lock: ## pin the dependencies of pyproject.toml in requirements/
 	@$(SETUP) test && $(LOCK) --group local -o requirements/run.txt && $(LOCK) --group test -o requirements/test.txt && $(LOCK) --group bundle -o requirements/bundle.txt && $(LOCK) --group todos -o requirements/todos.txt && $(LOCK) --group chat -o requirements/chat.txt && $(LOCK) --group deploy -o requirements/deploy.txt && $(LOCK) --group ministack -o requirements/ministack.txt
 release: ## check, test and tag the version of pyproject.toml
 	@$(SETUP) test && $(VENV)/python -m infra.release check && $(MAKE) check test && $(VENV)/python -m infra.release tag

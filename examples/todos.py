@@ -3,7 +3,7 @@ from pathlib import Path
 import requests
 
 
-def ask(document):
+def query(document):
     url = "http://localhost:8000/graphql"
     headers = {"Authorization": "Bearer your_api_key_here"}
     response = requests.post(url, json={"query": document}, headers=headers)
@@ -15,6 +15,6 @@ def ask(document):
 
 # Usage
 folder = Path(__file__).parent
-print(ask((folder / "create_todo.graphql").read_text())["createTodo"]["id"])
-for todo in ask((folder / "todos.graphql").read_text())["todos"]:
+print(query((folder / "create_todo.graphql").read_text())["createTodo"]["id"])
+for todo in query((folder / "todos.graphql").read_text())["todos"]:
     print(todo["createdAt"], "[x]" if todo["completed"] else "[ ]", todo["title"])

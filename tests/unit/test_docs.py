@@ -13,6 +13,7 @@ from functions.chat import settings as chat_settings
 from functions.todos import errors as todo_errors
 from functions.todos import settings as todo_settings
 from functions.todos.limits import Limits
+from tests.tools import picture
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,6 +22,8 @@ def _kinds(base: type[todo_errors.ApiError]) -> set[type[todo_errors.ApiError]]:
     return {base, *(kind for each in base.__subclasses__() for kind in _kinds(each))}
 
 
+README = (ROOT / "README.md").read_text()
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 API = (ROOT / "docs/api.md").read_text()
 CHAT, TODOS = API.split("\n# The todo API\n")
 SETTINGS = {CHAT: chat_settings, TODOS: todo_settings}
@@ -59,6 +62,24 @@ def test_every_error_is_documented(kind: type[errors.ApiError]) -> None:
     row = "".join(rows)
     assert f"`{kind.type}`" in row
     assert kind.default_code is None or f"`{kind.default_code}`" in row
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.split()) <= 700
+
+
+def test_the_readme_shows_the_commands_of_its_picture() -> None:
+    assert "\n".join(picture.CURL) in README
+
+
+@pytest.mark.parametrize(
+    "document", ["README.md", "CONTRIBUTING.md", "docs/performance.md", "examples/README.md"]
+)
+def test_make_targets_that_are_named_exist(document: str) -> None:
+    named = set(
+        re.findall(r"`make ([a-z-]+)|^(?:\$ )?make ([a-z-]+)", (ROOT / document).read_text(), re.MULTILINE)
+    )
+    assert {first or second for first, second in named} <= TARGETS
 
 
 @pytest.mark.parametrize(
