@@ -5,124 +5,110 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import time
-from argparse import Namespace
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
-from typing import TextIO
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from functions.shared.aws import Aws
-from functions.shared.table import Table, table_from_stack
+if TYPE_CHECKING:
+    from .commands import Result
+    from .session import Session
 
-from . import commands
-from .advice import explained
-from .arguments import parse
-from .commands import Answer, Store
-from .errors import CommandFailed, redacted
-from .own_key import own_key
-from .place import Place
-
+_FAILED = 1
+_WRONG_COMMAND_LINE = 2
 _INTERRUPTED = 130
-_READER_LEFT = 141
+_BROKEN_PIPE = 141
+# A key, but not what `list` shows of it: sk-…Ab3d.
+_KEY = re.compile(r"sk-[^\s'\"…]+")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what was asked; return the exit status."""
-    logging.getLogger().addHandler(logging.NullHandler())  # what went wrong is said once, by us
+    """Run a command; return the exit status."""
+    logging.getLogger().addHandler(logging.NullHandler())  # errors are printed once, here
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
-        return _answer(arguments)
+        from .session import Session
+
+        return run(arguments, Session(time.time(), os.environ))
+    except ModuleNotFoundError as error:
+        return _report(
+            f"The package {error.name} is not installed for this Python. Run make run once, then use the"
+            " clone's own: .venv/bin/python -m functions.keys"
+        )
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        # Nobody reads on, as after `| head`; nor what Python would say of it when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _READER_LEFT
-
-
-def _answer(arguments: Sequence[str]) -> int:
-    now = time.time()
-    asked = parse(arguments, now)
-    try:
-        place = Place.from_arguments(asked, os.environ)
-        text = own_key(asked, place, os.environ)
-        with explained(place):
-            place = _with_table(place)
-        with explained(place):
-            answer = _run(asked, _store(place), now, text)
-    except CommandFailed as error:
-        _complain(str(error))
-        return error.status
-    print(json.dumps(answer.data, indent=2, ensure_ascii=False) if asked.json else answer.text, flush=True)
-    for warning in answer.warnings:
-        _complain(warning)
-    return 1 if answer.warnings else 0
-
-
-def _with_table(place: Place) -> Place:
-    if place.table:
-        return place
-    aws = Aws(region=place.region)
-    return replace(place, table=table_from_stack(place.stack or "", aws=aws, endpoint_url=place.endpoint_url))
-
-
-def _store(place: Place) -> Store:
-    return Table(place.table or "", aws=Aws(region=place.region), endpoint_url=place.endpoint_url)
-
-
-def _run(asked: Namespace, store: Store, now: float, text: str | None) -> Answer:
-    match asked.command:
-        case "create":
-            return commands.create(
-                store,
-                now,
-                name=asked.name,
-                models=asked.models,
-                requests_per_minute=asked.rpm,
-                tokens_per_minute=asked.tpm,
-                budget_tokens=asked.budget_tokens,
-                expires_at=asked.expires,
-                text=text,
-            )
-        case "list":
-            return commands.list_keys(store, now)
-        case "show":
-            return commands.show(store, asked.key, now)
-        case "disable":
-            return commands.disable(store, asked.key, now)
-        case "enable":
-            return commands.enable(store, asked.key, now)
-        case "rotate":
-            return commands.rotate(store, asked.key, now)
-        case "usage":
-            return commands.usage(store, asked.key, asked.by, asked.since, now)
-    with _opened(asked.file) as lines:
-        return commands.replay(store, lines)
-
-
-@contextmanager
-def _opened(file: str) -> Iterator[TextIO]:
-    """Open a log; bytes that are no UTF-8 harm nothing."""
-    if file == "-":
-        if hasattr(sys.stdin, "reconfigure"):
-            sys.stdin.reconfigure(encoding="utf-8", errors="replace")
-        yield sys.stdin
-        return
-    try:
-        with open(file, encoding="utf-8", errors="replace") as lines:
-            yield lines
+        return _BROKEN_PIPE
     except OSError as error:
-        raise CommandFailed(
-            f"Cannot read {file}: {error.strerror}. Give the path of a log, or - for standard input."
-        ) from error
+        return _report(f"Cannot print the result: {error.strerror}. Free some space, or print it elsewhere.")
+    finally:
+        # Of a reader that has gone, as after `| head`, Python would complain once more at exit.
+        try:
+            sys.stdout.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _complain(text: str) -> None:
-    print(redacted(text), file=sys.stderr, flush=True)
+def run(arguments: Sequence[str], session: Session) -> int:
+    """Run a command in a session, print its result or what was wrong, and return the exit status."""
+    import click
+
+    from functions.shared.keys import KeysUnavailable, KeyTaken
+
+    from .commands import cli
+    from .session import PROGRAM, advice
+
+    try:
+        with cli.make_context(PROGRAM, [*arguments], obj=session) as context:
+            result: Result = cli.invoke(context)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        return _report(error.format_message(), status=_WRONG_COMMAND_LINE)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else PROGRAM
+        return _report(f"{error.format_message()}\nHelp: {command} --help", status=_WRONG_COMMAND_LINE)
+    except click.ClickException as error:
+        return _report(error.format_message())
+    except KeysUnavailable as error:
+        return _report("\n".join((advice(str(error), session.location), *getattr(error, "__notes__", ()))))
+    except KeyTaken as error:
+        return _report(f"{error} Run the same command again.")
+    return _print(result, as_json="json" in session.options)
+
+
+def _print(result: Result, *, as_json: bool) -> int:
+    from .views import render
+
+    try:
+        if as_json:
+            utf8 = (sys.stdout.encoding or "").lower() in ("utf-8", "utf8")
+            print(json.dumps(result.data, indent=2, ensure_ascii=not utf8))
+        else:
+            print(result.text if isinstance(result.text, str) else render(result.text))
+        sys.stdout.flush()
+    except OSError as error:
+        if result.new_key:
+            _report(
+                f"The text of {result.new_key} could not be printed and is lost: {error.strerror}."
+                f" Get another: python -m functions.keys rotate {result.new_key}"
+            )
+        raise
+    for warning in result.warnings:
+        _report(warning)
+    return _FAILED if result.warnings else 0
+
+
+def _report(text: str, *, status: int = _FAILED) -> int:
+    """Print what was wrong, without keys, which may have been typed in the wrong place."""
+    shown = "".join(
+        each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in _KEY.sub("sk-…", text)
+    )
+    print(shown, file=sys.stderr, flush=True)
+    return status
 
 
 if __name__ == "__main__":

@@ -36,10 +36,9 @@ TODOS = (
 )
 KEYS = (
     ("__main__",),
-    ("commands", "advice", "own_key"),
-    ("replay", "reports", "selection", "texts"),
-    ("arguments", "place"),
-    ("spans", "tables", "errors"),
+    ("commands",),
+    ("options", "replay", "views"),
+    ("session",),
 )
 SHARED = (
     ("access",),
@@ -68,6 +67,13 @@ ONE_HOME = {
     "lambda_stream": {"functions.chat.handler", "functions.todos.handler"},
     "boto3": {"functions.shared.aws"},
     "botocore": {"functions.shared.aws"},
+    "click": {
+        "functions.keys.__main__",
+        "functions.keys.commands",
+        "functions.keys.options",
+        "functions.keys.session",
+    },
+    "rich": {"functions.keys.commands", "functions.keys.views"},
     "snapshot_restore_py": {"functions.shared.snapshot"},
     "prisma": {"functions.todos.database", "functions.todos.store"},
 }

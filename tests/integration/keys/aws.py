@@ -1,4 +1,4 @@
-"""An AWS that answers as it is told: errors, CloudFormation's XML, or nothing at all."""
+"""An AWS that responds as a test sets it: with errors, CloudFormation's XML, or nothing at all."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ _ERROR = "<ErrorResponse><Error><Code>{code}</Code><Message>m</Message></Error><
 
 @dataclass
 class ScriptedAws:
-    """The same reply to every question, but that a stack's table is missing; `asked` are the operations."""
+    """The same response to every call, but that a stack's table is missing; `calls` are the operations."""
 
     url: str = ""
     status: int = 200
     body: str = "{}"
-    asked: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
 
-    def reply(self, asked: str) -> tuple[int, str]:
+    def respond(self, operation: str) -> tuple[int, str]:
         """Return the status and the body."""
-        if self.body.startswith("<Describe") and not asked.endswith("DescribeStacks"):
+        if self.body.startswith("<Describe") and not operation.endswith("DescribeStacks"):
             return 400, _dynamodb_error("ResourceNotFoundException")
         return self.status, self.body
 
     def fails(self, code: str, status: int = 400) -> None:
-        """Answer with an error of DynamoDB."""
+        """Respond with an error of DynamoDB."""
         self.status, self.body = status, _dynamodb_error(code)
 
     def has_stack(self, **outputs: str) -> None:
-        """Answer with a stack."""
+        """Respond with a stack."""
         members = [_OUTPUT.format(key=key, value=value) for key, value in outputs.items()]
         self.status, self.body = 200, _STACK.format(outputs="".join(members))
 
     def has_no_stack(self, code: str = "ValidationError") -> None:
-        """Answer with an error of CloudFormation."""
+        """Respond with an error of CloudFormation."""
         self.status, self.body = 400, _ERROR.format(code=code)
 
 
@@ -54,14 +54,14 @@ def scripted_aws() -> Iterator[ScriptedAws]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
-            asked = self.headers.get("x-amz-target") or body.decode().partition("&")[0]
-            aws.asked.append(asked)
-            status, text = aws.reply(asked)
-            reply = text.encode()
+            operation = self.headers.get("x-amz-target") or body.decode().partition("&")[0]
+            aws.calls.append(operation)
+            status, text = aws.respond(operation)
+            content = text.encode()
             self.send_response(status)
-            self.send_header("content-length", str(len(reply)))
+            self.send_header("content-length", str(len(content)))
             self.end_headers()
-            self.wfile.write(reply)
+            self.wfile.write(content)
 
         def log_message(self, *_: object) -> None:
             pass

@@ -31,20 +31,20 @@ ENVIRONMENT = {
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a command said, and its exit status."""
+class Printed:
+    """What a command printed, and its exit status."""
 
     status: int
     out: str
     err: str
 
 
-Keys = Callable[..., Said]
+Keys = Callable[..., Printed]
 
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody's own AWS is asked."""
+    """The AWS account of this machine is never used."""
     for variable in [*os.environ]:
         if variable.startswith("AWS_") or variable in ("KEYS_TABLE", "STACK", "DYNAMODB_ENDPOINT"):
             monkeypatch.delenv(variable)
@@ -56,12 +56,8 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def keys(capsys: pytest.CaptureFixture[str]) -> Keys:
     """`python -m functions.keys …`, in this process."""
 
-    def run(*arguments: str) -> Said:
-        try:
-            status = main(arguments)
-        except SystemExit as stopped:
-            status = int(stopped.code or 0)
-        return Said(status, *capsys.readouterr())
+    def run(*arguments: str) -> Printed:
+        return Printed(main(arguments), *capsys.readouterr())
 
     return run
 
@@ -116,8 +112,8 @@ def _take_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def run(*arguments: str, url: str, given: str = "") -> Said:
+def run(*arguments: str, url: str, given: str = "") -> Printed:
     """Run the command as a user does, to its end."""
     with start(*arguments, url=url) as process:
         out, err = process.communicate(given, timeout=30)
-    return Said(process.returncode, out, err)
+    return Printed(process.returncode, out, err)

@@ -16,7 +16,7 @@ from tests.unit.keys.store import a_record
 
 
 class Clock:
-    """A time that passes when it is told to."""
+    """A time that passes when a test sets it."""
 
     def __init__(self) -> None:
         self.now = time.time()
@@ -25,7 +25,7 @@ class Clock:
         return self.now
 
 
-def ask(keyring: Keyring, key: str) -> Key | None:
+def authenticate(keyring: Keyring, key: str) -> Key | None:
     return asyncio.run(keyring.authenticate(f"Bearer {key}"))
 
 
@@ -34,39 +34,39 @@ def test_from_the_first_key_to_the_last_record(server_url: str) -> None:
     clock = Clock()
     keyring = Keyring(table, now=clock)
 
-    said = run("create", "--name", "alice", "--models", "default", "--rpm", "60", url=server_url)
-    assert (said.status, said.err) == (0, "")
-    (text,) = re.findall(r"sk-\w{49}", said.out)
-    assert "it is not shown again" in said.out
-    key = ask(keyring, text)
+    printed = run("create", "--name", "alice", "--models", "default", "--rpm", "60", url=server_url)
+    assert (printed.status, printed.err) == (0, "")
+    (text,) = re.findall(r"sk-\w{49}", printed.out)
+    assert "it is not shown again" in printed.out
+    key = authenticate(keyring, text)
     assert key
     assert (key.name, key.models, key.requests_per_minute) == ("alice", frozenset({"default"}), 60)
 
     assert run("disable", "alice", url=server_url).status == 0
-    assert ask(keyring, text), "known for 30 s"
+    assert authenticate(keyring, text), "known for 30 s"
     clock.now += 31
     with pytest.raises(KeyRefused, match="disabled"):
-        ask(keyring, text)
+        authenticate(keyring, text)
     assert run("enable", "alice", url=server_url).status == 0
     clock.now += 31
-    assert ask(keyring, text)
+    assert authenticate(keyring, text)
 
     rotated = json.loads(run("rotate", key.id, "--json", url=server_url).out)
     assert rotated["id"] == key.id
-    assert ask(keyring, rotated["key"])
+    assert authenticate(keyring, rotated["key"])
     clock.now += 31
     with pytest.raises(KeyRefused, match="Incorrect API key"):
-        ask(keyring, text)
+        authenticate(keyring, text)
 
     now_ms = int(time.time() * 1000)
     asyncio.run(table.put(a_record(1, key_id=key.id, model="default", started_at=now_ms - 2)))
     log = "START\n" + a_record(2, key_id=key.id, model="default", started_at=now_ms - 1).to_json() + "\n"
     for _ in range(2):
-        said = run("replay", "-", url=server_url, given=log)
-        assert (said.status, said.err) == (0, "")
-        assert said.out.startswith("Wrote 1 usage record; each counts once")
-    said = run("usage", "alice", "--by", "model", url=server_url)
-    assert re.fullmatch(r"MODEL +REQUESTS .*\ndefault +2 +2 +0 .*\n", said.out)
+        printed = run("replay", "-", url=server_url, given=log)
+        assert (printed.status, printed.err) == (0, "")
+        assert printed.out.startswith("Wrote 1 usage record; each counts once")
+    printed = run("usage", "alice", "--by", "model", url=server_url)
+    assert re.fullmatch(r"MODEL +REQUESTS .*\ndefault +2 +2 +0 .*\n", printed.out)
 
 
 def test_ctrl_c_ends_it_quietly(server_url: str) -> None:
@@ -85,7 +85,7 @@ def test_ctrl_c_ends_it_quietly(server_url: str) -> None:
     assert (process.returncode, out, err) == (130, "", "")
 
 
-def test_nobody_reads_what_it_says(server_url: str) -> None:
+def test_a_reader_that_has_gone(server_url: str) -> None:
     with start("list", url=server_url) as process:
         assert process.stdout
         assert process.stderr
@@ -94,7 +94,7 @@ def test_nobody_reads_what_it_says(server_url: str) -> None:
         assert process.wait(10) == 141
 
 
-def test_a_wrong_command_line_is_refused_without_asking_anybody() -> None:
-    said = run("create", "--name", "alice", "--rpm", "0", url="http://127.0.0.1:1")
-    assert (said.status, said.out) == (2, "")
-    assert said.err.startswith("python -m functions.keys create: argument --rpm: expected a whole number")
+def test_a_wrong_command_line_is_refused_before_any_call() -> None:
+    printed = run("create", "--name", "alice", "--rpm", "0", url="http://127.0.0.1:1")
+    assert (printed.status, printed.out) == (2, "")
+    assert printed.err.startswith("Invalid value for '--rpm': expected a whole number")

@@ -1,4 +1,4 @@
-"""Whatever AWS does: one line that says what to do, exit status 1, no traceback, no key."""
+"""Whatever AWS does: one line with what to do next, exit status 1, no traceback, no key."""
 
 import socket
 import sys
@@ -9,7 +9,7 @@ import pytest
 from moto import mock_aws
 
 from tests.integration.keys.aws import ScriptedAws
-from tests.integration.keys.conftest import REGION, Keys, Said
+from tests.integration.keys.conftest import REGION, Keys, Printed
 
 COMMANDS = (
     ("create", "--name", "alice"),
@@ -23,12 +23,12 @@ COMMANDS = (
 )
 
 
-def line_of(said: Said) -> str:
-    assert (said.status, said.out) == (1, ""), said
-    assert said.err.count("\n") == 1
-    assert "Traceback" not in said.err
-    assert "sk-" not in said.err
-    return said.err
+def line_of(printed: Printed) -> str:
+    assert (printed.status, printed.out) == (1, ""), printed
+    assert printed.err.count("\n") == 1
+    assert "Traceback" not in printed.err
+    assert "sk-" not in printed.err
+    return printed.err
 
 
 @pytest.mark.parametrize(
@@ -36,23 +36,21 @@ def line_of(said: Said) -> str:
     [
         ("AccessDeniedException", 400, "AWS does not let you use table 'keys'"),
         ("ResourceNotFoundException", 400, "There is no table 'keys'"),
-        ("ProvisionedThroughputExceededException", 400, "DynamoDB takes no more questions right now"),
-        ("ThrottlingException", 400, "DynamoDB takes no more questions right now"),
-        ("UnrecognizedClientException", 400, "AWS does not know who you are"),
-        ("ExpiredTokenException", 400, "AWS does not know who you are"),
+        ("ProvisionedThroughputExceededException", 400, "DynamoDB accepts no more calls right now"),
+        ("ThrottlingException", 400, "DynamoDB accepts no more calls right now"),
+        ("UnrecognizedClientException", 400, "AWS did not get credentials that it accepts"),
+        ("ExpiredTokenException", 400, "AWS did not get credentials that it accepts"),
         ("ValidationException", 400, "Table 'keys' in eu-central-1 at http://127.0.0.1:"),
-        ("InternalServerError", 500, "could not be asked (InternalServerError). Do the same again"),
-        ("NeverHeardOf", 400, "could not be asked (NeverHeardOf). Do the same again"),
+        ("InternalServerError", 500, "could not be used (InternalServerError). Run the same command again"),
+        ("NeverHeardOf", 400, "could not be used (NeverHeardOf). Run the same command again"),
     ],
 )
-def test_what_aws_answers_is_explained(
-    keys: Keys, aws: ScriptedAws, code: str, status: int, text: str
-) -> None:
+def test_errors_of_aws_are_explained(keys: Keys, aws: ScriptedAws, code: str, status: int, text: str) -> None:
     aws.fails(code, status)
     for command in COMMANDS if code == "AccessDeniedException" else COMMANDS[:2]:
-        said = line_of(keys(*command, "--table", "keys", "--endpoint", aws.url))
-        assert text in said
-        assert f"({code})" in said
+        printed = line_of(keys(*command, "--table", "keys", "--endpoint", aws.url))
+        assert text in printed
+        assert f"({code})" in printed
 
 
 def test_no_table_of_that_name(keys: Keys) -> None:
@@ -70,20 +68,20 @@ def test_a_table_of_something_else(keys: Keys) -> None:
             BillingMode="PAY_PER_REQUEST",
         )
         for command in COMMANDS[1:]:
-            assert "or it is no table of keys" in line_of(keys(*command, "--table", "other"))
+            assert "or it is not a table of keys" in line_of(keys(*command, "--table", "other"))
 
 
 @pytest.fixture
 def silent_url() -> Iterator[str]:
-    """An address that takes connections and never answers."""
+    """An address that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-def test_nobody_answers(keys: Keys, silent_url: str, unused_url: str) -> None:
+def test_a_table_that_cannot_be_reached(keys: Keys, silent_url: str, unused_url: str) -> None:
     for url, code in ((unused_url, "EndpointConnectionError"), (silent_url, "ReadTimeoutError")):
-        said = line_of(keys("list", "--table", "keys", "--endpoint", url))
-        assert f"at {url} could not be reached ({code}). Check the network" in said
+        printed = line_of(keys("list", "--table", "keys", "--endpoint", url))
+        assert f"at {url} could not be reached ({code}). Check the network" in printed
 
 
 @pytest.fixture
@@ -93,13 +91,13 @@ def unused_url() -> str:
 
 
 @pytest.mark.parametrize("where", [("--table", "keys"), ("--stack", "chatbot")])
-def test_who_asks_is_not_known(
+def test_credentials_are_missing_or_unknown(
     keys: Keys, aws: ScriptedAws, monkeypatch: pytest.MonkeyPatch, where: tuple[str, str]
 ) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     assert "Log in, as with" in line_of(keys("list", *where, "--endpoint", aws.url))
-    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    monkeypatch.setenv("AWS_PROFILE", "unknown")
     assert "(ProfileNotFound). Log in," in line_of(keys("list", *where, "--endpoint", aws.url))
 
 
@@ -119,34 +117,34 @@ def test_boto3_is_not_installed(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_stack_names_the_table(keys: Keys, aws: ScriptedAws, monkeypatch: pytest.MonkeyPatch) -> None:
     aws.has_stack(Url="https://x", KeysTable="chatbot-keys-1")
-    said = line_of(keys("list", "--stack", "chatbot", "--endpoint", aws.url))
-    assert aws.asked[0] == "Action=DescribeStacks"
-    assert aws.asked[1] == "DynamoDB_20120810.Query"
-    assert "There is no table 'chatbot-keys-1' of stack 'chatbot' in eu-central-1" in said
+    printed = line_of(keys("list", "--stack", "chatbot", "--endpoint", aws.url))
+    assert aws.calls[0] == "Action=DescribeStacks"
+    assert aws.calls[1] == "DynamoDB_20120810.Query"
+    assert "There is no table 'chatbot-keys-1' of stack 'chatbot' in eu-central-1" in printed
     monkeypatch.setenv("STACK", "chatbot")
     monkeypatch.setenv("DYNAMODB_ENDPOINT", aws.url)
-    aws.asked.clear()
+    aws.calls.clear()
     line_of(keys("list"))
-    assert aws.asked[:2] == ["Action=DescribeStacks", "DynamoDB_20120810.Query"]
+    assert aws.calls[:2] == ["Action=DescribeStacks", "DynamoDB_20120810.Query"]
 
 
 def test_a_stack_without_the_table(keys: Keys, aws: ScriptedAws) -> None:
     for outputs in ({"Url": "https://x"}, {}):
         aws.has_stack(**outputs)
-        said = line_of(keys("list", "--stack", "chatbot", "--endpoint", aws.url))
-        assert "has no output KeysTable (OutputNotFound). Deploy it anew" in said
+        printed = line_of(keys("list", "--stack", "chatbot", "--endpoint", aws.url))
+        assert "has no output KeysTable (OutputNotFound). Deploy it again" in printed
 
 
 def test_no_such_stack(keys: Keys, aws: ScriptedAws) -> None:
     aws.has_no_stack()
-    said = line_of(keys("list", "--stack", "chatbot", "--endpoint", aws.url))
-    assert "There is no stack 'chatbot' in eu-central-1" in said
+    printed = line_of(keys("list", "--stack", "chatbot", "--endpoint", aws.url))
+    assert "There is no stack 'chatbot' in eu-central-1" in printed
     aws.has_no_stack("AccessDenied")
-    said = line_of(keys("list", "--stack", "chatbot", "--endpoint", aws.url))
-    assert "AWS does not let you use stack 'chatbot'" in said
+    printed = line_of(keys("list", "--stack", "chatbot", "--endpoint", aws.url))
+    assert "AWS does not let you use stack 'chatbot'" in printed
 
 
 def test_no_table_was_named(keys: Keys) -> None:
-    said = keys("list")
-    assert (said.status, said.out) == (2, "")
-    assert said.err.startswith("No table was named. Say where the keys are, in one of three ways:\n")
+    printed = keys("list")
+    assert (printed.status, printed.out) == (2, "")
+    assert printed.err.startswith("No table was named. Say where the keys are, in one of three ways:\n")

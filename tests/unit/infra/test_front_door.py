@@ -147,12 +147,13 @@ def test_the_outputs_are_what_a_user_needs_next(deployment: Deployment) -> None:
 
 
 def test_the_command_for_the_first_key_is_one_that_the_command_line_takes(deployment: Deployment) -> None:
-    from functions.keys.arguments import parse
+    from tests.unit.keys.store import MemoryStore, invoke_in, session_of
 
+    session = session_of(MemoryStore())
     program, _, arguments = deployment.outputs("Api")["FirstKey"]["Value"].partition(" -m functions.keys ")
-    asked = parse(arguments.split(), now=0)
+    assert invoke_in(session, *arguments.split()).new_key
     assert program == ".venv/bin/python"
-    assert (asked.command, asked.stack) == ("create", f"Chatbot{deployment.stage.name.capitalize()}Data")
+    assert session.location.stack == f"Chatbot{deployment.stage.name.capitalize()}Data"
 
 
 def test_only_prod_has_a_firewall_and_it_stands_before_the_api(dev: Deployment, prod: Deployment) -> None:

@@ -1,10 +1,13 @@
-"""Keys and usage in memory, as the table keeps them."""
+"""Keys and usage in memory, as the table keeps them, and the command that works with them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from functions.keys.commands import Result, cli
+from functions.keys.session import PROGRAM, Session
+from functions.keys.views import render
 from functions.shared.keys import Key
 from functions.shared.usage import UsageRecord
 
@@ -14,7 +17,7 @@ DAY_S = 86400
 
 @dataclass
 class MemoryStore:
-    """A `Store`; `failing` is raised by every question after the first `answered` ones."""
+    """A `Store`; `failing` is raised by every call after the first `answered` ones."""
 
     keys: dict[str, Key] = field(default_factory=dict)
     tokens_spent: dict[str, int] = field(default_factory=dict)
@@ -23,11 +26,11 @@ class MemoryStore:
     answered: int = 0
 
     def add(self, key: Key) -> None:
-        self._ask()
+        self._count()
         self.keys[key.id] = key
 
     def all_keys(self) -> list[Key]:
-        self._ask()
+        self._count()
         return list(self.keys.values())
 
     def set_disabled(self, key_id: str, disabled: bool) -> Key | None:
@@ -37,34 +40,59 @@ class MemoryStore:
         return self._change(key_id, digest=new_digest, hint=new_hint)
 
     def spent(self, key_id: str) -> int:
-        self._ask()
+        self._count()
         return self.tokens_spent.get(key_id, 0)
 
     def usage(self, key_id: str, since_ms: int, until_ms: int) -> Iterator[UsageRecord]:
-        self._ask()
+        self._count()
         for record in self.records.values():
             if record.key_id == key_id and since_ms <= record.started_at < until_ms:
                 yield record
 
     def put_usage(self, record: UsageRecord) -> None:
-        self._ask()
+        self._count()
         self.records[record.key_id, record.started_at, record.request_id] = record
 
     def _change(self, key_id: str, **changes: object) -> Key | None:
-        self._ask()
+        self._count()
         if key_id not in self.keys:
             return None
         self.keys[key_id] = replace(self.keys[key_id], **changes)  # type: ignore[arg-type]
         return self.keys[key_id]
 
-    def _ask(self) -> None:
+    def _count(self) -> None:
         if self.failing and self.answered <= 0:
             raise self.failing
         self.answered -= 1
 
 
+def session_of(store: MemoryStore, now: float = NOW, **environ: str) -> Session:
+    """Return a session on a store in memory."""
+    return Session(now, {"KEYS_TABLE": "keys", **environ}, connect=lambda location: (location, store))
+
+
+def invoke(store: MemoryStore, *arguments: str, now: float = NOW, **environ: str) -> Result:
+    """Run a command as it is typed.
+
+    Raises: ClickException and KeysUnavailable, as the command does.
+    """
+    return invoke_in(session_of(store, now, **environ), *arguments)
+
+
+def invoke_in(session: Session, *arguments: str) -> Result:
+    """Run a command in a session."""
+    with cli.make_context(PROGRAM, [*arguments], obj=session) as context:
+        result: Result = cli.invoke(context)
+        return result
+
+
+def printed(result: Result) -> str:
+    """Return what a result prints for people."""
+    return result.text if isinstance(result.text, str) else render(result.text)
+
+
 def a_key(number: int = 1, **members: object) -> Key:
-    """Return a key that can be told from others by its number."""
+    """Return a key that differs from others by its number."""
     values: dict[str, object] = {
         "id": f"key_{number:016x}",
         "digest": f"{number:064x}",
@@ -76,7 +104,7 @@ def a_key(number: int = 1, **members: object) -> Key:
 
 
 def a_record(number: int = 1, **members: object) -> UsageRecord:
-    """Return a usage record that can be told from others by its number."""
+    """Return a usage record that differs from others by its number."""
     values: dict[str, object] = {
         "request_id": f"req_{number:032x}",
         "key_id": a_key().id,

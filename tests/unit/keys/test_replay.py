@@ -50,7 +50,7 @@ def test_a_line_may_hold_several() -> None:
         "START RequestId: 8f507cfc Version: $LATEST",
         *METRICS,
         '{"id":"x","usage":{"prompt_tokens":1}}',
-        '{"usage":"of the door"}',
+        '{"usage":"of something else"}',
         '{"usage":null}',
         "\0\ufffd",
         pytest.param("[" * 100_000, id="deep"),
@@ -85,7 +85,7 @@ def test_other_lines_are_not_ours(line: str) -> None:
         (LINE.replace("12.5", "NaN"), "`duration_ms` is of the wrong kind"),
     ],
 )
-def test_a_malformed_record_says_why_without_its_text(line: str, reason: str) -> None:
+def test_a_malformed_record_is_explained_without_its_text(line: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason) as refused:
         records_in(line)
     assert not isinstance(refused.value, json.JSONDecodeError)

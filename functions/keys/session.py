@@ -1,0 +1,202 @@
+"""One run of the command: where the keys are, and what to do if they cannot be reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import click
+
+from functions.shared.aws import Aws
+from functions.shared.keys import Key
+from functions.shared.table import Table, table_from_stack
+from functions.shared.usage import UsageRecord
+
+PROGRAM = "python -m functions.keys"
+
+_NO_TABLE = """\
+No table was named. Say where the keys are, in one of three ways:
+  --table NAME             the DynamoDB table itself
+  KEYS_TABLE=NAME          the same, as a variable
+  --stack NAME, or STACK   the CloudFormation stack, whose output KeysTable names the table"""
+
+
+class Store(Protocol):
+    """Where keys and usage are kept.
+
+    Raises: KeysUnavailable, each of them.
+    """
+
+    def add(self, key: Key) -> None: ...
+    def all_keys(self) -> list[Key]: ...
+    def set_disabled(self, key_id: str, disabled: bool) -> Key | None: ...
+    def rotate(self, key_id: str, new_digest: str, new_hint: str) -> Key | None: ...
+    def spent(self, key_id: str) -> int: ...
+    def usage(self, key_id: str, since_ms: int, until_ms: int) -> Iterator[UsageRecord]: ...
+    def put_usage(self, record: UsageRecord) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Location:
+    """One table, or the stack whose output names it, or both; in one region, at one endpoint."""
+
+    table: str | None = None
+    stack: str | None = None
+    endpoint_url: str | None = None
+    region: str | None = None
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any], environ: Mapping[str, str]) -> Location:
+        """Return the location: an option wins over a variable, then a table over a stack.
+
+        Raises: UsageError.
+        """
+        table, stack = options.get("table"), options.get("stack")
+        if table and stack:
+            raise click.UsageError("Expected --table or --stack, but got both. Leave one out.")
+        if not table and not stack:
+            table = environ.get("KEYS_TABLE")
+            stack = None if table else environ.get("STACK")
+        if not table and not stack:
+            raise click.UsageError(_NO_TABLE)
+        endpoint_url = options.get("endpoint") or environ.get("DYNAMODB_ENDPOINT") or None
+        if endpoint_url and not _is_url(endpoint_url):
+            raise click.UsageError(
+                "Expected --endpoint (or DYNAMODB_ENDPOINT) to be a URL such as http://127.0.0.1:5000, but"
+                f" got {endpoint_url!r}."
+            )
+        # boto3 itself reads only the second of these variables.
+        region = (
+            options.get("region") or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or None
+        )
+        return cls(table=table or None, stack=stack or None, endpoint_url=endpoint_url, region=region)
+
+    def __str__(self) -> str:
+        text = f"table {self.table!r}" if self.table else f"stack {self.stack!r}"
+        if self.table and self.stack:
+            text += f" of stack {self.stack!r}"
+        if self.region:
+            text += f" in {self.region}"
+        return f"{text} at {self.endpoint_url}" if self.endpoint_url else text
+
+
+def connect(location: Location) -> tuple[Location, Store]:
+    """Return the table, and its location with its name in it.
+
+    Raises: KeysUnavailable.
+    """
+    aws, endpoint_url = Aws(region=location.region), location.endpoint_url
+    if not location.table:
+        name = table_from_stack(location.stack or "", aws=aws, endpoint_url=endpoint_url)
+        location = replace(location, table=name)
+    return location, Table(location.table or "", aws=aws, endpoint_url=endpoint_url)
+
+
+@dataclass
+class Session:
+    """What a command works with.
+
+    Shape:  `options`: those that every command has, as far as they were given: `table`, `stack`, `endpoint`,
+            `region`, `json`.
+    Units:  `now` s since 1970.
+    """
+
+    now: float
+    variables: Mapping[str, str]
+    connect: Callable[[Location], tuple[Location, Store]] = connect
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def location(self) -> Location:
+        """Where the keys are.
+
+        Raises: UsageError.
+        """
+        return Location.of(self.options, self.variables)
+
+    @cached_property
+    def store(self) -> Store:
+        """The keys and the usage.
+
+        Raises: UsageError; KeysUnavailable.
+        """
+        self.location, store = self.connect(self.location)
+        return store
+
+
+def advice(code: str, location: Location) -> str:
+    """Return one line for AWS's error code: what happened, and what to do next."""
+    place = str(location)
+    return _ADVICE.get(code, _OTHER).format(code=code, place=place, Place=place[0].upper() + place[1:])
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+_CREDENTIALS = (
+    "AWS did not get credentials that it accepts ({code}). Log in, as with `aws sso login`, or set"
+    " AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; for a table on this machine, any"
+    " text will do."
+)
+_DENIED = (
+    "AWS does not let you use {place} ({code}). Use another AWS_PROFILE, or get the permissions to read and"
+    " write the table, and cloudformation:DescribeStacks if you give --stack."
+)
+_REGION = "No AWS region was named ({code}). Give --region, as in --region eu-central-1, or set AWS_REGION."
+_MISSING = (
+    "There is no {place} ({code}). Check its name, and that --region and AWS_PROFILE are those of its stack."
+)
+_NO_STACK = "There is no {place} ({code}). Check its name, --region and AWS_PROFILE, or give --table."
+_NO_OUTPUT = (
+    "{Place} has no output KeysTable ({code}). Deploy it again, or give the table's name with --table."
+)
+_FOREIGN = (
+    "{Place} did not accept the call ({code}): its name is wrong, or it is not a table of keys."
+    " Check the name; it is the output KeysTable of the stack."
+)
+_BUSY = "DynamoDB accepts no more calls right now ({code}). Wait a minute, then run the same command again."
+_UNREACHABLE = (
+    "{Place} could not be reached ({code}). Check the network, --region, and --endpoint if you give one."
+)
+_OTHER = (
+    "{Place} could not be used ({code}). Run the same command again; AWS's documentation explains the code."
+)
+_ADVICE = {
+    code: text
+    for text, codes in (
+        (
+            _CREDENTIALS,
+            "NoCredentialsError PartialCredentialsError CredentialRetrievalError LoginError"
+            " LoginInsufficientPermissions LoginTokenLoadError LoginRefreshRequired NoAuthTokenError"
+            " SSOTokenLoadError SSOError UnauthorizedSSOTokenError TokenRetrievalError ProfileNotFound"
+            " ExpiredToken ExpiredTokenException UnrecognizedClientException InvalidClientTokenId"
+            " InvalidSignatureException SignatureDoesNotMatch MissingAuthenticationToken"
+            " MissingAuthenticationTokenException IncompleteSignature IncompleteSignatureException",
+        ),
+        (_DENIED, "AccessDenied AccessDeniedException UnauthorizedOperation"),
+        (_REGION, "NoRegionError InvalidRegionError UnknownRegionError"),
+        (_MISSING, "ResourceNotFoundException"),
+        (_NO_STACK, "ValidationError"),
+        (_NO_OUTPUT, "OutputNotFound"),
+        (_FOREIGN, "ValidationException ParamValidationError"),
+        (
+            _BUSY,
+            "ProvisionedThroughputExceededException RequestLimitExceeded Throttling ThrottlingException"
+            " TransactionInProgressException ConditionalCheckFailedException",
+        ),
+        (
+            _UNREACHABLE,
+            "EndpointConnectionError ConnectTimeoutError ReadTimeoutError ConnectionClosedError"
+            " ProxyConnectionError SSLError HTTPClientError ConnectionError",
+        ),
+    )
+    for code in codes.split()
+}

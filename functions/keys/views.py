@@ -1,0 +1,209 @@
+"""Keys and usage as people and programs read them; the key itself is in none of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from functions.shared.keys import Key
+from functions.shared.usage import UsageRecord
+
+# Wider than any row: where no person reads, a row is a line.
+_PIPED_WIDTH = 100_000
+_GAP = (0, 2, 0, 0)
+
+
+def render(table: Table) -> str:
+    """Return a table as stdout takes it: as wide as the terminal, where there is one."""
+    width = None if sys.stdout.isatty() else _PIPED_WIDTH
+    console = Console(width=width, markup=False, emoji=False, highlight=False)
+    with console.capture() as captured:
+        console.print(table, crop=False)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
+
+def keys_table(keys: Iterable[Key], now: float) -> Table:
+    """Return a row for each key."""
+    columns = ("ID", "NAME", "KEY", "STATUS", "RPM", "TPM", "BUDGET", "MODELS")
+    rows = []
+    for key in keys:
+        status = state(key, now)
+        if status == "active" and key.expires_at is not None:
+            status = f"until {iso_day(key.expires_at)}"
+        limits = (key.requests_per_minute, key.tokens_per_minute, key.budget_tokens)
+        rows.append((key.id, key.name, key.hint, status, *limits, _models(key)))
+    return _table(columns, rows, folding=("NAME", "MODELS"))
+
+
+def key_details(key: Key, spent: int, now: float) -> Table:
+    """Return all that is known of a key, with the state of its budget."""
+    budget = "no limit" if key.budget_tokens is None else f"{key.budget_tokens:,} tokens"
+    if key.budget_tokens is not None:
+        budget += f"; {spent:,} spent, {max(0, key.budget_tokens - spent):,} left"
+    elif spent:
+        budget += f"; {spent:,} tokens spent"
+    expiry = "never"
+    if key.expires_at is not None:
+        ahead_s = key.expires_at - now
+        expiry = clock(key.expires_at) + (
+            f" (in {length(ahead_s)})" if ahead_s > 0 else f" ({length(-ahead_s)} ago)"
+        )
+    rows = {
+        "id": key.id,
+        "name": key.name,
+        "key": f"{key.hint} (the whole key is stored nowhere)",
+        "status": state(key, now),
+        "models": _models(key),
+        "requests": _a_minute(key.requests_per_minute),
+        "tokens": _a_minute(key.tokens_per_minute),
+        "budget": budget,
+        "created": clock(key.created_at),
+        "expires": expiry,
+    }
+    table = Table.grid(padding=_GAP)
+    for name, value in rows.items():
+        table.add_row(Text(name, "bold"), Text(value, overflow="fold"))
+    return table
+
+
+def key_record(key: Key, now: float) -> dict[str, Any]:
+    """Return a key for programs."""
+    return {
+        "id": key.id,
+        "name": key.name,
+        "hint": key.hint,
+        "status": state(key, now),
+        "models": sorted(key.models),
+        "requests_per_minute": key.requests_per_minute,
+        "tokens_per_minute": key.tokens_per_minute,
+        "budget_tokens": key.budget_tokens,
+        "created_at": iso_time(key.created_at),
+        "expires_at": None if key.expires_at is None else iso_time(key.expires_at),
+    }
+
+
+def state(key: Key, now: float) -> str:
+    """Return `active`, `disabled` or `expired`."""
+    if key.disabled:
+        return "disabled"
+    return "expired" if key.expires_at is not None and key.expires_at <= now else "active"
+
+
+@dataclass
+class Sum:
+    """What some requests used. Units: tokens, requests."""
+
+    requests: int = 0
+    ok: int = 0
+    cut: int = 0
+    error: int = 0
+    timeout: int = 0
+    refused: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+
+    def add(self, record: UsageRecord) -> None:
+        """Count one request."""
+        self.requests += 1
+        setattr(self, record.outcome, getattr(self, record.outcome) + 1)
+        self.prompt_tokens += record.prompt_tokens
+        self.cached_tokens += record.cached_tokens
+        self.completion_tokens += record.completion_tokens
+
+
+@dataclass(frozen=True)
+class Report:
+    """The sums of each day, model or key, in the order of their names, and of all."""
+
+    by: str
+    sums: Mapping[str, Sum]
+    total: Sum
+
+    @classmethod
+    def of(cls, records: Iterable[UsageRecord], by: str) -> Report:
+        """Add up what was used by `day` (UTC), `model` or `key`."""
+        sums: dict[str, Sum] = {}
+        total = Sum()
+        for record in records:
+            groups = {"day": iso_day(record.started_at / 1000), "model": record.model, "key": record.key_id}
+            sums.setdefault(groups[by], Sum()).add(record)
+            total.add(record)
+        return cls(by, dict(sorted(sums.items())), total)
+
+    def table(self, names: Mapping[str, str]) -> Table:
+        """Return a row for each group; `names` has those that are not called by their own name."""
+        head = self.by.upper()
+        columns = (head, *(name.removesuffix("_tokens").upper() for name in asdict(self.total)))
+        rows = [(names.get(group, group), *asdict(sums).values()) for group, sums in self.sums.items()]
+        if len(rows) > 1:
+            rows.append(("total", *asdict(self.total).values()))
+        return _table(columns, rows, folding=(head,))
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the sums for programs."""
+        return [{self.by: group, **asdict(sums)} for group, sums in self.sums.items()]
+
+
+def iso_time(seconds: float) -> str:
+    """Write a moment as `2026-11-22T10:15:30Z`."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def iso_day(seconds: float) -> str:
+    """Write the day of a moment, in UTC, as `2026-11-22`."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
+
+
+def clock(seconds: float) -> str:
+    """Write a moment for people, as `2026-11-22 10:15 UTC`."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def length(seconds: float) -> str:
+    """Write a duration, rounded to its largest unit: `90 days`, `1 hour`, `less than a minute`."""
+    for name, unit in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= unit:
+            return counted(round(seconds / unit), name)
+    return "less than a minute"
+
+
+def counted(number: int, thing: str) -> str:
+    """Write a number of things: `1 record`, `1,200 records`."""
+    return f"{number:,} {thing}" + ("" if number == 1 else "s")
+
+
+def _models(key: Key) -> str:
+    return ", ".join(sorted(key.models)) or "all"
+
+
+def _a_minute(limit: int | None) -> str:
+    return "no limit" if limit is None else f"{limit:,} a minute"
+
+
+def _table(
+    columns: Sequence[str], rows: Sequence[Sequence[str | int | None]], folding: Sequence[str]
+) -> Table:
+    """Return a table with numbers to the right and `-` for None.
+
+    Where a terminal is narrow, the columns of `folding` are folded; nothing is cut off.
+    """
+    table = Table(box=None, pad_edge=False, padding=_GAP)
+    for at, name in enumerate(columns):
+        cells = [row[at] for row in rows]
+        text = any(isinstance(cell, str) for cell in cells)
+        width = max(len(f"{cell:,}" if isinstance(cell, int) else cell or "-") for cell in (name, *cells))
+        least = min(width, 8) if name in folding else width
+        table.add_column(name, justify="left" if text else "right", overflow="fold", min_width=least)
+    for row in rows:
+        table.add_row(
+            *(Text("-" if cell is None else f"{cell:,}" if isinstance(cell, int) else cell) for cell in row)
+        )
+    return table

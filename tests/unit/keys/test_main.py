@@ -1,0 +1,145 @@
+"""The exit status, and a new key's text: it is printed whole, or its loss is reported."""
+
+import builtins
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from functions.keys.__main__ import main, run
+from infra.bundling.python_recipes import function_recipe
+from tests.unit.keys.store import MemoryStore, a_key, session_of
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+class Stdout(io.TextIOWrapper):
+    """A stdout of some encoding, which a reader may leave."""
+
+    def __init__(self, encoding: str, *, terminal: bool = False, failure: OSError | None = None) -> None:
+        super().__init__(io.BytesIO(), encoding=encoding, errors="replace")
+        self._terminal, self._failure = terminal, failure
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+    def flush(self) -> None:
+        if self._failure:
+            raise self._failure
+        super().flush()
+
+    @property
+    def printed(self) -> str:
+        buffer = self.buffer
+        assert isinstance(buffer, io.BytesIO)
+        return buffer.getvalue().decode(self.encoding)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("arguments", [["create", "--name", "Zoë 日本"], ["rotate", "Zoë 日本"]])
+@pytest.mark.parametrize("columns", ["20", "80"])
+def test_a_new_keys_text_is_printed_whole(
+    monkeypatch: pytest.MonkeyPatch, encoding: str, terminal: bool, arguments: list[str], columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    for form in ([], ["--json"]):
+        key = a_key(name="Zoë 日本")
+        store = MemoryStore({key.id: key} if arguments[0] == "rotate" else {})
+        monkeypatch.setattr(sys, "stdout", out := Stdout(encoding, terminal=terminal))
+        assert run([*arguments, *form], session_of(store)) == 0
+        (kept,) = store.keys.values()
+        if form:
+            data = json.loads(out.printed)
+            assert data["name"] == "Zoë 日本"
+            text = data["key"]
+        else:
+            (text,) = (line.strip() for line in out.printed.splitlines() if line.startswith("  sk-"))
+        assert text.endswith(kept.hint[-4:])
+        assert len(text) == 52
+
+
+@pytest.mark.parametrize("failure", [BrokenPipeError(32, "Broken pipe"), OSError(28, "No space left")])
+def test_a_new_key_that_cannot_be_printed_is_reported_as_lost(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], failure: OSError
+) -> None:
+    store = MemoryStore()
+    monkeypatch.setattr(sys, "stdout", Stdout("utf-8", failure=failure))
+    with pytest.raises(type(failure)):
+        run(["create", "--name", "alice"], session_of(store))
+    (key,) = store.keys.values()
+    assert capsys.readouterr().err == (
+        f"The text of {key.id} could not be printed and is lost: {failure.strerror}."
+        f" Get another: python -m functions.keys rotate {key.id}\n"
+    )
+
+
+def test_names_in_json_survive_an_ascii_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = a_key(name="Zoë 日本")
+    monkeypatch.setattr(sys, "stdout", out := Stdout("ascii"))
+    assert run(["list", "--json"], session_of(MemoryStore({key.id: key}))) == 0
+    assert json.loads(out.printed)[0]["name"] == "Zoë 日本"
+
+
+def test_warnings_end_with_status_1(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text('{"usage":{}}\n')
+    assert run(["replay", str(log)], session_of(MemoryStore())) == 1
+    assert capsys.readouterr().err == "line 1: Expected a usage record, but members are missing.\n"
+
+
+@pytest.mark.parametrize("missing", ["click", "rich"])
+def test_a_python_without_the_packages_is_explained(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], missing: str
+) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *arguments: Any) -> Any:
+        if name.partition(".")[0] == missing:
+            raise ModuleNotFoundError(name=missing)
+        return real(name, *arguments)
+
+    for name in [*sys.modules]:
+        if name.startswith("functions.keys.") and name != "functions.keys.__main__":
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(builtins, "__import__", without)
+    assert main(["list"]) == 1
+    assert (
+        f"The package {missing} is not installed for this Python. Run make run once"
+        in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("function", ["chat", "todos"])
+def test_no_bundle_holds_the_command_or_its_packages(function: str) -> None:
+    sources = function_recipe(function, python="3.13").sources
+    assert sources
+    assert not [path for path in sources if path.is_relative_to(ROOT / "functions/keys")]
+    pinned = (ROOT / f"requirements/{function}.txt").read_text()
+    # Prisma's client declares click, which it needs for a command line of its own.
+    users = re.findall(r"^(?:click|rich)==(?:.|\n)*?# via(.*(?:\n    #   .*)*)", pinned, re.MULTILINE)
+    assert [name for text in users for name in text.replace("#", " ").split()] == (
+        ["prisma"] if function == "todos" else []
+    )
+
+
+def test_help_on_a_full_disk_is_no_traceback() -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("only Linux has a disk that is always full")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            (sys.executable, "-m", "functions.keys", "--help"),
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("Cannot print the result: No space left on device.")
