@@ -18,13 +18,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from functions.chat.api.routes import create_router
 from functions.shared.keys import KeyRefused, Keyring, KeysUnavailable
 from functions.shared.limit_headers import exposed_headers, limit_headers
 from functions.shared.logs import log_unexpected
 from functions.shared.version import VERSION
 
-from .completions import Completions, Engine
+from .api.routes import ROUTES, Route
+from .api.service import Invocation, Service
+from .engines.engine import Engine
 from .errors import (
     ApiError,
     InvalidKey,
@@ -36,7 +37,8 @@ from .errors import (
 )
 from .json_text import dump
 from .settings import Settings
-from .usage import Account, Meter
+from .streams.sse import DONE, event
+from .usage import Meter
 
 logger = logging.getLogger("chat")
 
@@ -68,16 +70,37 @@ def create_app(
         redirect_slashes=False,
         swagger_ui_parameters={"tryItOutEnabled": True, "defaultModelsExpandDepth": 0},
     )
-    keyring = keyring or Keyring.of(settings.keys)
-    router = create_router(settings, Completions(settings, engine), keyring, meter or Meter())
-    app.include_router(router)
-    app.add_exception_handler(ApiError, _render)
-    app.add_exception_handler(KeyRefused, _render)
-    app.add_exception_handler(KeysUnavailable, _render)
-    app.add_exception_handler(HTTPException, _render)
+    service = Service(
+        settings=settings,
+        engine=engine,
+        keyring=keyring or Keyring.of(settings.keys),
+        meter=meter or Meter(),
+        render_end=render_end,
+    )
+    for route in ROUTES:
+        _add(app, route, service)
+    for failure in (ApiError, KeyRefused, KeysUnavailable, HTTPException):
+        app.add_exception_handler(failure, _render)
     app.add_middleware(Envelope)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
+
+
+def _add(app: FastAPI, route: Route, service: Service) -> None:
+    async def endpoint(request: Request) -> Response:
+        return await route.endpoint(service, request)
+
+    app.add_api_route(
+        route.path,
+        endpoint,
+        methods=[route.method],
+        name=route.endpoint.__name__,
+        summary=route.summary,
+        description=route.endpoint.__doc__ or "",
+        tags=["Chat"],
+        response_model=None,
+        openapi_extra=dict(route.openapi),
+    )
 
 
 class Envelope:
@@ -87,16 +110,19 @@ class Envelope:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request; a failure after the start is for the server to tell the caller."""
+        """Handle one request; a failure after the start of its reply is left to the server."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
         number = uuid.uuid4().hex
-        asked = Headers(scope=scope).get("x-request-id", "")
-        state = scope.setdefault("state", {})
-        state["request_id"] = asked if _CALLERS_ID.fullmatch(asked) else number
-        state["reply_id"] = f"req_{number}"
+        requested = Headers(scope=scope).get("x-request-id", "")
+        invocation = Invocation(
+            request_id=requested if _CALLERS_ID.fullmatch(requested) else number,
+            reply_id=f"req_{number}",
+            remaining_ms=getattr(scope.get("aws.context"), "get_remaining_time_in_millis", None),
+        )
+        scope.setdefault("state", {})["invocation"] = invocation
         started = False
 
         async def send_with_headers(message: Message) -> None:
@@ -104,12 +130,11 @@ class Envelope:
             if message["type"] == "http.response.start":
                 started = True
                 headers = MutableHeaders(raw=message["headers"])
-                headers["x-request-id"] = state["reply_id"]
+                headers["x-request-id"] = invocation.reply_id
                 headers["openai-processing-ms"] = str(round((time.perf_counter() - began) * 1000))
                 headers["access-control-expose-headers"] = _EXPOSED
-                account: Account | None = state.get("account")
-                if account and account.allowance:
-                    headers.update(limit_headers(account.allowance))
+                if invocation.account and invocation.account.allowance:
+                    headers.update(limit_headers(invocation.account.allowance))
             await send(message)
 
         try:
@@ -120,6 +145,11 @@ class Envelope:
             log_unexpected(logger, error)
             failure = ServerError("Something went wrong here. Try again; if it persists, tell the operator.")
             await _response(failure)(scope, receive, send_with_headers)
+
+
+def render_end(failure: ApiError) -> bytes:
+    """Return the last events of a stream that fails."""
+    return event(dump(failure.body())) + DONE
 
 
 async def _render(request: Request, error: Exception) -> Response:

@@ -15,13 +15,13 @@
     ├── QuotaExhausted          429     insufficient_quota         insufficient_quota
     ├── ServerError             500     server_error               –
     ├── UpstreamError           502     server_error               upstream_error
-    │   └── EngineAsleep
+    │   └── EngineUnreachable
     ├── ServiceUnavailable      503     service_unavailable_error  keys_unavailable
     │   ├── Overloaded                                             server_is_overloaded
     │   └── ModelWarming                                           model_warming
     └── UpstreamTimeout         504     server_error               timeout
 
-Whoever notices raises; `app.py` alone renders. A message says what was wrong, what was expected and
+Any module raises; `app.py` alone renders. A message says what was wrong, what was expected and
 what to do next, and never quotes an engine.
 """
 
@@ -146,7 +146,7 @@ class RequestTooLarge(TokensLimited):
 
 
 class QuotaExhausted(ApiError):
-    """The budget is gone: waiting does not help, and SDKs are told not to retry."""
+    """The budget is gone: waiting does not help, and `x-should-retry` keeps SDKs from retrying."""
 
     status = 429
     type = "insufficient_quota"
@@ -170,8 +170,8 @@ class UpstreamError(ServerError):
     default_code = "upstream_error"
 
 
-class EngineAsleep(UpstreamError):
-    """Nobody answers at the engine's address: it has been asked for nothing yet."""
+class EngineUnreachable(UpstreamError):
+    """Nothing answers at the engine's address: no request has reached an engine."""
 
 
 class ServiceUnavailable(ApiError):
@@ -191,13 +191,13 @@ class Overloaded(ServiceUnavailable):
 
 
 class ModelWarming(ServiceUnavailable):
-    """The engine was at rest and is starting: wait `retry_after_s` and send the same again."""
+    """The engine was scaled to zero and is starting: wait `retry_after_s` and send the same again."""
 
     default_code = "model_warming"
 
     def __init__(self, model: str, *, retry_after_s: float, advice: str = "") -> None:
         super().__init__(
-            f"The model `{model}` was at rest and is starting, which takes minutes. "
+            f"The model `{model}` is starting, which takes minutes. "
             f"Try again in {math.ceil(retry_after_s)} s.{advice}",
             retry_after_s=retry_after_s,
         )

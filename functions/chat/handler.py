@@ -6,9 +6,8 @@ import os
 
 from lambda_stream import StreamingHandler
 
-from functions.chat.engines.ecs import EcsWaker
 from functions.chat.engines.http import HttpEngine
-from functions.chat.engines.scale_from_zero import WakingEngine
+from functions.chat.engines.scale_from_zero import EcsServices, ScaleFromZero
 from functions.shared.access import Access
 from functions.shared.aws import Aws
 from functions.shared.cors import with_cors
@@ -25,8 +24,8 @@ aws = Aws()
 access = Access(settings, aws)
 secrets = Secrets(aws)
 metrics = Metrics(settings.metrics) if settings.metrics else None
-engine = WakingEngine(
-    HttpEngine(settings, secrets), EcsWaker(aws), timeout_s=settings.warming_timeout_s, metrics=metrics
+engine = ScaleFromZero(
+    HttpEngine(settings, secrets), EcsServices(aws), timeout_s=settings.warming_timeout_s, metrics=metrics
 )
 meter = Meter(ledger=access.table, usage=access.table, metrics=metrics)
 app = create_app(settings, engine, access.keyring, meter)

@@ -1,4 +1,4 @@
-"""What the chat function is told by its environment."""
+"""The chat function's settings, from its environment."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Model:
     """One model that callers can name, and the engine that answers for it.
 
     Shape:  `key_secret`: the ARN of the secret that is the engine's key, where `key` is None.
-            `ecs_service`: the ARN of the service to wake where the engine may be at rest.
-    Units:  `start_s` s from the wake to the engine's first answer, about.
+            `ecs_service`: the ARN of the service to start where the engine may be scaled to zero.
+    Units:  `start_s`: s from that start to the engine's first answer, about.
     """
 
     id: str
@@ -50,6 +50,11 @@ class Settings(AccessSettings):
     stream_silence_s: float = 120.0
     reply_timeout_s: float = 600.0
     warming_timeout_s: float = 840.0
+
+    @property
+    def default_model(self) -> Model:
+        """The model that `default` stands for."""
+        return next(iter(self.models.values()))
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:

@@ -16,13 +16,13 @@ FUNCTION_CODE = ("functions", "lambda_stream")
 CHAT = (
     ("handler",),
     ("app",),
-    ("api.routes", "api.openapi"),
-    ("streams.response", "engines.http", "engines.ecs", "usage", "api.validation"),
-    ("engines.transport", "engines.scale_from_zero"),
-    ("completions",),
-    ("streams.chat",),
-    ("streams.chunks", "streams.sse"),
-    ("api.body", "engines.errors", "api.schema", "json_text", "settings", "tally"),
+    ("api.openapi", "api.routes"),
+    ("api.chat_completions", "api.pages"),
+    ("api.models", "api.validation"),
+    ("api.service", "api.body", "api.schema"),
+    ("usage", "streams.response", "streams.chat", "engines.http", "engines.scale_from_zero"),
+    ("engines.engine", "engines.errors", "engines.transport", "streams.sse"),
+    ("settings", "json_text"),
     ("errors",),
 )
 TODOS = (
@@ -62,7 +62,7 @@ ONE_HOME = {
         "functions.todos.database",
     },
     "httptools": {"functions.chat.engines.transport"},
-    "fastapi": {"functions.chat.app", "functions.chat.api.routes", "functions.chat.api.openapi"},
+    "fastapi": {"functions.chat.app", "functions.chat.api.openapi"},
     "ariadne": {"functions.todos.resolvers", "functions.todos.execution"},
     "lambda_stream": {"functions.chat.handler", "functions.todos.handler"},
     "boto3": {"functions.shared.aws"},
@@ -135,7 +135,8 @@ def test_packages_have_one_home(package: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "adapter", ["functions.chat.engines.http", "functions.chat.engines.ecs", "functions.todos.store"]
+    "adapter",
+    ["functions.chat.engines.http", "functions.chat.engines.scale_from_zero", "functions.todos.store"],
 )
 def test_only_the_composition_root_knows_the_adapter(adapter: str) -> None:
     users = {

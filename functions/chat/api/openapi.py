@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from functions.chat.api.schema import ChatCompletionRequest
-from functions.chat.streams.chunks import FINISH_REASONS
+from functions.chat.streams.chat import FINISH_REASONS
 
 _REF = "#/components/schemas/"
 _EXAMPLE = {

@@ -1,7 +1,7 @@
-"""What engines say went wrong, in our words.
+"""Errors that engines report, translated into ours.
 
-An engine's text may hold the prompt, a path or a stack; it is read for what kind of fault it tells of,
-and never repeated. Shapes seen: vLLM `{"error": {…, "code": 400}}` and `{"error": "Unauthorized"}`,
+An engine's text may hold the prompt, a path or a stack; it is searched for the kind of fault, and never
+repeated. Shapes seen: vLLM `{"error": {…, "code": 400}}` and `{"error": "Unauthorized"}`,
 llama.cpp `{"error": {…, "type": "…"}}`, FastAPI `{"detail": …}`, plain text (`tests/recordings`).
 """
 
@@ -21,6 +21,8 @@ from functions.chat.errors import (
     UpstreamTimeout,
 )
 
+INCOMPLETE = "The engine's reply was broken or incomplete. Try again."
+
 _CONTEXT = re.compile(
     r"maximum context length is (\d+)|available context size \((\d+)"
     r"|max_model_len=(\d+)|context_length_exceeded"
@@ -34,7 +36,7 @@ _REJECTIONS: tuple[tuple[re.Pattern[str], str | None, str], ...] = (
     (
         re.compile(r"greedy", re.I),
         "n",
-        "This engine gives one choice at temperature 0. Ask for n = 1, or a temperature above 0.",
+        "This engine gives one choice at temperature 0. Send n = 1, or a temperature above 0.",
     ),
     (
         re.compile(r"grammar|schema|response_format", re.I),
@@ -54,7 +56,7 @@ def translate(model: str, status: int, body: Any, retry_after_s: float = 1.0) ->
     """Turn an engine's error reply into ours.
 
     Shape:  `status` is the HTTP status, or the code within an error event; `body` parsed JSON or None;
-            `retry_after_s` what the engine asks for.
+            `retry_after_s` what the engine requests.
     """
     text = _text(body)
     if status == 429:
@@ -68,7 +70,7 @@ def translate(model: str, status: int, body: Any, retry_after_s: float = 1.0) ->
             "The engine is busy and takes no new requests. Try again shortly.", retry_after_s=retry_after_s
         )
     if status in (408, 504):
-        return UpstreamTimeout("The engine did not answer in time. Try again, or ask for fewer tokens.")
+        return UpstreamTimeout("The engine did not answer in time. Try again, or request fewer tokens.")
     if status == 404:
         return ModelNotFound(model)
     if status in (400, 413, 422) or _is_rejection(text):
@@ -86,7 +88,7 @@ def _rejected(text: str) -> InvalidRequest:
         size = next((group for group in context.groups() if group), None)
         limit = f"This model's context length is {size} tokens" if size else "This model's context is limited"
         return InvalidRequest(
-            f"{limit}, and the messages and 'max_tokens' together ask for more. Shorten one of them.",
+            f"{limit}, and the messages and 'max_tokens' together need more. Shorten one of them.",
             param="messages",
             code="context_length_exceeded",
         )

@@ -1,10 +1,10 @@
-"""Engines that rest while nobody asks: the first who does wakes them.
+"""Engines scaled to zero: the first request starts the ECS service.
 
-    a whole reply   503 `model_warming`, with when to ask again
-    a stream        is held, with comments, until the engine answers or the deadline has come
+    a whole reply   503 `model_warming`, with when to try again
+    a stream        is held, with comments, until the engine accepts it or the timeout has come
 
-An engine is asleep where nobody answers at its address. So is one that has crashed, or that somebody else has
-just woken: to wake it again changes nothing, and it is waited for alike.
+An engine counts as scaled to zero where nothing answers at its address. So does one that has crashed, or that
+another environment has just started: starting it again is idempotent, and the wait is the same.
 """
 
 from __future__ import annotations
@@ -13,59 +13,90 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any, Protocol
+from typing import Protocol
 
-from functions.chat.completions import Call, Engine
-from functions.chat.errors import EngineAsleep, ModelWarming
+from functions.chat.errors import EngineUnreachable, ModelWarming
 from functions.chat.settings import Model
+from functions.shared.aws import Aws, AwsError
 from functions.shared.clock import Clock
 from functions.shared.metrics import Metrics
 
+from .engine import Accepted, Engine, EngineRequest, Event, Failure
+
 logger = logging.getLogger("chat.waking")
 
-# Between two questions to an engine that starts.
-ASK_S = 2.0
-# The service is looked after at most once in this time.
-WAKE_S = 15.0
-# A service without requests goes back to rest: so often it is told that somebody waits.
-TELL_S = 60.0
-RETRY_S = (5.0, 120.0)
+# Between two requests to an engine that is starting.
+POLL_S = 2.0
+# The service is checked at most once in this time.
+CHECK_S = 15.0
+# A service without requests is scaled to zero again: this often the metric says that a request waits.
+REPORT_S = 60.0
+RETRY_AFTER_S = (5.0, 120.0)
 
 
-class WakeFailed(Exception):
-    """A service could not be woken. The text is AWS's code for it, for operators."""
+class StartFailed(Exception):
+    """A service could not be started. The text is AWS's code for it, for operators."""
 
 
-class Waker(Protocol):
-    """What wakes services."""
+class Services(Protocol):
+    """The services that run engines."""
 
-    async def wake(self, service: str) -> bool:
-        """See to it that a service runs or starts; tell whether it was at rest.
+    async def start(self, service: str) -> bool:
+        """Start a service unless it runs or starts already; return whether it was scaled to zero.
 
-        Raises: WakeFailed.
+        Raises: StartFailed.
         """
 
 
+class EcsServices:
+    """Services of ECS: one that runs no task is set to run one."""
+
+    def __init__(self, aws: Aws) -> None:
+        self._ecs = aws.service("ecs")
+
+    async def start(self, service: str) -> bool:
+        """Set a service to run at least one task; return whether it was set to run none.
+
+        Shape:  `service` is its ARN, which names the cluster: `arn:…:service/<cluster>/<service>`.
+        Raises: StartFailed.
+        """
+
+        def start() -> bool:
+            cluster = service.split("/")[1]
+            described = self._ecs.call("describe_services", cluster=cluster, services=[service])
+            if not described["services"]:
+                raise StartFailed("ServiceNotFoundException")
+            if described["services"][0]["desiredCount"]:
+                return False
+            self._ecs.call("update_service", cluster=cluster, service=service, desiredCount=1)
+            return True
+
+        try:
+            return await asyncio.to_thread(start)
+        except AwsError as error:
+            raise StartFailed(error.code) from None
+
+
 @dataclass(slots=True)
-class _Sleep:
-    """What this environment knows of one model's sleep."""
+class _Start:
+    """What this environment knows of one model's start."""
 
     since: float
-    looked_at: float = -inf
-    told_at: float = -inf
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    checked_at: float = -inf
+    reported_at: float = -inf
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
-class WakingEngine:
-    """An engine that wakes where it can be woken; where not, it fails as it did."""
+class ScaleFromZero:
+    """An engine whose models are started on demand; a model without a service fails as it did."""
 
     def __init__(
         self,
         engine: Engine,
-        waker: Waker,
+        services: Services,
         *,
         timeout_s: float,
         metrics: Metrics | None = None,
@@ -73,102 +104,96 @@ class WakingEngine:
         clock: Clock | None = None,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._engine, self._waker, self._timeout_s, self._metrics = engine, waker, timeout_s, metrics
+        self._engine, self._services, self._timeout_s, self._metrics = engine, services, timeout_s, metrics
         self._now, self._clock, self._pause = now, clock or Clock(), pause
-        self._sleeps: dict[str, _Sleep] = {}
+        self._starts: dict[str, _Start] = {}
 
-    async def complete(self, call: Call) -> Any:
-        """Return the engine's reply.
-
-        Raises: ApiError; ModelWarming where the engine has to start first.
-        """
-        try:
-            reply = await self._engine.complete(call)
-        except EngineAsleep as asleep:
-            if not await self._wake(call.model):
-                raise
-            raise self._warming(call.model, ' With `"stream": true` a request waits for it.') from asleep
-        self._answered(call.model)
-        return reply
-
-    @asynccontextmanager
-    async def stream(self, call: Call) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Open a stream that the engine has accepted, or will when it has started.
-
-        Raises: ApiError, on entry or within the block.
-        """
-        async with AsyncExitStack() as stack:
-            try:
-                chunks = await stack.enter_async_context(self._engine.stream(call))
-            except EngineAsleep:
-                if not await self._wake(call.model):
-                    raise
-                chunks = await stack.enter_async_context(aclosing(self._held(call)))
-            else:
-                self._answered(call.model)
-            yield chunks
+    def open(self, request: EngineRequest) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+        """Send a request, and give the events of its reply; a stream waits for an engine that is starting."""
+        if not request.model.ecs_service:
+            return self._engine.open(request)
+        return aclosing(self._events(request))
 
     async def aclose(self) -> None:
         """Close the engine's connections."""
         await self._engine.aclose()
 
-    async def _held(self, call: Call) -> AsyncGenerator[bytes, None]:
-        async with AsyncExitStack() as stack:
-            async for chunk in await self._awaited(call, stack):
-                yield chunk
+    async def _events(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
+        model = request.model
+        async with self._engine.open(request) as events:
+            first = await anext(events)
+            if not _is_unreachable(first) or not await self._start(model):
+                self._note(model, first)
+                yield first
+                async for event in events:
+                    yield event
+                return
+        if not request.stream:
+            yield Failure(self._warming(model, ' With `"stream": true` a request waits for it.'))
+            return
+        yield Accepted()
+        async with aclosing(self._held(request)) as events:
+            async for event in events:
+                yield event
 
-    async def _awaited(self, call: Call, stack: AsyncExitStack) -> AsyncIterator[bytes]:
-        """Ask again and again, until the engine accepts.
-
-        Raises: ApiError; ModelWarming if it does not answer in time.
-        """
+    async def _held(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
+        """Send a request again and again until the engine accepts it, or until the timeout."""
+        model = request.model
         until = self._clock.elapsed_s() + self._timeout_s
         while True:
-            await self._pause(ASK_S)
-            try:
-                chunks = await stack.enter_async_context(self._engine.stream(call))
-            except EngineAsleep as asleep:
-                if self._clock.elapsed_s() >= until:
-                    raise self._warming(call.model) from asleep
-                await self._wake(call.model)
-                self._tell(call.model)
-            else:
-                self._answered(call.model)
-                return chunks
+            await self._pause(POLL_S)
+            async with self._engine.open(request) as events:
+                first = await anext(events)
+                if not _is_unreachable(first):
+                    self._note(model, first)
+                    if isinstance(first, Failure):
+                        yield first
+                    async for event in events:
+                        yield event
+                    return
+            if self._clock.elapsed_s() >= until:
+                yield Failure(self._warming(model))
+                return
+            await self._start(model)
+            self._report(model)
 
-    async def _wake(self, model: Model) -> bool:
-        """Wake a model's engine, unless that was just done; tell whether it is on its way."""
-        if not model.ecs_service:
-            return False
-        sleep = self._sleeps.setdefault(model.id, _Sleep(self._clock.elapsed_s()))
-        async with sleep.turn:
-            if self._clock.elapsed_s() - sleep.looked_at >= WAKE_S:
+    async def _start(self, model: Model) -> bool:
+        """Start a model's engine, unless that was just done; return whether it is starting."""
+        assert model.ecs_service
+        start = self._starts.setdefault(model.id, _Start(self._clock.elapsed_s()))
+        async with start.lock:
+            if self._clock.elapsed_s() - start.checked_at >= CHECK_S:
                 try:
-                    was_at_rest = await self._waker.wake(model.ecs_service)
-                except WakeFailed as failed:
-                    logger.error("the engine of %s could not be woken: %s", model.id, failed)
+                    was_at_zero = await self._services.start(model.ecs_service)
+                except StartFailed as failed:
+                    logger.error("the engine of %s could not be started: %s", model.id, failed)
                     return False
-                sleep.looked_at = self._clock.elapsed_s()
-                if was_at_rest:
-                    logger.info("the engine of %s was at rest and has been woken", model.id)
-                    sleep.since, sleep.told_at = sleep.looked_at, -inf
-        self._tell(model)
+                start.checked_at = self._clock.elapsed_s()
+                if was_at_zero:
+                    logger.info("the engine of %s was scaled to zero and is starting", model.id)
+                    start.since, start.reported_at = start.checked_at, -inf
+        self._report(model)
         return True
 
-    def _tell(self, model: Model) -> None:
-        """Tell that somebody waits, unless that was told within the last minute."""
-        sleep, now = self._sleeps.get(model.id), self._clock.elapsed_s()
-        if self._metrics and sleep and now - sleep.told_at >= TELL_S:
-            sleep.told_at = now
+    def _report(self, model: Model) -> None:
+        """Write the metric that a request waits, unless that was done within the last minute."""
+        start, now = self._starts.get(model.id), self._clock.elapsed_s()
+        if self._metrics and start and now - start.reported_at >= REPORT_S:
+            start.reported_at = now
             self._metrics.write_start(model.id, round(self._now() * 1000))
 
     def _warming(self, model: Model, advice: str = "") -> ModelWarming:
-        least, most = RETRY_S
+        least, most = RETRY_AFTER_S
         now = self._clock.elapsed_s()
-        sleep = self._sleeps.get(model.id)  # whoever asked beside us may have had an answer since
-        left_s = (sleep.since if sleep else now) + model.start_s - now
+        start = self._starts.get(model.id)  # another request may have been accepted since
+        left_s = (start.since if start else now) + model.start_s - now
         return ModelWarming(model.id, retry_after_s=min(max(left_s, least), most), advice=advice)
 
-    def _answered(self, model: Model) -> None:
-        if self._sleeps:
-            self._sleeps.pop(model.id, None)
+    def _note(self, model: Model, first: Event) -> None:
+        """Forget a start once the engine accepts requests."""
+        if isinstance(first, Accepted):
+            self._starts.pop(model.id, None)
+
+
+def _is_unreachable(event: Event) -> bool:
+    return isinstance(event, Failure) and isinstance(event.error, EngineUnreachable)

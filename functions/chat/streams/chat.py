@@ -1,54 +1,43 @@
-"""One completion's stream: runs of events in, runs that the caller may see out, and how it ended.
+"""Chat completions as engines send them, read into events and brought into the contract's shape.
 
-A run passes unread if every event in it is one line of `data: {…}` that bears this stream's identity
-and plain content, and nothing in it ends, calls a tool, counts or complains. Any other event is read;
-it passes as it came where the contract allows it, is mended where it can be, and ends the stream as
-failed where it cannot. Unescaped quotes delimit JSON strings, so what is searched for, such as
-`"finish_reason":null`, cannot be part of a text that the model wrote.
+A run of events passes unread if every event in it is one line of `data: {…}` that bears this stream's
+identity and plain content, and none finishes a choice, calls a tool, counts tokens or reports an error.
+Unescaped quotes delimit JSON strings, so what is searched for, such as `"finish_reason":null`, cannot be part
+of a text that the model wrote. Any other event is read: it passes as it came where the contract allows it, is
+normalised where it can be, and ends the stream as failed where it cannot
+(`docs/decisions/0003-what-is-repaired-in-a-stream.md`).
 """
 
 from __future__ import annotations
 
-import enum
+import time
+from collections.abc import Sequence
 from typing import Any
 
+from functions.chat.engines.engine import Chunk, End, Event, Failure, Reply, Run
+from functions.chat.engines.errors import INCOMPLETE, translate
 from functions.chat.errors import ApiError, UpstreamError
-from functions.chat.json_text import dump
-from functions.chat.streams.chunks import (
-    BROKEN,
-    drop_nulls,
-    finish_reason,
-    mend_calls,
-    mend_logprobs,
-    read_chunk,
-    typed,
-)
-from functions.chat.streams.sse import DONE, EventSplitter, event, payload_of
+from functions.chat.json_text import dump, parse
+
+from .sse import EventSplitter, event, payload_of
+
+FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
+BROKEN = "The engine sent something that is not part of a completion. Nothing after this can be trusted."
 
 
-class State(enum.Enum):
-    """Where a completion's stream stands."""
+class ChatStream:
+    """Read one streamed completion.
 
-    OPEN = enum.auto()
-    DONE = enum.auto()
-    FAILED = enum.auto()
-
-
-class CompletionStream:
-    """Check one completion's stream as it passes.
-
-    Shape:  `feed` every chunk, then `flush` at the end of the input. Each returns whole events to send,
-            often none. Once `state` is not OPEN, nothing more comes; if it is FAILED, `failure` says why,
-            and what was returned before stays valid. `usage` is the engine's own count, once it came.
+    Shape:  feed every piece, then flush. Each returns events, often none; what was returned before a failure
+            stays valid.
     """
 
     def __init__(self, *, model: str, n: int = 1, include_usage: bool = False) -> None:
-        self.state = State.OPEN
-        self.failure: ApiError | None = None
-        self.usage: dict[str, Any] | None = None
+        self.ended = False
         self._model = model
         self._n = n
         self._include_usage = include_usage
+        self._usage: dict[str, Any] | None = None
         self._usage_sent = False
         self._usage_mark = b'"usage":{' if include_usage else b'"usage":'
         self._splitter = EventSplitter()
@@ -58,36 +47,37 @@ class CompletionStream:
         self._calling: set[int] = set()
         self._finished: set[int] = set()
 
-    def feed(self, chunk: bytes) -> bytes:
-        """Take what the engine sent; return the events that the caller may see by now."""
-        if self.state is not State.OPEN:
-            return b""
+    def feed(self, data: bytes) -> Sequence[Event]:
+        """Take what the engine sent; return the events that are whole by now."""
+        if self.ended:
+            return ()
         try:
-            run = self._splitter.feed(chunk)
+            run = self._splitter.feed(data)
         except ApiError as failure:
             return self._fail(failure)
-        return run if not run or self._passes(run) else self._read(run)
+        if not run:
+            return ()
+        count = run.count(b"\n\n")
+        return (Run(run, count),) if self._passes(run, count) else self._read(run)
 
-    def flush(self) -> bytes:
+    def flush(self) -> Sequence[Event]:
         """Take the end of the engine's stream; an end before `[DONE]` is a failure."""
-        out = self._read(self._splitter.flush()) if self.state is State.OPEN else b""
-        if self.state is State.OPEN:
-            self._fail(
-                UpstreamError("The engine ended its stream before the completion was whole. Try again.")
-            )
-        return out
+        events = [] if self.ended else self._read(self._splitter.flush())
+        if not self.ended:
+            cut = UpstreamError("The engine ended its stream before the completion was whole. Try again.")
+            events += self._fail(cut)
+        return events
 
-    def _passes(self, run: bytes) -> bool:
-        """Tell whether a run may go out unread: the hot path, a few searches over the whole run."""
-        events = run.count(b"\n\n")
+    def _passes(self, run: bytes, count: int) -> bool:
+        """Return whether a run may go out unread: the hot path, a few searches over the whole run."""
         mark = self._identity_mark
         return (
             mark != b""
-            and run.count(mark) == events
-            and run.count(b'"delta":{"content":"') == events
-            and run.count(b'"finish_reason":null') == events
-            and run.count(b"}\n\ndata: {") == events - 1
-            and run.count(b"\n") == 2 * events
+            and run.count(mark) == count
+            and run.count(b'"delta":{"content":"') == count
+            and run.count(b'"finish_reason":null') == count
+            and run.count(b"}\n\ndata: {") == count - 1
+            and run.count(b"\n") == 2 * count
             and run.startswith(b"data: {")
             and run.endswith(b"}\n\n")
             and b'"finish_reason":"' not in run
@@ -99,114 +89,114 @@ class CompletionStream:
             and not self._finished
         )
 
-    def _read(self, run: bytes) -> bytes:
-        out = []
+    def _read(self, run: bytes) -> list[Event]:
+        events: list[Event] = []
         for text in run.split(b"\n\n"):
+            payload = payload_of(text)
+            if not payload:
+                continue
             try:
-                out.append(self._event(text))
+                if payload == b"[DONE]":
+                    events += self._end()
+                elif chunk := self._chunk(payload):
+                    events.append(chunk)
             except ApiError as failure:
-                self._fail(failure)
-            if self.state is not State.OPEN:
+                events += self._fail(failure)
+            if self.ended:
                 break
-        return b"".join(out)
+        return events
 
-    def _event(self, text: bytes) -> bytes:
-        payload = payload_of(text)
-        if not payload:
-            return b""
-        if payload == b"[DONE]":
-            return self._done()
-        chunk = read_chunk(payload, self._model)
-        payload = self._identified(chunk, payload)
-        mended = [self._drop_late(chunk)]
-        if isinstance(chunk.get("usage"), dict):
-            self.usage = chunk["usage"]
-        if not chunk["choices"] and not (self._include_usage and isinstance(chunk.get("usage"), dict)):
-            return b""
-        mended += [self._choice(choice) for choice in chunk["choices"]]
-        mended.append(self._hold_usage(chunk))
-        return event(dump(chunk) if any(mended) or b"\n" in payload else payload)
+    def _chunk(self, payload: bytes) -> Chunk | None:
+        """Read one event; None for one that is not the caller's business."""
+        chunk = _parse_chunk(payload, self._model)
+        payload = self._identify(chunk, payload)
+        changed = [self._drop_late_choices(chunk)]
+        usage = chunk.get("usage") if isinstance(chunk.get("usage"), dict) else None
+        if usage is not None:
+            self._usage = usage
+        if not chunk["choices"] and not (self._include_usage and usage is not None):
+            return None
+        changed += [self._normalise_choice(choice) for choice in chunk["choices"]]
+        changed.append(self._separate_usage(chunk))
+        data = event(dump(chunk) if any(changed) or b"\n" in payload else payload)
+        return Chunk(data, data.count(b'"delta":{"'), chunk, usage)
 
-    def _done(self) -> bytes:
+    def _end(self) -> list[Event]:
         if not set(range(self._n)) <= self._finished:
             raise UpstreamError(
                 "The engine ended its stream without saying why the completion stops. Try again."
             )
-        self.state = State.DONE
-        if self._include_usage and self.usage and not self._usage_sent:
-            drop_nulls(self.usage)
-            return event(dump({**self._identity, "choices": [], "usage": self.usage})) + DONE
-        return DONE
+        self.ended = True
+        events: list[Event] = [End(self._usage)]
+        if self._include_usage and self._usage and not self._usage_sent:
+            drop_nulls(self._usage)
+            value = {**self._identity, "choices": [], "usage": self._usage}
+            events.insert(0, Chunk(event(dump(value)), 0, value))
+        return events
 
-    def _fail(self, failure: ApiError) -> bytes:
-        self.state, self.failure = State.FAILED, failure
-        return b""
+    def _fail(self, failure: ApiError) -> list[Event]:
+        self.ended = True
+        return [Failure(failure, self._usage)]
 
-    def _identified(self, chunk: dict[str, Any], payload: bytes) -> bytes:
-        """Hold id, object, created and model to those of the first event, by splicing where they differ."""
-        if not self._identity:
+    def _identify(self, chunk: dict[str, Any], payload: bytes) -> bytes:
+        """Set id, object, created and model to those of the first event, by splicing where they differ."""
+        is_first = not self._identity
+        if is_first:
             self._identity = {
                 "id": typed(chunk.get("id"), "chatcmpl-unknown"),
                 "object": "chat.completion.chunk",
                 "created": typed(chunk.get("created"), 0),
                 "model": self._model,
             }
-            payload = self._spliced(chunk, payload)
-            self._identity_mark = _span(payload, self._identity)
-            return payload
-        return self._spliced(chunk, payload)
-
-    def _spliced(self, chunk: dict[str, Any], payload: bytes) -> bytes:
         for key, value in self._identity.items():
             if chunk.get(key) != value:
                 old, new = _member(key, chunk.get(key)), _member(key, value)
                 in_place = key in chunk and old in payload
                 chunk[key] = value
                 payload = payload.replace(old, new, 1) if in_place else dump(chunk)
+        if is_first:
+            self._identity_mark = _span(payload, self._identity)
         return payload
 
-    def _drop_late(self, chunk: dict[str, Any]) -> bool:
-        """Leave out what comes of a choice after its finish reason; tell whether anything did."""
+    def _drop_late_choices(self, chunk: dict[str, Any]) -> bool:
+        """Leave out what comes of a choice after its finish reason; return whether anything did."""
         came, finished = chunk["choices"], list(self._finished)
         kept = [each for each in came if not isinstance(each, dict) or each.get("index", 0) not in finished]
         chunk["choices"] = kept
         return len(kept) < len(came)
 
-    def _choice(self, choice: Any) -> bool:
-        """Note one choice's progress; mend its delta in place and tell whether that was needed."""
+    def _normalise_choice(self, choice: Any) -> bool:
+        """Note one choice's progress; normalise it in place and return whether that changed it."""
         if not isinstance(choice, dict) or not isinstance(choice.get("delta"), dict):
             raise UpstreamError(BROKEN)
-        mended = not {"index", "finish_reason"} <= choice.keys()
+        changed = not {"index", "finish_reason"} <= choice.keys()
         index = choice.setdefault("index", 0)
         if index not in range(self._n):
             raise UpstreamError(BROKEN)
-        mended |= self._mend_delta(index, choice["delta"])
-        mended |= mend_logprobs(choice)
-        return self._finish(index, choice) or mended
+        changed |= self._normalise_delta(index, choice["delta"])
+        changed |= _complete_logprobs(choice)
+        reason = choice.setdefault("finish_reason", None)
+        if reason is not None:
+            choice["finish_reason"] = _finish_reason(reason)
+            self._finished.add(index)
+        return changed or choice["finish_reason"] is not reason
 
-    def _mend_delta(self, index: int, delta: dict[str, Any]) -> bool:
-        mended = index not in self._started and delta.get("role") != "assistant"
-        if mended:
+    def _normalise_delta(self, index: int, delta: dict[str, Any]) -> bool:
+        changed = index not in self._started and delta.get("role") != "assistant"
+        if changed:
             delta["role"] = "assistant"
         self._started.add(index)
         if delta.get("tool_calls"):
             self._calling.add(index)
-            mended |= mend_calls(delta["tool_calls"])
+            changed |= _complete_calls(delta["tool_calls"])
         elif index not in self._calling and not isinstance(delta.get("content"), str):
             # Simple clients read `delta.content` of every event, the last one too.
             delta["content"] = ""
-            mended = True
-        return mended
+            changed = True
+        return changed
 
-    def _finish(self, index: int, choice: dict[str, Any]) -> bool:
-        reason = choice.setdefault("finish_reason", None)
-        if reason is not None:
-            choice["finish_reason"] = finish_reason(reason)
-            self._finished.add(index)
-        return choice["finish_reason"] is not reason
-
-    def _hold_usage(self, chunk: dict[str, Any]) -> bool:
-        """Keep usage to a chunk of its own, the last, and only if asked for; tell whether this changed."""
+    def _separate_usage(self, chunk: dict[str, Any]) -> bool:
+        """Keep usage to the last chunk, and only if requested; return whether this changed the chunk."""
         if chunk["choices"]:
             shown = chunk.get("usage", ...)
             if shown is ... or (shown is None and self._include_usage):
@@ -215,6 +205,128 @@ class CompletionStream:
             return True
         self._usage_sent = True
         return drop_nulls(chunk["usage"])
+
+
+class ChatReply:
+    """Read one completion that comes whole."""
+
+    def __init__(self, *, model: str, n: int, request_id: str) -> None:
+        self.ended = False
+        self._model, self._n, self._request_id = model, n, request_id
+        self._body = b""
+
+    def feed(self, data: bytes) -> Sequence[Event]:
+        """Take a piece of the body."""
+        self._body += data
+        return ()
+
+    def flush(self) -> Sequence[Event]:
+        """Take the end of the body; return the reply and the end, or a failure."""
+        self.ended = True
+        try:
+            reply = parse(self._body)
+        except (ValueError, RecursionError):
+            return (Failure(UpstreamError(INCOMPLETE)),)
+        usage = reply.get("usage") if isinstance(reply, dict) else None
+        try:
+            return (Reply(self._normalise(reply)), End(usage))
+        except ApiError as failure:
+            return (Failure(failure, usage),)
+
+    def _normalise(self, reply: Any) -> dict[str, Any]:
+        choices = reply.get("choices") if isinstance(reply, dict) else None
+        if not isinstance(choices, list) or len(choices) < self._n:
+            raise UpstreamError(INCOMPLETE)
+        for place, choice in enumerate(choices):
+            _normalise_message(choice, place)
+        drop_nulls(reply)
+        if isinstance(reply.get("usage"), dict):
+            drop_nulls(reply["usage"])
+        reply["id"] = typed(reply.get("id"), f"chatcmpl-{self._request_id}")
+        reply["created"] = typed(reply.get("created"), int(time.time()))
+        return {**reply, "object": "chat.completion", "model": self._model}
+
+
+def _parse_chunk(payload: bytes, model: str) -> dict[str, Any]:
+    """Parse an event's payload.
+
+    Raises: ApiError, for an error that the engine reports, and for what is no chunk.
+    """
+    try:
+        chunk = parse(payload)
+    except (ValueError, RecursionError) as error:
+        raise UpstreamError(BROKEN) from error
+    if not isinstance(chunk, dict):
+        raise UpstreamError(BROKEN)
+    if fault := chunk.get("error"):
+        code = fault.get("code") if isinstance(fault, dict) else None
+        raise translate(model, code if isinstance(code, int) else 500, chunk)
+    if not isinstance(chunk.get("choices"), list):
+        raise UpstreamError(BROKEN)
+    return chunk
+
+
+def _normalise_message(choice: Any, place: int) -> None:
+    """Bring one whole choice to the contract's shape, in place: null where it requires null, nowhere else."""
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(message, dict):
+        raise UpstreamError(INCOMPLETE)
+    choice["finish_reason"] = _finish_reason(choice.get("finish_reason"))
+    choice.setdefault("index", place)
+    choice.setdefault("logprobs", None)
+    _complete_logprobs(choice)
+    drop_nulls(choice, keep=("logprobs",))
+    message["role"] = "assistant"
+    message.setdefault("content", None)
+    message.setdefault("refusal", None)
+    drop_nulls(message, keep=("content", "refusal"))
+
+
+def _finish_reason(reason: Any) -> str:
+    """Return the contract's word for why a choice ended.
+
+    Raises: UpstreamError for a reason that means it did not end by itself, such as vLLM's `abort`.
+    """
+    if reason == "repetition":  # vLLM cut a loop
+        return "stop"
+    if not isinstance(reason, str) or reason not in FINISH_REASONS:
+        raise UpstreamError("The engine stopped the completion before it was whole. Try again.")
+    return reason
+
+
+def _complete_logprobs(choice: dict[str, Any]) -> bool:
+    """Give a choice's logprobs the members that the contract requires; return whether any lacked."""
+    logprobs = choice.get("logprobs")
+    if not isinstance(logprobs, dict) or {"content", "refusal"} <= logprobs.keys():
+        return False
+    choice["logprobs"] = {"content": None, "refusal": None, **logprobs}
+    return True
+
+
+def _complete_calls(calls: Any) -> bool:
+    """Give a tool call's first piece its arguments; return whether any lacked them."""
+    if not isinstance(calls, list):
+        raise UpstreamError(BROKEN)
+    changed = False
+    for call in calls:
+        function = call.get("function") if isinstance(call, dict) else None
+        if isinstance(function, dict) and "name" in function and function.get("arguments") is None:
+            function["arguments"] = ""
+            changed = True
+    return changed
+
+
+def drop_nulls(value: dict[str, Any], keep: tuple[str, ...] = ()) -> bool:
+    """Remove members that are null, in place; return whether there were any."""
+    nulls = [key for key, member in value.items() if member is None and key not in keep]
+    for key in nulls:
+        del value[key]
+    return bool(nulls)
+
+
+def typed(value: Any, otherwise: Any) -> Any:
+    """Return an engine's value if it is of the type of the other and not empty; else the other."""
+    return value if value and type(value) is type(otherwise) else otherwise
 
 
 def _member(key: str, value: Any) -> bytes:

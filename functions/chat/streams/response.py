@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from functions.chat.engines.engine import Chunk, Event, Failure, Run
 from functions.chat.errors import ApiError
-from functions.chat.streams.sse import DONE, KEEP_ALIVE, error_event
+
+from .sse import DONE, KEEP_ALIVE
 
 _HEADERS = {
     "content-type": "text/event-stream",
@@ -19,13 +21,17 @@ _HEADERS = {
 
 
 class EventStreamResponse(Response):
-    """Send runs of events as they come, and a comment when none comes for a while.
+    """Send events as they come, and a comment when none comes for a while.
 
-    A caller who leaves ends the source at once, and with it the engine's work.
+    A caller who disconnects ends the events at once, and with them the engine's work.
     """
 
     def __init__(
-        self, events: AsyncGenerator[bytes, None], first: asyncio.Future[bytes], keep_alive_s: float
+        self,
+        events: AsyncGenerator[Event, None],
+        first: asyncio.Future[Event],
+        keep_alive_s: float,
+        render: Callable[[ApiError], bytes],
     ) -> None:
         self.status_code = 200
         self.background = None
@@ -33,63 +39,73 @@ class EventStreamResponse(Response):
         self._events = events
         self._first = first
         self._keep_alive_s = keep_alive_s
-        self._turn = asyncio.Lock()
+        self._render = render
+        self._lock = asyncio.Lock()
         self._ended = False
         self._sent_at = 0.0
 
     @classmethod
-    async def open(cls, events: AsyncGenerator[bytes, None], keep_alive_s: float) -> EventStreamResponse:
-        """Wait for the first event, so that what fails before it gets a status of its own.
+    async def open(
+        cls, events: AsyncGenerator[Event, None], keep_alive_s: float, render: Callable[[ApiError], bytes]
+    ) -> EventStreamResponse:
+        """Wait for the first event of the reply, so that a failure in its place gets a status of its own.
 
         An engine that has accepted the request but stays silent is waited for within the stream.
-        Raises: what the source raises before its first event.
+        Shape:  `render` gives the last bytes of a stream that fails.
+        Raises: ApiError, of a failure before the first event.
         """
-        await anext(events)  # the engine has accepted the request
-        first = asyncio.ensure_future(anext(events))
+        first: asyncio.Future[Event] | None = None
         try:
+            if isinstance(event := await anext(events), Failure):
+                raise event.error
+            first = asyncio.ensure_future(anext(events))
             await asyncio.wait({first}, timeout=keep_alive_s)
-            if first.done():
-                first.result()
+            if first.done() and isinstance(event := first.result(), Failure):
+                raise event.error
         except BaseException:
-            await _cancelled(first)
+            if first:
+                await _cancel(first)
             await events.aclose()
             raise
-        return cls(events, first, keep_alive_s)
+        return cls(events, first, keep_alive_s, render)
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
-        """Run until the events end or the caller has left."""
+        """Run until the events end or the caller has disconnected."""
         pump = asyncio.ensure_future(self._pump(send))
-        beside = [asyncio.ensure_future(self._keep_alive(send)), asyncio.ensure_future(_left(receive))]
+        beside = [
+            asyncio.ensure_future(self._keep_alive(send)),
+            asyncio.ensure_future(_wait_for_disconnect(receive)),
+        ]
         try:
             await asyncio.wait({pump, *beside}, return_when=asyncio.FIRST_COMPLETED)
-            if self._ended:  # servers tell of a disconnect then, but the source may still tidy up
+            if self._ended:  # servers report a disconnect then, but the engine's reply is still drained
                 await asyncio.wait({pump})
         finally:
-            await _cancelled(pump, self._first, *beside)
+            await _cancel(pump, self._first, *beside)
             await self._events.aclose()
         if not pump.cancelled():
             pump.result()
 
     async def _pump(self, send: Send) -> None:
-        async with self._turn:
+        async with self._lock:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         if not self._first.done():
             await self._send(send, KEEP_ALIVE)
-        await self._send(send, await self._first_run())
-        async for run in self._events:
-            await self._send(send, run)
+        await self._send_event(send, await self._first)
+        async for event in self._events:
+            await self._send_event(send, event)
 
-    async def _first_run(self) -> bytes:
-        try:
-            return await self._first
-        except ApiError as failure:  # comments went out before: too late for a status of its own
-            return error_event(failure)
+    async def _send_event(self, send: Send, event: Event) -> None:
+        if isinstance(event, Run | Chunk):
+            await self._send(send, event.data)
+        else:
+            last = self._render(event.error) if isinstance(event, Failure) else DONE
+            await self._send(send, last, more=False)
 
-    async def _send(self, send: Send, run: bytes) -> None:
-        ends = run.endswith(DONE)
-        async with self._turn:
-            await send({"type": "http.response.body", "body": run, "more_body": not ends})
-        self._ended = ends
+    async def _send(self, send: Send, data: bytes, *, more: bool = True) -> None:
+        async with self._lock:
+            await send({"type": "http.response.body", "body": data, "more_body": more})
+        self._ended = not more
         self._sent_at = asyncio.get_running_loop().time()
 
     async def _keep_alive(self, send: Send) -> None:
@@ -97,16 +113,16 @@ class EventStreamResponse(Response):
         self._sent_at = clock()
         while not self._ended:
             await asyncio.sleep(max(self._sent_at + self._keep_alive_s - clock(), 0.001))
-            if clock() - self._sent_at >= self._keep_alive_s and not self._turn.locked():
+            if clock() - self._sent_at >= self._keep_alive_s and not self._lock.locked() and not self._ended:
                 await self._send(send, KEEP_ALIVE)
 
 
-async def _left(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-async def _cancelled(*tasks: asyncio.Future[bytes] | asyncio.Future[None]) -> None:
+async def _cancel(*tasks: asyncio.Future[Event] | asyncio.Future[None]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

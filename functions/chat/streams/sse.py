@@ -5,8 +5,7 @@ Source: WHATWG HTML, "Server-sent events", read 2026-11-22.
 
 from __future__ import annotations
 
-from functions.chat.errors import ApiError, UpstreamError
-from functions.chat.json_text import dump
+from functions.chat.errors import UpstreamError
 
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": keep-alive\n\n"
@@ -56,8 +55,3 @@ def payload_of(event: bytes) -> bytes:
 def event(payload: bytes) -> bytes:
     """Return the event that carries one line of JSON."""
     return b"data: " + payload + b"\n\n"
-
-
-def error_event(error: ApiError) -> bytes:
-    """Return the last two events of a failed stream."""
-    return event(dump(error.body())) + DONE

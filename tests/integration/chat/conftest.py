@@ -11,7 +11,7 @@ import pytest
 from hypothesis import configuration
 
 from functions.chat.app import create_app
-from functions.chat.engines import http as backend
+from functions.chat.engines import http
 from functions.chat.engines.http import HttpEngine
 from tests.engines.scripted import ScriptedEngine
 from tests.integration.chat.service import asking, served, settings_for
@@ -29,7 +29,7 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the pauses between attempts."""
-    monkeypatch.setattr(backend, "BACKOFF_S", (0.01, 0.02))
+    monkeypatch.setattr(http, "BACKOFF_S", (0.01, 0.02))
 
 
 @pytest.fixture

@@ -95,10 +95,10 @@ async def test_a_refusal_for_want_of_a_key_can_be_read(serve: Serve) -> None:
 
 
 async def test_a_crash_can_be_read(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def crash(*_: object) -> None:
+    def crash(*_: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(HttpEngine, "complete", crash)
+    monkeypatch.setattr(HttpEngine, "open", crash)
     async with browser(serve(CORS_ORIGINS="*"), origin=PAGE) as client:
         reply = await client.post(URL, json=body())
     assert (reply.status_code, reply.headers["access-control-allow-origin"]) == (500, "*")

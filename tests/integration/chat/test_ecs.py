@@ -9,8 +9,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from functions.chat.engines.ecs import EcsWaker
-from functions.chat.engines.scale_from_zero import WakeFailed
+from functions.chat.engines.scale_from_zero import EcsServices, StartFailed
 from functions.shared.aws import Aws
 from tests.integration.chat.resting import CREDENTIALS, REGION
 from tests.integration.keys.aws import ScriptedAws, scripted_aws
@@ -54,11 +53,11 @@ def desired(ecs: Any, name: str = "tiny") -> int:
 
 
 def wake(service: str = ARN) -> bool:
-    return asyncio.run(EcsWaker(Aws()).wake(service))
+    return asyncio.run(EcsServices(Aws()).start(service))
 
 
 def failure(service: str = ARN) -> str:
-    with pytest.raises(WakeFailed) as raised:
+    with pytest.raises(StartFailed) as raised:
         wake(service)
     assert raised.value.__cause__ is None
     return str(raised.value)
@@ -79,12 +78,12 @@ def test_a_service_that_runs_is_left_as_it_is(ecs: Any, count: int) -> None:
 def test_it_asks_for_this_service_and_nothing_else(ecs: Any) -> None:
     """The function's role allows two operations on one ARN."""
     asked: list[tuple[str, Any]] = []
-    waker = EcsWaker(Aws())
-    waker._ecs.client.meta.events.register(
+    services = EcsServices(Aws())
+    services._ecs.client.meta.events.register(
         "before-parameter-build.ecs", lambda model, params, **_: asked.append((model.name, params))
     )
-    asyncio.run(waker.wake(ARN))
-    asyncio.run(waker.wake(ARN))
+    asyncio.run(services.start(ARN))
+    asyncio.run(services.start(ARN))
     describe = ("DescribeServices", {"cluster": "engines", "services": [ARN]})
     update = ("UpdateService", {"cluster": "engines", "service": ARN, "desiredCount": 1})
     assert asked == [describe, update, describe]

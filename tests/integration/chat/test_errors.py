@@ -19,7 +19,7 @@ from tests.engines.scripted import ScriptedEngine
 from tests.engines.wire import Behaviour
 from tests.integration.chat.conftest import Ask
 from tests.integration.chat.service import URL, USER, body, client_of, settings_for
-from tests.unit.chat.fakes import FakeEngine
+from tests.unit.chat.fakes import EventsEngine
 
 pytestmark = pytest.mark.anyio
 CANARY = "canary-7f3a"
@@ -187,13 +187,13 @@ async def test_a_bug_is_500_and_tells_no_one_what_it_saw(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     bug = RuntimeError(f"bug with {CANARY}")
-    app = create_app(settings_for("http://engine/v1"), FakeEngine({}, refuses=bug))
+    app = create_app(settings_for("http://engine/v1"), EventsEngine(bug))
     async with client_of(app) as client:
         reply = await client.post(URL, json=body(messages=[PROMPT], stream=stream))
     check(Row(500, SERVER), reply)
     assert CANARY not in reply.text + caplog.text
     assert "RuntimeError" in caplog.text
-    assert "completions.py" in caplog.text
+    assert "chat_completions.py" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["default", "other"])

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from functions.chat.engines import http as backend
+from functions.chat.engines import http
 from tests.engines import events, schema
 from tests.engines.behaviours import (
     Chat,
@@ -269,7 +269,7 @@ async def test_the_third_attempt_may_succeed(engine: ScriptedEngine, ask: Ask) -
 async def test_attempts_are_apart(
     engine: ScriptedEngine, ask: Ask, monkeypatch: pytest.MonkeyPatch, fault: Behaviour
 ) -> None:
-    monkeypatch.setattr(backend, "BACKOFF_S", (0.05, 0.1))
+    monkeypatch.setattr(http, "BACKOFF_S", (0.05, 0.1))
     engine.behaviour = fault
     async with ask() as client:
         await asked(client, stream=True)
@@ -288,7 +288,7 @@ async def test_every_attempt_is_the_same_request(engine: ScriptedEngine, ask: As
 async def test_a_kept_connection_that_the_engine_closed_is_not_noticed(
     engine: ScriptedEngine, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backend, "BACKOFF_S", (9, 9))
+    monkeypatch.setattr(http, "BACKOFF_S", (9, 9))
     engine.behaviour = counting = Counting(InTurn([Chat(), Drop()]))
     async with ask() as client:
         assert (await asked(client, stream=False)).status_code == 200

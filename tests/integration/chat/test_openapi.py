@@ -1,7 +1,8 @@
 """What /docs and /openapi.json say is true."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 from urllib.parse import urljoin
 
@@ -14,10 +15,11 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from functions.chat.api import validation
 from functions.chat.api.schema import ChatCompletionRequest
 from functions.chat.app import create_app
+from functions.chat.engines.engine import EngineRequest, Event
 from functions.chat.errors import InvalidRequest
 from functions.shared.version import VERSION
 from tests.integration.chat.service import URL, body, client_of, settings_for
-from tests.unit.chat.chunks import DONE, finish, role
+from tests.unit.chat.chunks import DONE, dumps, finish, role
 from tests.unit.chat.fakes import FakeEngine
 
 
@@ -32,11 +34,9 @@ def reply_of_an_engine() -> dict[str, Any]:
 class SaneEngine(FakeEngine):
     """An engine that answers everything, whole or as a stream."""
 
-    async def complete(self, call: Any) -> Any:  # noqa: ARG002
-        return reply_of_an_engine()
-
-    async def _arriving(self) -> AsyncIterator[bytes]:
-        yield role() + finish() + DONE
+    def open(self, request: EngineRequest) -> aclosing[AsyncGenerator[Event, None]]:
+        streamed = role() + finish() + DONE
+        return FakeEngine(streamed if request.stream else dumps(reply_of_an_engine())).open(request)
 
 
 APP = create_app(settings_for("http://engine/v1", MAX_N="1"), SaneEngine())

@@ -8,10 +8,9 @@ import httpx
 import pytest
 
 from functions.chat.app import create_app
-from functions.chat.engines import scale_from_zero as waking
-from functions.chat.engines.ecs import EcsWaker
+from functions.chat.engines import scale_from_zero
 from functions.chat.engines.http import HttpEngine
-from functions.chat.engines.scale_from_zero import WakingEngine
+from functions.chat.engines.scale_from_zero import EcsServices, ScaleFromZero
 from functions.chat.settings import Settings
 from functions.shared.aws import Aws
 from tests.engines import schema
@@ -35,7 +34,7 @@ COMMENT = b": keep-alive\n\n"
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(waking, "ASK_S", 0.05)
+    monkeypatch.setattr(scale_from_zero, "POLL_S", 0.05)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +61,9 @@ def api() -> Iterator[Api]:
         def start(base_url: str, service: str | None, **variables: str) -> httpx.Client:
             entry = {"base_url": base_url, "ecs_service": service, "start_s": 60}
             settings = Settings.from_environment({"MODELS": json.dumps({MODEL: entry}), **variables})
-            engine = WakingEngine(HttpEngine(settings), EcsWaker(Aws()), timeout_s=settings.warming_timeout_s)
+            engine = ScaleFromZero(
+                HttpEngine(settings), EcsServices(Aws()), timeout_s=settings.warming_timeout_s
+            )
             url = stack.enter_context(served(create_app(settings, engine)))
             return stack.enter_context(httpx.Client(base_url=url, timeout=20, trust_env=False))
 

@@ -1,11 +1,14 @@
-"""An engine that does what it is told, and the settings around it."""
+"""Engines that send what they are given, and the settings around them."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from functools import partial
 from typing import Any
 
-from functions.chat.completions import Call
+from functions.chat.engines.engine import Accepted, EngineRequest, Event, Failure
+from functions.chat.errors import ApiError
 from functions.chat.settings import Model, Settings
+from functions.chat.streams.chat import ChatReply, ChatStream
 
 USER = {"role": "user", "content": "Hi"}
 
@@ -26,46 +29,73 @@ def settings(*models: Model, **changes: Any) -> Settings:
     return Settings(models={each.id: each for each in models or (model(),)}, **changes)
 
 
-class FakeEngine:
-    """Give a reply, or chunks; raise before them (`refuses`) or after (`breaks`)."""
+def engine_request(of: Model | None = None, *, stream: bool = True, **changes: Any) -> EngineRequest:
+    of = of or model()
+    reader = (
+        partial(ChatStream, model=of.id) if stream else partial(ChatReply, model=of.id, n=1, request_id="abc")
+    )
+    fields: dict[str, Any] = {
+        "path": "chat/completions",
+        "body": b"{}",
+        "reader": reader,
+        "request_id": "r",
+        "max_completion": 8,
+    }
+    return EngineRequest(model=of, stream=stream, **{**fields, **changes})
 
-    def __init__(
-        self,
-        reply: Any = None,
-        chunks: Sequence[bytes] = (),
-        *,
-        refuses: Exception | None = None,
-        breaks: Exception | None = None,
-    ) -> None:
-        self._reply = reply
-        self._chunks = chunks
-        self._refuses = refuses
-        self._breaks = breaks
-        self.calls: list[Call] = []
+
+class EventsEngine:
+    """Send events as given; an exception among them is raised."""
+
+    def __init__(self, *events: Event | Exception) -> None:
+        self._events = events
+        self.requests: list[EngineRequest] = []
         self.open_streams = 0
 
-    async def complete(self, call: Call) -> Any:
-        self.calls.append(call)
-        if self._refuses:
-            raise self._refuses
-        return self._reply
+    def open(self, request: EngineRequest) -> aclosing[AsyncGenerator[Event, None]]:
+        self.requests.append(request)
+        return aclosing(self._sent(request))
 
-    @asynccontextmanager
-    async def stream(self, call: Call) -> AsyncIterator[AsyncIterator[bytes]]:
-        self.calls.append(call)
-        if self._refuses:
-            raise self._refuses
+    async def _sent(self, _: EngineRequest) -> AsyncGenerator[Event, None]:
         self.open_streams += 1
         try:
-            yield self._arriving()
+            for event in self._events:
+                if isinstance(event, Exception):
+                    raise event
+                yield event
         finally:
             self.open_streams -= 1
 
-    async def _arriving(self) -> AsyncIterator[bytes]:
-        for chunk in self._chunks:
-            yield chunk
-        if self._breaks:
-            raise self._breaks
-
     async def aclose(self) -> None:
         """Nothing to close."""
+
+
+class FakeEngine(EventsEngine):
+    """Give pieces of a body to the request's reader; fail before them (`refuses`) or after (`breaks`)."""
+
+    def __init__(
+        self, *pieces: bytes, refuses: ApiError | None = None, breaks: Exception | None = None
+    ) -> None:
+        super().__init__()
+        self._pieces, self._refuses, self._breaks = pieces, refuses, breaks
+
+    async def _sent(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
+        if self._refuses:
+            yield Failure(self._refuses)
+            return
+        self.open_streams += 1
+        reader = request.reader()
+        try:
+            yield Accepted()
+            for piece in self._pieces:
+                for event in reader.feed(piece):
+                    yield event
+            if isinstance(self._breaks, ApiError) and not reader.ended:
+                yield Failure(self._breaks)
+            elif self._breaks and not reader.ended:
+                raise self._breaks
+            else:
+                for event in reader.flush():
+                    yield event
+        finally:
+            self.open_streams -= 1

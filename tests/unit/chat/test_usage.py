@@ -2,33 +2,34 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from functions.chat import usage as metering
-from functions.chat.completions import Call
+from functions.chat.engines.engine import Accepted, Chunk, End, Event, Failure, Reply, Run
 from functions.chat.errors import (
     ApiError,
-    EngineAsleep,
+    EngineUnreachable,
     ModelWarming,
     QuotaExhausted,
     RateLimited,
     UpstreamError,
     UpstreamTimeout,
 )
-from functions.chat.settings import Model
-from functions.chat.streams.sse import DONE, error_event
 from functions.chat.usage import Account, Meter
 from functions.shared.keys import Key, KeysUnavailable
 from functions.shared.limiter import LEDGER_PAUSE_S
 from functions.shared.limits import Allowance, LimitReached, Reservation
 from functions.shared.metrics import Metrics
 from functions.shared.usage import UsageRecord
+from tests.unit.chat.fakes import EventsEngine, engine_request
 
-MODEL = Model(id="tiny", base_url="", served_name="", key=None, max_tokens_default=100, max_tokens_limit=100)
-CALL = Call(model=MODEL, body=b"x" * 399, request_id="r", n=1, max_completion=50, include_usage=False)
+REQUEST = engine_request(body=b"x" * 399, max_completion=50)
+WHOLE = replace(REQUEST, stream=False)
 LIMITED = Key(
     id="key_1", digest="d", name="alice", requests_per_minute=60, tokens_per_minute=1000, created_at=0
 )
@@ -36,7 +37,7 @@ FREE = Key(id="key_2", digest="e", name="bob", created_at=0)
 ALLOWANCE = Allowance(
     limit_requests=60, remaining_requests=59, limit_tokens=1000, remaining_tokens=850, resets_in_s=17.5
 )
-EVENT = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"word"},"finish_reason":null}]}\n\n'
+RUN = Run(b"data: {}\n\n", 1)
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 2}}
 
 
@@ -105,43 +106,35 @@ class Bench:
         return record
 
 
-async def events(
-    account: Account, *runs: bytes, failure: ApiError | None = None
-) -> AsyncGenerator[bytes, None]:
-    """Yield runs as a completion does; a failure after the first is its last event."""
-    for run in runs:
-        if run.endswith(DONE) and not failure:
-            account.tally.take(USAGE)
-        yield run
-    if failure:
-        account.tally.failure = failure
-        yield error_event(failure)
-
-
 def run(scenario: Any) -> Any:
     return asyncio.run(scenario)
 
 
+def reply(*events: Event, failure: ApiError | None = None) -> EventsEngine:
+    """Return an engine that accepts, sends events and ends with its count, or with a failure."""
+    return EventsEngine(Accepted(), *events, Failure(failure) if failure else End(USAGE))
+
+
 async def streamed(
-    bench: Bench, *runs: bytes, key: Key | None = LIMITED, failure: ApiError | None = None
-) -> list[bytes]:
+    bench: Bench, *events: Event, key: Key | None = LIMITED, failure: ApiError | None = None
+) -> list[Event]:
     account = bench.account(key)
-    await account.admit(CALL)
-    return [run async for run in account.stream(events(account, *runs, failure=failure))]
+    await account.admit(REQUEST)
+    return [event async for event in account.run(reply(*events, failure=failure), REQUEST)]
 
 
 def test_a_stream_reserves_first_and_settles_before_its_end() -> None:
     async def scenario() -> None:
         bench = Bench()
         account = bench.account()
-        await account.admit(CALL)
+        await account.admit(REQUEST)
         assert (bench.ledger.reserved, account.allowance) == ([100 + 50], ALLOWANCE)
         passed = []
-        async for each in account.stream(events(account, b"", EVENT, EVENT + DONE)):
-            if each == DONE:
+        async for each in account.run(reply(RUN, RUN), REQUEST):
+            if isinstance(each, End):
                 assert (bench.ledger.settled, bench.record.outcome) == ([10], "ok")
             passed.append(each)
-        assert passed == [b"", EVENT, EVENT, DONE]
+        assert passed == [Accepted(), RUN, RUN, End(USAGE)]
         assert bench.usage.outcomes == ["cut", "ok"], "opened while the engine works, then replaced"
         record = bench.record
         assert (record.key_id, record.model, record.request_id) == ("key_1", "tiny", "req")
@@ -156,8 +149,8 @@ def test_a_request_whose_environment_dies_counts_as_what_it_reserved() -> None:
     async def scenario() -> None:
         bench = Bench()
         account = bench.account()
-        await account.admit(CALL)
-        stream = account.stream(events(account, b"", EVENT, EVENT, DONE))
+        await account.admit(REQUEST)
+        stream = account.run(reply(RUN, RUN), REQUEST)
         for _ in range(3):
             await anext(stream)
         await asyncio.sleep(0.01)
@@ -174,8 +167,8 @@ def test_a_caller_who_leaves_pays_for_the_events_that_passed() -> None:
     async def scenario() -> None:
         bench = Bench()
         account = bench.account()
-        await account.admit(CALL)
-        stream = account.stream(events(account, b"", EVENT * 3, EVENT, EVENT + DONE))
+        await account.admit(REQUEST)
+        stream = account.run(reply(Run(b"", 3), Chunk(b"", 1, {}), RUN), REQUEST)
         for _ in range(3):
             await anext(stream)
         await stream.aclose()
@@ -193,8 +186,8 @@ def test_a_cut_at_the_deadline_is_a_timeout(left_ms: int, outcome: str) -> None:
     async def scenario() -> None:
         bench = Bench(lambda: left_ms)
         account = bench.account()
-        await account.admit(CALL)
-        stream = account.stream(events(account, b"", EVENT, DONE))
+        await account.admit(REQUEST)
+        stream = account.run(reply(RUN), REQUEST)
         await anext(stream)
         await stream.aclose()
         assert bench.record.outcome == outcome
@@ -207,24 +200,32 @@ def test_a_cut_at_the_deadline_is_a_timeout(left_ms: int, outcome: str) -> None:
 )
 def test_a_failure_within_the_stream_has_its_outcome(failure: ApiError, outcome: str) -> None:
     bench = Bench()
-    passed = run(streamed(bench, b"", EVENT, failure=failure))
-    assert passed[-1] == DONE
-    assert b'"error"' in passed[-2]
+    passed = run(streamed(bench, RUN, failure=failure))
+    assert passed == [Accepted(), RUN, Failure(failure)]
     assert (bench.record.outcome, bench.record.completion_tokens) == (outcome, 1)
 
 
 def test_a_failure_before_the_stream_has_its_outcome() -> None:
-    async def failing() -> AsyncGenerator[bytes, None]:
-        raise UpstreamError("down")
-        yield b""
-
     async def scenario() -> None:
         bench = Bench()
         account = bench.account()
-        await account.admit(CALL)
-        with pytest.raises(UpstreamError):
-            await anext(account.stream(failing()))
+        await account.admit(REQUEST)
+        failure = Failure(UpstreamError("down"))
+        assert await anext(account.run(EventsEngine(failure), REQUEST)) == failure
         assert (bench.record.outcome, bench.ledger.settled) == ("error", [100])
+
+    run(scenario())
+
+
+def test_a_bug_of_the_engine_is_an_error() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        account = bench.account()
+        await account.admit(REQUEST)
+        with pytest.raises(ZeroDivisionError):
+            async for _ in account.run(EventsEngine(Accepted(), RUN, ZeroDivisionError()), REQUEST):
+                pass
+        assert (bench.record.outcome, bench.ledger.settled) == ("error", [101])
 
     run(scenario())
 
@@ -233,16 +234,46 @@ def test_a_whole_completion_is_accounted_for() -> None:
     async def scenario() -> None:
         bench = Bench()
         account = bench.account()
-        await account.admit(CALL)
-        async with account:
-            account.tally.take(USAGE)
+        await account.admit(WHOLE)
+        events = [event async for event in account.run(reply(Reply({})), WHOLE)]
+        assert events == [Accepted(), Reply({}), End(USAGE)]
         assert (bench.record.outcome, bench.ledger.settled) == ("ok", [10])
+        assert bench.record.first_byte_ms is not None
         other = bench.account()
-        await other.admit(CALL)
-        with pytest.raises(UpstreamTimeout):
-            async with other:
-                raise UpstreamTimeout("late")
-        assert bench.record.outcome == "timeout"
+        await other.admit(WHOLE)
+        async for _ in other.run(reply(failure=UpstreamTimeout("late")), WHOLE):
+            pass
+        late = bench.record
+        assert (late.outcome, late.first_byte_ms) == ("timeout", None)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("cancels", [1, 2, 5])
+def test_no_cancellation_cuts_the_close_short(cancels: int) -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        bench.usage.delay_s = 0.02
+        account = bench.account()
+        await account.admit(REQUEST)
+        blocked = asyncio.Event()
+
+        async def read() -> None:
+            async with aclosing(account.run(reply(RUN), REQUEST)) as events:
+                async for event in events:
+                    if event == RUN:
+                        blocked.set()
+                        await asyncio.Event().wait()
+
+        task = asyncio.create_task(read())
+        await blocked.wait()
+        for _ in range(cancels):
+            task.cancel()
+            await asyncio.sleep(0.001)
+        await asyncio.wait({task})
+        await asyncio.sleep(0.1)
+        assert (bench.usage.outcomes, bench.ledger.settled) == (["cut"], [101])
+        assert bench.record.completion_tokens == 1
 
     run(scenario())
 
@@ -251,21 +282,20 @@ def test_a_whole_completion_is_accounted_for() -> None:
     ("failure", "whole", "streamed"),
     [
         (ModelWarming("tiny", retry_after_s=5), "refused", "timeout"),
-        (EngineAsleep("nobody there"), "error", "error"),
+        (EngineUnreachable("nobody there"), "error", "error"),
     ],
     ids=["starting", "out of reach"],
 )
-def test_what_no_engine_was_asked_for_costs_nothing(failure: ApiError, whole: str, streamed: str) -> None:
+def test_a_request_that_reached_no_engine_costs_nothing(failure: ApiError, whole: str, streamed: str) -> None:
     async def scenario() -> None:
         bench = Bench()
         account = bench.account()
-        await account.admit(CALL)
-        with pytest.raises(type(failure)):
-            async with account:
-                raise failure
+        await account.admit(WHOLE)
+        async for _ in account.run(EventsEngine(Failure(failure)), WHOLE):
+            pass
         other = bench.account()
-        await other.admit(CALL)
-        async for _ in other.stream(events(other, b"", failure=failure)):
+        await other.admit(REQUEST)
+        async for _ in other.run(reply(failure=failure), REQUEST):
             pass
         assert bench.ledger.settled == [0, 0], "all that was reserved is given back"
         assert (bench.record.prompt_tokens, bench.record.completion_tokens) == (0, 0)
@@ -278,8 +308,8 @@ def test_a_refused_request_leaves_one_record_and_its_allowance() -> None:
     async def scenario() -> None:
         bench = Bench()
         account = bench.account()
-        await account.refused()
-        await account.close("ok")
+        await account.refuse()
+        await account.refuse()
         assert (bench.usage.outcomes, account.allowance) == (["refused"], ALLOWANCE)
         assert (bench.record.prompt_tokens, bench.record.completion_tokens) == (0, 0)
 
@@ -303,7 +333,7 @@ def test_a_limit_that_is_reached_is_told_as_sdks_know_it(
         bench.ledger.failure = LimitReached(kind, ALLOWANCE)
         account = bench.account()
         with pytest.raises((RateLimited, QuotaExhausted)) as raised:
-            await account.admit(CALL)
+            await account.admit(REQUEST)
         error = raised.value
         assert (error.status, error.type, error.code) == (429, type_, code)
         assert account.allowance == ALLOWANCE
@@ -317,13 +347,13 @@ def test_a_limit_that_is_reached_is_told_as_sdks_know_it(
 
 def test_a_key_without_limits_asks_no_ledger() -> None:
     bench = Bench()
-    run(streamed(bench, b"", EVENT + DONE, key=FREE))
+    run(streamed(bench, RUN, key=FREE))
     assert (bench.ledger.reserved, bench.ledger.settled, bench.record.outcome) == ([], [], "ok")
 
 
 def test_a_request_without_a_key_is_only_measured() -> None:
     bench = Bench()
-    run(streamed(bench, b"", EVENT + DONE, key=None))
+    run(streamed(bench, RUN, key=None))
     assert (bench.usage.records, len(bench.lines)) == ({}, 1)
     assert json.loads(bench.lines[0])["_aws"]["CloudWatchMetrics"]
 
@@ -331,13 +361,13 @@ def test_a_request_without_a_key_is_only_measured() -> None:
 def test_a_ledger_out_of_reach_is_left_alone_for_a_while(capsys: pytest.CaptureFixture[str]) -> None:
     bench = Bench()
     bench.ledger.failure = KeysUnavailable()
-    passed = run(streamed(bench, b"", EVENT + DONE))
-    assert passed[-1] == DONE
+    passed = run(streamed(bench, RUN))
+    assert passed[-1] == End(USAGE)
     bench.ledger.failure = AssertionError("asked too soon")
-    run(streamed(bench, b"", EVENT + DONE))
+    run(streamed(bench, RUN))
     bench.clock[0] += LEDGER_PAUSE_S
     bench.ledger.failure = None
-    run(streamed(bench, b"", EVENT + DONE))
+    run(streamed(bench, RUN))
     assert bench.ledger.settled == [10]
     assert capsys.readouterr().out == ""
 
@@ -345,7 +375,7 @@ def test_a_ledger_out_of_reach_is_left_alone_for_a_while(capsys: pytest.CaptureF
 def test_usage_that_cannot_be_kept_goes_to_the_log_once(capsys: pytest.CaptureFixture[str]) -> None:
     bench = Bench()
     bench.usage.failure = KeysUnavailable()
-    run(streamed(bench, b"", EVENT, EVENT + DONE))
+    run(streamed(bench, RUN, RUN))
     lines = [json.loads(line)["usage"] for line in capsys.readouterr().out.splitlines()]
     assert [line["outcome"] for line in lines] == ["cut", "ok"], "replaying both keeps the last"
     assert {line["request_id"] for line in lines} == {"req"}
@@ -357,15 +387,68 @@ def test_a_slow_table_costs_the_caller_no_more_than_a_moment(
     monkeypatch.setattr(metering, "CLOSE_S", 0.02)
     bench = Bench()
     bench.usage.delay_s = 5
-    assert run(streamed(bench, b"", EVENT + DONE))[-1] == DONE
+    assert run(streamed(bench, RUN))[-1] == End(USAGE)
     assert json.loads(capsys.readouterr().out)["usage"]["outcome"] == "ok"
 
 
-def test_without_parts_nothing_is_between_engine_and_caller() -> None:
+def test_an_idle_meter_passes_all_events() -> None:
     async def scenario() -> None:
         account = Meter().account(None, "req", None)
-        await account.admit(CALL)
-        source = events(account, b"", DONE)
-        assert account.stream(source) is source
+        await account.admit(REQUEST)
+        events = [event async for event in account.run(reply(RUN), REQUEST)]
+        assert events == [Accepted(), RUN, End(USAGE)]
 
     run(scenario())
+
+
+# the engine's count
+
+
+def counted(usage: Any, on: str = "end") -> UsageRecord:
+    last: dict[str, tuple[Event, ...]] = {
+        "end": (End(usage),),
+        "failure": (Failure(UpstreamError("broken"), usage),),
+        "chunk": (Chunk(b"", 1, {}, usage), End()),
+    }
+
+    async def scenario() -> UsageRecord:
+        bench = Bench()
+        account = bench.account()
+        await account.admit(REQUEST)
+        async for _ in account.run(EventsEngine(Accepted(), RUN, *last[on]), REQUEST):
+            pass
+        return bench.record
+
+    record: UsageRecord = run(scenario())
+    return record
+
+
+@pytest.mark.parametrize("on", ["end", "failure", "chunk"])
+def test_the_engines_count_is_taken(on: str) -> None:
+    record = counted(USAGE, on)
+    assert (record.prompt_tokens, record.completion_tokens, record.cached_tokens) == (7, 3, 2)
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        None,
+        [],
+        "7",
+        {},
+        {"prompt_tokens": None},
+        {"prompt_tokens": -1},
+        {"prompt_tokens": True},
+        {"prompt_tokens": 1.5},
+    ],
+    ids=str,
+)
+def test_what_is_no_count_changes_nothing(usage: Any) -> None:
+    record = counted(usage)
+    assert (record.prompt_tokens, record.completion_tokens, record.cached_tokens) == (100, 1, 0)
+
+
+@pytest.mark.parametrize("details", [None, [], {}, {"cached_tokens": None}, {"cached_tokens": "2"}], ids=str)
+def test_details_may_be_missing(details: Any) -> None:
+    record = counted({"prompt_tokens": 7, "completion_tokens": None, "prompt_tokens_details": details})
+    assert (record.prompt_tokens, record.completion_tokens, record.cached_tokens) == (7, 0, 0)

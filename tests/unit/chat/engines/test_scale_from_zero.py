@@ -1,24 +1,24 @@
-"""An engine at rest: who wakes it, who waits, who is told to come back, and what is told to CloudWatch."""
+"""An engine scaled to zero: what starts it, what waits for it, what is refused, and what is measured."""
 
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Any
 
 import pytest
 
-from functions.chat.completions import Call, Completions
-from functions.chat.engines.scale_from_zero import ASK_S, TELL_S, WAKE_S, WakeFailed, WakingEngine
-from functions.chat.errors import EngineAsleep, ModelWarming, Overloaded
+from functions.chat.app import render_end
+from functions.chat.engines.engine import Accepted, End, EngineRequest, Event, Failure, Reply, Run
+from functions.chat.engines.scale_from_zero import CHECK_S, POLL_S, REPORT_S, ScaleFromZero, StartFailed
+from functions.chat.errors import ApiError, EngineUnreachable, ModelWarming, Overloaded
 from functions.chat.streams.response import EventStreamResponse
 from functions.chat.streams.sse import KEEP_ALIVE
-from functions.chat.tally import Tally
+from functions.chat.usage import Meter
 from functions.shared.clock import Clock
 from functions.shared.metrics import Metrics
-from tests.unit.chat import chunks as scripted
-from tests.unit.chat.fakes import model, settings
+from tests.unit.chat.fakes import engine_request, model
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(5)]
 
@@ -26,82 +26,73 @@ SERVICE = "arn:aws:ecs:eu-central-1:123456789012:service/engines/tiny"
 START_S = 300.0
 TIMEOUT_S = 840.0
 TINY = model(ecs_service=SERVICE, start_s=START_S)
-CHUNKS = list(scripted.cut(scripted.GOOD, "per event"))
-ASLEEP = EngineAsleep("Nobody there.")
-
-
-def call(of: Any = TINY) -> Call:
-    return Call(model=of, body=b"{}", request_id="r", n=1, max_completion=8, include_usage=False)
+UNREACHABLE = EngineUnreachable("Nothing there.")
+STREAMED: list[Event] = [Accepted(), Run(b"data: {}\n\n", 1), End()]
+WHOLE: list[Event] = [Accepted(), Reply({"id": "c"}), End()]
 
 
 class Engine:
-    """Answers from a time on; before, nobody is there. `fails` is raised instead of an answer."""
+    """Answers from a time on; before, it is unreachable. `fails` is its failure then, instead of a reply."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self.answers_from: float | None = None
-        self.fails: Exception | None = None
-        self.asked_at: list[float] = []
+        self.fails: ApiError | None = None
+        self.called_at: list[float] = []
         self.open_streams = 0
         self.is_closed = False
 
-    async def complete(self, _: Call) -> Any:
-        self._answer()
-        return {"id": "c"}
+    def open(self, request: EngineRequest) -> aclosing[AsyncGenerator[Event, None]]:
+        return aclosing(self._events(request))
 
-    @asynccontextmanager
-    async def stream(self, _: Call) -> AsyncIterator[AsyncIterator[bytes]]:
-        self._answer()
+    async def _events(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
+        self.called_at.append(self._clock())
+        if self.answers_from is None or self._clock() < self.answers_from:
+            yield Failure(UNREACHABLE)
+            return
+        if self.fails:
+            yield Failure(self.fails)
+            return
         self.open_streams += 1
         try:
-            yield self._chunks()
+            for event in STREAMED if request.stream else WHOLE:
+                yield event
         finally:
             self.open_streams -= 1
-
-    async def _chunks(self) -> AsyncIterator[bytes]:
-        for chunk in CHUNKS:
-            yield chunk
-
-    def _answer(self) -> None:
-        self.asked_at.append(self._clock())
-        if self.answers_from is None or self._clock() < self.answers_from:
-            raise ASLEEP
-        if self.fails:
-            raise self.fails
 
     async def aclose(self) -> None:
         self.is_closed = True
 
 
-class Waker:
+class Services:
     """A service that runs `desired` tasks."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self.desired = 0
         self.failure: str | None = None
-        self.asked_at: list[float] = []
+        self.called_at: list[float] = []
 
-    async def wake(self, service: str) -> bool:
+    async def start(self, service: str) -> bool:
         assert service == SERVICE
-        self.asked_at.append(self._clock())
+        self.called_at.append(self._clock())
         await asyncio.sleep(0)
         if self.failure:
-            raise WakeFailed(self.failure)
-        was_at_rest, self.desired = self.desired == 0, self.desired or 1
-        return was_at_rest
+            raise StartFailed(self.failure)
+        was_at_zero, self.desired = self.desired == 0, self.desired or 1
+        return was_at_zero
 
 
 class Bench:
-    """A waking engine, with a clock that moves only while it waits."""
+    """An engine that is started on demand, with a clock that moves only while it waits."""
 
     def __init__(self) -> None:
         self.at = 0.0
-        self.engine, self.waker, self.lines = Engine(self.read), Waker(self.read), list[str]()
+        self.engine, self.services, self.lines = Engine(self.read), Services(self.read), list[str]()
         self.on_pause: Callable[[], None] = lambda: None
-        self.waking = WakingEngine(
+        self.started = ScaleFromZero(
             self.engine,
-            self.waker,
+            self.services,
             timeout_s=TIMEOUT_S,
             metrics=Metrics("Api/dev", self.lines.append),
             now=lambda: 1_000.0 + self.at,
@@ -117,14 +108,19 @@ class Bench:
         self.on_pause()
         await asyncio.sleep(0)
 
-    async def stream(self, of: Any = TINY) -> list[bytes]:
-        async with self.waking.stream(call(of)) as chunks:
-            return [chunk async for chunk in chunks]
+    async def stream(self, of: Any = TINY) -> list[Event]:
+        async with self.started.open(engine_request(of)) as events:
+            return [event async for event in events]
+
+    async def whole(self, of: Any = TINY) -> list[Event]:
+        async with self.started.open(engine_request(of, stream=False)) as events:
+            return [event async for event in events]
 
     async def refusal(self) -> ModelWarming:
-        with pytest.raises(ModelWarming) as raised:
-            await self.waking.complete(call())
-        return raised.value
+        (failure,) = await self.whole()
+        assert isinstance(failure, Failure)
+        assert isinstance(failure.error, ModelWarming)
+        return failure.error
 
 
 # an engine that answers
@@ -133,50 +129,34 @@ class Bench:
 async def test_an_engine_that_answers_is_left_alone() -> None:
     bench = Bench()
     bench.engine.answers_from = 0
-    assert await bench.waking.complete(call()) == {"id": "c"}
-    assert await bench.stream() == CHUNKS
-    assert (bench.waker.asked_at, bench.lines, bench.at) == ([], [], 0)
-
-
-async def test_its_stream_is_the_engines_own() -> None:
-    """Nothing stands between an event and its caller."""
-    bench = Bench()
-    bench.engine.answers_from = 0
-    async with bench.engine.stream(call()) as own, bench.waking.stream(call()) as chunks:
-        assert type(chunks) is type(own)
-        assert chunks.__name__ == own.__name__  # type: ignore[attr-defined]
+    assert await bench.whole() == WHOLE
+    assert await bench.stream() == STREAMED
+    assert (bench.services.called_at, bench.lines, bench.at) == ([], [], 0)
 
 
 async def test_other_failures_pass() -> None:
     bench = Bench()
     bench.engine.answers_from, bench.engine.fails = 0, Overloaded("Full.")
-    with pytest.raises(Overloaded):
-        await bench.waking.complete(call())
-    with pytest.raises(Overloaded):
-        await bench.stream()
-    assert bench.waker.asked_at == []
+    assert await bench.whole() == await bench.stream() == [Failure(bench.engine.fails)]
+    assert bench.services.called_at == []
 
 
 async def test_a_model_without_a_service_fails_as_it_did() -> None:
     bench = Bench()
-    with pytest.raises(EngineAsleep) as whole:
-        await bench.waking.complete(call(model()))
-    with pytest.raises(EngineAsleep) as streamed:
-        await bench.stream(model())
-    assert whole.value is streamed.value is ASLEEP
-    assert (bench.waker.asked_at, bench.lines, bench.at) == ([], [], 0)
+    assert await bench.whole(model()) == await bench.stream(model()) == [Failure(UNREACHABLE)]
+    assert (bench.services.called_at, bench.lines, bench.at) == ([], [], 0)
 
 
 async def test_closing_closes_the_engine() -> None:
     bench = Bench()
-    await bench.waking.aclose()
+    await bench.started.aclose()
     assert bench.engine.is_closed
 
 
 # whole replies
 
 
-async def test_a_whole_reply_wakes_it_and_is_told_to_come_back() -> None:
+async def test_a_whole_reply_starts_it_and_is_refused_until_later() -> None:
     bench = Bench()
     refused = await bench.refusal()
     assert (refused.status, refused.code, refused.type) == (503, "model_warming", "service_unavailable_error")
@@ -184,82 +164,79 @@ async def test_a_whole_reply_wakes_it_and_is_told_to_come_back() -> None:
     assert "`tiny`" in refused.message
     assert "120 s" in refused.message
     assert '"stream": true' in refused.message
-    assert bench.waker.desired == 1
+    assert bench.services.desired == 1
 
 
 @pytest.mark.parametrize(
     ("after_s", "retry_after"),
     [(0, "120"), (180, "120"), (181, "119"), (240.5, "60"), (294, "6"), (299, "5"), (4000, "5")],
 )
-async def test_the_time_to_come_back_shrinks_to_5_s(after_s: float, retry_after: str) -> None:
+async def test_retry_after_shrinks_to_5_s(after_s: float, retry_after: str) -> None:
     bench = Bench()
     await bench.refusal()
     bench.at = after_s
     assert (await bench.refusal()).headers["retry-after"] == retry_after
 
 
-async def test_it_starts_anew_with_each_sleep() -> None:
+async def test_retry_after_begins_again_with_each_start() -> None:
     bench = Bench()
     await bench.refusal()
     bench.at = 290
     bench.engine.answers_from = 290
-    await bench.waking.complete(call())
+    await bench.whole()
     bench.engine.answers_from = None
     assert (await bench.refusal()).headers["retry-after"] == "120"
 
 
-async def test_it_starts_anew_after_a_held_stream() -> None:
+async def test_retry_after_begins_again_after_a_held_stream() -> None:
     bench = Bench()
     bench.engine.answers_from = 290
-    assert await bench.stream() == CHUNKS
+    assert await bench.stream() == STREAMED
     bench.engine.answers_from = None
     assert (await bench.refusal()).headers["retry-after"] == "120"
 
 
-async def test_it_starts_anew_when_somebody_put_it_back_to_rest() -> None:
+async def test_retry_after_begins_again_when_it_was_scaled_to_zero_meanwhile() -> None:
     bench = Bench()
     await bench.refusal()
-    bench.at, bench.waker.desired = 290, 0
+    bench.at, bench.services.desired = 290, 0
     assert (await bench.refusal()).headers["retry-after"] == "120"
 
 
-async def test_the_service_is_looked_after_every_15_s() -> None:
+async def test_the_service_is_checked_every_15_s() -> None:
     bench = Bench()
-    for bench.at in (0.0, 1.0, WAKE_S - 1, WAKE_S, WAKE_S + 1, 3 * WAKE_S):
+    for bench.at in (0.0, 1.0, CHECK_S - 1, CHECK_S, CHECK_S + 1, 3 * CHECK_S):
         await bench.refusal()
-    assert bench.waker.asked_at == [0, WAKE_S, 3 * WAKE_S]
+    assert bench.services.called_at == [0, CHECK_S, 3 * CHECK_S]
 
 
-async def test_all_who_come_at_once_wake_it_once() -> None:
+async def test_concurrent_requests_start_it_once() -> None:
     bench = Bench()
     await asyncio.gather(*(bench.refusal() for _ in range(10)))
-    assert bench.waker.asked_at == [0]
+    assert bench.services.called_at == [0]
     assert len(bench.lines) == 1
 
 
 async def test_a_service_that_runs_is_not_changed() -> None:
-    """Its engine has crashed, or starts: ECS sees to that."""
+    """Its engine has crashed, or starts: ECS restarts it."""
     bench = Bench()
-    bench.waker.desired = 3
+    bench.services.desired = 3
     assert (await bench.refusal()).headers["retry-after"] == "120"
-    assert bench.waker.desired == 3
+    assert bench.services.desired == 3
 
 
-async def test_what_cannot_be_woken_fails_as_it_did(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_service_that_cannot_be_started_fails_as_it_did(caplog: pytest.LogCaptureFixture) -> None:
     bench = Bench()
-    bench.waker.failure = "AccessDeniedException"
-    with caplog.at_level(logging.INFO), pytest.raises(EngineAsleep) as whole:
-        await bench.waking.complete(call())
-    with pytest.raises(EngineAsleep) as streamed:
-        await bench.stream()
-    assert whole.value is streamed.value is ASLEEP
+    bench.services.failure = "AccessDeniedException"
+    with caplog.at_level(logging.INFO):
+        assert await bench.whole() == await bench.stream() == [Failure(UNREACHABLE)]
     assert (bench.lines, bench.at) == ([], 0)
     assert [(each.levelname, each.getMessage()) for each in caplog.records] == [
-        ("ERROR", "the engine of tiny could not be woken: AccessDeniedException")
+        ("ERROR", "the engine of tiny could not be started: AccessDeniedException")
     ] * 2
-    bench.waker.failure = None
+    bench.services.failure = None
     await bench.refusal()
-    assert bench.waker.desired == 1, "a failure is not remembered"
+    assert bench.services.desired == 1, "a failure is not remembered"
 
 
 # streams
@@ -268,71 +245,70 @@ async def test_what_cannot_be_woken_fails_as_it_did(caplog: pytest.LogCaptureFix
 async def test_a_stream_is_held_until_the_engine_answers() -> None:
     bench = Bench()
     bench.engine.answers_from = 99
-    assert await bench.stream() == CHUNKS
-    assert bench.engine.asked_at == [0, *(n * ASK_S for n in range(1, 51))]
-    assert bench.waker.asked_at[:3] == [0, 16, 32], "the next question after 15 s"
+    assert await bench.stream() == STREAMED
+    assert bench.engine.called_at == [0, *(n * POLL_S for n in range(1, 51))]
+    assert bench.services.called_at[:3] == [0, 16, 32], "the first check after 15 s"
     assert bench.engine.open_streams == 0
 
 
-async def test_a_held_stream_keeps_the_service_awake() -> None:
-    """What has been put back to rest while somebody waits is woken again."""
+async def test_a_held_stream_starts_the_service_again() -> None:
+    """A service that was scaled to zero while a request waits is started again."""
 
-    def rest() -> None:
+    def scale_to_zero() -> None:
         if bench.at == 100:
-            bench.waker.desired = 0
+            bench.services.desired = 0
 
     bench = Bench()
-    bench.on_pause = rest
+    bench.on_pause = scale_to_zero
     bench.engine.answers_from = 120
-    assert await bench.stream() == CHUNKS
-    assert bench.waker.desired == 1
+    assert await bench.stream() == STREAMED
+    assert bench.services.desired == 1
 
 
-async def test_a_service_that_cannot_be_looked_after_for_a_while_is_waited_for() -> None:
+async def test_a_service_that_cannot_be_checked_for_a_while_is_waited_for() -> None:
     def fail() -> None:
-        bench.waker.failure = "ThrottlingException" if bench.at < 60 else None
+        bench.services.failure = "ThrottlingException" if bench.at < 60 else None
 
     bench = Bench()
     bench.on_pause = fail
     bench.engine.answers_from = 90
-    assert await bench.stream() == CHUNKS
+    assert await bench.stream() == STREAMED
 
 
 async def test_a_stream_is_held_until_the_deadline() -> None:
     bench = Bench()
-    async with bench.waking.stream(call()) as chunks:
-        with pytest.raises(ModelWarming) as raised:
-            await anext(chunks)
-    assert bench.at == TIMEOUT_S
-    assert raised.value.headers["retry-after"] == "5"
-    assert "stream" not in raised.value.message
+    accepted, failure = await bench.stream()
+    assert (accepted, bench.at) == (Accepted(), TIMEOUT_S)
+    assert isinstance(failure, Failure)
+    assert isinstance(failure.error, ModelWarming)
+    assert failure.error.headers["retry-after"] == "5"
+    assert "stream" not in failure.error.message
 
 
-async def test_the_deadline_is_told_even_if_somebody_else_had_an_answer() -> None:
+async def test_the_deadline_is_reported_even_if_another_request_was_answered() -> None:
     async def answer() -> None:
         bench.engine.answers_from = bench.at
-        await bench.waking.complete(call())
+        await bench.whole()
         bench.engine.answers_from = None
 
     bench = Bench()
-    async with bench.waking.stream(call()) as chunks:
+    async with bench.started.open(engine_request(TINY)) as events:
+        assert await anext(events) == Accepted()
         bench.on_pause = lambda: setattr(bench, "at", TIMEOUT_S)
         await answer()
-        with pytest.raises(ModelWarming) as raised:
-            await anext(chunks)
-    assert raised.value.headers["retry-after"] == "120", "it sleeps anew"
+        failure = await anext(events)
+    assert isinstance(failure, Failure)
+    assert failure.error.headers["retry-after"] == "120", "it was scaled to zero again"
 
 
-async def test_what_the_engine_says_at_last_counts() -> None:
+async def test_the_last_failure_of_the_engine_counts() -> None:
     bench = Bench()
     bench.engine.answers_from, bench.engine.fails = 10, Overloaded("Full.")
-    async with bench.waking.stream(call()) as chunks:
-        with pytest.raises(Overloaded):
-            await anext(chunks)
+    assert await bench.stream() == [Accepted(), Failure(bench.engine.fails)]
     assert bench.at == 10
 
 
-async def test_a_caller_who_leaves_ends_the_waiting() -> None:
+async def test_a_caller_who_disconnects_ends_the_wait() -> None:
     waits = asyncio.Event()
     bench = Bench()
     bench.on_pause = waits.set
@@ -340,17 +316,18 @@ async def test_a_caller_who_leaves_ends_the_waiting() -> None:
     await waits.wait()
     streaming.cancel()
     await asyncio.wait({streaming})
-    asked = len(bench.engine.asked_at)
+    calls = len(bench.engine.called_at)
     for _ in range(10):
         await asyncio.sleep(0)
-    assert len(bench.engine.asked_at) == asked
+    assert len(bench.engine.called_at) == calls
 
 
-async def test_a_caller_who_leaves_between_events_closes_the_engines_stream() -> None:
+async def test_a_caller_who_disconnects_between_events_closes_the_engines_stream() -> None:
     bench = Bench()
     bench.engine.answers_from = 10
-    async with bench.waking.stream(call()) as chunks:
-        await anext(chunks)
+    async with bench.started.open(engine_request(TINY)) as events:
+        assert await anext(events) == Accepted()
+        assert isinstance(await anext(events), Run)
         assert bench.engine.open_streams == 1
     assert bench.engine.open_streams == 0
 
@@ -376,21 +353,23 @@ async def test_its_caller_gets_comments_and_then_the_completion() -> None:
                 bench.engine.answers_from = 0
 
     bench = Bench()
-    bench.waking._pause = lambda _: asyncio.sleep(0.001)
-    events = Completions(settings(TINY), bench.waking).stream(call(), Tally())
-    response = await EventStreamResponse.open(events, keep_alive_s=0.01)
+    bench.started._pause = lambda _: asyncio.sleep(0.001)
+    request = engine_request(TINY)
+    account = Meter().account(None, "req", None)
+    await account.admit(request)
+    response = await EventStreamResponse.open(account.run(bench.started, request), 0.01, render_end)
     caller = Caller()
     await response({"type": "http"}, caller.receive, caller.send)
     assert caller.bodies[:3] == [KEEP_ALIVE] * 3
     completion = b"".join(body for body in caller.bodies if body != KEEP_ALIVE)
-    assert completion.endswith(scripted.DONE)
+    assert completion.endswith(b"data: [DONE]\n\n")
     assert b'"error"' not in completion
 
 
-# what CloudWatch is told
+# metrics
 
 
-async def test_a_wake_is_told_at_once() -> None:
+async def test_a_start_is_measured_at_once() -> None:
     bench = Bench()
     await bench.refusal()
     (line,) = map(json.loads, bench.lines)
@@ -410,26 +389,26 @@ async def test_a_wake_is_told_at_once() -> None:
     }
 
 
-async def test_each_wake_is_told_however_soon() -> None:
+async def test_each_start_is_measured_however_soon() -> None:
     bench = Bench()
     await bench.refusal()
-    bench.at, bench.waker.desired = TELL_S / 2, 0
+    bench.at, bench.services.desired = REPORT_S / 2, 0
     await bench.refusal()
     assert len(bench.lines) == 2
 
 
-async def test_whoever_waits_is_told_every_minute() -> None:
+async def test_a_request_that_waits_is_measured_every_minute() -> None:
     bench = Bench()
     bench.engine.answers_from = 250
     await bench.stream()
     assert [json.loads(line)["_aws"]["Timestamp"] for line in bench.lines] == [
-        1_000_000 + n * int(TELL_S) * 1000 for n in range(5)
+        1_000_000 + n * int(REPORT_S) * 1000 for n in range(5)
     ]
 
 
-async def test_it_is_told_while_the_service_cannot_be_looked_after() -> None:
+async def test_it_is_measured_while_the_service_cannot_be_checked() -> None:
     def fail() -> None:
-        bench.waker.failure = "ThrottlingException"
+        bench.services.failure = "ThrottlingException"
 
     bench = Bench()
     bench.on_pause = fail
@@ -438,8 +417,8 @@ async def test_it_is_told_while_the_service_cannot_be_looked_after() -> None:
     assert len(bench.lines) == 5
 
 
-async def test_nothing_is_told_without_metrics() -> None:
+async def test_nothing_is_measured_without_metrics() -> None:
     bench = Bench()
-    bench.waking._metrics = None
+    bench.started._metrics = None
     await bench.refusal()
     assert bench.lines == []

@@ -1,16 +1,17 @@
 """The checks of a stream, fed with lists of bytes."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from functions.chat.engines.engine import Event, Run
 from functions.chat.errors import UpstreamError
-from functions.chat.streams import chat as completion_stream
-from functions.chat.streams.chat import CompletionStream, State
+from functions.chat.streams import chat as chat_stream
+from functions.chat.streams.chat import ChatStream
 from tests.engines import schema
 from tests.engines.recordings import Recording, recording, recordings
 from tests.unit.chat.chunks import (
@@ -26,7 +27,7 @@ from tests.unit.chat.chunks import (
     role,
     word,
 )
-from tests.unit.chat.passing import passed
+from tests.unit.chat.passing import passed, sent
 
 RECORDED_MODEL = "smollm2-135m-instruct"
 STREAMS = [each for each in recordings("*/stream_*") if each.is_stream]
@@ -43,6 +44,13 @@ def asked(recorded: Recording) -> tuple[int, bool]:
     return fields.get("n", 1), bool(fields.get("stream_options", {}).get("include_usage"))
 
 
+def unread(events: Sequence[Event]) -> bytes:
+    """Return the bytes of the one run that these events must be."""
+    (run,) = events
+    assert isinstance(run, Run)
+    return run.data
+
+
 # splits
 
 
@@ -52,8 +60,8 @@ def test_a_recording_gives_the_same_bytes_however_it_is_split(recorded: Recordin
     n, with_usage = asked(recorded)
     whole = passed(recorded.body, model=RECORDED_MODEL, n=n, usage=with_usage)
     split = passed(cut(recorded.body, how), model=RECORDED_MODEL, n=n, usage=with_usage)
-    assert (split.out, split.state, split.usage) == (whole.out, whole.state, whole.usage)
-    assert whole.state is (State.DONE if recorded in WHOLE else State.FAILED)
+    assert (split.out, split.done, split.usage) == (whole.out, whole.done, whole.usage)
+    assert whole.done is (recorded in WHOLE)
 
 
 @pytest.mark.parametrize("with_usage", [False, True], ids=["usage hidden", "usage shown"])
@@ -65,9 +73,9 @@ def test_a_recording_obeys_the_contract_with_and_without_usage(recorded: Recordi
 
 @pytest.mark.parametrize("how", SPLITS)
 def test_what_comes_out_is_always_whole_events(how: str) -> None:
-    stream = CompletionStream(model=MODEL)
+    stream = ChatStream(model=MODEL)
     for part in cut(GOOD, how):
-        out = stream.feed(part)
+        out = sent(stream.feed(part))
         assert out == b"" or out.endswith(b"\n\n")
 
 
@@ -84,35 +92,35 @@ def test_what_comes_out_is_always_whole_events(how: str) -> None:
     ],
 )
 def test_the_same_object_comes_out_for_every_plain_event_of_an_engine(name: str) -> None:
-    stream = CompletionStream(model=RECORDED_MODEL)
+    stream = ChatStream(model=RECORDED_MODEL)
     first, *middle, _, _ = cut(recording(name).body, "per event")
     stream.feed(first)
     second = b'"created":' + str(json.loads(first[6:])["created"]).encode()
     plain = [part for part in middle if second in part]
     assert len(plain) >= 5
-    assert [part for part in plain if stream.feed(part) is not part] == []
+    assert [part for part in plain if unread(stream.feed(part)) is not part] == []
 
 
 def test_plain_runs_are_never_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
-    stream = CompletionStream(model=MODEL)
+    stream = ChatStream(model=MODEL)
     stream.feed(role())
 
     def fail(*_: object) -> None:
         raise AssertionError("expected no parsing on the hot path")
 
-    monkeypatch.setattr(completion_stream, "read_chunk", fail)
+    monkeypatch.setattr(chat_stream, "parse", fail)
     run = word(" one") + word(" two") * 100
-    assert stream.feed(run) is run
+    assert unread(stream.feed(run)) is run
     with pytest.raises(AssertionError, match="no parsing"):
         stream.feed(finish())
 
 
 def test_two_choices_take_the_hot_path_once_both_have_begun() -> None:
-    stream = CompletionStream(model=MODEL, n=2)
+    stream = ChatStream(model=MODEL, n=2)
     stream.feed(role(0))
     stream.feed(role(1))
     run = word(" a", 0) + word(" b", 1)
-    assert stream.feed(run) is run
+    assert unread(stream.feed(run)) is run
 
 
 @pytest.mark.parametrize("name", ["stream_basic", "stream_unicode", "stream_length", "stream_stop"])
@@ -158,7 +166,7 @@ def test_no_text_of_a_model_confuses_the_stream(texts: list[str], cuts: list[int
 
     body = role() + b"".join(map(content, texts)) + finish() + DONE
     result = passed(_cut_at(body, cuts))
-    assert (result.out, result.state) == (body, State.DONE)
+    assert (result.out, result.done) == (body, True)
 
 
 def _cut_at(body: bytes, sizes: list[int]) -> Iterable[bytes]:
@@ -190,14 +198,14 @@ CHUNK = st.fixed_dictionaries(
 @given(value=JSON | CHUNK, begun=st.booleans(), with_usage=st.booleans())
 def test_no_json_of_an_engine_raises(value: Any, begun: bool, with_usage: bool) -> None:
     result = passed([role() if begun else b"", event(value), GOOD], usage=with_usage)
-    assert (result.state is State.FAILED) == (result.failure is not None)
+    assert result.done == (result.failure is None)
 
 
 @FUZZ
 @given(st.lists(st.binary(max_size=20) | st.sampled_from([b"data: ", b"\n\n", b"\r", b"[DONE]", GOOD])))
 def test_no_bytes_of_an_engine_raise(parts: list[bytes]) -> None:
     result = passed(parts)
-    assert result.state is not State.OPEN
+    assert result.done == (result.failure is None)
 
 
 # framing that is forgiven
@@ -239,7 +247,7 @@ FORGIVEN = {
 def test_forgives(name: str, how: str) -> None:
     body = FORGIVEN[name]
     result = passed([body] if how == "at once" else cut(body, how))
-    assert (result.state, result.failure) == (State.DONE, None)
+    assert (result.done, result.failure) == (True, None)
     assert result.out == GOOD
 
 
@@ -286,7 +294,7 @@ BROKEN = {
 def test_fails_after_what_was_good(name: str, how: str) -> None:
     body, before = BROKEN[name]
     result = passed([body] if how == "at once" or len(body) > 10_000 else cut(body, how))
-    assert result.state is State.FAILED
+    assert not result.done
     assert isinstance(result.failure, UpstreamError)
     assert result.out == before
 
@@ -311,13 +319,12 @@ def test_an_error_event_becomes_ours(error: Any, status: int, code: str, before:
     result = passed(before + event({"error": error}) + DONE)
     assert result.failure is not None
     assert (result.failure.status, result.failure.code) == (status, code)
-    assert (result.out, result.state) == (before, State.FAILED)
+    assert (result.out, result.done) == (before, False)
 
 
 @pytest.mark.parametrize("body", [GOOD, role() + b"data: {{{\n\n"], ids=["done", "failed"])
 def test_nothing_comes_out_after_the_end(body: bytes) -> None:
-    stream = CompletionStream(model=MODEL)
+    stream = ChatStream(model=MODEL)
     stream.feed(body)
-    ended = (stream.state, stream.failure)
-    assert (stream.feed(GOOD), stream.feed(b"data: half"), stream.flush()) == (b"", b"", b"")
-    assert (stream.state, stream.failure) == ended
+    assert stream.ended
+    assert [*stream.feed(GOOD), *stream.feed(b"data: half"), *stream.flush()] == []

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from functions.chat.streams.chat import State
 from tests.engines import schema
 from tests.engines.recordings import recording
 from tests.unit.chat.chunks import (
@@ -164,9 +163,9 @@ def test_odd_calls_pass_as_they_came(calls: list[Any]) -> None:
 
 def test_every_choice_asked_for_has_to_finish() -> None:
     both = role(0) + role(1) + word("a", 0) + word("b", 1) + finish("stop", 0)
-    assert passed(both + finish("length", 1) + DONE, n=2).state is State.DONE
+    assert passed(both + finish("length", 1) + DONE, n=2).done
     result = passed(both + DONE, n=2)
-    assert (result.state, result.out) == (State.FAILED, both)
+    assert (result.done, result.out) == (False, both)
 
 
 def test_a_choice_says_nothing_after_its_finish_reason() -> None:
@@ -179,7 +178,7 @@ def test_a_choice_says_nothing_after_its_finish_reason() -> None:
 def test_a_choice_that_was_not_asked_for_fails_the_stream(index: Any) -> None:
     odd = event(chunk(choice({"role": "assistant", "content": ""}, index=index)))
     result = passed(role() + odd + GOOD)
-    assert (result.out, result.state) == (role(), State.FAILED)
+    assert (result.out, result.done) == (role(), False)
 
 
 def test_a_second_end_with_usage_counts_as_usage_alone() -> None:
@@ -233,4 +232,4 @@ def test_empty_choices_with_null_usage_never_come_out() -> None:
 
 
 def test_a_failed_stream_shows_no_usage() -> None:
-    assert passed(role() + usage() + DONE, usage=True).state is State.FAILED
+    assert not passed(role() + usage() + DONE, usage=True).done

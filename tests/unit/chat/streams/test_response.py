@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
-from functions.chat.errors import Overloaded, UpstreamError
+from functions.chat.app import render_end
+from functions.chat.engines.engine import Accepted, End, Event, Failure, Run
+from functions.chat.errors import ApiError, Overloaded, UpstreamError
 from functions.chat.streams.response import EventStreamResponse
 from functions.chat.streams.sse import KEEP_ALIVE
 from tests.engines import schema
@@ -19,20 +21,29 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(5)]
 
 
 class Source:
-    """Runs that come when they are put; an exception is raised; None ends."""
+    """Events that come when they are put: bytes are a run, with `[DONE]` also the end; None ends silently."""
 
     def __init__(self, *items: bytes | Exception | None) -> None:
         self.items: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
-        for item in (b"", *items):
+        for item in items:
             self.items.put_nowait(item)
         self.is_closed = False
 
-    async def runs(self) -> AsyncGenerator[bytes, None]:
+    async def events(self) -> AsyncGenerator[Event, None]:
         try:
+            yield Accepted()
             while (item := await self.items.get()) is not None:
-                if isinstance(item, Exception):
+                if isinstance(item, ApiError):
+                    yield Failure(item)
+                    return
+                elif isinstance(item, Exception):
                     raise item
-                yield item
+                else:
+                    if run := item.removesuffix(DONE):
+                        yield Run(run, 1)
+                    if item.endswith(DONE):
+                        yield End()
+                        return
         finally:
             self.is_closed = True
 
@@ -75,15 +86,15 @@ class Caller:
 
 
 async def answer(source: Source, caller: Caller, keep_alive_s: float = LONG_S) -> None:
-    response = await EventStreamResponse.open(source.runs(), keep_alive_s)
+    response = await EventStreamResponse.open(source.events(), keep_alive_s, render_end)
     await response(SCOPE, caller.receive, caller.send)
 
 
 async def test_runs_are_sent_as_they_came_and_only_the_last_ends_the_body() -> None:
     source, caller = Source(role(), word(), GOOD, None), Caller()
     await answer(source, caller)
-    assert caller.bodies == [role(), word(), GOOD]
-    assert caller.more == [True, True, False]
+    assert caller.bodies == [role(), word(), GOOD.removesuffix(DONE), DONE]
+    assert caller.more == [True, True, True, False]
     assert source.is_closed
 
 
@@ -116,7 +127,7 @@ async def test_silence_is_filled_with_comments() -> None:
     source.items.put_nowait(None)
     await task
     assert caller.bodies[0] == role()
-    assert set(caller.bodies[1:-1]) == {KEEP_ALIVE}
+    assert set(caller.bodies[1:-2]) == {KEEP_ALIVE}
     assert caller.more.count(False) == 1
 
 
@@ -186,7 +197,7 @@ async def test_a_caller_who_leaves_is_not_waited_for_by_a_blocked_send() -> None
             blocked.set()
             await asyncio.Event().wait()
 
-    response = await EventStreamResponse.open(source.runs(), LONG_S)
+    response = await EventStreamResponse.open(source.events(), LONG_S, render_end)
     task = asyncio.ensure_future(response(SCOPE, caller.receive, send))
     await blocked.wait()
     caller.leaves.set()
@@ -225,16 +236,16 @@ async def test_a_source_may_finish_its_work_after_the_end_marker() -> None:
     source, caller = Source(GOOD), Caller()
     drained: list[str] = []
 
-    async def runs() -> AsyncGenerator[bytes, None]:
-        async for run in source.runs():
-            yield run
-            if run.endswith(DONE):
+    async def events() -> AsyncGenerator[Event, None]:
+        async for event in source.events():
+            yield event
+            if isinstance(event, End):
                 caller.leaves.set()
                 await asyncio.sleep(0.01)
                 drained.append("drained")
                 return
 
-    response = await EventStreamResponse.open(runs(), LONG_S)
+    response = await EventStreamResponse.open(events(), LONG_S, render_end)
     await response(SCOPE, caller.receive, caller.send)
     assert drained == ["drained"]
 
@@ -263,7 +274,7 @@ async def test_sends_never_overlap() -> None:
         active.pop()
         await caller.send(message)
 
-    response = await EventStreamResponse.open(source.runs(), 0.01)
+    response = await EventStreamResponse.open(source.events(), 0.01, render_end)
     await response(SCOPE, caller.receive, send)
     assert overlaps == []
     assert caller.body.endswith(GOOD)

@@ -3,9 +3,7 @@
 import pytest
 
 from functions.chat.errors import UpstreamError
-from functions.chat.streams.chat import State
-from functions.chat.streams.sse import EventSplitter, error_event
-from tests.engines import schema
+from functions.chat.streams.sse import EventSplitter
 from tests.unit.chat.chunks import (
     role,
     word,
@@ -32,10 +30,5 @@ def test_the_splitter_gives_the_run_itself_where_nothing_is_left_over() -> None:
 def test_an_event_that_never_ends_fails_the_stream() -> None:
     piece = b"data: " + b"x" * (1024 * 1024)
     result = passed([role(), *[piece] * 5])
-    assert (result.out, result.state) == (role(), State.FAILED)
+    assert (result.out, result.done) == (role(), False)
     assert isinstance(result.failure, UpstreamError)
-
-
-def test_an_error_event_is_an_object_of_four_keys_and_then_the_end_marker() -> None:
-    failed = schema.validate_failed_stream(error_event(UpstreamError("gone “away”")))
-    assert failed.error["message"] == "gone “away”"

@@ -1,18 +1,27 @@
-"""Defaults, limits and whole answers, with a fake engine."""
+"""Defaults, limits and replies of the endpoint, with a fake engine."""
 
-import copy
+import asyncio
 import json
+from functools import partial
 from typing import Any
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message
 
 from functions.chat.api import validation
-from functions.chat.completions import Call, Completions
+from functions.chat.api.chat_completions import create_chat_completion, prepare
+from functions.chat.api.models import find_model
+from functions.chat.api.service import Invocation, Service
+from functions.chat.app import render_end
+from functions.chat.engines.engine import EngineRequest
 from functions.chat.errors import ApiError, InvalidRequest, ModelNotFound, Overloaded, UpstreamError
-from functions.chat.tally import Tally
+from functions.chat.usage import Meter
+from functions.shared.keys import Keyring
 from tests.engines import schema
 from tests.engines.recordings import Recording, recordings
-from tests.unit.chat.chunks import DONE, GOOD, USAGE, finish, role, usage, word
+from tests.unit.chat.chunks import DONE, GOOD, USAGE, finish, role, usage
 from tests.unit.chat.fakes import USER, FakeEngine, model, settings
 
 TWO = settings(model("one", served_name="/weights/one"), model("two", max_tokens_limit=8), max_messages=3)
@@ -37,18 +46,43 @@ REPLY: dict[str, Any] = {
 }
 
 
-def prepared(engine: FakeEngine | None = None, **fields: Any) -> tuple[Completions, Call]:
+def prepared(**fields: Any) -> EngineRequest:
     body = {"model": "one", "messages": [USER], **fields}
-    completions = Completions(TWO, engine or FakeEngine())
-    return completions, completions.prepare(body, validation.check(body), "abc")
+    return prepare(body, validation.check(body), TWO, "abc")
 
 
 def sent(**fields: Any) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(prepared(**fields)[1].body)
+    body: dict[str, Any] = json.loads(prepared(**fields).body)
     return body
 
 
-# what the engine is asked
+async def called(engine: FakeEngine, **fields: Any) -> tuple[Response, list[Message]]:
+    """Call the endpoint; return its response, and the messages that this sends."""
+    service = Service(
+        settings=TWO, engine=engine, keyring=Keyring(None), meter=Meter(), render_end=render_end
+    )
+    body = json.dumps({"model": "one", "messages": [USER], **fields}).encode()
+
+    async def receive() -> Message:
+        if body_sent:
+            await asyncio.Event().wait()
+        body_sent.append(True)
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    body_sent: list[bool] = []
+    messages: list[Message] = []
+
+    async def send(message: Message) -> None:
+        messages.append(message)
+
+    invocation = Invocation(request_id="abc", reply_id="req_1", remaining_ms=None)
+    scope = {"type": "http", "method": "POST", "headers": [], "state": {"invocation": invocation}}
+    response = await create_chat_completion(service, Request(scope, receive))
+    await response(scope, receive, send)
+    return response, messages
+
+
+# what the engine gets
 
 
 def test_the_engine_gets_our_defaults_and_its_own_name() -> None:
@@ -56,7 +90,7 @@ def test_the_engine_gets_our_defaults_and_its_own_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("requested", "expected"),
     [
         ({}, {"max_tokens": 64}),
         ({"max_tokens": 0}, {"max_tokens": 64}),
@@ -71,14 +105,14 @@ def test_the_engine_gets_our_defaults_and_its_own_name() -> None:
     ],
     ids=str,
 )
-def test_the_engine_is_always_told_a_limit(asked: dict[str, Any], expected: dict[str, int]) -> None:
-    body = sent(**asked)
+def test_the_engine_always_gets_a_limit(requested: dict[str, Any], expected: dict[str, int]) -> None:
+    body = sent(**requested)
     assert {key: body[key] for key in body if "tokens" in key} == expected
 
 
-@pytest.mark.parametrize(("asked", "expected"), [({}, 0.7), ({"temperature": None}, 0.7)])
-def test_temperature_has_a_default(asked: dict[str, Any], expected: float) -> None:
-    assert sent(**asked)["temperature"] == expected
+@pytest.mark.parametrize(("requested", "expected"), [({}, 0.7), ({"temperature": None}, 0.7)])
+def test_temperature_has_a_default(requested: dict[str, Any], expected: float) -> None:
+    assert sent(**requested)["temperature"] == expected
 
 
 @pytest.mark.parametrize("temperature", [0, 0.7, 2])
@@ -94,25 +128,25 @@ def test_unknown_fields_pass_and_nulls_do_not() -> None:
 
 
 @pytest.mark.parametrize("options", [None, {}, {"include_usage": False}, {"include_usage": True}], ids=str)
-def test_usage_is_always_asked_of_a_stream(options: dict[str, bool] | None) -> None:
-    _, call = prepared(stream=True, stream_options=options)
-    assert json.loads(call.body)["stream_options"] == {"include_usage": True}
-    assert call.include_usage is bool(options and options.get("include_usage"))
+def test_usage_is_always_requested_of_a_stream(options: dict[str, bool] | None) -> None:
+    request = prepared(stream=True, stream_options=options)
+    assert json.loads(request.body)["stream_options"] == {"include_usage": True}
+    assert isinstance(request.reader, partial)
+    assert request.reader.keywords["include_usage"] is bool(options and options.get("include_usage"))
 
 
 @pytest.mark.parametrize("stream", [False, None])
-def test_a_whole_reply_is_asked_for_without_stream_options(stream: bool | None) -> None:
+def test_a_whole_reply_is_requested_without_stream_options(stream: bool | None) -> None:
     assert "stream_options" not in sent(stream=stream, stream_options=None)
 
 
 def test_default_is_the_first_model() -> None:
-    _, call = prepared(model="default")
-    assert (call.model.id, json.loads(call.body)["model"]) == ("one", "/weights/one")
+    request = prepared(model="default")
+    assert (request.model.id, json.loads(request.body)["model"]) == ("one", "/weights/one")
 
 
 def test_a_model_may_be_called_default() -> None:
-    both = Completions(settings(model("one"), model("default")), FakeEngine())
-    assert both.model("default").id == "default"
+    assert find_model("default", settings(model("one"), model("default"))).id == "default"
 
 
 @pytest.mark.parametrize("name", ["gpt-4", "One", "one ", "x" * 5000])
@@ -145,8 +179,9 @@ def test_limits_hold(fields: dict[str, Any], param: str, code: str) -> None:
 
 
 async def completed(reply: Any, **fields: Any) -> dict[str, Any]:
-    completions, call = prepared(FakeEngine(copy.deepcopy(reply)), **fields)
-    return await completions.complete(call, Tally())
+    response, _ = await called(FakeEngine(json.dumps(reply).encode()), **fields)
+    value: dict[str, Any] = json.loads(bytes(response.body))
+    return value
 
 
 @pytest.mark.anyio
@@ -213,7 +248,7 @@ async def test_an_incomplete_reply_is_an_error(reply: Any) -> None:
 
 
 @pytest.mark.anyio
-async def test_fewer_choices_than_asked_for_are_an_error() -> None:
+async def test_fewer_choices_than_requested_are_an_error() -> None:
     with pytest.raises(UpstreamError):
         await completed(REPLY, n=2)
 
@@ -224,12 +259,23 @@ async def test_wrong_members_are_replaced(wrong: dict[str, Any]) -> None:
     schema.validate_completion(await completed({**REPLY, **wrong}))
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b'{"id": NaN}', b"[" * 100_000, b"\xff"], ids=lambda b: str(b[:12])
+)
+async def test_what_is_no_json_is_an_error(body: bytes) -> None:
+    with pytest.raises(UpstreamError):
+        await called(FakeEngine(body))
+
+
 # streams
 
 
 async def streamed(engine: FakeEngine, **fields: Any) -> list[bytes]:
-    completions, call = prepared(engine, stream=True, **fields)
-    return [run async for run in completions.stream(call, Tally())]
+    _, (start, *rest) = await called(engine, stream=True, **fields)
+    assert start["status"] == 200
+    assert [message["more_body"] for message in rest] == [True] * (len(rest) - 1) + [False]
+    return [message["body"] for message in rest]
 
 
 def public(body: bytes) -> bytes:
@@ -237,29 +283,27 @@ def public(body: bytes) -> bytes:
 
 
 @pytest.mark.anyio
-async def test_a_stream_begins_with_nothing_and_ends_with_the_end_marker() -> None:
-    engine = FakeEngine(chunks=[GOOD[:100], GOOD[100:]])
-    runs = await streamed(engine)
-    assert (runs[0], b"".join(runs)) == (b"", public(GOOD))
-    assert runs[-1].endswith(DONE)
+async def test_a_stream_ends_with_the_end_marker() -> None:
+    engine = FakeEngine(GOOD[:100], GOOD[100:])
+    bodies = await streamed(engine)
+    assert (b"".join(bodies), bodies[-1]) == (public(GOOD), DONE)
     assert engine.open_streams == 0
 
 
 @pytest.mark.anyio
-async def test_usage_comes_before_the_end_marker_where_asked() -> None:
+async def test_usage_comes_before_the_end_marker_where_requested() -> None:
     body = role() + finish() + usage() + DONE
-    runs = await streamed(FakeEngine(chunks=[body]), stream_options={"include_usage": True})
-    assert b"".join(runs) == public(body)
+    assert b"".join(await streamed(FakeEngine(body), stream_options={"include_usage": True})) == public(body)
 
 
 @pytest.mark.anyio
-async def test_a_refused_stream_raises_before_anything() -> None:
-    completions, call = prepared(FakeEngine(refuses=Overloaded("busy")), stream=True)
-    with pytest.raises(Overloaded):
-        await anext(completions.stream(call, Tally()))
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_refusal_of_the_engine_raises(stream: bool) -> None:
+    with pytest.raises(ApiError, match="busy"):
+        await called(FakeEngine(refuses=Overloaded("busy")), stream=stream)
 
 
-BREAKS: dict[str, tuple[list[bytes], Exception | None]] = {
+BREAKS: dict[str, tuple[list[bytes], ApiError | None]] = {
     "nothing": ([], None),
     "a break": ([], UpstreamError("gone")),
     "comments, then a break": ([b": keep-alive\n\n"], UpstreamError("gone")),
@@ -272,21 +316,18 @@ BREAKS: dict[str, tuple[list[bytes], Exception | None]] = {
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", BREAKS)
 async def test_a_failure_before_the_first_event_raises(name: str) -> None:
-    chunks, breaks = BREAKS[name]
-    engine = FakeEngine(chunks=chunks, breaks=breaks)
-    completions, call = prepared(engine, stream=True)
-    runs = completions.stream(call, Tally())
-    assert await anext(runs) == b""
+    pieces, breaks = BREAKS[name]
+    engine = FakeEngine(*pieces, breaks=breaks)
     with pytest.raises(UpstreamError):
-        await anext(runs)
+        await called(engine, stream=True)
     assert engine.open_streams == 0
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", BREAKS)
 async def test_a_failure_after_the_first_event_is_the_last_event(name: str) -> None:
-    chunks, breaks = BREAKS[name]
-    engine = FakeEngine(chunks=[role(), *chunks], breaks=breaks)
+    pieces, breaks = BREAKS[name]
+    engine = FakeEngine(role(), *pieces, breaks=breaks)
     body = b"".join(await streamed(engine))
     assert body.startswith(public(role()))
     assert schema.validate_failed_stream(body).error["code"] == "upstream_error"
@@ -296,36 +337,11 @@ async def test_a_failure_after_the_first_event_is_the_last_event(name: str) -> N
 @pytest.mark.anyio
 @pytest.mark.parametrize("end", [b"", b"\n"], ids=["no line end", "one line end"])
 async def test_an_unterminated_first_event_is_sent_and_then_the_failure(end: bytes) -> None:
-    body = b"".join(await streamed(FakeEngine(chunks=[role().rstrip(b"\n") + end])))
+    body = b"".join(await streamed(FakeEngine(role().rstrip(b"\n") + end)))
     assert len(schema.validate_failed_stream(body).chunks) == 1
-
-
-@pytest.mark.anyio
-async def test_a_break_after_the_end_marker_changes_nothing() -> None:
-    engine = FakeEngine(chunks=[GOOD], breaks=UpstreamError("gone"))
-    assert b"".join(await streamed(engine)) == public(GOOD)
 
 
 @pytest.mark.anyio
 async def test_a_bug_is_not_taken_for_a_failure_of_the_engine() -> None:
     with pytest.raises(ZeroDivisionError):
-        await streamed(FakeEngine(chunks=[role()], breaks=ZeroDivisionError()))
-
-
-@pytest.mark.anyio
-async def test_closing_the_stream_closes_the_engine() -> None:
-    engine = FakeEngine(chunks=[role(), word()])
-    completions, call = prepared(engine, stream=True)
-    runs = completions.stream(call, Tally())
-    await anext(runs)
-    await anext(runs)
-    assert engine.open_streams == 1
-    await runs.aclose()
-    assert engine.open_streams == 0
-
-
-@pytest.mark.anyio
-async def test_an_engine_error_in_a_whole_reply_passes_through() -> None:
-    completions, call = prepared(FakeEngine(refuses=Overloaded("busy")))
-    with pytest.raises(ApiError, match="busy"):
-        await completions.complete(call, Tally())
+        await streamed(FakeEngine(role(), breaks=ZeroDivisionError()))

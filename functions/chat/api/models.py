@@ -1,0 +1,63 @@
+"""`GET /v1/models` and `GET /v1/models/{id}`: the models that a key may use."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from functions.chat.errors import ModelNotAllowed, ModelNotFound
+from functions.chat.settings import Model, Settings
+from functions.shared.keys import Key
+
+from .service import Service
+
+_STARTED = int(time.time())
+
+
+async def list_models(service: Service, request: Request) -> Response:
+    """List the models that this key may use."""
+    key = await service.authenticate(request)
+    settings = service.settings
+    allowed = [_card(model) for model in settings.models.values() if _is_allowed(model, settings, key)]
+    return JSONResponse({"object": "list", "data": allowed})
+
+
+async def retrieve_model(service: Service, request: Request) -> Response:
+    """Describe one model; `default` stands for the first."""
+    key = await service.authenticate(request)
+    model = find_model(request.path_params["model"], service.settings)
+    check_allowed(model, service.settings, key)
+    return JSONResponse(_card(model))
+
+
+def find_model(name: str, settings: Settings) -> Model:
+    """Return the model that a name stands for.
+
+    Raises: ModelNotFound.
+    """
+    if name not in settings.models and name != "default":
+        raise ModelNotFound(name[:100])
+    return settings.models.get(name) or settings.default_model
+
+
+def check_allowed(model: Model, settings: Settings, key: Key | None) -> None:
+    """Return if a key may use a model.
+
+    Raises: ModelNotAllowed.
+    """
+    if not _is_allowed(model, settings, key):
+        raise ModelNotAllowed(
+            f"This API key may not use the model `{model.id}`. `GET /v1/models` lists those it may."
+        )
+
+
+def _is_allowed(model: Model, settings: Settings, key: Key | None) -> bool:
+    names = {model.id, "default"} if model is settings.default_model else {model.id}
+    return key is None or not key.models or bool(names & key.models)
+
+
+def _card(model: Model) -> dict[str, Any]:
+    return {"id": model.id, "object": "model", "created": _STARTED, "owned_by": "chatbot-api"}

@@ -1,0 +1,113 @@
+"""What an engine is: a request goes in, typed events come out.
+
+    Accepted  (Run | Chunk)*  End      a stream
+    Accepted  Reply  End               a whole reply
+
+A `Failure` may take the place of any of them, the first included. Nothing follows a `Failure` or an `End`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from functions.chat.errors import ApiError
+from functions.chat.settings import Model
+
+
+@dataclass(slots=True)
+class Accepted:
+    """The request is taken: what fails from here on ends the stream."""
+
+
+@dataclass(slots=True)
+class Run:
+    """Whole server-sent events that may be sent unread.
+
+    Units:  `tokens`: how many of the events carry a piece of a completion.
+    """
+
+    data: bytes
+    tokens: int
+
+
+@dataclass(slots=True)
+class Chunk:
+    """One event that was read: its JSON, normalised, and the event to send.
+
+    Shape:  `usage` is the engine's own count, where this chunk brought one.
+    """
+
+    data: bytes
+    tokens: int
+    value: dict[str, Any]
+    usage: Any = None
+
+
+@dataclass(slots=True)
+class Reply:
+    """A whole reply, normalised."""
+
+    value: dict[str, Any]
+
+
+@dataclass(slots=True)
+class End:
+    """The reply is complete. `usage` is the engine's own count, where it sent one."""
+
+    usage: Any = None
+
+
+@dataclass(slots=True)
+class Failure:
+    """The reply ends here and is not complete."""
+
+    error: ApiError
+    usage: Any = None
+
+
+Event: TypeAlias = Accepted | Run | Chunk | Reply | End | Failure
+
+
+class Reader(Protocol):
+    """Turns the body of an engine's reply into events; one reader reads one reply.
+
+    Shape:  `feed` takes each piece, `flush` the end of the body. Once either has returned an `End` or a
+            `Failure`, `ended` is true and both return nothing more.
+    """
+
+    @property
+    def ended(self) -> bool: ...
+
+    def feed(self, data: bytes) -> Iterable[Event]: ...
+
+    def flush(self) -> Iterable[Event]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineRequest:
+    """One request to an engine.
+
+    Shape:  `path` follows the engine's base URL; `body` is JSON; `reader` makes a reader of the reply.
+    Units:  `max_completion` tokens, of all choices together.
+    """
+
+    model: Model
+    path: str
+    body: bytes
+    stream: bool
+    reader: Callable[[], Reader]
+    request_id: str
+    max_completion: int
+
+
+class Engine(Protocol):
+    """What answers requests."""
+
+    def open(self, request: EngineRequest) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+        """Send a request, and give the events of its reply; leaving the block stops the engine's work."""
+
+    async def aclose(self) -> None:
+        """Close every connection."""
