@@ -110,7 +110,7 @@ def test_what_ecs_refuses_is_told_by_its_code(
 ) -> None:
     refusing.fails(code, status)
     assert failure() == code
-    assert refusing.asked == ["AmazonEC2ContainerServiceV20141113.DescribeServices"] * questions
+    assert refusing.calls == ["AmazonEC2ContainerServiceV20141113.DescribeServices"] * questions
 
 
 def test_without_a_region_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
