@@ -9,7 +9,7 @@ from constructs import Construct
 
 from infra.constructs.function_role import function_role
 from infra.constructs.grants import grant_value
-from infra.constructs.kept_log import kept_log
+from infra.constructs.log_groups import kept_log
 from infra.constructs.streaming_function import ARCHITECTURES
 from infra.stacks.network import NetworkStack
 from infra.stages import Stage

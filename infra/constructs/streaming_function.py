@@ -11,7 +11,7 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.constructs.function_role import function_role
-from infra.constructs.kept_log import kept_log
+from infra.constructs.log_groups import kept_log
 from infra.nag import acknowledge
 from infra.stacks.network import NetworkStack
 from infra.stages import Stage

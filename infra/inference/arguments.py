@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 
 from infra.inference.fit import check
-from infra.inference.patience import SHUTDOWN_S
+from infra.inference.timeouts import SHUTDOWN_S
 from infra.stages import Engine
 
 PORT = 8000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from infra.inference.arithmetic import room_gib
-from infra.inference.patience import LONGEST_START_S
+from infra.inference.gpu_memory import room_gib
+from infra.inference.timeouts import LONGEST_START_S
 from infra.stages import Engine
 
 # The numbers of attention heads of nearly all models can be divided by these.

@@ -8,7 +8,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from infra.inference import patience
+from infra.inference import timeouts
 from infra.inference.arguments import PORT, vllm_arguments
 from infra.inference.sources import source
 from infra.inference.supply import Supply
@@ -94,7 +94,7 @@ def _add_engine(
         environment=_environment(Stack.of(definition).region),
         secrets={"VLLM_API_KEY": ecs.Secret.from_secrets_manager(key)},
         health_check=health_check(engine.start_s),
-        stop_timeout=Duration.seconds(patience.STOP_S),
+        stop_timeout=Duration.seconds(timeouts.STOP_S),
         readonly_root_filesystem=True,
         linux_parameters=linux,
         port_mappings=[ecs.PortMapping(container_port=PORT)],
@@ -127,11 +127,11 @@ def _environment(region: str) -> dict[str, str]:
 def health_check(start_s: int) -> ecs.HealthCheck:
     """Return a check that is patient with an engine that loads, and not with one that has answered before."""
     return ecs.HealthCheck(
-        command=["CMD", "python3", "-c", source("health"), f"{_URL}/health", _MARKER, str(patience.WAIT_S)],
-        start_period=Duration.seconds(patience.START_PERIOD_S),
-        interval=Duration.seconds(patience.INTERVAL_S),
-        timeout=Duration.seconds(patience.TIMEOUT_S),
-        retries=patience.tries(start_s),
+        command=["CMD", "python3", "-c", source("health"), f"{_URL}/health", _MARKER, str(timeouts.WAIT_S)],
+        start_period=Duration.seconds(timeouts.START_PERIOD_S),
+        interval=Duration.seconds(timeouts.INTERVAL_S),
+        timeout=Duration.seconds(timeouts.TIMEOUT_S),
+        retries=timeouts.tries(start_s),
     )
 
 

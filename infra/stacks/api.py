@@ -9,9 +9,9 @@ from constructs import Construct
 from infra import environments
 from infra.bundles import Bundles
 from infra.constructs.firewall import Firewall
-from infra.constructs.front_door import FrontDoor
 from infra.constructs.grants import grant_items, grant_value, grant_wake
 from infra.constructs.migrations import Migrations
+from infra.constructs.rest_api import FrontDoor
 from infra.constructs.streaming_function import ARCHITECTURES, PYTHON, StreamingFunction
 from infra.stacks.data import DataStack
 from infra.stacks.engine import EngineStack

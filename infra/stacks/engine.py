@@ -11,7 +11,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from infra.constructs.retention import retention
-from infra.inference import door, patience
+from infra.inference import endpoint, timeouts
 from infra.inference.arguments import PORT
 from infra.inference.capacity import add_capacity
 from infra.inference.scaling import Scaling
@@ -72,7 +72,7 @@ class EngineStack(Stack):
         zone = (
             None
             if engine.balancer
-            else door.namespace(self, "Names", stage=self._stage, network=self._network)
+            else endpoint.namespace(self, "Names", stage=self._stage, network=self._network)
         )
         service = kind(
             self,
@@ -90,9 +90,9 @@ class EngineStack(Stack):
             circuit_breaker=ecs.DeploymentCircuitBreaker(enable=True, rollback=True),
             # ECS refuses it without a balancer.
             health_check_grace_period=(
-                Duration.seconds(patience.patience_s(engine.start_s)) if engine.balancer else None
+                Duration.seconds(timeouts.patience_s(engine.start_s)) if engine.balancer else None
             ),
-            cloud_map_options=door.name_in(zone) if zone else None,
+            cloud_map_options=endpoint.name_in(zone) if zone else None,
             security_groups=[self._group],
             vpc_subnets=self._network.subnets,
             enable_execute_command=False,
@@ -106,14 +106,14 @@ class EngineStack(Stack):
         if self._network.balancer is None:
             return None
         group = self._borrow("BalancerGroup", self._network.balancer)
-        balancer = door.balancer(self, "Balancer", network=self._network, group=group)
-        door.put_before(balancer, self.service)
+        balancer = endpoint.balancer(self, "Balancer", network=self._network, group=group)
+        endpoint.put_before(balancer, self.service)
         return balancer
 
     def _host(self) -> str:
         if self.balancer:
             return self.balancer.load_balancer_dns_name
-        return door.host(self._stage)
+        return endpoint.host(self._stage)
 
     def _borrow(self, construct_id: str, group: ec2.ISecurityGroup) -> ec2.ISecurityGroup:
         return ec2.SecurityGroup.from_security_group_id(

@@ -14,7 +14,7 @@ from infra.stacks.data import DataStack
 from infra.stacks.engine import EngineStack
 from infra.stages import Stage
 from infra.watch import alarms, rows
-from infra.watch.fault import Fault
+from infra.watch.alarm_rule import Fault
 from infra.watch.spending import spending
 from infra.watch.topic import AlarmTopic
 from infra.watch.widgets import WIDTH, Row

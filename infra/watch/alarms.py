@@ -17,7 +17,7 @@ from aws_cdk import aws_rds as rds
 
 from infra.inference.metrics import WAITING
 from infra.stages import Stage
-from infra.watch.fault import Fault, asked_in_vain, share
+from infra.watch.alarm_rule import Fault, asked_in_vain, share
 from infra.watch.metrics import FIVE_MINUTES, calculated, of_model, of_outcome
 
 _BROKEN_PERCENT = 2

@@ -9,7 +9,7 @@ from functools import cached_property
 import httpx
 
 from tests.deploy.account import ROOT, Account
-from tests.deploy.doors import client_of
+from tests.deploy.clients import client_of
 from tests.deploy.toolkit import Toolkit
 
 STACKS = ("Network", "Data", "Engine", "Api", "Watch")

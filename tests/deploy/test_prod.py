@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.deploy.account import ID, REGION, SECRET, Account
+from tests.deploy.clients import Signature
 from tests.deploy.deployment import Deployment, deploy
-from tests.deploy.doors import Signature
 from tests.deploy.toolkit import Toolkit
 from tests.engines.scripted import scripted_engine
 

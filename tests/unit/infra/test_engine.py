@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from cfnlint import lint_file
 
-from infra.inference import patience
+from infra.inference import timeouts
 
 from .engines import EngineTemplate, EngineVariants
 from .test_lint import IGNORED
@@ -166,7 +166,7 @@ def test_a_balancer_has_patience_with_long_replies(variants: EngineVariants) -> 
     assert attributes["load_balancing.algorithm.type"] == "least_outstanding_requests"
     assert (targets["HealthCheckPath"], targets["TargetType"]) == ("/health", "ip")
     grace = engine.one("AWS::ECS::Service")["HealthCheckGracePeriodSeconds"]
-    assert grace == patience.patience_s(engine.stage.engine.start_s) > engine.stage.engine.start_s
+    assert grace == timeouts.patience_s(engine.stage.engine.start_s) > engine.stage.engine.start_s
 
 
 def test_the_arn_is_of_the_long_form(engine: EngineTemplate) -> None:

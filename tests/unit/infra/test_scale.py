@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.inference.arithmetic import cache_gib, room_gib, token_bytes, weights_gib
+from infra.inference.gpu_memory import cache_gib, room_gib, token_bytes, weights_gib
 from infra.stages import Engine, Model
 
 TEXT = (Path(__file__).resolve().parents[3] / "docs" / "scale.md").read_text()

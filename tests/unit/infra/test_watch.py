@@ -14,7 +14,7 @@ from functions.shared.usage import OUTCOMES, UsageRecord
 from infra.inference.programs import report
 from infra.stages import DEV, PROD, Engine
 from infra.watch import alarms
-from infra.watch.fault import RUNBOOK
+from infra.watch.alarm_rule import RUNBOOK
 from infra.watch.topic import AlarmTopic
 
 from .templates import ROOT, Deployment, Json

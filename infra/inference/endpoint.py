@@ -10,8 +10,8 @@ from aws_cdk import aws_servicediscovery as discovery
 from constructs import Construct
 
 from infra.inference.arguments import PORT
-from infra.inference.patience import LONGEST_STREAM_S
 from infra.inference.task import ENGINE
+from infra.inference.timeouts import LONGEST_STREAM_S
 from infra.nag import acknowledge
 from infra.stacks.network import NetworkStack
 from infra.stages import Stage

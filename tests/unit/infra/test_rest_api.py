@@ -11,8 +11,8 @@ from aws_cdk.assertions import Match, Template
 
 from functions.chat.errors import ApiError, RateLimited, ServerError, UpstreamTimeout
 from infra.constructs.firewall import RULES
-from infra.constructs.front_door import FrontDoor
 from infra.constructs.gateway_errors import ERRORS, GatewayError
+from infra.constructs.rest_api import FrontDoor
 from infra.stages import DEV, Domain, Stage
 
 from .templates import Deployment

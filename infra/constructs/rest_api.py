@@ -12,7 +12,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.constructs.gateway_errors import answer_errors
-from infra.constructs.kept_log import kept_log
+from infra.constructs.log_groups import kept_log
 from infra.constructs.retention import retention
 from infra.nag import acknowledge
 from infra.stages import Domain, Stage
