@@ -19,7 +19,7 @@ from infra.stages import Stage
 
 _NO_ENGINE = (
     "Prisma's native query engine is not on this machine, so the todo function would not reach its database. "
-    "To look at, these templates are fine; `make deploy` fetches the engine, or says why it cannot."
+    "These templates can be read, but not deployed; `make deploy` fetches the engine, or says why not."
 )
 
 
@@ -42,7 +42,7 @@ def build(app: App, stage: Stage, *, bundles: Bundles) -> None:
 def main() -> None:
     """Synthesise the stage that the command line names.
 
-    Raises: SystemExit, with a text that says what was expected.
+    Raises: SystemExit, with what was expected.
     """
     app = App()
     try:

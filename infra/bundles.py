@@ -1,6 +1,6 @@
-"""What is deployed to Lambda, as CDK takes it: built on this machine, without Docker, for Lambda's system.
+"""The code of the functions and layers for CDK: built on this machine, without Docker, for Lambda's system.
 
-CDK asks for a bundle only in stacks that it bundles at all, and where `cdk.out` has none of the same hash.
+CDK builds a bundle only for the stacks that it bundles, and where `cdk.out` has none of the same hash.
 """
 
 from typing import Literal
@@ -22,8 +22,8 @@ from infra.stages import Architecture
 class Bundles:
     """The code of all functions and layers, for one processor and one version of Python.
 
-    Shape:  `native_engine`: "optional" goes without Prisma's native engine where it was never fetched, and
-            asks nobody for it.
+    Shape:  `native_engine`: "optional" leaves out Prisma's native engine where it was never fetched, and does
+            not fetch it.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Bundles:
 
     @property
     def native_engine_missing(self) -> bool:
-        """Whether the layer of Prisma's engine will lack it: the todo function then cannot start."""
+        """Whether the layer of Prisma's engine lacks it: the todo function then cannot start."""
         return self._native_engine == "optional" and not engine_file(self._architecture).exists()
 
     def streaming(self) -> lambda_.Code:
@@ -75,7 +75,7 @@ class Bundles:
 
     def _code(self, recipe: Recipe) -> lambda_.Code:
         return lambda_.Code.from_asset(
-            str(ROOT / "infra" / "bundling"),  # anything that is there: what is bundled comes from `local`
+            str(ROOT / "infra" / "bundling"),  # any folder: the content comes from `local`
             asset_hash=recipe.digest,
             bundling=BundlingOptions(
                 image=DockerImage.from_registry("none-is-used"), local=_Bundling(recipe, self._cache)
@@ -93,7 +93,7 @@ class _Bundling:
     def try_bundle(self, output_dir: str, *, image: object = None, **_: object) -> bool:  # noqa: ARG002
         """Put the bundle there.
 
-        Raises: SystemExit: CDK would bury any other exception's text under two tracebacks.
+        Raises: SystemExit: CDK would print any other exception below two tracebacks.
         """
         try:
             link_files(self._cache.get(self._recipe), output_dir)

@@ -1,11 +1,11 @@
-"""Which stage is meant, and whether it can be built: mistakes are told before CDK meets them."""
+"""The chosen stage, and whether it can be built: mistakes are reported before CDK runs into them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
 
-from infra.constructs.retention import RETENTIONS
+from infra.constructs.log_groups import RETENTIONS
 from infra.inference import fit
 from infra.stages import STAGES, Domain, Stage
 
@@ -16,18 +16,18 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/,*]+")
 
 
 class ChoiceError(Exception):
-    """The command line or a stage says what cannot be; the text says what was expected."""
+    """The command line or a stage has a mistake; the text has what was expected."""
 
 
 def chosen_stage(name: str, stages: Mapping[str, Stage] = STAGES) -> Stage:
     """Return the stage of this name.
 
-    Raises: ChoiceError, naming the stages that there are, or all that is wrong with this one.
+    Raises: ChoiceError, with the stages that there are, or all mistakes of this one.
     """
     if name not in stages:
         raise ChoiceError(
-            f"Expected one of the stages {', '.join(stages)}, but got {name!r}. Say `make deploy STAGE=dev`, "
-            "or `-c stage=dev` to cdk; a stage of your own is one more entry in infra/stages.py."
+            f"Expected one of the stages {', '.join(stages)}, but got {name!r}. Run `make deploy STAGE=dev`, "
+            "or cdk with `-c stage=dev`; a stage of your own is one more entry in infra/stages.py."
         )
     mistakes = list(_mistakes(stages[name]))
     if mistakes:
@@ -39,25 +39,21 @@ def _mistakes(stage: Stage) -> Iterator[str]:
     if not _NAME.fullmatch(stage.name):
         yield f"name: expected lower-case letters, digits and hyphens, at most 20, but got {stage.name!r}."
     if not 2 <= stage.zones <= 6:
-        yield f"zones: expected 2 (the fewest that Aurora takes) to 6, but got {stage.zones}."
+        yield f"zones: expected 2 (Aurora's minimum) to 6, but got {stage.zones}."
     if stage.log_days not in RETENTIONS:
         yield f"log_days: expected one of {', '.join(map(str, RETENTIONS))}, but got {stage.log_days}."
     least, most = stage.database.capacity
     if not 0 <= least <= most or most == 0:
-        yield f"database.capacity: expected the fewest, then the most, but got {least} and {most}."
+        yield f"database.capacity: expected the minimum, then the maximum, but got {least} and {most}."
     yield from fit.mistakes(stage.engine)
-    yield from _mistaken_origins(stage.cors_origins)
-    if stage.domain:
-        yield from _mistaken_domain(stage.domain)
-
-
-def _mistaken_origins(origins: tuple[str, ...]) -> Iterator[str]:
-    for origin in origins:
-        if origins != ("*",) and not _ORIGIN.fullmatch(origin):
+    for origin in stage.cors_origins:
+        if stage.cors_origins != ("*",) and not _ORIGIN.fullmatch(origin):
             yield f'cors_origins: expected ("*",) or such as "https://app.example.com", but got {origin!r}.'
+    if stage.domain:
+        yield from _domain_mistakes(stage.domain)
 
 
-def _mistaken_domain(domain: Domain) -> Iterator[str]:
+def _domain_mistakes(domain: Domain) -> Iterator[str]:
     if not _HOST.fullmatch(domain.name):
         yield f"domain.name: expected a name such as api.example.com, but got {domain.name!r}."
     if not _CERTIFICATE.fullmatch(domain.certificate_arn):

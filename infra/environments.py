@@ -1,4 +1,4 @@
-"""The variables of the deployed functions; `functions/*/settings.py` reads them."""
+"""The environment variables of the deployed functions; `functions/*/settings.py` reads them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from infra.stages import Stage
 
 # As long as an engine may take to start, within the 15 minutes of a function.
 WARMING_TIMEOUT_S = 840
-# A paused Aurora takes its time to resume; a query is asked twice within the function's 30 s.
+# A paused Aurora needs about 10 s to resume; a query is sent twice within the function's 30 s.
 _RESUMING_QUERY_TIMEOUT_S = 12
 _QUERY_TIMEOUT_S = 5
 
 
 def models(stage: Stage, *, base_url: str, key_secret: str, service: str) -> dict[str, Any]:
-    """Return the value of MODELS, as an object: the model, its engine, and how to wake it if it rests."""
+    """Return the value of MODELS, as an object: the model, its engine, and the ECS service that starts it."""
     model = stage.engine.model
     engine: dict[str, Any] = {
         "base_url": base_url,
@@ -24,7 +24,7 @@ def models(stage: Stage, *, base_url: str, key_secret: str, service: str) -> dic
         "max_tokens_default": model.max_tokens_default,
         "max_tokens_limit": model.max_tokens_limit,
     }
-    if stage.engine.rests:
+    if stage.engine.scales_to_zero:
         engine |= {"ecs_service": service, "start_s": stage.engine.start_s}
     return {model.id: engine}
 
@@ -44,7 +44,7 @@ def todos_environment(stage: Stage, *, database_secret: str, table: str) -> dict
     """Return the variables of the todo function."""
     return {
         "DATABASE_SECRET": database_secret,
-        # Prisma's native engine reads one root: the first of its region's.
+        # Prisma's native engine reads one certificate: the first of its region's.
         "DATABASE_CA": f"/opt/rds-ca/{Aws.REGION}.pem",
         "KEYS_TABLE": table,
         "PRISMA_QUERY_ENGINE_BINARY": "/opt/query-engine",

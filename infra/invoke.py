@@ -1,7 +1,7 @@
-"""`make invoke EVENT=file [FUNCTION=chat|todos]`: one event through one function, both as they are deployed.
+"""`make invoke EVENT=file [FUNCTION=chat|todos]`: one event through one function, as it is deployed.
 
 The function comes from its bundles and runs under AWS's own Runtime Interface Emulator, which `sam local
-invoke` runs too, in a container. The reply goes to the output, whatever the function logs to the errors.
+invoke` runs too, in a container. The reply goes to stdout, the function's log to stderr.
 """
 
 import os
@@ -22,31 +22,27 @@ _TIMEOUT_S = {"chat": 900, "todos": 30}
 def main(environ: Mapping[str, str]) -> int:
     """Invoke the function and print its reply; return the exit status: 1 without a reply."""
     try:
-        print(_invoke(environ).text())
+        event = read_event(environ.get("EVENT", ""))
+        name = function_of(event, environ.get("FUNCTION", ""))
+        version = available_version()
+        if version != LAMBDAS_PYTHON:
+            print(
+                f"Python {LAMBDAS_PYTHON}, as on Lambda, is not on this machine: {version} is used instead.",
+                file=sys.stderr,
+                flush=True,
+            )
+        function = BundledFunction.build(name, version=version)
+        variables = {**variables_of(name, function.task, environ), **function.variables()}
+        with emulator(
+            function.command(), variables, folder=function.task, timeout_s=_TIMEOUT_S[name]
+        ) as running:
+            print(Reply.read(running.invoke(event)).text())
     except (BundleError, CannotInvoke) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     return 0
-
-
-def _invoke(environ: Mapping[str, str]) -> Reply:
-    event = read_event(environ.get("EVENT", ""))
-    name = function_of(event, environ.get("FUNCTION", ""))
-    version = available_version()
-    if version != LAMBDAS_PYTHON:
-        _remark(
-            f"Python {LAMBDAS_PYTHON}, which Lambda has, is not on this machine: {version} takes its place."
-        )
-    function = BundledFunction.build(name, version=version)
-    variables = {**variables_of(name, function.task, environ), **function.variables()}
-    with emulator(function.command(), variables, folder=function.task, timeout_s=_TIMEOUT_S[name]) as running:
-        return Reply.read(running.invoke(event))
-
-
-def _remark(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""cdk-nag: its AWS Solutions rules are applied at every synthesis, and a finding nobody answered fails it.
+"""cdk-nag: its AWS Solutions rules are applied at every synthesis, which an unacknowledged finding fails.
 
-What a rule asks for and we do otherwise is acknowledged beside the construct, with the reason.
+Where we deviate from a rule, the finding is acknowledged beside the construct, with the reason.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ def check(app: App) -> None:
 
 
 def acknowledge(construct: IConstruct, reasons: dict[str, str]) -> None:
-    """Answer findings on a construct and all below it.
+    """Acknowledge findings on a construct and all below it.
 
-    Shape:  `reasons`: a rule without its pack's name → why we do otherwise, as in `{"SMG4": "…"}`. A finding
-            that carries its object has an answer of its own, as in `{"IAM5[Resource::*]": "…"}`.
+    Shape:  `reasons`: a rule without its pack's name → why we deviate, as in `{"SMG4": "…"}`. A finding
+            with an object is acknowledged by both, as in `{"IAM5[Resource::*]": "…"}`.
     """
-    answers = (Acknowledgment(id=f"AwsSolutions-{rule}", reason=reason) for rule, reason in reasons.items())
-    Validations.of(construct).acknowledge(*answers)
+    acknowledgments = (
+        Acknowledgment(id=f"AwsSolutions-{rule}", reason=reason) for rule, reason in reasons.items()
+    )
+    Validations.of(construct).acknowledge(*acknowledgments)

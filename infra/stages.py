@@ -1,4 +1,4 @@
-"""What a deployment is made of, as data: one frozen Stage per environment.
+"""What a deployment consists of, as data: one frozen Stage per environment.
 
 Constructs read these values and nothing else; a stage of your own is one more entry in `STAGES`.
 """
@@ -13,10 +13,10 @@ Architecture = Literal["arm64", "x86_64"]
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """The model that the engine serves, and how vLLM is told to serve it.
+    """The model that the engine serves, and vLLM's settings for it.
 
-    Shape:  `id` is its name at Hugging Face, and what callers name; `revision` a commit there: what is
-            copied under the name of a branch is never copied again.
+    Shape:  `id` is its name at Hugging Face, and the name in requests; `revision` a commit there: what was
+            copied under the name of a branch is not copied again.
             `tool_parser` and `reasoning_parser` are vLLM's names; None: the model has no such replies.
     Units:  `context` and `max_tokens…` tokens; `weights_gib` GiB on disk, rounded up.
     """
@@ -36,18 +36,18 @@ class Engine:
     """vLLM on ECS, on GPUs.
 
     Shape:  `image` is the public image that is copied into the account's own registry. `gpus` of one machine
-            share one model (tensor parallel). `balancer`: a private load balancer stands before the tasks;
-            without one a private DNS name leads to them. `tasks`: fewest and most.
-            `quiet_minutes`: without requests for so long, the service goes to its fewest.
+            share one model (tensor parallel). `balancer`: a private load balancer is before the tasks;
+            without one a private DNS name leads to them. `tasks`: minimum and maximum.
+            `quiet_minutes`: after so long without requests, a service whose minimum is 0 has no task.
     Units:  `gpu_memory_gib` GiB of one GPU, at least; `memory_gib` GiB of main memory for the task.
-            `queued` requests of one task, at work or waiting; `waiting_target` those that wait.
-            `start_s` s from the wake to the first answer.
+            `queued` requests of one task, running or waiting; `waiting_target` those that wait.
+            `start_s` s from the request that starts the engine to its first response.
     """
 
     model: Model = field(default_factory=Model)
     image: str = "vllm/vllm-openai:v0.32.0"
     capacity: Literal["managed_instances", "auto_scaling_group"] = "managed_instances"
-    instance_type: str = "g6.xlarge"  # of an Auto Scaling group; Managed Instances choose by what is required
+    instance_type: str = "g6.xlarge"  # of an Auto Scaling group; Managed Instances choose by requirements
     gpus: int = 1
     gpu_memory_gib: int = 22  # a GPU of "24 GB" reports 22 to 24 GiB
     cpus: int = 3
@@ -61,8 +61,8 @@ class Engine:
     start_s: int = 420
 
     @property
-    def rests(self) -> bool:
-        """Whether there is no task at all while nobody asks."""
+    def scales_to_zero(self) -> bool:
+        """Whether there is no task while there are no requests."""
         return self.tasks[0] == 0
 
 
@@ -70,7 +70,7 @@ class Engine:
 class Database:
     """Aurora Serverless v2.
 
-    Shape:  `capacity`: fewest and most; a fewest of 0 pauses it. `protected`: no deletion by mistake.
+    Shape:  `capacity`: minimum and maximum; a minimum of 0 pauses it. `protected`: no deletion by mistake.
     Units:  `capacity` Aurora capacity units of 2 GiB, in halves.
     """
 
@@ -82,7 +82,7 @@ class Database:
 
     @property
     def pauses(self) -> bool:
-        """Whether it stops while nobody is connected."""
+        """Whether it pauses while there are no connections."""
         return self.capacity[0] == 0
 
 
@@ -98,7 +98,7 @@ class Domain:
 class Stage:
     """One environment.
 
-    Shape:  `egress`: how what is private reaches AWS: through `endpoints` alone, or through `nat`, which
+    Shape:  `egress`: how private subnets reach AWS: through `endpoints` alone, or through `nat`, which
             reaches the internet too. `keeps_data`: tables stay when stacks are destroyed, restorable to any
             second. `url_auth`: who may call the Function URLs at all, before any API key is looked at.
             `cors_origins`: the web pages that may call; `("*",)` means all.
@@ -129,7 +129,7 @@ class Stage:
 
     @property
     def namespace(self) -> str:
-        """The CloudWatch namespace of what its functions and its engine measure: no other stage's."""
+        """The CloudWatch namespace of its functions' and its engine's metrics, and of no other stage's."""
         return f"ChatbotApi/{self.name}"
 
 

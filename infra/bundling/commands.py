@@ -11,7 +11,7 @@ from infra.bundling.errors import BundleError
 
 ROOT = Path(__file__).resolve().parents[2]
 _LINES = 8
-# Kept from what is run: it leads a Python to packages that are not in the bundle.
+# Not passed on: they lead a Python to packages that are not in the bundle.
 _UNSET = ("PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV")
 
 
@@ -36,8 +36,8 @@ def run(
     )
     if done.returncode:
         lines = [line for line in done.stdout.splitlines() if line.strip()][-_LINES:]
-        said = "\n".join(lines) or f"exit status {done.returncode}"
-        raise BundleError(f"Expected {purpose}, but got:\n{said}\n{advice}")
+        output = "\n".join(lines) or f"exit status {done.returncode}"
+        raise BundleError(f"Expected {purpose}, but got:\n{output}\n{advice}")
 
 
 def node() -> str:

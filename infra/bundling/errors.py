@@ -1,5 +1,5 @@
-"""What goes wrong while something is bundled."""
+"""The error of bundling."""
 
 
 class BundleError(Exception):
-    """A bundle cannot be built; the text says what was expected, what came, and what to do next."""
+    """A bundle cannot be built; the text has what was expected, what came, and what to do next."""

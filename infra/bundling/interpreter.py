@@ -1,4 +1,4 @@
-"""The Python that compiles: its version decides the form of the .pyc files."""
+"""The Python that compiles: its version decides the format of the .pyc files."""
 
 import os
 import shutil
@@ -26,7 +26,12 @@ def find_python(version: str, *, download: bool = True) -> str:
     """
     found = next((path for path in _known(version) if is_python(path, version)), None)
     if not found and download:
-        _download(version)
+        run(
+            (find_uv_bin(), "python", "install", "--no-bin", version),
+            purpose=f"a Python {version}, which compiles what is deployed, on this machine or from uv",
+            advice=f"Install Python {version} so that `python{version}` runs, then start again.",
+            variables={"UV_PYTHON_INSTALL_DIR": str(_DOWNLOADED)},
+        )
         found = next((path for path in _downloaded(version) if is_python(path, version)), None)
     if not found:
         raise BundleError(
@@ -37,7 +42,7 @@ def find_python(version: str, *, download: bool = True) -> str:
 
 
 def is_python(path: str, version: str) -> bool:
-    """Tell whether a file runs, and is CPython of this version: pyenv leaves ones that do not."""
+    """Return whether a file runs, and is CPython of this version: pyenv leaves ones that do not."""
     try:
         done = subprocess.run((path, "-I", "-S", "-c", _VERSION), capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
@@ -46,7 +51,7 @@ def is_python(path: str, version: str) -> bool:
 
 
 def _known(version: str) -> Iterator[str]:
-    """Yield what may be one, what costs least to find first."""
+    """Yield candidates, the cheapest to find first."""
     yield sys.executable
     on_path = shutil.which(f"python{version}")
     if on_path:
@@ -65,12 +70,3 @@ def _known(version: str) -> Iterator[str]:
 
 def _downloaded(version: str) -> Iterator[str]:
     yield from map(str, sorted(_DOWNLOADED.glob(f"cpython-{version}.*/bin/python{version}"), reverse=True))
-
-
-def _download(version: str) -> None:
-    run(
-        (find_uv_bin(), "python", "install", "--no-bin", version),
-        purpose=f"a Python {version}, which compiles what is deployed, on this machine or from uv",
-        advice=f"Install Python {version} so that `python{version}` runs, then start again.",
-        variables={"UV_PYTHON_INSTALL_DIR": str(_DOWNLOADED)},
-    )

@@ -1,4 +1,4 @@
-"""Packages for Lambda's system, whatever this machine is, less what no function reads.
+"""Packages for Lambda's system, whatever this machine is, without files that no function reads.
 
 Lambda's Python 3.13 runs on Amazon Linux 2023 with glibc 2.34: packages built for 2.28 suit it.
 """
@@ -12,7 +12,7 @@ from uv import find_uv_bin
 from infra.bundling.commands import ROOT, run
 from infra.stages import Architecture
 
-# The services that functions ask through boto3.
+# The services that functions call through boto3.
 SERVICES = ("dynamodb", "ecs", "secretsmanager")
 _PLATFORMS = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}
 _SERVICE_DATA = ("botocore/data", "boto3/data")
@@ -57,7 +57,7 @@ def install(requirements: Path, folder: Path, *, architecture: Architecture, pyt
 
 
 def prune(folder: Path) -> None:
-    """Remove what no function reads: above all, what boto3 knows of hundreds of other services."""
+    """Remove what no function reads: above all, boto3's data about hundreds of other services."""
     for pattern in _UNREAD:
         for path in list(folder.glob(pattern)):
             _remove(path)

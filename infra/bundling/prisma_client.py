@@ -17,10 +17,18 @@ def add_client(packages: Path, *, generated: Path | None = None) -> None:
     Raises: BundleError, where there is no client, or one of another schema.
     """
     generated = generated or _own_package()
-    _check(generated / "schema.prisma")
+    schema = generated / "schema.prisma"
+    if not schema.exists():
+        raise BundleError(f"Expected a generated Prisma client, but found none. {_ADVICE}")
+    if schema.read_bytes() != SCHEMA.read_bytes():
+        raise BundleError(
+            f"Expected the Prisma client of {SCHEMA.relative_to(ROOT)}, but found that of another. {_ADVICE}"
+        )
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(generated, packages / "prisma", ignore=ignored, dirs_exist_ok=True)
-    _forget_this_machine(packages / "prisma" / "client.py")
+    # It has the clone's path in the names of files that Lambda does not have and nothing reads there.
+    client = packages / "prisma" / "client.py"
+    client.write_text(client.read_text().replace(str(ROOT), "/var/task"))
 
 
 def _own_package() -> Path:
@@ -30,17 +38,3 @@ def _own_package() -> Path:
             "Expected the package `prisma` beside this Python, but found none. Run `make synth`."
         )
     return Path(spec.submodule_search_locations[0])
-
-
-def _check(schema: Path) -> None:
-    if not schema.exists():
-        raise BundleError(f"Expected a generated Prisma client, but found none. {_ADVICE}")
-    if schema.read_bytes() != SCHEMA.read_bytes():
-        raise BundleError(
-            f"Expected the Prisma client of {SCHEMA.relative_to(ROOT)}, but found that of another. {_ADVICE}"
-        )
-
-
-def _forget_this_machine(client: Path) -> None:
-    """Replace the clone's path, by which it names files that Lambda does not have and nothing reads there."""
-    client.write_text(client.read_text().replace(str(ROOT), "/var/task"))

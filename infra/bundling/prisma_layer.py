@@ -1,4 +1,4 @@
-"""What layers/prisma gives: the native query engine, RDS's certificates, what migrations need."""
+"""The parts of layers/prisma: the native query engine, RDS's certificates, the packages of migrations."""
 
 import json
 import os
@@ -24,7 +24,7 @@ _ADVICE = "`make synth` and `make test` install them; so does `npm ci` in layers
 
 @cache
 def _locked() -> dict[str, dict[str, Any]]:
-    """Return what the lock file says of each package, by its path below layers/prisma; "" is our own."""
+    """Return the lock file's entry of each package, by its path below layers/prisma; "" is our own."""
     packages: dict[str, dict[str, Any]] = json.loads(LOCK.read_text())["packages"]
     return packages
 
@@ -47,14 +47,14 @@ def fetch_engine(architecture: Architecture) -> Path:
             _run_script(
                 *("native-engine.mjs", architecture, temporary),
                 purpose=f"Prisma's native query engine for {architecture}",
-                advice="`make synth` goes without it; what is deployed needs it.",
+                advice="`make synth` works without it; a deployment needs it.",
             )
             os.replace(Path(temporary, ENGINE), file)
     return file
 
 
 def certificate_sources() -> tuple[Path, ...]:
-    """Return what decides about the certificates."""
+    """Return the files that decide about the certificates."""
     return (LOCK, *sorted(PRISMA.glob("rds-ca*")))
 
 
@@ -74,17 +74,15 @@ def add_migrating_packages(folder: Path) -> None:
     names = [name.removeprefix("node_modules/") for name, each in _locked().items() if not each.get("dev")]
     for name in names:
         nested = not name or "/node_modules/" in name
-        if not nested and name not in _UNUSED_PACKAGES:
-            _copy_package(name, folder / "node_modules")
+        if nested or name in _UNUSED_PACKAGES:
+            continue
+        installed = PRISMA / "node_modules" / name
+        if not installed.is_dir():
+            raise BundleError(f"Expected the package {name} in layers/prisma, but found none. {_ADVICE}")
+        ignored = shutil.ignore_patterns("*.map", "*.d.ts")
+        shutil.copytree(installed, folder / "node_modules" / name, ignore=ignored)
     for part in _UNUSED_PARTS:
         shutil.rmtree(folder / "node_modules" / part)
-
-
-def _copy_package(name: str, modules: Path) -> None:
-    installed = PRISMA / "node_modules" / name
-    if not installed.is_dir():
-        raise BundleError(f"Expected the package {name} in layers/prisma, but found none. {_ADVICE}")
-    shutil.copytree(installed, modules / name, ignore=shutil.ignore_patterns("*.map", "*.d.ts"))
 
 
 def _run_script(name: str, *arguments: str, purpose: str, advice: str) -> None:

@@ -85,7 +85,7 @@ def _add_graphiql(folder: Path) -> None:
     copy_files(files_of(_GRAPHIQL), folder / "graphiql", relative_to=_GRAPHIQL)
 
 
-# What is particular about a function: what decides about it, and what adds it.
+# What only one function has: its sources, and what adds it.
 _MORE_PACKAGES: dict[str, tuple[tuple[Path, ...], Fill]] = {"todos": ((SCHEMA,), add_client)}
 _MORE_FILES: dict[str, tuple[tuple[Path, ...], Fill]] = {
     "todos": ((ROOT / "infra" / "graphiql.py",), _add_graphiql)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from infra.bundling.commands import ROOT
 
-# In no bundle, and of no influence on one: what Python, editors and systems leave behind.
+# In no bundle, and in no digest: what Python, editors and systems leave behind.
 _IGNORED = ("__pycache__", "*.pyc", ".*", "*~")
 _OWN_CODE = Path(__file__).parent
 
@@ -19,7 +19,7 @@ class Recipe:
     """How one bundle is made.
 
     Shape:  `title` is for people. `sources` are the files and folders below `root` that decide what is in it,
-            `facts` whatever else does; `build` fills an empty folder.
+            `facts` what else does; `build` fills an empty folder.
     """
 
     title: str
@@ -30,11 +30,11 @@ class Recipe:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) of all that decides what is in it, as it was first asked for: the same everywhere."""
+        """SHA-256 (hex) of all that decides what is in it, as it was at first: the same everywhere."""
         return self._compute_digest()
 
     def has_changed(self) -> bool:
-        """Tell whether a source is no longer what the digest was made of."""
+        """Return whether a source has changed since the digest was made."""
         return self._compute_digest() != self.digest
 
     def _compute_digest(self) -> str:

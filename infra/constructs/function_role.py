@@ -8,7 +8,7 @@ from constructs import Construct
 
 from infra.nag import acknowledge
 
-# Lambda itself asks for these, in the role's name, to put the function into the network.
+# Lambda itself calls these in the role's name, to connect the function to the network.
 _INTERFACES = (
     "ec2:AssignPrivateIpAddresses",
     "ec2:CreateNetworkInterface",

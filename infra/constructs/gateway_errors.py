@@ -1,4 +1,4 @@
-"""What API Gateway answers by itself, in the shape of OpenAI's errors."""
+"""API Gateway's own error responses, in the shape of OpenAI's errors."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 from aws_cdk import aws_apigateway as apigateway
 
-# API Gateway puts its own text here, in quotes already.
-_ITS_TEXT = "$context.error.messageString"
+# API Gateway replaces this by its own text, in quotes.
+_OWN_TEXT = "$context.error.messageString"
 
 
 @dataclass(frozen=True, kw_only=True)
 class GatewayError:
-    """One answer, as functions/chat/errors.py has it for the function's own.
+    """One error response, as functions/chat/errors.py has them for the function's own.
 
     Shape:  `message`: None is API Gateway's own text. `headers` by name.
     """
@@ -28,7 +28,7 @@ class GatewayError:
 
     def body(self) -> str:
         """Return the template of the JSON body."""
-        message = json.dumps(self.message) if self.message else _ITS_TEXT
+        message = json.dumps(self.message) if self.message else _OWN_TEXT
         rest = json.dumps({"type": self.type, "param": None, "code": self.code})
         return f'{{"error": {{"message": {message}, {rest[1:]}}}'
 
@@ -45,20 +45,20 @@ ERRORS = {
     ),
     "Timeout": GatewayError(
         kind=apigateway.ResponseType.INTEGRATION_TIMEOUT,
-        message="No answer came in time. Try again, or ask for a stream.",
+        message="No response came in time. Try again, or request a stream.",
         type="server_error",
         code="timeout",
     ),
     "Firewall": GatewayError(
         kind=apigateway.ResponseType.WAF_FILTERED,
-        message="The firewall turned this request away. If it should not have, tell the operator its time.",
+        message="The firewall blocked this request. If it should not have, report its time to the operator.",
         code="request_blocked",
     ),
 }
 
 
-def answer_errors(api: apigateway.RestApi, *, cors_origins: Sequence[str]) -> None:
-    """Give an API these answers; where web pages may call, any page may read them, for they hold no data."""
+def add_gateway_errors(api: apigateway.RestApi, *, cors_origins: Sequence[str]) -> None:
+    """Give an API these responses; where web pages may call, any page may read them: they hold no data."""
     cors = {"access-control-allow-origin": "*"} if cors_origins else {}
     for name, error in ERRORS.items():
         api.add_gateway_response(

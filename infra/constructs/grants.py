@@ -1,4 +1,4 @@
-"""What the functions may do, no wider than their code asks."""
+"""What the functions may do, no more than their code calls."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_secretsmanager as secretsmanager
 
 
-def grant_value(grantee: iam.IGrantable, secret: secretsmanager.ISecret) -> None:
-    """Let someone read a secret's value."""
+def grant_secret_value(grantee: iam.IGrantable, secret: secretsmanager.ISecret) -> None:
+    """Allow reading a secret's value."""
     _grant(grantee, ["secretsmanager:GetSecretValue"], secret.secret_arn)
 
 
 def grant_items(grantee: iam.IGrantable, table: dynamodb.Table, actions: Sequence[str]) -> None:
-    """Let someone do things to a table's items, as in `("GetItem",)`."""
+    """Allow actions on a table's items, as in `("GetItem",)`."""
     _grant(grantee, [f"dynamodb:{action}" for action in actions], table.table_arn)
 
 
-def grant_wake(grantee: iam.IGrantable, service_arn: str) -> None:
-    """Let someone see an ECS service and ask for its tasks."""
+def grant_desired_count(grantee: iam.IGrantable, service_arn: str) -> None:
+    """Allow reading and setting how many tasks an ECS service has."""
     _grant(grantee, ["ecs:DescribeServices", "ecs:UpdateService"], service_arn)
 
 

@@ -1,25 +1,24 @@
-"""The function that migrates the database, run at each deployment that changes it."""
+"""The function that migrates the database, run by each deployment that changes it."""
 
 from __future__ import annotations
 
 from aws_cdk import Duration, triggers
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from infra.constructs.function_role import function_role
-from infra.constructs.grants import grant_value
-from infra.constructs.log_groups import kept_log
+from infra.constructs.grants import grant_secret_value
+from infra.constructs.log_groups import log_group
 from infra.constructs.streaming_function import ARCHITECTURES
-from infra.stacks.network import NetworkStack
 from infra.stages import Stage
 
 _TIMEOUT = Duration.minutes(5)
-_TRIGGER = "AWSCDK.TriggerCustomResourceProviderCustomResourceProvider"
 
 
 class Migrations(Construct):
-    """The migrating function and its trigger, which ends well before `before` is made or changed."""
+    """The migrating function and its trigger, which succeeds before `before` is made or changed."""
 
     def __init__(
         self,
@@ -27,15 +26,17 @@ class Migrations(Construct):
         construct_id: str,
         *,
         stage: Stage,
-        network: NetworkStack,
+        vpc: ec2.IVpc,
+        subnets: ec2.SubnetSelection,
+        security_group: ec2.ISecurityGroup,
         code: lambda_.Code,
         database_secret: secretsmanager.ISecret,
         before: Construct,
     ) -> None:
         super().__init__(scope, construct_id)
-        log = kept_log(self, "Log", stage=stage)
+        log = log_group(self, "Log", stage=stage, is_data=True)
         role = function_role(self, "Role", log=log)
-        grant_value(role, database_secret)
+        grant_secret_value(role, database_secret)
         self.function = lambda_.Function(
             self,
             "Function",
@@ -52,9 +53,9 @@ class Migrations(Construct):
             timeout=_TIMEOUT,
             role=role,
             log_group=log,
-            vpc=network.vpc,
-            vpc_subnets=network.subnets,
-            security_groups=[network.todos],
+            vpc=vpc,
+            vpc_subnets=subnets,
+            security_groups=[security_group],
         )
         self.trigger = triggers.Trigger(
             self, "Trigger", handler=self.function, timeout=_TIMEOUT, execute_before=[before]

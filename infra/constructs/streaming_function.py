@@ -1,4 +1,4 @@
-"""A Python function behind our runtime."""
+"""A Python function that runs under our streaming runtime."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.constructs.function_role import function_role
-from infra.constructs.log_groups import kept_log
+from infra.constructs.log_groups import log_group
 from infra.nag import acknowledge
-from infra.stacks.network import NetworkStack
 from infra.stages import Stage
 
 PYTHON = lambda_.Runtime.PYTHON_3_13
@@ -22,10 +21,10 @@ URL_AUTH = {"NONE": lambda_.FunctionUrlAuthType.NONE, "AWS_IAM": lambda_.Functio
 
 
 class StreamingFunction(Construct):
-    """A function that streams, its role, its log, and what leads to it.
+    """A function that streams, its role, its log group, its alias and its Function URL.
 
-    Shape:  `construct_id` is the logical id of the function, too: `sam local invoke` names it. `live`: the
-            alias of its newest version, which both front doors invoke. `url`: the Function URL.
+    Shape:  `construct_id` is also the logical id of the function: `sam local invoke` names it. `live`: the
+            alias of its newest version, which API Gateway and the Function URL invoke.
     """
 
     def __init__(
@@ -34,8 +33,9 @@ class StreamingFunction(Construct):
         construct_id: str,
         *,
         stage: Stage,
-        network: NetworkStack,
-        group: ec2.SecurityGroup,
+        vpc: ec2.IVpc,
+        subnets: ec2.SubnetSelection,
+        security_group: ec2.ISecurityGroup,
         description: str,
         code: lambda_.Code,
         handler: str,
@@ -46,7 +46,7 @@ class StreamingFunction(Construct):
         reserved: int | None,
     ) -> None:
         super().__init__(scope, construct_id)
-        log = kept_log(self, "Log", stage=stage)
+        log = log_group(self, "Log", stage=stage, is_data=True)
         self.function = lambda_.Function(
             self,
             "Function",
@@ -63,11 +63,11 @@ class StreamingFunction(Construct):
             snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if stage.snap_start else None,
             tracing=lambda_.Tracing.ACTIVE,
             role=function_role(self, "Role", log=log),
-            # As text: a level that JSON is filtered by would also be asked of the lines that carry metrics.
+            # As text: with JSON, lines without a level, such as those that carry metrics, are filtered out.
             log_group=log,
-            vpc=network.vpc,
-            vpc_subnets=network.subnets,
-            security_groups=[group],
+            vpc=vpc,
+            vpc_subnets=subnets,
+            security_groups=[security_group],
         )
         cast(lambda_.CfnFunction, self.function.node.default_child).override_logical_id(construct_id)
         acknowledge(self.function, {"L1": "Python 3.13 is what the runtime in the layer is tested on."})

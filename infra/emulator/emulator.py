@@ -26,7 +26,7 @@ class Emulator:
         self._port, self._timeout_s = port, timeout_s
 
     def invoke(self, event: Any) -> bytes:
-        """Return all that the function replied, once it is complete.
+        """Return the function's reply, once it is complete.
 
         Raises: CannotInvoke.
         """
@@ -46,7 +46,7 @@ class Emulator:
 def emulator(
     command: Sequence[str], variables: Mapping[str, str], *, folder: Path, timeout_s: float
 ) -> Iterator[Emulator]:
-    """Run a function in the emulator for as long as the context lasts; what both say goes to our errors.
+    """Run a function in the emulator for as long as the context lasts; the output of both goes to stderr.
 
     Raises: CannotInvoke.
     """

@@ -1,5 +1,5 @@
-"""What goes wrong between `make invoke` and a function's reply."""
+"""The error of `make invoke`."""
 
 
 class CannotInvoke(Exception):
-    """There is no reply; the text says what was expected, what came, and what to do next."""
+    """There is no reply; the text has what was expected, what came, and what to do next."""

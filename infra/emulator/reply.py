@@ -1,7 +1,7 @@
-"""What a function replied, for people.
+"""A function's reply, as text.
 
-A streamed reply is a JSON prelude, eight zero bytes and the body; a whole one is JSON. The emulator hands
-over either as it came, once it is complete.
+A streamed reply is a JSON prelude, eight zero bytes and the body; a buffered one is JSON. The emulator
+returns either as it came, once it is complete.
 """
 
 import base64
@@ -25,7 +25,7 @@ class Reply:
 
     @classmethod
     def read(cls, content: bytes) -> Self:
-        """Read what the emulator handed over.
+        """Read what the emulator returned.
 
         Raises: CannotInvoke, where the function failed.
         """
@@ -34,41 +34,32 @@ class Reply:
             document = json.loads(prelude)
         except ValueError:
             raise CannotInvoke(f"The function did not reply: {content.decode(errors='replace')}") from None
-        if not isinstance(document, dict) or "statusCode" not in document:
-            return cls._of_another_kind(document, content)
-        return cls(
-            status=document["statusCode"],
-            headers=document.get("headers") or _first_of(document.get("multiValueHeaders") or {}),
-            cookies=document.get("cookies") or [],
-            body=body if streamed else _whole_body(document),
-        )
-
-    @classmethod
-    def _of_another_kind(cls, document: Any, content: bytes) -> Self:
         if isinstance(document, dict) and "errorType" in document:
             raise CannotInvoke(
                 f"The function failed: {document['errorType']}: {document.get('errorMessage')}"
             )
-        return cls(status=None, body=content)
+        if not isinstance(document, dict) or "statusCode" not in document:
+            return cls(status=None, body=content)
+        multiple = {name: ", ".join(each) for name, each in (document.get("multiValueHeaders") or {}).items()}
+        return cls(
+            status=document["statusCode"],
+            headers=document.get("headers") or multiple,
+            cookies=document.get("cookies") or [],
+            body=body if streamed else _buffered_body(document),
+        )
 
     def text(self) -> str:
-        """Write it as it would be seen on the wire."""
+        """Return it as it would be on the wire."""
         head = [] if self.status is None else [f"HTTP/1.1 {self.status}"]
         head += [f"{name}: {value}" for name, value in self.headers.items()]
         head += [f"set-cookie: {cookie}" for cookie in self.cookies]
-        return "\n".join([*head, *([""] if head else []), self._body_text()])
-
-    def _body_text(self) -> str:
         try:
-            return self.body.decode()
+            body = self.body.decode()
         except UnicodeDecodeError:
-            return f"({len(self.body)} bytes that are no text)"
+            body = f"({len(self.body)} bytes that are no text)"
+        return "\n".join([*head, *([""] if head else []), body])
 
 
-def _whole_body(document: dict[str, Any]) -> bytes:
+def _buffered_body(document: dict[str, Any]) -> bytes:
     body = document.get("body") or ""
     return base64.b64decode(body) if document.get("isBase64Encoded") else str(body).encode()
-
-
-def _first_of(values: dict[str, list[str]]) -> dict[str, str]:
-    return {name: ", ".join(each) for name, each in values.items()}

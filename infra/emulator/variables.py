@@ -1,4 +1,4 @@
-"""The variables that a function is invoked with: this shell's, and what it cannot do without."""
+"""The environment variables of a function: this shell's, and those that it cannot work without."""
 
 import json
 import os
@@ -17,12 +17,12 @@ from infra.paths import ROOT, search_path
 
 ENV_FILE = ROOT / ".env"
 _WASM_ENGINE = ROOT / "layers" / "prisma" / "node_modules" / "@prisma" / "engines" / "query-engine"
-# Another Python's, and another Lambda's.
+# Not passed on: another Python's, and another Lambda's.
 _NOT_PASSED_ON = ("PYTHON", "LAMBDA_", "AWS_LAMBDA_", "_")
 
 
 def variables_of(function: str, task: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return what a function is told; `task` is the folder of its code.
+    """Return a function's variables; `task` is the folder of its code.
 
     Raises: CannotInvoke.
     """
@@ -35,7 +35,7 @@ def variables_of(function: str, task: Path, environ: Mapping[str, str] = os.envi
 
 
 def _chat(environ: Mapping[str, str]) -> dict[str, str]:
-    """Name an engine: that of MODELS or BACKEND, else whatever `make run` serves."""
+    """Return an engine: that of MODELS or BACKEND, else that of `make run`."""
     if environ.get("MODELS"):
         return {}
     settings = Settings.from_environment(environ)
@@ -57,13 +57,13 @@ def _listens(port: int) -> bool:
 
 
 def _todos(environ: Mapping[str, str], task: Path) -> dict[str, str]:
-    told = {"PRISMA_QUERY_ENGINE_BINARY": str(_WASM_ENGINE), "GRAPHIQL": str(task / "graphiql")}
+    variables = {"PRISMA_QUERY_ENGINE_BINARY": str(_WASM_ENGINE), "GRAPHIQL": str(task / "graphiql")}
     if environ.get("DATABASE_URL") or environ.get("DATABASE_SECRET"):
-        return told
+        return variables
     url = read_env_file(ENV_FILE)
     if not url:
         raise CannotInvoke(
             f"Expected the todos' database in DATABASE_URL or {ENV_FILE}, but found none. "
             "`make run` starts one and writes the file."
         )
-    return {**told, "DATABASE_URL": url}
+    return {**variables, "DATABASE_URL": url}

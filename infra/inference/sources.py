@@ -1,4 +1,4 @@
-"""The texts of `programs/`, which run on AWS, each from its source alone and on the standard library."""
+"""The source of `programs/`, which run on AWS, each as one file on the standard library."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ _FOLDER = Path(__file__).parent / "programs"
 
 
 def source(name: str) -> str:
-    """Return a program's text."""
+    """Return a program's source."""
     return (_FOLDER / f"{name}.py").read_text()

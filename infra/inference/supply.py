@@ -1,4 +1,4 @@
-"""The image and the weights, in the account before the engine needs them: its network has no internet."""
+"""The image and the weights, copied into the account before the engine needs them: it has no internet."""
 
 from __future__ import annotations
 
@@ -18,17 +18,36 @@ from infra.stages import Stage
 class Supply(Construct):
     """A registry and a bucket, and the build that fills them.
 
-    Shape:  `model_path`: where vLLM finds the weights. `ready`: there once the image and the weights are.
+    Shape:  `model_path`: where vLLM finds the weights. `ready`: depends on the image and the weights.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, stage: Stage) -> None:
         super().__init__(scope, construct_id)
-        self._kept = RemovalPolicy.RETAIN if stage.keeps_data else RemovalPolicy.DESTROY
+        policy = RemovalPolicy.RETAIN if stage.keeps_data else RemovalPolicy.DESTROY
         model = stage.engine.model
         self._folder = f"models/{model.id}/{model.revision}"
         self.tag = tag(stage.engine.image)
-        self.repository = self._registry()
-        self.bucket = self._bucket()
+        self.repository = ecr.Repository(
+            self,
+            "Registry",
+            image_tag_mutability=ecr.TagMutability.IMMUTABLE,
+            image_scan_on_push=True,
+            lifecycle_rules=[ecr.LifecycleRule(max_image_count=3, description="The last three engines")],
+            removal_policy=policy,
+            empty_on_delete=policy == RemovalPolicy.DESTROY,
+        )
+        self.bucket = s3.Bucket(
+            self,
+            "Models",
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            enforce_ssl=True,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            lifecycle_rules=[s3.LifecycleRule(abort_incomplete_multipart_upload_after=Duration.days(1))],
+            removal_policy=policy,
+            auto_delete_objects=policy == RemovalPolicy.DESTROY,
+        )
+        acknowledge(self.bucket, {"S1": "It holds public weights; the engine's log says when they are read."})
         self.model_path = f"s3://{self.bucket.bucket_name}/{self._folder}"
         self.ready = Copying(
             self,
@@ -43,45 +62,19 @@ class Supply(Construct):
 
     @property
     def reasons(self) -> dict[str, str]:
-        """Answer cdk-nag's finding that someone may read or write all files of the model."""
+        """What to acknowledge to cdk-nag where all files of the model may be read or written."""
         bucket = self.bucket.node.default_child
         assert isinstance(bucket, s3.CfnBucket)
         files = f"<{Stack.of(self).get_logical_id(bucket)}.Arn>/{self._folder}/*"
         return {f"IAM5[Resource::{files}]": "The names of the files are the model's own."}
 
     def grant_load(self, grantee: iam.IGrantable) -> None:
-        """Let someone read the model's files."""
+        """Allow reading the model's files."""
         files = self.bucket.arn_for_objects(f"{self._folder}/*")
         for action, resource in {"s3:ListBucket": self.bucket.bucket_arn, "s3:GetObject": files}.items():
             grantee.grant_principal.add_to_principal_policy(
                 iam.PolicyStatement(actions=[action], resources=[resource])
             )
-
-    def _registry(self) -> ecr.Repository:
-        return ecr.Repository(
-            self,
-            "Registry",
-            image_tag_mutability=ecr.TagMutability.IMMUTABLE,
-            image_scan_on_push=True,
-            lifecycle_rules=[ecr.LifecycleRule(max_image_count=3, description="The last three engines")],
-            removal_policy=self._kept,
-            empty_on_delete=self._kept == RemovalPolicy.DESTROY,
-        )
-
-    def _bucket(self) -> s3.Bucket:
-        bucket = s3.Bucket(
-            self,
-            "Models",
-            encryption=s3.BucketEncryption.S3_MANAGED,
-            enforce_ssl=True,
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-            lifecycle_rules=[s3.LifecycleRule(abort_incomplete_multipart_upload_after=Duration.days(1))],
-            removal_policy=self._kept,
-            auto_delete_objects=self._kept == RemovalPolicy.DESTROY,
-        )
-        acknowledge(bucket, {"S1": "It holds public weights; the engine's log tells when they are read."})
-        return bucket
 
 
 def tag(image: str) -> str:

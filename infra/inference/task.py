@@ -1,4 +1,4 @@
-"""The engine's task: vLLM, and beside it what reports its metrics, from the same image."""
+"""The engine's task: vLLM, and a second container that reports its metrics, from the same image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from infra.stages import Engine, Stage
 
 ENGINE = "engine"
 _URL = f"http://127.0.0.1:{PORT}"
-# The image's own files cannot be changed; vLLM writes below these, to a disk that goes with the task.
+# The image's own files are read-only; vLLM writes below these, to a disk that ends with the task.
 _WRITABLE = {"Home": "/scratch", "Temporary": "/tmp"}
 _MARKER = "/tmp/answered"
 _REPORTER_MIB = 128
@@ -28,7 +28,7 @@ _COMPATIBILITY = {
 }
 _REASONS = {
     "ECS2": "The plain variables are no secrets; the key comes from Secrets Manager.",
-    "IAM5[Resource::*]": "Signing in to ECR knows no resources.",
+    "IAM5[Resource::*]": "ECR's sign-in has no resources.",
 }
 
 
@@ -76,8 +76,9 @@ def _add_engine(
     key: secretsmanager.ISecret,
     log: logs.LogGroup,
 ) -> None:
+    region = Stack.of(definition).region
     linux = ecs.LinuxParameters(
-        # The processes of several GPUs speak through shared memory.
+        # The processes of several GPUs communicate through shared memory.
         definition,
         "Linux",
         init_process_enabled=True,
@@ -91,7 +92,15 @@ def _add_engine(
         command=vllm_arguments(engine, model_path=model_path),
         gpu_count=engine.gpus,
         memory_limit_mib=engine.memory_gib * 1024 - _REPORTER_MIB,
-        environment=_environment(Stack.of(definition).region),
+        environment={
+            "HOME": _WRITABLE["Home"],
+            # ECS sets a container's region on Fargate only; the reader of the weights needs both.
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
+            # Neither Hugging Face nor vLLM's statistics can be reached, nor should they be.
+            "HF_HUB_OFFLINE": "1",
+            "VLLM_NO_USAGE_STATS": "1",
+        },
         secrets={"VLLM_API_KEY": ecs.Secret.from_secrets_manager(key)},
         health_check=health_check(engine.start_s),
         stop_timeout=Duration.seconds(timeouts.STOP_S),
@@ -112,40 +121,28 @@ def _add_engine(
     )
 
 
-def _environment(region: str) -> dict[str, str]:
-    return {
-        "HOME": _WRITABLE["Home"],
-        # ECS tells a container its region on Fargate only; the reader of the weights asks for both.
-        "AWS_REGION": region,
-        "AWS_DEFAULT_REGION": region,
-        # Neither Hugging Face nor vLLM's statistics can be reached, nor should they be.
-        "HF_HUB_OFFLINE": "1",
-        "VLLM_NO_USAGE_STATS": "1",
-    }
-
-
 def health_check(start_s: int) -> ecs.HealthCheck:
-    """Return a check that is patient with an engine that loads, and not with one that has answered before."""
+    """Return a check that waits for an engine that is loading, and not for one that has responded before."""
     return ecs.HealthCheck(
         command=["CMD", "python3", "-c", source("health"), f"{_URL}/health", _MARKER, str(timeouts.WAIT_S)],
         start_period=Duration.seconds(timeouts.START_PERIOD_S),
         interval=Duration.seconds(timeouts.INTERVAL_S),
         timeout=Duration.seconds(timeouts.TIMEOUT_S),
-        retries=timeouts.tries(start_s),
+        retries=timeouts.retries(start_s),
     )
 
 
 def _add_reporter(
     definition: ecs.TaskDefinition, stage: Stage, image: ecs.ContainerImage, log: logs.LogGroup
 ) -> None:
-    """Add what reports the metrics. An engine lives without it, and it is started again."""
+    """Add the container that reports the metrics. The engine runs without it, and ECS restarts it."""
     definition.add_container(
         "Reporter",
         container_name="reporter",
         image=image,
         entry_point=["python3"],
         command=["-c", source("report"), f"{_URL}/metrics", stage.namespace, stage.engine.model.id],
-        # The image asks for all GPUs by itself.
+        # By default the image claims all GPUs.
         environment={"NVIDIA_VISIBLE_DEVICES": "void"},
         memory_limit_mib=_REPORTER_MIB,
         essential=False,

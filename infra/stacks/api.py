@@ -1,4 +1,4 @@
-"""What answers: the two functions, the doors that lead to them, and the migrations before them."""
+"""The two functions, the REST API and the Function URLs that lead to them, and the migrations."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from constructs import Construct
 from infra import environments
 from infra.bundles import Bundles
 from infra.constructs.firewall import Firewall
-from infra.constructs.grants import grant_items, grant_value, grant_wake
+from infra.constructs.grants import grant_desired_count, grant_items, grant_secret_value
 from infra.constructs.migrations import Migrations
-from infra.constructs.rest_api import FrontDoor
+from infra.constructs.rest_api import StreamingRestApi
 from infra.constructs.streaming_function import ARCHITECTURES, PYTHON, StreamingFunction
 from infra.stacks.data import DataStack
 from infra.stacks.engine import EngineStack
@@ -37,7 +37,7 @@ class ApiStack(Stack):
         bundles: Bundles,
     ) -> None:
         super().__init__(
-            scope, construct_id, description=f"Chatbot API, {stage.name}: functions and front doors"
+            scope, construct_id, description=f"Chatbot API, {stage.name}: functions, REST API, Function URLs"
         )
         self._stage, self._network, self._data, self._engine = stage, network, data, engine
         streaming = self._layer("Streaming", "The streaming runtime", bundles.streaming())
@@ -48,12 +48,14 @@ class ApiStack(Stack):
             self,
             "Migrations",
             stage=stage,
-            network=network,
+            vpc=network.vpc,
+            subnets=network.subnets,
+            security_group=network.todos_group,
             code=bundles.migrations(),
             database_secret=data.database_secret,
             before=todos.function,
         ).function
-        door = FrontDoor(
+        rest_api = StreamingRestApi(
             self,
             "FrontDoor",
             stage=stage,
@@ -62,10 +64,10 @@ class ApiStack(Stack):
             todos=todos.live,
             todos_timeout_s=TODOS_TIMEOUT_S,
         )
-        self.api = door.api
+        self.api = rest_api.api
         if stage.waf:
             Firewall(self, "Firewall", stage=stage, api=self.api)
-        self._tell(door, chat, todos)
+        self._add_outputs(rest_api, chat, todos)
 
     def _chat(self, bundles: Bundles, streaming: lambda_.LayerVersion) -> StreamingFunction:
         models = environments.models(
@@ -78,8 +80,9 @@ class ApiStack(Stack):
             self,
             "ChatFunction",
             stage=self._stage,
-            network=self._network,
-            group=self._network.chat,
+            vpc=self._network.vpc,
+            subnets=self._network.subnets,
+            security_group=self._network.chat_group,
             description=f"Chatbot API, {self._stage.name}: chat completions",
             code=bundles.chat(),
             handler="functions.chat.handler.handler",
@@ -95,9 +98,9 @@ class ApiStack(Stack):
             reserved=self._stage.reserved[0],
         )
         grant_items(chat.function, self._data.table, ("GetItem", "PutItem", "UpdateItem"))
-        grant_value(chat.function, self._data.engine_key)
-        if self._stage.engine.rests:
-            grant_wake(chat.function, self._engine.service_arn)
+        grant_secret_value(chat.function, self._data.engine_key)
+        if self._stage.engine.scales_to_zero:
+            grant_desired_count(chat.function, self._engine.service_arn)
         return chat
 
     def _todos(self, bundles: Bundles, streaming: lambda_.LayerVersion) -> StreamingFunction:
@@ -105,8 +108,9 @@ class ApiStack(Stack):
             self,
             "TodosFunction",
             stage=self._stage,
-            network=self._network,
-            group=self._network.todos,
+            vpc=self._network.vpc,
+            subnets=self._network.subnets,
+            security_group=self._network.todos_group,
             description=f"Chatbot API, {self._stage.name}: todos by GraphQL",
             code=bundles.todos(),
             handler="functions.todos.handler.handler",
@@ -127,7 +131,7 @@ class ApiStack(Stack):
             reserved=self._stage.reserved[1],
         )
         grant_items(todos.function, self._data.table, ("GetItem", "UpdateItem"))
-        grant_value(todos.function, self._data.database_secret)
+        grant_secret_value(todos.function, self._data.database_secret)
         return todos
 
     def _layer(self, construct_id: str, description: str, code: lambda_.Code) -> lambda_.LayerVersion:
@@ -140,15 +144,17 @@ class ApiStack(Stack):
             compatible_architectures=[ARCHITECTURES[self._stage.architecture]],
         )
 
-    def _tell(self, door: FrontDoor, chat: StreamingFunction, todos: StreamingFunction) -> None:
+    def _add_outputs(
+        self, rest_api: StreamingRestApi, chat: StreamingFunction, todos: StreamingFunction
+    ) -> None:
         first_key = f".venv/bin/python -m functions.keys create --stack {self._data.stack_name} --name me"
         outputs = {
-            "ApiUrl": (door.url, "The API: OpenAI's clients want it with v1 at its end"),
+            "ApiUrl": (rest_api.url, "The API; OpenAI's clients need it with v1 at its end"),
             "ChatUrl": (chat.url.url, "The chat function's own address"),
             "TodosUrl": (todos.url.url, "The todo function's own address, with graphql at its end"),
             "FirstKey": (first_key, "The command that makes the first API key"),
         }
-        if door.target:
-            outputs["NameTarget"] = (door.target, "What the DNS record of the API's name points to")
+        if rest_api.target:
+            outputs["NameTarget"] = (rest_api.target, "What the DNS record of the API's name points to")
         for name, (value, description) in outputs.items():
             CfnOutput(self, name, value=value, description=description)

@@ -1,8 +1,6 @@
-"""What people look at, and what calls them."""
+"""The dashboard and the alarms."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 from aws_cdk import Aws, CfnOutput, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -14,14 +12,13 @@ from infra.stacks.data import DataStack
 from infra.stacks.engine import EngineStack
 from infra.stages import Stage
 from infra.watch import alarms, rows
-from infra.watch.alarm_rule import Fault
 from infra.watch.spending import spending
 from infra.watch.topic import AlarmTopic
 from infra.watch.widgets import WIDTH, Row
 
 
 class WatchStack(Stack):
-    """A dashboard; and alarms where the stage asks for them, which write to its address if it has one."""
+    """A dashboard; and alarms where the stage has them, which write to its address if it has one."""
 
     def __init__(
         self,
@@ -34,42 +31,30 @@ class WatchStack(Stack):
         data: DataStack,
     ) -> None:
         super().__init__(scope, construct_id, description=f"Chatbot API, {stage.name}: dashboard and alarms")
-        faults = [fault.add_to(self) for fault in _faults(stage, api, data)] if stage.alarms else []
+        rules = [
+            *alarms.of_callers(stage, api.api),
+            *alarms.of_function("Chat", api.chat),
+            *alarms.of_function("Todos", api.todos),
+            *alarms.of_inference(stage),
+            *alarms.of_stores(data.table, data.database),
+        ]
+        made = [rule.add_to(self) for rule in rules if stage.alarms]
         if stage.alarm_email:
             action = actions.SnsAction(AlarmTopic(self, "Topic", email=stage.alarm_email).topic)
-            for alarm in faults:
+            for alarm in made:
                 alarm.add_alarm_action(action)
                 alarm.add_ok_action(action)
-        dashboard = cloudwatch.Dashboard(
-            self, "Overview", widgets=[*_states(faults), *_rows(stage, api, engine, data)]
-        )
-        CfnOutput(self, "Dashboard", value=_address(dashboard), description="What people look at")
-
-
-def _faults(stage: Stage, api: ApiStack, data: DataStack) -> Iterator[Fault]:
-    yield from alarms.of_callers(stage, api.api)
-    yield from alarms.of_function("Chat", api.chat)
-    yield from alarms.of_function("Todos", api.todos)
-    yield from alarms.of_inference(stage)
-    yield from alarms.of_stores(data.table, data.database)
-
-
-def _states(faults: list[cloudwatch.Alarm]) -> list[Row]:
-    if not faults:
-        return []
-    return [[cloudwatch.AlarmStatusWidget(title="Alarms (state)", alarms=faults, width=WIDTH, height=3)]]
-
-
-def _rows(stage: Stage, api: ApiStack, engine: EngineStack, data: DataStack) -> list[Row]:
-    return [
-        *rows.traffic(stage, api.api, api.chat),
-        *rows.functions(api.chat, data.table),
-        *rows.inference(stage, engine.service),
-        *rows.todos(api.todos, data.database, stage.database),
-        *spending(stage, chat=api.chat, todos=api.todos, service=engine.service, database=data.database),
-    ]
-
-
-def _address(dashboard: cloudwatch.Dashboard) -> str:
-    console = f"https://{Aws.REGION}.console.aws.amazon.com/cloudwatch/home?region={Aws.REGION}"
-    return f"{console}#dashboards/dashboard/{dashboard.dashboard_name}"
+        widgets: list[Row] = [
+            *rows.traffic(stage, api.api, api.chat),
+            *rows.functions(api.chat, data.table),
+            *rows.inference(stage, engine.service),
+            *rows.todos(api.todos, data.database, stage.database),
+            *spending(stage, chat=api.chat, todos=api.todos, service=engine.service, database=data.database),
+        ]
+        if made:
+            states = cloudwatch.AlarmStatusWidget(title="Alarms (state)", alarms=made, width=WIDTH, height=3)
+            widgets = [[states], *widgets]
+        dashboard = cloudwatch.Dashboard(self, "Overview", widgets=widgets)
+        console = f"https://{Aws.REGION}.console.aws.amazon.com/cloudwatch/home?region={Aws.REGION}"
+        address = f"{console}#dashboards/dashboard/{dashboard.dashboard_name}"
+        CfnOutput(self, "Dashboard", value=address, description="The dashboard's address")

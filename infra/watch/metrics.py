@@ -1,6 +1,6 @@
-"""Metrics by what they mean: what AWS measures by itself, and what our own code writes.
+"""Metrics by what they mean: those of AWS, and those that our own code writes.
 
-A test joins the names of our own to `functions/shared/metrics.py` and to what the engine's agent collects.
+A test compares the names of our own with `functions/shared/metrics.py` and with the engine's reporter.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from infra.stages import Stage
 
 # In the order in which they are stacked.
 OUTCOMES = ("ok", "cut", "refused", "timeout", "error")
-# The model of a request that named none of ours.
+# The model of a request that named no model of ours.
 NO_MODEL = "-"
 MINUTE = Duration.minutes(1)
 FIVE_MINUTES = Duration.minutes(5)
@@ -25,7 +25,7 @@ HOUR = Duration.hours(1)
 def of_model(
     stage: Stage, name: str, statistic: str = "Sum", *, label: str, period: Duration = MINUTE
 ) -> cloudwatch.Metric:
-    """Return what the chat function measured of all requests to the model, or its engine of itself."""
+    """Return a metric of all requests to the model, from the chat function or its engine."""
     return cloudwatch.Metric(
         namespace=stage.namespace,
         metric_name=name,
@@ -53,14 +53,14 @@ def of_outcome(
 def of_service(
     service: ecs.BaseService, name: str, statistic: str = "Average", *, label: str, period: Duration = MINUTE
 ) -> cloudwatch.Metric:
-    """Return what ECS tells of a service's tasks; the cluster has container insights."""
+    """Return a metric of a service's tasks from ECS; the cluster has container insights."""
     return _of_containers(
         {**_cluster(service), "ServiceName": service.service_name}, name, statistic, label, period
     )
 
 
 def of_gpus(service: ecs.BaseService, name: str, *, label: str) -> cloudwatch.Metric:
-    """Return what the GPUs of a service's cluster tell, the busiest one.
+    """Return a metric of the busiest GPU of a service's cluster.
 
     Source: "Amazon ECS Container Insights with enhanced observability metrics", CloudWatch user guide, as
             texts of 2026 quote it: on Managed Instances only.

@@ -20,19 +20,23 @@ def spending(
     service: ecs.BaseService,
     database: rds.DatabaseCluster,
 ) -> list[Row]:
-    """Return what is paid for: prices are in docs/deploy.md."""
+    """Return what is paid by use; prices are in docs/deploy.md."""
     lambdas = [
         _gigabyte_seconds("chat", chat, stage.memory_mb[0]),
         _gigabyte_seconds("todos", todos, stage.memory_mb[1]),
     ]
     machines = of_service(service, "RunningTaskCount", label="one task, one machine", period=HOUR)
     tokens = [of_model(stage, f"{kind}_tokens", label=kind, period=HOUR) for kind in ("prompt", "completion")]
+    acus = database.metric_serverless_database_capacity(statistic="Average", period=HOUR)
+    acu_hours = calculated(
+        f"acu * {1 + stage.database.readers}", {"acu": acus}, label="all instances", period=HOUR
+    )
     return [
         heading("## What drives the bill\nPrices, and what is paid for without requests: docs/deploy.md."),
         graphs(
             graph("Lambda", "GB-s/hour", lambdas, stacked=True),
             graph("Machines with GPUs", "hours/hour", [machines]),
-            graph("Database", "ACU-hours/hour", [_acu_hours(database, 1 + stage.database.readers)]),
+            graph("Database", "ACU-hours/hour", [acu_hours]),
             graph("Tokens", "tokens/hour", tokens, stacked=True),
         ),
     ]
@@ -42,8 +46,3 @@ def _gigabyte_seconds(name: str, function: lambda_.Function, memory_mb: int) -> 
     time = function.metric_duration(statistic="Sum", period=HOUR)
     gigabytes = memory_mb / 1024
     return calculated(f"{name}_ms / 1000 * {gigabytes:g}", {f"{name}_ms": time}, label=name, period=HOUR)
-
-
-def _acu_hours(database: rds.DatabaseCluster, instances: int) -> cloudwatch.IMetric:
-    capacity = database.metric_serverless_database_capacity(statistic="Average", period=HOUR)
-    return calculated(f"acu * {instances}", {"acu": capacity}, label="all instances", period=HOUR)

@@ -1,4 +1,4 @@
-"""Where alarms go: an address, by a topic that only CloudWatch may write to."""
+"""Where alarms go: a mail address, by a topic that only CloudWatch may write to."""
 
 from __future__ import annotations
 
@@ -32,6 +32,6 @@ class AlarmTopic(Construct):
         )
         key.grant(writer, "kms:Decrypt", "kms:GenerateDataKey*")
         self.topic = sns.Topic(self, "Topic", master_key=key, enforce_ssl=True)
-        # With a policy of its own, a topic no longer takes what the account's services send.
+        # With a policy of its own, a topic no longer accepts messages from the account's services.
         self.topic.grant_publish(writer)
         self.topic.add_subscription(subscriptions.EmailSubscription(email))

@@ -1,4 +1,4 @@
-"""An AWS account on this machine: ministack in a child process, gone at the end with all that it started."""
+"""An AWS account on this machine: ministack in a child process, which is stopped with all that it started."""
 
 import json
 import os
@@ -32,7 +32,7 @@ _COMMAND = (sys.executable, "-S", "-m", "tests.deploy.cloud")
 
 
 class Account:
-    """Where the account answers, and what its clients are told."""
+    """The account's address, and the environment of its clients."""
 
     def __init__(self, folder: Path, port: int) -> None:
         self.endpoint = f"http://{_HOST}:{port}"
@@ -43,7 +43,7 @@ class Account:
             "AWS_SECRET_ACCESS_KEY": SECRET,
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
-            # What else the user has there, and what the CDK remembers of other accounts, is of no use here.
+            # Not the user's own settings, nor what the CDK has stored about other accounts.
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "CDK_HOME": str(folder),
@@ -69,8 +69,8 @@ class Account:
         }
 
     def inventory(self, stage: str) -> dict[str, list[str]]:
-        """Return the names of all that there is of a stage."""
-        asked: dict[str, tuple[str, str, str, str]] = {
+        """Return the names of all parts of a stage."""
+        calls: dict[str, tuple[str, str, str, str]] = {
             "buckets": ("s3", "list_buckets", "Buckets", "Name"),
             "databases": ("rds", "describe_db_clusters", "DBClusters", "DBClusterIdentifier"),
             "functions": ("lambda", "list_functions", "Functions", "FunctionName"),
@@ -84,8 +84,8 @@ class Account:
             ),
         }
         found = {
-            kind: [each[name] for each in getattr(self.client(service), ask)()[items]]
-            for kind, (service, ask, items, name) in asked.items()
+            kind: [each[name] for each in getattr(self.client(service), call)()[items]]
+            for kind, (service, call, items, name) in calls.items()
         }
         found["tables"] = self.client("dynamodb").list_tables()["TableNames"]
         return {
@@ -93,7 +93,7 @@ class Account:
             for kind, names in found.items()
         }
 
-    def last_words(self, lines: int = 30) -> str:
+    def log_tail(self, lines: int = 30) -> str:
         """Return the end of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
@@ -119,13 +119,13 @@ def local_account(
         raise RuntimeError(f"Expected ministack in {MINISTACK}, but it is not there: make test-deploy.")
     port = free_port()
     account = Account(folder, port)
-    told = {"DEPLOY_POSTGRES": json.dumps(postgres), "DEPLOY_VARIABLES": json.dumps(variables)}
+    settings = {"DEPLOY_POSTGRES": json.dumps(postgres), "DEPLOY_VARIABLES": json.dumps(variables)}
     own = {
         "BIND_HOST": _HOST,
         "MINISTACK_HOST": _HOST,
         "GATEWAY_PORT": str(port),
         "MINISTACK_ACCOUNT_ID": ID,
-        # Requests are checked: their signatures, and what their senders are granted.
+        # Requests are checked: their signatures, and their senders' permissions.
         "AUTH": "true",
         # These listen on ports of their own.
         "IOT_MTLS_ENABLED": "0",
@@ -139,7 +139,7 @@ def local_account(
         process = subprocess.Popen(
             _COMMAND,
             cwd=ROOT,
-            env=account.environment | own | told | _own_packages(),
+            env=account.environment | own | settings | _own_packages(),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -165,9 +165,7 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", account: Account) -> N
             urllib.request.urlopen(f"{account.endpoint}/_ministack/health", timeout=5).close()
             return
         time.sleep(0.05)
-    raise RuntimeError(
-        f"Expected ministack to start within {_READY_S:g} s, but it said:\n{account.last_words()}"
-    )
+    raise RuntimeError(f"Expected ministack to start within {_READY_S:g} s, but got:\n{account.log_tail()}")
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

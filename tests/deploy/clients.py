@@ -1,4 +1,4 @@
-"""The addresses that a stack puts out, as ministack serves them: on its port, told apart by path or host."""
+"""Clients of the addresses in a stack's outputs: ministack serves all on its port, by path or host."""
 
 import re
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def client_of(url: str, endpoint: str, key: str | None = None) -> httpx.Client:
 
 
 class Signature(httpx.Auth):
-    """AWS's signature of version 4, as a Function URL of `AWS_IAM` wants it; the key goes beside it."""
+    """AWS's signature of version 4, as `AWS_IAM` requires it; the key moves to `x-api-key`."""
 
     requires_request_body = True
 

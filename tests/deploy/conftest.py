@@ -22,7 +22,7 @@ def engine_port() -> int:
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """A server without the database that clusters are to have: it is made by deploying one."""
+    """A server without the database that clusters are to have: deploying one makes it."""
     with run_postgres(tmp_path_factory.mktemp("postgres")) as postgres:
         postgres.run_sql(f"DROP DATABASE {DATABASE}", "postgres")
         yield postgres
@@ -36,7 +36,7 @@ def account(
     folder = tmp_path_factory.mktemp("account")
     authority, certificate = make_certificates(folder)
     variables = {
-        # Nobody but Amazon has a key to what its authority signs; the native engine has to be downloaded.
+        # Only Amazon can sign for its own authority; the native engine would have to be downloaded.
         "variables": {"DATABASE_CA": str(authority), "PRISMA_QUERY_ENGINE_BINARY": str(_QUERY_ENGINE)},
         "engine": f"http://{HOST}:{engine_port}/v1",
     }

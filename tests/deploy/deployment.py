@@ -1,4 +1,4 @@
-"""A stage as deployed: its command line, its outputs, and clients of what answers."""
+"""A stage as deployed: its command line, its outputs, and clients of its addresses."""
 
 import os
 import re
@@ -31,9 +31,9 @@ class Deployment:
 
     @cached_property
     def outputs(self) -> dict[str, str]:
-        """Return what a user is told, by the outputs' own names."""
-        told = self.account.stacks()
-        return {name: value for stack in self.stacks for name, value in told[stack].items()}
+        """Return the outputs of its stacks, by their own names."""
+        stacks = self.account.stacks()
+        return {name: value for stack in self.stacks for name, value in stacks[stack].items()}
 
     @cached_property
     def key(self) -> str:
@@ -53,7 +53,7 @@ class Deployment:
         return found[0]
 
     def client(self, output: str, key: str | None = None) -> httpx.Client:
-        """Return a client of one of its doors, to be closed by its user."""
+        """Return a client of the address in an output, to be closed by its user."""
         return client_of(self.outputs[output], self.account.endpoint, key)
 
     def resources(self, kind: str) -> list[str]:
@@ -72,26 +72,26 @@ class Deployment:
         }
 
     def assert_complete(self) -> None:
-        """Hold what was made against the templates."""
+        """Compare what was made with the templates."""
         made = {name: (each["ResourceType"], each["ResourceStatus"]) for name, each in self.made().items()}
         expected = {name: (kind, "CREATE_COMPLETE") for name, kind in self.toolkit.resources().items()}
         assert made == expected
 
     def engine_key(self) -> str:
-        """Return what the function has to show to the engine."""
+        """Return the key that the function sends to the engine."""
         keys = [arn for arn in self.resources("AWS::SecretsManager::Secret") if "EngineKey" in arn]
         text: str = self.account.client("secretsmanager").get_secret_value(SecretId=keys[0])["SecretString"]
         return text
 
-    def wanted_tasks(self) -> int:
-        """Return how many tasks the engine's service wants."""
+    def desired_tasks(self) -> int:
+        """Return how many tasks the engine's service should have."""
         cluster, service = self._service()
         found = self.account.client("ecs").describe_services(cluster=cluster, services=[service])
         count: int = found["services"][0]["desiredCount"]
         return count
 
-    def put_to_rest(self) -> None:
-        """Want no tasks any more."""
+    def scale_to_zero(self) -> None:
+        """Set the number of tasks to 0."""
         cluster, service = self._service()
         self.account.client("ecs").update_service(cluster=cluster, service=service, desiredCount=0)
 

@@ -1,4 +1,4 @@
-"""The stage dev, from the first deployment to the last: the tests go on from each other, in this order."""
+"""The stage dev, from the first deployment to the last: each test continues from the one before."""
 
 import json
 import time
@@ -19,8 +19,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_grou
 MODEL = "Qwen/Qwen3-8B"
 CHAT: dict[str, Any] = {"model": MODEL, "messages": [{"role": "user", "content": "Which is the capital?"}]}
 MIGRATIONS = ROOT / "functions" / "todos" / "prisma" / "migrations"
-CHAT_DOORS = ("ApiUrl", "ChatUrl")
-TODO_DOORS = ("ApiUrl", "TodosUrl")
+CHAT_OUTPUTS = ("ApiUrl", "ChatUrl")
+TODO_OUTPUTS = ("ApiUrl", "TodosUrl")
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +39,8 @@ def test_every_resource_of_the_templates_is_there(dev: Deployment) -> None:
 
 
 def test_deploying_again_changes_nothing(dev: Deployment) -> None:
-    said = dev.toolkit.run("deploy", "--all", "--require-approval", "never")
-    assert [line for line in said.splitlines() if "✅" in line] == [
+    printed = dev.toolkit.run("deploy", "--all", "--require-approval", "never")
+    assert [line for line in printed.splitlines() if "✅" in line] == [
         f"✅  {name} (no changes)" for name in dev.stacks
     ]
 
@@ -56,38 +56,38 @@ def test_the_database_is_migrated(dev: Deployment, postgres: Postgres) -> None:
 
 
 def test_health(dev: Deployment) -> None:
-    # ministack answers this path of a Function URL itself.
+    # ministack itself serves this path of a Function URL.
     with dev.client("ApiUrl") as client:
         assert client.get("health").json() == {"status": "ok"}
 
 
-@pytest.mark.parametrize("door", CHAT_DOORS)
-def test_models(dev: Deployment, door: str) -> None:
-    with dev.client(door, dev.key) as client:
+@pytest.mark.parametrize("output", CHAT_OUTPUTS)
+def test_models(dev: Deployment, output: str) -> None:
+    with dev.client(output, dev.key) as client:
         assert [model["id"] for model in client.get("v1/models").json()["data"]] == [MODEL]
 
 
 @pytest.mark.parametrize("key", [None, "sk-none"], ids=["none", "unknown"])
-@pytest.mark.parametrize("door", CHAT_DOORS)
-def test_no_key(dev: Deployment, door: str, key: str | None) -> None:
-    with dev.client(door, key) as client:
+@pytest.mark.parametrize("output", CHAT_OUTPUTS)
+def test_no_key(dev: Deployment, output: str, key: str | None) -> None:
+    with dev.client(output, key) as client:
         reply = client.get("v1/models")
     assert (reply.status_code, reply.json()["error"]["code"]) == (401, "invalid_api_key")
 
 
-@pytest.mark.parametrize("door", CHAT_DOORS)
-def test_a_completion(dev: Deployment, engine: ScriptedEngine, door: str) -> None:
-    with dev.client(door, dev.key) as client:
+@pytest.mark.parametrize("output", CHAT_OUTPUTS)
+def test_a_completion(dev: Deployment, engine: ScriptedEngine, output: str) -> None:
+    with dev.client(output, dev.key) as client:
         reply = client.post("v1/chat/completions", json=CHAT)
     assert reply.status_code == 200, reply.text
     assert reply.json()["choices"][0]["finish_reason"] == "stop"
     assert engine.requests[-1].headers["authorization"] == f"Bearer {dev.engine_key()}"
 
 
-@pytest.mark.parametrize("door", CHAT_DOORS)
+@pytest.mark.parametrize("output", CHAT_OUTPUTS)
 @pytest.mark.usefixtures("engine")
-def test_a_stream(dev: Deployment, door: str) -> None:
-    with dev.client(door, dev.key) as client:
+def test_a_stream(dev: Deployment, output: str) -> None:
+    with dev.client(output, dev.key) as client:
         reply = client.post("v1/chat/completions", json=CHAT | {"stream": True})
     assert reply.headers["content-type"].startswith("text/event-stream")
     assert reply.text.endswith("data: [DONE]\n\n")
@@ -98,15 +98,15 @@ def test_the_pages_links_lead_back_to_the_stage(dev: Deployment) -> None:
         assert "/dev/openapi.json" in client.get("docs").text
 
 
-def test_the_wake(dev: Deployment, engine_port: int) -> None:
-    """A stream wakes the engine and is held until it answers; whole requests are told to come again."""
-    assert dev.wanted_tasks() == 0
+def test_scaling_from_zero(dev: Deployment, engine_port: int) -> None:
+    """A stream starts the engine and is held until it responds; other requests are refused for now."""
+    assert dev.desired_tasks() == 0
     with ThreadPoolExecutor() as threads, dev.client("ChatUrl", dev.key) as client:
-        asked = threads.submit(client.post, "v1/chat/completions", json=CHAT | {"stream": True})
-        wait_until(lambda: dev.wanted_tasks() == 1, within_s=20)
+        pending = threads.submit(client.post, "v1/chat/completions", json=CHAT | {"stream": True})
+        wait_until(lambda: dev.desired_tasks() == 1, within_s=20)
         refused = client.post("v1/chat/completions", json=CHAT)
         with scripted_engine(models=(MODEL,), port=engine_port):
-            streamed = asked.result(20)
+            streamed = pending.result(20)
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "model_warming")
     assert 5 <= int(refused.headers["retry-after"]) <= 120
     assert streamed.status_code == 200
@@ -114,7 +114,7 @@ def test_the_wake(dev: Deployment, engine_port: int) -> None:
 
 
 def test_a_function_may_do_only_what_it_is_granted(dev: Deployment) -> None:
-    """Without its policy the chat function gets nowhere: what it does elsewhere, it does by that."""
+    """Without its policy the chat function can do nothing: it has no other permissions."""
     iam = dev.account.client("iam")
     with revoked(iam, role_of(dev, "ChatFunction")), dev.client("ApiUrl", f"sk-{'a' * 50}") as client:
         assert client.get("v1/models").status_code == 503
@@ -150,14 +150,14 @@ def wait_until(condition: Callable[[], object], within_s: float) -> None:
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize("door", TODO_DOORS)
-def test_todos(dev: Deployment, postgres: Postgres, door: str) -> None:
-    title = f"Buy milk by {door}"
-    with dev.client(door, dev.key) as client:
+@pytest.mark.parametrize("output", TODO_OUTPUTS)
+def test_todos(dev: Deployment, postgres: Postgres, output: str) -> None:
+    title = f"Buy milk by {output}"
+    with dev.client(output, dev.key) as client:
         made = client.post("graphql", json={"query": MUTATION, "variables": {"title": title}}).json()
-        asked = client.post("graphql", json={"query": "{ todos { id title } }"}).json()
+        listed = client.post("graphql", json={"query": "{ todos { id title } }"}).json()
     assert made["data"]["createTodo"]["title"] == title
-    assert made["data"]["createTodo"] in asked["data"]["todos"]
+    assert made["data"]["createTodo"] in listed["data"]["todos"]
     assert title in postgres.run_sql('SELECT title FROM "Todo"', "todos").split("\n")
 
 
@@ -166,13 +166,13 @@ MUTATION = "mutation ($title: String!) { createTodo(title: $title) { id title } 
 
 def test_an_update(dev: Deployment) -> None:
     origin = "https://app.example.com"
-    said = dev.toolkit.run("deploy", "--all", "--require-approval", "never", cors_origins=origin)
-    assert "✅  ChatbotDevData (no changes)" in said
+    printed = dev.toolkit.run("deploy", "--all", "--require-approval", "never", cors_origins=origin)
+    assert "✅  ChatbotDevData (no changes)" in printed
     with dev.client("ApiUrl", dev.key) as client:
         headers = client.get("v1/models", headers={"origin": origin}).headers
         todos = client.post("graphql", json={"query": "{ todos { title } }"}).json()["data"]["todos"]
     assert headers["access-control-allow-origin"] == origin
-    assert len(todos) == len(TODO_DOORS)
+    assert len(todos) == len(TODO_OUTPUTS)
 
 
 def test_destroying_leaves_only_what_was_there_before(dev: Deployment, postgres: Postgres) -> None:
@@ -181,7 +181,7 @@ def test_destroying_leaves_only_what_was_there_before(dev: Deployment, postgres:
     assert "todos" not in postgres.run_sql("SELECT datname FROM pg_database", "postgres").split("\n")
     left = dev.account.inventory("dev")
     assert {kind: names for kind, names in left.items() if names} == {
-        # API Gateway's leave to write logs is the account's; Lambda itself made the log of CDK's function.
+        # API Gateway's role for logs belongs to the account; Lambda itself made the log of CDK's function.
         "roles": [name for name in left["roles"] if "CloudWatchRole" in name],
         "logs": [name for name in left["logs"] if "AWSCDKTrigger" in name],
     }

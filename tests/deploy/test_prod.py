@@ -1,4 +1,4 @@
-"""The stage prod: deployed, asked, protected; and what is kept of it. In this order."""
+"""The stage prod: deployed, called, protected; and what is kept of it. In this order."""
 
 import re
 from collections.abc import Iterator
@@ -32,9 +32,9 @@ def test_its_requests(prod: Deployment) -> None:
         assert client.post("graphql", json={"query": "{ todos { id } }"}).json() == {"data": {"todos": []}}
 
 
-@pytest.mark.parametrize("door", ["ChatUrl", "TodosUrl"])
-def test_a_function_url_wants_to_know_who_asks(prod: Deployment, door: str) -> None:
-    with prod.client(door, prod.key) as client:
+@pytest.mark.parametrize("output", ["ChatUrl", "TodosUrl"])
+def test_a_function_url_refuses_requests_without_a_signature(prod: Deployment, output: str) -> None:
+    with prod.client(output, prod.key) as client:
         assert client.get("v1/models").status_code == 403
 
 
@@ -48,10 +48,10 @@ def test_a_function_url_takes_a_signature_and_a_key(prod: Deployment) -> None:
 
 def test_what_keeps_data_is_not_destroyed(prod: Deployment) -> None:
     network, data, *others = prod.stacks
-    said = prod.toolkit.refusal("destroy", "--all", "--force")
-    assert "cannot be deleted while TerminationProtection is enabled" in said
+    printed = prod.toolkit.refusal("destroy", "--all", "--force")
+    assert "cannot be deleted while TerminationProtection is enabled" in printed
     assert set(prod.account.stacks()) == {"CDKToolkit", network, data}
-    assert all(f"✅  {name}: destroyed" in said for name in others)
+    assert all(f"✅  {name}: destroyed" in printed for name in others)
 
 
 def test_what_is_kept_after_all(prod: Deployment) -> None:
@@ -79,7 +79,7 @@ KEPT = {
         "/aws/lambda/ChatbotProdApi-AWSCDKTriggerCustomResourceProvider",
     ],
     "registries": ["chatbotprodengine-supplyregistry"],
-    # API Gateway's leave to write logs, which is the account's.
+    # API Gateway's role for logs, which belongs to the account.
     "roles": ["ChatbotProdApi-FrontDoorApiCloudWatchRole"],
     "snapshots": ["chatbotproddata-database"],
 }

@@ -29,6 +29,6 @@ def test_each_stand_in_is_listed() -> None:
     assert set(STAND_INS) == modules - {"__main__"}
 
 
-def test_the_docs_tell_what_each_leaves_unproven() -> None:
+def test_the_docs_list_what_each_leaves_unproven() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", (ROOT / "docs" / "deploy.md").read_text(), re.MULTILINE)
     assert STAND_INS.items() <= dict(rows).items()

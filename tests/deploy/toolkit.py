@@ -31,15 +31,15 @@ class Toolkit:
         Shape:  `changes` of the stage, as `tests.deploy.app` reads them, with hyphens.
         Raises: AssertionError, with the last lines of the command and of the account.
         """
-        status, said = self._run(arguments, changes, timeout_s)
-        assert status == 0, self._failure(arguments, f"succeed, but got exit status {status}", said)
-        return said
+        status, output = self._run(arguments, changes, timeout_s)
+        assert status == 0, self._failure(arguments, f"succeed, but got exit status {status}", output)
+        return output
 
     def refusal(self, *arguments: str, timeout_s: float = 300) -> str:
         """Run one of its commands, which has to fail; return what it printed."""
-        status, said = self._run(arguments, {}, timeout_s)
-        assert status == 1, self._failure(arguments, f"fail, but got exit status {status}", said)
-        return said
+        status, output = self._run(arguments, {}, timeout_s)
+        assert status == 1, self._failure(arguments, f"fail, but got exit status {status}", output)
+        return output
 
     def resources(self) -> dict[tuple[str, str], str]:
         """Return the type of each resource in the templates.
@@ -73,15 +73,15 @@ class Toolkit:
                 str(assembly),
                 *_ALWAYS,
             )
-            status, said = _run(command, self._environment, 300)
-            assert status == 0, self._failure(("synth",), f"succeed, but got exit status {status}", said)
+            status, output = _run(command, self._environment, 300)
+            assert status == 0, self._failure(("synth",), f"succeed, but got exit status {status}", output)
         return assembly
 
-    def _failure(self, arguments: tuple[str, ...], expected: str, said: str) -> str:
-        last = "\n".join(said.splitlines()[-_SHOWN_LINES:])
+    def _failure(self, arguments: tuple[str, ...], expected: str, output: str) -> str:
+        last = "\n".join(output.splitlines()[-_SHOWN_LINES:])
         return (
             f"expected `cdk {' '.join(arguments)}` to {expected}:\n{last}\n"
-            f"--- the account said:\n{self.account.last_words()}"
+            f"--- the account output:\n{self.account.log_tail()}"
         )
 
 
@@ -89,8 +89,8 @@ def bootstrap(account: Account) -> None:
     """Prepare the account for deployments, as is done once in an account; this needs no app."""
     folder = account.log.parent
     command = (*_CDK, "bootstrap", f"aws://{ID}/{REGION}", "--output", str(folder), *_ALWAYS)
-    status, said = _run(command, _environment(account), 300, folder)
-    assert status == 0, f"expected `cdk bootstrap` to succeed, but got:\n{said}\n{account.last_words()}"
+    status, output = _run(command, _environment(account), 300, folder)
+    assert status == 0, f"expected `cdk bootstrap` to succeed, but got:\n{output}\n{account.log_tail()}"
 
 
 def _environment(account: Account) -> dict[str, str]:
@@ -120,13 +120,13 @@ def _run(
         start_new_session=True,
     )
     try:
-        said, _ = process.communicate(timeout=timeout_s)
+        output, _ = process.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
-        said, _ = process.communicate()
-        return -signal.SIGKILL, f"{said}\n(killed after {timeout_s:g} s)"
+        output, _ = process.communicate()
+        return -signal.SIGKILL, f"{output}\n(killed after {timeout_s:g} s)"
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    return process.returncode, said
+    return process.returncode, output

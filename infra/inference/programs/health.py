@@ -1,6 +1,6 @@
 """The engine's health check: `python3 -c SOURCE URL MARKER WAIT_S`, exit status 0 or 1.
 
-Until the engine has answered once, which the marker file tells, it is asked for WAIT_S; then only once.
+Until the engine has responded once, for which the marker file stands, the check tries for WAIT_S; then once.
 """
 
 import sys
@@ -8,23 +8,23 @@ import time
 import urllib.request
 from pathlib import Path
 
-ANSWER_S = 5
+TIMEOUT_S = 5
 PAUSE_S = 1
 
 
-def answers(url: str) -> bool:
-    """Tell whether something answers there with success."""
+def responds(url: str) -> bool:
+    """Return whether there is a response with a status below 400."""
     try:
-        with urllib.request.urlopen(url, timeout=ANSWER_S):
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S):
             return True
-    except OSError:  # a refused connection, a slow answer, any status above 399
+    except OSError:  # a refused connection, a timeout, any status above 399
         return False
 
 
 def healthy(url: str, marker: Path, wait_s: float) -> bool:
-    """Ask until there is an answer, or no time."""
+    """Try until there is a response, or no time left."""
     deadline = time.monotonic() + (0 if marker.exists() else wait_s)
-    while not answers(url):
+    while not responds(url):
         if time.monotonic() >= deadline:
             return False
         time.sleep(PAUSE_S)

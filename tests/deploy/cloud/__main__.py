@@ -1,4 +1,4 @@
-"""ministack, with what it lacks: `python -m tests.deploy.cloud`, or `… abilities` to ask what it can do.
+"""ministack, with what it lacks: `python -m tests.deploy.cloud`, or `… abilities` to print what it can do.
 
 Runs in ministack's own environment, so nothing but the standard library and ministack is imported here.
 """
@@ -17,14 +17,14 @@ from tests.deploy.noops import NO_OPS, NoOp
 _CORRECTIONS = (alarms, grants, secrets, streamed)
 
 
-def tell_abilities() -> None:
+def print_abilities() -> None:
     """Print the types that ministack knows, and which of our corrections it still needs."""
     needed = [module.__name__.rpartition(".")[2] for module in _CORRECTIONS if module.needed()]
     print(json.dumps({"types": sorted(provisioners._RESOURCE_HANDLERS), "needed": needed}))
 
 
 def serve() -> None:
-    """Serve until ended by SIGTERM; ministack's own variables say where."""
+    """Serve until SIGTERM; ministack's own variables have the address."""
     # Functions are started with our environment: they must not see this clone on their search path.
     os.environ.pop("PYTHONPATH", None)
     for name, no_op in NO_OPS.items():
@@ -50,4 +50,4 @@ def _handler(no_op: NoOp) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    tell_abilities() if sys.argv[1:] == ["abilities"] else serve()
+    print_abilities() if sys.argv[1:] == ["abilities"] else serve()

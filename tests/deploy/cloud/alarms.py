@@ -1,4 +1,4 @@
-"""Alarms over expressions are created by doing nothing: ministack knows only those over one metric."""
+"""Alarms over expressions are created by doing nothing: ministack has only those over one metric."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ _REFUSAL = "metric math"
 
 
 def needed() -> bool:
-    """Tell whether ministack still refuses them."""
+    """Return whether ministack still refuses them."""
     try:
         provisioners._RESOURCE_HANDLERS[TYPE]["create"]("Probe", {"Metrics": [{"Id": "a"}]}, "Probe")
     except ValueError as error:
@@ -20,7 +20,7 @@ def needed() -> bool:
 
 
 def install() -> None:
-    """Take them."""
+    """Accept them."""
     known = provisioners._RESOURCE_HANDLERS[TYPE]
 
     def create(logical_id: str, properties: Mapping[str, Any], stack: str) -> Any:

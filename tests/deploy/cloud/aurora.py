@@ -2,7 +2,7 @@
 
 ministack keeps a cluster's properties and makes up its address. Here it is that of the Postgres which the
 test has started. The cluster's user and database are made in it, with the password that the template takes
-from Secrets Manager, so functions that connect with what the secret says, connect. One cluster at a time: a
+from Secrets Manager, so functions can connect with what the secret has. One cluster at a time: a
 second one has the same names, and takes the place of the first.
 """
 
@@ -20,7 +20,7 @@ def install(server: Mapping[str, Any]) -> None:
     """Let clusters be made in a Postgres.
 
     Shape:  `psql`: command that takes SQL from its standard input, as the superuser; `environment` is its.
-            `host`, `port`: what clients are told.
+            `host`, `port`: what clients connect to.
     """
     known = provisioners._RESOURCE_HANDLERS[TYPE]
     provisioners._RESOURCE_HANDLERS[TYPE] = {**known, **_handler(known, server)}

@@ -1,7 +1,7 @@
 """A build runs the first and the last command of its build spec, as if those between had succeeded.
 
-ministack notes builds without running them, and the one here copies an image of 25 GB. What it does is
-proven elsewhere. Here its program comes out of the template whole, and its word reaches CloudFormation.
+ministack records builds without running them, and the one here copies an image of 25 GB. Other tests run its
+program. Here the program comes out of the template complete, and its signal reaches CloudFormation.
 """
 
 import json
@@ -20,17 +20,17 @@ _TIMEOUT_S = 30
 
 
 def install() -> None:
-    """Let builds say that they have succeeded."""
+    """Let builds signal that they have succeeded."""
     start = codebuild._start_build
 
-    def started(asked: dict[str, Any]) -> Any:
-        status, headers, body = start(asked)
+    def started(request: dict[str, Any]) -> Any:
+        status, headers, body = start(request)
         if status == 200:
-            project = codebuild._projects[asked["projectName"]]
-            told = asked.get("environmentVariablesOverride", [])
-            variables = {each["name"]: each["value"] for each in told}
+            project = codebuild._projects[request["projectName"]]
+            overrides = request.get("environmentVariablesOverride", [])
+            variables = {each["name"]: each["value"] for each in overrides}
             variables["CODEBUILD_BUILD_ID"] = json.loads(body)["build"]["id"]
-            # The caller hears of the build before the build says anything.
+            # The caller gets the response before the build signals its result.
             threading.Timer(0.1, _run, (project["source"]["buildspec"], variables)).start()
         return status, headers, body
 
@@ -38,7 +38,7 @@ def install() -> None:
 
 
 def _run(spec: str, variables: Mapping[str, str]) -> None:
-    """Run it; where it fails, CloudFormation hears of it from here, for nobody waits for two hours."""
+    """Run it; a failure is signalled from here, because CloudFormation would wait for two hours."""
     build = yaml.safe_load(spec)["phases"]["build"]
     try:
         with tempfile.TemporaryDirectory() as folder:

@@ -21,7 +21,7 @@ from typing import Any
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
-from tests.deploy.cloud.variables import told_here
+from tests.deploy.cloud.variables import variables_here
 
 _BOOTSTRAP = """#!{python} -S
 import os
@@ -38,28 +38,28 @@ os.execve(wrapper, [wrapper, {python!r}, "-S", "/var/runtime/bootstrap.py"], env
 
 
 def install(here: Mapping[str, Any]) -> None:
-    """Start functions with a wrapper through it; `here` is what `told_here` takes."""
+    """Start functions with a wrapper through it; `here` is what `variables_here` takes."""
     choose = lambda_runtime._worker_class_for
 
     class Wrapped(lambda_runtime.ProvidedWorker):  # type: ignore[misc]
         def __init__(self, name: str, config: Mapping[str, Any], package: bytes) -> None:
             layers = [lambda_svc._resolve_layer_zip(layer) for layer in config.get("Layers", [])]
-            super().__init__(name, told_here(config, here), as_on_lambda(package, layers))
+            super().__init__(name, variables_here(config, here), as_on_lambda(package, layers))
 
         def invoke(self, event: Any, request_id: str, **kept: Any) -> Any:
-            # Of ministack's own additions a custom runtime is told these two.
+            # Of ministack's own additions a custom runtime gets these two.
             names = ("trace_id", "invoked_function_arn")
             return super().invoke(event, request_id, **{name: kept.get(name) for name in names})
 
-    class Told(lambda_runtime.Worker):  # type: ignore[misc]
+    class Changed(lambda_runtime.Worker):  # type: ignore[misc]
         def __init__(self, name: str, config: Mapping[str, Any], package: bytes) -> None:
-            super().__init__(name, told_here(config, here), package)
+            super().__init__(name, variables_here(config, here), package)
 
     def chosen(config: Mapping[str, Any]) -> type:
         kind: type = choose(config)
         if kind is not lambda_runtime.Worker:
             return kind
-        return Wrapped if "AWS_LAMBDA_EXEC_WRAPPER" in lambda_svc._runtime_env_vars(config) else Told
+        return Wrapped if "AWS_LAMBDA_EXEC_WRAPPER" in lambda_svc._runtime_env_vars(config) else Changed
 
     lambda_runtime._worker_class_for = chosen
     lambda_runtime.zipfile = SimpleNamespace(**{**vars(zipfile), "ZipFile": _Package})

@@ -1,7 +1,7 @@
-"""Whoever is not granted something is denied it, as on AWS; but not for what ministack has wrong.
+"""Without a grant a request is denied, as on AWS; but not because of ministack's errors.
 
-ministack checks the policies of roles where AUTH is set. What is asked of an ECS service it holds against the
-cluster, and requests that come in the clear are turned away by buckets that insist on TLS: all count as TLS.
+ministack checks the policies of roles where AUTH is set. Requests for an ECS service it checks against the
+cluster, and buckets that require TLS reject requests without it: here all requests count as TLS.
 
 Source: Service Authorization Reference, Amazon ECS, DescribeServices and UpdateService, read 2026-11-23.
 """
@@ -18,11 +18,11 @@ _ARN = "arn:aws:ecs:us-east-1:123456789012:service/one/two"
 
 
 def needed() -> bool:
-    """Tell whether ministack still takes the cluster for what is asked of."""
-    asked = json.dumps({"cluster": "one", "service": _ARN}).encode()
+    """Return whether ministack still checks against the cluster."""
+    body = json.dumps({"cluster": "one", "service": _ARN}).encode()
     headers = {"x-amz-target": _OF_A_SERVICE[1]}
     found = iam_actions.extract_resource_arn(
-        "ecs", "POST", "/", headers, asked, {}, "us-east-1", "123456789012"
+        "ecs", "POST", "/", headers, body, {}, "us-east-1", "123456789012"
     )
     return bool(found != _ARN)
 

@@ -1,4 +1,4 @@
-"""What `Ref` gives of a secret is its ARN; of ministack's it is the name, with which nothing can be granted.
+"""`Ref` of a secret is its ARN; in ministack it is the name, with which nothing can be granted.
 
 Source: CloudFormation, AWS::SecretsManager::Secret, Return values, read 2026-11-23.
 """
@@ -12,7 +12,7 @@ TYPE = "AWS::SecretsManager::Secret"
 
 
 def needed() -> bool:
-    """Tell whether ministack's is still the name."""
+    """Return whether ministack's is still the name."""
     reference, attributes = provisioners._RESOURCE_HANDLERS[TYPE]["create"]("Probe", {}, "Probe")
     return bool(reference != attributes["Id"])
 

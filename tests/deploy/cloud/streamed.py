@@ -1,7 +1,7 @@
 """REST APIs that stream: their integration's path, and a reply that begins with its status and headers.
 
-ministack knows neither of REST APIs. What arrives in parts is passed on as a whole. And it gives their
-events a version, which only those of HTTP APIs have.
+ministack has neither for REST APIs. A reply that arrives in parts is returned as a whole. And ministack's
+events of REST APIs have a version, which only those of HTTP APIs have.
 """
 
 from typing import Any
@@ -12,13 +12,13 @@ _STREAMED, _WHOLE = "/response-streaming-invocations", "/invocations"
 
 
 def needed() -> bool:
-    """Tell whether ministack still takes the streaming path for a part of the function's name."""
+    """Return whether ministack still takes the streaming path for a part of the function's name."""
     found: str = apigateway_v1._extract_lambda_ref_from_integration_uri(f"arn:path/functions/one{_STREAMED}")
     return found != "one"
 
 
 def install() -> None:
-    """Teach it to ministack's module of REST APIs."""
+    """Change ministack's module of REST APIs."""
     rest_apis = apigateway_v1
     reference, response = rest_apis._extract_lambda_ref_from_integration_uri, rest_apis._lambda_proxy_response
     event = rest_apis._build_lambda_event_v1

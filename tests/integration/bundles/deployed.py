@@ -1,6 +1,6 @@
 """A function as Lambda has it: its layers merged into one folder, its code in another, and nothing else.
 
-Nobody's site-packages, variables or folders: only the standard library of a Python of Lambda's version.
+No site-packages, variables or folders of this machine: only the standard library of Lambda's Python version.
 """
 
 import os
@@ -14,7 +14,7 @@ from infra.bundling.cache import link_files
 from infra.emulator.bundled_function import BundledFunction
 from tests.integration.streaming.runtime_api import RuntimeApi
 
-POISON = "raise RuntimeError('compiled anew, although there is a .pyc file')\n"
+POISON = "raise RuntimeError('compiled again, although there is a .pyc file')\n"
 # Started by its path, as a program: Python looks for no .pyc file of it.
 _PROGRAM = Path("python/lambda_stream/__main__.py")
 
@@ -41,7 +41,7 @@ class Deployed:
         return [path for folder in (self.opt, self.task) for path in folder.rglob("*.py")]
 
     def poison_sources(self) -> None:
-        """Let every module fail if it is compiled; the files in the cache stay as they are."""
+        """Make every module fail if it is compiled; the files in the cache stay as they are."""
         for path in self.modules():
             if path != self.opt / _PROGRAM:
                 path.unlink()
@@ -59,7 +59,7 @@ def deploy(function: BundledFunction, folder: Path) -> Deployed:
 
 @contextmanager
 def running(deployed: Deployed, log: Path, **variables: str) -> Iterator[RuntimeApi]:
-    """Start an environment; give the Runtime API that it asks."""
+    """Start an environment; yield the Runtime API that it calls."""
     environment = {
         "PATH": os.defpath,
         "LANG": "en_US.UTF-8",

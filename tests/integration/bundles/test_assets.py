@@ -73,7 +73,7 @@ def test_a_stack_that_is_not_bundled_costs_nothing(tmp_path: Path) -> None:
     assert assets(tmp_path) == set()
 
 
-def test_a_failure_is_told_in_its_own_words(tmp_path: Path) -> None:
+def test_a_failure_prints_its_own_text_last(tmp_path: Path) -> None:
     done = synth(tmp_path, "chat", python="9.9")
     assert done.returncode == 1
     assert done.stderr.rstrip().splitlines()[-1] == (

@@ -1,4 +1,4 @@
-"""RDS's certificates: read by OpenSSL, of every region, valid for long, and nobody else's."""
+"""RDS's certificates: read by OpenSSL, of every region, valid for years, and no others."""
 
 import re
 import shutil

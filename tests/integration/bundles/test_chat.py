@@ -16,8 +16,8 @@ from tests.integration.bundles.deployed import Deployed, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bundles"), pytest.mark.timeout(300)]
 MODEL = "scripted"
-# Asked with what of boto3 is in the bundle; moto has what it is asked for.
-_ASK_SERVICES = """
+# Calls AWS with the bundle's boto3; moto has the resources.
+_CALL_SERVICES = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import boto3
@@ -29,7 +29,7 @@ print(secret, before, after, boto3.__file__.startswith(sys.argv[1]), boto3.Sessi
 """
 
 
-def asked(event: Any, key: str, **fields: Any) -> Any:
+def completion(event: Any, key: str, **fields: Any) -> Any:
     """Return the event of a completion, with a key and other fields."""
     body = {**json.loads(event["body"]), "model": MODEL, **fields}
     return {
@@ -46,12 +46,12 @@ def test_it_streams_without_compiling_anything(
     engine.behaviour = Chat(stream=Sse(events.tokens(8, pace_s=0.1)))
     models = json.dumps({MODEL: {"base_url": engine.base_url}})
     with running(chat, tmp_path / "log", MODELS=models, **aws) as api:
-        post = api.invoke(asked(golden("chat_completion_v2"), key, stream=True))
+        post = api.invoke(completion(golden("chat_completion_v2"), key, stream=True))
         assert post.prelude["statusCode"] == 200, post.raw
         assert len(schema.validate_stream(post.body)) > 8
         # The prelude, the first event, and the last a while later.
         assert post.arrivals[-2] - post.arrivals[1] > 0.5
-        refused = api.invoke(asked(golden("chat_completion_v2"), "sk-unknown"))
+        refused = api.invoke(completion(golden("chat_completion_v2"), "sk-unknown"))
         assert refused.prelude["statusCode"] == 401
         page = api.invoke(_get("/docs"))
         assert page.prelude["statusCode"] == 200
@@ -65,13 +65,13 @@ def _get(path: str) -> Any:
     return event
 
 
-def test_other_services_can_be_asked(chat: Deployed, aws: dict[str, str]) -> None:
+def test_other_services_can_be_called(chat: Deployed, aws: dict[str, str]) -> None:
     boto3.client("secretsmanager").create_secret(Name="engine-key", SecretString="hush")
     ecs = boto3.client("ecs")
     ecs.create_cluster(clusterName="engines")
     container = {"name": "vllm", "image": "vllm", "memory": 128}
     ecs.register_task_definition(family="vllm", containerDefinitions=[container])
     ecs.create_service(cluster="engines", serviceName="vllm", taskDefinition="vllm", desiredCount=0)
-    command = (chat.python, "-I", "-S", "-c", _ASK_SERVICES, str(chat.opt / "python"), "engine-key")
+    command = (chat.python, "-I", "-S", "-c", _CALL_SERVICES, str(chat.opt / "python"), "engine-key")
     done = subprocess.run(command, env=aws, capture_output=True, text=True, check=False)
     assert done.stdout == "hush 0 1 True ['dynamodb', 'ecs', 'secretsmanager']\n", done.stderr

@@ -22,11 +22,11 @@ _MACHINES = {"x86_64": 62, "arm64": 183}  # of an ELF header
 # Of each module: the flags of its .pyc, whether it is of this source, the file that tracebacks name.
 _COMPILED = """
 import importlib.util, json, marshal, pathlib, sys
-def told(source):
+def read(source):
     content = pathlib.Path(importlib.util.cache_from_source(source)).read_bytes()
     fits = content[8:16] == importlib.util.source_hash(source.read_bytes())
     return int.from_bytes(content[4:8], "little"), fits, marshal.loads(content[16:]).co_filename
-print(json.dumps([told(source) for source in pathlib.Path(sys.argv[1]).rglob("*.py")]))
+print(json.dumps([read(source) for source in pathlib.Path(sys.argv[1]).rglob("*.py")]))
 """
 
 
@@ -75,13 +75,13 @@ def test_every_module_is_compiled_and_never_checked(function: str) -> None:
 
 
 def compiled(folder: Path) -> list[tuple[int, bool, str]]:
-    """Ask the Python that is to run them; only it knows its .pyc files."""
+    """Run the Python that is to load them; only it can read its .pyc files."""
     command = (find_python(available_version()), "-I", "-S", "-c", _COMPILED, str(folder))
-    told: list[tuple[int, bool, str]] = json.loads(
+    compiled_modules: list[tuple[int, bool, str]] = json.loads(
         subprocess.run(command, capture_output=True, check=True).stdout
     )
-    assert len(told) == sum(path.suffix == ".py" for path in files_in(folder)) > 10
-    return told
+    assert len(compiled_modules) == sum(path.suffix == ".py" for path in files_in(folder)) > 10
+    return compiled_modules
 
 
 def test_a_function_has_its_own_code_only() -> None:

@@ -59,12 +59,12 @@ def test_the_documents_query(postgres: Postgres, event: str) -> None:
     done = invoke(f"tests/events/{event}.json", DATABASE_URL=postgres.url(name))
     assert json.loads(done.stdout.partition("\n\n")[2]) == {"data": {"todos": []}}, done.stderr
     assert not [each for each in psutil.process_iter(["cmdline"]) if _is_ours(each)], (
-        "expected nobody to be left"
+        "expected no process to be left"
     )
 
 
 def _is_ours(process: psutil.Process) -> bool:
-    """Tell whether it is an emulator or a function of this test's."""
+    """Return whether it is an emulator or a function of this test's."""
     return any(".local/bundles/todos-function" in part for part in process.info["cmdline"] or ())
 
 

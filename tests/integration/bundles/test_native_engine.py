@@ -45,5 +45,5 @@ def test_it_cannot_be_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     text = str(failure.value)
     assert text.startswith("Expected Prisma's native query engine for x86_64, but got:\n")
     assert "set PRISMA_ENGINES_MIRROR to a mirror" in text
-    assert text.endswith("`make synth` goes without it; what is deployed needs it.")
+    assert text.endswith("`make synth` works without it; a deployment needs it.")
     assert list((tmp_path / "fetched").rglob("*engine*")) == []

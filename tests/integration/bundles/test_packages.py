@@ -11,7 +11,7 @@ from infra.paths import ROOT
 
 @pytest.fixture(autouse=True)
 def no_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody answers, and nothing was fetched before."""
+    """The index is unreachable, and nothing was fetched before."""
     monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:1/simple")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")

@@ -1,4 +1,4 @@
-"""The programs that run beside the engine on AWS, asking a real server."""
+"""The programs that run beside the engine on AWS, with a real server."""
 
 import json
 import subprocess
@@ -21,12 +21,12 @@ RECORDED = (Path(__file__).parent / "vllm-0.32.0.metrics.txt").read_text()
 
 @dataclass
 class Server:
-    """What it answers, and what it was asked: method, path, headers, body."""
+    """The response, and the requests so far: method, path, headers, body."""
 
     url: str = ""
     status: int = 200
     body: str = ""
-    asked: list[tuple[str, str, dict[str, str], str]] = field(default_factory=list)
+    requests: list[tuple[str, str, dict[str, str], str]] = field(default_factory=list)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def server() -> Iterator[Server]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
-            state.asked.append(
+            state.requests.append(
                 (self.command, self.path, dict(self.headers), self.rfile.read(length).decode())
             )
             self.send_response(state.status)
@@ -64,11 +64,11 @@ def check(url: str, marker: Path, wait_s: float) -> int:
     return subprocess.run(command, check=False, timeout=20).returncode
 
 
-def test_an_engine_that_answers_is_healthy(server: Server, tmp_path: Path) -> None:
+def test_an_engine_that_responds_is_healthy(server: Server, tmp_path: Path) -> None:
     marker = tmp_path / "answered"
     assert check(server.url, marker, 0) == 0
     assert marker.exists()
-    assert [each[:2] for each in server.asked] == [("GET", "/health")]
+    assert [each[:2] for each in server.requests] == [("GET", "/health")]
 
 
 @pytest.mark.parametrize("status", [404, 500, 503])
@@ -85,20 +85,20 @@ def test_an_engine_that_loads_is_waited_for(
     server.status = 503
     threading.Timer(0.2, lambda: setattr(server, "status", 200)).start()
     assert health.healthy(f"{server.url}/health", tmp_path / "answered", wait_s=10)
-    assert len(server.asked) > 2
+    assert len(server.requests) > 2
 
 
-def test_an_engine_that_has_answered_before_must_answer_at_once(server: Server, tmp_path: Path) -> None:
+def test_an_engine_that_has_responded_before_must_respond_at_once(server: Server, tmp_path: Path) -> None:
     marker = tmp_path / "answered"
     marker.touch()
     server.status = 503
     began = time.monotonic()
     assert not health.healthy(f"{server.url}/health", marker, wait_s=60)
     assert time.monotonic() - began < 5
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
-def test_what_vllm_really_shows_is_read() -> None:
+def test_the_metrics_of_the_real_vllm_are_read() -> None:
     values = report.parse(RECORDED)
     assert values == {
         "vllm:num_requests_running": 0,
@@ -114,18 +114,18 @@ def test_the_series_of_a_name_are_added() -> None:
     assert report.parse(text) == {"vllm:num_requests_running": 5}
 
 
-def test_dashboards_and_alarms_ask_for_what_is_reported() -> None:
+def test_dashboards_and_alarms_use_what_is_reported() -> None:
     assert (metrics.RUNNING, metrics.WAITING, metrics.CACHE) == report.GAUGES
     assert (metrics.PROMPT_TOKENS, metrics.GENERATION_TOKENS) == report.COUNTERS
 
 
-def test_a_line_holds_what_was_seen_and_how_far_the_counters_went() -> None:
-    seen: list[dict[str, float]] = [
+def test_a_line_has_the_gauges_and_by_how_much_the_counters_grew() -> None:
+    readings: list[dict[str, float]] = [
         {"vllm:num_requests_waiting": 0, "vllm:generation_tokens_total": 15},
         {"vllm:num_requests_waiting": 4, "vllm:generation_tokens_total": 21},
     ]
     written = json.loads(
-        report.line(seen, {"vllm:generation_tokens_total": 10}, namespace="N", model="m", now_ms=7)
+        report.line(readings, {"vllm:generation_tokens_total": 10}, namespace="N", model="m", now_ms=7)
     )
     assert written["model"] == "m"
     assert written["vllm:num_requests_waiting"] == [0, 4]
@@ -136,13 +136,13 @@ def test_a_line_holds_what_was_seen_and_how_far_the_counters_went() -> None:
     assert {each["Name"] for each in directive["Metrics"]} <= set(written)
 
 
-def test_an_engine_that_was_started_anew_counts_from_zero() -> None:
+def test_a_restarted_engine_counts_from_zero() -> None:
     name = "vllm:prompt_tokens_total"
     written = json.loads(report.line([{name: 3}], {name: 900}, namespace="N", model="m", now_ms=0))
     assert written[name] == 3
 
 
-def test_the_reporter_writes_lines_and_ends_when_told(server: Server) -> None:
+def test_the_reporter_writes_lines_and_ends_by_sigterm(server: Server) -> None:
     server.body = RECORDED
     program = source("report").replace("PAUSE_S = 10", "PAUSE_S = 0.01")
     command = [sys.executable, "-c", program, f"{server.url}/metrics", "ChatbotApi", "a/b"]
@@ -151,18 +151,18 @@ def test_the_reporter_writes_lines_and_ends_when_told(server: Server) -> None:
         first, second = (json.loads(process.stdout.readline()) for _ in range(2))
         process.terminate()
         assert process.wait(10) == 0
-    assert first["vllm:num_requests_running"] == [0] * report.LOOKS
+    assert first["vllm:num_requests_running"] == [0] * report.READINGS
     assert first["vllm:prompt_tokens_total"] == second["vllm:prompt_tokens_total"] == 0
 
 
-def test_nothing_is_told_while_no_engine_answers(server: Server) -> None:
+def test_nothing_is_reported_while_no_engine_responds(server: Server) -> None:
     server.status = 503
-    assert report.look(f"{server.url}/metrics") is None
+    assert report.read(f"{server.url}/metrics") is None
 
 
-def test_cloudformation_is_told(server: Server) -> None:
+def test_cloudformation_is_signalled(server: Server) -> None:
     supply.signal(f"{server.url}/signed?x=y", supply.outcome("no such model", "build:1"))
-    ((method, path, headers, body),) = server.asked
+    ((method, path, headers, body),) = server.requests
     assert (method, path, headers["Content-Type"]) == ("PUT", "/signed?x=y", "")
     assert json.loads(body) == {
         "Status": "FAILURE",
@@ -172,14 +172,14 @@ def test_cloudformation_is_told(server: Server) -> None:
     }
 
 
-def test_a_build_that_was_started_by_hand_tells_nobody() -> None:
+def test_a_build_that_was_started_by_hand_signals_nothing() -> None:
     assert supply.main("signal", {"CODEBUILD_BUILD_ID": "project:1"}) == 0
 
 
 @pytest.mark.parametrize(
     ("left", "status"), [(None, "FAILURE"), ("no such model", "FAILURE"), ("", "SUCCESS")]
 )
-def test_the_end_is_told_whatever_was_left(
+def test_the_result_is_signalled_whatever_was_left(
     server: Server, tmp_path: Path, left: str | None, status: str
 ) -> None:
     if left is not None:
@@ -188,5 +188,5 @@ def test_the_end_is_told_whatever_was_left(
     environment = {"SIGNAL_URL": server.url, "CODEBUILD_BUILD_ID": "build:1"}
     command = [sys.executable, "-S", "supply.py", "signal"]  # without any packages
     subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=20)
-    told = json.loads(server.asked[0][3])
-    assert (told["Status"], bool(told["Reason"]), told["UniqueId"]) == (status, True, "1")
+    message = json.loads(server.requests[0][3])
+    assert (message["Status"], bool(message["Reason"]), message["UniqueId"]) == (status, True, "1")

@@ -43,7 +43,7 @@ VARIANTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class EngineTemplate:
-    """One variant's template, and what the stack tells the others."""
+    """One variant's template, and what other stacks read of it."""
 
     stage: Stage
     resources: dict[str, Json]

@@ -1,4 +1,4 @@
-"""What vLLM is told; `make check-vllm` shows the same to vLLM's own parser."""
+"""vLLM's command line; `make check-vllm` checks the same with vLLM's own parser."""
 
 import json
 from dataclasses import replace
@@ -13,7 +13,7 @@ from infra.stages import STAGES, Engine, Model
 PATH = "s3://bucket/models/a/b"
 
 
-def told(engine: Engine) -> dict[str, str]:
+def options_of(engine: Engine) -> dict[str, str]:
     """Return the options with a value, by name."""
     arguments = vllm_arguments(engine, model_path=PATH)
     return {
@@ -51,7 +51,7 @@ def test_the_engine_listens_where_the_network_lets_in() -> None:
 
 
 def test_the_model_is_served_by_its_public_id() -> None:
-    assert told(Engine(model=Model(id="a/b")))["--served-model-name"] == "a/b"
+    assert options_of(Engine(model=Model(id="a/b")))["--served-model-name"] == "a/b"
 
 
 def test_a_model_without_tools_and_reasoning_has_no_parsers() -> None:
@@ -62,14 +62,14 @@ def test_a_model_without_tools_and_reasoning_has_no_parsers() -> None:
 @pytest.mark.parametrize("gpus", [1, 2, 4, 8])
 def test_the_gpus_of_a_machine_share_the_model_and_the_buffer(gpus: int) -> None:
     engine = Engine(gpus=gpus, memory_gib=64)
-    options = told(engine)
+    options = options_of(engine)
     assert options["--tensor-parallel-size"] == str(gpus)
     buffer = json.loads(options["--model-loader-extra-config"])["memory_limit"]
     assert buffer * gpus == 16 * 1024**3
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_every_stage_can_be_told(name: str) -> None:
+def test_every_stage_has_a_command_line(name: str) -> None:
     assert vllm_arguments(STAGES[name].engine, model_path=PATH)
 
 
@@ -92,12 +92,12 @@ def test_no_secret_is_an_argument(secret: str) -> None:
         pytest.param({"quiet_minutes": 0}, "engine.quiet_minutes: expected at least 1", id="quiet"),
         pytest.param({"waiting_target": 0}, "engine.waiting_target: expected at least 1", id="target"),
         pytest.param({"start_s": 801}, "engine.start_s: expected at most 800, but got 801.", id="start"),
-        pytest.param({"tasks": (2, 1)}, "engine.tasks: expected the fewest, then the most", id="tasks"),
-        pytest.param({"tasks": (0, 0)}, "engine.tasks: expected the fewest, then the most", id="no-task"),
+        pytest.param({"tasks": (2, 1)}, "engine.tasks: expected the minimum, then the maximum", id="tasks"),
+        pytest.param({"tasks": (0, 0)}, "engine.tasks: expected the minimum, then the maximum", id="no-task"),
         pytest.param(
             {"model": Model(weights_gib=20)},
             "engine.gpus: the weights (20 GiB) and vLLM's own needs do not fit into 1 × 22 GiB. "
-            "Ask for more GPUs or larger ones: docs/scale.md.",
+            "Set more GPUs or larger ones: docs/scale.md.",
             id="weights",
         ),
         pytest.param(
@@ -117,7 +117,7 @@ def test_settings_that_cannot_work_are_refused(changes: dict[str, object], expec
     assert expected in str(caught.value)
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_mistakes_are_reported_at_once() -> None:
     with pytest.raises(UnfitEngine) as caught:
         vllm_arguments(Engine(gpus=5, queued=0), model_path=PATH)
     assert str(caught.value).count("\n") == 1

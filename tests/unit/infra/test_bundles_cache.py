@@ -85,7 +85,7 @@ def test_of_two_at_once_one_builds_and_the_other_waits(tmp_path: Path) -> None:
     assert len(builds) == 1
 
 
-def test_everybody_may_read_and_nobody_write(tmp_path: Path) -> None:
+def test_every_user_may_read_and_none_may_write(tmp_path: Path) -> None:
     def build(folder: Path) -> None:
         (folder / "inner").mkdir(mode=0o700)
         for name, mode in (("inner/secretive", 0o600), ("program", 0o700)):
@@ -110,7 +110,7 @@ def test_old_ones_make_room(tmp_path: Path) -> None:
     assert other.exists()
 
 
-def test_what_takes_time_is_told(
+def test_a_build_that_takes_time_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     BundleCache(tmp_path).get(recipe(write, fact="quick"))

@@ -27,7 +27,7 @@ REMOVED = {
 }
 
 
-def test_what_nobody_reads_is_removed(tmp_path: Path) -> None:
+def test_what_no_function_reads_is_removed(tmp_path: Path) -> None:
     for name in KEPT | REMOVED:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,11 +38,11 @@ def test_what_nobody_reads_is_removed(tmp_path: Path) -> None:
 
 
 def test_no_service_is_missing() -> None:
-    """Where a function asks for a service that the bundle lacks, boto3 says UnknownServiceError."""
+    """Where a function uses a service that the bundle lacks, boto3 raises UnknownServiceError."""
     deployed = [
         path for name in ("chat", "todos", "shared") for path in (ROOT / "functions" / name).rglob("*.py")
     ]
-    asked = {name for path in deployed for name in re.findall(r'\.service\(\s*"([\w-]+)"', path.read_text())}
-    assert "dynamodb" in asked
+    used = {name for path in deployed for name in re.findall(r'\.service\(\s*"([\w-]+)"', path.read_text())}
+    assert "dynamodb" in used
     # The command line's, which runs on a laptop.
-    assert asked - {"cloudformation"} <= set(SERVICES)
+    assert used - {"cloudformation"} <= set(SERVICES)

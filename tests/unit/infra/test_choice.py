@@ -1,4 +1,4 @@
-"""What the command line and a stage may say; mistakes come back as texts, not as tracebacks."""
+"""What the command line and a stage may contain; mistakes are reported as texts, not as tracebacks."""
 
 import json
 import os
@@ -22,7 +22,7 @@ def test_our_stages_can_be_built(name: str) -> None:
     assert chosen_stage(name) is STAGES[name]
 
 
-def test_an_unknown_stage_is_told_those_that_there_are() -> None:
+def test_an_error_about_an_unknown_stage_lists_those_that_there_are() -> None:
     with pytest.raises(ChoiceError, match="one of the stages dev, prod, but got 'foo'") as raised:
         chosen_stage("foo")
     assert "infra/stages.py" in str(raised.value)
@@ -45,8 +45,11 @@ def test_an_unknown_stage_is_told_those_that_there_are() -> None:
         ({"log_days": 8}, "log_days: expected one of 1, 3, 5, 7"),
         ({"cors_origins": ("https://a.example/",)}, "cors_origins: expected"),
         ({"cors_origins": ("*", "https://a.example")}, "cors_origins: expected"),
-        ({"engine": Engine(tasks=(2, 1))}, "engine.tasks: expected the fewest, then the most"),
-        ({"database": Database(capacity=(0, 0))}, "database.capacity: expected the fewest, then the most"),
+        ({"engine": Engine(tasks=(2, 1))}, "engine.tasks: expected the minimum, then the maximum"),
+        (
+            {"database": Database(capacity=(0, 0))},
+            "database.capacity: expected the minimum, then the maximum",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -1,4 +1,4 @@
-"""What is kept, and for how long it is kept when everything else goes."""
+"""The data, and what is kept of it when a stage is destroyed."""
 
 import string
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ def test_the_table_is_the_one_that_the_functions_expect(deployment: Deployment) 
     assert not table.get("GlobalSecondaryIndexes")
 
 
-def test_the_table_is_told_by_the_name_that_the_command_line_looks_for(deployment: Deployment) -> None:
+def test_the_table_s_output_has_the_name_that_the_command_line_reads(deployment: Deployment) -> None:
     table = deployment.one(TABLE, "Data")
     assert deployment.outputs("Data")["KeysTable"]["Value"] == {"Ref": table.id}
 
@@ -69,7 +69,7 @@ def test_the_database_pauses_in_dev_and_has_a_second_instance_in_prod(
     assert all(tier <= 1 for tier in tiers), "beyond tier 1 a reader does not grow with the writer"
 
 
-def test_the_database_is_encrypted_private_and_asks_for_tls(deployment: Deployment) -> None:
+def test_the_database_is_encrypted_private_and_requires_tls(deployment: Deployment) -> None:
     cluster = deployment.one(CLUSTER, "Data").properties
     assert cluster["StorageEncrypted"] is True
     assert cluster["Port"] == 5432

@@ -13,20 +13,20 @@ DEPLOY, OPERATIONS = (ROOT / "docs" / name for name in ("deploy.md", "operations
 BOTH = pytest.mark.parametrize("document", [DEPLOY, OPERATIONS], ids=lambda path: path.stem)
 
 
-def test_what_the_local_aws_leaves_unproven_is_told() -> None:
+def test_what_the_local_aws_leaves_unproven_is_listed() -> None:
     rows = re.findall(r"^\| `((?:AWS|Custom)::\S+)` \| (.+) \|$", DEPLOY.read_text(), re.MULTILINE)
     assert dict(rows) == {kind: no_op.unproven for kind, no_op in NO_OPS.items()}
 
 
 def test_the_outputs_are_those_of_the_stacks(dev: Deployment) -> None:
     shown = set(re.findall(r"^(ChatbotDev\w+)\.(\w+) = ", DEPLOY.read_text(), re.MULTILINE))
-    told = {
+    outputs = {
         (f"ChatbotDev{stack}", name)
         for stack in ("Api", "Watch")
         for name in dev.outputs(stack)
         if not name.startswith("Exports")
     }
-    assert shown == told
+    assert shown == outputs
 
 
 def test_the_stacks_are_listed(dev: Deployment) -> None:
@@ -56,11 +56,11 @@ def test_links_lead_to_headings(document: Path) -> None:
         assert anchor in map(anchor_of, headings), f"{target}#{anchor}"
 
 
-def test_the_parts_that_the_runbook_asks_for_are_in_the_stacks(prod: Deployment) -> None:
+def test_the_parts_that_the_runbook_names_are_in_the_stacks(prod: Deployment) -> None:
     """Each is found by its type and the beginning of its logical id, and only one."""
-    asked = re.findall(r"\(part (\w+) (\w+::\w+) (\w+)\)", OPERATIONS.read_text())
-    assert len(asked) > 10
-    for stack, kind, beginning in asked:
+    named = re.findall(r"\(part (\w+) (\w+::\w+) (\w+)\)", OPERATIONS.read_text())
+    assert len(named) > 10
+    for stack, kind, beginning in named:
         names = [each.id for each in prod.all(f"AWS::{kind}", stack) if each.id.startswith(beginning)]
         assert len(names) == 1, f"{stack} {kind} {beginning}: {names}"
 

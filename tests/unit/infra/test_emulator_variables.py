@@ -26,10 +26,10 @@ def test_the_shell_is_passed_on_without_its_python() -> None:
         "PYTHONPATH": "/x",
         "_HANDLER": "h",
     }
-    told = variables_of("chat", TASK, shell)
-    assert told.keys() >= {"MODELS", "KEYS_TABLE", "PATH"}
-    assert told["AWS_REGION"] == "eu-west-1"
-    assert not {"PYTHONPATH", "_HANDLER"} & told.keys()
+    environment = variables_of("chat", TASK, shell)
+    assert environment.keys() >= {"MODELS", "KEYS_TABLE", "PATH"}
+    assert environment["AWS_REGION"] == "eu-west-1"
+    assert not {"PYTHONPATH", "_HANDLER"} & environment.keys()
 
 
 def test_without_an_engine_it_is_that_of_make_run(capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,18 +40,18 @@ def test_without_an_engine_it_is_that_of_make_run(capsys: pytest.CaptureFixture[
 
 def test_the_database_that_make_run_left(env_file: Path) -> None:
     env_file.write_text(f"DATABASE_URL={URL}\n")
-    told = variables_of("todos", TASK, {})
-    assert told["DATABASE_URL"] == URL
-    assert told["GRAPHIQL"] == "/somewhere/task/graphiql"
-    assert Path(told["PRISMA_QUERY_ENGINE_BINARY"]).name == "query-engine"
+    environment = variables_of("todos", TASK, {})
+    assert environment["DATABASE_URL"] == URL
+    assert environment["GRAPHIQL"] == "/somewhere/task/graphiql"
+    assert Path(environment["PRISMA_QUERY_ENGINE_BINARY"]).name == "query-engine"
 
 
 @pytest.mark.parametrize("name", ["DATABASE_URL", "DATABASE_SECRET"])
 def test_a_database_of_ones_own(env_file: Path, name: str) -> None:
     env_file.write_text(f"DATABASE_URL={URL}-of-make-run\n")
-    told = variables_of("todos", TASK, {name: "mine"})
-    assert told[name] == "mine"
-    assert f"{URL}-of-make-run" not in told.values()
+    environment = variables_of("todos", TASK, {name: "mine"})
+    assert environment[name] == "mine"
+    assert f"{URL}-of-make-run" not in environment.values()
 
 
 def test_no_database(env_file: Path) -> None:

@@ -1,4 +1,4 @@
-"""The engine's service: what its task may and does, how it starts, stops, rests and is found."""
+"""The engine's service: what its task may do, how it starts, stops, scales to zero and is found."""
 
 import json
 from pathlib import Path
@@ -38,7 +38,7 @@ def test_nothing_is_reachable_from_outside(engine: EngineTemplate) -> None:
         assert interface["AssociatePublicIpAddress"] is False
 
 
-def test_who_may_speak_to_the_engine_is_said_by_the_network_alone(engine: EngineTemplate) -> None:
+def test_only_the_network_s_stack_has_security_groups(engine: EngineTemplate) -> None:
     assert "AWS::EC2::SecurityGroup" not in engine.text
 
 
@@ -74,7 +74,7 @@ def test_images_cannot_be_changed_from_within(engine: EngineTemplate) -> None:
     assert environment["HOME"] in writable
 
 
-def test_nobody_gets_a_shell_in_the_task(engine: EngineTemplate) -> None:
+def test_no_shell_can_be_opened_in_the_task(engine: EngineTemplate) -> None:
     assert engine.one("AWS::ECS::Service")["EnableExecuteCommand"] is False
 
 
@@ -83,15 +83,15 @@ def test_ecs_waits_longer_for_the_end_than_vllm_does(engine: EngineTemplate) -> 
     assert int(value_of(container["Command"], "--shutdown-timeout")) + 10 < container["StopTimeout"] <= 120
 
 
-def test_a_loading_engine_is_not_given_up(engine: EngineTemplate) -> None:
+def test_a_loading_engine_is_not_replaced(engine: EngineTemplate) -> None:
     check = engine.container("engine")["HealthCheck"]
     assert check["StartPeriod"] <= 300, "the most that ECS takes"
     assert check["Timeout"] <= 60, "the most that ECS takes"
     assert check["Retries"] <= 10, "the most that ECS takes"
     waits_s = int(check["Command"][-1])
     assert waits_s < check["Timeout"]
-    patience_s = check["StartPeriod"] + check["Retries"] * (waits_s + check["Interval"])
-    assert patience_s >= engine.stage.engine.start_s
+    longest_s = check["StartPeriod"] + check["Retries"] * (waits_s + check["Interval"])
+    assert longest_s >= engine.stage.engine.start_s
 
 
 def test_programs_in_the_task_are_python(engine: EngineTemplate) -> None:
@@ -111,14 +111,14 @@ def test_the_reporter_cannot_end_the_engine(engine: EngineTemplate) -> None:
 
 
 @pytest.mark.parametrize("name", ["dev", "spot", "large"])
-def test_an_engine_that_may_rest_starts_at_rest_and_needs_no_second_gpu(
+def test_an_engine_that_scales_to_zero_starts_there_and_needs_no_second_gpu(
     variants: EngineVariants, name: str
 ) -> None:
     service = variants[name].one("AWS::ECS::Service")
     assert service["DesiredCount"] == 0
     deployment = service["DeploymentConfiguration"]
     assert (deployment["MinimumHealthyPercent"], deployment["MaximumPercent"]) == (0, 100)
-    assert service["AvailabilityZoneRebalancing"] == "DISABLED", "it wants more than 100 percent"
+    assert service["AvailabilityZoneRebalancing"] == "DISABLED", "it needs more than 100 percent"
 
 
 @pytest.mark.parametrize("name", ["prod", "group"])
@@ -149,12 +149,12 @@ def test_without_a_balancer_a_private_name_leads_to_the_tasks(variants: EngineVa
     assert "HealthCheckGracePeriodSeconds" not in service, "ECS refuses it without a balancer"
 
 
-def test_that_no_engine_is_there_is_not_remembered_for_long(variants: EngineVariants) -> None:
+def test_that_there_is_no_engine_is_not_cached_for_long(variants: EngineVariants) -> None:
     namespace = variants["dev"].one("AWS::ServiceDiscovery::PrivateDnsNamespace")
     assert namespace["Properties"] == {"DnsProperties": {"SOA": {"TTL": 10}}}
 
 
-def test_a_balancer_has_patience_with_long_replies(variants: EngineVariants) -> None:
+def test_a_load_balancer_waits_for_long_replies(variants: EngineVariants) -> None:
     engine = variants["prod"]
     assert "AWS::ServiceDiscovery" not in engine.text
     balancer = engine.one("AWS::ElasticLoadBalancingV2::LoadBalancer")
@@ -166,7 +166,7 @@ def test_a_balancer_has_patience_with_long_replies(variants: EngineVariants) -> 
     assert attributes["load_balancing.algorithm.type"] == "least_outstanding_requests"
     assert (targets["HealthCheckPath"], targets["TargetType"]) == ("/health", "ip")
     grace = engine.one("AWS::ECS::Service")["HealthCheckGracePeriodSeconds"]
-    assert grace == timeouts.patience_s(engine.stage.engine.start_s) > engine.stage.engine.start_s
+    assert grace == timeouts.grace_period_s(engine.stage.engine.start_s) > engine.stage.engine.start_s
 
 
 def test_the_arn_is_of_the_long_form(engine: EngineTemplate) -> None:
@@ -176,7 +176,7 @@ def test_the_arn_is_of_the_long_form(engine: EngineTemplate) -> None:
     assert parts[-4:] == [":service/", {"Ref": cluster}, "/", {"Fn::GetAtt": [service, "Name"]}]
 
 
-def test_the_cluster_tells_what_it_does(engine: EngineTemplate) -> None:
+def test_the_cluster_has_container_insights(engine: EngineTemplate) -> None:
     assert engine.one("AWS::ECS::Cluster")["ClusterSettings"] == [
         {"Name": "containerInsights", "Value": "enhanced"}
     ]

@@ -27,7 +27,7 @@ FILES = ("config.json", "tokenizer.json", "a.safetensors", "b.safetensors", "REA
 
 @dataclass
 class Docker:
-    """Writes down what it is asked to do; `refusals` pulls fail first."""
+    """Records the commands that it is given; the first `refusals` pulls fail."""
 
     refusals: int = 0
     done: list[str] = field(default_factory=list)
@@ -39,7 +39,7 @@ class Docker:
         self.given.append(given)
         if command[1] == "pull" and self.refusals:
             self.refusals -= 1
-            raise SupplyError("Expected `docker pull` to succeed, but it said: toomanyrequests.")
+            raise SupplyError("Expected `docker pull` to succeed, but got: toomanyrequests.")
 
 
 @dataclass

@@ -6,7 +6,7 @@ import pytest
 
 from .engines import VARIANTS, EngineTemplate, EngineVariants
 
-RESTING = [name for name, stage in VARIANTS.items() if stage.engine.tasks[0] == 0]
+SCALED_TO_ZERO = [name for name, stage in VARIANTS.items() if stage.engine.tasks[0] == 0]
 
 
 def launch(engine: EngineTemplate) -> dict[str, Any]:
@@ -15,16 +15,16 @@ def launch(engine: EngineTemplate) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["dev", "prod", "spot"])
-def test_managed_machines_have_the_gpus_that_the_stage_asks_for(variants: EngineVariants, name: str) -> None:
-    asked = variants[name].stage.engine
+def test_managed_machines_have_the_gpus_of_the_stage(variants: EngineVariants, name: str) -> None:
+    engine = variants[name].stage.engine
     template = launch(variants[name])
     wanted = template["InstanceRequirements"]
     assert wanted["AcceleratorTypes"] == ["gpu"]
     assert wanted["AcceleratorManufacturers"] == ["nvidia"]
-    assert wanted["AcceleratorCount"] == {"Min": asked.gpus, "Max": asked.gpus}
-    assert wanted["AcceleratorTotalMemoryMiB"] == {"Min": asked.gpus * asked.gpu_memory_gib * 1024}
-    assert wanted["VCpuCount"]["Min"] >= asked.cpus
-    assert wanted["MemoryMiB"]["Min"] > asked.memory_gib * 1024
+    assert wanted["AcceleratorCount"] == {"Min": engine.gpus, "Max": engine.gpus}
+    assert wanted["AcceleratorTotalMemoryMiB"] == {"Min": engine.gpus * engine.gpu_memory_gib * 1024}
+    assert wanted["VCpuCount"]["Min"] >= engine.cpus
+    assert wanted["MemoryMiB"]["Min"] > engine.memory_gib * 1024
     assert wanted["CpuManufacturers"] == ["intel", "amd"], "the image is for x86_64"
     assert template["LocalStorageConfiguration"] == {"UseLocalStorage": True}
     assert wanted["LocalStorage"] == "required"
@@ -49,7 +49,9 @@ def test_the_role_of_managed_machines_has_the_name_that_ecs_may_pass_on(variants
 
 
 @pytest.mark.parametrize(("name", "most"), [("group", 8), ("large", 3)])
-def test_a_group_of_our_own_has_no_machine_at_rest(variants: EngineVariants, name: str, most: int) -> None:
+def test_a_group_of_our_own_has_no_machine_without_tasks(
+    variants: EngineVariants, name: str, most: int
+) -> None:
     engine = variants[name]
     group = engine.one("AWS::AutoScaling::AutoScalingGroup")
     assert (group["MinSize"], group["MaxSize"]) == ("0", str(most))
@@ -68,10 +70,10 @@ def test_machines_of_our_own_are_locked_down(variants: EngineVariants) -> None:
     (disk,) = data["BlockDeviceMappings"]
     assert disk["Ebs"]["Encrypted"] is True
     assert disk["Ebs"]["VolumeSize"] >= 100
-    told = str(data["UserData"])
-    assert "ECS_AWSVPC_BLOCK_IMDS=true" in told
-    assert "ECS_ENABLE_SPOT_INSTANCE_DRAINING=true" in told
-    assert "ECS_CLUSTER=" in told
+    user_data = str(data["UserData"])
+    assert "ECS_AWSVPC_BLOCK_IMDS=true" in user_data
+    assert "ECS_ENABLE_SPOT_INSTANCE_DRAINING=true" in user_data
+    assert "ECS_CLUSTER=" in user_data
 
 
 def test_the_machine_image_is_found_at_deployment(variants: EngineVariants) -> None:
@@ -85,8 +87,8 @@ def test_tasks_stay_within_the_stages_bounds(variants: EngineVariants, name: str
     assert (target["MinCapacity"], target["MaxCapacity"]) == engine.stage.engine.tasks
 
 
-@pytest.mark.parametrize("name", RESTING)
-def test_a_quiet_engine_is_put_to_sleep(variants: EngineVariants, name: str) -> None:
+@pytest.mark.parametrize("name", SCALED_TO_ZERO)
+def test_an_engine_without_requests_is_stopped(variants: EngineVariants, name: str) -> None:
     engine = variants[name]
     alarm = engine.one("AWS::CloudWatch::Alarm")
     policies = engine.all("AWS::ApplicationAutoScaling::ScalingPolicy")
@@ -95,11 +97,11 @@ def test_a_quiet_engine_is_put_to_sleep(variants: EngineVariants, name: str) -> 
     assert sleep["AdjustmentType"] == "ExactCapacity"
     assert sleep["StepAdjustments"] == [{"MetricIntervalUpperBound": 0, "ScalingAdjustment": 0}]
     assert alarm["EvaluationPeriods"] == engine.stage.engine.quiet_minutes
-    assert alarm["TreatMissingData"] == "breaching", "a GPU that nobody hears of is stopped"
+    assert alarm["TreatMissingData"] == "breaching", "a GPU without metrics is stopped"
     assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 1)
 
 
-def test_what_keeps_an_engine_awake(variants: EngineVariants) -> None:
+def test_what_counts_as_activity(variants: EngineVariants) -> None:
     metrics = variants["dev"].one("AWS::CloudWatch::Alarm")["Metrics"]
     (returned,) = (each for each in metrics if each["ReturnData"])
     watched = {
@@ -117,16 +119,16 @@ def test_what_keeps_an_engine_awake(variants: EngineVariants) -> None:
         "requests": ("ChatbotApi/dev", "requests", "Sum", 60),
         "running": ("ChatbotApi/dev", "vllm:num_requests_running", "Maximum", 60),
         "waiting": ("ChatbotApi/dev", "vllm:num_requests_waiting", "Maximum", 60),
-        "wanted": ("ECS/ContainerInsights", "DesiredTaskCount", "Maximum", 60),
+        "desired": ("ECS/ContainerInsights", "DesiredTaskCount", "Maximum", 60),
     }
     expressions = {each["Id"]: each["Expression"] for each in metrics if "Expression" in each}
-    assert expressions.pop("asleep") == "FILL(wanted, 1) < 1"
+    assert expressions.pop("stopped") == "FILL(desired, 1) < 1"
     filled = "FILL(wakes, 0), FILL(requests, 0), FILL(running, 0), FILL(waiting, 0)"
-    assert expressions == {returned["Id"]: f"SUM([{filled}, asleep])"}
+    assert expressions == {returned["Id"]: f"SUM([{filled}, stopped])"}
 
 
 @pytest.mark.parametrize("name", ["prod", "group"])
-def test_an_engine_that_never_rests_is_never_put_to_sleep(variants: EngineVariants, name: str) -> None:
+def test_an_engine_that_always_runs_is_never_stopped(variants: EngineVariants, name: str) -> None:
     assert not variants[name].all("AWS::CloudWatch::Alarm")
 
 

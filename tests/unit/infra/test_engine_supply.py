@@ -1,4 +1,4 @@
-"""The image and the weights: what copies them, when, and who waits for it."""
+"""The image and the weights: what copies them, when, and what waits for it."""
 
 import json
 import tomllib
@@ -42,7 +42,7 @@ def test_the_deployment_waits_longer_than_the_build_may_take(engine: EngineTempl
     assert longest_s < int(waited) == WAIT_S
 
 
-def test_what_is_ordered_anew_is_waited_for_anew(variants: EngineVariants) -> None:
+def test_another_order_is_waited_for_again(variants: EngineVariants) -> None:
     assert set(variants["dev"].all("AWS::CloudFormation::WaitCondition")).isdisjoint(
         variants["spot"].all("AWS::CloudFormation::WaitCondition")
     )
@@ -106,7 +106,7 @@ def test_the_build_may_fill_its_folder_and_its_registry_alone(engine: EngineTemp
     assert pushed["Resource"] == {"Fn::GetAtt": [registry, "Arn"]}
 
 
-def test_who_starts_the_build_may_do_nothing_else(engine: EngineTemplate) -> None:
+def test_the_function_that_starts_the_build_may_do_nothing_else(engine: EngineTemplate) -> None:
     (build,) = engine.all("AWS::CodeBuild::Project")
     _, started = engine.statements("SupplyCopyingCallRole")
     assert started["Action"] == "codebuild:StartBuild"
@@ -147,7 +147,7 @@ def test_the_build_has_the_functions_boto3() -> None:
     assert set(pinned) < set(PACKAGES)
 
 
-def test_the_build_tells_how_it_ended_whatever_happened() -> None:
+def test_the_build_signals_its_result_also_after_a_failure() -> None:
     phases = build_spec()["phases"]
     assert isinstance(phases, dict)
     assert phases["build"]["finally"] == ["python3 supply.py signal"]

@@ -57,13 +57,13 @@ def grants(deployment: Deployment, function: Resource) -> set[Grant]:
 
 
 def test_the_chat_function_may_count_and_read_the_engine_s_key(deployment: Deployment) -> None:
-    wake = {("Allow", "ecs:DescribeServices", "Service"), ("Allow", "ecs:UpdateService", "Service")}
-    rests = deployment.stage.engine.tasks[0] == 0
+    start = {("Allow", "ecs:DescribeServices", "Service"), ("Allow", "ecs:UpdateService", "Service")}
+    scales_to_zero = deployment.stage.engine.tasks[0] == 0
     assert grants(deployment, resource(deployment, CHAT)) == {
         *(ALWAYS | TRACES | COUNTS),
         ("Allow", "dynamodb:PutItem", "Table"),
         ("Allow", "secretsmanager:GetSecretValue", "EngineKey"),
-        *(wake if rests else ()),
+        *(start if scales_to_zero else ()),
     }
 
 
@@ -152,11 +152,11 @@ def test_function_urls_stream_from_the_newest_version(deployment: Deployment, lo
     assert version.properties["FunctionName"] == {"Ref": logical_id}
 
 
-def test_only_the_front_doors_invoke_the_functions(dev: Deployment, prod: Deployment) -> None:
-    doors = {("apigateway.amazonaws.com", "lambda:InvokeFunction")}
+def test_only_the_api_and_the_function_urls_invoke_the_functions(dev: Deployment, prod: Deployment) -> None:
+    gateway = {("apigateway.amazonaws.com", "lambda:InvokeFunction")}
     everyone = {("*", "lambda:InvokeFunctionUrl"), ("*", "lambda:InvokeFunction")}
-    assert _invokers(prod) == doors
-    assert _invokers(dev) == doors | everyone
+    assert _invokers(prod) == gateway
+    assert _invokers(dev) == gateway | everyone
     for permission in dev.all(PERMISSION, "Api"):
         if permission.properties["Principal"] == "*":
             only_by_url = permission.properties.get("InvokedViaFunctionUrl") is True

@@ -1,4 +1,4 @@
-"""Every synthesis is checked, and nothing that was found is left without an answer."""
+"""Every synthesis is checked, and each finding is acknowledged."""
 
 import json
 
@@ -31,7 +31,7 @@ def test_a_finding_fails_the_synthesis() -> None:
         app.synth()
 
 
-def test_an_answer_lets_it_pass() -> None:
+def test_an_acknowledged_finding_passes() -> None:
     app = App()
     topic = sns.Topic(Stack(app, "Stack"), "Topic")
     check(app)
@@ -39,10 +39,10 @@ def test_an_answer_lets_it_pass() -> None:
     app.synth()
 
 
-def test_an_answer_is_to_one_finding_only() -> None:
+def test_an_acknowledgment_is_for_one_finding_only() -> None:
     app = App()
     topic = sns.Topic(Stack(app, "Stack"), "Topic")
     check(app)
-    acknowledge(topic, {"SNS2": "Another question."})
+    acknowledge(topic, {"SNS2": "Another finding."})
     with pytest.raises(RuntimeError, match="AwsSolutions-SNS3"):
         app.synth()

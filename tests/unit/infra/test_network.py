@@ -1,4 +1,4 @@
-"""Who can reach whom: nobody from outside, and inside only whom the design names."""
+"""Which part can reach which: none from outside, and inside only the edges of the design."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -72,7 +72,7 @@ def test_whom_a_group_may_reach_lets_it_in(dev: Deployment, prod: Deployment) ->
         assert out == {(caller, called) for caller, called in let_in if called != "Endpoints"}
 
 
-def test_only_https_leaves_and_only_from_those_who_ask_aws(deployment: Deployment) -> None:
+def test_only_https_leaves_and_only_from_what_calls_aws(deployment: Deployment) -> None:
     out = {(group, rule["FromPort"], rule["ToPort"]) for group, rule in _outward(deployment)}
     # CDK's way to say that nothing may leave: a rule that fits no packet.
     nothing = {(group, *ports) for group, *ports in out if ports == [252, 86]}

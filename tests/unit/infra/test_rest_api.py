@@ -1,4 +1,4 @@
-"""The REST API: it streams, it throttles, it logs no one's words, and its own errors are OpenAI's."""
+"""The REST API: it streams, it throttles, it logs no content, and its own errors are OpenAI's."""
 
 import json
 from dataclasses import replace
@@ -12,7 +12,7 @@ from aws_cdk.assertions import Match, Template
 from functions.chat.errors import ApiError, RateLimited, ServerError, UpstreamTimeout
 from infra.constructs.firewall import RULES
 from infra.constructs.gateway_errors import ERRORS, GatewayError
-from infra.constructs.rest_api import FrontDoor
+from infra.constructs.rest_api import StreamingRestApi
 from infra.stages import DEV, Domain, Stage
 
 from .templates import Deployment
@@ -21,9 +21,9 @@ METHOD, STAGE, ACL = "AWS::ApiGateway::Method", "AWS::ApiGateway::Stage", "AWS::
 CERTIFICATE = "arn:aws:acm:eu-central-1:111122223333:certificate/0a1b2c3d"
 
 
-def door(stage: Stage) -> Template:
-    """Synthesise a front door before functions that are not ours."""
-    stack = Stack(App(), "Door")
+def synthesised(stage: Stage) -> Template:
+    """Synthesise a REST API before functions that are not ours."""
+    stack = Stack(App(), "Api")
     function = lambda_.Function(
         stack,
         "Function",
@@ -32,7 +32,7 @@ def door(stage: Stage) -> Template:
         runtime=lambda_.Runtime.PYTHON_3_13,
     )
     live = function.add_alias("live")
-    FrontDoor(stack, "Door", stage=stage, chat=live, chat_timeout_s=900, todos=live, todos_timeout_s=30)
+    StreamingRestApi(stack, "Api", stage=stage, chat=live, chat_timeout_s=900, todos=live, todos_timeout_s=30)
     return Template.from_stack(stack)
 
 
@@ -75,7 +75,7 @@ def test_requests_are_throttled_and_no_body_is_traced(deployment: Deployment) ->
     assert stage.properties["TracingEnabled"] is True
 
 
-def test_the_access_log_tells_when_the_first_token_came_and_nothing_that_was_said(dev: Deployment) -> None:
+def test_the_access_log_has_the_time_of_the_first_token_and_no_content(dev: Deployment) -> None:
     (stage,) = dev.all(STAGE, "Api")
     log = json.loads(stage.properties["AccessLogSetting"]["Format"])
     values = set(log.values())
@@ -108,7 +108,9 @@ def test_an_error_of_the_gateway_is_in_the_shape_of_the_functions(name: str) -> 
     ("name", "error"),
     [("Throttled", RateLimited), ("Timeout", UpstreamTimeout), ("Server", ServerError), ("Client", ApiError)],
 )
-def test_an_error_of_the_gateway_has_the_words_of_the_functions(name: str, error: type[ApiError]) -> None:
+def test_an_error_of_the_gateway_has_the_type_and_code_of_the_functions(
+    name: str, error: type[ApiError]
+) -> None:
     assert (ERRORS[name].type, ERRORS[name].code) == (error.type, error.default_code)
 
 
@@ -118,16 +120,16 @@ def test_a_template_stays_json_whatever_its_text() -> None:
 
 
 def test_web_pages_may_read_the_gateway_s_errors_only_where_they_may_call() -> None:
-    open_to_pages = door(replace(DEV, cors_origins=("https://app.example.com",)))
+    open_to_pages = synthesised(replace(DEV, cors_origins=("https://app.example.com",)))
     header = {"gatewayresponse.header.access-control-allow-origin": "'*'"}
     open_to_pages.all_resources_properties(
         "AWS::ApiGateway::GatewayResponse", {"ResponseParameters": Match.object_like(header)}
     )
-    assert "access-control" not in json.dumps(door(DEV).to_json())
+    assert "access-control" not in json.dumps(synthesised(DEV).to_json())
 
 
-def test_an_api_of_its_own_name_asks_for_tls_1_2() -> None:
-    template = door(replace(DEV, domain=Domain(name="api.example.com", certificate_arn=CERTIFICATE)))
+def test_an_api_with_a_domain_requires_tls_1_2() -> None:
+    template = synthesised(replace(DEV, domain=Domain(name="api.example.com", certificate_arn=CERTIFICATE)))
     template.has_resource_properties(
         "AWS::ApiGateway::DomainName",
         {
@@ -174,7 +176,7 @@ def test_the_firewall_lets_chats_hold_any_text(prod: Deployment) -> None:
     assert "AWSManagedRulesSQLiRuleSet" not in counted
 
 
-def test_one_address_may_ask_for_half_of_what_the_api_lets_through(prod: Deployment) -> None:
+def test_one_address_may_use_half_of_the_api_s_rate(prod: Deployment) -> None:
     (acl,) = prod.all(ACL)
     rule = min(acl.properties["Rules"], key=lambda each: each["Priority"])
     limits = rule["Statement"]["RateBasedStatement"]
@@ -182,7 +184,7 @@ def test_one_address_may_ask_for_half_of_what_the_api_lets_through(prod: Deploym
     assert limits["Limit"] / limits["EvaluationWindowSec"] == prod.stage.rate / 2
 
 
-def test_the_firewall_keeps_no_samples_of_what_is_said(prod: Deployment) -> None:
+def test_the_firewall_keeps_no_samples_of_requests(prod: Deployment) -> None:
     (acl,) = prod.all(ACL)
     for each in (acl.properties, *acl.properties["Rules"]):
         assert each["VisibilityConfig"]["SampledRequestsEnabled"] is False

@@ -77,15 +77,15 @@ def test_the_chat_function_accepts_its_variables(deployment: Deployment) -> None
     assert set(environment(deployment, CHAT)) - variables.read == {FOR_LAMBDA}
 
 
-def test_only_an_engine_that_rests_can_be_woken(dev: Deployment, prod: Deployment) -> None:
-    (rests,) = ChatSettings.from_environment(environment(dev, CHAT)).models.values()
-    (never,) = ChatSettings.from_environment(environment(prod, CHAT)).models.values()
-    assert rests.ecs_service == "arn:aws:ecs:eu-central-1:111122223333:service/Cluster-1ABC/Service-1ABC"
-    assert rests.start_s == dev.stage.engine.start_s
-    assert never.ecs_service is None
+def test_only_an_engine_that_scales_to_zero_can_be_started(dev: Deployment, prod: Deployment) -> None:
+    (scaled,) = ChatSettings.from_environment(environment(dev, CHAT)).models.values()
+    (always,) = ChatSettings.from_environment(environment(prod, CHAT)).models.values()
+    assert scaled.ecs_service == "arn:aws:ecs:eu-central-1:111122223333:service/Cluster-1ABC/Service-1ABC"
+    assert scaled.start_s == dev.stage.engine.start_s
+    assert always.ecs_service is None
 
 
-def test_the_wait_for_a_waking_engine_ends_before_the_function_does(dev: Deployment) -> None:
+def test_the_wait_for_a_starting_engine_ends_before_the_function_does(dev: Deployment) -> None:
     settings = ChatSettings.from_environment(environment(dev, CHAT))
     (model,) = settings.models.values()
     assert model.start_s < settings.warming_timeout_s < resource(dev, CHAT).properties["Timeout"]
@@ -103,7 +103,7 @@ def test_the_todo_function_accepts_its_variables(deployment: Deployment) -> None
     assert set(environment(deployment, TODOS)) - variables.read == {FOR_LAMBDA}
 
 
-def test_a_query_may_wait_for_a_paused_database_and_be_asked_again(dev: Deployment) -> None:
+def test_a_query_may_wait_for_a_paused_database_and_be_repeated(dev: Deployment) -> None:
     settings = TodosSettings.from_environment(environment(dev, TODOS))
     assert settings.query_timeout_s > 10
     assert 2 * settings.query_timeout_s < resource(dev, TODOS).properties["Timeout"]

@@ -58,7 +58,7 @@ def watched(deployment: Deployment) -> Iterator[tuple[str, Measured]]:
 
 
 def written(namespace: str) -> set[Measured]:
-    """Return what our own code writes: the chat function, one that wakes an engine, and the engine's task."""
+    """Return what our own code writes: chat function, one that starts an engine, the engine's task."""
     lines: list[str] = []
     metrics = Metrics(namespace, lines.append)
     metrics.write_start(MODEL, 0)
@@ -118,7 +118,7 @@ def test_every_outcome_is_shown(deployment: Deployment) -> None:
     assert dimensions == set(OUTCOMES)
 
 
-def test_ecs_tells_what_the_dashboard_asks_of_it(deployment: Deployment) -> None:
+def test_ecs_has_the_metrics_that_the_dashboard_shows(deployment: Deployment) -> None:
     names = {name for namespace, (name, _) in shown(deployment) if namespace == "ECS/ContainerInsights"}
     assert names == {
         "ContainerGPUMemoryUtilization",
@@ -129,7 +129,7 @@ def test_ecs_tells_what_the_dashboard_asks_of_it(deployment: Deployment) -> None
     cluster = deployment.one("AWS::ECS::Cluster", "Engine").properties
     assert {"Name": "containerInsights", "Value": "enhanced"} in cluster["ClusterSettings"]
     assert deployment.stage.engine.capacity == "managed_instances", (
-        "other machines tell nothing of their GPUs"
+        "other machines have no metrics of their GPUs"
     )
 
 
@@ -151,7 +151,7 @@ def test_rows_have_headings_and_nothing_overlaps(deployment: Deployment) -> None
     assert max(x for x, _ in cells) == 23
 
 
-def test_the_dashboard_s_address_is_told(deployment: Deployment) -> None:
+def test_the_dashboard_s_address_is_an_output(deployment: Deployment) -> None:
     address = deployment.outputs("Watch")["Dashboard"]["Value"]["Fn::Join"][1]
     assert address[-2:] == ["#dashboards/dashboard/", {"Ref": deployment.one(DASHBOARD, "Watch").id}]
 
@@ -197,15 +197,15 @@ def test_no_sum_is_lost_for_want_of_one_metric(prod: Deployment) -> None:
     assert [text for text in expressions if " + " in text] == []
 
 
-def test_an_engine_that_sleeps_is_given_its_start() -> None:
+def test_an_engine_that_scales_to_zero_has_time_to_start() -> None:
     def periods(engine: Engine) -> int:
-        faults = alarms.of_inference(replace(PROD, engine=engine))
-        (fault,) = [fault for fault in faults if fault.id == "NoEngine"]
-        return fault.periods
+        rules = alarms.of_inference(replace(PROD, engine=engine))
+        (rule,) = [rule for rule in rules if rule.id == "NoEngine"]
+        return rule.periods
 
-    awake = replace(PROD.engine, start_s=420)
-    assert periods(awake) == 2
-    assert periods(replace(awake, tasks=(0, 1))) == 4
+    always = replace(PROD.engine, start_s=420)
+    assert periods(always) == 2
+    assert periods(replace(always, tasks=(0, 1))) == 4
 
 
 # ── where alarms go
@@ -218,7 +218,7 @@ def topic(tmp_path_factory: pytest.TempPathFactory) -> Template:
     return Template.from_stack(stack)
 
 
-def test_nobody_is_written_to_unless_asked(prod: Deployment) -> None:
+def test_no_mail_is_sent_without_an_address(prod: Deployment) -> None:
     assert prod.all("AWS::SNS::Topic") == []
     assert all("AlarmActions" not in alarm.properties for alarm in prod.all(ALARM, "Watch"))
 
