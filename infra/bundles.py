@@ -10,12 +10,12 @@ from aws_cdk import BundlingOptions, DockerImage, ILocalBundling
 from aws_cdk import aws_lambda as lambda_
 
 from infra.bundling.cache import BundleCache, link_files
-from infra.bundling.commands import ROOT
 from infra.bundling.errors import BundleError
 from infra.bundling.prisma_layer import engine_file
 from infra.bundling.prisma_recipes import engine_recipe, migrations_recipe
 from infra.bundling.python_recipes import dependencies_recipe, function_recipe, streaming_recipe
 from infra.bundling.recipe import Recipe
+from infra.paths import ROOT
 from infra.stages import Architecture
 
 

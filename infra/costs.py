@@ -5,11 +5,11 @@ snapshots of public tools, and texts that quote it). Check AWS's page before you
 """
 
 import sys
-from pathlib import Path
 
+from infra.paths import ROOT
 from infra.stages import STAGES, Engine, Stage
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "deploy.md"
+DOCUMENT = ROOT / "docs" / "deploy.md"
 BEGIN, END = "<!-- python -m infra.costs --write -->\n", "<!-- end -->\n"
 # US dollars in us-east-1, on demand, read 2026-11-23. AWS counts 730 hours a month.
 HOURS = 730

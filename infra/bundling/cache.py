@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.bundling.commands import ROOT
 from infra.bundling.errors import BundleError
 from infra.bundling.recipe import Recipe
+from infra.paths import ROOT
 
 # A build that takes longer is reported.
 _REPORTED_S = 1.0

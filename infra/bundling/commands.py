@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from infra.bundling.errors import BundleError
+from infra.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 _LINES = 8
 # Not passed on: they lead a Python to packages that are not in the bundle.
 _UNSET = ("PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV")

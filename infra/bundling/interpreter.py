@@ -10,8 +10,9 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
-from infra.bundling.commands import ROOT, run
+from infra.bundling.commands import run
 from infra.bundling.errors import BundleError
+from infra.paths import ROOT
 
 _DOWNLOADED = ROOT / ".local" / "python"
 _VERSION = "import sys; print('{}.{}'.format(*sys.version_info[:2]), sys.implementation.name)"

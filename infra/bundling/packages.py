@@ -9,7 +9,8 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
-from infra.bundling.commands import ROOT, run
+from infra.bundling.commands import run
+from infra.paths import ROOT
 from infra.stages import Architecture
 
 # The services that functions call through boto3.

@@ -4,8 +4,8 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
-from infra.bundling.commands import ROOT
 from infra.bundling.errors import BundleError
+from infra.paths import ROOT
 
 SCHEMA = ROOT / "functions" / "todos" / "prisma" / "schema.prisma"
 _ADVICE = "`make synth` and `make test` generate it; so does `.venv/bin/prisma generate`."

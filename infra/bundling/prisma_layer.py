@@ -8,8 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from infra.bundling.commands import ROOT, node, run
+from infra.bundling.commands import node, run
 from infra.bundling.errors import BundleError
+from infra.paths import ROOT
 from infra.stages import Architecture
 
 PRISMA = ROOT / "layers" / "prisma"

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from infra.bundling.bytecode import compile_modules
-from infra.bundling.commands import ROOT
 from infra.bundling.errors import BundleError
 from infra.bundling.interpreter import find_python
 from infra.bundling.packages import install, prune
 from infra.bundling.prisma_client import SCHEMA, add_client
 from infra.bundling.recipe import Recipe, copy_files, files_of
+from infra.paths import ROOT
 from infra.stages import Architecture
 
 Fill = Callable[[Path], None]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from infra.bundling.commands import ROOT
+from infra.paths import ROOT
 
 # In no bundle, and in no digest: what Python, editors and systems leave behind.
 _IGNORED = ("__pycache__", "*.pyc", ".*", "*~")

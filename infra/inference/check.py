@@ -10,12 +10,11 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 from infra.inference.arguments import vllm_arguments
+from infra.paths import ROOT
 from infra.stages import DEV, STAGES, Engine
 
-ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".local" / "vllm"
 PYTHON = FOLDER / "bin" / "python"
 UV = str(ROOT / ".venv" / "bin" / "uv")

@@ -54,6 +54,18 @@ PACKAGES = {
     "functions.keys": KEYS,
     "functions.shared": SHARED,
 }
+# The CDK app: modules and packages of `infra`, outermost first. Each imports only from those below it, and
+# nothing else of `infra`: a stack gives a construct what it needs of the network.
+CDK = (
+    ("app",),
+    ("choice", "stacks"),
+    ("watch",),
+    ("inference",),
+    ("constructs",),
+    ("bundles", "environments", "nag"),
+    ("bundling",),
+    ("paths", "stages"),
+)
 # Third-party packages that only these modules may know.
 ONE_HOME = {
     "httpx": {
@@ -172,6 +184,20 @@ def test_the_layer_imports_nothing_but_the_standard_library_and_mangum() -> None
 
 def test_infra_imports_no_function_code() -> None:
     assert not _crossing(INFRA, (*FUNCTION_CODE, "tests", "bench"))
+
+
+def test_the_cdk_app_imports_only_downward() -> None:
+    level = {name: number for number, row in enumerate(CDK) for name in row}
+    upward = {
+        (name, imported)
+        for name, path in INFRA.items()
+        for imported in imports(name, path)
+        if (own := name.split(".")[1]) in level
+        and imported.startswith("infra.")
+        and (other := imported.split(".")[1]) != own
+        and level.get(other, -1) <= level[own]
+    }
+    assert not upward
 
 
 def test_only_composition_roots_read_the_process_environment() -> None:

@@ -1,8 +1,8 @@
 import re
 from pathlib import Path
 
-from infra.bundling.commands import ROOT
 from infra.bundling.packages import SERVICES, prune
+from infra.paths import ROOT
 
 KEPT = {
     "six.py",

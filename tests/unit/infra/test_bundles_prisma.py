@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from infra.bundling.commands import ROOT
 from infra.bundling.errors import BundleError
 from infra.bundling.prisma_client import SCHEMA, add_client
 from infra.bundling.prisma_recipes import migrations_recipe
+from infra.paths import ROOT
 
 
 def generated(folder: Path, schema: str) -> Path:
