@@ -68,14 +68,14 @@ def _sign(
     return builder.sign(signing, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
 
-class TlsDoor:
-    """Lets in who asks for TLS, as RDS does with `rds.force_ssl`; `let_in` and `turned_away` count."""
+class TlsProxy:
+    """Accepts connections with TLS only, as RDS does with `rds.force_ssl`; `accepted` and `refused` count."""
 
     def __init__(self, context: ssl.SSLContext, port: int) -> None:
         self._context, self._behind = context, port
         self.port = 0
-        self.let_in = 0
-        self.turned_away = 0
+        self.accepted = 0
+        self.refused = 0
 
     async def serve(self, ready: threading.Event) -> None:
         """Serve until `stop` is called; connections that are open then end with the loop."""
@@ -95,11 +95,11 @@ class TlsDoor:
         with suppress(OSError, asyncio.IncompleteReadError):
             try:
                 if await client.readexactly(len(_SSL_REQUEST)) != _SSL_REQUEST:
-                    self.turned_away += 1
+                    self.refused += 1
                     return
                 back.write(b"S")
                 await back.start_tls(self._context)
-                self.let_in += 1
+                self.accepted += 1
                 there, out = await asyncio.open_connection("127.0.0.1", self._behind)
                 await asyncio.gather(_copy(client, out), _copy(there, back))
             finally:
@@ -116,14 +116,14 @@ async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
 
 
 @contextmanager
-def tls_door(context: ssl.SSLContext, port: int) -> Iterator[TlsDoor]:
+def tls_proxy(context: ssl.SSLContext, port: int) -> Iterator[TlsProxy]:
     """Serve TLS before a port of this machine, in a thread."""
-    door, ready = TlsDoor(context, port), threading.Event()
-    thread = threading.Thread(target=lambda: asyncio.run(door.serve(ready)))
+    proxy, ready = TlsProxy(context, port), threading.Event()
+    thread = threading.Thread(target=lambda: asyncio.run(proxy.serve(ready)))
     thread.start()
     assert ready.wait(5)
     try:
-        yield door
+        yield proxy
     finally:
-        door.stop()
+        proxy.stop()
         thread.join(5)

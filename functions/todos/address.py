@@ -1,4 +1,4 @@
-"""Where the database is: an address that is given, or one made of a secret, which may change."""
+"""The database's address: a given one, or one read from a secret, whose password may be rotated."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _EXPECTED = 'expected DATABASE_SECRET to hold {"username", "password", "host", "
 
 
 class AddressUnknown(Exception):
-    """There is no address; the text says why, for operators, and holds nothing of it."""
+    """There is no address. The text gives operators the reason and quotes nothing of the secret."""
 
 
 class Address(Protocol):
-    """Where the database is, and its password."""
+    """The location of the database, with its password."""
 
     async def url(self) -> str:
         """Return it as Prisma reads it.
@@ -26,11 +26,11 @@ class Address(Protocol):
         """
 
     def expire(self) -> None:
-        """Look it up anew the next time: it has led nowhere."""
+        """Read it again at the next call, since no connection came about with it."""
 
 
 class SecretStore(Protocol):
-    """Where secrets are kept."""
+    """A store of secrets."""
 
     async def value(self, arn: str) -> str:
         """Return a secret's text.
@@ -39,7 +39,7 @@ class SecretStore(Protocol):
         """
 
     def expire(self, arn: str) -> None:
-        """Fetch a secret anew the next time."""
+        """Fetch a secret again at the next call."""
 
 
 class GivenAddress:
@@ -53,21 +53,21 @@ class GivenAddress:
         return self._url
 
     def expire(self) -> None:
-        """Do nothing: there is no other."""
+        """Do nothing: the address is fixed."""
 
 
 class SecretAddress:
-    """The address of a secret that RDS keeps; rotation changes its password.
+    """The address in a secret that RDS keeps; rotation changes its password.
 
-    Shape:  `authority` is the file of the certificates that the database's must come from; with None it is
-            not verified.
+    Shape:  `authority` is the file of the certificate authorities that may have signed the database's
+            certificate; with None it is not verified.
     """
 
     def __init__(self, secrets: SecretStore, arn: str, authority: Path | None) -> None:
         self._secrets, self._arn, self._authority = secrets, arn, authority
 
     async def url(self) -> str:
-        """Return it, as the secret was at most 5 minutes ago.
+        """Return it; the secret was fetched at most 5 minutes ago.
 
         Raises: AddressUnknown.
         """
@@ -77,12 +77,12 @@ class SecretAddress:
             raise AddressUnknown(f"DATABASE_SECRET cannot be fetched: {error}") from None
 
     def expire(self) -> None:
-        """Fetch the secret anew the next time."""
+        """Fetch the secret again at the next call."""
         self._secrets.expire(self._arn)
 
 
 def url_of(secret: str, authority: Path | None) -> str:
-    """Return the address of a secret in RDS's form; the way to it is encrypted, and verified if it can be.
+    """Return the address in a secret of RDS's form: with TLS, and with verification if there is an authority.
 
     Raises: AddressUnknown.
     Source: Prisma 5, "PostgreSQL connector", Arguments; prisma-engines, quaint, `postgres/url.rs`; read

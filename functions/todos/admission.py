@@ -1,4 +1,4 @@
-"""Who may ask, how often, and whose todos they are."""
+"""Authentication and request limits: who may send requests, how many, and whose todos they reach."""
 
 from __future__ import annotations
 
@@ -6,24 +6,28 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from functions.shared.keys import Key, KeyRefused, Keyring, KeysUnavailable
+from functions.shared.keys import KeyRefused, Keyring, KeysUnavailable
 from functions.shared.limit_headers import limit_headers
 from functions.shared.limiter import Limiter
-from functions.shared.limits import Ledger, LimitReached, Reservation
+from functions.shared.limits import Ledger, LimitReached
 
 from .errors import RateLimited, ServiceUnavailable, Unauthenticated
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. `owner`: whose todos they are; empty where no key is asked for. `headers`: what is left."""
+    """The sender of a request.
+
+    Shape:  `owner`: the id of the key, which owns todos; empty where no key is needed. `headers`: the key's
+            limits and what remains of them.
+    """
 
     owner: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Admission:
-    """Lets in the holders of keys; each request counts one, whatever it asks for."""
+    """Accepts requests with a valid key; each counts as one, whatever its operation."""
 
     def __init__(
         self, keyring: Keyring, ledger: Ledger | None, *, now: Callable[[], float] = time.time
@@ -31,7 +35,7 @@ class Admission:
         self._keyring, self._limiter = keyring, Limiter(ledger, now)
 
     async def admit(self, authorization: str | None) -> Caller:
-        """Let a request in.
+        """Return the caller of a request that is accepted.
 
         Raises: Unauthenticated, RateLimited, ServiceUnavailable.
         """
@@ -44,21 +48,15 @@ class Admission:
         if key is None:
             return Caller()
         try:
-            reservation = await self._count(key)
+            # Tokens are those of engines: todos count requests alone.
+            requests_only = replace(key, tokens_per_minute=None, budget_tokens=None)
+            reservation = await self._limiter.reserve(requests_only, 0)
         except LimitReached as reached:
-            raise _refusal(reached) from None
+            allowance = reached.allowance
+            raise RateLimited(
+                f"This API key's limit of {allowance.limit_requests} requests a minute is reached. "
+                f"Try again in {allowance.resets_in_s:.3g} s.",
+                retry_after_s=allowance.resets_in_s,
+                headers=limit_headers(allowance),
+            ) from None
         return Caller(key.id, limit_headers(reservation.allowance) if reservation else {})
-
-    async def _count(self, key: Key) -> Reservation | None:
-        """Count one request, if requests of this key are counted. Tokens are those of engines."""
-        return await self._limiter.reserve(replace(key, tokens_per_minute=None, budget_tokens=None), 0)
-
-
-def _refusal(reached: LimitReached) -> RateLimited:
-    allowance = reached.allowance
-    return RateLimited(
-        f"This API key's limit of {allowance.limit_requests} requests a minute is reached. "
-        f"Try again in {allowance.resets_in_s:.3g} s.",
-        retry_after_s=allowance.resets_in_s,
-        headers=limit_headers(allowance),
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -42,7 +42,7 @@ def create_app(
 ) -> Starlette:
     """Return the todo API: it owns the store and closes it when it shuts down.
 
-    Without a keyring the settings' keys are let in, without a ledger no requests are counted.
+    Without a keyring, the settings' keys are accepted; without a ledger, no requests are counted.
     """
 
     @asynccontextmanager
@@ -55,7 +55,12 @@ def create_app(
     keyring = keyring or Keyring.of(settings.keys)
     routes = [Route("/graphql", _Endpoint(settings, store, Admission(keyring, ledger), graphiql))]
     if graphiql:
-        routes.append(Route("/graphql/assets/{name}", _assets(graphiql)))
+
+        async def asset(request: Request) -> Response:
+            found = graphiql.file(request.path_params["name"])
+            return found or PlainTextResponse("There is no such file.", 404)
+
+        routes.append(Route("/graphql/assets/{name}", asset))
     return Starlette(routes=routes, lifespan=lifespan)
 
 
@@ -75,25 +80,17 @@ class _Endpoint:
         if self._page and graphql_http.wants_page(request):
             response = self._page()
         else:
-            response = await self._answer(request)
+            response = await self._respond(request)
         await response(scope, receive, send)
 
-    async def _answer(self, request: Request) -> Response:
+    async def _respond(self, request: Request) -> Response:
         media_type, caller = graphql_http.JSON, Caller()
         try:
             media_type = graphql_http.media_type_for(request.headers.get("accept", ""))
             caller = await self._admission.admit(authorization_in(request.headers))
-            asked = await graphql_http.read_request(request, self._max_body_bytes)
-            outcome = await self._executor.execute(asked, Todos(self._store, caller.owner))
+            parsed = await graphql_http.read_request(request, self._max_body_bytes)
+            outcome = await self._executor.execute(parsed, Todos(self._store, caller.owner))
         except ApiError as error:
             headers = {**caller.headers, **error.headers}
             return graphql_http.response_of(graphql_http.outcome_of(error), media_type, headers)
         return graphql_http.response_of(outcome, media_type, caller.headers)
-
-
-def _assets(graphiql: GraphiQL) -> Callable[[Request], Awaitable[Response]]:
-    async def asset(request: Request) -> Response:
-        found = graphiql.file(request.path_params["name"])
-        return found or PlainTextResponse("There is no such file.", 404)
-
-    return asset

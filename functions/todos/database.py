@@ -1,12 +1,12 @@
-"""The way to Postgres: Prisma's query engine, a process of its own that is asked over HTTP.
+"""Access to Postgres through Prisma's query engine, a child process with an HTTP interface.
 
-Lambda freezes both for minutes, and either the engine or Postgres may be gone afterwards. So each question
-has a time limit, and one that got no answer is asked once more, of a new engine where the old one is lost;
-whoever asks sees to it that this does no harm.
+Lambda freezes the function and the engine for minutes; afterwards the engine or the connection to Postgres
+may be lost. So each query has a timeout, and a query that was sent but got no result is sent once more, to a
+new engine if the old one is lost. Queries must therefore be idempotent.
 
-A database that is not reached was asked for nothing. It is tried again for as long as two questions may take:
-one that was at rest needs a while to resume, and lets whoever comes wait, or refuses them, until then. The
-native engine reaches for it before anything else, and ends where it fails; the one in WASM with a question.
+A query that found no connection was not sent, and is tried again for as long as two queries may take: a
+paused database needs that time to resume, and delays or refuses connections until then. The native engine
+connects when it starts, and exits if that fails; the WASM engine connects with the first query.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ logger = logging.getLogger("todos")
 logging.getLogger("prisma").setLevel(logging.WARNING)
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
-# The client would ask `openssl` for this, which Lambda lacks. It only names a file that is not looked for:
-# PRISMA_QUERY_ENGINE_BINARY says where the engine is.
+# The client would run `openssl` to find this out, which Lambda lacks. The value only names a file that is not
+# used, because PRISMA_QUERY_ENGINE_BINARY is the path of the engine.
 platform.binary_platform = lambda: "rhel-openssl-3.0.x"  # type: ignore[assignment]
 
 _ENGINE_START_S = 8.0
@@ -49,20 +49,20 @@ _ENGINE_LOST = (
     engine_errors.EngineError,
     errors.ClientNotConnectedError,
 )
-# Prisma's codes: what it could not reach or has no connection left to; a wrong password; a connection that
-# was lost, and what else befalls one.
+# Prisma's codes: the database was not reached, or has no free connection; a wrong password; a lost connection
+# and other connection errors.
 _UNREACHED = ("P1001", "P1002", "P2024", "P2037")
 _WRONG_PASSWORD = "P1000"
 _LOST = ("P1", "P2028")
-# What Postgres says while it starts; the native engine has no code of its own for it.
+# The code of Postgres while it starts; the native engine has none of its own for it.
 _STARTING = "57P03"
 
-Answer = TypeVar("Answer")
-Question = Callable[[Prisma], Awaitable[Answer]]
+Result = TypeVar("Result")
+Query = Callable[[Prisma], Awaitable[Result]]
 
 
 class Database:
-    """One engine, which has one connection."""
+    """One query engine with one connection."""
 
     def __init__(self, address: Address, *, timeout_s: float) -> None:
         self._address, self._timeout_s = address, timeout_s
@@ -72,9 +72,9 @@ class Database:
         self._opening: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Start the engine ahead of the first question, and wait for it a little.
+        """Start the engine ahead of the first query, and wait for it for at most 5 seconds.
 
-        A question that comes meanwhile waits for the same start, and tries again where it fails.
+        A query that arrives meanwhile waits for the same start, and tries again if it fails.
         """
         self._opening = asyncio.create_task(self._start_ahead())
         try:
@@ -88,50 +88,50 @@ class Database:
         await self._stop_opening()
         await self._stop_engine()
 
-    async def ask(self, question: Question[Answer]) -> Answer:
-        """Ask the database: as soon as it is reached, and once more if there was no answer.
+    async def execute(self, query: Query[Result]) -> Result:
+        """Send a query as soon as there is a connection, and once more if it got no result.
 
         Raises: DatabaseUnavailable.
         """
         give_up_at = time.monotonic() + 2 * self._timeout_s
         start_s, limit_s = max(_ENGINE_START_S, self._timeout_s), self._timeout_s
-        asked, waited, renewed = 0, False, False
+        sent, waited, refreshed = 0, False, False
         while True:
             try:
-                return await self._ask_once(question, start_s, limit_s)
-            except _NoAnswer as failure:
-                asked += failure.asked
-                left_s = give_up_at - time.monotonic() - _PAUSE_S
-                if asked == 2 or (left_s <= 0 and (waited or not failure.asked)):
-                    logger.error("the database cannot be asked: %s", failure)
+                return await self._execute_once(query, start_s, limit_s)
+            except _QueryFailed as failure:
+                sent += failure.sent
+                remaining_s = give_up_at - time.monotonic() - _PAUSE_S
+                if sent == 2 or (remaining_s <= 0 and (waited or not failure.sent)):
+                    logger.error("the database cannot be queried: %s", failure)
                     raise DatabaseUnavailable from None
-                if failure.by_address and not renewed:
+                if failure.address_suspect and not refreshed:
                     self._address.expire()
-                    renewed = True
-                if not failure.asked:
-                    waited, start_s, limit_s = True, left_s, min(left_s, self._timeout_s)
+                    refreshed = True
+                if not failure.sent:
+                    waited, start_s, limit_s = True, remaining_s, min(remaining_s, self._timeout_s)
                     await asyncio.sleep(_PAUSE_S)
 
-    async def _ask_once(self, question: Question[Answer], start_s: float, limit_s: float) -> Answer:
+    async def _execute_once(self, query: Query[Result], start_s: float, limit_s: float) -> Result:
         engine = self._engines_lost
         try:
             await self._connect(start_s)
         except (*_ENGINE_LOST, AddressUnknown) as error:
-            raise _NoAnswer(error, asked=False, by_address=True) from error
+            raise _QueryFailed(error, sent=False, address_suspect=True) from error
         try:
             async with asyncio.timeout(limit_s):
-                return await question(self._client)
+                return await query(self._client)
         except _ENGINE_LOST as error:
-            await self._give_up(engine)
-            raise _NoAnswer(error) from error
+            await self._discard(engine)
+            raise _QueryFailed(error) from error
         except errors.DataError as error:
             if is_unreached(error):
-                raise _NoAnswer(error, asked=False) from error
+                raise _QueryFailed(error, sent=False) from error
             if not str(error.code).startswith(_LOST):
                 raise
             if error.code == _WRONG_PASSWORD:
-                await self._give_up(engine)
-            raise _NoAnswer(error, by_address=error.code == _WRONG_PASSWORD) from error
+                await self._discard(engine)
+            raise _QueryFailed(error, address_suspect=error.code == _WRONG_PASSWORD) from error
 
     async def _connect(self, limit_s: float) -> None:
         async with self._engine_change:
@@ -145,13 +145,13 @@ class Database:
                 raise
 
     async def _start_engine(self, limit_s: float) -> None:
-        """Start the engine and wait until it can be asked, or has ended."""
+        """Start the engine and wait until it accepts queries, or has exited."""
         starting = asyncio.ensure_future(self._client.connect(timedelta(seconds=limit_s)))
         try:
             while not (await asyncio.wait({starting}, timeout=_ENGINE_CHECK_S))[0]:
                 process = getattr(self._client._internal_engine, "process", None)
                 if process and process.poll() is not None:
-                    raise engine_errors.EngineConnectionError("the engine ended")
+                    raise engine_errors.EngineConnectionError("the engine exited")
             starting.result()
         finally:
             starting.cancel()
@@ -162,7 +162,7 @@ class Database:
             await self._connect(max(_ENGINE_START_S, self._timeout_s))
         except (*_ENGINE_LOST, AddressUnknown) as error:
             self._address.expire()
-            logger.warning("the database was not reached ahead of the first question: %s", _NoAnswer(error))
+            logger.warning("the database was not reached ahead of the first query: %s", _QueryFailed(error))
 
     async def _stop_opening(self) -> None:
         if self._opening:
@@ -170,42 +170,44 @@ class Database:
             await asyncio.gather(self._opening, return_exceptions=True)
 
     async def _stop_engine(self) -> None:
-        """Stop the engine and see its end; one that does not stop is killed."""
+        """Stop the engine, by force if necessary, and wait for its end."""
         process = getattr(self._client._internal_engine, "process", None)
         await self._client.disconnect(timeout=_ENGINE_STOP)
         if process:
             process.wait()
 
-    async def _give_up(self, engine: int) -> None:
-        """Stop an engine, unless another question that it failed has done so."""
+    async def _discard(self, engine: int) -> None:
+        """Stop an engine, unless another failed query has already stopped it."""
         async with self._engine_change:
             if engine == self._engines_lost:
                 self._engines_lost += 1
                 await self._stop_engine()
 
 
-class _NoAnswer(Exception):
-    """Why there is none, in a text without an error's own: that may quote an address or a title.
+class _QueryFailed(Exception):
+    """A query has no result. The text is not the error's own, which may quote an address or a title.
 
-    Shape:  `asked`: the question was put, and may have been done. `by_address`: another may do better.
+    Shape:  `sent`: the query was sent, and may have been executed. `address_suspect`: the address may be
+            outdated.
     """
 
-    def __init__(self, error: Exception, *, asked: bool = True, by_address: bool = False) -> None:
+    def __init__(self, error: Exception, *, sent: bool = True, address_suspect: bool = False) -> None:
         known = isinstance(error, AddressUnknown)
         super().__init__(str(error) if known else getattr(error, "code", None) or type(error).__name__)
-        self.asked, self.by_address = asked, by_address
+        self.sent, self.address_suspect = sent, address_suspect
 
 
 def is_unreached(error: errors.DataError) -> bool:
-    """Tell whether a question was not even put, because there was no connection."""
+    """Return whether the query was not sent because there was no connection."""
     return error.code in _UNREACHED or (not error.code and _STARTING in str(error))
 
 
 def with_limits(database_url: str, timeout_s: float) -> str:
-    """Return the address with the limits of its connection, but for those that it has.
+    """Return the address with limits for its connection; limits that it already has take precedence.
 
-    One connection: each environment answers one request at a time, and Postgres counts the connections of all
-    of them. It is given up just before the question that waits for it, so that the engine goes on.
+    There is one connection, because each environment serves one request at a time and Postgres limits the
+    connections of all of them together. Connecting times out just before the query that waits for it, so that
+    the engine is kept.
     """
     limits = {
         "connection_limit": "1",

@@ -16,8 +16,8 @@
         ├── DatabaseUnavailable                              –
         └── ServiceUnavailable                               503
 
-Whoever notices raises; `execution.py` and `graphql_http.py` render. A message says what was wrong, what was
-expected and what to do next, and never quotes the database.
+Only `execution.py` and `graphql_http.py` render them. A message says what was wrong, what was expected and
+what to do next, and never quotes the database.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from functions.shared.limit_headers import retry_after
 
 
 class ApiError(Exception):
-    """An error with a code that clients can tell apart."""
+    """An error with a code by which clients recognise it."""
 
     code: ClassVar[str] = "INTERNAL_SERVER_ERROR"
     status: ClassVar[int] = 500
@@ -75,21 +75,21 @@ class UnsupportedMediaType(BadRequest):
 
 
 class ParseFailed(ApiError):
-    """The document is no GraphQL."""
+    """The document is not GraphQL."""
 
     code = "GRAPHQL_PARSE_FAILED"
     status = 400
 
 
 class ValidationFailed(ApiError):
-    """The document does not fit the schema, or asks for more than the limits allow."""
+    """The document does not fit the schema, or exceeds a limit."""
 
     code = "GRAPHQL_VALIDATION_FAILED"
     status = 400
 
 
 class Unauthenticated(ApiError):
-    """No API key, or one that is not let in."""
+    """There is no API key, or an invalid one."""
 
     code = "UNAUTHENTICATED"
     status = 401
@@ -127,7 +127,7 @@ class InternalError(ApiError):
 
 
 class DatabaseUnavailable(InternalError):
-    """The database was not reached in time, or did not answer twice in a row."""
+    """The database was not reached in time, or failed to answer twice in a row."""
 
     def __init__(self) -> None:
         super().__init__("The database cannot be reached right now. Send the same again in a moment.")

@@ -1,6 +1,6 @@
-"""One GraphQL request: parsed, validated, measured, executed.
+"""The execution of one GraphQL request: parse, check the limits, validate, execute.
 
-Each step has its own error code. Only a request that reached the last step has `data`.
+Each step has its own error code. Only a request that reached the last step has `data` in its response.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ from .todos import Todos
 logger = logging.getLogger("todos")
 
 _MAX_ERRORS = 10
-_REMEMBERED = 100
+_MAX_CACHED = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A GraphQL request, as it came over HTTP. `only_query`: it may not change anything."""
+    """A GraphQL request as received over HTTP. `only_query`: mutations are refused."""
 
     query: str
     operation_name: str | None = None
@@ -58,7 +58,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The reply's members, and the HTTP status that says as much. `read`: there was a GraphQL request."""
+    """The response's members and its HTTP status. `read`: the HTTP request held a GraphQL request."""
 
     body: dict[str, Any]
     status: int = 200
@@ -66,7 +66,7 @@ class Outcome:
 
 
 class Executor:
-    """Executes requests against the schema. Documents that were found valid are remembered."""
+    """Executes requests against the schema. Valid documents are cached."""
 
     def __init__(self, schema: GraphQLSchema, limits: Limits, *, introspection: bool) -> None:
         self._schema, self._limits = schema, limits
@@ -75,9 +75,9 @@ class Executor:
         self._valid: OrderedDict[str, DocumentNode] = OrderedDict()
 
     async def execute(self, request: Request, todos: Todos) -> Outcome:
-        """Execute a request on its owner's todos; errors of document and variables are in the outcome.
+        """Execute a request on its owner's todos; errors in the document or the variables are in the outcome.
 
-        Raises: MethodNotAllowed, if the operation is more than a query and may not be.
+        Raises: MethodNotAllowed, if the operation is no query but must be one.
         """
         try:
             document = self._parse(request.query)
@@ -90,7 +90,23 @@ class Executor:
             if isinstance(error, MethodNotAllowed):
                 raise
             return _refusal([GraphQLError(error.message)], type(error))
-        return await self._execute(document, request, todos)
+        result = execute(
+            self._schema,
+            document,
+            context_value=todos,
+            variable_values=request.variables,
+            operation_name=request.operation_name,
+            hide_suggestions=not self._introspection,
+        )
+        if not isinstance(result, ExecutionResult):
+            result = await result
+        errors = result.errors or []
+        if result.data is None and errors and not any(error.path for error in errors):
+            return _refusal(errors, BadUserInput)
+        body: dict[str, Any] = {"data": result.data}
+        if errors:
+            body["errors"] = [_formatted(error) for error in errors]
+        return Outcome(body)
 
     def _parse(self, query: str) -> DocumentNode:
         if query in self._valid:
@@ -114,27 +130,8 @@ class Executor:
         if errors:
             raise _Refused(errors, ValidationFailed)
         self._valid[query] = document
-        if len(self._valid) > _REMEMBERED:
+        if len(self._valid) > _MAX_CACHED:
             self._valid.popitem(last=False)
-
-    async def _execute(self, document: DocumentNode, request: Request, todos: Todos) -> Outcome:
-        result = execute(
-            self._schema,
-            document,
-            context_value=todos,
-            variable_values=request.variables,
-            operation_name=request.operation_name,
-            hide_suggestions=not self._introspection,
-        )
-        if not isinstance(result, ExecutionResult):
-            result = await result
-        errors = result.errors or []
-        if result.data is None and errors and not any(error.path for error in errors):
-            return _refusal(errors, BadUserInput)
-        body: dict[str, Any] = {"data": result.data}
-        if errors:
-            body["errors"] = [_formatted(error) for error in errors]
-        return Outcome(body)
 
 
 class _Refused(Exception):
@@ -144,9 +141,20 @@ class _Refused(Exception):
 
 
 def _operation(document: DocumentNode, request: Request) -> OperationDefinitionNode:
-    operation = get_operation_ast(document, request.operation_name)
+    name = request.operation_name
+    operation = get_operation_ast(document, name)
     if operation is None:
-        raise BadRequest(_which_operation(document, request.operation_name))
+        names = [
+            node.name.value if node.name else "(anonymous)"
+            for node in document.definitions
+            if isinstance(node, OperationDefinitionNode)
+        ]
+        listed = ", ".join(names[:10]) or "none"
+        raise BadRequest(
+            f"`operationName`: expected the name of one operation. The document has: {listed}."
+            if name is None
+            else f"`operationName`: expected one that the document has ({listed}), but got {name[:50]!r}."
+        )
     if request.only_query and operation.operation is not OperationType.QUERY:
         raise MethodNotAllowed(
             f"Expected a query, but got a {operation.operation.value}. Send it with POST.", allow="POST"
@@ -154,26 +162,14 @@ def _operation(document: DocumentNode, request: Request) -> OperationDefinitionN
     return operation
 
 
-def _which_operation(document: DocumentNode, name: str | None) -> str:
-    names = [
-        node.name.value if node.name else "(anonymous)"
-        for node in document.definitions
-        if isinstance(node, OperationDefinitionNode)
-    ]
-    listed = ", ".join(names[:10]) or "none"
-    if name is None:
-        return f"`operationName`: expected the name of one operation. The document has: {listed}."
-    return f"`operationName`: expected one that the document has ({listed}), but got {name[:50]!r}."
-
-
 def _refusal(errors: Sequence[GraphQLError], kind: type[ApiError]) -> Outcome:
-    """Answer a request that was not executed: there is no `data`."""
+    """Return the outcome of a request that was not executed: it has no `data`."""
     body = {"errors": [{**error.formatted, "extensions": {"code": kind.code}} for error in errors]}
     return Outcome(body, kind.status)
 
 
 def _formatted(error: GraphQLError) -> dict[str, Any]:
-    """Format an error of the execution; what is not ours to tell is told to the log."""
+    """Format an error of the execution; an unexpected one is logged, and its text stays in the log."""
     original = error.original_error
     if isinstance(original, ApiError):
         failure = original
@@ -181,5 +177,5 @@ def _formatted(error: GraphQLError) -> dict[str, Any]:
         failure = BadUserInput(error.message)
     else:
         log_unexpected(logger, original)
-        failure = InternalError("Something went wrong here. Try again; if it persists, tell the operator.")
+        failure = InternalError("Something went wrong here. Try again; if it persists, contact the operator.")
     return {**error.formatted, "message": failure.message, "extensions": {"code": failure.code}}

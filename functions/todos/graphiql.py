@@ -1,4 +1,4 @@
-"""GraphiQL: the page at /graphql and its files, all served by us."""
+"""GraphiQL: the page at /graphql and its files, all served from here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from uuid import uuid4
 
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 
-_TEMPLATE = Path(__file__).with_name("graphiql.html")
 _MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".txt": "text/plain"}
 # What the page loads: placeholder in the template → name of the file, less its version.
 _PARTS = {
@@ -26,14 +25,15 @@ _POLICY = (
 
 
 class GraphiQL:
-    """The page and the files it loads, from one folder that `infra/graphiql.py` fills."""
+    """The page and the files that it loads, from a folder that `infra/graphiql.py` fills."""
 
     def __init__(self, directory: Path) -> None:
         known = directory.iterdir() if directory.is_dir() else ()
         self._files = {path.name: path for path in known if path.suffix in _MEDIA_TYPES}
+        self._template = Template(Path(__file__).with_name("graphiql.html").read_text())
 
     def page(self) -> Response:
-        """Return the page, with a policy by which it talks to nobody but us."""
+        """Return the page, with a policy that lets it connect to this server only."""
         if len(self._parts) < len(_PARTS):
             return PlainTextResponse("GraphiQL is not installed here: run infra/graphiql.py.", 404)
         nonce = uuid4().hex
@@ -47,7 +47,7 @@ class GraphiQL:
         return HTMLResponse(self._template.substitute(self._parts, nonce=nonce), headers=headers)
 
     def file(self, name: str) -> Response | None:
-        """Return a file, which may be kept for ever: its name tells its version."""
+        """Return a file. Caches may keep it for ever, since its name contains its version."""
         if name not in self._files:
             return None
         headers = {
@@ -58,12 +58,8 @@ class GraphiQL:
         return FileResponse(path, headers=headers, media_type=_MEDIA_TYPES[path.suffix])
 
     @cached_property
-    def _template(self) -> Template:
-        return Template(_TEMPLATE.read_text())
-
-    @cached_property
     def _parts(self) -> dict[str, str]:
-        """Return the names of the files that the page loads, as far as they are there."""
+        """Return the names of the files that the page loads, of those that are installed."""
         return {
             part: name for part, form in _PARTS.items() for name in self._files if re.fullmatch(form, name)
         }

@@ -1,4 +1,4 @@
-"""GraphQL over HTTP: what a request asks for, and in which shape it is answered.
+"""GraphQL over HTTP: reading requests and writing responses.
 
 Source: GraphQL over HTTP, draft of 2025, read 2026-11-22.
 """
@@ -24,7 +24,7 @@ _QUALITY = re.compile(r"q\s*=\s*([\d.]+)", re.IGNORECASE)
 
 
 def media_type_for(accept: str) -> str:
-    """Choose the media type of the reply.
+    """Choose the media type of the response.
 
     Raises: NotAcceptable.
     """
@@ -39,7 +39,7 @@ def media_type_for(accept: str) -> str:
 
 
 def wants_page(request: HttpRequest) -> bool:
-    """Tell whether this is a browser that opens the address, rather than a client with a query."""
+    """Return whether a browser opens the address, rather than a client with a query."""
     accepted = next(iter(_by_quality(request.headers.get("accept", ""))), "")
     return request.method == "GET" and "query" not in request.query_params and accepted == "text/html"
 
@@ -56,12 +56,19 @@ def _by_quality(accept: str) -> Iterator[str]:
 
 
 async def read_request(request: HttpRequest, max_bytes: int) -> Request:
-    """Read the GraphQL request out of an HTTP request.
+    """Read the GraphQL request in an HTTP request.
 
-    Raises: BadRequest and its kinds.
+    Raises: BadRequest or a subclass.
     """
     if request.method == "GET":
-        return _checked(_from_url(request.query_params), only_query=True)
+        parameters = request.query_params
+        given: dict[str, Any] = {name: parameters[name] for name in _PARAMETERS if name in parameters}
+        for name in ("variables", "extensions"):
+            if name in given:
+                given[name] = _json(given[name], f"`{name}`") if given[name] else None
+        if given.get("operationName") == "":
+            del given["operationName"]
+        return _checked(given, only_query=True)
     if request.method == "POST":
         return _checked(await _from_body(request, max_bytes), only_query=False)
     raise MethodNotAllowed(
@@ -69,18 +76,17 @@ async def read_request(request: HttpRequest, max_bytes: int) -> Request:
     )
 
 
-def _from_url(parameters: Mapping[str, str]) -> dict[str, Any]:
-    given: dict[str, Any] = {name: parameters[name] for name in _PARAMETERS if name in parameters}
-    for name in ("variables", "extensions"):
-        if name in given:
-            given[name] = _json(given[name], f"`{name}`") if given[name] else None
-    if given.get("operationName") == "":
-        del given["operationName"]
-    return given
-
-
 async def _from_body(request: HttpRequest, max_bytes: int) -> Any:
-    _check_media_type(request.headers.get("content-type", ""))
+    name, _, parameters = request.headers.get("content-type", "").partition(";")
+    if name.strip().lower() != JSON:
+        raise UnsupportedMediaType(
+            f"`Content-Type`: expected {JSON}, but got {name.strip()[:50] or 'none'!r}."
+        )
+    charset = re.search(r"charset\s*=\s*\"?([^\";\s]+)", parameters, re.IGNORECASE)
+    if charset and charset[1].lower() not in ("utf-8", "utf8"):
+        raise UnsupportedMediaType(
+            f"`Content-Type`: expected the charset utf-8, but got {charset[1][:20]!r}."
+        )
     if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         raise UnsupportedMediaType("`Content-Encoding`: expected none. Send the body as it is.")
     body = bytearray()
@@ -93,19 +99,6 @@ async def _from_body(request: HttpRequest, max_bytes: int) -> Any:
     except UnicodeDecodeError:
         raise BadRequest("Expected a body in UTF-8.") from None
     return _json(text, "the body")
-
-
-def _check_media_type(content_type: str) -> None:
-    name, _, parameters = content_type.partition(";")
-    if name.strip().lower() != JSON:
-        raise UnsupportedMediaType(
-            f"`Content-Type`: expected {JSON}, but got {name.strip()[:50] or 'none'!r}."
-        )
-    charset = re.search(r"charset\s*=\s*\"?([^\";\s]+)", parameters, re.IGNORECASE)
-    if charset and charset[1].lower() not in ("utf-8", "utf8"):
-        raise UnsupportedMediaType(
-            f"`Content-Type`: expected the charset utf-8, but got {charset[1][:20]!r}."
-        )
 
 
 def _json(text: str, what: str) -> Any:
@@ -138,15 +131,16 @@ def _checked(given: Any, *, only_query: bool) -> Request:
 
 
 def outcome_of(error: ApiError) -> Outcome:
-    """Answer a request that could not be read."""
+    """Return the outcome of a request that could not be read."""
     body = {"errors": [{"message": error.message, "extensions": {"code": error.code}}]}
     return Outcome(body, error.status, read=False)
 
 
 def response_of(outcome: Outcome, media_type: str, headers: Mapping[str, str] | None = None) -> Response:
-    """Write a reply; half a surrogate pair, which UTF-8 cannot hold, stays the escape it came as.
+    """Return the HTTP response of an outcome.
 
-    Clients that take plain JSON expect 200 for whatever could be read as a GraphQL request.
+    Half a surrogate pair, which UTF-8 cannot encode, stays the escape sequence that it was in the request.
+    Clients that accept plain JSON expect 200 for everything that could be read as a GraphQL request.
     """
     text = json.dumps(outcome.body, ensure_ascii=False, separators=(",", ":"))
     return Response(

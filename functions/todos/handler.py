@@ -20,7 +20,7 @@ from .store import PrismaStore
 
 settings = Settings.from_environment(os.environ)
 if settings.database_ca:
-    # Of the file in the address, Prisma's native engine reads the first certificate alone; here, all.
+    # Prisma's native engine reads only the first certificate of the file in the address, but all of this one.
     os.environ["SSL_CERT_FILE"] = str(settings.database_ca)
 aws = Aws()
 access = Access(settings, aws)

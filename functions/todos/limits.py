@@ -1,7 +1,7 @@
-"""How much one operation may ask for.
+"""The limits of one operation: its depth, aliases, fields and cost.
 
-Counted over the operation with its fragments spread: a fragment is measured once, however often it is used,
-so that the work is linear in the document, also for fragments made to explode.
+They are counted with fragments expanded. Each fragment is measured once, however often it is used, so that
+the work is linear in the document's size, even for fragments that expand exponentially.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from graphql import (
     InlineFragmentNode,
     IntValueNode,
     OperationDefinitionNode,
-    SelectionNode,
     SelectionSetNode,
     VariableNode,
 )
@@ -26,7 +25,7 @@ from graphql import (
 from .errors import ValidationFailed
 from .pages import DEFAULT_PAGE, MAX_PAGE
 
-# Fields that return one item per todo, and how many where the caller does not say.
+# Fields that return one item per todo, with the number of items where the caller gives none.
 _LISTS = {"todos": MAX_PAGE, "todosConnection": DEFAULT_PAGE}
 _SIZES = ("first", "last")
 _INTROSPECTION = ("__schema", "__type")
@@ -34,7 +33,7 @@ _INTROSPECTION = ("__schema", "__type")
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one request may hold.
+    """The most that one request may contain.
 
     Units:  `max_tokens` lexical tokens of the document; `max_depth` levels of fields (introspection aside);
             `max_aliases`, `max_root_fields` fields; `max_cost` fields in the reply, list items counted.
@@ -50,7 +49,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large a selection is. `cost` is that of one pass over it."""
+    """The size of a selection. `cost`: the fields in its part of the response."""
 
     depth: int = 0
     aliases: int = 0
@@ -72,7 +71,7 @@ def check_limits(
     variables: Mapping[str, Any],
     limits: Limits,
 ) -> None:
-    """Refuse an operation that asks for too much.
+    """Check an operation against the limits.
 
     Raises: ValidationFailed.
     """
@@ -80,7 +79,7 @@ def check_limits(
         size = _Measure(document, variables).selection(operation.selection_set)
     except RecursionError:
         raise ValidationFailed(
-            "The operation is too large: it is nested too deeply. Ask for less at once."
+            "The operation is too large: it is nested too deeply. Request less at once."
         ) from None
     for what, value, limit in (
         ("levels deep", size.depth, limits.max_depth),
@@ -91,7 +90,7 @@ def check_limits(
         if value > limit:
             raise ValidationFailed(
                 f"The operation is too large: expected at most {limit} {what}, but got {value}. "
-                "Ask for less at once."
+                "Request less at once."
             )
 
 
@@ -104,27 +103,27 @@ class _Measure:
     def selection(self, selection_set: SelectionSetNode | None) -> Size:
         total = Size()
         for node in selection_set.selections if selection_set else ():
-            total = total.beside(self._node(node))
+            if isinstance(node, FieldNode):
+                total = total.beside(self._field(node))
+            elif isinstance(node, FragmentSpreadNode):
+                total = total.beside(self._fragment(node.name.value))
+            elif isinstance(node, InlineFragmentNode):
+                total = total.beside(self.selection(node.selection_set))
         return total
-
-    def _node(self, node: SelectionNode) -> Size:
-        if isinstance(node, FieldNode):
-            return self._field(node)
-        if isinstance(node, FragmentSpreadNode):
-            return self._fragment(node.name.value)
-        if isinstance(node, InlineFragmentNode):
-            return self.selection(node.selection_set)
-        return Size()
 
     def _field(self, node: FieldNode) -> Size:
         inner = self.selection(node.selection_set)
         alias = 1 if node.alias else 0
         if node.name.value in _INTROSPECTION:
             return Size(1, inner.aliases + alias, 1, 1)
-        return Size(inner.depth + 1, inner.aliases + alias, 1, 1 + inner.cost * self._items(node))
+        items = 1
+        if node.name.value in _LISTS:
+            sizes = [self._number(each.value) for each in node.arguments or () if each.name.value in _SIZES]
+            items = max([size for size in sizes if size], default=_LISTS[node.name.value])
+        return Size(inner.depth + 1, inner.aliases + alias, 1, 1 + inner.cost * items)
 
     def _fragment(self, name: str) -> Size:
-        """Measure a fragment once; one that is being measured is in a circle, which validation refuses."""
+        """Measure a fragment once. One that contains itself counts as empty there; validation refuses it."""
         if name not in self._sizes:
             self._sizes[name] = Size()
             for definition in self.document.definitions:
@@ -132,19 +131,13 @@ class _Measure:
                     self._sizes[name] = self.selection(definition.selection_set)
         return self._sizes[name]
 
-    def _items(self, node: FieldNode) -> int:
-        if node.name.value not in _LISTS:
-            return 1
-        sizes = [self._number(each.value) for each in node.arguments or () if each.name.value in _SIZES]
-        return max([size for size in sizes if size], default=_LISTS[node.name.value])
-
     def _number(self, value: Any) -> int | None:
-        """Return what an argument says, if it is a page size that will be accepted."""
+        """Return an argument's value if it is a valid page size."""
         number: Any = None
         if isinstance(value, IntValueNode):
             number = int(value.value) if len(value.value) < 10 else MAX_PAGE
         elif isinstance(value, VariableNode):
             number = self.variables.get(value.name.value, MAX_PAGE)
-            if isinstance(number, float):  # 100.0 is taken for 100
+            if isinstance(number, float):  # GraphQL accepts 100.0 as 100
                 return MAX_PAGE
         return min(max(number, 1), MAX_PAGE) if isinstance(number, int) else None

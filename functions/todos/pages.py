@@ -1,4 +1,4 @@
-"""Orders, positions and pages; the arithmetic of cursor connections.
+"""Orders, positions and pages of cursor connections.
 
 Source: GraphQL Cursor Connections Specification, read 2026-11-22.
 """
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
 from .errors import BadUserInput
@@ -32,7 +32,7 @@ class OrderField(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """By a field, then by id, both in one direction."""
+    """An order by a field, then by id, both in the same direction."""
 
     field: OrderField = OrderField.CREATED_AT
     descending: bool = True
@@ -43,14 +43,14 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A place in an order: just before, at or after one todo, whether that still exists or not."""
+    """The place of a todo in an order; the todo may have been deleted since."""
 
     value: datetime | str
     id: UUID
 
 
 class Ordered(Protocol):
-    """What can have a position."""
+    """An item that has a position in an order."""
 
     @property
     def id(self) -> UUID: ...
@@ -64,7 +64,7 @@ class Ordered(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Which page: `size` todos at the start (`backward`: at the end) of what lies between two positions."""
+    """The bounds of a page: the first (`backward`: the last) `size` todos between two positions."""
 
     size: int
     backward: bool = False
@@ -77,7 +77,7 @@ Item = TypeVar("Item", bound=Ordered)
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Item]):
-    """One page, in the caller's order."""
+    """One page, in the requested order."""
 
     items: Sequence[Item]
     has_next: bool
@@ -85,7 +85,10 @@ class Page(Generic[Item]):
 
 
 def page_of(found: Sequence[Item], window: Window) -> Page[Item]:
-    """Make a page of what was found from its start on (from its end, if backward), one more than its size."""
+    """Return the page of a window.
+
+    Shape:  `found` holds up to `size` + 1 items, from the window's start on (from its end, if backward).
+    """
     items, more = found[: window.size], len(found) > window.size
     if window.backward:
         return Page(items[::-1], has_next=window.before is not None, has_previous=more)
@@ -120,7 +123,7 @@ def window_of(
 
 
 def cursor_of(item: Ordered, order: Order) -> str:
-    """Write where an item stands in an order."""
+    """Return the cursor of an item in an order."""
     value = item.title
     if order.field is OrderField.CREATED_AT:
         value = str((item.created_at - _EPOCH) // timedelta(milliseconds=1))
@@ -135,10 +138,22 @@ def position_at(cursor: str, order: Order, argument: str) -> Position:
     """
     try:
         field, value, item_id = json.loads(base64.b64decode(cursor, altchars=b"-_", validate=True))
-        position = Position(_value(OrderField(field), value), UUID(hex=item_id))
+        if not isinstance(value, str) or len(value) > 1000:
+            raise ValueError
+        parsed: datetime | str = value
+        if OrderField(field) is OrderField.CREATED_AT:
+            milliseconds = int(value)
+            if not 0 <= milliseconds <= _LAST_MS:
+                raise ValueError
+            parsed = _EPOCH + timedelta(milliseconds=milliseconds)
+        else:
+            value.encode()  # half a surrogate pair is an error
+            if "\0" in value:
+                raise ValueError
+        position = Position(parsed, UUID(hex=item_id))
     except (ValueError, TypeError, AttributeError, RecursionError):
         raise BadUserInput(
-            f"`{argument}`: expected a cursor that `todosConnection` gave, but got something else."
+            f"`{argument}`: expected a cursor that `todosConnection` returned, but got something else."
         ) from None
     if OrderField(field) is not order.field:
         raise BadUserInput(
@@ -146,17 +161,3 @@ def position_at(cursor: str, order: Order, argument: str) -> Position:
             f"by {field}. Start again without it."
         )
     return position
-
-
-def _value(field: OrderField, value: Any) -> datetime | str:
-    if not isinstance(value, str) or len(value) > 1000:
-        raise ValueError
-    if field is OrderField.TITLE:
-        value.encode()
-        if "\0" in value:
-            raise ValueError
-        return value
-    milliseconds = int(value)
-    if not 0 <= milliseconds <= _LAST_MS:
-        raise ValueError
-    return _EPOCH + timedelta(milliseconds=milliseconds)

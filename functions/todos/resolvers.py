@@ -1,4 +1,4 @@
-"""What each field of `schema.graphql` asks of the domain."""
+"""The resolvers of `schema.graphql`, which call the domain."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def resolve_create(_: Any, info: Info, title: str) -> Todo:
 async def resolve_update(_: Any, info: Info, id: str, **changes: Any) -> Todo:  # noqa: A002
     for name, value in changes.items():
         if value is None:
-            raise BadUserInput(f"`{name}`: expected a value, but got null. Leave out what is to stay.")
+            raise BadUserInput(f"`{name}`: expected a value, but got null. Omit it to leave it unchanged.")
     return await info.context.update(id, Changes(**changes))
 
 
@@ -86,7 +86,7 @@ async def resolve_delete(_: Any, info: Info, id: str) -> Todo:  # noqa: A002
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A page, and what its total is counted from."""
+    """A page, with the filter by which its total is counted."""
 
     page: Page[Todo]
     order: Order

@@ -1,11 +1,10 @@
-"""What the todo function is told by its environment."""
+"""The todo function's settings, read from environment variables."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from functions.shared.environment import SettingsError, count, seconds, switch
 from functions.shared.settings import AccessSettings, access_from
@@ -17,10 +16,10 @@ from .limits import Limits
 class Settings(AccessSettings):
     """The function's settings.
 
-    Shape:  `database_secret`: the ARN of the secret with the database's address, which wins over
-            `database_url`. `database_ca`: the certificates that the database's must come from, there.
+    Shape:  `database_secret`: the ARN of the secret with the database's address; it takes precedence over
+            `database_url`. `database_ca`: the file of the certificate authorities of that database.
             `graphiql`: the folder of GraphiQL's files; None: there is no page.
-            Where no key is needed, all todos are everyone's.
+            If no key is needed, every caller shares all todos.
     Units:  `…_s` seconds.
     """
 
@@ -38,7 +37,17 @@ class Settings(AccessSettings):
 
         Raises: SettingsError, naming the variable.
         """
-        _check_engine(environ)
+        # Prisma reads this variable itself, and would look for an engine elsewhere without it.
+        if not environ.get("PRISMA_QUERY_ENGINE_BINARY"):
+            raise SettingsError(
+                "PRISMA_QUERY_ENGINE_BINARY is missing: the path of Prisma's query engine. "
+                "`make run` sets it; when deployed, it is /opt/query-engine, from the layer."
+            )
+        limits = {
+            name: count(environ[variable], variable)
+            for variable, name in LIMITS.items()
+            if variable in environ
+        }
         return cls(
             database_url="" if environ.get("DATABASE_SECRET") else _database_url(environ),
             database_secret=_database_secret(environ),
@@ -46,7 +55,7 @@ class Settings(AccessSettings):
             introspection=switch(environ, "INTROSPECTION", default="on"),
             graphiql=Path(environ["GRAPHIQL"]) if environ.get("GRAPHIQL") else None,
             query_timeout_s=seconds(environ.get("QUERY_TIMEOUT_S", "5"), "QUERY_TIMEOUT_S"),
-            limits=Limits(**_limits(environ)),
+            limits=Limits(**limits),
             **access_from(environ),
         )
 
@@ -61,23 +70,8 @@ LIMITS = {
 }
 
 
-def _limits(environ: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        name: count(environ[variable], variable) for variable, name in LIMITS.items() if variable in environ
-    }
-
-
-def _check_engine(environ: Mapping[str, str]) -> None:
-    """Refuse to start without what Prisma itself reads: it would look for an engine in odd places."""
-    if not environ.get("PRISMA_QUERY_ENGINE_BINARY"):
-        raise SettingsError(
-            "PRISMA_QUERY_ENGINE_BINARY is missing: it says where Prisma's query engine is. "
-            "`make run` sets it; when deployed, it is /opt/query-engine, from the layer."
-        )
-
-
 def _database_url(environ: Mapping[str, str]) -> str:
-    """Return where the database is; its text is in no message, for it has the password in it."""
+    """Return the database's address. No message quotes it, because it contains the password."""
     url = environ.get("DATABASE_URL", "")
     if not url.startswith(("postgresql://", "postgres://")):
         raise SettingsError(
@@ -89,7 +83,7 @@ def _database_url(environ: Mapping[str, str]) -> str:
 
 
 def _database_secret(environ: Mapping[str, str]) -> str | None:
-    """Return the secret's ARN; what is none is in no message, for it may be the secret itself."""
+    """Return the secret's ARN. No message quotes another text, because it may be the secret itself."""
     arn = environ.get("DATABASE_SECRET") or None
     if arn and not arn.startswith("arn:"):
         raise SettingsError(

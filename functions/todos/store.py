@@ -1,10 +1,10 @@
-"""The todos in Postgres, through Prisma Client Python, which only this module and `database` know.
+"""Todos in Postgres, through Prisma Client Python, which only this module and `database` import.
 
-A question may be asked twice (`database` says when). That is safe to do: ids are ours, so a second creation
-of the same todo finds the first; the other changes come to the same when done twice.
+A query may be sent twice (see `database`), so every query here is idempotent. Ids are generated before the
+query is sent, so that a second creation of a todo finds the first.
 
-A todo is known by its owner and its id together, which are the table's key: whoever asks with the id of
-another owner's todo asks for another todo, which is not there.
+A todo is identified by its owner and its id together, which are the table's primary key. A caller who sends
+the id of another owner's todo finds no todo.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ _COLUMNS = {OrderField.CREATED_AT: "createdAt", OrderField.TITLE: "title"}
 
 
 class PrismaStore:
-    """Keeps todos in Postgres, over one connection."""
+    """A store in Postgres, over one connection."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def open(self) -> None:
-        """Reach for the database ahead of the first question."""
+        """Connect to the database ahead of the first query."""
         await self._database.open()
 
     async def aclose(self) -> None:
-        """Close the way to the database."""
+        """Close the connection to the database."""
         await self._database.aclose()
 
     async def create(self, owner: str, todo: Todo) -> Todo:
-        """Keep a new todo. One that its owner has already was created by a question asked twice."""
+        """Insert a new todo. If its owner has it already, the same query was sent twice."""
 
-        async def question(db: Prisma) -> models.Todo:
+        async def query(db: Prisma) -> models.Todo:
             try:
                 return await db.todo.create(
                     {
@@ -52,11 +52,11 @@ class PrismaStore:
             except errors.UniqueViolationError:
                 return await db.todo.find_unique_or_raise(_one(owner, todo.id))
 
-        return _todo(await self._database.ask(question))
+        return _todo(await self._database.execute(query))
 
     async def get(self, owner: str, todo_id: UUID) -> Todo | None:
         """Return a todo, or None."""
-        found = await self._database.ask(lambda db: db.todo.find_unique(_one(owner, todo_id)))
+        found = await self._database.execute(lambda db: db.todo.find_unique(_one(owner, todo_id)))
         return _todo(found) if found else None
 
     async def update(self, owner: str, todo_id: UUID, changes: Changes) -> Todo | None:
@@ -66,21 +66,21 @@ class PrismaStore:
             data["title"] = changes.title
         if changes.completed is not None:
             data["completed"] = changes.completed
-        found = await self._database.ask(lambda db: db.todo.update(where=_one(owner, todo_id), data=data))
+        found = await self._database.execute(lambda db: db.todo.update(where=_one(owner, todo_id), data=data))
         return _todo(found) if found else None
 
     async def delete(self, owner: str, todo_id: UUID) -> Todo | None:
-        """Delete a todo and return what it was, or None. A repeated deletion returns what the first saw."""
-        seen: list[Todo] = []
+        """Delete a todo and return it, or None. A repeated deletion returns what the first one found."""
+        deleted: list[Todo] = []
 
-        async def question(db: Prisma) -> None:
+        async def query(db: Prisma) -> None:
             found = await db.todo.find_unique(_one(owner, todo_id))
             if found:
-                seen.append(_todo(found))
+                deleted.append(_todo(found))
                 await db.todo.delete_many({"owner": owner, "id": str(todo_id)})
 
-        await self._database.ask(question)
-        return seen[0] if seen else None
+        await self._database.execute(query)
+        return deleted[0] if deleted else None
 
     async def find(
         self,
@@ -100,14 +100,16 @@ class PrismaStore:
             conditions += _beyond(before, order.reversed())
         direction = "desc" if order.descending else "asc"
         by: Any = [{_COLUMNS[order.field]: direction}, {"id": direction}]
-        found = await self._database.ask(
+        found = await self._database.execute(
             lambda db: db.todo.find_many(where=_all_of(conditions), order=by, take=limit)
         )
         return [_todo(each) for each in found]
 
     async def count(self, owner: str, where: Filter) -> int:
         """Count an owner's todos that fulfil the filter."""
-        return await self._database.ask(lambda db: db.todo.count(where=_all_of(_conditions(owner, where))))
+        return await self._database.execute(
+            lambda db: db.todo.count(where=_all_of(_conditions(owner, where)))
+        )
 
 
 def _one(owner: str, todo_id: UUID) -> types.TodoWhereUniqueInput:
@@ -119,23 +121,23 @@ def _conditions(owner: str, where: Filter) -> list[Any]:
     if where.completed is not None:
         conditions.append({"completed": where.completed})
     if where.title:
-        conditions.append({"title": {"contains": _literally(where.title), "mode": "insensitive"}})
+        conditions.append({"title": {"contains": escape_wildcards(where.title), "mode": "insensitive"}})
     return conditions
+
+
+def escape_wildcards(text: str) -> str:
+    """Escape the wildcards of `LIKE`, which Prisma passes on as they are."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 def _all_of(conditions: list[Any]) -> types.TodoWhereInput:
     return {"AND": conditions}
 
 
-def _literally(text: str) -> str:
-    """Escape what `LIKE` takes for a wildcard: Prisma passes it on as it is."""
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-
-
 def _beyond(position: Position, order: Order) -> list[Any]:
-    """Tell what lies behind a position.
+    """Return the conditions of what follows a position.
 
-    The first condition bounds the range that is read from the index; the second sorts out equals.
+    The first one bounds the range that is read from the index; the second one orders equal values by id.
     """
     item_id = str(position.id)
     return [

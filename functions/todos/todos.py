@@ -1,4 +1,4 @@
-"""The domain: what a todo is, and what may be done with it."""
+"""The domain: todos and the operations on them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .errors import BadUserInput, NotFound
 from .pages import MAX_PAGE, Order, Page, Position, Window, page_of
 
 MAX_TITLE = 200
-# Control characters; halves of surrogate pairs, which UTF-8 cannot hold; separators of lines and paragraphs:
-# they end a line as control characters do, and Prisma's client would indent what follows them.
+# Control characters; halves of surrogate pairs, which UTF-8 cannot encode; separators of lines and of
+# paragraphs, after which Prisma's client would indent the text.
 _REFUSED = ("Cc", "Cs", "Zl", "Zp")
 
 
@@ -30,7 +30,7 @@ class Todo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """What todos must fulfil. `title`: text that it contains, in whatever case."""
+    """The conditions on todos. `title`: a text that it contains, in any case."""
 
     completed: bool | None = None
     title: str | None = None
@@ -38,16 +38,16 @@ class Filter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What to change; None leaves it."""
+    """The new values; None leaves one unchanged."""
 
     title: str | None = None
     completed: bool | None = None
 
 
 class Store(Protocol):
-    """Where todos are kept, each owner's apart: no question reaches those of another.
+    """A store of todos. No call reaches the todos of another owner.
 
-    Raises: DatabaseUnavailable, by every method, where it cannot be asked.
+    Raises: DatabaseUnavailable, in every method.
     """
 
     async def create(self, owner: str, todo: Todo) -> Todo: ...
@@ -74,13 +74,13 @@ class Store(Protocol):
 
 
 def utc_now() -> datetime:
-    """Return this instant, to the millisecond."""
+    """Return the current time, to the millisecond."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 class Todos:
-    """What one owner can do: the holder of a key, or everyone where there are no keys."""
+    """The todos of one owner: the holder of a key, or every caller where there are no keys."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class Todos:
         return _found(await self._store.update(self._owner, checked_id(todo_id), checked), todo_id)
 
     async def delete(self, todo_id: str) -> Todo:
-        """Delete a todo; return what it was.
+        """Delete a todo and return it.
 
         Raises: BadUserInput, NotFound.
         """
@@ -152,7 +152,7 @@ class Todos:
         return page_of(todos, window)
 
     async def count(self, where: Filter) -> int:
-        """Count the todos that fulfil the filter.
+        """Count the todos that match the filter.
 
         Raises: BadUserInput.
         """
@@ -160,7 +160,7 @@ class Todos:
 
 
 def checked_title(title: str) -> str:
-    """Return the title as it is kept, trimmed.
+    """Return the title as it is stored, trimmed.
 
     Raises: BadUserInput.
     """
@@ -190,7 +190,7 @@ def checked_id(text: str) -> UUID:
 
 
 def checked_filter(where: Filter) -> Filter:
-    """Return the filter, if titles can contain its text.
+    """Return the filter if a title can contain its text.
 
     Raises: BadUserInput.
     """

@@ -15,14 +15,14 @@ class FetchFailed extends Error {}
 /**
  * Fetch the engine of this package's version, its checksum verified, into a folder; return its path.
  *
- * Raises: FetchFailed: what was wanted, why it could not be had, what to do.
+ * Raises: FetchFailed, with the reason and the next step.
  */
 export async function fetchNativeEngine(architecture, folder) {
   const target = TARGETS[architecture];
   if (!target) {
     throw new FetchFailed(`Expected one of ${Object.keys(TARGETS).join(", ")} as architecture, but got ${architecture}.`);
   }
-  delete process.env.PRISMA_QUERY_ENGINE_BINARY; // what it names would be taken instead
+  delete process.env.PRISMA_QUERY_ENGINE_BINARY; // otherwise its file would be used
   const work = fs.mkdtempSync(path.join(os.tmpdir(), "native-engine-"));
   try {
     const paths = await fetchEngine.download({

@@ -1,7 +1,7 @@
 "use strict";
-/** The driver `pg`, whose errors say whether they befell it while it connected. */
+/** The driver `pg`; its errors are marked `connecting` where it failed to connect. */
 
-// pg asks whether it runs on Cloudflare; Node.js before 21 has no navigator, and pg would load all of fetch for the answer
+// pg checks whether it runs on Cloudflare; Node.js before 21 has no navigator, and pg would load all of fetch for the check
 globalThis.navigator ??= { userAgent: "Node.js" };
 
 const { Client, Pool } = require("pg");

@@ -75,7 +75,7 @@ function readNumber(name, text, otherwise) {
   throw new DatabaseError("P1013", `The database URL is invalid. Expected a whole number as ${name}.`);
 }
 
-/** Prisma checks a server's certificate only where `sslaccept=strict` asks for it; libpq's verify modes are known too. */
+/** Prisma checks a server's certificate only with `sslaccept=strict`; libpq's verify modes are supported too. */
 function tls(parameter) {
   const mode = parameter("sslmode") ?? "prefer";
   if (mode === "disable" || mode === "prefer" || mode === "allow") return false;

@@ -1,6 +1,6 @@
 "use strict";
 /**
- * What the project that installed this package tells its developers. Its package.json may hold:
+ * Hints of the project that installed this package. Its package.json may hold:
  *
  *     "prisma-wasm-engines": {"hints": {"unreachable": "TEXT", "unset": {"VARIABLE": "TEXT"}}}
  *

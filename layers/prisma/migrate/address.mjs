@@ -1,13 +1,13 @@
-// Where the database is: the secret that RDS keeps says so, or an address that is given.
+// The database's address: from the secret that RDS keeps, or given.
 import { createRequire } from "node:module";
 
 const EXPECTED = 'Expected the secret to be {"username", "password", "host", "port", "dbname"} as JSON';
-const CONNECT_TIMEOUT_S = 20; // a database at rest takes 15 s or so to resume, and lets callers wait
+const CONNECT_TIMEOUT_S = 20; // a paused database takes about 15 s to resume, and lets clients wait
 
 /**
- * Return the address that an environment leads to.
+ * Return the address that the environment configures.
  *
- * Raises: Error, without a word of the secret.
+ * Raises: Error, which quotes nothing of the secret.
  */
 export async function databaseUrl({ DATABASE_SECRET, DATABASE_CA, DATABASE_URL }, fetchSecret = fetchFromAws) {
   if (DATABASE_SECRET) return urlOf(await fetchSecret(DATABASE_SECRET), DATABASE_CA);
@@ -18,7 +18,7 @@ export async function databaseUrl({ DATABASE_SECRET, DATABASE_CA, DATABASE_URL }
   );
 }
 
-/** Make an address of a secret in RDS's form: the way to it is encrypted, and verified by these certificates. */
+/** Return the address in a secret of RDS's form: with TLS, and with verification if there are certificates. */
 export function urlOf(secret, authority) {
   const { username, password, host, port = 5432, dbname } = read(secret);
   if (![username, password, host, dbname].every((text) => typeof text === "string") || !/^\d+$/.test(port)) {
@@ -37,11 +37,11 @@ function read(secret) {
   try {
     return Object(JSON.parse(secret));
   } catch {
-    throw new Error(`${EXPECTED}, but it is no JSON.`); // the parser's own message quotes it
+    throw new Error(`${EXPECTED}, but it is not JSON.`); // the parser's own message quotes it
   }
 }
 
-/** Lambda's runtime brings the SDK; by this way it is found there, and loaded only where there is a secret. */
+/** `require` finds the SDK of Lambda's runtime, and loads it only where there is a secret. */
 async function fetchFromAws(arn) {
   const require = createRequire(import.meta.url);
   const { GetSecretValueCommand, SecretsManagerClient } = require("@aws-sdk/client-secrets-manager");

@@ -27,19 +27,19 @@ test("a port as text, or none", () => {
 });
 
 for (const text of ["", "hush", "null", "[]", "{}", secret({ password: 7 }), secret({ host: null }), secret({ port: "hush" })]) {
-  test(`refused without being shown: ${text}`, () =>
+  test(`refused without being quoted: ${text}`, () =>
     assert.throws(() => urlOf(text), ({ message }) => message.includes('"dbname"') && !message.includes("hush")));
 }
 
-test("a secret wins over an address", async () => {
-  const asked = [];
-  const fetchSecret = async (arn) => (asked.push(arn), secret());
+test("a secret takes precedence over an address", async () => {
+  const fetched = [];
+  const fetchSecret = async (arn) => (fetched.push(arn), secret());
   const url = await databaseUrl({ DATABASE_SECRET: ARN, DATABASE_CA: "/ca", DATABASE_URL: "postgresql://x" }, fetchSecret);
   assert.equal(url, urlOf(secret(), "/ca"));
-  assert.deepEqual(asked, [ARN]);
+  assert.deepEqual(fetched, [ARN]);
 });
 
-test("an address is taken as it is", async () =>
+test("an address is used unchanged", async () =>
   assert.equal(await databaseUrl({ DATABASE_URL: "postgresql://x", DATABASE_CA: "/ca" }), "postgresql://x"));
 
 test("neither", () => assert.rejects(databaseUrl({}), /DATABASE_URL, or in DATABASE_SECRET/));

@@ -4,11 +4,11 @@ import { createRequire } from "node:module";
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { appliedMigrations, databaseWasAway, failureText } from "./report.mjs";
+import { appliedMigrations, isUnreachable, failureText } from "./report.mjs";
 
 const CLI = createRequire(import.meta.url).resolve("prisma/build/index.js");
-const SPARE_MS = 2_000; // to say so, when time runs out
-const RESUME_MS = 60_000; // for a database that is at rest, or being made
+const SPARE_MS = 2_000; // for the report, when time runs out
+const RESUME_MS = 60_000; // for a database that is paused, or being created
 const PAUSE_MS = 1_000;
 
 /** A deployment that must stop; the message says which migration and why. */
@@ -17,30 +17,30 @@ export class MigrationFailed extends Error {
 }
 
 /**
- * Run it; return the names of the migrations applied. A database that cannot be reached is asked again for a minute.
+ * Run it; return the names of the applied migrations. A database that cannot be reached is tried again for a minute.
  *
- * Units:  `timeoutMs`: the time there is; without it, it may take as long as it takes.
+ * Units:  `timeoutMs`: the time limit; none by default.
  */
 export async function deployMigrations({ databaseUrl, schema, timeoutMs = Infinity }) {
   const began = performance.now();
-  const leftMs = () => timeoutMs - SPARE_MS - (performance.now() - began);
-  for (let away; ; ) {
+  const remainingMs = () => timeoutMs - SPARE_MS - (performance.now() - began);
+  for (let lastReport; ; ) {
     const ended = await run(["migrate", "deploy", "--schema", schema], {
       env: environment(databaseUrl),
-      timeout: Number.isFinite(timeoutMs) ? Math.max(Math.ceil(leftMs()), 1) : undefined,
+      timeout: Number.isFinite(timeoutMs) ? Math.max(Math.ceil(remainingMs()), 1) : undefined,
     });
     if (ended.status === 0) return appliedMigrations(ended.output);
-    const said = ended.signal && away ? away : whole(ended); // a last attempt that was cut says less than the one before
-    const patient = performance.now() - began < RESUME_MS && leftMs() > PAUSE_MS;
-    if (!databaseWasAway(said) || !patient) throw new MigrationFailed(failureText(said, databaseUrl));
-    away = said;
+    const report = ended.signal && lastReport ? lastReport : whole(ended); // a killed attempt reports less than the one before
+    const mayRetry = performance.now() - began < RESUME_MS && remainingMs() > PAUSE_MS;
+    if (!isUnreachable(report) || !mayRetry) throw new MigrationFailed(failureText(report, databaseUrl));
+    lastReport = report;
     await pause(PAUSE_MS);
   }
 }
 
 const whole = ({ signal, output }) => (signal ? `${output}\nError: prisma migrate deploy ran out of time.` : output);
 
-/** Lambda's disk is read-only but for /tmp, and this function calls nobody but the database. */
+/** Lambda's disk is read-only except for /tmp, and this function connects to the database only. */
 function environment(databaseUrl) {
   return {
     ...process.env,

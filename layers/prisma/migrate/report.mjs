@@ -1,16 +1,16 @@
-// What `prisma migrate deploy` prints, read.
+// Reads the output of `prisma migrate deploy`.
 
-/** Return the names of the migrations applied, in order; they are the first level of the tree that it draws. */
+/** Return the names of the applied migrations, in order: the first level of the tree in the output. */
 export function appliedMigrations(output) {
   return [...output.matchAll(/^ {2}└─ (.+)\/$/gm)].map(([, name]) => name);
 }
 
-/** Tell whether the database could not be reached, or was busy with another deployment. */
-export function databaseWasAway(output) {
+/** Return whether the database could not be reached, or was busy with another deployment. */
+export function isUnreachable(output) {
   return /^Error: P100[12]\b/m.test(output);
 }
 
-/** Return what failed and why, and the next step where one migration blocks the others. Holds no password. */
+/** Return the failure without its password, and the next step where one migration blocks the others. */
 export function failureText(output, databaseUrl) {
   const [, error] = /^Error: *([^]*)/m.exec(output) ?? [, output];
   const text = withoutPassword(error.trim().replace(/\n{2,}/g, "\n"), databaseUrl);
@@ -18,7 +18,7 @@ export function failureText(output, databaseUrl) {
   if (!name) return text;
   return (
     `${text}\nUndo by hand what ${name} has changed, mark it with ` +
-    `\`prisma migrate resolve --rolled-back ${name}\`, mend it, and deploy again.`
+    `\`prisma migrate resolve --rolled-back ${name}\`, correct it, and deploy again.`
   );
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { appliedMigrations, databaseWasAway, failureText } from "./report.mjs";
+import { appliedMigrations, isUnreachable, failureText } from "./report.mjs";
 
 const URL_WITH_PASSWORD = "postgresql://u:hush@h/d";
 
@@ -17,18 +17,18 @@ for (const [error, name] of [
   test(`${name} failed`, () => {
     const text = failureText(`1 migration found\nError: ${error}\n`, URL_WITH_PASSWORD);
     assert.match(text, /^P30/);
-    assert.ok(text.endsWith(`\`prisma migrate resolve --rolled-back ${name}\`, mend it, and deploy again.`));
+    assert.ok(text.endsWith(`\`prisma migrate resolve --rolled-back ${name}\`, correct it, and deploy again.`));
   });
 }
 
-for (const [said, away] of [
+for (const [text, expected] of [
   ["P1001: Can't reach database server", true],
   ["P1002\n\nThe database server was reached but timed out", true],
   ["P1000: Authentication failed", false],
   ["P10010: no", false],
   ["P3018\n\nDatabase error: Error: P1001", false],
 ]) {
-  test(`${said.slice(0, 6)} ${away ? "may pass" : "stays"}`, () => assert.equal(databaseWasAway(`1 found\nError: ${said}`), away));
+  test(`${text.slice(0, 6)} ${expected ? "may pass" : "stays"}`, () => assert.equal(isUnreachable(`1 found\nError: ${text}`), expected));
 }
 
 test("no password", () => {

@@ -1,4 +1,4 @@
-"""The query engine as a process, asked over HTTP as Prisma Client Python asks it."""
+"""The query engine as a process, queried over HTTP as Prisma Client Python does."""
 
 import json
 import os
@@ -33,8 +33,8 @@ class QueryEngine:
         self.port = port
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False)
 
-    def ask(self, query: str, transaction: str | None = None) -> Any:
-        """Ask; return the result, or raise what the engine says."""
+    def execute(self, query: str, transaction: str | None = None) -> Any:
+        """Execute a query; return its result, or raise the engine's error."""
         headers = {"X-transaction-id": transaction} if transaction else {}
         reply = self.post("/", {"query": query, "variables": {}, "operation_name": "query"}, headers)
         return reply["data"]["result"]
@@ -42,7 +42,7 @@ class QueryEngine:
     def raw(self, sql: str, *parameters: object, transaction: str | None = None) -> list[Any]:
         """Run SQL; return the rows."""
         arguments = f"query: {json.dumps(sql)} parameters: {json.dumps(json.dumps(parameters))}"
-        rows: list[Any] = self.ask(f"mutation {{ result: queryRaw({arguments}) }}", transaction)["rows"]
+        rows: list[Any] = self.execute(f"mutation {{ result: queryRaw({arguments}) }}", transaction)["rows"]
         return rows
 
     def post(self, path: str, content: object, headers: dict[str, str] | None = None) -> Any:

@@ -11,7 +11,7 @@ from infra.paths import ROOT
 LAYER = ROOT / "layers/prisma"
 ENGINES = LAYER / "node_modules/@prisma/engines"
 CLI = ("node", str(LAYER / "node_modules/prisma/build/index.js"))
-# Colours, and what asks the network for news.
+# Colours, and the check for updates over the network.
 _QUIET = {"NO_COLOR": "1", "CHECKPOINT_DISABLE": "1", "PRISMA_HIDE_UPDATE_MESSAGE": "1"}
 _DATASOURCE = 'datasource db {\n  provider = "postgresql"\n  url = env("DATABASE_URL")\n}\n'
 _NOTE = """model Note {{

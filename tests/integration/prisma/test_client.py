@@ -1,4 +1,4 @@
-"""Prisma Client Python on the query engine: everything that its generated client can ask."""
+"""Prisma Client Python on the query engine: every kind of query of its generated client."""
 
 import asyncio
 import uuid
@@ -17,7 +17,7 @@ from tests.postgres import Postgres
 pytestmark = pytest.mark.xdist_group("prisma")
 _NAMES = ("milk", "Bread", 'a "q" \\ \n é😀')
 _OTHER = str(uuid.uuid4())
-Question = Callable[[Prisma], Awaitable[object]]
+Query = Callable[[Prisma], Awaitable[object]]
 
 
 def new(title: str, **fields: Any) -> Any:
@@ -38,18 +38,18 @@ def url(postgres: Postgres) -> str:
 
 
 @pytest.fixture
-def ask(url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[Question], object]:
-    """Ask on a table that holds three todos."""
+def execute(url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[Query], object]:
+    """Execute queries on a table of three todos."""
     monkeypatch.setenv("PRISMA_QUERY_ENGINE_BINARY", str(PROGRAM))
 
-    async def run(question: Question) -> object:
+    async def run(query: Query) -> object:
         async with connected(url) as db:
             await db.todo.delete_many()
             for title in _NAMES:
                 await db.todo.create(new(title))
-            return await question(db)
+            return await query(db)
 
-    return lambda question: asyncio.run(run(question))
+    return lambda query: asyncio.run(run(query))
 
 
 @asynccontextmanager
@@ -150,13 +150,13 @@ async def _comes_back(db: Prisma) -> None:
     assert await db.todo.count() == 3
 
 
-@pytest.mark.parametrize("question", [_reads, _writes, _raw, _transactions, _comes_back])
-def test_what_the_client_can_ask(ask: Callable[[Question], object], question: Question) -> None:
-    ask(question)
+@pytest.mark.parametrize("query", [_reads, _writes, _raw, _transactions, _comes_back])
+def test_what_the_client_can_query(execute: Callable[[Query], object], query: Query) -> None:
+    execute(query)
 
 
-def test_errors_are_the_clients_own(ask: Callable[[Question], object]) -> None:
-    async def question(db: Prisma) -> None:
+def test_errors_are_the_clients_own(execute: Callable[[Query], object]) -> None:
+    async def query(db: Prisma) -> None:
         [first, *_] = await db.todo.find_many()
         wrong: Any = {"nope": 1}
         failing: list[tuple[Awaitable[object], type[Exception]]] = [
@@ -173,4 +173,4 @@ def test_errors_are_the_clients_own(ask: Callable[[Question], object]) -> None:
             with pytest.raises(kind):
                 await answer
 
-    ask(question)
+    execute(query)

@@ -69,7 +69,7 @@ def test_a_migration_that_fails_and_its_repair(project: Project) -> None:
     assert 'ERROR: relation "b" does not exist' in failed["message"]
     again = start(project).outcome()["message"]
     assert "P3009" in again
-    assert again.endswith("`prisma migrate resolve --rolled-back 2_bad`, mend it, and deploy again.")
+    assert again.endswith("`prisma migrate resolve --rolled-back 2_bad`, correct it, and deploy again.")
 
     assert project.prisma("migrate", "resolve", "--rolled-back", "2_bad").status == 0
     project.migration("2_bad", "ALTER TABLE a ADD COLUMN j int;")
@@ -86,7 +86,7 @@ def test_a_database_that_is_not_there(project: Project) -> None:
     began = time.monotonic()
     failed = start(project, "postgresql://u:hush-hush@127.0.0.1:1/d", timeout_ms=5_500).outcome()
     assert failed["message"].startswith("P1001: Can't reach database server at `127.0.0.1:1`")
-    assert 1.5 < time.monotonic() - began < 5.5, "expected it to be asked again, for as long as there is time"
+    assert 1.5 < time.monotonic() - began < 5.5, "expected it to be tried again, for as long as there is time"
 
 
 def test_no_address(project: Project) -> None:

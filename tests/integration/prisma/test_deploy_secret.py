@@ -1,7 +1,7 @@
 """The migrating function with the secret of a database: fetched, verified, waited for.
 
 Real: the AWS SDK, found as Lambda has it found, Prisma's command line, Postgres, certificates. Simulated:
-Secrets Manager, by moto; the TLS is that of a door before Postgres.
+Secrets Manager, by moto; the TLS is that of a proxy before Postgres.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ from moto.server import ThreadedMotoServer
 from infra.paths import ROOT
 from tests.integration.prisma.project import LAYER, Project
 from tests.integration.prisma.test_deploy import Deployment, start
-from tests.integration.todos.proxies import Rest, resting
+from tests.integration.todos.proxies import Pause, paused
 from tests.postgres import rds_secret
-from tests.tls import Authority, TlsDoor, tls_door
+from tests.tls import Authority, TlsProxy, tls_proxy
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("prisma")]
 
@@ -83,9 +83,9 @@ def authority(tmp_path: Path) -> Authority:
 
 
 @pytest.fixture
-def door(project: Project, authority: Authority) -> Iterator[TlsDoor]:
-    with tls_door(authority.server("localhost"), urlsplit(project.url).port or 0) as door:
-        yield door
+def proxy(project: Project, authority: Authority) -> Iterator[TlsProxy]:
+    with tls_proxy(authority.server("localhost"), urlsplit(project.url).port or 0) as proxy:
+        yield proxy
 
 
 @pytest.fixture
@@ -97,26 +97,26 @@ def deploy(project: Project, tmp_path: Path) -> Deploy:
     return partial(start, project, folder=folder)
 
 
-def secret(vault: Vault, project: Project, door: TlsDoor) -> dict[str, str]:
-    return vault.keep(project.folder.name, project.url, host="localhost", port=door.port)
+def secret(vault: Vault, project: Project, proxy: TlsProxy) -> dict[str, str]:
+    return vault.keep(project.folder.name, project.url, host="localhost", port=proxy.port)
 
 
 def test_the_way_is_encrypted_and_verified(
-    project: Project, vault: Vault, authority: Authority, door: TlsDoor, deploy: Deploy
+    project: Project, vault: Vault, authority: Authority, proxy: TlsProxy, deploy: Deploy
 ) -> None:
     project.migration("1_init", INIT)
-    leads = secret(vault, project, door)
+    leads = secret(vault, project, proxy)
     deployed = deploy(DATABASE_CA=str(authority.file), **leads).outcome()
     assert deployed == {"result": ["1_init"]}
-    assert (door.let_in > 0, door.turned_away) == (True, 0)
+    assert (proxy.accepted > 0, proxy.refused) == (True, 0)
 
 
 def test_a_server_of_another_authority_is_refused(
-    project: Project, vault: Vault, door: TlsDoor, tmp_path: Path, deploy: Deploy
+    project: Project, vault: Vault, proxy: TlsProxy, tmp_path: Path, deploy: Deploy
 ) -> None:
     project.migration("1_init", INIT)
     other = Authority(tmp_path, "other")
-    leads = secret(vault, project, door)
+    leads = secret(vault, project, proxy)
     failed = deploy(DATABASE_CA=str(other.file), **leads).outcome()
     assert failed["name"] == "MigrationFailed"
     assert failed["message"].startswith("P1011: Error opening a TLS connection: ")
@@ -127,8 +127,8 @@ def test_a_server_of_another_name_is_refused(
     project: Project, vault: Vault, authority: Authority, deploy: Deploy
 ) -> None:
     project.migration("1_init", INIT)
-    with tls_door(authority.server("db.example"), urlsplit(project.url).port or 0) as door:
-        leads = secret(vault, project, door)
+    with tls_proxy(authority.server("db.example"), urlsplit(project.url).port or 0) as proxy:
+        leads = secret(vault, project, proxy)
         failed = deploy(DATABASE_CA=str(authority.file), **leads).outcome()
     assert failed["message"].startswith("P1011: ")
 
@@ -147,11 +147,11 @@ def test_a_secret_that_is_not_there(vault: Vault, deploy: Deploy) -> None:
     )
 
 
-@pytest.mark.parametrize("rest", ["refuses", "holds", "drops"])
-async def test_a_database_that_resumes_is_waited_for(project: Project, rest: Rest) -> None:
+@pytest.mark.parametrize("pause", ["refuses", "holds", "drops"])
+async def test_a_database_that_resumes_is_waited_for(project: Project, pause: Pause) -> None:
     project.migration("1_init", INIT)
     began = time.monotonic()
-    async with resting(project.url, rest, 2.5) as (_, url):
+    async with paused(project.url, pause, 2.5) as (_, url):
         deployed = await asyncio.to_thread(start(project, url).outcome)
     assert deployed == {"result": ["1_init"]}
     assert time.monotonic() - began > 2.5

@@ -19,7 +19,7 @@ class Mirror(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.asked: list[str] = []
+        self.requested: list[str] = []
         self.checksum_of = _ENGINE
 
     @property
@@ -31,7 +31,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: Mirror
 
     def do_GET(self) -> None:
-        self.server.asked.append(self.path)
+        self.server.requested.append(self.path)
         body = self._body()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -78,7 +78,7 @@ def test_it_is_fetched(mirror: Mirror, tmp_path: Path, architecture: str, target
     assert ended == Ended(0, f"{engine}\n")
     assert engine.read_bytes() == _ENGINE
     assert engine.stat().st_mode & 0o777 == 0o755
-    assert any(f"/{target}/query-engine.gz" in path for path in mirror.asked)
+    assert any(f"/{target}/query-engine.gz" in path for path in mirror.requested)
 
 
 def test_other_bytes_than_the_checksums(mirror: Mirror, tmp_path: Path) -> None:

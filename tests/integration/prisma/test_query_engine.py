@@ -86,7 +86,7 @@ def test_every_type_comes_back_as_it_was_sent(shared: QueryEngine) -> None:
         parts: {create: [{name: "p"}, {name: "q"}]}
     }) { big exact float bytes json at names
         parts(orderBy: {name: "desc"}, take: 1) { name } _count { parts } } }"""
-    assert shared.ask(sent) == {
+    assert shared.execute(sent) == {
         "big": "9007199254740993",
         "exact": "0.1000000000000000055",
         "float": 1e-07,
@@ -128,7 +128,7 @@ def test_raw_rows_come_as_they_are(shared: QueryEngine) -> None:
 )
 def test_a_query_that_it_cannot_answer(shared: QueryEngine, query: str, code: str, said: str) -> None:
     with pytest.raises(EngineError, match=said) as raised:
-        shared.ask(query)
+        shared.execute(query)
     assert raised.value.code == code
 
 
@@ -140,13 +140,13 @@ def test_a_body_that_is_no_json_and_a_path_that_is_unknown(shared: QueryEngine) 
 
 def test_batches_are_atomic(shared: QueryEngine) -> None:
     part = 'mutation { result: createOnePart(data: {name: "batch" thingId: %s}) { name } }'
-    thing = shared.ask("mutation { result: createOneThing(data: {}) { id } }")["id"]
+    thing = shared.execute("mutation { result: createOneThing(data: {}) { id } }")["id"]
     batch = {"batch": [{"query": part % thing}, {"query": part % 0}], "transaction": True}
     with pytest.raises(EngineError) as raised:
         shared.post("/", batch)
     assert raised.value.code == "P2003"
     count = 'query { result: aggregatePart(where: {name: "batch"}) { _count { _all } } }'
-    assert shared.ask(count) == {"_count": {"_all": 0}}
+    assert shared.execute(count) == {"_count": {"_all": 0}}
     done = shared.post("/", {"batch": [{"query": part % thing}] * 2, "transaction": True})
     assert done == {"batchResult": [{"data": {"result": {"name": "batch"}}}] * 2}
     assert shared.post("/", {"batch": [], "transaction": True}) == {"batchResult": []}

@@ -1,6 +1,6 @@
 """An engine that reaches for the database first and ends where it fails, as the native one does.
 
-That one cannot be had here. This one asks Postgres whether it takes TLS, waits for the answer as long as the
+That one cannot be had here. This one checks whether Postgres accepts TLS, waits for the answer as long as the
 address says, and becomes the engine in WASM. Source: prisma-engines, query-engine, `main.rs` and `context.rs`
 (`verify_connection`), read 2026-11-26.
 """

@@ -1,4 +1,4 @@
-"""Requests that nobody foresaw, and what must be true of the reply to any of them."""
+"""Generated requests, and what must hold for the reply to any of them."""
 
 import json
 from typing import Any
@@ -44,7 +44,7 @@ def bounded(examples: int) -> settings:
 
 
 def documents(field: str) -> st.SearchStrategy[str]:
-    """Return valid documents that ask for one field of the root, with whatever arguments."""
+    """Return valid documents with one field of the root and any arguments."""
     kind, _, name = field.partition(".")
     return SCHEMA[kind][name].as_strategy().map(lambda case: str(case.body))
 
@@ -63,10 +63,10 @@ def any_document() -> st.SearchStrategy[str]:
 
 def bodies() -> st.SearchStrategy[bytes]:
     """Return bodies; some have members of any kind, or are no object, or no JSON."""
-    asked = st.fixed_dictionaries({"query": any_document()}, optional={"variables": st.none() | _OBJECT})
+    request = st.fixed_dictionaries({"query": any_document()}, optional={"variables": st.none() | _OBJECT})
     odd = st.fixed_dictionaries({}, optional=dict.fromkeys((*_MEMBERS, "id"), any_document() | _JSON))
-    written = (asked | odd | _JSON).map(lambda value: json.dumps(value).encode())
-    return st.one_of(asked.map(lambda value: json.dumps(value).encode()), written, st.binary(max_size=200))
+    written = (request | odd | _JSON).map(lambda value: json.dumps(value).encode())
+    return st.one_of(request.map(lambda value: json.dumps(value).encode()), written, st.binary(max_size=200))
 
 
 def urls() -> st.SearchStrategy[dict[str, str]]:

@@ -1,6 +1,6 @@
 """A way to Postgres that can be cut, or go dead as a NAT does to an environment that was frozen.
 
-And one to a database that is at rest: until it has resumed, it refuses those who come, lets them wait, or
+And one to a paused database: until it has resumed, it refuses connections, lets them wait, or
 drops them.
 """
 
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 
 class Proxy:
-    """Passes bytes on between clients and a server, until told otherwise.
+    """Passes bytes on between clients and a server; a test may stop that.
 
     `dead`: nothing passes any more on connections that are open; `closed`: nor on new ones.
     `mute_after`: once a client sent this, what the server answers it does not arrive.
@@ -42,8 +42,8 @@ class Proxy:
         reader, writer = await asyncio.open_connection(host, port)
         try:
             async with asyncio.TaskGroup() as ways:
-                ways.create_task(self._pass(number, client, writer, asked=True))
-                ways.create_task(self._pass(number, reader, back, asked=False))
+                ways.create_task(self._pass(number, client, writer, is_request=True))
+                ways.create_task(self._pass(number, reader, back, is_request=False))
         except* (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
@@ -51,14 +51,14 @@ class Proxy:
             back.close()
 
     async def _pass(
-        self, number: int, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, asked: bool
+        self, number: int, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, is_request: bool
     ) -> None:
         while data := await source.read(65536):
             if number in self._dead:
                 continue
             sink.write(data)
             await sink.drain()
-            if asked and self.mute_after and self.mute_after in data:
+            if is_request and self.mute_after and self.mute_after in data:
                 self._dead.add(number)
                 self.mute_after = None
         if number not in self._dead:
@@ -89,15 +89,15 @@ async def proxied(url: str) -> AsyncIterator[tuple[Proxy, str]]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-Rest = Literal["refuses", "holds", "drops"]
+Pause = Literal["refuses", "holds", "drops"]
 
 
-class Resting:
-    """Passes nothing on until it has resumed. `asked`: how often somebody came meanwhile."""
+class Paused:
+    """Passes nothing on until it has resumed. `attempts`: connections made meanwhile."""
 
-    def __init__(self, rest: Rest, proxy: Proxy) -> None:
-        self._rest, self._proxy = rest, proxy
-        self.asked = 0
+    def __init__(self, pause: Pause, proxy: Proxy) -> None:
+        self._rest, self._proxy = pause, proxy
+        self.attempts = 0
         self.resumed = asyncio.Event()
 
     async def serve(
@@ -105,7 +105,7 @@ class Resting:
     ) -> None:
         try:
             if not self.resumed.is_set():
-                self.asked += 1
+                self.attempts += 1
                 if self._rest == "drops":
                     return
                 await self.resumed.wait()
@@ -115,11 +115,11 @@ class Resting:
 
 
 @asynccontextmanager
-async def resting(url: str, rest: Rest, resumes_after_s: float) -> AsyncIterator[tuple[Resting, str]]:
-    """Give a database at rest, which resumes after a while, and its address."""
+async def paused(url: str, pause: Pause, resumes_after_s: float) -> AsyncIterator[tuple[Paused, str]]:
+    """Yield a paused database, which resumes after a while, and its address."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or 0
-    database = Resting(rest, Proxy())
+    database = Paused(pause, Proxy())
     tasks: set[asyncio.Task[None]] = set()
 
     def accept(client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
@@ -128,11 +128,11 @@ async def resting(url: str, rest: Rest, resumes_after_s: float) -> AsyncIterator
         task.add_done_callback(tasks.discard)
 
     listener = socket.socket()
-    listener.bind((host, 0))  # and refuses whoever comes, until it listens
+    listener.bind((host, 0))  # refuses connections until it listens
     address = urlunsplit(
         parts._replace(netloc=parts.netloc.replace(str(port), str(listener.getsockname()[1])))
     )
-    server = None if rest == "refuses" else await asyncio.start_server(accept, sock=listener)
+    server = None if pause == "refuses" else await asyncio.start_server(accept, sock=listener)
 
     async def resume() -> None:
         nonlocal server

@@ -18,7 +18,7 @@ from functions.todos.store import PrismaStore
 from functions.todos.todos import Changes, Filter
 from tests.integration.todos.conftest import Database, copy, engines, migrate, opened
 from tests.postgres import Postgres, run_postgres
-from tests.unit.todos.stores import NOBODY, todo
+from tests.unit.todos.stores import NO_OWNER, todo
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("todos-database")]
 
@@ -44,7 +44,7 @@ def database(durable: Postgres) -> Database:
 
 @pytest.fixture
 async def stores(empty: Database) -> AsyncIterator[list[PrismaStore]]:
-    """Five environments of the function, as far as Postgres can tell."""
+    """Five environments of the function, from the point of view of Postgres."""
     async with AsyncExitStack() as stack:
         opening = [opened(empty.url, timeout_s=3) for _ in range(STORES)]
         yield [await stack.enter_async_context(each) for each in opening]
@@ -52,10 +52,11 @@ async def stores(empty: Database) -> AsyncIterator[list[PrismaStore]]:
 
 
 async def test_fifty_writers_at_once_lose_nothing(stores: list[PrismaStore], database: Database) -> None:
-    asked = [
-        stores[number % STORES].create(NOBODY, todo(number + 1, f"{number:03}")) for number in range(WRITERS)
+    queries = [
+        stores[number % STORES].create(NO_OWNER, todo(number + 1, f"{number:03}"))
+        for number in range(WRITERS)
     ]
-    made = await asyncio.gather(*asked)
+    made = await asyncio.gather(*queries)
     assert [each.title for each in made] == [f"{number:03}" for number in range(WRITERS)]
     assert database.titles() == [f"{number:03}" for number in range(WRITERS)]
     with database.connect() as connection:
@@ -67,36 +68,38 @@ async def test_fifty_writers_at_once_lose_nothing(stores: list[PrismaStore], dat
 
 
 async def test_fifty_writers_of_one_todo_make_one(stores: list[PrismaStore], database: Database) -> None:
-    asked = [stores[number % STORES].create(NOBODY, todo(1, f"{number:03}")) for number in range(WRITERS)]
-    made = {each.title for each in await asyncio.gather(*asked)}
+    queries = [stores[number % STORES].create(NO_OWNER, todo(1, f"{number:03}")) for number in range(WRITERS)]
+    made = {each.title for each in await asyncio.gather(*queries)}
     assert [*made] == database.titles()
 
 
 async def test_fifty_changes_to_one_todo_are_all_or_nothing(stores: list[PrismaStore]) -> None:
-    await stores[0].create(NOBODY, todo(1))
+    await stores[0].create(NO_OWNER, todo(1))
     one = UUID(int=1)
-    asked = [
-        stores[number % STORES].update(NOBODY, one, Changes(title=f"{number:03}", completed=number % 2 == 0))
+    queries = [
+        stores[number % STORES].update(
+            NO_OWNER, one, Changes(title=f"{number:03}", completed=number % 2 == 0)
+        )
         for number in range(WRITERS)
     ]
-    answers = await asyncio.gather(*asked)
+    answers = await asyncio.gather(*queries)
     assert all(answer and answer.completed == (int(answer.title) % 2 == 0) for answer in answers)
-    last = await stores[0].get(NOBODY, one)
+    last = await stores[0].get(NO_OWNER, one)
     assert last in answers
 
 
 async def test_what_one_deletes_while_others_change_it_is_gone(stores: list[PrismaStore]) -> None:
     for number in range(1, 11):
-        await stores[0].create(NOBODY, todo(number))
-    deleting = [stores[0].delete(NOBODY, UUID(int=number)) for number in range(1, 11)]
+        await stores[0].create(NO_OWNER, todo(number))
+    deleting = [stores[0].delete(NO_OWNER, UUID(int=number)) for number in range(1, 11)]
     changing = [
-        store.update(NOBODY, UUID(int=number), Changes(completed=True))
+        store.update(NO_OWNER, UUID(int=number), Changes(completed=True))
         for number in range(1, 11)
         for store in stores[1:]
     ]
     gone = await asyncio.gather(*deleting, *changing)
     assert [each.id.int for each in gone[:10] if each] == list(range(1, 11))
-    assert await stores[0].count(NOBODY, EVERY) == 0
+    assert await stores[0].count(NO_OWNER, EVERY) == 0
 
 
 async def test_every_acknowledged_todo_outlives_the_server(
@@ -109,7 +112,7 @@ async def test_every_acknowledged_todo_outlives_the_server(
     async def write(store: PrismaStore, first: int) -> None:
         for number in range(first, 10_000, STORES):
             try:
-                acknowledged.add((await store.create(NOBODY, todo(number, "kept"))).id.int)
+                acknowledged.add((await store.create(NO_OWNER, todo(number, "kept"))).id.int)
                 if len(acknowledged) == 100:
                     busy.set()
             except DatabaseUnavailable:
@@ -124,11 +127,11 @@ async def test_every_acknowledged_todo_outlives_the_server(
     await asyncio.gather(*writers)
     assert len(refused) == STORES
     database.postgres.start()
-    again = [await store.create(NOBODY, todo(20_000 + place)) for place, store in enumerate(stores)]
+    again = [await store.create(NO_OWNER, todo(20_000 + place)) for place, store in enumerate(stores)]
     newest = Order()
     with database.connect() as connection:
         kept = {UUID(str(row[0])).int for row in connection.execute('SELECT id FROM "Todo"')}
     assert acknowledged <= kept
     # A write that got an error may have happened all the same, but no other has.
     assert kept - acknowledged <= refused | {each.id.int for each in again}
-    assert len(await stores[0].find(NOBODY, EVERY, newest, after=None, before=None, limit=100)) == 100
+    assert len(await stores[0].find(NO_OWNER, EVERY, newest, after=None, before=None, limit=100)) == 100

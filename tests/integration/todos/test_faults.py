@@ -24,14 +24,14 @@ from functions.todos.todos import Changes, Filter
 from tests.integration.todos.conftest import Database, copy, engines, migrate, new_store, opened
 from tests.integration.todos.proxies import Proxy, proxied
 from tests.postgres import Postgres, run_postgres
-from tests.unit.todos.stores import NOBODY, todo
+from tests.unit.todos.stores import NO_OWNER, todo
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("todos-faults")]
 
 LIMIT_S = 0.7
-# Two questions, and an engine that was started in between.
+# Two queries, and an engine that was started in between.
 LATEST_S = 2 * LIMIT_S + 1.5
-TITLE = "a-title-that-nobody-may-log"
+TITLE = "a-title-for-no-log"
 EVERY = Filter()
 
 
@@ -81,16 +81,16 @@ def open_store(url: str) -> AbstractAsyncContextManager[PrismaStore]:
 async def works(store: PrismaStore) -> None:
     """Expect it to keep and find a todo, within the time that a fault may cost."""
     began = time.monotonic()
-    assert await store.create(NOBODY, todo(7, TITLE)) == todo(7, TITLE)
-    assert await store.delete(NOBODY, UUID(int=7)) == todo(7, TITLE)
+    assert await store.create(NO_OWNER, todo(7, TITLE)) == todo(7, TITLE)
+    assert await store.delete(NO_OWNER, UUID(int=7)) == todo(7, TITLE)
     assert time.monotonic() - began < LATEST_S
 
 
-async def fails(question: Awaitable[Any]) -> None:
+async def fails(query: Awaitable[Any]) -> None:
     """Expect a clear error, within the time that two attempts may take."""
     began = time.monotonic()
     with pytest.raises(DatabaseUnavailable):
-        await question
+        await query
     assert time.monotonic() - began < LATEST_S
 
 
@@ -112,17 +112,19 @@ async def test_an_engine_that_dies_again_and_again_is_replaced_each_time(databas
     async with open_store(database.url) as store:
         for number in range(3):
             engine().kill()
-            assert (await store.create(NOBODY, todo(number + 1, TITLE))).id.int == number + 1
+            assert (await store.create(NO_OWNER, todo(number + 1, TITLE))).id.int == number + 1
 
 
-async def test_questions_under_way_when_the_engine_dies_are_asked_again(database: Database) -> None:
+async def test_queries_under_way_when_the_engine_dies_are_sent_again(database: Database) -> None:
     async with open_store(database.url) as store:
-        asked = [asyncio.ensure_future(store.create(NOBODY, todo(number, TITLE))) for number in range(1, 11)]
+        queries = [
+            asyncio.ensure_future(store.create(NO_OWNER, todo(number, TITLE))) for number in range(1, 11)
+        ]
         await asyncio.sleep(0.005)
         engine().kill()
-        made = await asyncio.gather(*asked)
+        made = await asyncio.gather(*queries)
         assert [each.id.int for each in made] == list(range(1, 11))
-        assert await store.count(NOBODY, EVERY) == 10
+        assert await store.count(NO_OWNER, EVERY) == 10
         assert len(engines()) == 1
 
 
@@ -142,14 +144,14 @@ async def test_an_engine_that_hangs_is_stopped_with_the_store(database: Database
         engine().send_signal(signal.SIGSTOP)
 
 
-async def test_a_postgres_that_restarted_is_asked_anew(database: Database) -> None:
+async def test_a_postgres_that_restarted_is_queried_again(database: Database) -> None:
     async with open_store(database.url) as store:
         await works(store)
         database.postgres.restart()
         await works(store)
 
 
-async def test_a_postgres_that_crashed_and_returned_is_asked_anew(database: Database) -> None:
+async def test_a_postgres_that_crashed_and_returned_is_queried_again(database: Database) -> None:
     async with open_store(database.url) as store:
         await works(store)
         database.postgres.kill()
@@ -161,20 +163,20 @@ async def test_while_postgres_is_down_each_question_fails_in_time_and_later_ones
     database: Database,
 ) -> None:
     async with open_store(database.url) as store:
-        await store.create(NOBODY, todo(1, TITLE))
+        await store.create(NO_OWNER, todo(1, TITLE))
         database.postgres.stop()
         one = UUID(int=1)
-        questions: list[Callable[[], Awaitable[Any]]] = [
-            lambda: store.create(NOBODY, todo(2, TITLE)),
-            lambda: store.get(NOBODY, one),
-            lambda: store.update(NOBODY, one, Changes(completed=True)),
-            lambda: store.delete(NOBODY, one),
-            lambda: store.count(NOBODY, EVERY),
+        queries: list[Callable[[], Awaitable[Any]]] = [
+            lambda: store.create(NO_OWNER, todo(2, TITLE)),
+            lambda: store.get(NO_OWNER, one),
+            lambda: store.update(NO_OWNER, one, Changes(completed=True)),
+            lambda: store.delete(NO_OWNER, one),
+            lambda: store.count(NO_OWNER, EVERY),
         ]
-        for question in questions:
-            await fails(question())
+        for query in queries:
+            await fails(query())
         database.postgres.start()
-        assert await store.get(NOBODY, one) == todo(1, TITLE)
+        assert await store.get(NO_OWNER, one) == todo(1, TITLE)
         await works(store)
 
 
@@ -183,7 +185,7 @@ async def test_a_store_can_be_opened_while_postgres_is_down(database: Database) 
     began = time.monotonic()
     async with open_store(database.url) as store:
         assert time.monotonic() - began < LATEST_S
-        await fails(store.count(NOBODY, EVERY))
+        await fails(store.count(NO_OWNER, EVERY))
         database.postgres.start()
         await works(store)
 
@@ -211,56 +213,56 @@ async def test_a_connection_that_went_dead_is_given_up_after_the_limit(database:
         assert time.monotonic() - began >= LIMIT_S
 
 
-async def test_a_network_that_is_dead_is_told_in_time(database: Database) -> None:
+async def test_a_dead_network_is_reported_in_time(database: Database) -> None:
     async with proxied(database.url) as (proxy, url), open_store(url) as store:
         await works(store)
         proxy.closed = True
         proxy.kill_connections()
-        await fails(store.count(NOBODY, EVERY))
+        await fails(store.count(NO_OWNER, EVERY))
         proxy.closed = False
         await works(store)
 
 
-async def lost_reply(proxy: Proxy, statement: bytes, question: Awaitable[Any]) -> Any:
-    """Ask, and lose the reply to what the statement did."""
+async def lost_reply(proxy: Proxy, statement: bytes, query: Awaitable[Any]) -> Any:
+    """Send a query, and lose the reply to the statement."""
     connections = proxy.connections
     proxy.mute_after = statement
-    answer = await question
+    answer = await query
     assert proxy.mute_after is None, "expected such a statement"
-    assert proxy.connections > connections, "expected it to be asked twice"
+    assert proxy.connections > connections, "expected the query to be sent twice"
     return answer
 
 
 async def test_a_creation_whose_reply_was_lost_is_not_doubled(database: Database) -> None:
     async with proxied(database.url) as (proxy, url), open_store(url) as store:
         await works(store)
-        made = await lost_reply(proxy, b"INSERT", store.create(NOBODY, todo(1, TITLE)))
+        made = await lost_reply(proxy, b"INSERT", store.create(NO_OWNER, todo(1, TITLE)))
         assert made == todo(1, TITLE)
         assert database.titles() == [TITLE]
 
 
-async def test_an_update_whose_reply_was_lost_comes_to_the_same(database: Database) -> None:
+async def test_an_update_whose_reply_was_lost_is_idempotent(database: Database) -> None:
     async with proxied(database.url) as (proxy, url), open_store(url) as store:
-        await store.create(NOBODY, todo(1, TITLE))
+        await store.create(NO_OWNER, todo(1, TITLE))
         one = UUID(int=1)
-        changed = await lost_reply(proxy, b"UPDATE", store.update(NOBODY, one, Changes(title=f"{TITLE}!")))
+        changed = await lost_reply(proxy, b"UPDATE", store.update(NO_OWNER, one, Changes(title=f"{TITLE}!")))
         assert changed == todo(1, f"{TITLE}!")
         assert database.titles() == [f"{TITLE}!"]
 
 
 async def test_a_deletion_whose_reply_was_lost_returns_what_was_there(database: Database) -> None:
     async with proxied(database.url) as (proxy, url), open_store(url) as store:
-        await store.create(NOBODY, todo(1, TITLE))
-        gone = await lost_reply(proxy, b"DELETE", store.delete(NOBODY, UUID(int=1)))
+        await store.create(NO_OWNER, todo(1, TITLE))
+        gone = await lost_reply(proxy, b"DELETE", store.delete(NO_OWNER, UUID(int=1)))
         assert gone == todo(1, TITLE)
         assert database.titles() == []
 
 
-async def test_a_wrong_password_is_an_error_that_does_not_tell_it(database: Database) -> None:
+async def test_a_wrong_password_is_an_error_that_does_not_quote_it(database: Database) -> None:
     url = database.url.replace("postgres:", "postgres:wrong", 1)
     async with open_store(url) as store:
         with pytest.raises((DatabaseUnavailable, DataError)) as refused:
-            await store.count(NOBODY, EVERY)
+            await store.count(NO_OWNER, EVERY)
         assert "wrong" not in str(refused.value)
 
 
@@ -269,7 +271,7 @@ async def test_a_store_can_be_opened_without_an_engine(
 ) -> None:
     monkeypatch.setenv("PRISMA_QUERY_ENGINE_BINARY", str(tmp_path / "none"))
     async with open_store(database.url) as store:
-        await fails(store.count(NOBODY, EVERY))
+        await fails(store.count(NO_OWNER, EVERY))
         monkeypatch.undo()
 
 
@@ -283,10 +285,10 @@ async def test_a_store_is_closed_twice_without_harm(database: Database) -> None:
 async def test_what_was_cancelled_leaves_a_store_that_works(database: Database) -> None:
     async with open_store(database.url) as store:
         for delay_s in (0, 0.002, 0.01):
-            asked = asyncio.ensure_future(store.create(NOBODY, todo(1, TITLE)))
+            query = asyncio.ensure_future(store.create(NO_OWNER, todo(1, TITLE)))
             await asyncio.sleep(delay_s)
-            asked.cancel()
-            await asyncio.gather(asked, return_exceptions=True)
+            query.cancel()
+            await asyncio.gather(query, return_exceptions=True)
         await works(store)
     store = new_store(database.url, LIMIT_S)
     starting = asyncio.ensure_future(store.open())

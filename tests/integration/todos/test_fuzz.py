@@ -1,4 +1,4 @@
-"""Whatever is asked of /graphql, the reply is GraphQL over HTTP, and the fault is never ours."""
+"""Every reply of /graphql is GraphQL over HTTP, to any request, and never an internal error."""
 
 from collections.abc import Iterator
 
@@ -26,7 +26,7 @@ def client() -> Iterator[httpx.Client]:
         yield client
 
 
-def test_every_field_is_asked_for() -> None:
+def test_every_field_is_requested() -> None:
     assert {"Query.todos", "Query.todosConnection", "Mutation.createTodo"} < set(FIELDS)
     assert len(FIELDS) == 7
 
@@ -37,18 +37,18 @@ def test_a_valid_document_with_any_arguments(client: httpx.Client, field: str) -
 
     @bounded(40)
     @given(query=documents(field))
-    def ask(query: str) -> None:
+    def send(query: str) -> None:
         body = check(client.post("/graphql", json={"query": query}))
         codes.update(error["extensions"]["code"] for error in body.get("errors", ()))
 
-    ask()
+    send()
     assert codes <= {"BAD_USER_INPUT", "NOT_FOUND", "GRAPHQL_VALIDATION_FAILED"}
 
 
 @bounded(250)
-@given(body=bodies(), asked=headers())
-def test_any_body(client: httpx.Client, body: bytes, asked: dict[str, str]) -> None:
-    check(client.post("/graphql", content=body, headers=asked))
+@given(body=bodies(), sent=headers())
+def test_any_body(client: httpx.Client, body: bytes, sent: dict[str, str]) -> None:
+    check(client.post("/graphql", content=body, headers=sent))
 
 
 @bounded(120)

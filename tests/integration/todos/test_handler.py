@@ -1,7 +1,7 @@
 """The function as Lambda imports it: its address out of Secrets Manager, its way to Postgres verified.
 
 Real: the handler, boto3, Prisma's engine in WASM, Postgres. Simulated: Secrets Manager, by moto; the TLS is
-that of a door before Postgres.
+that of a proxy before Postgres.
 """
 
 import importlib
@@ -20,7 +20,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from tests.integration.todos.conftest import Database, engines
-from tests.tls import Authority, tls_door
+from tests.tls import Authority, tls_proxy
 
 pytestmark = pytest.mark.xdist_group("todos-database")
 
@@ -38,7 +38,7 @@ CREDENTIALS = {
 
 @pytest.fixture
 def secrets_manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of a Secrets Manager that this process will ask."""
+    """The address of the Secrets Manager of this process."""
     for variable in [*os.environ]:
         if variable.startswith("AWS_"):
             monkeypatch.delenv(variable)
@@ -68,9 +68,9 @@ def handler(
 ) -> Iterator[Any]:
     authority = Authority(tmp_path, "ours")
     parts = urlsplit(empty.url)
-    with tls_door(authority.server("localhost"), parts.port or 0) as door:
+    with tls_proxy(authority.server("localhost"), parts.port or 0) as proxy:
         secret = {"username": parts.username, "password": parts.password, "dbname": parts.path[1:]}
-        monkeypatch.setenv("DATABASE_SECRET", keep({**secret, "host": "localhost", "port": door.port}))
+        monkeypatch.setenv("DATABASE_SECRET", keep({**secret, "host": "localhost", "port": proxy.port}))
         monkeypatch.setenv("DATABASE_CA", str(authority.file))
         monkeypatch.setenv("CORS_ORIGINS", PAGE)
         monkeypatch.setenv("SSL_CERT_FILE", "of this machine")
@@ -82,11 +82,11 @@ def handler(
         if loop:
             loop.close()
         module.aws.drain()
-        assert (door.let_in > 0, door.turned_away) == (True, 0)
+        assert (proxy.accepted > 0, proxy.refused) == (True, 0)
     assert engines() == []
 
 
-def asked(handler: Any, query: str) -> Any:
+def execute(handler: Any, query: str) -> Any:
     """Call the handler as awslambdaric does."""
     headers = {**EVENT["headers"], "Origin": PAGE}
     event = {
@@ -107,14 +107,14 @@ def asked(handler: Any, query: str) -> Any:
 
 
 def test_a_todo_is_kept_at_the_address_that_the_secret_holds(handler: Any, empty: Database) -> None:
-    made = asked(handler, 'mutation { createTodo(title: "tea") { title } }')
+    made = execute(handler, 'mutation { createTodo(title: "tea") { title } }')
     assert made == {"data": {"createTodo": {"title": "tea"}}}
-    assert asked(handler, "{ todos { title } }") == {"data": {"todos": [{"title": "tea"}]}}
+    assert execute(handler, "{ todos { title } }") == {"data": {"todos": [{"title": "tea"}]}}
     assert empty.titles() == ["tea"]
 
 
 def test_what_prisma_starts_trusts_every_certificate_of_the_file(handler: Any) -> None:
-    asked(handler, "{ todos { title } }")
+    execute(handler, "{ todos { title } }")
     (engine,) = engines()
     environment = engine.environ()
     assert environment["SSL_CERT_FILE"] == environment["DATABASE_CA"] == os.environ["DATABASE_CA"]

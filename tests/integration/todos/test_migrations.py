@@ -71,17 +71,17 @@ def test_these_tests_use_the_tables_that_migrate_deploy_makes(postgres: Postgres
     assert done.returncode == 0, done.stdout + done.stderr
     applied = [row[0] for row in query(deployed, "SELECT migration_name FROM _prisma_migrations ORDER BY 1")]
     assert applied == [path.parent.name for path in MIGRATIONS]
-    for question in (
+    for statement in (
         "SELECT indexdef FROM pg_indexes WHERE tablename = 'Todo' ORDER BY 1",
         "SELECT column_name, data_type, is_nullable, column_default, datetime_precision "
         "FROM information_schema.columns WHERE table_name = 'Todo' ORDER BY 1",
     ):
-        assert query(deployed, question) == query(database, question) != []
+        assert query(deployed, statement) == query(database, statement) != []
 
 
-def query(database: Database, question: str) -> list[tuple[object, ...]]:
+def query(database: Database, statement: str) -> list[tuple[object, ...]]:
     with database.connect() as connection:
-        return connection.execute(question.encode()).fetchall()
+        return connection.execute(statement.encode()).fetchall()
 
 
 def test_todos_from_before_there_were_owners_stay_everyones(postgres: Postgres) -> None:

@@ -96,13 +96,13 @@ def _removed(node: dict[str, Any]) -> int:
 
 
 class Log:
-    """What Postgres tells of the statements it executed."""
+    """The statements that Postgres logged."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._read = path, path.stat().st_size
 
     def last(self) -> Executed:
-        """Return the last statement that asked for todos since this was called last."""
+        """Return the last statement that selected todos since the previous call."""
         with self._path.open() as log:
             log.seek(self._read)
             text = log.read()

@@ -1,6 +1,6 @@
-"""A database at rest: the first question wakes it, and is answered.
+"""A paused database resumes with the first query, which succeeds.
 
-Aurora takes about 15 s to resume, while a question may take 12 s, twice: here all times are a sixth of that.
+Aurora takes about 15 s to resume, while a query may take 12 s, twice: here all times are a sixth of that.
 Source: Amazon Aurora User Guide, "Scaling to Zero ACUs with automatic pause and resume", read 2026-11-26.
 """
 
@@ -19,14 +19,14 @@ from functions.todos.store import PrismaStore
 from functions.todos.todos import Filter
 from tests.integration.todos.conftest import Database, engines, new_store, opened
 from tests.integration.todos.eager import eager_engine
-from tests.integration.todos.proxies import Rest, resting
-from tests.unit.todos.stores import NOBODY, todo
+from tests.integration.todos.proxies import Pause, paused
+from tests.unit.todos.stores import NO_OWNER, todo
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("todos-faults")]
 
 LIMIT_S = 2.0
 RESUMES_AFTER_S = 2.5
-# An engine's start beside what two questions may take.
+# An engine's start beside what two queries may take.
 LATEST_S = 2 * LIMIT_S + 1.5
 EVERY = Filter()
 
@@ -35,14 +35,14 @@ EVERY = Filter()
 def engine(
     request: pytest.FixtureRequest, engine_binary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An engine that reaches for the database with a question, and one that does so when it starts."""
+    """An engine that reaches for the database with a query, and one that does so when it starts."""
     if request.param == "eager":
         monkeypatch.setenv("PRISMA_QUERY_ENGINE_BINARY", str(eager_engine(tmp_path, engine_binary)))
 
 
 @asynccontextmanager
 async def unopened(url: str) -> AsyncIterator[PrismaStore]:
-    """A store whose first question begins everything."""
+    """A store whose first query begins everything."""
     store = new_store(url, LIMIT_S)
     try:
         yield store
@@ -51,38 +51,38 @@ async def unopened(url: str) -> AsyncIterator[PrismaStore]:
         assert engines() == []
 
 
-@pytest.mark.parametrize("rest", ["refuses", "holds", "drops"])
-async def test_the_first_question_is_answered(empty: Database, rest: Rest) -> None:
-    async with resting(empty.url, rest, RESUMES_AFTER_S) as (database, url), unopened(url) as store:
+@pytest.mark.parametrize("pause", ["refuses", "holds", "drops"])
+async def test_the_first_question_is_answered(empty: Database, pause: Pause) -> None:
+    async with paused(empty.url, pause, RESUMES_AFTER_S) as (database, url), unopened(url) as store:
         began = time.monotonic()
-        assert await store.create(NOBODY, todo(1, "tea")) == todo(1, "tea")
+        assert await store.create(NO_OWNER, todo(1, "tea")) == todo(1, "tea")
         assert RESUMES_AFTER_S < time.monotonic() - began < LATEST_S
-        assert database.asked > 0 or rest == "refuses"
+        assert database.attempts > 0 or pause == "refuses"
         began = time.monotonic()
-        assert await store.count(NOBODY, EVERY) == 1
+        assert await store.count(NO_OWNER, EVERY) == 1
         assert time.monotonic() - began < LIMIT_S
     assert empty.titles() == ["tea"]
 
 
 async def test_questions_that_come_together_are_all_answered(empty: Database) -> None:
-    async with resting(empty.url, "holds", RESUMES_AFTER_S) as (_, url), unopened(url) as store:
-        asked = [store.create(NOBODY, todo(number, "tea")) for number in range(1, 6)]
-        assert [each.id.int for each in await asyncio.gather(*asked)] == [1, 2, 3, 4, 5]
-        assert await store.count(NOBODY, EVERY) == 5
+    async with paused(empty.url, "holds", RESUMES_AFTER_S) as (_, url), unopened(url) as store:
+        queries = [store.create(NO_OWNER, todo(number, "tea")) for number in range(1, 6)]
+        assert [each.id.int for each in await asyncio.gather(*queries)] == [1, 2, 3, 4, 5]
+        assert await store.count(NO_OWNER, EVERY) == 5
 
 
-@pytest.mark.parametrize("rest", ["refuses", "holds"])
-async def test_one_that_does_not_resume_is_told_in_time(
-    empty: Database, rest: Rest, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("pause", ["refuses", "holds"])
+async def test_one_that_does_not_resume_is_reported_in_time(
+    empty: Database, pause: Pause, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with resting(empty.url, rest, 60) as (_, url), unopened(url) as store:
+    async with paused(empty.url, pause, 60) as (_, url), unopened(url) as store:
         began = time.monotonic()
         with pytest.raises(DatabaseUnavailable):
-            await store.count(NOBODY, EVERY)
+            await store.count(NO_OWNER, EVERY)
         assert 2 * LIMIT_S - 1 < time.monotonic() - began < LATEST_S
     said = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
     assert len(said) == 1
-    assert said[0].startswith("the database cannot be asked: ")
+    assert said[0].startswith("the database cannot be queried: ")
     assert "postgresql://" not in caplog.text
 
 
@@ -90,11 +90,11 @@ async def test_a_cold_start_does_not_wait_for_it_and_the_question_goes_on_from_t
     empty: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(way, "_OPEN_S", 1.0)
-    async with resting(empty.url, "holds", RESUMES_AFTER_S) as (_, url):
+    async with paused(empty.url, "holds", RESUMES_AFTER_S) as (_, url):
         began = time.monotonic()
         async with opened(url, LIMIT_S) as store:
             assert time.monotonic() - began < 1.5
-            assert await store.count(NOBODY, EVERY) == 0
+            assert await store.count(NO_OWNER, EVERY) == 0
             assert time.monotonic() - began < LATEST_S
 
 
@@ -102,6 +102,6 @@ async def test_a_store_that_is_closed_while_it_waits_leaves_nothing(
     empty: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(way, "_OPEN_S", 0.2)
-    async with resting(empty.url, "holds", 60) as (_, url), opened(url, LIMIT_S):
+    async with paused(empty.url, "holds", 60) as (_, url), opened(url, LIMIT_S):
         pass
     assert engines() == []

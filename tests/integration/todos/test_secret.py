@@ -1,7 +1,7 @@
-"""The address out of a secret: rotated, out of reach, and a way that is encrypted and verified.
+"""The address in a secret: rotated, unavailable, and a connection that is encrypted and verified.
 
 Real: Postgres and its passwords, Prisma's engine, TLS and its certificates. Simulated: Secrets Manager; the
-TLS is that of a door before Postgres.
+TLS is that of a proxy before Postgres.
 """
 
 import logging
@@ -17,8 +17,8 @@ from functions.todos.todos import Filter
 from tests.integration.todos.conftest import Database, engines, opened
 from tests.integration.todos.eager import eager_engine
 from tests.postgres import rds_secret
-from tests.tls import Authority, TlsDoor, tls_door
-from tests.unit.todos.stores import NOBODY, todo
+from tests.tls import Authority, TlsProxy, tls_proxy
+from tests.unit.todos.stores import NO_OWNER, todo
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("todos-faults")]
 
@@ -30,7 +30,7 @@ EVERY = Filter()
 
 
 class FakeSecrets:
-    """A secret with what RDS keeps in one; without an address it is out of reach. `fetched` counts."""
+    """A secret with what RDS keeps in one; without an address it is unavailable. `fetched` counts."""
 
     def __init__(self, url: str, password: str) -> None:
         self.url, self.password = url, password
@@ -98,40 +98,40 @@ async def test_a_password_that_was_changed_is_fetched_once(
         monkeypatch.setenv("PRISMA_QUERY_ENGINE_BINARY", str(eager_engine(tmp_path, engine_binary)))
     secrets = FakeSecrets(role.url, OLD)
     async with opened(PlainAddress(secrets, ARN, None), LIMIT_S) as store:
-        assert await store.create(NOBODY, todo(1, "tea")) == todo(1, "tea")
+        assert await store.create(NO_OWNER, todo(1, "tea")) == todo(1, "tea")
         assert secrets.fetched == 1
         rotate(role)
         secrets.password = NEW
-        assert await store.count(NOBODY, EVERY) == 1
-        assert await store.count(NOBODY, EVERY) == 1
+        assert await store.count(NO_OWNER, EVERY) == 1
+        assert await store.count(NO_OWNER, EVERY) == 1
         assert secrets.fetched == 2
 
 
-async def test_a_password_that_stays_wrong_is_told_and_not_asked_for_again_and_again(
+async def test_a_password_that_stays_wrong_is_reported_and_not_fetched_again_and_again(
     role: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     secrets = FakeSecrets(role.url, "wrong")
     async with opened(PlainAddress(secrets, ARN, None), LIMIT_S) as store:
-        for asked in (2, 3):
+        for times in (2, 3):
             with pytest.raises(DatabaseUnavailable) as refused:
-                await store.count(NOBODY, EVERY)
+                await store.count(NO_OWNER, EVERY)
             assert "wrong" not in str(refused.value)
-            assert secrets.fetched == asked
-        assert "the database cannot be asked: P1000" in caplog.text
+            assert secrets.fetched == times
+        assert "the database cannot be queried: P1000" in caplog.text
         secrets.password = OLD
-        assert await store.count(NOBODY, EVERY) == 0
+        assert await store.count(NO_OWNER, EVERY) == 0
 
 
-async def test_a_secret_that_is_out_of_reach_keeps_no_function_from_starting(
+async def test_an_unavailable_secret_keeps_no_function_from_starting(
     role: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     secrets = FakeSecrets("", OLD)
     async with opened(PlainAddress(secrets, ARN, None), 0.5) as store:
         with pytest.raises(DatabaseUnavailable):
-            await store.count(NOBODY, EVERY)
+            await store.count(NO_OWNER, EVERY)
         assert "DATABASE_SECRET cannot be fetched: EndpointConnectionError" in caplog.text
         secrets.url = role.url
-        assert await store.count(NOBODY, EVERY) == 0
+        assert await store.count(NO_OWNER, EVERY) == 0
 
 
 @pytest.fixture
@@ -140,53 +140,53 @@ def authority(tmp_path: Path) -> Authority:
 
 
 @pytest.fixture
-def door(empty: Database, authority: Authority) -> Iterator[TlsDoor]:
-    with tls_door(authority.server("localhost"), empty.postgres.port) as door:
-        yield door
+def proxy(empty: Database, authority: Authority) -> Iterator[TlsProxy]:
+    with tls_proxy(authority.server("localhost"), empty.postgres.port) as proxy:
+        yield proxy
 
 
-def through(door: TlsDoor, database: Database, certificates: Path | None) -> GivenAddress:
-    secret = rds_secret(database.url, host="localhost", port=door.port)
+def through(proxy: TlsProxy, database: Database, certificates: Path | None) -> GivenAddress:
+    secret = rds_secret(database.url, host="localhost", port=proxy.port)
     return GivenAddress(url_of(secret, certificates))
 
 
 async def test_the_way_is_encrypted_and_verified(
-    empty: Database, authority: Authority, door: TlsDoor, tmp_path: Path
+    empty: Database, authority: Authority, proxy: TlsProxy, tmp_path: Path
 ) -> None:
     other = Authority(tmp_path, "other")
     bundle = tmp_path / "bundle.pem"
     bundle.write_text(other.certificate + authority.certificate)
     for certificates in (authority.file, bundle):
-        async with opened(through(door, empty, certificates), LIMIT_S) as store:
-            assert await store.count(NOBODY, EVERY) == 0
-    assert door.let_in >= 2
-    assert door.turned_away == 0
+        async with opened(through(proxy, empty, certificates), LIMIT_S) as store:
+            assert await store.count(NO_OWNER, EVERY) == 0
+    assert proxy.accepted >= 2
+    assert proxy.refused == 0
 
 
-async def test_the_way_is_encrypted_without_certificates_too(empty: Database, door: TlsDoor) -> None:
-    async with opened(through(door, empty, None), LIMIT_S) as store:
-        assert await store.count(NOBODY, EVERY) == 0
-    assert (door.let_in > 0, door.turned_away) == (True, 0)
+async def test_the_way_is_encrypted_without_certificates_too(empty: Database, proxy: TlsProxy) -> None:
+    async with opened(through(proxy, empty, None), LIMIT_S) as store:
+        assert await store.count(NO_OWNER, EVERY) == 0
+    assert (proxy.accepted > 0, proxy.refused) == (True, 0)
 
 
 async def test_a_server_of_another_authority_is_refused(
-    empty: Database, door: TlsDoor, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    empty: Database, proxy: TlsProxy, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     other = Authority(tmp_path, "other")
-    async with opened(through(door, empty, other.file), LIMIT_S) as store:
+    async with opened(through(proxy, empty, other.file), LIMIT_S) as store:
         with pytest.raises(DatabaseUnavailable):
-            await store.count(NOBODY, EVERY)
-    assert "the database cannot be asked: P1011" in caplog.text
+            await store.count(NO_OWNER, EVERY)
+    assert "the database cannot be queried: P1011" in caplog.text
 
 
 async def test_a_server_of_another_name_is_refused(
     empty: Database, authority: Authority, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with tls_door(authority.server("db.example"), empty.postgres.port) as door:
-        async with opened(through(door, empty, authority.file), LIMIT_S) as store:
+    with tls_proxy(authority.server("db.example"), empty.postgres.port) as proxy:
+        async with opened(through(proxy, empty, authority.file), LIMIT_S) as store:
             with pytest.raises(DatabaseUnavailable):
-                await store.count(NOBODY, EVERY)
-    assert "the database cannot be asked: P1011" in caplog.text
+                await store.count(NO_OWNER, EVERY)
+    assert "the database cannot be queried: P1011" in caplog.text
 
 
 async def test_a_server_without_tls_is_refused(
@@ -195,5 +195,5 @@ async def test_a_server_without_tls_is_refused(
     address = GivenAddress(url_of(rds_secret(empty.url), authority.file))
     async with opened(address, LIMIT_S) as store:
         with pytest.raises(DatabaseUnavailable):
-            await store.count(NOBODY, EVERY)
-    assert "the database cannot be asked: P1011" in caplog.text
+            await store.count(NO_OWNER, EVERY)
+    assert "the database cannot be queried: P1011" in caplog.text

@@ -15,7 +15,7 @@ from functions.todos.pages import Order, OrderField, Position
 from functions.todos.store import PrismaStore
 from functions.todos.todos import Changes, Filter, Todo
 from tests.integration.todos.conftest import Database
-from tests.unit.todos.stores import DAY, FakeStore, fulfils, todo
+from tests.unit.todos.stores import DAY, FakeStore, matches, todo
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("todos-database")]
 
@@ -26,7 +26,7 @@ A_TO_Z = Order(OrderField.TITLE, descending=False)
 ORDERS = [OLDEST, OLDEST.reversed(), A_TO_Z, A_TO_Z.reversed()]
 
 
-# What another owner keeps during all of these tests, under the same ids and titles: nobody else sees it.
+# Todos of another owner during all of these tests, with the same ids and titles: no other owner sees them.
 THEIRS = [todo(1, "tea"), todo(2, "Tea", completed=True), todo(9, "theirs")]
 
 
@@ -144,7 +144,7 @@ async def test_what_is_not_there_is_none(store: ManagedStore) -> None:
     assert await store.count(US, EVERY) == 0
 
 
-# Everything that can be asked with the id of another's todo, and what comes of it.
+# Every call with the id of another owner's todo.
 BY_ID: dict[str, Callable[[ManagedStore, UUID], Awaitable[Todo | None]]] = {
     "get": lambda store, one: store.get(US, one),
     "update": lambda store, one: store.update(US, one, Changes(title="ours", completed=True)),
@@ -153,12 +153,12 @@ BY_ID: dict[str, Callable[[ManagedStore, UUID], Awaitable[Todo | None]]] = {
 }
 
 
-@pytest.mark.parametrize("ask", BY_ID.values(), ids=BY_ID)
+@pytest.mark.parametrize("call", BY_ID.values(), ids=BY_ID)
 async def test_what_is_anothers_is_not_there(
-    store: ManagedStore, ask: Callable[[ManagedStore, UUID], Awaitable[Todo | None]]
+    store: ManagedStore, call: Callable[[ManagedStore, UUID], Awaitable[Todo | None]]
 ) -> None:
     for one in THEIRS:
-        assert await ask(store, one.id) is None
+        assert await call(store, one.id) is None
         assert await store.get(THEM, one.id) == one
 
 
@@ -180,7 +180,7 @@ async def test_lists_counts_and_pages_hold_ones_own_alone(store: ManagedStore, o
         assert (await found(store, where, order), await store.count(US, where)) == ([], 0)
     ours = await filled(store, *(todo(number, f"tea {number}", after_ms=number % 2) for number in range(4)))
     for where in wheres:
-        expected = {one.id for one in ours if fulfils(one, where)}
+        expected = {one.id for one in ours if matches(one, where)}
         assert {one.id for one in await found(store, where, order)} == expected
         assert all(one in ours for one in await found(store, where, order))
         assert await store.count(US, where) == len(expected)
@@ -191,7 +191,7 @@ async def test_lists_counts_and_pages_hold_ones_own_alone(store: ManagedStore, o
 async def test_the_position_of_anothers_todo_is_no_more_than_a_place(
     store: ManagedStore, order: Order
 ) -> None:
-    """Whoever pages on from it gets what they would get if it had never been."""
+    """A caller who pages on from it gets the same as if it had never existed."""
     ours = await filled(store, todo(3, "tea"), todo(4, "Tea", after_ms=-1), todo(5, "zz", after_ms=1))
     alone = FakeStore()
     for one in ours:

@@ -21,7 +21,7 @@ def key(name: str, *, requests_per_minute: int | None = None) -> Key:
 
 
 class FakeKeys:
-    """Keeps keys by digest. Each question fails while it is `down`."""
+    """Keeps keys by digest. Each query fails while it is `down`."""
 
     def __init__(self, *keys: Key, down: bool = False) -> None:
         self.keys = {each.digest: each for each in keys}
@@ -34,15 +34,15 @@ class FakeKeys:
 
 
 class FakeLedger:
-    """Counts the requests of one endless minute, and holds every limit that it is asked about."""
+    """Counts the requests of one endless minute, and enforces the limit of each key."""
 
     def __init__(self, *, down: bool = False) -> None:
         self.requests: dict[str, int] = {}
         self.down = down
-        self.questions = 0
+        self.queries = 0
 
     async def reserve(self, key: Key, tokens: int, now: float) -> Reservation:
-        self.questions += 1
+        self.queries += 1
         if self.down:
             raise KeysUnavailable("ThrottlingException")
         assert (tokens, key.tokens_per_minute, key.budget_tokens) == (0, None, None)
@@ -62,4 +62,4 @@ class FakeLedger:
         raise AssertionError(f"expected nothing to settle, but got {reservation}, {tokens}")
 
     async def peek(self, key: Key, now: float) -> Allowance:
-        raise AssertionError(f"expected no such question, but got {key}, {now}")
+        raise AssertionError(f"expected no such query, but got {key}, {now}")

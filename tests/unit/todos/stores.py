@@ -12,7 +12,7 @@ from functions.todos.pages import Order, OrderField, Position
 from functions.todos.todos import Changes, Filter, Todo
 
 DAY = datetime(2026, 11, 22, 10, 15, 30, 123000, tzinfo=UTC)
-NOBODY = ""
+NO_OWNER = ""
 Key = tuple[datetime | str, UUID]
 
 
@@ -23,16 +23,16 @@ def todo(number: int = 1, title: str = "Test Todo", *, completed: bool = False, 
 
 
 class FakeStore:
-    """Keeps todos in a dictionary. Those it starts with are NOBODY's.
+    """Keeps todos in a dictionary. Those it starts with have no owner.
 
-    Each question fails with `failure` while there is one.
+    Each call fails with `failure` while there is one.
     """
 
     def __init__(self, todos: Iterable[Todo] = (), *, failure: Exception | None = None) -> None:
-        self.todos = {(NOBODY, todo.id): todo for todo in todos}
+        self.todos = {(NO_OWNER, todo.id): todo for todo in todos}
         self.failure = failure
         self.is_open = False
-        self.questions = 0
+        self.queries = 0
 
     async def open(self) -> None:
         self.is_open = True
@@ -41,15 +41,15 @@ class FakeStore:
         self.is_open = False
 
     async def create(self, owner: str, todo: Todo) -> Todo:
-        self._ask()
+        self._query()
         return self.todos.setdefault((owner, todo.id), todo)
 
     async def get(self, owner: str, todo_id: UUID) -> Todo | None:
-        self._ask()
+        self._query()
         return self.todos.get((owner, todo_id))
 
     async def update(self, owner: str, todo_id: UUID, changes: Changes) -> Todo | None:
-        self._ask()
+        self._query()
         found = self.todos.get((owner, todo_id))
         if found is None:
             return None
@@ -59,7 +59,7 @@ class FakeStore:
         return self.todos[owner, todo_id]
 
     async def delete(self, owner: str, todo_id: UUID) -> Todo | None:
-        self._ask()
+        self._query()
         return self.todos.pop((owner, todo_id), None)
 
     async def find(
@@ -72,8 +72,8 @@ class FakeStore:
         before: Position | None,
         limit: int,
     ) -> list[Todo]:
-        self._ask()
-        found = [todo for todo in self._of(owner) if fulfils(todo, where)]
+        self._query()
+        found = [todo for todo in self._of(owner) if matches(todo, where)]
         if after:
             found = [todo for todo in found if _is_behind(_key(todo, order), after, order)]
         if before:
@@ -81,20 +81,20 @@ class FakeStore:
         return sorted(found, key=lambda todo: _key(todo, order), reverse=order.descending)[:limit]
 
     async def count(self, owner: str, where: Filter) -> int:
-        self._ask()
-        return sum(fulfils(todo, where) for todo in self._of(owner))
+        self._query()
+        return sum(matches(todo, where) for todo in self._of(owner))
 
     def _of(self, owner: str) -> list[Todo]:
         return [todo for (holder, _), todo in self.todos.items() if holder == owner]
 
-    def _ask(self) -> None:
-        self.questions += 1
+    def _query(self) -> None:
+        self.queries += 1
         if self.failure:
             raise self.failure
 
 
-def fulfils(todo: Todo, where: Filter) -> bool:
-    """Tell whether a todo is among those that a filter asks for."""
+def matches(todo: Todo, where: Filter) -> bool:
+    """Return whether a todo matches a filter."""
     if where.completed is not None and todo.completed != where.completed:
         return False
     return lower(where.title or "") in lower(todo.title)

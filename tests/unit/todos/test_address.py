@@ -24,7 +24,7 @@ SECRET: dict[str, Any] = {
 
 
 class FakeSecrets:
-    """Secrets that change when they are asked for anew."""
+    """Secrets that change when they are fetched again."""
 
     def __init__(self, *texts: str) -> None:
         self.texts = list(texts)
@@ -82,7 +82,7 @@ def test_a_port_that_is_not_there_is_postgres_own() -> None:
         *(text(port="hush"), text(password=7)),
     ],
 )
-def test_a_secret_of_another_form_is_told_without_being_shown(secret: str) -> None:
+def test_a_secret_of_another_form_is_reported_without_being_quoted(secret: str) -> None:
     with pytest.raises(AddressUnknown) as failed:
         url_of(secret, None)
     assert '"username", "password", "host", "port", "dbname"' in str(failed.value)
@@ -90,7 +90,7 @@ def test_a_secret_of_another_form_is_told_without_being_shown(secret: str) -> No
     assert failed.value.__suppress_context__
 
 
-def test_a_secret_is_fetched_anew_when_it_led_nowhere() -> None:
+def test_a_secret_is_fetched_again_after_its_address_failed() -> None:
     secrets = FakeSecrets(text(), text(password="new"))
     address = SecretAddress(secrets, ARN, None)
     assert ":hush@" in asyncio.run(address.url())

@@ -25,7 +25,7 @@ class Clock:
         return self.at
 
 
-async def test_where_no_keys_are_configured_everyone_is_nobody() -> None:
+async def test_without_configured_keys_no_caller_has_an_owner() -> None:
     admission = Admission(Keyring(None), FakeLedger())
     for header in (None, "", "Bearer alice", "nonsense"):
         assert await admission.admit(header) == Caller("", {})
@@ -44,13 +44,13 @@ async def test_keys_of_a_variable_are_owners_too() -> None:
     assert owners == [f"static_{each.digest[:16]}" for each in (ALICE, BOB)]
 
 
-async def test_whoever_is_refused_is_told_why_and_counts_nothing() -> None:
+async def test_a_refused_request_gets_the_reason_and_is_not_counted() -> None:
     ledger = FakeLedger()
     admission = Admission(Keyring(FakeKeys(ALICE)), ledger)
     for header in (None, "", "Basic alice", "Bearer carol"):
         with pytest.raises(Unauthenticated):
             await admission.admit(header)
-    assert ledger.questions == 0
+    assert ledger.queries == 0
 
 
 async def test_keys_that_cannot_be_checked_are_not_let_in() -> None:
@@ -83,7 +83,7 @@ async def test_requests_are_counted_where_they_are_limited_whatever_else_is_used
     assert refused.value.headers["retry-after"] == "18"
     assert refused.value.headers["retry-after-ms"] == "17250"
     assert await admission.admit("Bearer bob") == Caller("key_bob", {})
-    assert ledger.questions == 3
+    assert ledger.queries == 3
 
 
 async def test_a_ledger_that_does_not_answer_is_left_alone_for_a_while(
@@ -93,7 +93,7 @@ async def test_a_ledger_that_does_not_answer_is_left_alone_for_a_while(
     admission = Admission(Keyring(FakeKeys(ALICE)), ledger, now=clock)
     for _ in range(5):
         assert await admission.admit("Bearer alice") == Caller("key_alice", {})
-    assert ledger.questions == 1
+    assert ledger.queries == 1
     assert [record.message for record in caplog.records if record.levelno == logging.ERROR] == [
         "limits cannot be asked for: known keys go on without them for 10 s"
     ]

@@ -70,7 +70,7 @@ def error(code: str | None, message: str = "no") -> DataError:
     ],
     ids=lambda value: str(getattr(value, "code", value)),
 )
-def test_what_was_not_even_asked_is_told_from_the_rest(failure: DataError, unreached: bool) -> None:
+def test_queries_that_were_not_sent_are_recognised(failure: DataError, unreached: bool) -> None:
     assert is_unreached(failure) is unreached
 
 

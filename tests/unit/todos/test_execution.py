@@ -13,7 +13,7 @@ from functions.todos.execution import Executor, Outcome, Request
 from functions.todos.limits import Limits
 from functions.todos.resolvers import create_schema
 from functions.todos.todos import Todos
-from tests.unit.todos.stores import NOBODY, FakeStore, todo
+from tests.unit.todos.stores import NO_OWNER, FakeStore, todo
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +26,7 @@ def executor(
     store: FakeStore | None = None, *, introspection: bool = True, **limits: int
 ) -> Callable[[Request], Awaitable[Outcome]]:
     """Return what executes requests on the todos of a store."""
-    todos = Todos(store or FakeStore(), NOBODY)
+    todos = Todos(store or FakeStore(), NO_OWNER)
     made = Executor(SCHEMA, Limits(**limits), introspection=introspection)
     return lambda request: made.execute(request, todos)
 
@@ -126,15 +126,15 @@ async def test_what_cannot_be_executed_has_a_code_and_no_data(
     assert code_of(outcome) == code
     assert outcome.body["errors"][0]["message"].startswith(message)
     assert (outcome.status, outcome.read) == (400, True)
-    assert store.questions == 0
+    assert store.queries == 0
 
 
-async def test_a_fault_in_the_document_is_told_with_its_place() -> None:
+async def test_a_fault_in_the_document_is_reported_with_its_place() -> None:
     outcome = await answered("{\n  todos { nope }\n}")
     assert outcome.body["errors"][0]["locations"] == [{"line": 2, "column": 11}]
 
 
-async def test_at_most_ten_faults_are_told() -> None:
+async def test_at_most_ten_faults_are_reported() -> None:
     outcome = await answered("{ " + " ".join(f"nope{number}" for number in range(25)) + " }")
     assert code_of(outcome) == "GRAPHQL_VALIDATION_FAILED"
     assert len(outcome.body["errors"]) == 11
@@ -155,7 +155,7 @@ async def test_a_query_only_request_cannot_change_anything() -> None:
             await answered(query, store=store, operation_name="a", only_query=True)
         assert refused.value.message == f"Expected a query, but got a {kind}. Send it with POST."
         assert refused.value.headers == {"allow": "POST"}
-    assert store.questions == 0
+    assert store.queries == 0
     outcome = await answered(mutation, operation_name="b", only_query=True)
     assert outcome.body == {"data": {"__typename": "Query"}}
 
@@ -211,14 +211,14 @@ async def test_nothing_of_an_unexpected_error_reaches_the_caller_or_the_log(
     assert outcome.status == 200
     assert outcome.body["data"] is None
     (error,) = outcome.body["errors"]
-    assert error["message"] == "Something went wrong here. Try again; if it persists, tell the operator."
+    assert error["message"] == "Something went wrong here. Try again; if it persists, contact the operator."
     assert error["extensions"] == {"code": "INTERNAL_SERVER_ERROR"}
     assert SECRET not in str(outcome.body) + caplog.text + "".join(capfd.readouterr())
     assert caplog.records[-1].message.startswith("unexpected RuntimeError at ")
     assert "tests/unit/todos/stores.py:" in caplog.records[-1].message
 
 
-async def test_a_database_that_does_not_answer_is_told_as_such() -> None:
+async def test_a_database_that_does_not_answer_is_reported_as_such() -> None:
     outcome = await answered("{ todos { id } }", store=FakeStore(failure=DatabaseUnavailable()))
     (error,) = outcome.body["errors"]
     assert error["message"] == ("The database cannot be reached right now. Send the same again in a moment.")
@@ -253,14 +253,14 @@ SUGGESTED = [
 
 @pytest.mark.parametrize(("query", "variables"), SUGGESTED, ids=str)
 async def test_names_are_suggested_only_where_introspection_is_on(query: str, variables: Any) -> None:
-    told = await answered(query, variables=variables)
-    assert "Did you mean" in told.body["errors"][0]["message"]
+    outcome = await answered(query, variables=variables)
+    assert "Did you mean" in outcome.body["errors"][0]["message"]
     hidden = await answered(query, variables=variables, introspection=False)
     assert "Did you mean" not in hidden.body["errors"][0]["message"]
 
 
 class Counting:
-    """Counts what graphql-core is asked to do."""
+    """Counts the calls of graphql-core."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.parsed = self.validated = 0
@@ -287,46 +287,48 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> Counting:
 
 
 async def test_a_document_is_parsed_and_validated_once(counting: Counting) -> None:
-    asked = executor(FakeStore([todo(1)]))
+    execute = executor(FakeStore([todo(1)]))
     for number in (1, 2, 3):
         variables = {"id": ONE if number == 2 else TWO}
-        outcome = await asked(Request(query="query($id: ID!) { todo(id: $id) { id } }", variables=variables))
+        outcome = await execute(
+            Request(query="query($id: ID!) { todo(id: $id) { id } }", variables=variables)
+        )
         assert (outcome.body["data"]["todo"] is not None) == (number == 2)
     assert counting.counts == (1, 1)
 
 
 async def test_a_hundred_documents_are_remembered_those_used_last(counting: Counting) -> None:
-    asked = executor()
+    execute = executor()
 
-    async def ask(number: int) -> None:
-        outcome = await asked(Request(query=f"{{ a{number}: __typename }}"))
+    async def send(number: int) -> None:
+        outcome = await execute(Request(query=f"{{ a{number}: __typename }}"))
         assert outcome.body == {"data": {f"a{number}": "Query"}}
 
     for number in range(100):
-        await ask(number)
-    await ask(0)
+        await send(number)
+    await send(0)
     assert counting.counts == (100, 100)
-    await ask(100)
-    await ask(0)
+    await send(100)
+    await send(0)
     assert counting.counts == (101, 101)
-    await ask(1)
+    await send(1)
     assert counting.counts == (102, 102)
 
 
 @pytest.mark.parametrize("query", ["{ nope }", "{ a: __typename b: __typename }", "{"])
 async def test_what_is_refused_is_not_remembered(query: str, counting: Counting) -> None:
-    asked = executor(max_aliases=1)
+    execute = executor(max_aliases=1)
     for _ in range(2):
-        code_of(await asked(Request(query=query)))
+        code_of(await execute(Request(query=query)))
     assert counting.parsed == 2
 
 
 async def test_a_remembered_document_is_still_measured_and_held_to_be_a_query() -> None:
-    asked = executor(max_cost=10)
+    execute = executor(max_cost=10)
     query = 'query a($n: Int) { todos(first: $n) { id } } mutation b { createTodo(title: "x") { id } }'
-    small = await asked(Request(query=query, operation_name="a", variables={"n": 1}))
+    small = await execute(Request(query=query, operation_name="a", variables={"n": 1}))
     assert small.body == {"data": {"todos": []}}
-    large = await asked(Request(query=query, operation_name="a", variables={"n": 100}))
+    large = await execute(Request(query=query, operation_name="a", variables={"n": 100}))
     assert code_of(large) == "GRAPHQL_VALIDATION_FAILED"
     with pytest.raises(MethodNotAllowed):
-        await asked(Request(query=query, operation_name="b", only_query=True))
+        await execute(Request(query=query, operation_name="b", only_query=True))

@@ -36,7 +36,7 @@ def linked(html: str) -> list[str]:
 @pytest.mark.parametrize("address", ["https://api.example/graphql", "https://api.example/dev/graphql"])
 def test_the_page_loads_its_files_from_below_itself(folder: Path, address: str) -> None:
     links = [urljoin(address, link) for link in linked(html_of(folder))]
-    assert links[0] == "data:,", "expected no favicon to be asked for"
+    assert links[0] == "data:,", "expected no request for a favicon"
     assert sorted(links[1:]) == sorted(f"{address}/assets/{name}" for name in NAMES)
 
 

@@ -342,7 +342,7 @@ async def test_other_methods_are_refused_with_those_that_are_not(method: str) ->
         ("query=x&variables={%22a%22:%22\\ud800%22}", {"query": "x", "variables": {"a": "\ud800"}}),
     ],
 )
-async def test_an_address_is_read_and_asks_for_queries_only(parameters: str, read: dict[str, Any]) -> None:
+async def test_a_url_is_read_and_allows_queries_only(parameters: str, read: dict[str, Any]) -> None:
     assert await read_request(get(parameters), MAX) == Request(**read, only_query=True)
 
 

@@ -134,15 +134,15 @@ def test_the_cost_is_the_number_of_fields_in_the_largest_reply(
         (Limits(max_cost=7), "expected at most 7 fields in the reply, but got 8."),
     ],
 )
-def test_what_is_too_large_is_told_with_the_limit(limits: Limits, message: str) -> None:
+def test_an_operation_that_is_too_large_is_refused_with_the_limit(limits: Limits, message: str) -> None:
     query = "{ a: todos(first: 3) { id } b: todos(first: 3) { id } }"
     check(query)
     with pytest.raises(ValidationFailed) as refused:
         check(query, limits)
-    assert refused.value.message == f"The operation is too large: {message} Ask for less at once."
+    assert refused.value.message == f"The operation is too large: {message} Request less at once."
 
 
-def test_only_the_operation_that_is_asked_for_is_measured() -> None:
+def test_only_the_requested_operation_is_measured() -> None:
     document = parse("query a { __typename } query b { a: __typename b: __typename }")
     limits = Limits(max_aliases=1)
     check_limits(document, get_operation_ast(document, "a"), {}, limits)  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from functions.todos.errors import BadUserInput
 from functions.todos.pages import Order, OrderField, Page, Position, cursor_of, position_at, window_of
 from functions.todos.todos import Filter, Todo, Todos
-from tests.unit.todos.stores import NOBODY, FakeStore, fulfils, todo
+from tests.unit.todos.stores import NO_OWNER, FakeStore, matches, todo
 
 Answer = TypeVar("Answer")
 ORDERS = [Order(field, descending) for field in OrderField for descending in (False, True)]
@@ -38,10 +38,10 @@ FILTERS = st.builds(
 few = settings(max_examples=100, deadline=None)
 
 
-def run(question: Coroutine[Any, Any, Answer]) -> Answer:
+def run(query: Coroutine[Any, Any, Answer]) -> Answer:
     """Run what waits for nothing."""
     try:
-        question.send(None)
+        query.send(None)
     except StopIteration as done:
         answer: Answer = done.value
         return answer
@@ -51,17 +51,17 @@ def run(question: Coroutine[Any, Any, Answer]) -> Answer:
 def ordered(kept: list[Todo], where: Filter, order: Order) -> list[Todo]:
     """Return what all pages together must hold."""
     by_title = order.field is OrderField.TITLE
-    found = [each for each in kept if fulfils(each, where)]
+    found = [each for each in kept if matches(each, where)]
     found.sort(key=lambda each: (each.title if by_title else each.created_at, each.id))
     return found[::-1] if order.descending else found
 
 
 def page(store: FakeStore, where: Filter, order: Order, **window: Any) -> Page[Todo]:
-    return run(Todos(store, NOBODY).page(where, order, window_of(order, **window)))
+    return run(Todos(store, NO_OWNER).page(where, order, window_of(order, **window)))
 
 
 def walk(store: FakeStore, where: Filter, order: Order, size: int, *, backward: bool) -> list[Page[Todo]]:
-    """Return all pages, each asked for with the cursor of the one before it."""
+    """Return all pages, each requested with the cursor of the one before it."""
     size_name, cursor_name, edge = ("last", "before", 0) if backward else ("first", "after", -1)
     pages = [page(store, where, order, **{size_name: size})]
     while pages[-1].has_previous if backward else pages[-1].has_next:
@@ -84,7 +84,7 @@ def test_forward_every_todo_comes_once_and_in_order(
 
 @given(COLLECTIONS, FILTERS, st.sampled_from(ORDERS), st.integers(1, 12))
 @few
-def test_backward_every_todo_comes_once_and_each_page_is_in_the_order_asked_for(
+def test_backward_every_todo_comes_once_and_each_page_is_in_the_requested_order(
     kept: list[Todo], where: Filter, order: Order, size: int
 ) -> None:
     pages = walk(FakeStore(kept), where, order, size, backward=True)
@@ -100,7 +100,7 @@ def test_between_two_cursors_lies_what_lies_between_two_todos(
 ) -> None:
     every = ordered(kept, Filter(), order)
     first, last = (data.draw(st.integers(0, len(every) - 1)) for _ in range(2))
-    between = [each for each in every[first + 1 : last] if fulfils(each, where)]
+    between = [each for each in every[first + 1 : last] if matches(each, where)]
     cursors = {"after": cursor_of(every[first], order), "before": cursor_of(every[last], order)}
     start = page(FakeStore(kept), where, order, first=size, **cursors)
     end = page(FakeStore(kept), where, order, last=size, **cursors)
@@ -116,7 +116,7 @@ def test_a_cursor_survives_its_todo(kept: list[Todo], order: Order, size: int, d
     every = ordered(kept, Filter(), order)
     place = data.draw(st.integers(0, len(every) - 1))
     store = FakeStore(kept)
-    del store.todos[NOBODY, every[place].id]
+    del store.todos[NO_OWNER, every[place].id]
     cursor = cursor_of(every[place], order)
     assert list(page(store, Filter(), order, first=size, after=cursor).items) == every[place + 1 :][:size]
     assert list(page(store, Filter(), order, last=size, before=cursor).items) == every[:place][-size:]
@@ -139,7 +139,7 @@ def test_todos_that_come_and_go_between_pages_do_not_move_the_others(
         seen = page(store, Filter(), order, first=size, after=cursor)
         met += seen.items
     assert len({each.id for each in met}) == len(met)
-    assert stays <= {(NOBODY, each.id) for each in met}
+    assert stays <= {(NO_OWNER, each.id) for each in met}
 
 
 def test_an_empty_collection_has_one_empty_page() -> None:
@@ -148,7 +148,7 @@ def test_an_empty_collection_has_one_empty_page() -> None:
         assert page(FakeStore(), Filter(), order, last=1) == Page([], has_next=False, has_previous=False)
 
 
-def test_a_page_behind_the_last_todo_is_empty_and_tells_that_there_was_something() -> None:
+def test_a_page_behind_the_last_todo_is_empty_and_has_a_previous_page() -> None:
     order = Order()
     cursor = cursor_of(todo(1), order)
     assert page(FakeStore([todo(1)]), Filter(), order, after=cursor) == Page([], False, True)
@@ -164,7 +164,7 @@ def test_a_page_has_1_to_100_todos(name: str) -> None:
             window_of(BY_TIME, **{name: size})  # type: ignore[arg-type]
 
 
-def test_a_page_has_20_todos_unless_told_otherwise_and_one_direction() -> None:
+def test_a_page_has_20_todos_by_default_and_one_direction() -> None:
     assert window_of(BY_TIME).size == 20
     assert not window_of(BY_TIME).backward
     assert window_of(BY_TIME, last=3).backward
@@ -247,7 +247,7 @@ def test_what_is_no_cursor_is_refused_by_its_name(cursor: str, name: str) -> Non
         with pytest.raises(BadUserInput) as refused:
             window_of(order, **{name: cursor})  # type: ignore[arg-type]
         assert refused.value.message == (
-            f"`{name}`: expected a cursor that `todosConnection` gave, but got something else."
+            f"`{name}`: expected a cursor that `todosConnection` returned, but got something else."
         )
 
 
@@ -273,7 +273,7 @@ def test_any_json_is_a_cursor_or_is_refused(cursor: str) -> None:
     assert isinstance(position.value, str)
 
 
-def test_a_cursor_of_another_field_tells_both_fields() -> None:
+def test_the_error_for_a_cursor_of_another_field_names_both() -> None:
     with pytest.raises(BadUserInput) as refused:
         position_at(cursor_of(todo(), BY_TITLE), BY_TIME, "after")
     assert refused.value.message == (

@@ -1,4 +1,4 @@
-"""The contract: every field of `schema.graphql`, asked for as a client would."""
+"""The contract: every field of `schema.graphql`, requested as a client does."""
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
@@ -12,7 +12,7 @@ from functions.todos.execution import Executor, Request
 from functions.todos.limits import Limits
 from functions.todos.resolvers import create_schema, serialize_date_time
 from functions.todos.todos import Todo, Todos
-from tests.unit.todos.stores import DAY, NOBODY, FakeStore, todo
+from tests.unit.todos.stores import DAY, NO_OWNER, FakeStore, todo
 
 pytestmark = pytest.mark.anyio
 
@@ -21,21 +21,21 @@ NEPAL = timezone(timedelta(hours=5, minutes=45))
 ONE = str(UUID(int=1))
 
 
-async def ask(store: FakeStore, query: str, **variables: Any) -> dict[str, Any]:
+async def execute(store: FakeStore, query: str, **variables: Any) -> dict[str, Any]:
     ids = iter(range(1, 100))
-    todos = Todos(store, NOBODY, new_id=lambda: UUID(int=next(ids)), now=lambda: DAY)
+    todos = Todos(store, NO_OWNER, new_id=lambda: UUID(int=next(ids)), now=lambda: DAY)
     executor = Executor(SCHEMA, Limits(), introspection=True)
     return (await executor.execute(Request(query=query, variables=variables), todos)).body
 
 
 async def data(store: FakeStore, query: str, **variables: Any) -> Any:
-    body = await ask(store, query, **variables)
+    body = await execute(store, query, **variables)
     assert body.keys() == {"data"}, body
     return body["data"]
 
 
 async def refused(store: FakeStore, query: str, **variables: Any) -> tuple[str, str]:
-    (error,) = (await ask(store, query, **variables))["errors"]
+    (error,) = (await execute(store, query, **variables))["errors"]
     return error["extensions"]["code"], error["message"]
 
 
@@ -89,7 +89,7 @@ async def test_the_life_of_a_todo() -> None:
     store = FakeStore()
     fields = "{ title completed }"
     await data(store, 'mutation { createTodo(title: " a ") { id } }')
-    for asked, answer in (
+    for operation, answer in (
         (f'updateTodo(id: "{ONE}", title: "b")', {"title": "b", "completed": False}),
         (f'completeTodo(id: "{ONE}")', {"title": "b", "completed": True}),
         (f'completeTodo(id: "{ONE}")', {"title": "b", "completed": True}),
@@ -97,28 +97,28 @@ async def test_the_life_of_a_todo() -> None:
         (f'updateTodo(id: "{ONE}", title: "c", completed: true)', {"title": "c", "completed": True}),
         (f'deleteTodo(id: "{ONE}")', {"title": "c", "completed": True}),
     ):
-        assert await data(store, f"mutation {{ it: {asked} {fields} }}") == {"it": answer}
+        assert await data(store, f"mutation {{ it: {operation} {fields} }}") == {"it": answer}
     assert store.todos == {}
-    for asked in (
+    for operation in (
         f'updateTodo(id: "{ONE}", title: "b")',
         f'completeTodo(id: "{ONE}")',
         f'deleteTodo(id: "{ONE}")',
     ):
-        code, _ = await refused(store, f"mutation {{ {asked} {fields} }}")
+        code, _ = await refused(store, f"mutation {{ {operation} {fields} }}")
         assert code == "NOT_FOUND"
 
 
 @pytest.mark.parametrize("name", ["title", "completed"])
 async def test_a_todo_cannot_be_updated_to_null(name: str) -> None:
     kind = {"title": "String", "completed": "Boolean"}[name]
-    message = f"`{name}`: expected a value, but got null. Leave out what is to stay."
+    message = f"`{name}`: expected a value, but got null. Omit it to leave it unchanged."
     store = FakeStore([todo(1)])
     literal = f'mutation {{ updateTodo(id: "{ONE}", {name}: null) {{ id }} }}'
     assert await refused(store, literal) == ("BAD_USER_INPUT", message)
     variable = f'mutation($v: {kind}) {{ updateTodo(id: "{ONE}", {name}: $v) {{ id }} }}'
     assert await refused(store, variable, v=None) == ("BAD_USER_INPUT", message)
     assert (await refused(store, variable))[1].startswith("Nothing to change.")
-    assert store.todos[NOBODY, UUID(int=1)] == todo(1)
+    assert store.todos[NO_OWNER, UUID(int=1)] == todo(1)
 
 
 async def test_arguments_that_are_null_are_as_if_they_were_not_given() -> None:
@@ -126,15 +126,15 @@ async def test_arguments_that_are_null_are_as_if_they_were_not_given() -> None:
     nothing = ("", "(filter: null, orderBy: null, first: null)", "(filter: {})", "(orderBy: {})")
     empty = ("(filter: {completed: null, title: null})",)
     for arguments in (*nothing, *empty):
-        asked = f"{{ todos{arguments} {{ title }} }}"
-        assert await data(store, asked) == {"todos": [{"title": "b"}, {"title": "Test Todo"}]}
+        query = f"{{ todos{arguments} {{ title }} }}"
+        assert await data(store, query) == {"todos": [{"title": "b"}, {"title": "Test Todo"}]}
     others = ("last: null", "after: null", "before: null", "last: null, first: 1", "first: null, last: 1")
     for arguments in (*nothing, *empty, *(f"({other})" for other in others)):
         found = await data(store, f"{{ todosConnection{arguments} {{ totalCount edges {{ cursor }} }} }}")
         assert found["todosConnection"]["totalCount"] == 2
-    asked = "query($f: TodoFilter, $n: Int) { todos(filter: $f, first: $n) { id } }"
+    query = "query($f: TodoFilter, $n: Int) { todos(filter: $f, first: $n) { id } }"
     for variables in ({}, {"f": None, "n": None}, {"f": {"title": None}}):
-        assert len((await data(store, asked, **variables))["todos"]) == 2
+        assert len((await data(store, query, **variables))["todos"]) == 2
 
 
 async def test_todos_are_filtered_ordered_and_counted_out() -> None:
@@ -187,16 +187,16 @@ async def test_an_empty_connection_has_no_cursors() -> None:
     assert found == {"todosConnection": {"totalCount": 0, "edges": [], "pageInfo": info}}
 
 
-async def test_the_total_is_counted_only_where_it_is_asked_for() -> None:
+async def test_the_total_is_counted_only_where_it_is_requested() -> None:
     store = FakeStore([todo(1), todo(2, "x")])
     await data(store, "{ todosConnection { edges { node { id } } } }")
-    assert store.questions == 1
+    assert store.queries == 1
     found = await data(store, '{ todosConnection(first: 1, filter: {title: "x"}) { totalCount } }')
     assert found == {"todosConnection": {"totalCount": 1}}
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "field",
     [
         "todos(first: 0) { id }",
         "todos(first: 101) { id }",
@@ -210,12 +210,12 @@ async def test_the_total_is_counted_only_where_it_is_asked_for() -> None:
         'todosConnection(before: "x") { totalCount }',
     ],
 )
-async def test_a_wrong_value_is_the_callers_fault(asked: str) -> None:
+async def test_a_wrong_value_is_the_callers_fault(field: str) -> None:
     store = FakeStore()
-    code, message = await refused(store, f"{{ {asked} }}")
+    code, message = await refused(store, f"{{ {field} }}")
     assert code == "BAD_USER_INPUT"
     assert "expected" in message.lower()
-    assert store.questions == 0
+    assert store.queries == 0
 
 
 async def test_ids_may_be_in_upper_case() -> None:

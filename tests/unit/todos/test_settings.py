@@ -102,7 +102,7 @@ def mistake(**variables: str) -> str:
 @pytest.mark.parametrize(
     "url", ["", "mysql://u:pass%40word@h/d", "pass%40word", "POSTGRESQL://u:pass%40word@h/d"]
 )
-def test_a_wrong_address_is_told_without_its_password(url: str) -> None:
+def test_a_wrong_address_is_reported_without_its_password(url: str) -> None:
     message = mistake(DATABASE_URL=url)
     assert message.startswith("DATABASE_URL is ")
     assert "postgresql://<user>:<password>@<host>:<port>/<database>" in message
@@ -111,13 +111,13 @@ def test_a_wrong_address_is_told_without_its_password(url: str) -> None:
 
 
 @pytest.mark.parametrize("secret", ['{"password": "hush"}', "hush", " arn:x"])
-def test_what_is_no_arn_is_told_without_being_shown(secret: str) -> None:
+def test_a_text_that_is_no_arn_is_reported_without_being_quoted(secret: str) -> None:
     message = mistake(DATABASE_SECRET=secret)
     assert message.startswith("DATABASE_SECRET: expected the ARN of a secret")
     assert secret not in message
 
 
-def test_a_missing_address_is_told() -> None:
+def test_a_missing_address_is_reported() -> None:
     with pytest.raises(SettingsError, match="DATABASE_URL is missing: it has the form"):
         Settings.from_environment({"PRISMA_QUERY_ENGINE_BINARY": "/opt/query-engine"})
 
@@ -127,26 +127,26 @@ NUMBERS = ("MAX_BODY_BYTES", "MAX_TOKENS", "MAX_DEPTH", "MAX_ALIASES", "MAX_ROOT
 
 @pytest.mark.parametrize("variable", NUMBERS)
 @pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "x", " 1", "1e3", "9" * 19])
-def test_a_wrong_limit_is_told_by_its_name(variable: str, text: str) -> None:
+def test_a_wrong_limit_is_reported_by_its_name(variable: str, text: str) -> None:
     assert mistake(**{variable: text}) == (
         f"{variable}: expected a whole number of at least 1, but got {text!r}."
     )
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "nan", "inf", "x", "86400"])
-def test_a_wrong_time_limit_is_told(text: str) -> None:
+def test_a_wrong_time_limit_is_reported(text: str) -> None:
     assert mistake(QUERY_TIMEOUT_S=text) == f"QUERY_TIMEOUT_S: expected seconds above 0, but got {text!r}."
 
 
 @pytest.mark.parametrize("text", ["true", "ON", "0"])
-def test_a_wrong_switch_is_told(text: str) -> None:
+def test_a_wrong_switch_is_reported(text: str) -> None:
     assert mistake(INTROSPECTION=text) == f"INTROSPECTION: expected on or off, but got {text!r}."
 
 
 @pytest.mark.parametrize(
     "text", ["{", "[]", '"x"', '{"short": []}', f'{{"{DIGEST}": "tiny"}}', f'{{"{DIGEST}": [1]}}']
 )
-def test_wrong_keys_are_told(text: str) -> None:
+def test_wrong_keys_are_reported(text: str) -> None:
     message = mistake(API_KEYS=text)
     assert message.startswith("API_KEYS: expected ")
     assert DIGEST not in message

@@ -1,8 +1,8 @@
-"""What the store does without a database. The rest is in `tests/integration/todos`."""
+"""The part of the store that needs no database; `tests/integration/todos` tests the others."""
 
 import pytest
 
-from functions.todos.store import _literally
+from functions.todos.store import escape_wildcards
 
 
 @pytest.mark.parametrize(
@@ -16,5 +16,5 @@ from functions.todos.store import _literally
         ("\\%_\\\\", "\\\\\\%\\_\\\\\\\\"),
     ],
 )
-def test_what_like_takes_for_a_wildcard_is_escaped(text: str, pattern: str) -> None:
-    assert _literally(text) == pattern
+def test_wildcards_are_escaped(text: str, pattern: str) -> None:
+    assert escape_wildcards(text) == pattern

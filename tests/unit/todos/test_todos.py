@@ -9,7 +9,7 @@ import pytest
 from functions.todos.errors import ApiError, BadUserInput, NotFound
 from functions.todos.pages import Order, OrderField, Window
 from functions.todos.todos import Changes, Filter, Todos, checked_filter, checked_id, checked_title, utc_now
-from tests.unit.todos.stores import DAY, NOBODY, FakeStore, todo
+from tests.unit.todos.stores import DAY, NO_OWNER, FakeStore, todo
 
 pytestmark = pytest.mark.anyio
 
@@ -122,13 +122,13 @@ def test_nothing_else_is_an_id_and_the_message_does_not_repeat_it(text: str) -> 
 
 async def test_a_todo_is_made_of_its_title_the_time_and_a_new_id() -> None:
     store = FakeStore()
-    todos = Todos(store, NOBODY, new_id=lambda: UUID(int=7), now=lambda: DAY)
+    todos = Todos(store, NO_OWNER, new_id=lambda: UUID(int=7), now=lambda: DAY)
     assert await todos.create(" Test Todo ") == todo(7)
     assert await todos.get(str(UUID(int=7))) == todo(7)
 
 
 async def test_ids_differ_and_times_are_in_utc_to_the_millisecond() -> None:
-    todos = Todos(FakeStore(), NOBODY)
+    todos = Todos(FakeStore(), NO_OWNER)
     made = [await todos.create("x") for _ in range(3)]
     assert len({each.id for each in made}) == 3
     assert {each.id.version for each in made} == {4}
@@ -138,7 +138,7 @@ async def test_ids_differ_and_times_are_in_utc_to_the_millisecond() -> None:
 
 
 async def test_an_update_changes_what_is_given() -> None:
-    todos = Todos(FakeStore([todo(1)]), NOBODY)
+    todos = Todos(FakeStore([todo(1)]), NO_OWNER)
     one = str(UUID(int=1))
     assert await todos.update(one, Changes(title=" new ")) == todo(1, "new")
     assert await todos.update(one, Changes(completed=True)) == todo(1, "new", completed=True)
@@ -148,7 +148,7 @@ async def test_an_update_changes_what_is_given() -> None:
 
 async def test_what_is_refused_changes_nothing_and_does_not_reach_the_store() -> None:
     store = FakeStore([todo(1)])
-    todos, one = Todos(store, NOBODY), str(UUID(int=1))
+    todos, one = Todos(store, NO_OWNER), str(UUID(int=1))
     for refused, message in (
         (todos.create(""), "`title`: expected 1 to 200"),
         (todos.update(one, Changes()), "Nothing to change. Expected `title`, `completed` or both."),
@@ -163,12 +163,12 @@ async def test_what_is_refused_changes_nothing_and_does_not_reach_the_store() ->
         with pytest.raises(BadUserInput) as error:
             await refused
         assert error.value.message.startswith(message)
-    assert store.questions == 0
+    assert store.queries == 0
     assert list(store.todos.values()) == [todo(1)]
 
 
 async def test_a_todo_that_is_not_there_is_not_found() -> None:
-    todos = Todos(FakeStore(), NOBODY)
+    todos = Todos(FakeStore(), NO_OWNER)
     for missing in (todos.get(ID), todos.update(ID, Changes(completed=True)), todos.delete(ID)):
         with pytest.raises(NotFound) as error:
             await missing
@@ -178,7 +178,7 @@ async def test_a_todo_that_is_not_there_is_not_found() -> None:
 
 
 async def test_a_deletion_returns_what_was_deleted_once() -> None:
-    todos = Todos(FakeStore([todo(1), todo(2)]), NOBODY)
+    todos = Todos(FakeStore([todo(1), todo(2)]), NO_OWNER)
     assert await todos.delete(str(UUID(int=1))) == todo(1)
     assert await todos.count(Filter()) == 1
     with pytest.raises(NotFound):
@@ -188,20 +188,20 @@ async def test_a_deletion_returns_what_was_deleted_once() -> None:
 @pytest.mark.parametrize("first", [0, -1, 101, -(2**31), 2**31 - 1])
 async def test_a_list_has_1_to_100_todos(first: int) -> None:
     with pytest.raises(BadUserInput, match=f"`first`: expected 1 to 100, but got {first}."):
-        await Todos(FakeStore(), NOBODY).list(Filter(), NEWEST, first)
+        await Todos(FakeStore(), NO_OWNER).list(Filter(), NEWEST, first)
 
 
 @pytest.mark.parametrize("first", [1, 2, 100])
 async def test_a_list_has_the_first_todos_of_its_order(first: int) -> None:
     kept = [todo(number, after_ms=number) for number in range(1, 121)]
-    todos = Todos(FakeStore(kept), NOBODY)
+    todos = Todos(FakeStore(kept), NO_OWNER)
     assert await todos.list(Filter(), NEWEST, first) == kept[::-1][:first]
     assert await todos.list(Filter(), NEWEST.reversed(), first) == kept[:first]
 
 
 async def test_a_list_is_filtered_and_ordered() -> None:
     kept = [todo(1, "B100%"), todo(2, "a100x", completed=True), todo(3, "b_", completed=True)]
-    todos = Todos(FakeStore(kept), NOBODY)
+    todos = Todos(FakeStore(kept), NO_OWNER)
     by_title = Order(OrderField.TITLE, descending=False)
 
     async def ids(where: Filter) -> list[int]:
@@ -222,8 +222,8 @@ async def test_what_the_store_cannot_do_is_not_swallowed() -> None:
     class Gone(ApiError):
         pass
 
-    todos = Todos(FakeStore(failure=Gone("gone")), NOBODY)
-    asked: list[Callable[[], object]] = [
+    todos = Todos(FakeStore(failure=Gone("gone")), NO_OWNER)
+    calls: list[Callable[[], object]] = [
         lambda: todos.create("x"),
         lambda: todos.get(ID),
         lambda: todos.update(ID, Changes(completed=True)),
@@ -232,6 +232,6 @@ async def test_what_the_store_cannot_do_is_not_swallowed() -> None:
         lambda: todos.page(Filter(), NEWEST, Window(1)),
         lambda: todos.count(Filter()),
     ]
-    for ask in asked:
+    for call in calls:
         with pytest.raises(Gone):
-            await ask()  # type: ignore[misc]
+            await call()  # type: ignore[misc]

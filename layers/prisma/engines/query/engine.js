@@ -14,7 +14,7 @@ const NO_TRACE = "{}";
 /** Start the engine as the environment of Prisma's clients describes it. */
 async function startEngine(environment, write) {
   const compiling = compile(); // in threads of its own, while the driver loads and connects
-  compiling.catch(() => {}); // whoever awaits it below hears of it
+  compiling.catch(() => {}); // the `await` below reports it
   const datamodel = fs.readFileSync(environment.PRISMA_DML_PATH, "utf8");
   const settings = readDatabaseUrl(databaseUrl(datamodel, environment));
   const pool = require("./pool").openQueryPool(settings);
@@ -65,12 +65,12 @@ class Engine {
     const { query: text, batch, transaction: atomic, isolationLevel = null } = JSON.parse(body);
     if (!batch) {
       const one = translate(text, this._jsonFields);
-      return render(await this._ask(one.query, transaction), one, this._failures);
+      return render(await this._execute(one.query, transaction), one, this._failures);
     }
     if (!batch.length) return { batchResult: [] };
     const many = batch.map((each) => translate(each.query, this._jsonFields));
     const request = { batch: many.map(({ query }) => query), ...(atomic && { transaction: { isolationLevel } }) };
-    return renderBatch(await this._ask(request, transaction), many, this._failures);
+    return renderBatch(await this._execute(request, transaction), many, this._failures);
   }
 
   async startTransaction(options) {
@@ -89,7 +89,7 @@ class Engine {
     await this._pool.end();
   }
 
-  async _ask(request, transaction) {
+  async _execute(request, transaction) {
     return JSON.parse(await this._engine.query(JSON.stringify(request), NO_TRACE, transaction));
   }
 }

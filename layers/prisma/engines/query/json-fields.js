@@ -1,7 +1,7 @@
 "use strict";
 /**
- * Fields of type Json: clients of the GraphQL protocol send their values as JSON's text, which the JSON protocol
- * would take for a text. They are told apart by name: one that is Json in any model is so in all.
+ * Fields of type Json: clients of the GraphQL protocol send their values as the text of JSON, which the JSON protocol
+ * would read as a string. Fields are recognised by name: one that is Json in any model is Json in all.
  */
 
 /** Conditions on Json that hold plain texts. */

@@ -1,5 +1,5 @@
 "use strict";
-/** `query-engine -p PORT`: serve until a signal comes or the process that started this one has gone. */
+/** `query-engine -p PORT`: serve until a signal arrives or the parent process exits. */
 
 const PARENT_CHECK_MS = 250;
 const GRACE_MS = 500;
@@ -15,7 +15,7 @@ function fail(error) {
   process.exit(1);
 }
 
-// Listening comes first: a client that is early waits for its answer instead of asking again later.
+// Listening comes first: an early client waits for its response instead of trying again later.
 let opened;
 const engine = new Promise((resolve) => (opened = resolve));
 const server = serve(port, engine, fail);

@@ -1,5 +1,5 @@
 "use strict";
-/** `schema-engine cli --datasource URL COMMAND`: what the command line asks before it starts a session. */
+/** `schema-engine cli --datasource URL COMMAND`: what the command line runs before it starts a session. */
 const { quoted } = require("../connections");
 const { readDatabaseUrl } = require("../database-url");
 const { administer } = require("./adapter");

@@ -9,7 +9,7 @@ async function serve(methods, input, output) {
   const write = (message) => output.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`);
   for await (const line of readline.createInterface({ input })) {
     const { id, method, params } = JSON.parse(line);
-    if (!method) continue; // the client's receipt for what it was told to print
+    if (!method) continue; // the client's acknowledgement of `print`
     try {
       if (!methods[method]) throw new Error(`The WASM schema engine has no method ${method}.`);
       const { print, ...result } = asObject(await methods[method](params ?? {}));
