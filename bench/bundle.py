@@ -1,6 +1,6 @@
-"""What each function is deployed with, and nothing else: cold starts are measured on it.
+"""Bundles with the packages that each function is deployed with, and no others, to measure cold starts.
 
-The test environment holds packages that others import where they find them (httpx imports rich).
+The test environment has packages that others import if they are installed (httpx imports rich).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def prepare() -> None:
     """Install the bundles into the clone, compiled, unless they are there."""
     prepare_chat(ROOT)
     _install(ROOT / "requirements/todos.txt", TODOS)
-    # What `prisma generate` made in the environment of the tests.
+    # `prisma generate` writes the client into the environment of the tests.
     generated = Path(sysconfig.get_path("purelib"), "prisma")
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(generated, TODOS / "prisma", dirs_exist_ok=True, ignore=ignored)

@@ -1,4 +1,4 @@
-"""A client of blocking sockets: what it measures is the server, hardly itself."""
+"""A client on blocking sockets, which adds little of its own to what it measures."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _END = b"\r\n0\r\n\r\n"
 
 
 def completion(model: str, tokens: int) -> dict[str, Any]:
-    """Ask for a stream of just so many tokens: a real engine goes on where it would have stopped."""
+    """Return the fields of a streamed completion of exactly that many tokens, also from a real engine."""
     messages = [{"role": "user", "content": "Tell me a joke"}]
     fields = {"model": model, "messages": messages, "max_tokens": tokens, "stream": True}
     return {**fields, "temperature": 0, "ignore_eos": True}
 
 
 @dataclass(frozen=True)
-class Answer:
+class Timing:
     """Units: seconds from sending the request to the first byte of the body, and to its end."""
 
     first_byte_s: float
@@ -34,7 +34,7 @@ class Client:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=120)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def ask(self, model: str, tokens: int) -> Answer:
+    def complete(self, model: str, tokens: int) -> Timing:
         """Stream one completion to its end."""
         messages = [{"role": "user", "content": "Tell me a joke"}]
         body = json.dumps(
@@ -48,7 +48,7 @@ class Client:
         self._socket.sendall(head.encode() + body)
         return self._read(began)
 
-    def _read(self, began: float) -> Answer:
+    def _read(self, began: float) -> Timing:
         data = b""
         while b"data:" not in data:
             data += self._received()
@@ -59,7 +59,7 @@ class Client:
             tail = data[-6:]
             data = tail + self._received()
             events += data.count(b"data:") - tail.count(b"data:")
-        return Answer(first, time.perf_counter() - began, events)
+        return Timing(first, time.perf_counter() - began, events)
 
     def _received(self) -> bytes:
         data = self._socket.recv(262144)

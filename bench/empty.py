@@ -1,4 +1,4 @@
-"""The least a function can be."""
+"""The smallest possible function."""
 
 
 def handler(event: object, context: object) -> None:

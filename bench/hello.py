@@ -1,4 +1,4 @@
-"""What most people start from: FastAPI and Mangum on the stock runtime, with httpx at hand."""
+"""A usual start: FastAPI and Mangum on the stock runtime, with httpx imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What keys and limits add to the first byte and to the cold start, beside the function without them."""
+"""The cost of keys and limits in the first byte and the cold start, beside the function without them."""
 
 from __future__ import annotations
 
@@ -41,20 +41,20 @@ def first_byte(engine: EngineProcess, rounds: int = 300) -> list[Row]:
     with _dynamodb() as (endpoint, client):
         table = Table(NAME, endpoint_url=endpoint, aws=Aws(region=_REGION))
         free, limited = _add(table, "free"), _add(table, "limited", 10**9)
-        kept = _kept(endpoint)
+        with_table = _key_settings(endpoint)
         served = models(engine.base_url)
-        with function(MODELS=served) as without, function(MODELS=served, **kept) as with_keys:
+        with function(MODELS=served) as without, function(MODELS=served, **with_table) as with_keys:
             sides = (
-                lambda: without.invoke(_event("nobody")).first_byte_s,
+                lambda: without.invoke(_event("no key")).first_byte_s,
                 lambda: with_keys.invoke(_event(free)).first_byte_s,
                 lambda: with_keys.invoke(_event(limited)).first_byte_s,
-                lambda: _answer_s(client),
+                lambda: _moto_s(client),
             )
             alternating(20, *sides)
-            open_s, cached_s, limited_s, answer_s = (
+            open_s, cached_s, limited_s, moto_s = (
                 statistics.median(values) for values in alternating(rounds, *sides)
             )
-    added, more = cached_s - open_s, limited_s - open_s - answer_s
+    added, more = cached_s - open_s, limited_s - open_s - moto_s
     beside = f"{ms(open_s)} without keys"
     return [
         Row(
@@ -68,7 +68,7 @@ def first_byte(engine: EngineProcess, rounds: int = 300) -> list[Row]:
         Row(
             "keys: first byte, a key with limits",
             ms(limited_s),
-            f"{beside}, and moto's own {ms(answer_s)}",
+            f"{beside}, and moto's own {ms(moto_s)}",
             more_ms(more),
             "<= +1.5 ms",
             more <= 0.0015,
@@ -79,10 +79,10 @@ def first_byte(engine: EngineProcess, rounds: int = 300) -> list[Row]:
 def cold_start(rounds: int = 15) -> list[Row]:
     """Process start to the first `/next`, with a table named and without."""
     served = models("http://127.0.0.1:9/v1")
-    kept = _kept("http://127.0.0.1:9")
+    with_table = _key_settings("http://127.0.0.1:9")
 
     def ours() -> float:
-        with function(MODELS=served, **kept) as started:
+        with function(MODELS=served, **with_table) as started:
             return started.cold_start_s
 
     def without() -> float:
@@ -100,7 +100,7 @@ def more_ms(seconds: float) -> str:
     return f"{seconds * 1000:+.1f} ms"
 
 
-def _kept(endpoint: str) -> dict[str, Any]:
+def _key_settings(endpoint: str) -> dict[str, Any]:
     return {**_CREDENTIALS, "KEYS_TABLE": NAME, "DYNAMODB_ENDPOINT": endpoint}
 
 
@@ -125,8 +125,8 @@ def _add(table: Table, name: str, tokens_per_minute: int | None = None) -> str:
     return text
 
 
-def _answer_s(client: Any) -> float:
-    """Time moto's own answer to the question that a reservation asks."""
+def _moto_s(client: Any) -> float:
+    """Time moto's own response to the query of a reservation."""
     began = time.perf_counter()
     client.update_item(
         TableName=NAME,
@@ -141,7 +141,7 @@ def _answer_s(client: Any) -> float:
 
 @contextmanager
 def _dynamodb() -> Iterator[tuple[str, Any]]:
-    """Serve moto's DynamoDB with the table in it; give its address and a client."""
+    """Serve moto's DynamoDB with the table in it; yield its address and a client."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
         command = (

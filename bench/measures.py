@@ -1,4 +1,4 @@
-"""What is measured. Every comparison alternates within one run: the machine's mood falls on both sides."""
+"""The measurements. Every comparison alternates within one run, so that load affects both sides alike."""
 
 from __future__ import annotations
 
@@ -78,15 +78,15 @@ def cold_start(rounds: int = 15) -> list[Row]:
 
 
 def first_byte(engine: EngineProcess, rounds: int = 300) -> list[Row]:
-    """What the whole local path, and the function alone, add to the first byte of a stream, warm."""
+    """The first byte of a warm stream: what the whole local path adds, and what the function alone adds."""
     with ExitStack() as stack:
-        door = stack.enter_context(run_local(BACKEND=engine.base_url))
-        through, direct = _client(stack, door.port), _client(stack, engine.port)
+        service = stack.enter_context(run_local(BACKEND=engine.base_url))
+        through, direct = _client(stack, service.port), _client(stack, engine.port)
         chat = stack.enter_context(function(MODELS=models(engine.base_url)))
         event = chat_event("scripted", 4)
         sides = (
-            lambda: through.ask("scripted", 4).first_byte_s,
-            lambda: direct.ask("scripted", 4).first_byte_s,
+            lambda: through.complete("scripted", 4).first_byte_s,
+            lambda: direct.complete("scripted", 4).first_byte_s,
             lambda: chat.invoke(event).first_byte_s,
         )
         alternating(20, *sides)
@@ -131,7 +131,7 @@ def flat_out(engine: EngineProcess, rounds: int = 5, events: int = 100_000) -> l
         event = chat_event("flat", events)
         sides = (
             lambda: events / chat.invoke(event).total_s,
-            lambda: events / bare.ask("flat", events).total_s,
+            lambda: events / bare.complete("flat", events).total_s,
         )
         alternating(1, *sides)
         ours, raw = (statistics.median(values) for values in alternating(rounds, *sides))
@@ -156,7 +156,7 @@ def paced(engine: EngineProcess, rounds: int = 5, events: int = 400) -> list[Row
         event = chat_event("paced", events)
         sides = (
             lambda: cpu_s(chat.pid, lambda: chat.invoke(event)) / events,
-            lambda: cpu_s(gateway.pid, lambda: bare.ask("paced", events)) / events,
+            lambda: cpu_s(gateway.pid, lambda: bare.complete("paced", events)) / events,
         )
         alternating(1, *sides)
         ours, other = (statistics.median(values) for values in alternating(rounds, *sides))
@@ -173,14 +173,14 @@ def paced(engine: EngineProcess, rounds: int = 5, events: int = 400) -> list[Row
 
 
 def concurrency(engine: EngineProcess) -> list[Row]:
-    """Events a second of 8 streams at once through 8 environments, beside the engine asked directly."""
+    """Events a second of 8 streams at once through 8 environments, beside the engine alone."""
     rows = []
-    with run_local(BACKEND=engine.base_url, CONCURRENCY="8") as door:
-        rows.append(_eight("paced scripted engine", door.port, engine.port, "paced", tokens=200))
-    with run_local(CONCURRENCY="8") as door:
-        embedded = re.search(r"engine .*:(\d+)/v1", door.banner)
+    with run_local(BACKEND=engine.base_url, CONCURRENCY="8") as service:
+        rows.append(_eight("paced scripted engine", service.port, engine.port, "paced", tokens=200))
+    with run_local(CONCURRENCY="8") as service:
+        embedded = re.search(r"engine .*:(\d+)/v1", service.banner)
         assert embedded
-        rows.append(_eight("llama.cpp", door.port, int(embedded[1]), "smollm2-135m-instruct", tokens=96))
+        rows.append(_eight("llama.cpp", service.port, int(embedded[1]), "smollm2-135m-instruct", tokens=96))
     return rows
 
 
@@ -207,8 +207,8 @@ def memory(engine: EngineProcess) -> list[Row]:
     ]
 
 
-def _eight(name: str, door_port: int, engine_port: int, model: str, tokens: int, rounds: int = 5) -> Row:
-    sides = (lambda: _at_once(door_port, model, tokens), lambda: _at_once(engine_port, model, tokens))
+def _eight(name: str, service_port: int, engine_port: int, model: str, tokens: int, rounds: int = 5) -> Row:
+    sides = (lambda: _at_once(service_port, model, tokens), lambda: _at_once(engine_port, model, tokens))
     alternating(1, *sides)
     ours, direct = (statistics.median(values) for values in alternating(rounds, *sides))
     return Row(
@@ -226,7 +226,7 @@ def _at_once(port: int, model: str, tokens: int, streams: int = 8) -> float:
 
     def stream() -> None:
         client = Client(port)
-        counts.append(client.ask(model, tokens).events)
+        counts.append(client.complete(model, tokens).events)
         client.close()
 
     threads = [threading.Thread(target=stream) for _ in range(streams)]

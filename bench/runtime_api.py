@@ -1,4 +1,4 @@
-"""A Lambda Runtime API of blocking sockets: it starts a function, invokes it, and times what comes back."""
+"""A Lambda Runtime API on blocking sockets: it starts a function, invokes it, and times its responses."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def function(
 
 
 def chat_event(model: str, tokens: int) -> dict[str, Any]:
-    """Return a Function URL event that asks for a completion."""
+    """Return a Function URL event that requests a completion."""
     return http_event("/v1/chat/completions", json.dumps(completion(model, tokens)))
 
 

@@ -33,7 +33,7 @@ def server(kind: str, engine_url: str) -> Iterator[Server]:
 
 
 def serve_aiohttp(engine_url: str, listener: socket.socket) -> None:
-    """Pass bytes through as they come: the least that a streaming proxy can do."""
+    """Pass bytes through as they arrive: the least work of a streaming proxy."""
     from aiohttp import ClientSession, web
 
     async def completions(request: web.Request) -> web.StreamResponse:
@@ -58,7 +58,7 @@ def serve_aiohttp(engine_url: str, listener: socket.socket) -> None:
 
 
 def serve_starlette(engine_url: str, listener: socket.socket) -> None:
-    """Pass chunks through with Starlette and httpx under uvicorn: what most gateways are made of."""
+    """Pass chunks through with Starlette and httpx under uvicorn, as most gateways do."""
     import httpx
     import uvicorn
     from starlette.applications import Starlette
@@ -91,7 +91,7 @@ def serve_starlette(engine_url: str, listener: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    # With the protocol named, asyncio switches Nagle's algorithm off.
+    # With an explicit protocol, asyncio switches Nagle's algorithm off.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as _listener:
         _listener.bind(("127.0.0.1", 0))
         _listener.listen()

@@ -36,7 +36,7 @@ _INSERT = (
 
 
 def cold_start(rounds: int = 11) -> list[Row]:
-    """Process start to the first `/next`: modules imported, query engine up and asked for its status."""
+    """Process start to the first `/next`: modules imported, query engine started and its status read."""
 
     def hello() -> float:
         with function((*STOCK, "bench.hello.handler")) as started:
@@ -61,7 +61,7 @@ def cold_start(rounds: int = 11) -> list[Row]:
 
 
 def round_trips(rounds: int = 300) -> list[Row]:
-    """The document's query and mutation, warm, beside the same SQL through psycopg."""
+    """The example query and mutation, warm, beside the same SQL through psycopg."""
     query, mutation = (
         graphql_event((_EXAMPLES / name).read_text()) for name in ("todos.graphql", "create_todo.graphql")
     )
