@@ -1,7 +1,6 @@
-"""A way to Postgres that can be cut, or go dead as a NAT does to an environment that was frozen.
+"""A proxy before Postgres that can be cut, or go dead as a NAT does to an environment that was frozen.
 
-And one to a paused database: until it has resumed, it refuses connections, lets them wait, or
-drops them.
+And a paused database: until it has resumed, it refuses connections, lets them wait, or drops them.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ def engine() -> psutil.Process:
     return found
 
 
-async def test_an_engine_that_died_between_questions_is_replaced(database: Database) -> None:
+async def test_an_engine_that_died_between_queries_is_replaced(database: Database) -> None:
     async with open_store(database.url) as store:
         await works(store)
         first = engine()
@@ -159,7 +159,7 @@ async def test_a_postgres_that_crashed_and_returned_is_queried_again(database: D
         await works(store)
 
 
-async def test_while_postgres_is_down_each_question_fails_in_time_and_later_ones_work(
+async def test_while_postgres_is_down_each_query_fails_in_time_and_later_ones_work(
     database: Database,
 ) -> None:
     async with open_store(database.url) as store:

@@ -52,7 +52,7 @@ async def unopened(url: str) -> AsyncIterator[PrismaStore]:
 
 
 @pytest.mark.parametrize("pause", ["refuses", "holds", "drops"])
-async def test_the_first_question_is_answered(empty: Database, pause: Pause) -> None:
+async def test_the_first_query_is_answered(empty: Database, pause: Pause) -> None:
     async with paused(empty.url, pause, RESUMES_AFTER_S) as (database, url), unopened(url) as store:
         began = time.monotonic()
         assert await store.create(NO_OWNER, todo(1, "tea")) == todo(1, "tea")
@@ -64,7 +64,7 @@ async def test_the_first_question_is_answered(empty: Database, pause: Pause) -> 
     assert empty.titles() == ["tea"]
 
 
-async def test_questions_that_come_together_are_all_answered(empty: Database) -> None:
+async def test_queries_that_come_together_are_all_answered(empty: Database) -> None:
     async with paused(empty.url, "holds", RESUMES_AFTER_S) as (_, url), unopened(url) as store:
         queries = [store.create(NO_OWNER, todo(number, "tea")) for number in range(1, 6)]
         assert [each.id.int for each in await asyncio.gather(*queries)] == [1, 2, 3, 4, 5]
@@ -86,7 +86,7 @@ async def test_one_that_does_not_resume_is_reported_in_time(
     assert "postgresql://" not in caplog.text
 
 
-async def test_a_cold_start_does_not_wait_for_it_and_the_question_goes_on_from_there(
+async def test_a_cold_start_does_not_wait_for_it_and_the_query_goes_on_from_there(
     empty: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(way, "_OPEN_S", 1.0)

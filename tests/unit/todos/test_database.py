@@ -34,7 +34,7 @@ def test_limits_are_added_to_the_options_that_are_there(options: str, query: str
 @pytest.mark.parametrize(
     ("timeout_s", "connect", "pool"), [(12, "11", "13"), (5, "4", "6"), (0.7, "1", "2"), (1.5, "1", "3")]
 )
-def test_a_connection_is_given_up_before_the_question_that_waits_for_it(
+def test_a_connection_is_given_up_before_the_query_that_waits_for_it(
     timeout_s: float, connect: str, pool: str
 ) -> None:
     query = parse_qs(urlsplit(with_limits(ADDRESS, timeout_s)).query)
