@@ -33,9 +33,9 @@ def test_it_is_fetched_once(mirror: Mirror, tmp_path: Path, monkeypatch: pytest.
     assert engine_file("arm64").exists()
     assert not engine_file("x86_64").exists()
 
-    mirror.asked.clear()
+    mirror.requested.clear()
     BundleCache(tmp_path / "others").get(recipe)
-    assert mirror.asked == []
+    assert mirror.requested == []
 
 
 def test_it_cannot_be_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
