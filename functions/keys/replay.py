@@ -1,7 +1,7 @@
 """The usage records in the lines of a log.
 
-A record is `{"usage": {…}}` anywhere in a line, so that what CloudWatch or a terminal puts before it does no
-harm; or inside the `message` of a line that is JSON, which is how Lambda's JSON log format writes it.
+A record is `{"usage": {…}}` anywhere in a line, whatever CloudWatch or a terminal put before it; or inside
+the `message` of a line that is JSON, which is how Lambda's JSON log format writes it.
 """
 
 from __future__ import annotations
@@ -37,17 +37,14 @@ class Replay:
             try:
                 found = records_in(line)
             except ValueError as error:
-                self._mistake(number, str(error))
+                self.malformed_lines += 1
+                if self.malformed_lines <= _REPORTED:
+                    self.mistakes.append((number, str(error)))
                 continue
             for record in found:
                 put(record)
             self.records += len(found)
             self.other_lines += not found
-
-    def _mistake(self, number: int, text: str) -> None:
-        self.malformed_lines += 1
-        if self.malformed_lines <= _REPORTED:
-            self.mistakes.append((number, text))
 
 
 def records_in(line: str) -> list[UsageRecord]:

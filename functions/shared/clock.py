@@ -1,4 +1,4 @@
-"""Time that passes for a function which may be frozen in between."""
+"""Elapsed time, in a function that Lambda may freeze meanwhile."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 
 class Clock:
-    """The time since it was made, by whichever of two clocks saw more of it.
+    """The time since it was made, by two clocks, of which the one that advanced more counts.
 
-    One goes back when it is set; the other may stand still while Lambda has frozen this environment.
+    The wall clock may be set back; the monotonic one may stop while Lambda has frozen this environment.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """Which web pages may call a function from a browser.
 
-No cookie says who calls, so nothing is allowed by it: a page may ask, and sends a key of its own.
+Cookies play no part: a page that may call sends an API key of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .environment import SettingsError
 
 ALL = "*"
 METHODS = ("GET", "HEAD", "POST")
-# Before it asks again whether it may; browsers keep it for 2 hours at most.
+# How long a browser may keep the permission; none keeps it for more than 2 hours.
 MAX_AGE_S = 7200
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[^\s/?#@\\:,*\[\]]+|\[[0-9a-f:]+\])(?::\d{1,5})?")
@@ -34,9 +34,9 @@ def origins_from(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def with_cors(app: ASGIApp, origins: Sequence[str], *, exposed: Sequence[str] = ()) -> ASGIApp:
-    """Let the pages of these origins ask an app, and read its replies with these headers.
+    """Let the pages of these origins call an app and read these headers of its responses.
 
-    Whatever header a page wants to send is allowed: SDKs send many of their own.
+    Any request header is allowed: SDKs send many of their own.
     """
     if not origins:
         return app

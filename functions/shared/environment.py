@@ -1,4 +1,4 @@
-"""Settings out of variables: each mistake names its variable."""
+"""Values read from variables; each error names its variable."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def count(text: str, variable: str) -> int:
 
 
 def seconds(text: str, variable: str) -> float:
-    """Read a time of more than nothing and less than a day.
+    """Read a time above 0 and below a day.
 
     Raises: SettingsError.
     """
@@ -47,7 +47,7 @@ def switch(environ: Mapping[str, str], variable: str, *, default: str) -> bool:
 
 
 def json_object(environ: Mapping[str, str], variable: str) -> dict[str, Any]:
-    """Read a JSON object; a variable that is missing or empty is an empty one.
+    """Read a JSON object; without the variable, or if it is empty, an empty one.
 
     Raises: SettingsError.
     """

@@ -1,8 +1,8 @@
-"""How keys, counts and usage lie in the table: one item each, read by its whole primary key.
+"""How keys, counts and usage are stored in the table: one item each, read by its whole primary key.
 
 pk                sk                             holds
 key#<digest>      key                            the key
-keys              <key id>                       its digest: keys are listed by this
+keys              <key id>                       its digest; keys are listed by these items
 id#<key id>       limits                         window, requests, tokens, spent; outlives a rotation
 usage#<key id>    <UTC, to the ms>#<request id>  a usage record; written twice, it is one record
 """
@@ -18,9 +18,9 @@ from .limits import Counts, Reservation
 from .usage import UsageRecord
 
 Item = dict[str, dict[str, Any]]
-Question = dict[str, Any]
+Parameters = dict[str, Any]
 
-# The table itself, but for its name.
+# The arguments of create_table, without the name.
 SCHEMA: dict[str, Any] = {
     "KeySchema": [
         {"AttributeName": "pk", "KeyType": "HASH"},
@@ -49,29 +49,29 @@ def listed_place(key_id: str) -> Item:
 
 
 def limits_place(key_id: str) -> Item:
-    """Return where it is counted what a key used."""
+    """Return where a key's counts are."""
     return _item({"pk": f"id#{key_id}", "sk": "limits"})
 
 
 def key_item(key: Key) -> Item:
-    """Return a key as it is kept."""
+    """Return the item of a key."""
     return {**key_place(key.digest), **_item(_members(key))}
 
 
 def key_of(item: Item) -> Key:
-    """Return the key that is kept so."""
+    """Return the key of an item."""
     values = _values(item)
     values["models"] = frozenset(values.get("models", ()))
     return Key(**{each.name: values[each.name] for each in fields(Key) if each.name in values})
 
 
 def listed_item(key: Key) -> Item:
-    """Return the entry that lists a key."""
+    """Return the item that lists a key."""
     return {**listed_place(key.id), **_item({"digest": key.digest, "name": key.name})}
 
 
 def counts_of(item: Item | None) -> Counts | None:
-    """Return what is counted, if anything is yet."""
+    """Return the counts of an item; None where nothing is counted yet."""
     if not item:
         return None
     values = _values(item)
@@ -79,30 +79,30 @@ def counts_of(item: Item | None) -> Counts | None:
 
 
 def usage_item(record: UsageRecord) -> Item:
-    """Return a usage record as it is kept."""
+    """Return the item of a usage record."""
     moment = f"{instant(record.started_at)}#{record.request_id}"
     return _item({"pk": f"usage#{record.key_id}", "sk": moment, **_members(record)})
 
 
 def usage_of(item: Item) -> UsageRecord:
-    """Return the usage record that is kept so."""
+    """Return the usage record of an item."""
     return UsageRecord.from_values(_values(item))
 
 
 def digest_of(item: Item) -> str:
-    """Return the digest of a key that is listed so."""
+    """Return the digest in an item that lists a key."""
     return str(_values(item)["digest"])
 
 
 def instant(epoch_ms: int) -> str:
-    """Return a time as text that sorts as times do."""
+    """Return a time as text that sorts by time."""
     epoch_ms = min(max(epoch_ms, 0), _END_OF_9999)
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=epoch_ms)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{epoch_ms % 1000:03d}Z"
 
 
-def reserve_in_window(key: Key, tokens: int, window: int) -> Question:
-    """Ask for a reservation in the window that is stored, which is ours or newer."""
+def reserve_in_window(key: Key, tokens: int, window: int) -> Parameters:
+    """Return the update that reserves in the stored window, which must be ours or newer."""
     conditions, values = _budget(key, tokens)
     conditions += ["#w >= :window"]
     values |= {":window": window, ":one": 1, ":tokens": tokens}
@@ -115,8 +115,8 @@ def reserve_in_window(key: Key, tokens: int, window: int) -> Question:
     return _update(key.id, "ADD #r :one, #t :tokens, #s :tokens", conditions, values)
 
 
-def reserve_in_new_window(key: Key, tokens: int, window: int) -> Question:
-    """Ask for the first reservation of a window: it must be newer than the one that is stored."""
+def reserve_in_new_window(key: Key, tokens: int, window: int) -> Parameters:
+    """Return the update that reserves first in a window, which must be newer than the stored one."""
     conditions, values = _budget(key, tokens)
     conditions = ["(attribute_not_exists(pk) OR #w < :window)"] + [
         f"(attribute_not_exists(pk) OR {condition})" for condition in conditions
@@ -125,20 +125,20 @@ def reserve_in_new_window(key: Key, tokens: int, window: int) -> Question:
     return _update(key.id, "SET #w = :window, #r = :one, #t = :tokens ADD #s :tokens", conditions, values)
 
 
-def settle_in_window(reservation: Reservation, difference: int) -> Question:
-    """Ask to correct the window and the budget, if the window has not turned."""
+def settle_in_window(reservation: Reservation, difference: int) -> Parameters:
+    """Return the update that corrects the window and the budget, if the window is still the same."""
     values = {":window": reservation.window, ":more": difference}
     return _update(reservation.key_id, "ADD #t :more, #s :more", ["#w = :window"], values)
 
 
-def settle_after_window(reservation: Reservation, difference: int) -> Question:
-    """Ask to correct the budget, if the window has turned."""
+def settle_after_window(reservation: Reservation, difference: int) -> Parameters:
+    """Return the update that corrects the budget, if a newer window has begun."""
     values = {":window": reservation.window, ":more": difference}
     return _update(reservation.key_id, "ADD #s :more", ["#w > :window"], values)
 
 
-def disable(key: Key, disabled: bool) -> Question:
-    """Ask to disable a key, or to let it in again."""
+def disable(key: Key, disabled: bool) -> Parameters:
+    """Return the update that disables or enables a key."""
     return {
         "Key": key_place(key.digest),
         "UpdateExpression": "SET #d = :disabled",
@@ -149,14 +149,14 @@ def disable(key: Key, disabled: bool) -> Question:
     }
 
 
-def additions(key: Key) -> list[Question]:
-    """Ask to keep a key that is new in every way."""
+def additions(key: Key) -> list[Parameters]:
+    """Return the writes that add a key whose id and digest are both new."""
     new = "attribute_not_exists(pk)"
     return [{"Put": {"Item": item, "ConditionExpression": new}} for item in (key_item(key), listed_item(key))]
 
 
-def replacements(old: Key, new: Key) -> list[Question]:
-    """Ask to put a key in the place of another, if that is as it was."""
+def replacements(old: Key, new: Key) -> list[Parameters]:
+    """Return the writes that replace a key, if it has not changed meanwhile."""
     return [
         {
             "Delete": {
@@ -178,18 +178,18 @@ def replacements(old: Key, new: Key) -> list[Question]:
     ]
 
 
-def listed() -> Question:
-    """Ask for the list of keys."""
+def listed() -> Parameters:
+    """Return the query for all keys."""
     return _query("pk = :pk", {":pk": KEY_LIST})
 
 
-def used(key_id: str, since_ms: int, until_ms: int) -> Question:
-    """Ask for a key's usage from one time, up to but without another."""
+def used(key_id: str, since_ms: int, until_ms: int) -> Parameters:
+    """Return the query for a key's usage from one time up to another, which is not included."""
     values = {":pk": f"usage#{key_id}", ":since": instant(since_ms), ":until": instant(until_ms)}
     return _query("pk = :pk AND sk BETWEEN :since AND :until", values)
 
 
-def _query(condition: str, values: dict[str, Any]) -> Question:
+def _query(condition: str, values: dict[str, Any]) -> Parameters:
     return {"KeyConditionExpression": condition, "ExpressionAttributeValues": _item(values)}
 
 
@@ -199,7 +199,7 @@ def _budget(key: Key, tokens: int) -> tuple[list[str], dict[str, int]]:
     return ["#s <= :unspent"], {":unspent": key.budget_tokens - tokens}
 
 
-def _update(key_id: str, update: str, conditions: list[str], values: dict[str, int]) -> Question:
+def _update(key_id: str, update: str, conditions: list[str], values: dict[str, int]) -> Parameters:
     condition = " AND ".join(conditions)
     return {
         "Key": limits_place(key_id),
@@ -210,7 +210,7 @@ def _update(key_id: str, update: str, conditions: list[str], values: dict[str, i
         },
         "ExpressionAttributeValues": _item(values),
         "ReturnValues": "ALL_NEW",
-        # A refusal tells what it refused for, without another question.
+        # A refusal holds what is stored, which saves a read.
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
     }
 

@@ -1,9 +1,8 @@
-"""The text of an API key: 256 random bits and a checksum, so that a typo is told from a revoked key.
+"""The text of an API key: 256 random bits and a checksum, which shows that a key was mistyped, not revoked.
 
 Shape:  `sk-`, 43 characters of base 62 for the bits, 6 for the CRC-32 of all that stands before.
 
-Keys are random, so a plain SHA-256 keeps them safe: there is no list of likely keys to try, which is what
-salts and slow hashes are against.
+Keys are random, so a plain SHA-256 keeps them safe: salts and slow hashes are for texts that can be guessed.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _RANDOM = 43
 _CHECKSUM = 6
 _LENGTH = len(_PREFIX) + _RANDOM + _CHECKSUM
-# Shorter keys were chosen by people: their last characters would give too much away.
+# Shorter keys were chosen by people, and their last characters would reveal too much.
 _LEAST_TO_HINT = 20
 
 
@@ -27,7 +26,7 @@ class MistypedKey(ValueError):
 
 
 def new_key() -> str:
-    """Return a new key. It cannot be had again: only its digest is kept."""
+    """Return a new key. It cannot be recovered: only its digest is kept."""
     text = _PREFIX + _base62(secrets.randbits(256), _RANDOM)
     return text + _checksum(text)
 

@@ -1,8 +1,8 @@
-"""API keys: who asks, by the hash of the key they send.
+"""API keys: which key a request sends, found by its hash.
 
-A key that the store knows is not asked for again for 30 s, so what changes there (a key is disabled, rotated,
-let in again) is effective within 30 s. Where the store cannot be asked, a key that it confirmed in the last
-5 minutes goes on; nobody else is let in.
+A key that was found is not looked up again for 30 s, so a change in the store (a key is disabled, enabled or
+rotated) takes effect within 30 s. While the store is unavailable, keys that it confirmed in the last
+5 minutes are accepted, and no others.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from .key_text import MistypedKey, check_key, digest
 KNOWN_S = 30.0
 UNKNOWN_S = 5.0
 UNCONFIRMED_S = 300.0
-# After the store could not be asked, keys known from before do not wait for it for this long.
+# After a failed lookup, keys that are known from before are accepted without another for this long.
 PAUSE_S = 5.0
 MAX_CACHED = 1000
 
-# How `authorization` begins where AWS's own signature is in it, as a Function URL may want it.
+# How `authorization` begins where it holds AWS's own signature, which a Function URL may require.
 _SIGNED = "AWS4-"
 # The scheme in any case, and the space after it may be missing: `beareryour_api_key_here`.
 _BEARER = re.compile(r"bearer *", re.IGNORECASE)
@@ -36,7 +36,7 @@ Value = TypeVar("Value")
 
 
 class KeyRefused(Exception):
-    """No key, or one that is not let in; the text says what to do and never quotes the key."""
+    """No key, or one that is not accepted; the text says what to do and never quotes the key."""
 
 
 class KeysUnavailable(Exception):
@@ -51,9 +51,9 @@ class KeyTaken(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """One API key and what it may do; the key itself is nowhere.
+    """One API key and what it may do, without the key itself.
 
-    Shape:  `id` is `key_` and 16 hex digits; `models` that is empty means all; a limit that is None is none.
+    Shape:  `id` is `key_` and 16 hex digits; empty `models` mean all; None is no limit.
     Units:  `created_at`, `expires_at`: s since 1970.
     """
 
@@ -71,7 +71,7 @@ class Key:
 
     @property
     def limited(self) -> bool:
-        """Whether anything of it is counted."""
+        """Whether it has any limit."""
         limits = (self.requests_per_minute, self.tokens_per_minute, self.budget_tokens)
         return any(limit is not None for limit in limits)
 
@@ -87,7 +87,7 @@ class KeyStore(Protocol):
 
 
 class StaticKeys:
-    """The keys of `API_KEYS`: without limits, changed by a deployment alone."""
+    """The keys of `API_KEYS`: without limits, and changed only by a deployment."""
 
     def __init__(self, keys: Mapping[str, frozenset[str]]) -> None:
         self._keys = keys
@@ -104,11 +104,11 @@ class StaticKeys:
 class _Confirmed:
     key: Key
     at: float
-    ask_from: float
+    refresh_at: float
 
 
 class Keyring:
-    """Who is let in. Without a store, everyone is."""
+    """Which keys are accepted. Without a store, any caller is."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class Keyring:
         self._clock = Clock(now, steady)
         self._known: dict[str, _Confirmed] = {}
         self._unknown: dict[str, float] = {}
-        self._asking: dict[str, asyncio.Task[Key | None]] = {}
+        self._lookups: dict[str, asyncio.Task[Key | None]] = {}
 
     @classmethod
     def of(cls, keys: Mapping[str, frozenset[str]], table: KeyStore | None = None) -> Keyring:
@@ -130,16 +130,14 @@ class Keyring:
         return cls(table or (StaticKeys(keys) if keys else None))
 
     async def authenticate(self, authorization: str | None) -> Key | None:
-        """Return the key that a header holds; None where no keys are configured and everyone is let in.
+        """Return the key that a header holds; None where no keys are configured and any caller is accepted.
 
         Raises: KeyRefused; KeysUnavailable.
         """
         if self._store is None:
             return None
         sent = digest(_sent_key(authorization))
-        return self._let_in(await self._find(self._store, sent), sent)
-
-    def _let_in(self, key: Key | None, sent: str) -> Key:
+        key = await self._find(self._store, sent)
         if key is None or not hmac.compare_digest(key.digest, sent):
             raise KeyRefused("Incorrect API key provided. Check it, or ask the operator of this API for one.")
         if key.disabled:
@@ -149,43 +147,43 @@ class Keyring:
         return key
 
     async def _find(self, store: KeyStore, sent: str) -> Key | None:
-        """Return the key as it was at most 30 s ago, or longer where the store cannot be asked."""
+        """Return the key as it was at most 30 s ago, or earlier while the store is unavailable."""
         now = self._clock.elapsed_s()
         confirmed = self._known.get(sent)
-        if confirmed and now < confirmed.ask_from:
+        if confirmed and now < confirmed.refresh_at:
             return confirmed.key
         if sent in self._unknown and now < self._unknown[sent]:
             return None
         try:
-            return await self._ask_once(store, sent)
+            return await self._look_up_once(store, sent)
         except KeysUnavailable:
             confirmed = self._known.get(sent)
             if not confirmed or self._clock.elapsed_s() >= confirmed.at + UNCONFIRMED_S:
                 raise
-            confirmed.ask_from = min(self._clock.elapsed_s() + PAUSE_S, confirmed.at + UNCONFIRMED_S)
+            confirmed.refresh_at = min(self._clock.elapsed_s() + PAUSE_S, confirmed.at + UNCONFIRMED_S)
             return confirmed.key
 
-    async def _ask_once(self, store: KeyStore, sent: str) -> Key | None:
-        """Join the question for this key that is under way, or begin one; whoever leaves does not stop it."""
-        task = self._asking.get(sent)
+    async def _look_up_once(self, store: KeyStore, sent: str) -> Key | None:
+        """Join the running lookup of this key, or start one; a cancelled caller does not stop it."""
+        task = self._lookups.get(sent)
         if task is None:
-            task = self._asking[sent] = asyncio.create_task(self._ask(store, sent))
-            task.add_done_callback(lambda _: self._asking.pop(sent))
+            task = self._lookups[sent] = asyncio.create_task(self._look_up(store, sent))
+            task.add_done_callback(lambda _: self._lookups.pop(sent))
         return await asyncio.shield(task)
 
-    async def _ask(self, store: KeyStore, sent: str) -> Key | None:
-        asked_at = self._clock.elapsed_s()
+    async def _look_up(self, store: KeyStore, sent: str) -> Key | None:
+        started_at = self._clock.elapsed_s()
         key = await store.key(sent)
         if key:
-            _keep(self._known, sent, _Confirmed(key, asked_at, asked_at + KNOWN_S))
+            _keep(self._known, sent, _Confirmed(key, started_at, started_at + KNOWN_S))
         else:
             self._known.pop(sent, None)
-            _keep(self._unknown, sent, asked_at + UNKNOWN_S)
+            _keep(self._unknown, sent, started_at + UNKNOWN_S)
         return key
 
 
 def authorization_in(headers: Mapping[str, str]) -> str | None:
-    """Return what holds a request's key: `authorization`, or `x-api-key` where that is AWS's signature."""
+    """Return a request's credentials: `authorization`, or `x-api-key` where that holds AWS's signature."""
     sent, key = headers.get("authorization"), headers.get("x-api-key")
     return f"Bearer {key}" if key and sent and sent.startswith(_SIGNED) else sent
 
@@ -224,7 +222,7 @@ def _sent_key(authorization: str | None) -> str:
 
 
 def _keep(cache: dict[str, Value], sent: str, value: Value) -> None:
-    """Keep a value as the newest; where there are too many, the oldest goes."""
+    """Keep a value as the newest; if there are too many, remove the oldest."""
     cache.pop(sent, None)
     if len(cache) >= MAX_CACHED:
         del cache[next(iter(cache))]

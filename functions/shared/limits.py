@@ -1,8 +1,8 @@
 """What a key may use: requests and tokens in each minute of UTC, and a budget of tokens in all.
 
-A request reserves the most tokens that it can use before the engine is asked, and is settled once after.
-Until then it counts as what it reserved: in its minute until that ends, in the budget for good if nobody
-settles it.
+A request reserves the most tokens that it can use before the engine is called, and is settled once after it.
+Until then it counts as what it reserved; if it is never settled, in its minute until that ends, and in the
+budget for good.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
-    """One request that has been let through, and the tokens kept for it; to be settled once.
+    """One request that was accepted, and the tokens reserved for it; to be settled once.
 
     Shape:  `counted` is false for a key without limits: nothing is written for it.
     """
@@ -66,10 +66,10 @@ class LimitReached(Exception):
 
 
 class Ledger(Protocol):
-    """Where it is counted. Every method raises KeysUnavailable where it cannot be asked."""
+    """Where requests and tokens are counted. Every method raises KeysUnavailable if it cannot be reached."""
 
     async def reserve(self, key: Key, tokens: int, now: float) -> Reservation:
-        """Let one request through and keep its tokens.
+        """Count one request and reserve its tokens.
 
         Raises: LimitReached; KeysUnavailable.
         """
@@ -93,19 +93,19 @@ def window_of(now: float) -> int:
 
 
 def counts_in(window: int, stored: Counts | None) -> Counts:
-    """Return what counts in a window. One that is stored and newer stands: another clock is ahead of ours."""
+    """Return what counts in a window; a newer one that is stored wins, for another clock is ahead of ours."""
     if stored and stored.window >= window:
         return stored
     return Counts(window=window, spent=stored.spent if stored else 0)
 
 
 def is_too_large(key: Key, tokens: int) -> bool:
-    """Tell whether a request would break a limit of this key even if nothing had been used."""
+    """Return whether a request would break a limit of this key even if nothing had been used."""
     return limit_reached(key, Counts(window=0), tokens) is not None
 
 
 def limit_reached(key: Key, counts: Counts, tokens: int) -> Kind | None:
-    """Return the limit that one more request would break; first the one that waiting does not mend."""
+    """Return the limit that one more request would break, the budget first: there, waiting does not help."""
     if key.budget_tokens is not None and counts.spent + tokens > key.budget_tokens:
         return "budget"
     if key.requests_per_minute is not None and counts.requests >= key.requests_per_minute:
@@ -116,12 +116,12 @@ def limit_reached(key: Key, counts: Counts, tokens: int) -> Kind | None:
 
 
 def allowance_of(key: Key, counts: Counts, now: float) -> Allowance:
-    """Return what is left of a key's limits."""
+    """Return what remains of a key's limits."""
     return Allowance(
         limit_requests=key.requests_per_minute,
-        remaining_requests=_left(key.requests_per_minute, counts.requests),
+        remaining_requests=_remaining(key.requests_per_minute, counts.requests),
         limit_tokens=key.tokens_per_minute,
-        remaining_tokens=_left(key.tokens_per_minute, counts.tokens),
+        remaining_tokens=_remaining(key.tokens_per_minute, counts.tokens),
         resets_in_s=(counts.window + 1) * WINDOW_S - now,
     )
 
@@ -133,5 +133,5 @@ def uncounted(key: Key, tokens: int, now: float) -> Reservation:
     return Reservation(key_id=key.id, window=window, tokens=tokens, allowance=allowance, counted=False)
 
 
-def _left(limit: int | None, used: int) -> int | None:
+def _remaining(limit: int | None, used: int) -> int | None:
     return None if limit is None else max(limit - used, 0)

@@ -1,7 +1,6 @@
 """Secrets of Secrets Manager, by ARN: fetched on first use, and again after 5 minutes.
 
-So a secret that was changed there is in use within 5 minutes. Where Secrets Manager cannot be asked, the
-value that is known goes on.
+So a changed secret is in use within 5 minutes. While Secrets Manager is unavailable, the last value is used.
 """
 
 from __future__ import annotations
@@ -19,34 +18,34 @@ from .clock import Clock
 logger = logging.getLogger("secrets")
 
 KNOWN_S = 300.0
-# After Secrets Manager could not be asked, a known value does not wait for it for this long.
+# After a failed fetch, a known value is used without another for this long.
 PAUSE_S = 30.0
 
 
 class SecretsUnavailable(Exception):
-    """A secret could not be fetched, and was not known. The text is AWS's code for it, for operators."""
+    """A secret could not be fetched, and no value is known. The text is AWS's code for it, for operators."""
 
 
 @dataclass(slots=True)
 class _Known:
     text: str = field(repr=False)
-    ask_from: float
+    refresh_at: float
 
 
 class Secrets:
-    """What Secrets Manager keeps, as text."""
+    """The texts that Secrets Manager keeps."""
 
     def __init__(self, aws: Aws, *, clock: Clock | None = None) -> None:
         self._aws, self._service = aws, aws.service("secretsmanager")
         self._clock = clock or Clock()
         self._known: dict[str, _Known] = {}
-        self._asking: dict[str, Future[str]] = {}
+        self._fetches: dict[str, Future[str]] = {}
         self._lock = threading.Lock()
 
     def warm(self, *arns: str) -> None:
-        """Begin to fetch these, in threads: whoever needs one meanwhile waits for that."""
+        """Start to fetch these, in threads; a caller that needs one waits for the same fetch."""
         for arn in arns:
-            self._ask_once(arn)
+            self._fetch_once(arn)
 
     async def value(self, arn: str) -> str:
         """Return a secret's text.
@@ -54,53 +53,53 @@ class Secrets:
         Raises: SecretsUnavailable.
         """
         known = self._known.get(arn)
-        if known and self._clock.elapsed_s() < known.ask_from:
+        if known and self._clock.elapsed_s() < known.refresh_at:
             return known.text
         try:
-            return await asyncio.wrap_future(self._ask_once(arn))
+            return await asyncio.wrap_future(self._fetch_once(arn))
         except SecretsUnavailable:
             known = self._known.get(arn)
             if not known:
                 raise
-            known.ask_from = self._clock.elapsed_s() + PAUSE_S
+            known.refresh_at = self._clock.elapsed_s() + PAUSE_S
             return known.text
 
     def expire(self, arn: str) -> None:
-        """Fetch a secret anew the next time: what it said has led nowhere."""
+        """Fetch a secret again at its next use, because its value was rejected."""
         known = self._known.get(arn)
         if known:
-            known.ask_from = 0.0
+            known.refresh_at = 0.0
 
-    def _ask_once(self, arn: str) -> Future[str]:
-        """Join the question for this secret, or begin one; whoever leaves does not stop it."""
+    def _fetch_once(self, arn: str) -> Future[str]:
+        """Join the running fetch of this secret, or start one; a cancelled caller does not stop it."""
         with self._lock:
-            future = self._asking.get(arn)
+            future = self._fetches.get(arn)
             if future is None:
-                future = self._asking[arn] = Future()
+                future = self._fetches[arn] = Future()
                 future.set_running_or_notify_cancel()
-                asked_at = self._clock.elapsed_s()
-                self._aws.start(partial(self._ask, arn, future, asked_at))
+                started_at = self._clock.elapsed_s()
+                self._aws.start(partial(self._fetch, arn, future, started_at))
             return future
 
-    def _ask(self, arn: str, future: Future[str], asked_at: float) -> None:
+    def _fetch(self, arn: str, future: Future[str], started_at: float) -> None:
         try:
-            text = self._fetch(arn)
-        except BaseException as error:  # noqa: BLE001 - whoever waits must be told
-            self._asking.pop(arn)
+            text = self._text(arn)
+        except BaseException as error:  # noqa: BLE001 - its callers raise it
+            self._fetches.pop(arn)
             future.set_exception(error)
         else:
-            self._known[arn] = _Known(text, asked_at + KNOWN_S)
-            self._asking.pop(arn)
+            self._known[arn] = _Known(text, started_at + KNOWN_S)
+            self._fetches.pop(arn)
             future.set_result(text)
 
-    def _fetch(self, arn: str) -> str:
+    def _text(self, arn: str) -> str:
         try:
-            answer = self._service.call("get_secret_value", SecretId=arn)
+            response = self._service.call("get_secret_value", SecretId=arn)
         except AwsError as error:
             code = error.code
         else:
-            if "SecretString" in answer:
-                return str(answer["SecretString"])
+            if "SecretString" in response:
+                return str(response["SecretString"])
             code = "NoSecretString"
         logger.warning("AWS: %s", code)
         raise SecretsUnavailable(code)

@@ -1,4 +1,4 @@
-"""SnapStart keeps a function as it is once it has started: what is under way then is cut."""
+"""SnapStart takes a snapshot of a function after its start; work in progress would be cut off by it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import suppress
 
 
 def before_snapshot(work: Callable[[], None]) -> None:
-    """Have something done before the snapshot, where one is taken."""
+    """Run work before the snapshot, where one is taken."""
     with suppress(ModuleNotFoundError):  # part of the managed runtime
         from snapshot_restore_py import register_before_snapshot  # type: ignore[import-untyped]
 

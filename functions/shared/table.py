@@ -1,8 +1,8 @@
 """The table of keys, limits and usage, in DynamoDB.
 
-A question that got no answer is asked once more where that does no harm: what is read, kept under one name,
-or only done on a condition comes to the same. A reservation that was made twice counts twice, which is to the
-safe side; a settlement is never repeated unless it surely did not arrive.
+A call that got no response is retried once where that is safe: reads, writes under one name and conditional
+writes are idempotent. A reservation that is made twice counts twice, which errs on the safe side; a
+settlement is retried only if it certainly did not arrive.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from . import items
 from .aws import Aws, AwsError
-from .items import Item, Question
+from .items import Item, Parameters
 from .keys import Key, KeysUnavailable, KeyTaken
 from .limits import (
     Allowance,
@@ -44,20 +44,20 @@ _CONDITION = "ConditionalCheckFailedException"
 
 
 class Table:
-    """Keeps keys, counts and usage. Methods that are not async block: they are for the command line."""
+    """Keys, counts and usage. The methods that are not async block; they are for the keys command."""
 
     def __init__(self, name: str, *, aws: Aws | None = None, endpoint_url: str | None = None) -> None:
         self._name = name
         self._service = (aws or Aws()).service("dynamodb", endpoint_url=endpoint_url)
-        # The newest window that was seen of each key: which of two questions to ask first.
+        # The newest window that was seen of each key: it decides which of two updates is tried first.
         self._windows: dict[str, int] = {}
 
     def warm(self) -> None:
-        """Begin to import boto3 and to make the client, in a thread."""
+        """Start to import boto3 and to make the client, in a thread."""
         self._service.warm()
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close all connections."""
         self._service.close()
 
     async def key(self, digest: str) -> Key | None:
@@ -68,7 +68,7 @@ class Table:
         return await asyncio.to_thread(self._key, digest)
 
     async def reserve(self, key: Key, tokens: int, now: float) -> Reservation:
-        """Let one request through and keep its tokens.
+        """Count one request and reserve its tokens.
 
         Raises: LimitReached; KeysUnavailable.
         """
@@ -95,7 +95,7 @@ class Table:
         return await asyncio.to_thread(self._peek, key, now)
 
     async def put(self, record: UsageRecord) -> None:
-        """Keep a record; the same one twice is kept once.
+        """Keep a record. It is safe to retry: the same record is kept once.
 
         Raises: KeysUnavailable.
         """
@@ -119,11 +119,11 @@ class Table:
         places = [items.key_place(items.digest_of(entry)) for entry in self._query(items.listed())]
         found: list[Key] = []
         while places:
-            asked = {self._name: {"Keys": places[:_BATCH], "ConsistentRead": True}}
-            answer = self._ask("batch_get_item", RequestItems=asked)
-            left = answer["UnprocessedKeys"].get(self._name, {}).get("Keys", [])
-            found += map(items.key_of, answer["Responses"][self._name])
-            places = left + places[_BATCH:]
+            batch = {self._name: {"Keys": places[:_BATCH], "ConsistentRead": True}}
+            response = self._call("batch_get_item", RequestItems=batch)
+            unread = response["UnprocessedKeys"].get(self._name, {}).get("Keys", [])
+            found += map(items.key_of, response["Responses"][self._name])
+            places = unread + places[_BATCH:]
         return sorted(found, key=lambda key: (key.created_at, key.id))
 
     def find(self, key_id: str) -> Key | None:
@@ -135,7 +135,7 @@ class Table:
         return self._key(items.digest_of(entry)) if entry else None
 
     def set_disabled(self, key_id: str, disabled: bool) -> Key | None:
-        """Disable a key or let it in again; return it, or None.
+        """Disable or enable a key; return it, or None.
 
         Raises: KeysUnavailable.
         """
@@ -148,7 +148,7 @@ class Table:
         raise KeysUnavailable(_CONDITION)
 
     def rotate(self, key_id: str, new_digest: str, new_hint: str) -> Key | None:
-        """Let a key in by another text only; return it, or None. What it used and may use stays.
+        """Give a key another text; return it, or None. What it has used and its limits stay.
 
         Raises: KeyTaken; KeysUnavailable.
         """
@@ -178,11 +178,11 @@ class Table:
         yield from map(items.usage_of, self._query(items.used(key_id, since_ms, until_ms)))
 
     def put_usage(self, record: UsageRecord) -> None:
-        """Keep a record; the same one twice is kept once.
+        """Keep a record. It is safe to retry: the same record is kept once.
 
         Raises: KeysUnavailable.
         """
-        self._ask("put_item", TableName=self._name, Item=items.usage_item(record))
+        self._call("put_item", TableName=self._name, Item=items.usage_item(record))
 
     def _key(self, digest: str) -> Key | None:
         item = self._get(items.key_place(digest))
@@ -191,17 +191,17 @@ class Table:
     def _reserve(self, key: Key, tokens: int, now: float) -> Reservation:
         """Reserve in the window that is stored, if it is ours or newer, else begin ours.
 
-        Which of the two is a guess beforehand, and a refusal tells. Windows never go back, so whoever lost
-        the race about their turn has an answer at the third question.
+        Which of the two it is can only be guessed; if the guess is wrong, the refusal holds what is stored.
+        Windows never go back, so a call that lost the race for a new one succeeds at the third try.
         """
         if is_too_large(key, tokens):
             raise LimitReached("too_large", self._peek(key, now))
         window = window_of(now)
         begun = self._windows.get(key.id, 0) >= window
         for _ in range(_RACES):
-            question = items.reserve_in_window if begun else items.reserve_in_new_window
+            reserve = items.reserve_in_window if begun else items.reserve_in_new_window
             try:
-                stored = items.counts_of(self._update(question(key, tokens, window)))
+                stored = items.counts_of(self._update(reserve(key, tokens, window)))
             except _Refused as refused:
                 stored = items.counts_of(refused.item)
                 counts = counts_in(window, stored)
@@ -211,21 +211,18 @@ class Table:
                 begun = stored == counts
             else:
                 counts = counts_in(window, stored)
-                self._remember(key.id, counts.window)
+                if len(self._windows) >= _REMEMBERED:
+                    self._windows.clear()
+                self._windows[key.id] = counts.window
                 allowance = allowance_of(key, counts, now)
                 return Reservation(key_id=key.id, window=counts.window, tokens=tokens, allowance=allowance)
         raise KeysUnavailable(_CONDITION)
-
-    def _remember(self, key_id: str, window: int) -> None:
-        if len(self._windows) >= _REMEMBERED:
-            self._windows.clear()
-        self._windows[key_id] = window
 
     def _settle(self, reservation: Reservation, difference: int) -> None:
         try:
             self._update(items.settle_in_window(reservation, difference), idempotent=False)
         except _Refused:
-            with suppress(_Refused):  # nothing is counted any more
+            with suppress(_Refused):  # the counts are gone
                 self._update(items.settle_after_window(reservation, difference), idempotent=False)
 
     def _peek(self, key: Key, now: float) -> Allowance:
@@ -233,34 +230,34 @@ class Table:
         return allowance_of(key, counts_in(window_of(now), stored), now)
 
     def _get(self, place: Item) -> Item | None:
-        answer = self._ask("get_item", TableName=self._name, Key=place, ConsistentRead=True)
-        item: Item | None = answer.get("Item")
+        response = self._call("get_item", TableName=self._name, Key=place, ConsistentRead=True)
+        item: Item | None = response.get("Item")
         return item
 
-    def _query(self, question: Question) -> Iterator[Item]:
-        page: Question = {}
+    def _query(self, query: Parameters) -> Iterator[Item]:
+        page: Parameters = {}
         while True:
-            answer = self._ask("query", TableName=self._name, ConsistentRead=True, **question, **page)
-            yield from answer["Items"]
-            if "LastEvaluatedKey" not in answer:
+            response = self._call("query", TableName=self._name, ConsistentRead=True, **query, **page)
+            yield from response["Items"]
+            if "LastEvaluatedKey" not in response:
                 return
-            page = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+            page = {"ExclusiveStartKey": response["LastEvaluatedKey"]}
 
-    def _update(self, question: Question, *, idempotent: bool = True) -> Item:
-        answer = self._ask("update_item", idempotent=idempotent, TableName=self._name, **question)
-        item: Item = answer["Attributes"]
+    def _update(self, update: Parameters, *, idempotent: bool = True) -> Item:
+        response = self._call("update_item", idempotent=idempotent, TableName=self._name, **update)
+        item: Item = response["Attributes"]
         return item
 
-    def _write_together(self, writes: list[Question]) -> None:
+    def _write_together(self, writes: list[Parameters]) -> None:
         named = [
             {kind: {"TableName": self._name, **write} for kind, write in each.items()} for each in writes
         ]
-        # The token makes a repeated question the same one.
-        self._ask("transact_write_items", TransactItems=named, ClientRequestToken=str(uuid.uuid4()))
+        # With the same token, a retry is the same write.
+        self._call("transact_write_items", TransactItems=named, ClientRequestToken=str(uuid.uuid4()))
 
-    def _ask(self, operation: str, *, idempotent: bool = True, **question: Any) -> Any:
+    def _call(self, operation: str, *, idempotent: bool = True, **parameters: Any) -> Any:
         try:
-            return self._service.call(operation, idempotent=idempotent, **question)
+            return self._service.call(operation, idempotent=idempotent, **parameters)
         except AwsError as error:
             reasons = [reason.get("Code") for reason in error.response.get("CancellationReasons", ())]
             if error.code == _CONDITION or "ConditionalCheckFailed" in reasons:
@@ -269,7 +266,7 @@ class Table:
 
 
 class _Refused(Exception):
-    """A condition did not hold; `item` is what it was asked of, where that was told."""
+    """A condition did not hold; `item` is the item that is stored, if the response has it."""
 
     def __init__(self, item: Item | None) -> None:
         super().__init__()
@@ -283,10 +280,10 @@ def table_from_stack(stack: str, *, aws: Aws, endpoint_url: str | None = None) -
     """
     service = aws.service("cloudformation", endpoint_url=endpoint_url)
     try:
-        answer = service.call("describe_stacks", StackName=stack)
+        response = service.call("describe_stacks", StackName=stack)
     except AwsError as error:
         raise _unavailable(error) from None
-    for output in answer["Stacks"][0].get("Outputs", ()):
+    for output in response["Stacks"][0].get("Outputs", ()):
         if output["OutputKey"] == "KeysTable":
             return str(output["OutputValue"])
     raise KeysUnavailable("OutputNotFound")

@@ -8,9 +8,9 @@ from typing import Any, Literal, Protocol, get_args
 
 Outcome = Literal["ok", "cut", "error", "timeout", "refused"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
-# What stands for a key or a model where a request had none: CloudWatch takes no empty dimension.
+# In place of a key or a model where a request had none: CloudWatch accepts no empty dimension.
 NONE = "-"
-# Larger numbers are mistakes, and a year after 9999.
+# Larger numbers are mistakes; as a time, they are after the year 9999.
 _MOST = 2 * 10**14
 
 
@@ -40,9 +40,9 @@ class UsageRecord:
 
     @classmethod
     def from_json(cls, line: str) -> UsageRecord:
-        """Read a line of `to_json`; members that are not known are left out.
+        """Read a line of `to_json`; unknown members are left out.
 
-        Raises: ValueError, where it is something else.
+        Raises: ValueError, if it is something else.
         """
         try:
             value = json.loads(line)
@@ -73,7 +73,7 @@ class UsageStore(Protocol):
     """Where usage is kept."""
 
     async def put(self, record: UsageRecord) -> None:
-        """Keep a record; the same one twice is kept once.
+        """Keep a record. It is safe to retry: the same record is kept once.
 
         Raises: KeysUnavailable.
         """

@@ -1,6 +1,6 @@
 """An environment of its own that reserves many times at once: `python -m … ENDPOINT LIMIT COUNT`.
 
-Prints `ready`; for each line, a time, it prints how often it was let through and for what it was refused.
+Prints `ready`; for each line, a time, it prints how many were accepted and why others were refused.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from tests.integration.shared.conftest import NAME
 
 async def main(endpoint: str, limit: str, count: str) -> None:
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(int(count)))
-    # Moto answers one at a time: the last of 200 may wait for long, and must not ask twice.
+    # Moto handles one call at a time: the last of 200 may wait for long, and must not be retried.
     aws_module.READ_TIMEOUT_S = 30
     table = Table(NAME, endpoint_url=endpoint)
     key = Key(id="key_many", digest="d", name="", requests_per_minute=int(limit), created_at=0)

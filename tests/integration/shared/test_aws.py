@@ -26,7 +26,7 @@ class Counting(Aws):
         return super().make_client(name, endpoint_url)
 
 
-def test_a_client_is_made_once_whoever_needs_it_first(moto: None) -> None:  # noqa: ARG001
+def test_a_client_is_made_once_for_all_threads(moto: None) -> None:  # noqa: ARG001
     aws = Counting()
     table = Table(NAME, aws=aws)
     table.warm()
@@ -46,7 +46,7 @@ def test_services_share_what_takes_time_to_load(moto: None) -> None:  # noqa: AR
     assert aws._session is session
 
 
-def test_an_error_has_its_code_and_what_was_said(moto: None) -> None:  # noqa: ARG001
+def test_an_error_has_its_code_and_its_response(moto: None) -> None:  # noqa: ARG001
     with pytest.raises(AwsError) as raised:
         Aws().service("dynamodb").call("describe_table", TableName="nope")
     assert str(raised.value) == raised.value.code == "ResourceNotFoundException"
@@ -74,12 +74,12 @@ def test_drained_services_open_new_connections(server: str) -> None:
     """After a snapshot, connections from before it are dead."""
     aws = Aws()
     table = Table(NAME, aws=aws, endpoint_url=server)
-    assert asyncio.run(table.key("nobody")) is None
+    assert asyncio.run(table.key("unknown")) is None
     pools = table._service.client._endpoint.http_session._manager.pools
     assert len(pools) == 1
     aws.drain()
     assert len(pools) == 0
-    assert asyncio.run(table.key("nobody")) is None
+    assert asyncio.run(table.key("unknown")) is None
     aws.drain()
 
 
@@ -97,7 +97,7 @@ def manager(moto: None) -> Iterator[Service]:  # noqa: ARG001
     manager.close()
 
 
-def ask(secrets: Secrets, arn: str) -> str:
+def value_of(secrets: Secrets, arn: str) -> str:
     return asyncio.run(secrets.value(arn))
 
 
@@ -105,28 +105,28 @@ def test_a_secret_is_its_current_text(manager: Service) -> None:
     arn = manager.call("create_secret", Name="engine", SecretString="one")["ARN"]
     at = [0.0]
     secrets = Secrets(Aws(), clock=Clock(lambda: at[0], lambda: at[0]))
-    assert ask(secrets, arn) == "one"
+    assert value_of(secrets, arn) == "one"
     manager.call("put_secret_value", SecretId=arn, SecretString="two")
-    assert ask(secrets, arn) == "one"
+    assert value_of(secrets, arn) == "one"
     at[0] = KNOWN_S
-    assert ask(secrets, arn) == "two"
+    assert value_of(secrets, arn) == "two"
     manager.call("delete_secret", SecretId=arn)
     at[0] += KNOWN_S
-    assert ask(secrets, arn) == "two", "better than none"
+    assert value_of(secrets, arn) == "two", "better than none"
 
 
-def test_a_secret_that_is_not_there_or_no_text_is_told(manager: Service) -> None:
+def test_a_secret_that_is_missing_or_no_text_is_an_error(manager: Service) -> None:
     arn = manager.call("create_secret", Name="engine", SecretBinary=b"one")["ARN"]
-    for asked, code in (
+    for missing, code in (
         (arn, "NoSecretString"),
         (arn.replace("engine", "other"), "ResourceNotFoundException"),
     ):
         with pytest.raises(SecretsUnavailable, match=f"^{code}$"):
-            ask(Secrets(Aws()), asked)
+            value_of(Secrets(Aws()), missing)
 
 
-def test_a_secret_is_fetched_before_anyone_asks(manager: Service) -> None:
+def test_a_secret_is_fetched_before_it_is_needed(manager: Service) -> None:
     arn = manager.call("create_secret", Name="engine", SecretString="one")["ARN"]
     secrets = Secrets(Aws())
     secrets.warm(arn)
-    assert ask(secrets, arn) == "one"
+    assert value_of(secrets, arn) == "one"

@@ -1,4 +1,4 @@
-"""DynamoDB down, slow, full or refusing: what is asked again, how long it takes, what is said of it."""
+"""DynamoDB down, slow, full or refusing: which calls are retried, how long it takes, what is reported."""
 
 import asyncio
 import json
@@ -27,28 +27,28 @@ KEY = Key(id="key_1", digest="d" * 64, name="canary", requests_per_minute=3, cre
 RESERVATION: Reservation = replace(uncounted(KEY, 10, 0.0), counted=True)
 RECORD = UsageRecord(request_id="canary", key_id="key_1", duration_ms=1, outcome="ok", started_at=0)
 
-Answer = tuple[int, dict[str, Any] | str] | None
-BUSY: Answer = (500, {"__type": "InternalServerError", "message": "canary"})
-FULL: Answer = (400, {"__type": "ThrottlingException", "message": "canary"})
-CONFLICT: Answer = (
+Scripted = tuple[int, dict[str, Any] | str] | None
+BUSY: Scripted = (500, {"__type": "InternalServerError", "message": "canary"})
+FULL: Scripted = (400, {"__type": "ThrottlingException", "message": "canary"})
+CONFLICT: Scripted = (
     400,
     {
         "__type": "TransactionCanceledException",
         "CancellationReasons": [{"Code": "TransactionConflict"}, {"Code": "None"}],
     },
 )
-DENIED: Answer = (400, {"__type": "AccessDeniedException", "message": "canary"})
-HANGING_UP: Answer = None
+DENIED: Scripted = (400, {"__type": "AccessDeniedException", "message": "canary"})
+HANGING_UP: Scripted = None
 
 
 class ScriptedDynamoDb(socketserver.ThreadingTCPServer):
-    """Answers each question with the next of its answers, the last one again and again; None hangs up."""
+    """Responds to each call with the next of its responses, to more with the last one; None hangs up."""
 
     daemon_threads = True
 
-    def __init__(self, *answers: Answer) -> None:
-        self.answers = list(answers)
-        self.asked: list[str] = []
+    def __init__(self, *responses: Scripted) -> None:
+        self.responses = list(responses)
+        self.calls: list[str] = []
         self.bodies: list[bytes] = []
         super().__init__(("127.0.0.1", 0), _Handler)
 
@@ -63,13 +63,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.server.bodies.append(self.rfile.read(int(self.headers["content-length"])))
-        self.server.asked.append(self.headers.get("x-amz-target", "").partition(".")[2])
-        answers = self.server.answers
-        answer = answers.pop(0) if len(answers) > 1 else answers[0]
-        if answer is None:
+        self.server.calls.append(self.headers.get("x-amz-target", "").partition(".")[2])
+        responses = self.server.responses
+        response = responses.pop(0) if len(responses) > 1 else responses[0]
+        if response is None:
             self.close_connection = True
             return
-        status, value = answer
+        status, value = response
         body = (value if isinstance(value, str) else json.dumps(value)).encode()
         self.send_response(status)
         self.send_header(
@@ -84,8 +84,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def scripted(*answers: Answer) -> Iterator[ScriptedDynamoDb]:
-    with ScriptedDynamoDb(*answers) as server:
+def scripted(*responses: Scripted) -> Iterator[ScriptedDynamoDb]:
+    with ScriptedDynamoDb(*responses) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -106,7 +106,7 @@ def closing(table: Table) -> Iterator[Table]:
 
 @pytest.fixture
 def silent() -> Iterator[tuple[str, socket.socket]]:
-    """A server that takes connections and says nothing."""
+    """A server that accepts connections and sends nothing."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}", listener
 
@@ -116,16 +116,16 @@ def short_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aws_module, "_PAUSE_S", 0.001)
 
 
-def unavailable(question: Any) -> str:
+def unavailable(call: Any) -> str:
     with pytest.raises(KeysUnavailable) as raised:
-        asyncio.run(question)
+        asyncio.run(call)
     assert raised.value.__cause__ is None
     assert raised.value.__suppress_context__
     return str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("answer", "code", "questions"),
+    ("response", "code", "calls"),
     [
         (BUSY, "InternalServerError", 2),
         (FULL, "ThrottlingException", 2),
@@ -133,29 +133,27 @@ def unavailable(question: Any) -> str:
         (HANGING_UP, "ConnectionClosedError", 2),
     ],
 )
-def test_what_may_be_asked_twice_is(answer: Answer, code: str, questions: int) -> None:
-    with scripted(answer) as server, closing(Table(NAME, endpoint_url=server.url)) as table:
-        for ask, name in (
+def test_idempotent_calls_are_retried(response: Scripted, code: str, calls: int) -> None:
+    with scripted(response) as server, closing(Table(NAME, endpoint_url=server.url)) as table:
+        for call, name in (
             (lambda: table.key(KEY.digest), "GetItem"),
             (lambda: table.reserve(KEY, 10, 0.0), "UpdateItem"),
             (lambda: table.peek(KEY, 0.0), "GetItem"),
             (lambda: table.put(RECORD), "PutItem"),
         ):
-            assert unavailable(ask()) == code
-            assert server.asked == [name] * questions
-            server.asked.clear()
+            assert unavailable(call()) == code
+            assert server.calls == [name] * calls
+            server.calls.clear()
 
 
-@pytest.mark.parametrize(
-    ("answer", "questions"), [(BUSY, 1), (FULL, 2), (DENIED, 1), (HANGING_UP, 1)], ids=str
-)
-def test_a_settlement_is_asked_twice_only_where_nothing_was_done(answer: Answer, questions: int) -> None:
-    with scripted(answer) as server, closing(Table(NAME, endpoint_url=server.url)) as table:
+@pytest.mark.parametrize(("response", "calls"), [(BUSY, 1), (FULL, 2), (DENIED, 1), (HANGING_UP, 1)], ids=str)
+def test_a_settlement_is_retried_only_if_nothing_was_done(response: Scripted, calls: int) -> None:
+    with scripted(response) as server, closing(Table(NAME, endpoint_url=server.url)) as table:
         unavailable(table.settle(RESERVATION, 5))
-        assert len(server.asked) == questions
+        assert len(server.calls) == calls
 
 
-def test_a_key_that_somebody_writes_just_now_is_not_taken() -> None:
+def test_a_key_that_another_process_writes_just_now_is_not_taken() -> None:
     with (
         scripted(CONFLICT) as server,
         closing(Table(NAME, endpoint_url=server.url)) as table,
@@ -164,26 +162,27 @@ def test_a_key_that_somebody_writes_just_now_is_not_taken() -> None:
         table.add(KEY)
 
 
-def test_a_key_that_is_added_twice_for_want_of_an_answer_is_added_once() -> None:
-    """Both questions bear the same token."""
+def test_a_key_that_is_added_twice_without_a_response_is_added_once() -> None:
+    """Both calls bear the same token."""
     with scripted(BUSY, (200, {})) as server, closing(Table(NAME, endpoint_url=server.url)) as table:
         table.add(KEY)
         first, second = (json.loads(body)["ClientRequestToken"] for body in server.bodies)
         assert first == second
 
 
-@pytest.mark.parametrize("answer", [BUSY, FULL, HANGING_UP], ids=str)
-def test_the_second_answer_counts(answer: Answer) -> None:
-    with scripted(answer, (200, {})) as server, closing(Table(NAME, endpoint_url=server.url)) as table:
+@pytest.mark.parametrize("response", [BUSY, FULL, HANGING_UP], ids=str)
+def test_the_second_response_counts(response: Scripted) -> None:
+    with scripted(response, (200, {})) as server, closing(Table(NAME, endpoint_url=server.url)) as table:
         assert asyncio.run(table.key(KEY.digest)) is None
-        assert len(server.asked) == 2
+        assert len(server.calls) == 2
         assert all(json.loads(body)["ConsistentRead"] for body in server.bodies), "revoked is revoked"
 
 
-def test_a_table_that_is_down_is_told_at_once() -> None:
+def test_a_table_that_is_down_is_reported_at_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with closing(Table(NAME, endpoint_url=f"http://127.0.0.1:{port}")) as table:
+        _ = table._service.client
         began = time.monotonic()
         assert unavailable(table.key(KEY.digest)) == "EndpointConnectionError"
         assert unavailable(table.settle(RESERVATION, 5)) == "EndpointConnectionError"
@@ -196,13 +195,13 @@ def test_a_table_that_is_slow_is_waited_for_twice(
     monkeypatch.setattr(aws_module, "READ_TIMEOUT_S", 0.2)
     with closing(Table(NAME, endpoint_url=silent[0])) as table:
         _ = table._service.client
-        questions: list[tuple[Any, int]] = [
+        calls: list[tuple[Any, int]] = [
             (lambda: table.key(KEY.digest), 2),
             (lambda: table.settle(RESERVATION, 5), 1),
         ]
-        for ask, waits in questions:
+        for call, waits in calls:
             began = time.monotonic()
-            assert unavailable(ask()) == "ReadTimeoutError"
+            assert unavailable(call()) == "ReadTimeoutError"
             assert 0.2 * waits <= time.monotonic() - began < 0.2 * waits + 0.3
 
 
@@ -210,14 +209,14 @@ def test_a_slow_table_does_not_hold_up_the_loop(
     silent: tuple[str, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def play() -> None:
-        question = asyncio.create_task(table.key(KEY.digest))
+        lookup = asyncio.create_task(table.key(KEY.digest))
         turns = 0
-        while not question.done():
+        while not lookup.done():
             await asyncio.sleep(0.001)
             turns += 1
         assert turns > 20
         with pytest.raises(KeysUnavailable):
-            await question
+            await lookup
 
     monkeypatch.setattr(aws_module, "READ_TIMEOUT_S", 0.1)
     with closing(Table(NAME, endpoint_url=silent[0])) as table:
@@ -233,11 +232,11 @@ def test_the_times_are_those_that_are_documented() -> None:
     assert config.tcp_keepalive
 
 
-@pytest.mark.parametrize("answer", [BUSY, FULL, DENIED, HANGING_UP], ids=str)
-def test_the_log_holds_the_code_alone(answer: Answer, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("response", [BUSY, FULL, DENIED, HANGING_UP], ids=str)
+def test_the_log_holds_the_code_alone(response: Scripted, caplog: pytest.LogCaptureFixture) -> None:
     with (
         caplog.at_level(logging.DEBUG),
-        scripted(answer) as server,
+        scripted(response) as server,
         closing(Table(NAME, endpoint_url=server.url)) as table,
     ):
         code = unavailable(table.key(KEY.digest))
@@ -252,7 +251,7 @@ def test_the_log_holds_the_code_alone(answer: Answer, caplog: pytest.LogCaptureF
     ("missing", "code"),
     [("AWS_DEFAULT_REGION", "NoRegionError"), ("AWS_SECRET_ACCESS_KEY", "PartialCredentialsError")],
 )
-def test_what_is_missing_in_the_environment_is_told(
+def test_what_is_missing_in_the_environment_is_reported(
     missing: str, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(missing)
@@ -277,7 +276,7 @@ def test_a_stack_names_its_table() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "code"),
+    ("response", "code"),
     [
         ((200, STACK.format(output="Other")), "OutputNotFound"),
         ((400, NO_STACK), "ValidationError"),
@@ -285,7 +284,7 @@ def test_a_stack_names_its_table() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_stack_that_names_no_table_is_told(answer: Answer, code: str) -> None:
-    with scripted(answer) as server, pytest.raises(KeysUnavailable) as raised:
+def test_a_stack_that_names_no_table_is_reported(response: Scripted, code: str) -> None:
+    with scripted(response) as server, pytest.raises(KeysUnavailable) as raised:
         table_from_stack("chatbot", aws=Aws(), endpoint_url=server.url)
     assert str(raised.value) == code

@@ -34,11 +34,11 @@ def children(server: str) -> Iterator[list[Child]]:
             stack.callback(child.kill)
             started.append(child)
         for child in started:
-            assert answer_of(child) == "ready\n"
+            assert line_of(child) == "ready\n"
         yield started
 
 
-def answer_of(child: Child) -> str:
+def line_of(child: Child) -> str:
     assert child.stdout
     return child.stdout.readline()
 
@@ -52,7 +52,7 @@ def test_of_200_requests_at_once_exactly_60_are_let_through(children: list[Child
             child.stdin.flush()
         ends: Counter[str] = Counter()
         for child in children:
-            for end in answer_of(child).split():
+            for end in line_of(child).split():
                 name, _, many = end.partition("=")
                 ends[name] += int(many)
         assert ends == {"through": LIMIT, "requests": PROCESSES * EACH - LIMIT}

@@ -46,15 +46,15 @@ RECORD = UsageRecord(
 
 
 class CountingTable(Table):
-    """Counts what it asks DynamoDB."""
+    """Records its calls of DynamoDB."""
 
     def __init__(self) -> None:
         super().__init__(NAME)
-        self.asked: list[str] = []
+        self.calls: list[str] = []
 
-    def _ask(self, operation: str, *, idempotent: bool = True, **question: Any) -> Any:
-        self.asked.append(operation)
-        return super()._ask(operation, idempotent=idempotent, **question)
+    def _call(self, operation: str, *, idempotent: bool = True, **parameters: Any) -> Any:
+        self.calls.append(operation)
+        return super()._call(operation, idempotent=idempotent, **parameters)
 
 
 @pytest.fixture
@@ -92,19 +92,19 @@ def test_a_key_is_never_written_over(table: Table, taken: dict[str, Any]) -> Non
     assert table.all_keys() == [ALICE]
 
 
-def test_more_keys_than_one_answer_holds_are_listed(
+def test_more_keys_than_one_response_holds_are_listed(
     moto: None,  # noqa: ARG001
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Hesitating(Table):
-        """Leaves the last key of each question to the next, as DynamoDB may."""
+        """Leaves the last key of each call to the next, as DynamoDB may."""
 
-        def _ask(self, operation: str, *, idempotent: bool = True, **question: Any) -> Any:
+        def _call(self, operation: str, *, idempotent: bool = True, **parameters: Any) -> Any:
             left: dict[str, Any] = {}
-            if operation == "batch_get_item" and len(question["RequestItems"][NAME]["Keys"]) > 1:
-                left = {NAME: {"Keys": [question["RequestItems"][NAME]["Keys"].pop()]}}
-            answer = super()._ask(operation, idempotent=idempotent, **question)
-            return {**answer, "UnprocessedKeys": left} if left else answer
+            if operation == "batch_get_item" and len(parameters["RequestItems"][NAME]["Keys"]) > 1:
+                left = {NAME: {"Keys": [parameters["RequestItems"][NAME]["Keys"].pop()]}}
+            response = super()._call(operation, idempotent=idempotent, **parameters)
+            return {**response, "UnprocessedKeys": left} if left else response
 
     monkeypatch.setattr(table_module, "_BATCH", 4)
     table = Hesitating(NAME)
@@ -115,7 +115,7 @@ def test_more_keys_than_one_answer_holds_are_listed(
     assert table.all_keys() == keys
 
 
-def test_a_key_is_disabled_and_let_in_again(table: Table) -> None:
+def test_a_key_is_disabled_and_enabled(table: Table) -> None:
     table.add(ALICE)
     disabled = replace(ALICE, disabled=True)
     assert table.set_disabled(ALICE.id, True) == disabled
@@ -181,7 +181,7 @@ def test_a_key_rotated_while_it_is_disabled_is_disabled(
     assert table.find(ALICE.id) == key
 
 
-def test_a_keyring_asks_the_table(table: Table) -> None:
+def test_a_keyring_looks_keys_up_in_the_table(table: Table) -> None:
     async def play() -> None:
         moment = [NOW]
         keyring = Keyring(table, now=lambda: moment[0])
@@ -244,46 +244,46 @@ async def refusal(table: Table, key: Key, tokens: int, now: float) -> LimitReach
     return reached.value
 
 
-def test_one_question_reserves_and_one_settles(counting: CountingTable) -> None:
+def test_one_call_reserves_and_one_settles(counting: CountingTable) -> None:
     async def play() -> None:
         for now in (NOW, NOW + 1, NOW + 60, NOW + 61):
             reservation = await counting.reserve(ALICE, 10, now)
-            assert counting.asked == ["update_item"]
+            assert counting.calls == ["update_item"]
             await counting.settle(reservation, 5)
-            assert counting.asked == ["update_item"] * 2
-            counting.asked.clear()
+            assert counting.calls == ["update_item"] * 2
+            counting.calls.clear()
 
     asyncio.run(play())
 
 
-def test_a_refusal_takes_one_question(counting: CountingTable) -> None:
+def test_a_refusal_takes_one_call(counting: CountingTable) -> None:
     async def play() -> None:
         for _ in range(3):
             await counting.reserve(ALICE, 0, NOW)
-        counting.asked.clear()
+        counting.calls.clear()
         reached = await refusal(counting, ALICE, 0, NOW)
         assert (reached.kind, reached.retry_after_s) == ("requests", 60)
-        assert counting.asked == ["update_item"]
+        assert counting.calls == ["update_item"]
 
     asyncio.run(play())
 
 
-def test_a_settlement_without_a_difference_asks_nothing(counting: CountingTable) -> None:
+def test_a_settlement_without_a_difference_calls_nothing(counting: CountingTable) -> None:
     async def play() -> None:
         reservation = await counting.reserve(ALICE, 10, NOW)
-        counting.asked.clear()
+        counting.calls.clear()
         await counting.settle(reservation, 10)
-        assert counting.asked == []
+        assert counting.calls == []
 
     asyncio.run(play())
 
 
-def test_a_key_without_limits_asks_nothing(counting: CountingTable) -> None:
+def test_a_key_without_limits_calls_nothing(counting: CountingTable) -> None:
     async def play() -> None:
         reservation = await counting.reserve(FREE, 10**9, NOW)
         await counting.settle(reservation, 5)
         await counting.peek(FREE, NOW)
-        assert counting.asked == []
+        assert counting.calls == []
         assert not reservation.counted
 
     asyncio.run(play())
@@ -359,7 +359,7 @@ def test_an_exhausted_budget_refuses_in_a_new_window_too(table: Table) -> None:
     asyncio.run(play())
 
 
-def test_what_is_too_large_is_told_with_the_true_allowance(table: Table) -> None:
+def test_what_is_too_large_is_refused_with_the_true_allowance(table: Table) -> None:
     async def play() -> None:
         await table.reserve(ALICE, 30, NOW)
         reached = await refusal(table, ALICE, 101, NOW)
@@ -405,8 +405,8 @@ def test_a_record_that_is_put_twice_is_one_and_the_last_counts(table: Table) -> 
     assert list(table.usage(ALICE.id, 0, 10**14)) == [RECORD]
 
 
-def test_usage_of_more_than_one_answer_is_found(table: Table) -> None:
-    """DynamoDB answers with at most 1 MB at once."""
+def test_usage_of_more_than_one_response_is_found(table: Table) -> None:
+    """A response of DynamoDB has at most 1 MB."""
     records = [
         replace(RECORD, request_id=f"{n:04}" + "x" * 200, model="m" * 2000, started_at=n) for n in range(600)
     ]
@@ -418,7 +418,7 @@ def test_usage_of_more_than_one_answer_is_found(table: Table) -> None:
 # around it
 
 
-def test_a_missing_table_is_told_by_its_code_alone(
+def test_a_missing_table_is_reported_by_its_code_alone(
     moto: None,  # noqa: ARG001
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -72,7 +72,7 @@ class MemoryLedger:
 
 @dataclass
 class Request:
-    """One that was let through: the model keeps them all, and adds up anew each time."""
+    """One that was accepted: the model keeps them all, and adds them up each time."""
 
     window: int
     tokens: int
@@ -127,21 +127,21 @@ class LedgerMachine(RuleBasedStateMachine):
         now = self.now - behind_s
         window = max(window_of(now), self.window)
         expected = self.verdict(window, tokens)
-        answer = self.run(self.outcome(self.ledger.reserve(self.key, tokens, now)))
-        if isinstance(answer, LimitReached):
-            waits = answer.kind in ("requests", "tokens")
-            assert answer.kind == expected
-            assert answer.retry_after_s == (answer.allowance.resets_in_s if waits else None)
-            self.check(answer.allowance, window, now)
+        result = self.run(self.outcome(self.ledger.reserve(self.key, tokens, now)))
+        if isinstance(result, LimitReached):
+            waits = result.kind in ("requests", "tokens")
+            assert result.kind == expected
+            assert result.retry_after_s == (result.allowance.resets_in_s if waits else None)
+            self.check(result.allowance, window, now)
             return None
         assert expected is None
         request = Request(window, tokens)
         if self.key.limited:
-            assert answer.window == window
+            assert result.window == window
             self.window = window
             self.requests.append(request)
-        self.check(answer.allowance, window, now)
-        return answer, request
+        self.check(result.allowance, window, now)
+        return result, request
 
     @rule(one=consumes(unsettled), tokens=amounts)
     def settle(self, one: tuple[Reservation, Request] | None, tokens: int) -> None:
@@ -162,21 +162,21 @@ class LedgerMachine(RuleBasedStateMachine):
         if hasattr(self, "key"):
             assert self.spent() == sum(request.tokens for request in self.requests)
 
-    async def outcome(self, question: Coroutine[Any, Any, Reservation]) -> Reservation | LimitReached:
+    async def outcome(self, call: Coroutine[Any, Any, Reservation]) -> Reservation | LimitReached:
         try:
-            return await question
+            return await call
         except LimitReached as reached:
             return reached
 
-    def run(self, question: Coroutine[Any, Any, Any]) -> Any:
-        return self.runner.run(question)
+    def run(self, call: Coroutine[Any, Any, Any]) -> Any:
+        return self.runner.run(call)
 
     def used(self, window: int) -> tuple[int, int]:
         requests = [request for request in self.requests if request.window == window]
         return len(requests), sum(request.tokens for request in requests)
 
     def verdict(self, window: int, tokens: int) -> str | None:
-        """Say what has to be refused, by adding up all that was let through."""
+        """Return what has to be refused, by adding up all that was accepted."""
         requests, in_window = self.used(window)
         rpm, tpm, budget = (
             self.key.requests_per_minute,

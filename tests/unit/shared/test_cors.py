@@ -1,4 +1,4 @@
-"""Which origins are read, and what a browser is told; functions are asked in `tests/integration/shared`."""
+"""Which origins are read. What browsers get is tested with the functions, in `tests/integration`."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_origins_are_read_as_browsers_send_them(text: str, origins: tuple[str, .
     assert origins_from({"CORS_ORIGINS": text}) == origins
 
 
-def test_without_the_variable_no_page_may_ask() -> None:
+def test_without_the_variable_no_page_may_call() -> None:
     async def app(scope: object, receive: object, send: object) -> None:
         raise NotImplementedError
 

@@ -1,4 +1,4 @@
-"""Where everything lies in the table, and how it is asked for."""
+"""Where everything is stored in the table, and the calls that read and write it."""
 
 import re
 from typing import Any
@@ -75,12 +75,12 @@ def test_instants_sort_as_times_do(times: list[int]) -> None:
 
 
 @given(keys, amounts, amounts, st.integers(-(10**9), 10**9))
-def test_every_question_names_what_it_uses_and_nothing_else(
+def test_every_call_names_what_it_uses_and_nothing_else(
     key: Key, tokens: int, window: int, difference: int
 ) -> None:
     """DynamoDB refuses names and values that are missing or not used, and its reserved words."""
     reservation: Reservation = uncounted(key, tokens, window * 60.0)
-    questions: list[dict[str, Any]] = [
+    calls: list[dict[str, Any]] = [
         items.reserve_in_window(key, tokens, window),
         items.reserve_in_new_window(key, tokens, window),
         items.settle_in_window(reservation, difference),
@@ -91,9 +91,9 @@ def test_every_question_names_what_it_uses_and_nothing_else(
         *(write for each in items.additions(key) for write in each.values()),
         *(write for each in items.replacements(key, key) for write in each.values()),
     ]
-    for question in questions:
-        text = " ".join(value for name, value in question.items() if name.endswith("Expression"))
-        assert set(re.findall(r"#\w+", text)) == set(question.get("ExpressionAttributeNames", ()))
-        assert set(re.findall(r":\w+", text)) == set(question.get("ExpressionAttributeValues", ()))
+    for call in calls:
+        text = " ".join(value for name, value in call.items() if name.endswith("Expression"))
+        assert set(re.findall(r"#\w+", text)) == set(call.get("ExpressionAttributeNames", ()))
+        assert set(re.findall(r":\w+", text)) == set(call.get("ExpressionAttributeValues", ()))
         words = re.findall(r"(?<![#:\w])[a-z_]+", text)
         assert not RESERVED & set(words)

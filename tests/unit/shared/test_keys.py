@@ -1,4 +1,4 @@
-"""Who is let in, and when the store is asked."""
+"""Which keys are accepted, and when they are looked up in the store."""
 
 import asyncio
 import hashlib
@@ -32,17 +32,17 @@ ALICE = Key(id="key_1", digest=digest("alice"), name="alice", created_at=0)
 
 
 class FakeStore:
-    """Knows some keys; counts questions, fails or holds its answers back when told to."""
+    """Knows some keys; counts lookups, and fails or holds its results back where a test sets that."""
 
     def __init__(self, *known: Key) -> None:
         self.known = {key.digest: key for key in known}
-        self.asked: list[str] = []
+        self.lookups: list[str] = []
         self.down = False
         self.gate = asyncio.Event()
         self.gate.set()
 
     async def key(self, digest: str) -> Key | None:
-        self.asked.append(digest)
+        self.lookups.append(digest)
         await self.gate.wait()
         if self.down:
             raise KeysUnavailable("ReadTimeoutError")
@@ -67,17 +67,17 @@ class Bench:
         self.store, self.clock = FakeStore(*known or (ALICE,)), Clock()
         self.keyring = Keyring(self.store, now=lambda: self.clock.now, steady=lambda: self.clock.steady)
 
-    async def ask(self, key: str = "alice") -> Key | None:
+    async def authenticate(self, key: str = "alice") -> Key | None:
         return await self.keyring.authenticate(f"Bearer {key}")
 
     async def refusal(self, key: str = "alice") -> str:
         with pytest.raises(KeyRefused) as refused:
-            await self.ask(key)
+            await self.authenticate(key)
         return str(refused.value)
 
     @property
-    def questions(self) -> int:
-        return len(self.store.asked)
+    def lookups(self) -> int:
+        return len(self.store.lookups)
 
 
 Scenario = Callable[[Bench], Coroutine[Any, Any, None]]
@@ -117,7 +117,7 @@ def test_the_key_is_beside_a_signature_only(headers: dict[str, str], expected: s
 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer anything", "Basic eDp5", "\xff"])
-def test_without_keys_everyone_is_let_in(header: str | None) -> None:
+def test_without_keys_any_caller_is_accepted(header: str | None) -> None:
     assert asyncio.run(Keyring(None).authenticate(header)) is None
 
 
@@ -134,7 +134,7 @@ def test_without_keys_everyone_is_let_in(header: str | None) -> None:
         ("beareryour_api_key_here", {"default"}),
     ],
 )
-def test_a_known_key_is_let_in(header: str, models: set[str]) -> None:
+def test_a_known_key_is_accepted(header: str, models: set[str]) -> None:
     key = static(header)
     assert key
     assert key.models == models
@@ -174,7 +174,7 @@ def test_an_unknown_key_is_not(header: str) -> None:
 
 
 @pytest.mark.parametrize("header", [None, "", " ", "Basic eDp5", "sk-all", "Token sk-all", "\xff", "\ud800"])
-def test_no_key_is_told_apart(header: str | None) -> None:
+def test_a_missing_key_has_a_text_of_its_own(header: str | None) -> None:
     with pytest.raises(KeyRefused, match="didn't provide an API key"):
         static(header)
 
@@ -188,27 +188,27 @@ def test_no_header_is_too_much(text: str, scheme: str) -> None:
 
 
 @played
-async def test_a_typing_mistake_is_told_without_asking(bench: Bench) -> None:
+async def test_a_typing_mistake_is_found_without_a_lookup(bench: Bench) -> None:
     key = new_key()
     wrong = key[:20] + ("a" if key[20] != "a" else "b") + key[21:]
     assert "typing mistake" in await bench.refusal(wrong)
-    assert bench.questions == 0
+    assert bench.lookups == 0
     assert "Incorrect" in await bench.refusal(key)
 
 
-def test_a_disabled_key_and_an_expired_one_are_told_apart() -> None:
+def test_a_disabled_key_and_an_expired_one_have_texts_of_their_own() -> None:
     async def play() -> None:
         clock = Clock()
         expiring = Key(id="k", digest=digest("e"), name="", created_at=0, expires_at=int(clock.now) + 10)
         disabled = Key(id="k", digest=digest("d"), name="", created_at=0, disabled=True)
         bench = Bench(expiring, disabled)
         assert "disabled" in await bench.refusal("d")
-        assert await bench.ask("e") == expiring
+        assert await bench.authenticate("e") == expiring
         bench.clock.pass_(9.9)
-        assert await bench.ask("e") == expiring
+        assert await bench.authenticate("e") == expiring
         bench.clock.pass_(0.1)
         assert "expired" in await bench.refusal("e")
-        assert bench.questions == 2, "what is known of them is kept"
+        assert bench.lookups == 2, "what is known of them is kept"
 
     asyncio.run(play())
 
@@ -233,49 +233,49 @@ def test_every_refusal_has_a_text_of_its_own_that_quotes_no_key() -> None:
 
 
 @played
-async def test_a_store_that_gives_another_key_lets_nobody_in(bench: Bench) -> None:
+async def test_a_store_that_returns_another_key_is_not_trusted(bench: Bench) -> None:
     bench.store.known[digest("mallory")] = ALICE
     assert "Incorrect" in await bench.refusal("mallory")
 
 
 @played
-async def test_a_known_key_is_asked_for_again_after_30_s(bench: Bench) -> None:
-    for elapsed, questions in ((0, 1), (29.9, 1), (0.1, 2), (29, 2), (1, 3), (10**9, 4)):
+async def test_a_known_key_is_looked_up_again_after_30_s(bench: Bench) -> None:
+    for elapsed, lookups in ((0, 1), (29.9, 1), (0.1, 2), (29, 2), (1, 3), (10**9, 4)):
         bench.clock.pass_(elapsed)
-        assert await bench.ask() == ALICE
-        assert bench.questions == questions
+        assert await bench.authenticate() == ALICE
+        assert bench.lookups == lookups
 
 
 @played
-async def test_an_unknown_key_is_asked_for_again_after_5_s(bench: Bench) -> None:
-    for elapsed, questions in ((0, 1), (4.9, 1), (0.1, 2)):
+async def test_an_unknown_key_is_looked_up_again_after_5_s(bench: Bench) -> None:
+    for elapsed, lookups in ((0, 1), (4.9, 1), (0.1, 2)):
         bench.clock.pass_(elapsed)
         await bench.refusal("bob")
-        assert bench.questions == questions
+        assert bench.lookups == lookups
     bench.store.known[digest("bob")] = Key(id="k", digest=digest("bob"), name="bob", created_at=0)
     bench.clock.pass_(5)
-    assert await bench.ask("bob")
+    assert await bench.authenticate("bob")
 
 
 @pytest.mark.parametrize("jump_s", [-3600, -29, -1, 3600])
 def test_a_clock_that_is_set_keeps_no_revoked_key_alive(jump_s: float) -> None:
     @played
     async def play(bench: Bench) -> None:
-        await bench.ask()
+        await bench.authenticate()
         await bench.refusal("bob")
         bench.store.known = {digest("bob"): Key(id="k", digest=digest("bob"), name="bob", created_at=0)}
         bench.clock.pass_(15)
         bench.clock.now += jump_s
         bench.clock.pass_(15)
         await bench.refusal()
-        assert await bench.ask("bob")
+        assert await bench.authenticate("bob")
 
     play()
 
 
 @played
 async def test_time_passes_while_the_environment_is_frozen(bench: Bench) -> None:
-    await bench.ask()
+    await bench.authenticate()
     bench.store.known.clear()
     bench.clock.now += 30
     await bench.refusal()
@@ -283,119 +283,119 @@ async def test_time_passes_while_the_environment_is_frozen(bench: Bench) -> None
 
 @played
 async def test_a_clock_that_is_set_all_the_time_does_not_keep_a_key_alive(bench: Bench) -> None:
-    await bench.ask()
+    await bench.authenticate()
     for _ in range(31):
         bench.clock.now += 1
-        await bench.ask()
+        await bench.authenticate()
         bench.clock.now -= 1
-        await bench.ask()
-    assert bench.questions == 2
+        await bench.authenticate()
+    assert bench.lookups == 2
 
 
 @played
 async def test_a_revoked_key_is_refused_within_30_s_and_stays_so(bench: Bench) -> None:
-    await bench.ask()
+    await bench.authenticate()
     bench.store.known.clear()
     bench.clock.pass_(29.9)
-    await bench.ask()
+    await bench.authenticate()
     bench.clock.pass_(0.1)
     await bench.refusal()
     bench.store.down = True
     bench.clock.pass_(5)
     with pytest.raises(KeysUnavailable):
-        await bench.ask()
+        await bench.authenticate()
 
 
 @played
-async def test_a_known_key_goes_on_for_5_minutes_without_the_store(bench: Bench) -> None:
-    await bench.ask()
+async def test_a_known_key_is_accepted_for_5_minutes_without_the_store(bench: Bench) -> None:
+    await bench.authenticate()
     bench.store.down = True
     for elapsed in (30, 100, 169.9):
         bench.clock.pass_(elapsed)
-        assert await bench.ask() == ALICE
+        assert await bench.authenticate() == ALICE
     bench.clock.pass_(0.1)
     with pytest.raises(KeysUnavailable):
-        await bench.ask()
+        await bench.authenticate()
     bench.store.down = False
-    assert await bench.ask() == ALICE
+    assert await bench.authenticate() == ALICE
 
 
 @played
 async def test_a_store_that_is_down_is_not_waited_for_at_each_request(bench: Bench) -> None:
-    await bench.ask()
+    await bench.authenticate()
     bench.store.down = True
     bench.clock.pass_(30)
-    for elapsed, questions in ((0, 2), (4.9, 2), (0.1, 3), (4, 3)):
+    for elapsed, lookups in ((0, 2), (4.9, 2), (0.1, 3), (4, 3)):
         bench.clock.pass_(elapsed)
-        await bench.ask()
-        assert bench.questions == questions
+        await bench.authenticate()
+        assert bench.lookups == lookups
     bench.store.down = False
     bench.clock.pass_(1)
-    await bench.ask()
-    assert bench.questions == 4
+    await bench.authenticate()
+    assert bench.lookups == 4
     bench.clock.pass_(29)
-    await bench.ask()
-    assert bench.questions == 4
+    await bench.authenticate()
+    assert bench.lookups == 4
 
 
 @played
 async def test_a_pause_does_not_outlast_the_5_minutes(bench: Bench) -> None:
-    await bench.ask()
+    await bench.authenticate()
     bench.store.down = True
     bench.clock.pass_(298)
-    await bench.ask()
+    await bench.authenticate()
     bench.clock.pass_(2)
     with pytest.raises(KeysUnavailable):
-        await bench.ask()
+        await bench.authenticate()
 
 
 @played
-async def test_nobody_unknown_is_let_in_without_the_store(bench: Bench) -> None:
+async def test_no_unknown_key_is_accepted_without_the_store(bench: Bench) -> None:
     bench.store.down = True
     with pytest.raises(KeysUnavailable):
-        await bench.ask()
+        await bench.authenticate()
     bench.store.down = False
-    assert await bench.ask() == ALICE, "a failure is not remembered"
+    assert await bench.authenticate() == ALICE, "a failure is not remembered"
 
 
 @played
-async def test_a_burst_with_one_new_key_asks_once(bench: Bench) -> None:
+async def test_a_burst_with_one_new_key_is_one_lookup(bench: Bench) -> None:
     bench.store.gate.clear()
-    burst = [asyncio.create_task(bench.ask()) for _ in range(50)]
+    burst = [asyncio.create_task(bench.authenticate()) for _ in range(50)]
     other = asyncio.create_task(bench.refusal("bob"))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     bench.store.gate.set()
     assert await asyncio.gather(*burst) == [ALICE] * 50
     assert "Incorrect" in await other
-    assert sorted(bench.store.asked) == sorted([digest("alice"), digest("bob")])
+    assert sorted(bench.store.lookups) == sorted([digest("alice"), digest("bob")])
 
 
 @played
 async def test_a_burst_shares_a_failure(bench: Bench) -> None:
     bench.store.down = True
-    burst = await asyncio.gather(*(bench.ask() for _ in range(50)), return_exceptions=True)
-    assert {type(answer) for answer in burst} == {KeysUnavailable}
-    assert bench.questions == 1
+    burst = await asyncio.gather(*(bench.authenticate() for _ in range(50)), return_exceptions=True)
+    assert {type(result) for result in burst} == {KeysUnavailable}
+    assert bench.lookups == 1
 
 
 @played
-async def test_whoever_leaves_does_not_take_the_answer_along(bench: Bench) -> None:
+async def test_a_cancelled_caller_does_not_stop_the_lookup(bench: Bench) -> None:
     bench.store.gate.clear()
-    first, second = asyncio.create_task(bench.ask()), asyncio.create_task(bench.ask())
+    first, second = asyncio.create_task(bench.authenticate()), asyncio.create_task(bench.authenticate())
     await asyncio.sleep(0)
     first.cancel()
     await asyncio.sleep(0)
     bench.store.gate.set()
     assert await second == ALICE
-    assert bench.questions == 1
+    assert bench.lookups == 1
 
 
 @played
-async def test_a_failure_that_nobody_waits_for_is_not_reported(bench: Bench) -> None:
+async def test_a_failure_without_a_caller_is_not_reported(bench: Bench) -> None:
     bench.store.gate.clear()
     bench.store.down = True
-    task = asyncio.create_task(bench.ask())
+    task = asyncio.create_task(bench.authenticate())
     await asyncio.sleep(0)
     task.cancel()
     bench.store.gate.set()
@@ -408,17 +408,17 @@ async def test_a_failure_that_nobody_waits_for_is_not_reported(bench: Bench) -> 
 
 
 @played
-async def test_what_is_kept_is_bounded(bench: Bench) -> None:
+async def test_the_caches_are_bounded(bench: Bench) -> None:
     for number in range(keys.MAX_CACHED + 50):
         key = Key(id="k", digest=digest(str(number)), name="", created_at=0)
         bench.store.known[key.digest] = key
-        await bench.ask(str(number))
+        await bench.authenticate(str(number))
         await bench.refusal(f"unknown {number}")
     assert len(bench.keyring._known) == len(bench.keyring._unknown) == keys.MAX_CACHED
-    assert not bench.keyring._asking
-    asked = bench.questions
-    await bench.ask(str(keys.MAX_CACHED))
-    assert bench.questions == asked
+    assert not bench.keyring._lookups
+    before = bench.lookups
+    await bench.authenticate(str(keys.MAX_CACHED))
+    assert bench.lookups == before
 
 
 def test_a_key_does_not_show_its_digest() -> None:
@@ -445,6 +445,6 @@ def test_static_keys_are_read_from_the_environment() -> None:
 
 
 @pytest.mark.parametrize("text", ['{"abc": []}', f'{{"{digest("k")}": "one"}}', f'{{"{digest("k")}": [1]}}'])
-def test_static_keys_of_a_wrong_form_are_told(text: str) -> None:
+def test_static_keys_of_a_wrong_form_are_explained(text: str) -> None:
     with pytest.raises(SettingsError, match="API_KEYS: expected"):
         keys_from({"API_KEYS": text})

@@ -60,7 +60,7 @@ def test_a_stored_window_ahead_of_ours_stands() -> None:
         ({"tokens": 200}, 0, "tokens"),
     ],
 )
-def test_the_limit_that_is_told_first_is_the_one_that_lasts(
+def test_the_limit_that_is_reported_first_is_the_one_that_lasts(
     counts: dict[str, int], tokens: int, reached: str | None
 ) -> None:
     assert limit_reached(KEY, Counts(window=1, **counts), tokens) == reached

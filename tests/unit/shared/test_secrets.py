@@ -1,4 +1,4 @@
-"""Secrets: asked for once, known for 5 minutes, and for longer while AWS is out of reach."""
+"""Secrets: fetched once, known for 5 minutes, and for longer while AWS is unavailable."""
 
 import asyncio
 import logging
@@ -17,23 +17,23 @@ OTHER = ARN.replace("engine", "other")
 
 
 class FakeService(Service):
-    """Answers with its text, waits while it is held, and fails when told to."""
+    """Returns its text, waits while it is held, and fails where a test sets that."""
 
     def __init__(self, aws: Aws) -> None:
         super().__init__(aws, "secretsmanager", None)
-        self.answer: dict[str, Any] = {"SecretString": "canary-1"}
+        self.response: dict[str, Any] = {"SecretString": "canary-1"}
         self.failure: str | None = None
-        self.asked: list[str] = []
+        self.fetched: list[str] = []
         self.free = threading.Event()
         self.free.set()
 
-    def call(self, operation: str, *, idempotent: bool = True, **question: Any) -> Any:
+    def call(self, operation: str, *, idempotent: bool = True, **parameters: Any) -> Any:
         assert (operation, idempotent) == ("get_secret_value", True)
-        self.asked.append(question["SecretId"])
+        self.fetched.append(parameters["SecretId"])
         assert self.free.wait(5)
         if self.failure:
             raise AwsError(self.failure, {})
-        return self.answer
+        return self.response
 
 
 class FakeAws(Aws):
@@ -47,7 +47,7 @@ class FakeAws(Aws):
 
 
 class Bench:
-    """Secrets, what answers for AWS, and the time."""
+    """Secrets, what stands in for AWS, and the time."""
 
     def __init__(self) -> None:
         self.at = 0.0
@@ -58,54 +58,54 @@ class Bench:
     def _read(self) -> float:
         return self.at
 
-    def ask(self, arn: str = ARN) -> str:
+    def value(self, arn: str = ARN) -> str:
         return asyncio.run(self.secrets.value(arn))
 
 
-def unavailable(ask: Callable[[], object]) -> str:
+def unavailable(fetch: Callable[[], object]) -> str:
     with pytest.raises(SecretsUnavailable) as raised:
-        ask()
+        fetch()
     assert raised.value.__cause__ is None
     return str(raised.value)
 
 
-def test_a_secret_is_asked_for_once() -> None:
+def test_a_secret_is_fetched_once() -> None:
     bench = Bench()
-    assert [bench.ask() for _ in range(3)] == ["canary-1"] * 3
-    assert bench.aws.asked == [ARN]
+    assert [bench.value() for _ in range(3)] == ["canary-1"] * 3
+    assert bench.aws.fetched == [ARN]
 
 
 def test_each_arn_has_its_own() -> None:
     bench = Bench()
-    bench.ask()
-    bench.aws.answer = {"SecretString": "canary-2"}
-    assert (bench.ask(OTHER), bench.ask()) == ("canary-2", "canary-1")
+    bench.value()
+    bench.aws.response = {"SecretString": "canary-2"}
+    assert (bench.value(OTHER), bench.value()) == ("canary-2", "canary-1")
 
 
 def test_a_changed_secret_is_in_use_after_5_minutes() -> None:
     bench = Bench()
-    bench.ask()
-    bench.aws.answer = {"SecretString": "canary-2"}
+    bench.value()
+    bench.aws.response = {"SecretString": "canary-2"}
     bench.at = KNOWN_S - 1
-    assert bench.ask() == "canary-1"
+    assert bench.value() == "canary-1"
     bench.at = KNOWN_S
-    assert bench.ask() == "canary-2"
+    assert bench.value() == "canary-2"
 
 
-def test_all_who_need_it_at_once_share_one_question() -> None:
+def test_concurrent_callers_share_one_fetch() -> None:
     async def scenario() -> list[str]:
         bench.aws.free.clear()
-        asking = [asyncio.create_task(bench.secrets.value(ARN)) for _ in range(10)]
+        callers = [asyncio.create_task(bench.secrets.value(ARN)) for _ in range(10)]
         await asyncio.sleep(0)
         bench.aws.free.set()
-        return await asyncio.gather(*asking)
+        return await asyncio.gather(*callers)
 
     bench = Bench()
     assert asyncio.run(scenario()) == ["canary-1"] * 10
-    assert bench.aws.asked == [ARN]
+    assert bench.aws.fetched == [ARN]
 
 
-def test_whoever_leaves_does_not_stop_the_question() -> None:
+def test_a_cancelled_caller_does_not_stop_the_fetch() -> None:
     async def scenario() -> str:
         bench.aws.free.clear()
         leaving, staying = (asyncio.create_task(bench.secrets.value(ARN)) for _ in range(2))
@@ -118,12 +118,12 @@ def test_whoever_leaves_does_not_stop_the_question() -> None:
 
     bench = Bench()
     assert asyncio.run(scenario()) == "canary-1"
-    assert bench.aws.asked == [ARN]
+    assert bench.aws.fetched == [ARN]
 
 
-def test_the_loop_turns_while_aws_is_asked() -> None:
-    async def turns(question: Awaitable[str]) -> int:
-        task = asyncio.ensure_future(question)
+def test_the_loop_runs_during_a_fetch() -> None:
+    async def turns(value: Awaitable[str]) -> int:
+        task = asyncio.ensure_future(value)
         count = 0
         while not task.done():
             await asyncio.sleep(0)
@@ -149,69 +149,69 @@ def test_what_was_begun_early_is_waited_for() -> None:
 
     bench = Bench()
     assert asyncio.run(scenario()) == "canary-1"
-    assert sorted(bench.aws.asked) == [ARN, OTHER]
+    assert sorted(bench.aws.fetched) == [ARN, OTHER]
 
 
-def test_what_failed_early_is_asked_again() -> None:
+def test_what_failed_early_is_fetched_again() -> None:
     bench = Bench()
     bench.aws.failure = "EndpointConnectionError"
     bench.secrets.warm(ARN)
-    while bench.secrets._asking:
+    while bench.secrets._fetches:
         pass
     bench.aws.failure = None
-    assert bench.ask() == "canary-1"
+    assert bench.value() == "canary-1"
 
 
 def test_a_secret_that_was_never_known_is_not_made_up() -> None:
     bench = Bench()
     bench.aws.failure = "AccessDeniedException"
-    assert unavailable(bench.ask) == "AccessDeniedException"
+    assert unavailable(bench.value) == "AccessDeniedException"
     bench.aws.failure = None
-    assert bench.ask() == "canary-1", "a failure is not remembered"
+    assert bench.value() == "canary-1", "a failure is not remembered"
 
 
-def test_a_known_one_goes_on_while_aws_is_out_of_reach() -> None:
+def test_a_known_one_is_used_while_aws_is_unavailable() -> None:
     bench = Bench()
-    bench.ask()
+    bench.value()
     bench.aws.failure = "ReadTimeoutError"
     bench.at = KNOWN_S
-    assert [bench.ask() for _ in range(3)] == ["canary-1"] * 3
-    assert len(bench.aws.asked) == 2, "it does not wait for AWS each time"
+    assert [bench.value() for _ in range(3)] == ["canary-1"] * 3
+    assert len(bench.aws.fetched) == 2, "it does not wait for AWS each time"
     bench.at += PAUSE_S
-    assert bench.ask() == "canary-1"
-    assert len(bench.aws.asked) == 3
-    bench.aws.failure, bench.aws.answer = None, {"SecretString": "canary-2"}
+    assert bench.value() == "canary-1"
+    assert len(bench.aws.fetched) == 3
+    bench.aws.failure, bench.aws.response = None, {"SecretString": "canary-2"}
     bench.at += PAUSE_S
-    assert bench.ask() == "canary-2"
+    assert bench.value() == "canary-2"
 
 
-def test_a_binary_secret_is_told() -> None:
+def test_a_binary_secret_is_an_error() -> None:
     bench = Bench()
-    bench.aws.answer = {"SecretBinary": b"canary"}
-    assert unavailable(bench.ask) == "NoSecretString"
+    bench.aws.response = {"SecretBinary": b"canary"}
+    assert unavailable(bench.value) == "NoSecretString"
 
 
 def test_nothing_shows_what_a_secret_is(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         bench = Bench()
-        bench.ask()
+        bench.value()
         bench.aws.failure = "ThrottlingException"
         bench.at = KNOWN_S
-        bench.ask()
+        bench.value()
     assert "canary" not in caplog.text + repr(vars(bench.secrets))
     assert [record.getMessage() for record in caplog.records if record.name == "secrets"] == [
         "AWS: ThrottlingException"
     ]
 
 
-def test_a_secret_that_led_nowhere_is_fetched_anew_and_stays_where_that_fails() -> None:
+def test_a_rejected_secret_is_fetched_again_and_stays_where_that_fails() -> None:
     bench = Bench()
     bench.secrets.expire(ARN)
-    assert bench.ask() == "canary-1"
+    assert bench.value() == "canary-1"
     bench.aws.failure = "EndpointConnectionError"
     bench.secrets.expire(ARN)
-    assert bench.ask() == "canary-1"
-    bench.aws.failure, bench.aws.answer = None, {"SecretString": "canary-2"}
+    assert bench.value() == "canary-1"
+    bench.aws.failure, bench.aws.response = None, {"SecretString": "canary-2"}
     bench.secrets.expire(ARN)
-    assert [bench.ask() for _ in range(2)] == ["canary-2"] * 2
-    assert bench.aws.asked == [ARN] * 3
+    assert [bench.value() for _ in range(2)] == ["canary-2"] * 2
+    assert bench.aws.fetched == [ARN] * 3

@@ -95,7 +95,7 @@ async def test_a_ledger_that_does_not_answer_is_left_alone_for_a_while(
         assert await admission.admit("Bearer alice") == Caller("key_alice", {})
     assert ledger.queries == 1
     assert [record.message for record in caplog.records if record.levelno == logging.ERROR] == [
-        "limits cannot be asked for: known keys go on without them for 10 s"
+        "limits are unavailable: known keys are accepted without them for 10 s"
     ]
     ledger.down = False
     clock.at += LEDGER_PAUSE_S
