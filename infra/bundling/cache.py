@@ -10,8 +10,6 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from infra.bundling.errors import BundleError
@@ -37,7 +35,9 @@ class BundleCache:
         """
         name = re.sub(r"\W+", "-", recipe.title.lower())
         bundle = self._folder / f"{name}-{recipe.digest[:16]}"
-        with self._lock(name):
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / f".{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
             if not bundle.exists():
                 start_s = time.monotonic()
                 self._build(recipe, bundle)
@@ -45,15 +45,10 @@ class BundleCache:
                 if duration_s > _REPORTED_S:
                     print(f"Bundled: {recipe.title}, {duration_s:.1f} s", file=sys.stderr, flush=True)
             os.utime(bundle)
-            self._remove_old(name)
+            built = [path for path in self._folder.glob(f"{name}-*") if path.name.rpartition("-")[0] == name]
+            for path in sorted(built, key=lambda path: path.stat().st_mtime)[:-_KEPT]:
+                shutil.rmtree(path, ignore_errors=True)
         return bundle
-
-    @contextmanager
-    def _lock(self, name: str) -> Iterator[None]:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with (self._folder / f".{name}.lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
     def _build(self, recipe: Recipe, bundle: Path) -> None:
         with tempfile.TemporaryDirectory(dir=self._folder, prefix="building-") as temporary:
@@ -69,11 +64,6 @@ class BundleCache:
                 executable = path.is_dir() or path.stat().st_mode & 0o100
                 path.chmod((0o555 if executable else 0o444) | (0o200 if path.is_dir() else 0))
             built.rename(bundle)
-
-    def _remove_old(self, name: str) -> None:
-        bundles = [path for path in self._folder.glob(f"{name}-*") if path.name.rpartition("-")[0] == name]
-        for path in sorted(bundles, key=lambda path: path.stat().st_mtime)[:-_KEPT]:
-            shutil.rmtree(path, ignore_errors=True)
 
 
 def link_files(bundle: Path, folder: str) -> None:

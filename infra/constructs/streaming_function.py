@@ -17,6 +17,7 @@ from infra.stages import Stage
 
 PYTHON = lambda_.Runtime.PYTHON_3_13
 ARCHITECTURES = {"arm64": lambda_.Architecture.ARM_64, "x86_64": lambda_.Architecture.X86_64}
+_SNAP_START = "@aws-cdk/aws-lambda:snapStartRequirePublish", "`live` is an alias of a published version."
 URL_AUTH = {"NONE": lambda_.FunctionUrlAuthType.NONE, "AWS_IAM": lambda_.FunctionUrlAuthType.AWS_IAM}
 
 
@@ -70,10 +71,8 @@ class StreamingFunction(Construct):
             security_groups=[security_group],
         )
         cast(lambda_.CfnFunction, self.function.node.default_child).override_logical_id(construct_id)
-        acknowledge(self.function, {"L1": "Python 3.13 is what the runtime in the layer is tested on."})
-        Annotations.of(self.function).acknowledge_warning(
-            "@aws-cdk/aws-lambda:snapStartRequirePublish", "`live` is an alias of a published version."
-        )
+        acknowledge(self.function, {"L1": "The runtime in the layer is tested on Python 3.13."})
+        Annotations.of(self.function).acknowledge_warning(*_SNAP_START)
         self.live = lambda_.Alias(self, "Live", alias_name="live", version=self.function.current_version)
         self.url = self.live.add_function_url(
             auth_type=URL_AUTH[stage.url_auth], invoke_mode=lambda_.InvokeMode.RESPONSE_STREAM

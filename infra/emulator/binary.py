@@ -48,13 +48,10 @@ def emulator_binary(folder: Path = _FOLDER) -> Path:
         )
     binary = folder / f"{wheels[-1].stem}-rie"
     if not binary.exists():
-        _unpack(wheels[-1], f"samcli/local/rapid/aws-lambda-rie-{this_architecture()}", binary)
+        member = f"samcli/local/rapid/aws-lambda-rie-{this_architecture()}"
+        with zipfile.ZipFile(wheels[-1]) as archive, tempfile.TemporaryDirectory(dir=folder) as temporary:
+            unpacked = Path(temporary, "unpacked")
+            unpacked.write_bytes(archive.read(member))
+            unpacked.chmod(0o755)
+            os.replace(unpacked, binary)
     return binary
-
-
-def _unpack(wheel: Path, member: str, target: Path) -> None:
-    with zipfile.ZipFile(wheel) as archive, tempfile.TemporaryDirectory(dir=target.parent) as temporary:
-        unpacked = Path(temporary, "unpacked")
-        unpacked.write_bytes(archive.read(member))
-        unpacked.chmod(0o755)
-        os.replace(unpacked, target)

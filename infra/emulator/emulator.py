@@ -67,7 +67,12 @@ def emulator(
         _wait_until_listening(process, port)
         yield Emulator(port, timeout_s)
     finally:
-        _stop(process)
+        process.terminate()
+        try:
+            process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+            process.wait()
 
 
 def _free_port() -> int:
@@ -88,12 +93,3 @@ def _wait_until_listening(process: subprocess.Popen[bytes], port: int) -> None:
     raise CannotInvoke(
         f"Expected AWS's emulator to listen on port {port}, but it does not. Its log says why."
     )
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(_STOP_S)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, 9)
-        process.wait()

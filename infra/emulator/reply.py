@@ -7,7 +7,7 @@ returns either as it came, once it is complete.
 import base64
 import json
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
 from infra.emulator.errors import CannotInvoke
 
@@ -41,11 +41,14 @@ class Reply:
         if not isinstance(document, dict) or "statusCode" not in document:
             return cls(status=None, body=content)
         multiple = {name: ", ".join(each) for name, each in (document.get("multiValueHeaders") or {}).items()}
+        if not streamed:
+            text = document.get("body") or ""
+            body = base64.b64decode(text) if document.get("isBase64Encoded") else str(text).encode()
         return cls(
             status=document["statusCode"],
             headers=document.get("headers") or multiple,
             cookies=document.get("cookies") or [],
-            body=body if streamed else _buffered_body(document),
+            body=body,
         )
 
     def text(self) -> str:
@@ -58,8 +61,3 @@ class Reply:
         except UnicodeDecodeError:
             body = f"({len(self.body)} bytes that are no text)"
         return "\n".join([*head, *([""] if head else []), body])
-
-
-def _buffered_body(document: dict[str, Any]) -> bytes:
-    body = document.get("body") or ""
-    return base64.b64decode(body) if document.get("isBase64Encoded") else str(body).encode()

@@ -5,7 +5,6 @@ import os
 import socket
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from infra.emulator.errors import CannotInvoke
@@ -41,19 +40,15 @@ def _chat(environ: Mapping[str, str]) -> dict[str, str]:
     settings = Settings.from_environment(environ)
     if settings.backend:
         return {"MODELS": json.dumps(backend_models(settings.backend, settings.backend_key))}
-    if not _listens(settings.port):
+    try:
+        socket.create_connection(("127.0.0.1", settings.port), timeout=1).close()
+    except OSError:
         print(
             f"No engine: `make run` is not running on port {settings.port}. BACKEND names another.",
             file=sys.stderr,
         )
     base_url = f"http://127.0.0.1:{settings.port}/v1"
     return {"MODELS": json.dumps({EMBEDDED: {"base_url": base_url, "served_name": "default"}})}
-
-
-def _listens(port: int) -> bool:
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
-    return False
 
 
 def _todos(environ: Mapping[str, str], task: Path) -> dict[str, str]:

@@ -19,6 +19,8 @@ ENGINE = "engine"
 _URL = f"http://127.0.0.1:{PORT}"
 # The image's own files are read-only; vLLM writes below these, to a disk that ends with the task.
 _WRITABLE = {"Home": "/scratch", "Temporary": "/tmp"}
+# Neither Hugging Face nor vLLM's statistics can be reached, nor should they be.
+_ENVIRONMENT = {"HOME": _WRITABLE["Home"], "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
 _MARKER = "/tmp/answered"
 _REPORTER_MIB = 128
 _OPEN_FILES = 65_536
@@ -26,6 +28,9 @@ _COMPATIBILITY = {
     "managed_instances": ecs.Compatibility.MANAGED_INSTANCES,
     "auto_scaling_group": ecs.Compatibility.EC2,
 }
+_X86 = ecs.RuntimePlatform(
+    cpu_architecture=ecs.CpuArchitecture.X86_64, operating_system_family=ecs.OperatingSystemFamily.LINUX
+)
 _REASONS = {
     "ECS2": "The plain variables are no secrets; the key comes from Secrets Manager.",
     "IAM5[Resource::*]": "ECR's sign-in has no resources.",
@@ -63,11 +68,6 @@ def task(
     return definition
 
 
-_X86 = ecs.RuntimePlatform(
-    cpu_architecture=ecs.CpuArchitecture.X86_64, operating_system_family=ecs.OperatingSystemFamily.LINUX
-)
-
-
 def _add_engine(
     definition: ecs.TaskDefinition,
     engine: Engine,
@@ -92,15 +92,8 @@ def _add_engine(
         command=vllm_arguments(engine, model_path=model_path),
         gpu_count=engine.gpus,
         memory_limit_mib=engine.memory_gib * 1024 - _REPORTER_MIB,
-        environment={
-            "HOME": _WRITABLE["Home"],
-            # ECS sets a container's region on Fargate only; the reader of the weights needs both.
-            "AWS_REGION": region,
-            "AWS_DEFAULT_REGION": region,
-            # Neither Hugging Face nor vLLM's statistics can be reached, nor should they be.
-            "HF_HUB_OFFLINE": "1",
-            "VLLM_NO_USAGE_STATS": "1",
-        },
+        # ECS sets a container's region on Fargate only; the reader of the weights needs both variables.
+        environment={**_ENVIRONMENT, "AWS_REGION": region, "AWS_DEFAULT_REGION": region},
         secrets={"VLLM_API_KEY": ecs.Secret.from_secrets_manager(key)},
         health_check=health_check(engine.start_s),
         stop_timeout=Duration.seconds(timeouts.STOP_S),

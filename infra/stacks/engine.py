@@ -84,7 +84,8 @@ class EngineStack(Stack):
             security_group=security_group,
         )
         zone = None if engine.balancer else endpoint.add_dns_zone(self, "Names", stage=stage, vpc=network.vpc)
-        always_runs = not engine.scales_to_zero
+        to_zero = engine.scales_to_zero
+        rebalancing = ecs.AvailabilityZoneRebalancing["DISABLED" if to_zero else "ENABLED"]
         kind = ecs.FargateService if engine.capacity == "managed_instances" else ecs.Ec2Service
         service = kind(
             self,
@@ -92,13 +93,11 @@ class EngineStack(Stack):
             cluster=self.cluster,
             task_definition=definition,
             capacity_provider_strategies=[ecs.CapacityProviderStrategy(capacity_provider=provider, weight=1)],
-            desired_count=None if always_runs else 0,
+            desired_count=0 if to_zero else None,
             # A service that scales to zero has no second GPU for a deployment.
-            min_healthy_percent=100 if always_runs else 0,
-            max_healthy_percent=200 if always_runs else 100,
-            availability_zone_rebalancing=ecs.AvailabilityZoneRebalancing[
-                "ENABLED" if always_runs else "DISABLED"
-            ],
+            min_healthy_percent=0 if to_zero else 100,
+            max_healthy_percent=100 if to_zero else 200,
+            availability_zone_rebalancing=rebalancing,
             circuit_breaker=ecs.DeploymentCircuitBreaker(enable=True, rollback=True),
             # ECS refuses it without a load balancer.
             health_check_grace_period=(

@@ -90,24 +90,21 @@ class NetworkStack(Stack):
         for group in (self.chat_group, self.todos_group, self.engine_group):
             group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(HTTPS_PORT), "AWS")
         if stage.egress == "endpoints":
-            self._add_endpoints()
+            # In one zone: each endpoint costs by the hour and zone, and serves all zones.
+            first = ec2.SubnetSelection(subnets=[self.vpc.isolated_subnets[0]])
+            endpoints = self._group("Endpoints", "The endpoints of AWS services")
+            for caller in (self.chat_group, self.todos_group, self.engine_group):
+                endpoints.add_ingress_rule(caller, ec2.Port.tcp(HTTPS_PORT), "AWS")
+            for name, service in _SERVICES.items():
+                self.vpc.add_interface_endpoint(
+                    f"{name}Endpoint", service=service, subnets=first, security_groups=[endpoints], open=False
+                )
 
     def _group(self, construct_id: str, description: str) -> ec2.SecurityGroup:
         """Make a group that allows nothing in or out by itself."""
         return ec2.SecurityGroup(
             self, construct_id, vpc=self.vpc, description=description, allow_all_outbound=False
         )
-
-    def _add_endpoints(self) -> None:
-        """Add the interface endpoints in one zone: each costs by the hour and zone, and serves all zones."""
-        group = self._group("Endpoints", "The endpoints of AWS services")
-        for caller in (self.chat_group, self.todos_group, self.engine_group):
-            group.add_ingress_rule(caller, ec2.Port.tcp(HTTPS_PORT), "AWS")
-        first = ec2.SubnetSelection(subnets=[self.vpc.isolated_subnets[0]])
-        for name, service in _SERVICES.items():
-            self.vpc.add_interface_endpoint(
-                f"{name}Endpoint", service=service, subnets=first, security_groups=[group], open=False
-            )
 
 
 def _allow(caller: ec2.SecurityGroup, called: ec2.SecurityGroup, port: int, what: str) -> None:
