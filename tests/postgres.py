@@ -31,7 +31,7 @@ class Postgres:
         self._process: subprocess.Popen[bytes] | None = None
         assert self._cluster.lock(), f"expected nobody else in {directory}"
         if not self._cluster.complete:
-            for command in self._cluster.making_commands():
+            for command in self._cluster.creation_commands():
                 subprocess.run(command, env=clean_environment(), capture_output=True, check=True)
             self._cluster.finish()
         self.port = self._cluster.choose_port()

@@ -10,13 +10,14 @@ from typing import Any
 
 from infra.local.console import Console
 from infra.local.deployment import routes
-from infra.local.errors import CannotStart, FunctionFailed
+from infra.local.errors import CannotStart
+from infra.local.lambda_service.failures import FunctionFailed
 from infra.local.lambda_service.http_server import bind
-from infra.local.lambda_service.pool import Environments
-from infra.local.lambda_service.service import open_door
+from infra.local.lambda_service.sandbox_pool import SandboxPool
+from infra.local.lambda_service.service import run_lambda_service
 from infra.local.processes import Guardian
-from infra.local.services.database import Database
-from infra.local.services.engine import Engine
+from infra.local.services.database import TodoDatabase
+from infra.local.services.engine import EmbeddedEngine
 from infra.local.services.keys import Keys
 from infra.local.services.models import Models, backend_models, embedded_models
 from infra.local.settings import Settings
@@ -60,19 +61,19 @@ async def _until_stopped(serve: Callable[[Guardian], Awaitable[None]]) -> None:
 async def _serve(
     settings: Settings, models: Models | None, listener: socket.socket, console: Console, guardian: Guardian
 ) -> None:
-    engine = None if models else Engine(guardian, console)
+    engine = None if models else EmbeddedEngine(guardian, console)
     models = models or embedded_models(engine.base_url if engine else "")
-    database = Database.open(settings, guardian, console)
+    database = TodoDatabase.open(settings, guardian, console)
     keys = Keys(settings, guardian, console) if settings.auth else None
-    leads = keys.environment if keys else None
+    key_variables = keys.environment if keys else None
     try:
-        async with open_door(
-            routes(settings, models, database.url if database else "", leads),
+        async with run_lambda_service(
+            routes(settings, models, database.url if database else "", key_variables),
             guardian=guardian,
             console=console,
             listener=listener,
-        ) as door:
-            functions = {function.name: function for function in door.functions}
+        ) as service:
+            functions = {function.name: function for function in service.functions}
             await _together(
                 _prepare(functions.pop("chat"), console),
                 *([engine.start()] if engine else []),
@@ -81,8 +82,12 @@ async def _serve(
             )
             address = engine.base_url if engine else ""
             key = keys.key if keys else ""
-            console.say(welcome(settings, door.port, list(models), address, str(database or ""), key, leads))
-            # What is not asked first is prepared when it holds up nothing.
+            console.print(
+                welcome(
+                    settings, service.port, list(models), address, str(database or ""), key, key_variables
+                )
+            )
+            # The other functions start once they delay nothing.
             await _together(
                 *(_prepare(function, console) for function in functions.values()),
                 *(part.keep_running() for part in (engine, database) if part),
@@ -94,18 +99,18 @@ async def _serve(
 
 
 async def _together(*parts: Coroutine[Any, Any, None]) -> None:
-    """Wait for all; where one fails, the others are cancelled, and over before it is told."""
+    """Wait for all; where one fails, cancel the others and wait for them before raising its error."""
     tasks = [asyncio.create_task(part) for part in parts]
     try:
         await asyncio.gather(*tasks)
     finally:
         for task in tasks:
-            if not task.cancelling():  # a second time would end its clearing up
+            if not task.cancelling():  # a second cancellation would interrupt its clean-up
                 task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _prepare(function: Environments, console: Console) -> None:
+async def _prepare(function: SandboxPool, console: Console) -> None:
     try:
         await function.prepare()
     except FunctionFailed as failure:

@@ -1,4 +1,4 @@
-"""What the terminal shows: one line per request, one per event worth knowing, and the functions' own output.
+"""What the terminal shows: one line per request, one per notable event, and the functions' own output.
 
 A request's line never holds its query, its headers or its body: they may carry keys and prompts.
 """
@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TextIO
 
-# A request's usage and metrics, which other programs read. The request has its line.
+# A request's usage and metrics, for other programs. The request has its line.
 _RECORDS = ('{"usage":', '{"_aws":')
 
 
 @dataclass
-class Visit:
-    """One request, as its line tells it."""
+class RequestLine:
+    """What one request's line shows."""
 
     method: str
     path: str
@@ -25,8 +25,8 @@ class Visit:
     bytes_sent: int = 0
     outcome: str = ""
 
-    def line(self, now_s: float) -> str:
-        """Write the line."""
+    def text(self, now_s: float) -> str:
+        """Return the line for a request that ended now."""
         parts = [f"{self.method:<4} {self.path}", f"{self.status or '-'}"]
         if self.first_byte_s is not None:
             parts.append(f"first byte {_duration(self.first_byte_s - self.began_s)}")
@@ -42,23 +42,23 @@ class Console:
     log: TextIO = field(default_factory=lambda: sys.stderr)
     clock_s: Callable[[], float] = time.perf_counter
 
-    def say(self, text: str = "") -> None:
+    def print(self, text: str = "") -> None:
         print(text, file=self.out, flush=True)
 
-    def visited(self, visit: Visit) -> None:
-        self.say(f"{time.strftime('%H:%M:%S')}  {visit.line(self.clock_s())}")
+    def log_request(self, line: RequestLine) -> None:
+        self.print(f"{time.strftime('%H:%M:%S')}  {line.text(self.clock_s())}")
 
     def warn(self, text: str) -> None:
         print(text, file=self.log, flush=True)
 
-    def of(self, name: str) -> Callable[[str], None]:
-        """Return where a child's output lines go; records are left out."""
+    def output_of(self, name: str) -> Callable[[str], None]:
+        """Return a function that shows the lines that a child prints, without records."""
 
-        def take(line: str) -> None:
+        def show(line: str) -> None:
             if not line.startswith(_RECORDS):
                 self.warn(f"{name} | {line}")
 
-        return take
+        return show
 
 
 def _duration(seconds: float) -> str:

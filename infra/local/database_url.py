@@ -1,5 +1,3 @@
-"""A database's address: its form, and what of it may be shown."""
-
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from infra.local.errors import CannotStart
@@ -8,10 +6,10 @@ _EXPECTED = "Expected DATABASE_URL to be like postgresql://user:password@host:54
 _DEFAULT_PORT = 5432
 
 
-def checked(url: str) -> str:
+def check_database_url(url: str) -> str:
     """Return an address that Prisma can use, "" for none.
 
-    Raises: CannotStart, without a word of the address: it holds a password.
+    Raises: CannotStart; its text holds nothing of the address, which has a password in it.
     """
     if not url:
         return ""
@@ -28,14 +26,14 @@ def checked(url: str) -> str:
     return url
 
 
-def shown(url: str) -> str:
-    """Return host and port."""
+def host_and_port(url: str) -> str:
+    """Return the part of an address that may be shown: host and port."""
     parts = urlsplit(url)
     return f"{parts.hostname}:{_port(parts)}"
 
 
-def without_password(text: str, url: str) -> str:
-    """Return a text in which an address's password is not to be read."""
+def hide_password(text: str, url: str) -> str:
+    """Return a text with an address's password replaced by ***."""
     password = urlsplit(url).password or ""
     for secret in {password, unquote(password)} - {""}:
         text = text.replace(secret, "***")

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 
-from infra.local.lambda_service.function import Function
+from infra.local.lambda_service.function import LambdaFunction
 from infra.local.services.models import KEY_VARIABLE, Models
 from infra.local.settings import Settings
 from infra.paths import ROOT, search_path
@@ -13,14 +13,14 @@ _QUERY_ENGINE = ROOT / "layers" / "prisma" / "node_modules" / "@prisma" / "engin
 _GRAPHIQL = ROOT / ".local" / "graphiql"
 
 
-def chat_function(settings: Settings, models: Models) -> Function:
-    """Describe the chat function, answering with these models."""
+def chat_function(settings: Settings, models: Models) -> LambdaFunction:
+    """Return the chat function, with these models."""
     environment = {"MODELS": json.dumps(models)}
     if settings.backend_key:
         environment[KEY_VARIABLE] = settings.backend_key
     if not settings.backend:
         environment["MAX_N"] = "4"
-    return Function(
+    return LambdaFunction(
         name="chat",
         handler="functions/chat/handler.handler",
         environment=environment,
@@ -29,9 +29,9 @@ def chat_function(settings: Settings, models: Models) -> Function:
     )
 
 
-def todos_function(settings: Settings, database_url: str) -> Function:
-    """Describe the todo function, with this database."""
-    return Function(
+def todos_function(settings: Settings, database_url: str) -> LambdaFunction:
+    """Return the todo function, with this database."""
+    return LambdaFunction(
         name="todos",
         handler="functions/todos/handler.handler",
         environment={
@@ -47,17 +47,16 @@ def todos_function(settings: Settings, database_url: str) -> Function:
 
 def routes(
     settings: Settings, models: Models, database_url: str, keys: Mapping[str, str] | None = None
-) -> list[tuple[str, Function]]:
-    """Return (path prefix, function) for everything that is deployed; the first that fits wins.
+) -> list[tuple[str, LambdaFunction]]:
+    """Return (path prefix, function) for everything that is deployed; the first that matches wins.
 
-    Shape:  without a database no todo function. `keys` is what leads a function to the keys; without it no
-            function asks for one.
+    Shape:  without a database no todo function. `keys` are the variables with which functions reach the
+            keys; without them no function requires one.
     """
     todos = [("/graphql", todos_function(settings, database_url))] if database_url else []
     deployed = [*todos, ("/", chat_function(settings, models))]
     shared = {**(keys or {}), **({"CORS_ORIGINS": settings.cors_origins} if settings.cors_origins else {})}
-    return [(prefix, _with(function, shared)) for prefix, function in deployed]
-
-
-def _with(function: Function, environment: Mapping[str, str]) -> Function:
-    return replace(function, environment={**function.environment, **environment})
+    return [
+        (prefix, replace(function, environment={**function.environment, **shared}))
+        for prefix, function in deployed
+    ]

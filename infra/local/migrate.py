@@ -1,7 +1,6 @@
 """`python -m infra.local.migrate NAME`: Prisma's `migrate dev` on the clone's Postgres.
 
-Postgres is started for it where it does not run. What Prisma prints and asks goes straight to and from the
-terminal.
+Postgres is started for it where it does not run. Prisma uses the terminal directly.
 """
 
 import asyncio
@@ -14,7 +13,7 @@ from infra.local.console import Console
 from infra.local.errors import CannotStart
 from infra.local.processes import Guardian
 from infra.local.services.migrations import prisma_command, prisma_environment
-from infra.local.services.postgres import DIRECTORY, Postgres
+from infra.local.services.postgres import DIRECTORY, PostgresServer
 from infra.local.settings import Settings
 from infra.paths import ROOT
 
@@ -36,19 +35,19 @@ def _name(text: str) -> str:
     if not _NAME.fullmatch(text):
         got = repr(text) if text else "none"
         raise CannotStart(
-            "Expected a name for the migration, of letters, digits, _ and -, that tells what you changed in"
+            "Expected a name for the migration, of letters, digits, _ and -, that says what you changed in"
             f" functions/todos/prisma/schema.prisma, but got {got}: make migrate NAME=add_note"
         )
     return text
 
 
 async def _migrate(name: str, settings: Settings, console: Console) -> int:
-    # Ctrl-C is for Prisma, which shares our terminal; we stop when it has.
+    # Ctrl-C is for Prisma, which shares the terminal; this process stops once Prisma has.
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)
     with Guardian() as guardian:
         if settings.database_url:
             return await _prisma(name, settings.database_url)
-        postgres = Postgres(guardian, console, directory=settings.postgres_dir or DIRECTORY)
+        postgres = PostgresServer(guardian, console, directory=settings.postgres_dir or DIRECTORY)
         try:
             await postgres.start()
             return await _prisma(name, postgres.url)

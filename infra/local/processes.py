@@ -1,8 +1,7 @@
-"""Child processes that cannot outlive us.
+"""Child processes that cannot outlive this one.
 
-Each child leads a process group of its own; the group is killed as one. Where this process itself is killed
-and can do nothing more, the guardian does it: a small shell that reads our list of groups from a pipe,
-and whose pipe ends when we do.
+Each child leads a process group of its own; the group is killed as one. Where this process itself is killed,
+the guardian kills the groups: a small shell that reads their list from a pipe, which ends with this process.
 """
 
 import asyncio
@@ -25,17 +24,17 @@ while read -r change group; do
 done
 for g in $groups; do kill -9 "-$g" 2>/dev/null; done
 """
-_PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _PIPE_DRAIN_S = 0.5
 
 
-def passed_on() -> dict[str, str]:
-    """Return what of our environment a process of the deployment starts with."""
-    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+def inherited_environment() -> dict[str, str]:
+    """Return those of our variables that a function, or the keys' database, starts with."""
+    return {name: os.environ[name] for name in _INHERITED if name in os.environ}
 
 
 class Guardian:
-    """Kills the children if we die without doing so."""
+    """Kills the children if this process dies without having done so."""
 
     def __enter__(self) -> Self:
         self._shell = subprocess.Popen(
@@ -44,12 +43,12 @@ class Guardian:
         return self
 
     def watch(self, group: int) -> None:
-        self._tell(f"+ {group}\n")
+        self._write(f"+ {group}\n")
 
     def forget(self, group: int) -> None:
-        self._tell(f"- {group}\n")
+        self._write(f"- {group}\n")
 
-    def _tell(self, line: str) -> None:
+    def _write(self, line: str) -> None:
         assert self._shell.stdin
         with suppress(BrokenPipeError):
             self._shell.stdin.write(line.encode())
@@ -60,8 +59,8 @@ class Guardian:
         self._shell.communicate()
 
 
-class _Watch(asyncio.SubprocessProtocol):
-    """Passes on what a child prints, line by line however long, and tells its end and that of its output."""
+class _ChildProtocol(asyncio.SubprocessProtocol):
+    """Passes on what a child prints, line by line however long; `exited` and `silent` are its two ends."""
 
     def __init__(self, on_line: Callable[[str], None]) -> None:
         self._on_line = on_line
@@ -86,8 +85,10 @@ class _Watch(asyncio.SubprocessProtocol):
 class Child:
     """A child process, its group, and what it prints."""
 
-    def __init__(self, transport: asyncio.SubprocessTransport, watch: _Watch, guardian: Guardian) -> None:
-        self._transport, self._watch, self._guardian = transport, watch, guardian
+    def __init__(
+        self, transport: asyncio.SubprocessTransport, protocol: _ChildProtocol, guardian: Guardian
+    ) -> None:
+        self._transport, self._protocol, self._guardian = transport, protocol, guardian
         self._pid = transport.get_pid()
         self._alive = True
         guardian.watch(self._pid)
@@ -106,11 +107,11 @@ class Child:
     ) -> Self:
         """Start a command in a group of its own; `on_line` gets each line that it prints.
 
-        Shape:  `inherited` are the descriptors of ours that it keeps open.
+        Shape:  `inherited` are the file descriptors that it keeps open.
         """
-        # Not asyncio's Process: until Python 3.13 its wait() lasts as long as anybody holds the output open.
-        transport, watch = await asyncio.get_running_loop().subprocess_exec(
-            lambda: _Watch(on_line),
+        # Not asyncio's Process: until Python 3.13 its wait() lasts until no process holds the output open.
+        transport, protocol = await asyncio.get_running_loop().subprocess_exec(
+            lambda: _ChildProtocol(on_line),
             *command,
             env=environment,
             cwd=directory,
@@ -120,21 +121,21 @@ class Child:
             start_new_session=True,
             pass_fds=inherited,
         )
-        return cls(transport, watch, guardian)
+        return cls(transport, protocol, guardian)
 
     async def wait(self) -> str:
-        """Wait for the end; return how it ended. Of its group nobody is left."""
-        await self._watch.exited.wait()
+        """Wait for the end; return how it ended. No process of its group is left."""
+        await self._protocol.exited.wait()
         self.kill()
         self._guardian.forget(self._pid)
         with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._watch.silent.wait(), _PIPE_DRAIN_S)
+            await asyncio.wait_for(self._protocol.silent.wait(), _PIPE_DRAIN_S)
         self._transport.close()
         status = self._transport.get_returncode() or 0
         return f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
 
     def interrupt(self) -> None:
-        """Ask the child itself to end, as Ctrl-C does."""
+        """Interrupt the child, as Ctrl-C does."""
         if self._alive:
             with suppress(ProcessLookupError):
                 self._transport.send_signal(signal.SIGINT)
@@ -155,10 +156,7 @@ async def run(
     guardian: Guardian,
     inherited: Sequence[int] = (),
 ) -> tuple[bool, list[str]]:
-    """Run a command to its end, which a cancellation brings at once.
-
-    Shape:  whether it succeeded, and the lines that it printed.
-    """
+    """Run a command to its end; a cancellation kills it. Return whether it succeeded, and what it printed."""
     lines: list[str] = []
     child = await Child.start(
         command,
@@ -176,7 +174,7 @@ async def run(
 
 
 async def until_ready(ready: asyncio.Event, ending: asyncio.Task[str], within_s: float) -> bool:
-    """Wait until a child is ready, or has ended, or it has taken too long; return whether it is."""
+    """Wait until a child is ready, has ended, or has taken too long; return whether it is ready."""
     waiting = asyncio.create_task(ready.wait())
     await asyncio.wait({waiting, ending}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()

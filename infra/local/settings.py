@@ -1,11 +1,11 @@
-"""What `make run` can be told, read once from the environment."""
+"""The settings of `make run`, read once from the environment."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra.local.database_url import checked
+from infra.local.database_url import check_database_url
 from infra.local.errors import CannotStart
 
 REGION = "us-east-1"
@@ -17,10 +17,10 @@ class Settings:
     """The local deployment's settings.
 
     Shape:  `backend` is the base URL of an OpenAI-compatible server, "" for the embedded engine; `port` 0
-            takes a free one. `database_url` is the todo API's database, "" for a Postgres of our own, which
-            keeps its data in `postgres_dir`, None for the clone's. `query_engine` is Prisma's, "" for ours.
-            `auth` asks everybody for a key; `dev_key` is the one to begin with, "" for a new one.
-            `cors_origins` is what the functions read, "" for none.
+            takes a free one. `database_url` is the todo API's database, "" for a Postgres that is started
+            here and keeps its data in `postgres_dir`, None for the clone's. `query_engine` is Prisma's,
+            "" for the one in layers/prisma. `auth`: API keys are required; `dev_key` is the first of them,
+            "" for a generated one. `cors_origins` is for the functions, "" for none.
     """
 
     port: int = 8000
@@ -47,7 +47,7 @@ class Settings:
             backend_key=environment.get("BACKEND_KEY", ""),
             concurrency=_number(environment, "CONCURRENCY", cls.concurrency, 1, 1000),
             timeout_s=_number(environment, "TIMEOUT_S", cls.timeout_s, 1, 900),
-            database_url=checked(environment.get("DATABASE_URL", "")),
+            database_url=check_database_url(environment.get("DATABASE_URL", "")),
             postgres_dir=Path(directory).resolve()
             if (directory := environment.get("POSTGRES_DIR"))
             else None,

@@ -1,5 +1,3 @@
-"""What the terminal says when everything is ready."""
-
 import shlex
 import sys
 from collections.abc import Mapping
@@ -21,7 +19,7 @@ The chat API answers on http://localhost:{port}
 Try it:
 
   curl -N http://localhost:{port}/v1/chat/completions -H 'Content-Type: application/json' \\
-    {key}-d '{asked}'
+    {key}-d '{request}'
 
 Ctrl-C stops everything.
 """
@@ -34,9 +32,9 @@ Make and manage keys:
   {environment} \\
     {python} -m functions.keys list
 """
-_ASKED = '{"model": "default", "stream": true, "messages": [{"role": "user", "content": "Tell me a joke"}]}'
+_REQUEST = '{"model": "default", "stream": true, "messages": [{"role": "user", "content": "Tell me a joke"}]}'
 _SHOWN_MODELS = 5
-# What the command needs; the rest only keeps out what a machine may be set up for.
+# Those that the command needs; the others only shield it from settings of this machine.
 _SHOWN_VARIABLES = (
     "KEYS_TABLE",
     "DYNAMODB_ENDPOINT",
@@ -55,10 +53,11 @@ def welcome(
     key: str = "",
     keys: Mapping[str, str] | None = None,
 ) -> str:
-    """Say what runs where; a part that does not run is "".
+    """Return the text that says what runs where; a part that does not run is "".
 
-    Shape:  `keys` is what leads to the keys, None where nobody is asked for one.
+    Shape:  `keys` are the variables with which the command reaches the keys, None where none is required.
     """
+    python = Path(sys.executable)
     more = f" and {len(models) - _SHOWN_MODELS} more" if len(models) > _SHOWN_MODELS else ""
     return _TEXT.format(
         port=port,
@@ -67,20 +66,14 @@ def welcome(
         engine=f"llama.cpp on {engine}" if engine else settings.backend,
         database=database or "none",
         concurrency=settings.concurrency,
-        asked=_ASKED,
-        keys=_about(key, keys) if keys else "",
+        request=_REQUEST,
+        keys=_KEYS.format(
+            key=key,
+            url=keys["DYNAMODB_ENDPOINT"],
+            environment=" ".join(f"{name}={keys[name]}" for name in _SHOWN_VARIABLES),
+            python=python.relative_to(ROOT) if python.is_relative_to(ROOT) else python,
+        )
+        if keys
+        else "",
         key=f"-H {shlex.quote(f'Authorization: Bearer {key}')} \\\n    " if keys else "",
     )
-
-
-def _about(key: str, keys: Mapping[str, str]) -> str:
-    return _KEYS.format(
-        key=key,
-        url=keys["DYNAMODB_ENDPOINT"],
-        environment=" ".join(f"{name}={keys[name]}" for name in _SHOWN_VARIABLES),
-        python=_shown(Path(sys.executable)),
-    )
-
-
-def _shown(program: Path) -> Path:
-    return program.relative_to(ROOT) if program.is_relative_to(ROOT) else program

@@ -11,7 +11,7 @@ from anyio.from_thread import start_blocking_portal
 
 from infra.local.console import Console
 from infra.local.deployment import chat_function
-from infra.local.lambda_service.service import open_door
+from infra.local.lambda_service.service import run_lambda_service
 from infra.local.processes import Guardian
 from infra.local.settings import Settings
 
@@ -25,6 +25,6 @@ def custom_door(backend: str, *, key: str, keep_alive_s: float) -> Iterator[str]
     function = replace(function, environment=changed)
     console = Console(out=io.StringIO(), log=io.StringIO())
     with Guardian() as guardian, start_blocking_portal() as portal:
-        opening = open_door([("/", function)], guardian=guardian, console=console)
+        opening = run_lambda_service([("/", function)], guardian=guardian, console=console)
         with portal.wrap_async_context_manager(opening) as door:
             yield door.url

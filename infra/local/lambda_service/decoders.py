@@ -1,17 +1,16 @@
-"""A function's reply as bytes → status, headers and body, in the three forms a Function URL accepts.
+"""A function's reply as bytes → status, headers and body, in the three forms that a Function URL accepts.
 
-A decoder is fed what comes, gives back the body it has, knows the head once it can, and is flushed once.
+A decoder is fed what arrives and returns the body in it; it knows the head once it can, and is flushed once.
 """
 
 import base64
 import binascii
 import json
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from infra.local.errors import FunctionFailed, ReplyTooLong
+from infra.local.lambda_service.failures import FunctionFailed, ReplyTooLong
 
 MAX_BUFFERED_BYTES = 6 * 1024 * 1024
 MAX_STREAMED_BYTES = 200 * 1024 * 1024
@@ -19,7 +18,7 @@ PRELUDE_TYPE = "application/vnd.awslambda.http-integration-response"
 _BYTES = "application/octet-stream"
 _PRELUDE_END = bytes(8)
 _MAX_PRELUDE_BYTES = 64 * 1024
-# The connection to the caller is the door's own affair.
+# About the connection to the client, which is the gateway's.
 _NOT_PASSED = frozenset(
     (
         "connection",
@@ -37,7 +36,7 @@ _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
 @dataclass(frozen=True)
-class Head:
+class ReplyHead:
     """A reply's status and headers, ready for ASGI."""
 
     status: int
@@ -54,18 +53,18 @@ class Decoder(Protocol):
     Raises: FunctionFailed, from `feed` and `flush`, where the reply cannot be passed on.
     """
 
-    head: Head | None
+    head: ReplyHead | None
 
     def feed(self, data: bytes) -> bytes: ...
 
     def flush(self) -> bytes: ...
 
 
-class RawReply:
+class RawDecoder:
     """A streamed body without a prelude."""
 
     def __init__(self, content_type: str) -> None:
-        self.head: Head | None = _head({"headers": {"content-type": content_type or _BYTES}}, _BYTES)
+        self.head: ReplyHead | None = _head({"headers": {"content-type": content_type or _BYTES}}, _BYTES)
         self._size = 0
 
     def feed(self, data: bytes) -> bytes:
@@ -78,7 +77,7 @@ class RawReply:
         return b""
 
 
-class StreamedReply(RawReply):
+class PreludeDecoder(RawDecoder):
     """A JSON prelude, eight NUL bytes, then the body as it is made."""
 
     def __init__(self) -> None:
@@ -87,9 +86,8 @@ class StreamedReply(RawReply):
         self._held = b""
 
     def feed(self, data: bytes) -> bytes:
-        return super().feed(data if self.head else self._feed_prelude(data))
-
-    def _feed_prelude(self, data: bytes) -> bytes:
+        if self.head:
+            return super().feed(data)
         self._held += data
         prelude, end, body = self._held.partition(_PRELUDE_END)
         if len(prelude) > _MAX_PRELUDE_BYTES:
@@ -98,7 +96,7 @@ class StreamedReply(RawReply):
             return b""
         self._held = b""
         self.head = _head(_parsed(prelude), _BYTES)
-        return body
+        return super().feed(body)
 
     def flush(self) -> bytes:
         if self.head is None:
@@ -106,11 +104,11 @@ class StreamedReply(RawReply):
         return b""
 
 
-class BufferedReply:
+class BufferedDecoder:
     """One JSON document: `{"statusCode": …}`, or any other, which then is the body."""
 
     def __init__(self) -> None:
-        self.head: Head | None = None
+        self.head: ReplyHead | None = None
         self._held = bytearray()
 
     def feed(self, data: bytes) -> bytes:
@@ -123,10 +121,14 @@ class BufferedReply:
         reply = _parsed(bytes(self._held))
         if not isinstance(reply, dict) or "statusCode" not in reply:
             reply = {"body": reply if isinstance(reply, str) else self._held.decode()}
-        body = _buffered_body(reply)
+        body = reply.get("body") or ""
+        try:
+            body = base64.b64decode(body, validate=True) if reply.get("isBase64Encoded") else body.encode()
+        except (AttributeError, TypeError, binascii.Error) as error:
+            raise FunctionFailed("malformed reply: expected a text as body") from error
         head = _head(reply, "application/json")
         length = () if head.bodiless else ((b"content-length", b"%d" % len(body)),)
-        self.head = Head(head.status, head.headers + length)
+        self.head = ReplyHead(head.status, head.headers + length)
         return body
 
 
@@ -137,15 +139,7 @@ def _parsed(document: bytes) -> Any:
         raise FunctionFailed("malformed reply: expected JSON") from error
 
 
-def _buffered_body(reply: Mapping[str, Any]) -> bytes:
-    body = reply.get("body") or ""
-    try:
-        return base64.b64decode(body, validate=True) if reply.get("isBase64Encoded") else body.encode()
-    except (AttributeError, TypeError, binascii.Error) as error:
-        raise FunctionFailed("malformed reply: expected a text as body") from error
-
-
-def _head(reply: Any, default_type: str) -> Head:
+def _head(reply: Any, default_type: str) -> ReplyHead:
     try:
         status = int(reply.get("statusCode", 200))
         headers = {name.lower(): str(value) for name, value in (reply.get("headers") or {}).items()}
@@ -156,12 +150,10 @@ def _head(reply: Any, default_type: str) -> Head:
         raise FunctionFailed(f"malformed reply: statusCode {status}")
     if "content-type" not in headers and status not in (204, 304):
         pairs.append(("content-type", default_type))
-    return Head(status, tuple(_encoded(pairs)))
-
-
-def _encoded(pairs: list[tuple[str, str]]) -> Iterator[tuple[bytes, bytes]]:
     for name, value in pairs:
         if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
             raise FunctionFailed("malformed reply: a header that HTTP forbids")
-        if name not in _NOT_PASSED:
-            yield name.encode("latin-1"), value.encode("latin-1")
+    passed = ((name, value) for name, value in pairs if name not in _NOT_PASSED)
+    return ReplyHead(
+        status, tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in passed)
+    )

@@ -1,11 +1,9 @@
-"""What is deployed here: a function, its settings, and how Lambda would start it."""
-
 import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from infra.local.processes import passed_on
+from infra.local.processes import inherited_environment
 from infra.local.settings import REGION
 from infra.paths import ROOT
 
@@ -18,8 +16,8 @@ def _wrapped_runtime() -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Function:
-    """One function as deployed."""
+class LambdaFunction:
+    """A function, its settings, and the command that starts it as Lambda does."""
 
     name: str
     handler: str
@@ -36,13 +34,13 @@ class Function:
         return f"arn:aws:lambda:{REGION}:123456789012:function:{self.name}"
 
     def sandbox_environment(self, runtime_api: str) -> dict[str, str]:
-        """Return all variables that its process starts with; nothing else of ours is inherited."""
+        """Return all variables that its process starts with."""
         return {
             "LANG": "en_US.UTF-8",
             "TZ": ":UTC",
             "PYTHONUNBUFFERED": "1",
             "PYTHONPATH": os.pathsep.join((str(ROOT), str(_LAYER / "python"))),
-            **passed_on(),
+            **inherited_environment(),
             **self.environment,
             "AWS_LAMBDA_RUNTIME_API": runtime_api,
             "AWS_LAMBDA_EXEC_WRAPPER": str(_LAYER / "lambda-stream"),

@@ -1,4 +1,4 @@
-"""A request as a Lambda Function URL shows it to its function: payload format version 2.0.
+"""An HTTP request as the event that a Lambda Function URL makes of it: payload format version 2.0.
 
 Source: AWS Lambda Developer Guide, "Invoking Lambda function URLs", read 2026-11-22; that the path stays
 percent-encoded was checked against captures of real events.
@@ -21,13 +21,12 @@ _TEXT_TYPES = ("application/json", "application/javascript", "application/xml")
 def encode_event(
     scope: Mapping[str, Any], body: bytes, *, request_id: str, trace_id: str, now_s: float
 ) -> bytes:
-    """Write the event for one request.
+    """Return the event for one request.
 
     Shape:  JSON; `body` and `cookies` only where the request has them.
     """
-    headers = _headers(scope["headers"])
+    headers = _headers(scope, trace_id)
     cookies = headers.pop("cookie", "")
-    headers |= _added_headers(scope, trace_id)
     query = scope["query_string"].decode("latin-1")
     event: dict[str, Any] = {
         "version": "2.0",
@@ -45,9 +44,14 @@ def encode_event(
     return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    pairs = ((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in raw)
-    return _joined(pair for pair in pairs if pair[0] not in _HOP_BY_HOP)
+def _headers(scope: Mapping[str, Any], trace_id: str) -> dict[str, str]:
+    pairs = ((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"])
+    return _joined(pair for pair in pairs if pair[0] not in _HOP_BY_HOP) | {
+        "x-amzn-trace-id": trace_id,
+        "x-forwarded-for": scope["client"][0],
+        "x-forwarded-port": str(scope["server"][1]),
+        "x-forwarded-proto": scope["scheme"],
+    }
 
 
 def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -55,15 +59,6 @@ def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     for name, value in pairs:
         joined[name] = f"{joined[name]},{value}" if name in joined else value
     return joined
-
-
-def _added_headers(scope: Mapping[str, Any], trace_id: str) -> dict[str, str]:
-    return {
-        "x-amzn-trace-id": trace_id,
-        "x-forwarded-for": scope["client"][0],
-        "x-forwarded-port": str(scope["server"][1]),
-        "x-forwarded-proto": scope["scheme"],
-    }
 
 
 def _context(
@@ -91,7 +86,7 @@ def _context(
 
 
 def _body(body: bytes, content_type: str) -> dict[str, Any]:
-    """Show a body as text where its type says so and it is UTF-8, else in base64."""
+    """Return a body as text where its type says so and it is UTF-8, else in base64."""
     if not body:
         return {"isBase64Encoded": False}
     media_type = content_type.split(";", 1)[0].strip().lower()

@@ -1,4 +1,4 @@
-"""HTTP for the front door: uvicorn's protocol on a bound socket, ended at once rather than gracefully.
+"""HTTP for the gateway: uvicorn's protocol on a bound socket, ended at once rather than gracefully.
 
 uvicorn's own server would wait for open streams, tick ten times a second and take the process's signals.
 """
@@ -66,13 +66,9 @@ async def serving(app: Any, listener: socket.socket) -> AsyncIterator[None]:
         yield
     finally:
         server.close()
-        await _end(state)
-
-
-async def _end(state: ServerState) -> None:
-    for connection in list(state.connections):
-        connection.transport.abort()
-    tasks = list(state.tasks)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+        for connection in list(state.connections):
+            connection.transport.abort()
+        tasks = list(state.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

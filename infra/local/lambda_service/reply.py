@@ -1,23 +1,23 @@
-"""One reply on its way from a function to its caller; no sockets, no HTTP.
+"""One reply on its way from a function to the gateway; no sockets, no HTTP.
 
     waiting → open → over (ended | failed | abandoned)
 
-What the function sends is held until the caller has taken it. Above HIGH_WATER the function's connection is
-not read, so a slow caller slows the function instead of filling memory. Pieces that came before a failure
-still reach the caller. The first ending counts, later ones are ignored.
+What the function sends is held until the gateway has read it. Above HIGH_WATER the function's connection is
+not read, so a slow client slows the function instead of filling memory. Pieces that came before a failure
+still reach the client. The first ending counts, later ones are ignored.
 """
 
 import asyncio
 from typing import Protocol
 
-from infra.local.errors import CallerLeft, Failure, FunctionFailed
-from infra.local.lambda_service.decoders import Decoder, Head
+from infra.local.lambda_service.decoders import Decoder, ReplyHead
+from infra.local.lambda_service.failures import ClientDisconnected, FunctionFailed, RequestFailure
 
 HIGH_WATER = 256 * 1024
 
 
 class Source(Protocol):
-    """The connection a reply comes from."""
+    """The connection that a reply comes from."""
 
     def pause_reading(self) -> None: ...
 
@@ -26,8 +26,8 @@ class Source(Protocol):
     def abort(self) -> None: ...
 
 
-class Reply:
-    """A function's reply: fed at one end, read at the other."""
+class FunctionReply:
+    """A function's reply: fed by the Runtime API, read by the gateway."""
 
     def __init__(self) -> None:
         self._decoder: Decoder | None = None
@@ -35,15 +35,17 @@ class Reply:
         self._pieces: list[bytes] = []
         self._held_bytes = 0
         self._changed = asyncio.Event()
-        self.failure: Failure | None = None
+        self.failure: RequestFailure | None = None
         self.over = False
+
+    # the function's side
 
     @property
     def opened(self) -> bool:
         return self._decoder is not None
 
     def open(self, decoder: Decoder, source: Source) -> None:
-        """Begin, on the function's side."""
+        """Begin."""
         self._decoder, self._source = decoder, source
         self._changed.set()
         if self.over:
@@ -69,41 +71,11 @@ class Reply:
             self.fail(failure)
         self._changed.set()
 
-    def fail(self, failure: Failure) -> None:
-        """End with a failure, of which the caller learns after the last piece."""
+    def fail(self, failure: RequestFailure) -> None:
+        """End with a failure, which `read` raises after the last piece."""
         if not self.over:
             self.failure, self.over = failure, True
             self._changed.set()
-
-    async def head(self) -> Head:
-        """Return status and headers once they are known.
-
-        Raises: Failure, if the reply failed before.
-        """
-        while self._decoder is None or self._decoder.head is None:
-            await self._change()
-        return self._decoder.head
-
-    async def read(self) -> bytes:
-        """Return all that came since the last call, b"" at the end.
-
-        Raises: Failure, where a failure is the end.
-        """
-        while not self._pieces:
-            if self.over and self.failure is None:
-                return b""
-            await self._change()
-        data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        self._release()
-        return data
-
-    def abandon(self) -> None:
-        """Stop on the caller's behalf: the function's connection breaks, now or when it begins its reply."""
-        if not self.over:
-            self._pieces.clear()
-            self.fail(CallerLeft())
-            if self._source:
-                self._source.abort()
 
     def _hold(self, body: bytes) -> None:
         if body:
@@ -113,11 +85,40 @@ class Reply:
                 self._source.pause_reading()
         self._changed.set()
 
-    def _release(self) -> None:
+    # the gateway's side
+
+    async def head(self) -> ReplyHead:
+        """Return status and headers once they are known.
+
+        Raises: RequestFailure, if the reply failed before.
+        """
+        while self._decoder is None or self._decoder.head is None:
+            await self._change()
+        return self._decoder.head
+
+    async def read(self) -> bytes:
+        """Return all that came since the last call, b"" at the end.
+
+        Raises: RequestFailure, where a failure is the end.
+        """
+        while not self._pieces:
+            if self.over and self.failure is None:
+                return b""
+            await self._change()
+        data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         if self._held_bytes > HIGH_WATER and self._source:
             self._source.resume_reading()
         self._pieces.clear()
         self._held_bytes = 0
+        return data
+
+    def abandon(self) -> None:
+        """Stop, as the client has disconnected: the function's connection breaks, now or when it replies."""
+        if not self.over:
+            self._pieces.clear()
+            self.fail(ClientDisconnected())
+            if self._source:
+                self._source.abort()
 
     async def _change(self) -> None:
         if self.failure:

@@ -11,61 +11,63 @@ import httptools
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What the Runtime API answers."""
+class RuntimeResponse:
+    """A response of the Runtime API."""
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-ACCEPTED = Answer(202, b'{"status":"OK"}\n', {"Content-Type": "application/json"})
+ACCEPTED = RuntimeResponse(202, b'{"status":"OK"}\n', {"Content-Type": "application/json"})
 
 
-def refusal(status: int, error_type: str, message: str) -> Answer:
-    """Say no in the Runtime API's own form."""
+def error_response(status: int, error_type: str, message: str) -> RuntimeResponse:
+    """Return an error in the Runtime API's form."""
     body = json.dumps({"errorMessage": message, "errorType": error_type}).encode()
-    return Answer(status, body, {"Content-Type": "application/json"})
+    return RuntimeResponse(status, body, {"Content-Type": "application/json"})
 
 
-class Call(Protocol):
-    """One request to the Runtime API, as it comes."""
+class RuntimeRequest(Protocol):
+    """One request to the Runtime API, as it arrives."""
 
     def feed(self, data: bytes) -> None:
         """Take some of the request's body."""
 
-    def finish(self, trailers: Mapping[str, str]) -> Answer | None:
-        """Take the end; None where the answer comes later, through `Connection.answer`."""
+    def finish(self, trailers: Mapping[str, str]) -> RuntimeResponse | None:
+        """Take the end; None where the response comes later, through `RuntimeConnection.respond`."""
 
     def lose(self) -> None:
-        """Learn that the connection broke before the end."""
+        """Handle that the connection broke before the end."""
 
 
 class Router(Protocol):
-    """What a request asks for."""
+    """The Runtime API, which handles the requests of its connections."""
 
-    def route(self, method: str, path: str, headers: Mapping[str, str], connection: "Connection") -> Call: ...
+    def route(
+        self, method: str, path: str, headers: Mapping[str, str], connection: "RuntimeConnection"
+    ) -> RuntimeRequest: ...
 
-    def joined(self, connection: "Connection") -> None: ...
+    def connection_made(self, connection: "RuntimeConnection") -> None: ...
 
-    def left(self, connection: "Connection") -> None: ...
+    def connection_lost(self, connection: "RuntimeConnection") -> None: ...
 
 
-class Connection(asyncio.Protocol):
-    """A function's connection. All that one read brought is handed on at once."""
+class RuntimeConnection(asyncio.Protocol):
+    """A function's connection. All that one read brought is passed on at once."""
 
     def __init__(self, router: Router) -> None:
         self._router = router
         self._parser = httptools.HttpRequestParser(self)
-        self._call: Call | None = None
+        self._request: RuntimeRequest | None = None
         self._pieces: list[bytes] = []
         self._paused = False
 
-    # asyncio's side
+    # called by asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._router.joined(self)
+        self._router.connection_made(self)
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -73,15 +75,15 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError:
             self.abort()
         else:
-            self._hand_on()
+            self._pass_on()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        call, self._call = self._call, None
-        if call:
-            call.lose()
-        self._router.left(self)
+        request, self._request = self._request, None
+        if request:
+            request.lose()
+        self._router.connection_lost(self)
 
-    # the parser's side
+    # called by the parser
 
     def on_message_begin(self) -> None:
         self._path, self._headers, self._trailers = b"", dict[str, str](), dict[str, str]()
@@ -90,43 +92,43 @@ class Connection(asyncio.Protocol):
         self._path += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        fields = self._trailers if self._call else self._headers
+        fields = self._trailers if self._request else self._headers
         fields[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         if self._headers.get("expect", "").lower() == "100-continue":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         method = self._parser.get_method().decode("latin-1")
-        self._call = self._router.route(method, self._path.decode("latin-1"), self._headers, self)
+        self._request = self._router.route(method, self._path.decode("latin-1"), self._headers, self)
 
     def on_body(self, body: bytes) -> None:
         self._pieces.append(body)
 
     def on_message_complete(self) -> None:
-        self._hand_on()
-        call, self._call = self._call, None
-        answer = call.finish(self._trailers) if call else None
-        if answer:
-            self.answer(answer)
+        self._pass_on()
+        request, self._request = self._request, None
+        response = request.finish(self._trailers) if request else None
+        if response:
+            self.respond(response)
 
-    def _hand_on(self) -> None:
-        if self._pieces and self._call:
+    def _pass_on(self) -> None:
+        if self._pieces and self._request:
             data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
             self._pieces.clear()
-            self._call.feed(data)
+            self._request.feed(data)
 
-    # the Runtime API's side
+    # called by the Runtime API
 
-    def answer(self, answer: Answer) -> None:
-        """Answer the request that came last."""
+    def respond(self, response: RuntimeResponse) -> None:
+        """Respond to the request that came last."""
         keep = self._parser.should_keep_alive()
-        phrase = http.HTTPStatus(answer.status).phrase
-        fields = {**answer.headers, "Content-Length": str(len(answer.body))}
+        phrase = http.HTTPStatus(response.status).phrase
+        fields = {**response.headers, "Content-Length": str(len(response.body))}
         if not keep:
             fields["Connection"] = "close"
         head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         self._transport.write(
-            f"HTTP/1.1 {answer.status} {phrase}\r\n{head}\r\n".encode("latin-1") + answer.body
+            f"HTTP/1.1 {response.status} {phrase}\r\n{head}\r\n".encode("latin-1") + response.body
         )
         if not keep:
             self._transport.close()
@@ -142,5 +144,5 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def abort(self) -> None:
-        """Break the connection, as a caller that went away does."""
+        """Break the connection at once."""
         self._transport.abort()

@@ -6,21 +6,23 @@ One request at a time. The time limit runs from the event to the function's next
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Protocol, Self
 
-from infra.local.errors import FunctionFailed
-from infra.local.lambda_service.function import Function
+from infra.local.lambda_service.failures import FunctionFailed
+from infra.local.lambda_service.function import LambdaFunction
 from infra.local.lambda_service.invocation import Invocation
-from infra.local.lambda_service.runtime_api import RuntimeApi
+from infra.local.lambda_service.runtime_api import RuntimeApiServer
 from infra.local.processes import Child, Guardian
 from infra.paths import ROOT
 
+# How long to read what a process sent before it ended.
 _DRAIN_S = 0.5
+_POLL_S = 0.01
 
 
 class Pool(Protocol):
-    """Who keeps the environments."""
+    """The owner of the sandboxes, which each reports to."""
 
     def became_idle(self, sandbox: "Sandbox") -> None: ...
 
@@ -30,27 +32,40 @@ class Pool(Protocol):
 
 
 class Sandbox:
-    """An environment that serves one request at a time."""
+    """A process of a function, which serves one request at a time."""
 
     def __init__(
-        self, function: Function, pool: Pool, guardian: Guardian, log: Callable[[str], None]
+        self, function: LambdaFunction, pool: Pool, guardian: Guardian, log: Callable[[str], None]
     ) -> None:
         self._function, self._pool, self._guardian, self._log = function, pool, guardian, log
-        self._api = RuntimeApi(self, arn=function.arn, timeout_s=function.timeout_s)
+        self._api = RuntimeApiServer(self, arn=function.arn, timeout_s=function.timeout_s)
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._invocation: Invocation | None = None
         self._time_limit: asyncio.TimerHandle | None = None
 
     async def start(self) -> Self:
-        """Start the process and wait until it asks for its first event.
+        """Start the process and wait until it requests its first event.
 
         Raises: FunctionFailed, if it cannot be loaded, ends, or takes too long.
         """
-        self._child = await self._spawn(self._function.sandbox_environment(await self._api.listen()))
-        self._life = asyncio.create_task(self._outlive())
-        self._limit(
-            self._function.init_timeout_s, f"init timed out after {self._function.init_timeout_s:g} s"
-        )
+        environment = self._function.sandbox_environment(await self._api.listen())
+        try:
+            self._child = await Child.start(
+                self._function.command,
+                environment=environment,
+                directory=ROOT,
+                guardian=self._guardian,
+                on_line=self._log,
+            )
+        except OSError as error:
+            self._api.close()
+            raise FunctionFailed(f"init failed: {error}") from error
+        except BaseException:
+            self._api.close()
+            raise
+        self._life = asyncio.create_task(self._wait_for_the_end())
+        limit_s = self._function.init_timeout_s
+        self._start_time_limit(limit_s, f"init timed out after {limit_s:g} s")
         try:
             await self._ready
         except BaseException:
@@ -58,56 +73,38 @@ class Sandbox:
             raise
         return self
 
-    async def _spawn(self, environment: Mapping[str, str]) -> Child:
-        try:
-            return await Child.start(
-                self._function.command,
-                environment=environment,
-                directory=ROOT,
-                guardian=self._guardian,
-                on_line=self._log,
-            )
-        except BaseException as error:
-            self._api.close()
-            if isinstance(error, OSError):
-                raise FunctionFailed(f"init failed: {error}") from error
-            raise
-
-    async def _outlive(self) -> None:
-        """Wait for the process to end, and tell everyone who waits for it."""
+    async def _wait_for_the_end(self) -> None:
+        """Wait until the process ends and what it sent is read, then fail what is incomplete."""
         ending = await self._child.wait()
-        await self._drain()
-        self._end(FunctionFailed(f"crashed: {ending}" if self._ready.done() else f"init failed: {ending}"))
-        self._lift_limit()
+        for _ in range(int(_DRAIN_S / _POLL_S)):
+            if not self._api.has_connections:
+                break
+            await asyncio.sleep(_POLL_S)
+        self._fail(FunctionFailed(f"crashed: {ending}" if self._ready.done() else f"init failed: {ending}"))
+        self._cancel_time_limit()
         self._api.close()
         self._pool.gone(self)
 
-    async def _drain(self) -> None:
-        """Read what the dead process had still sent."""
-        for _ in range(int(_DRAIN_S / 0.01)):
-            if not self._api.connected:
-                return
-            await asyncio.sleep(0.01)
-
     def invoke(self, invocation: Invocation) -> None:
-        """Give the function an event; its reply comes through `invocation.reply`."""
+        """Hand an event to the function; its reply arrives in `invocation.reply`."""
         self._invocation = invocation
-        self._limit(self._function.timeout_s, f"timed out after {self._function.timeout_s:g} s")
+        limit_s = self._function.timeout_s
+        self._start_time_limit(limit_s, f"timed out after {limit_s:g} s")
         self._api.invoke(invocation)
 
     def kill(self) -> None:
-        """Kill the process; the pool hears when it is gone."""
+        """Kill the process; the pool is notified once it is gone."""
         self._child.kill()
 
     async def stop(self) -> None:
-        """Kill the process and wait until nothing of it is left."""
+        """Kill the process and wait until all of it is gone."""
         self.kill()
         await self._life
 
-    # what the Runtime API observes
+    # called by the Runtime API
 
     def became_idle(self) -> None:
-        self._lift_limit()
+        self._cancel_time_limit()
         self._invocation = None
         if self._ready.done():
             self._pool.became_idle(self)
@@ -118,24 +115,21 @@ class Sandbox:
         self._pool.replied(self)
 
     def failed_init(self, error_type: str) -> None:
-        self._end(FunctionFailed(f"init failed: {error_type}"))
+        self._fail(FunctionFailed(f"init failed: {error_type}"))
 
-    # time
+    def _start_time_limit(self, limit_s: float, what: str) -> None:
+        def time_out() -> None:
+            self._fail(FunctionFailed(what))
+            self._child.kill()
 
-    def _limit(self, seconds: float, what: str) -> None:
-        loop = asyncio.get_running_loop()
-        self._time_limit = loop.call_later(seconds, self._time_out, what)
+        self._time_limit = asyncio.get_running_loop().call_later(limit_s, time_out)
 
-    def _lift_limit(self) -> None:
+    def _cancel_time_limit(self) -> None:
         if self._time_limit:
             self._time_limit.cancel()
 
-    def _time_out(self, what: str) -> None:
-        self._end(FunctionFailed(what))
-        self._child.kill()
-
-    def _end(self, failure: FunctionFailed) -> None:
-        """Tell whoever waits for this environment or its reply that there is no more to come."""
+    def _fail(self, failure: FunctionFailed) -> None:
+        """Fail the start and the reply, where they are not complete."""
         if not self._ready.done():
             self._ready.set_exception(failure)
         if self._invocation:

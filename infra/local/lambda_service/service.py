@@ -1,4 +1,12 @@
-"""A front door with its functions, open for as long as a context lasts: for `make run`, tests, benchmarks."""
+"""Functions behind a gateway, run as Lambda runs them. The path of one request:
+
+gateway         reads the HTTP request, encodes it as an event            (function_url)
+sandbox_pool    finds an idle sandbox, or starts one, or responds 429
+sandbox         one process of the function: its start, time limit, end
+runtime_api     hands the event to the process, takes its reply           (runtime_connection, _requests)
+reply           the reply's bytes on their way back, with back-pressure   (decoders)
+gateway         sends the HTTP response
+"""
 
 import asyncio
 import socket
@@ -7,49 +15,49 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from infra.local.console import Console
-from infra.local.lambda_service.function import Function
-from infra.local.lambda_service.gateway import FrontDoor
+from infra.local.lambda_service.function import LambdaFunction
+from infra.local.lambda_service.gateway import Gateway
 from infra.local.lambda_service.http_server import HOST, bind, serving
-from infra.local.lambda_service.pool import Environments
+from infra.local.lambda_service.sandbox_pool import SandboxPool
 from infra.local.processes import Guardian
 
 
 @dataclass(frozen=True)
-class Door:
-    """An open front door."""
+class LambdaService:
+    """A gateway that serves, and its functions."""
 
     port: int
-    functions: Sequence[Environments]
+    functions: Sequence[SandboxPool]
 
     @property
     def url(self) -> str:
         return f"http://{HOST}:{self.port}"
 
     async def prepare(self) -> None:
-        """Start one environment of each function, so that the first request meets a warm one.
+        """Start one sandbox of each function, so that the first request meets a warm one.
 
-        Raises: FunctionFailed, if one did not come up.
+        Raises: FunctionFailed, if one did not start.
         """
         await asyncio.gather(*(function.prepare() for function in self.functions))
 
 
 @asynccontextmanager
-async def open_door(
-    routes: Sequence[tuple[str, Function]],
+async def run_lambda_service(
+    routes: Sequence[tuple[str, LambdaFunction]],
     *,
     guardian: Guardian,
     console: Console,
     listener: socket.socket | None = None,
-) -> AsyncIterator[Door]:
-    """Serve functions behind one door; without a listener on a free port.
+) -> AsyncIterator[LambdaService]:
+    """Serve functions behind one gateway for as long as the context lasts; without a listener on a free port.
 
-    Shape:  `routes` are (path prefix of whole segments, function); the first that fits wins.
+    Shape:  `routes` are (path prefix of whole segments, function); the first that matches wins.
     """
     listener = listener or bind(0)
-    pools = [Environments(function, guardian, console.of(function.name)) for _, function in routes]
+    pools = [SandboxPool(function, guardian, console.output_of(function.name)) for _, function in routes]
     prefixes = [prefix for prefix, _ in routes]
     try:
-        async with serving(FrontDoor(list(zip(prefixes, pools, strict=True)), console), listener):
-            yield Door(listener.getsockname()[1], pools)
+        async with serving(Gateway(list(zip(prefixes, pools, strict=True)), console), listener):
+            yield LambdaService(listener.getsockname()[1], pools)
     finally:
         await asyncio.gather(*(pool.stop() for pool in pools))

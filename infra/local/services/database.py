@@ -1,48 +1,50 @@
-"""The todo API's database: our own Postgres, or one that the user names.
+"""The todo API's database: a Postgres that is started here, or one that the user names.
 
-Whatever is wrong with it, the chat API runs: the console says what it is, and what to do.
+The chat API runs whatever is wrong with it: the console shows what is wrong, and what to do.
 """
 
 import textwrap
 from typing import Self
 
 from infra.local.console import Console
-from infra.local.database_url import shown
+from infra.local.database_url import host_and_port
 from infra.local.errors import CannotStart
 from infra.local.processes import Guardian
 from infra.local.services.env_file import write_env_file
 from infra.local.services.migrations import MigrationFailed, migrate, pending
-from infra.local.services.postgres import DIRECTORY, Postgres
+from infra.local.services.postgres import DIRECTORY, PostgresServer
 from infra.local.settings import Settings
 from infra.paths import ROOT
 
 
-class Database:
-    """A database that is started where it is ours, migrated, and watched."""
+class TodoDatabase:
+    """A database that is migrated; where it is started here, it is kept running."""
 
-    def __init__(self, url: str, postgres: Postgres | None, guardian: Guardian, console: Console) -> None:
+    def __init__(
+        self, url: str, postgres: PostgresServer | None, guardian: Guardian, console: Console
+    ) -> None:
         self.url = url
         self._postgres, self._guardian, self._console = postgres, guardian, console
 
     @classmethod
     def open(cls, settings: Settings, guardian: Guardian, console: Console) -> Self | None:
-        """Find the database; None, and a word on the console, where there is none."""
+        """Find the database; None, and a message on the console, where there is none."""
         if settings.database_url:
             return cls(settings.database_url, None, guardian, console)
         try:
-            postgres = Postgres(guardian, console, directory=settings.postgres_dir or DIRECTORY)
+            postgres = PostgresServer(guardian, console, directory=settings.postgres_dir or DIRECTORY)
         except CannotStart as error:
             console.warn(f"There is no todo API. {error}")
             return None
-        if not settings.postgres_dir and (remark := write_env_file(ROOT / ".env", postgres.url)):
-            console.warn(remark)
+        if not settings.postgres_dir and (warning := write_env_file(ROOT / ".env", postgres.url)):
+            console.warn(warning)
         return cls(postgres.url, postgres, guardian, console)
 
     def __str__(self) -> str:
-        return f"{'Postgres' if self._postgres else 'yours'} on {shown(self.url)}"
+        return f"{'Postgres' if self._postgres else 'yours'} on {host_and_port(self.url)}"
 
     async def prepare(self) -> None:
-        """Start it and apply pending migrations; what fails is told on the console."""
+        """Start it and apply pending migrations; a failure is a message on the console."""
         try:
             if self._postgres:
                 await self._postgres.start()
@@ -57,7 +59,7 @@ class Database:
             )
 
     async def keep_running(self) -> None:
-        """Start it again whenever it ends, as long as that is of use."""
+        """Start it again whenever it ends, unless it ends just after its start."""
         if self._postgres:
             try:
                 await self._postgres.keep_running()
@@ -65,6 +67,6 @@ class Database:
                 self._console.warn(f"The todo API has no database. {error}")
 
     async def stop(self) -> None:
-        """Stop it where it is ours."""
+        """Stop it where it was started here."""
         if self._postgres:
             await self._postgres.stop()

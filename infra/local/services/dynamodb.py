@@ -10,7 +10,7 @@ from typing import Any
 from infra.local.console import Console
 from infra.local.errors import CannotStart
 from infra.local.lambda_service.http_server import HOST, bind
-from infra.local.processes import Child, Guardian, passed_on, until_ready
+from infra.local.processes import Child, Guardian, inherited_environment, until_ready
 from infra.local.services.log_file import LogFile
 from infra.local.settings import REGION
 from infra.paths import ROOT
@@ -33,7 +33,7 @@ _START_S = 30
 
 
 class DynamoDb:
-    """A server on a free loopback port. From the beginning connections wait for it rather than fail."""
+    """A server on a free loopback port. Connections wait until it has started, rather than fail."""
 
     def __init__(self, guardian: Guardian, console: Console, *, log_file: Path = LOG_FILE) -> None:
         self._guardian, self._console = guardian, console
@@ -45,7 +45,7 @@ class DynamoDb:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What leads to the table: nobody's own credentials, and none of their settings."""
+        """The variables with which AWS's SDK reaches the table: dummy credentials, none of the user's."""
         return {
             "KEYS_TABLE": NAME,
             "DYNAMODB_ENDPOINT": self.url,
@@ -71,7 +71,7 @@ class DynamoDb:
                 str(descriptor),
                 json.dumps({"TableName": NAME, **TABLE}),
             ),
-            environment=passed_on(),
+            environment=inherited_environment(),
             directory=ROOT,
             guardian=self._guardian,
             on_line=self._take_line,
@@ -86,10 +86,10 @@ class DynamoDb:
             )
 
     async def watch(self) -> None:
-        """Wait for its end, and say so: what it kept has gone with it."""
+        """Wait for its end, and report it: the keys are lost with it."""
         ending = await asyncio.shield(self._ending)
         self._console.warn(
-            f"The keys' database ended ({ending}), and all keys with it; nobody new is let in."
+            f"The keys' database ended ({ending}), and all keys with it: requests with a new key will fail."
             f" Stop with Ctrl-C, then start again. Its log: {self._log.path}"
         )
 

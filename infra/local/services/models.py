@@ -1,5 +1,3 @@
-"""The chat function's table of models, for the embedded engine or for somebody's own server."""
-
 import json
 import urllib.error
 import urllib.request
@@ -20,14 +18,22 @@ def embedded_models(base_url: str) -> Models:
 
 
 def backend_models(base_url: str, key: str) -> Models:
-    """Ask a server which models it has; the table keeps their order, so the first becomes `default`.
+    """Return the table for an OpenAI-compatible server, with its models in its order: the first is `default`.
 
-    Raises: CannotStart, where it does not answer with a list of models.
+    Raises: CannotStart, where it does not return a list of models.
     """
+    url = f"{base_url}/models"
+    document = _fetch(url, key)
+    try:
+        names = [str(model["id"]) for model in json.loads(document)["data"]]
+    except (ValueError, TypeError, LookupError) as error:
+        raise CannotStart(f"Expected a list of models at {url}, but got something else.") from error
+    if not names:
+        raise CannotStart(f"The backend at {base_url} lists no models. Load one, then start again.")
     entry = {"base_url": base_url, "max_tokens_default": 1024, "max_tokens_limit": 32768}
     if key:
         entry["key_variable"] = KEY_VARIABLE
-    return dict.fromkeys(_listed(base_url, _fetch(f"{base_url}/models", key)), entry)
+    return dict.fromkeys(names, entry)
 
 
 def _fetch(url: str, key: str) -> bytes:
@@ -42,15 +48,3 @@ def _fetch(url: str, key: str) -> bytes:
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise CannotStart(f"The backend cannot be reached at {url} ({reason}). Is it running?") from error
-
-
-def _listed(base_url: str, document: bytes) -> list[str]:
-    try:
-        names = [str(model["id"]) for model in json.loads(document)["data"]]
-    except (ValueError, TypeError, LookupError) as error:
-        raise CannotStart(
-            f"Expected a list of models at {base_url}/models, but got something else."
-        ) from error
-    if not names:
-        raise CannotStart(f"The backend at {base_url} lists no models. Load one, then start again.")
-    return names

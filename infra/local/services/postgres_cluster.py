@@ -1,13 +1,13 @@
-"""Postgres's files on this machine, and the commands that make and serve them.
+"""Postgres's files on this machine, and the commands that create and serve them.
 
     .local/postgres/
     ├── data          the cluster; under the name `data.new` until it is complete
-    ├── lock          held, by inheritance, until the last process that uses `data` has gone
+    ├── lock          held, by inheritance, until the last process that uses `data` has ended
     ├── password      of the user `postgres`
-    ├── port          of the server that runs, or ran last
+    ├── port          of the server that runs, or that ran last
     └── log
 
-The Python side of the package that brings the programs is not imported: it creates system users.
+The package that contains the programs is not imported: it would create system users.
 """
 
 import fcntl
@@ -20,13 +20,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from infra.local.errors import CannotStart
-from infra.local.services.postgres_account import choose_account
+from infra.local.services.system_account import choose_account
 
 HOST = "127.0.0.1"
 USER = "postgres"
 DATABASE = "todos"
 VERSION = "18"
-# A laptop's: little memory, few processes, and nothing less durable than usual.
+# For a laptop: little memory, few processes, and the usual durability.
 _SETTINGS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
@@ -55,7 +55,7 @@ def program(name: str) -> Path:
 
 
 def clean_environment() -> dict[str, str]:
-    """Return our environment without what would tell Postgres's programs otherwise."""
+    """Return the environment without variables that change what Postgres's programs do."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "PYTHON", "LC_"))}
     return kept | {"TZ": "UTC", "LANG": "C"}
 
@@ -73,11 +73,11 @@ class Cluster:
 
     @property
     def inherited(self) -> tuple[int, ...]:
-        """The files that every process of Postgres inherits: the lock, which it thereby holds."""
+        """The file descriptors that every process of Postgres inherits: the lock, which it thereby holds."""
         return (self._lock,)
 
     def lock(self) -> bool:
-        """Take the files for this process and its children, unless others have them."""
+        """Lock the files for this process and its children; return whether they were free."""
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -85,25 +85,25 @@ class Cluster:
         return True
 
     def close(self) -> None:
-        """Let go of the files; children that still run keep them."""
+        """Release the lock; children that still run keep it."""
         os.close(self._lock)
 
-    # what is kept between runs
+    # what is saved between runs
 
     def password(self) -> str:
-        """Return the password, made up at first."""
-        return self._kept("password") or self._keep("password", secrets.token_hex(16))
+        """Return the password, generated at first."""
+        return self._load("password") or self._save("password", secrets.token_hex(16))
 
     def port(self) -> int | None:
         """Return the port that was used last."""
-        text = self._kept("port")
+        text = self._load("port")
         return int(text) if text.isdigit() else None
 
     def choose_port(self) -> int:
         """Return the port that was used last if it is free, else another."""
         port = self.port()
         if port is None or not _is_free(port):
-            port = int(self._keep("port", str(_free_port())))
+            port = int(self._save("port", str(_free_port())))
         return port
 
     def url(self, port: int, database: str = DATABASE, options: Mapping[str, str] | None = None) -> str:
@@ -112,24 +112,24 @@ class Cluster:
         address = f"postgresql://{USER}:{self.password()}@{HOST}:{port}/{database}"
         return f"{address}?{query}" if query else address
 
-    def _kept(self, name: str) -> str:
+    def _load(self, name: str) -> str:
         path = self.directory / name
         return path.read_text().strip() if path.exists() else ""
 
-    def _keep(self, name: str, text: str) -> str:
+    def _save(self, name: str, text: str) -> str:
         path = self.directory / name
         path.touch(mode=0o600)
         path.write_text(f"{text}\n")
         shutil.chown(path, self._account.owner)
         return text
 
-    # the making
+    # creating
 
     @property
     def complete(self) -> bool:
-        """Whether there is a cluster; it is one that these programs can serve.
+        """Whether the cluster exists.
 
-        Raises: CannotStart, if it is of another major version.
+        Raises: CannotStart, if it is of another major version of Postgres.
         """
         if not self.data.exists():
             return False
@@ -141,11 +141,11 @@ class Cluster:
             )
         return True
 
-    def making_commands(self) -> list[tuple[str, ...]]:
-        """Return the commands that make a new cluster, up to `finish`; what an earlier attempt left goes."""
+    def creation_commands(self) -> list[tuple[str, ...]]:
+        """Return the commands that create a cluster, up to `finish`; delete what an earlier attempt left."""
         shutil.rmtree(self._new, ignore_errors=True)
         self.password()
-        made = self._command(
+        initdb = self._command(
             "initdb",
             "--pgdata",
             str(self._new),
@@ -158,21 +158,20 @@ class Cluster:
             "--no-instructions",
             "--no-sync",
         )
-        return [made, self._alone(f"CREATE DATABASE {DATABASE}")]
-
-    def _alone(self, statement: str) -> tuple[str, ...]:
-        """Return the command that runs one statement in new files that nobody serves."""
-        postgres = self._command("postgres", "--single", "-F", "-D", str(self._new), USER)
-        return ("/bin/sh", "-c", 'statement=$1; shift; echo "$statement" | "$@"', "sh", statement, *postgres)
+        # A statement in files that no server uses yet.
+        single = self._command("postgres", "--single", "-F", "-D", str(self._new), USER)
+        statement = f"CREATE DATABASE {DATABASE}"
+        script = 'statement=$1; shift; echo "$statement" | "$@"'
+        return [initdb, ("/bin/sh", "-c", script, "sh", statement, *single)]
 
     def finish(self) -> None:
-        """Give the new cluster its name."""
+        """Give the new cluster its final name."""
         self._new.rename(self.data)
 
-    # the serving
+    # serving
 
     def serving_command(self, port: int, settings: Mapping[str, str] | None = None) -> tuple[str, ...]:
-        """Return the command that serves the cluster, whose files nobody else uses."""
+        """Return the command that serves the cluster, whose files no other server may use."""
         (self.data / "postmaster.pid").unlink(missing_ok=True)
         chosen = {**_SETTINGS, "port": str(port), **(settings or {})}
         options = [word for name, value in chosen.items() for word in ("-c", f"{name}={value}")]

@@ -15,8 +15,8 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from infra.local.console import Console
-from infra.local.lambda_service.function import Function
-from infra.local.lambda_service.service import open_door
+from infra.local.lambda_service.function import LambdaFunction
+from infra.local.lambda_service.service import run_lambda_service
 from infra.local.processes import Guardian
 from tests.engines import schema
 from tests.integration.chat.resting import (
@@ -99,10 +99,10 @@ def _secret(aws_url: str) -> str:
 
 @contextmanager
 def _door(variables: dict[str, str]) -> Iterator[tuple[str, Output]]:
-    function = Function("chat", "functions/chat/handler.handler", variables)
+    function = LambdaFunction("chat", "functions/chat/handler.handler", variables)
     output = Output(out=io.StringIO(), log=io.StringIO())
     with Guardian() as guardian, start_blocking_portal() as portal:
-        opening = open_door([("/", function)], guardian=guardian, console=output)
+        opening = run_lambda_service([("/", function)], guardian=guardian, console=output)
         with portal.wrap_async_context_manager(opening) as door:
             yield door.url, output
 

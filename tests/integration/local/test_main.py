@@ -21,7 +21,7 @@ MODELS = {"object": "list", "data": [{"id": "first"}, {"id": "second"}]}
 
 
 class Backend(http.server.BaseHTTPRequestHandler):
-    """A server that lists models to whoever has its key."""
+    """A server that lists models to callers with its key."""
 
     def do_GET(self) -> None:
         known = self.headers["Authorization"] == "Bearer key"
@@ -43,14 +43,14 @@ def backend() -> Iterator[str]:
         server.shutdown()
 
 
-def said_and_status(**variables: str) -> tuple[str, int]:
+def output_and_status(**variables: str) -> tuple[str, int]:
     process = launch.start(**{"PORT": "0", **variables})
-    said, _ = process.communicate(timeout=20)
-    return said, process.returncode
+    output, _ = process.communicate(timeout=20)
+    return output, process.returncode
 
 
 def gone(processes: list[psutil.Process], within_s: float) -> bool:
-    """Wait for their end; a dead orphan that nobody has buried yet counts as gone."""
+    """Wait for their end; a zombie counts as gone."""
     alive = psutil.wait_procs(processes, timeout=within_s)[1]
     return all(process.status() == psutil.STATUS_ZOMBIE for process in alive)
 
@@ -67,9 +67,9 @@ def test_a_signal_stops_everything_at_once(number: signal.Signals) -> None:
     assert len(psutil.Process(process.pid).children()) >= 3, "guardian, engine, sandbox"
     began_s = time.monotonic()
     process.send_signal(number)
-    said, _ = process.communicate(timeout=5)
+    output, _ = process.communicate(timeout=5)
     assert process.returncode == 0
-    assert said.strip() == ""
+    assert output.strip() == ""
     assert gone(children, 0.5)
     assert time.monotonic() - began_s < 1
 
@@ -88,8 +88,8 @@ def test_a_signal_during_the_start_leaves_nothing() -> None:
     while len(children := family(process)) < 2:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=5)
-    assert (process.returncode, said) == (0, "")
+    output, _ = process.communicate(timeout=5)
+    assert (process.returncode, output) == (0, "")
     assert gone(children, 0.5)
 
 
@@ -106,7 +106,7 @@ def test_an_engine_that_dies_is_started_again() -> None:
     process.communicate()
 
 
-def test_a_backend_of_ones_own_serves_the_models_it_lists() -> None:
+def test_the_models_that_a_backend_lists_are_served() -> None:
     with (
         backend() as url,
         run_local(BACKEND=url, BACKEND_KEY="key") as local,
@@ -116,16 +116,16 @@ def test_a_backend_of_ones_own_serves_the_models_it_lists() -> None:
     assert [name for name in names if name != "default"] == ["first", "second"]
 
 
-def test_a_taken_port_is_told_in_one_line() -> None:
+def test_a_taken_port_is_reported_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        said, status = said_and_status(PORT=str(port))
+        output, status = output_and_status(PORT=str(port))
     assert status == 1
-    assert said == f"Port {port} is taken. Choose another: make run PORT={port + 1}\n"
+    assert output == f"Port {port} is taken. Choose another: make run PORT={port + 1}\n"
 
 
 @pytest.mark.parametrize(
-    ("variables", "told"),
+    ("variables", "message"),
     [
         ({"PORT": "eighty"}, "Expected PORT to be a number from 0 to 65535, but got 'eighty'."),
         ({"PORT": "70000"}, "Expected PORT to be a number"),
@@ -140,16 +140,16 @@ def test_a_taken_port_is_told_in_one_line() -> None:
         ),
     ],
 )
-def test_wrong_settings_are_told_in_one_line(variables: dict[str, str], told: str) -> None:
-    said, status = said_and_status(**variables)
+def test_wrong_settings_are_reported_in_one_line(variables: dict[str, str], message: str) -> None:
+    output, status = output_and_status(**variables)
     assert status == 1
-    assert said.startswith(told)
-    assert said.count("\n") == 1
-    assert "pw" not in said
+    assert output.startswith(message)
+    assert output.count("\n") == 1
+    assert "pw" not in output
 
 
-def test_a_key_that_the_backend_refuses_is_told_in_one_line() -> None:
+def test_a_key_that_the_backend_refuses_is_reported_in_one_line() -> None:
     with backend() as url:
-        said, status = said_and_status(BACKEND=url, BACKEND_KEY="wrong")
+        output, status = output_and_status(BACKEND=url, BACKEND_KEY="wrong")
     assert status == 1
-    assert said == f"The backend answered 401 at {url}/models. Set BACKEND_KEY to its key.\n"
+    assert output == f"The backend answered 401 at {url}/models. Set BACKEND_KEY to its key.\n"

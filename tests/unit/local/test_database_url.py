@@ -8,7 +8,7 @@ from infra.local.errors import CannotStart
     "url", ["", "postgresql://u:p@h:1/d", "postgres://h/d", "postgresql://u@[::1]/d?schema=s&sslmode=require"]
 )
 def test_what_prisma_can_use_is_kept_as_it_is(url: str) -> None:
-    assert database_url.checked(url) == url
+    assert database_url.check_database_url(url) == url
 
 
 @pytest.mark.parametrize(
@@ -24,16 +24,16 @@ def test_what_prisma_can_use_is_kept_as_it_is(url: str) -> None:
         ("postgresql://u:secret@[h/d", "cannot be read"),
     ],
 )
-def test_what_is_wrong_is_told_without_the_password(url: str, what: str) -> None:
-    with pytest.raises(CannotStart, match=what) as told:
-        database_url.checked(url)
-    assert "secret" not in str(told.value)
+def test_what_is_wrong_is_reported_without_the_password(url: str, what: str) -> None:
+    with pytest.raises(CannotStart, match=what) as failed:
+        database_url.check_database_url(url)
+    assert "secret" not in str(failed.value)
 
 
 def test_host_and_port_are_all_that_is_shown() -> None:
-    assert database_url.shown("postgresql://u:secret@h/d") == "h:5432"
+    assert database_url.host_and_port("postgresql://u:secret@h/d") == "h:5432"
 
 
-def test_a_password_is_taken_out_encoded_or_not() -> None:
-    text = database_url.without_password("a%40b and a@b and u", "postgresql://u:a%40b@h/d")
+def test_a_password_is_hidden_encoded_or_not() -> None:
+    text = database_url.hide_password("a%40b and a@b and u", "postgresql://u:a%40b@h/d")
     assert text == "*** and *** and u"

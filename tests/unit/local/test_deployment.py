@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.deployment import routes
-from infra.local.lambda_service.function import Function
+from infra.local.lambda_service.function import LambdaFunction
 from infra.local.services.models import embedded_models
 from infra.local.settings import Settings
 from infra.paths import ROOT
@@ -15,15 +15,15 @@ from infra.paths import ROOT
 MODELS = embedded_models("http://127.0.0.1:1/v1")
 
 
-def chat(settings: Settings) -> Function:
+def chat(settings: Settings) -> LambdaFunction:
     return dict(routes(settings, MODELS, ""))["/"]
 
 
-def todos(settings: Settings, url: str = "postgresql://u:p@h/d") -> Function:
+def todos(settings: Settings, url: str = "postgresql://u:p@h/d") -> LambdaFunction:
     return dict(routes(settings, MODELS, url))["/graphql"]
 
 
-def test_the_chat_function_is_told_its_models() -> None:
+def test_the_chat_function_has_its_models() -> None:
     environment = chat(Settings()).environment
     assert json.loads(environment["MODELS"]) == MODELS
     assert environment["MAX_N"] == "4"
@@ -50,24 +50,24 @@ def test_the_todo_function_holds_one_connection_and_finds_prisma_and_its_page() 
     assert environment["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
 
 
-def test_what_leads_to_the_keys_reaches_every_function_and_only_where_there_are_any() -> None:
+def test_every_function_can_reach_the_keys_where_there_are_any() -> None:
     keys = {"KEYS_TABLE": "keys", "DYNAMODB_ENDPOINT": "http://127.0.0.1:1"}
     url = "postgresql://u:p@h/d"
-    asking = [function.environment for _, function in routes(Settings(), MODELS, url, keys)]
-    open_to_all = [function.environment for _, function in routes(Settings(), MODELS, url)]
-    assert asking == [{**environment, **keys} for environment in open_to_all]
-    assert not any(keys.keys() & environment.keys() for environment in open_to_all)
+    with_keys = [function.environment for _, function in routes(Settings(), MODELS, url, keys)]
+    without_keys = [function.environment for _, function in routes(Settings(), MODELS, url)]
+    assert with_keys == [{**environment, **keys} for environment in without_keys]
+    assert not any(keys.keys() & environment.keys() for environment in without_keys)
 
 
-def test_the_web_pages_that_may_ask_reach_every_function() -> None:
+def test_every_function_knows_the_origins_that_may_call() -> None:
     settings = Settings(cors_origins="http://localhost:3000")
     deployed = routes(settings, MODELS, "postgresql://u:p@h/d", {"KEYS_TABLE": "keys"})
-    told = [function.environment["CORS_ORIGINS"] for _, function in deployed]
-    assert told == ["http://localhost:3000"] * 2
+    origins = [function.environment["CORS_ORIGINS"] for _, function in deployed]
+    assert origins == ["http://localhost:3000"] * 2
     assert "CORS_ORIGINS" not in chat(Settings()).environment
 
 
-def test_an_engine_of_the_users_own_wins() -> None:
+def test_the_query_engine_can_be_chosen() -> None:
     environment = todos(Settings(query_engine="/engine")).environment
     assert environment["PRISMA_QUERY_ENGINE_BINARY"] == "/engine"
 

@@ -61,11 +61,11 @@ def test_a_wrong_value_names_its_variable(name: str, value: str) -> None:
         Settings.from_environment({name: value})
 
 
-def test_every_web_page_may_be_let_in() -> None:
+def test_every_origin_may_be_allowed() -> None:
     assert Settings.from_environment({"CORS_ORIGINS": "*"}).cors_origins == "*"
 
 
-def test_nobody_is_asked_for_a_key_unless_told_so() -> None:
+def test_no_key_is_required_by_default() -> None:
     assert not Settings.from_environment({"AUTH": "off", "DEV_KEY": "key"}).auth
 
 

@@ -19,7 +19,7 @@ def words(text: str, after: str = "Try it:", before: str = "Ctrl-C") -> list[str
     return shlex.split(text.partition(after)[2].partition(before)[0].replace("\\\n", ""))
 
 
-def test_who_is_asked_for_no_key_is_told_of_none() -> None:
+def test_without_auth_no_key_is_mentioned() -> None:
     text = welcome(Settings(), 8000, ["m"], "http://127.0.0.1:1/v1", "")
     assert "key" not in text
     assert words(text)[3:5] == ["-H", "Content-Type: application/json"]

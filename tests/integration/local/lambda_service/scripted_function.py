@@ -1,4 +1,4 @@
-"""A function that does as its event's path says; it speaks to the Runtime API with no help of ours."""
+"""A function that does what its event's path says, with a Runtime API client of its own."""
 
 import http.client
 import json
@@ -81,7 +81,7 @@ def crash(reply: Reply, query: dict[str, str]) -> None:
     os._exit(3)
 
 
-def answer_and_crash(reply: Reply, query: dict[str, str]) -> None:  # noqa: ARG001
+def reply_and_crash(reply: Reply, query: dict[str, str]) -> None:  # noqa: ARG001
     reply.write(b"all of it")
     reply.socket.sendall(b"0\r\n\r\n")
     os._exit(3)
@@ -102,7 +102,7 @@ STREAMS = {
     "/endless": endless,
     "/flood": flood,
     "/crash-midway": crash,
-    "/answer-and-crash": answer_and_crash,
+    "/answer-and-crash": reply_and_crash,
     "/trailers": trailers,
     "/hang-midway": hang,
 }

@@ -1,4 +1,4 @@
-"""A front door with the scripted function behind it, in the test's own event loop."""
+"""A local Lambda service with the scripted function, in the test's own event loop."""
 
 import asyncio
 import sys
@@ -10,48 +10,48 @@ from pathlib import Path
 from typing import Any
 
 from infra.local.console import Console
-from infra.local.lambda_service.function import Function
-from infra.local.lambda_service.service import Door, open_door
+from infra.local.lambda_service.function import LambdaFunction
+from infra.local.lambda_service.service import LambdaService, run_lambda_service
 from infra.local.processes import Guardian
 
 SCRIPT = Path(__file__).with_name("scripted_function.py")
 
 
 @dataclass
-class Opened:
-    """An open door, and what its terminal shows."""
+class Running:
+    """A running service, and what its terminal shows."""
 
-    door: Door
+    service: LambdaService
     out: StringIO
     log: StringIO
 
     @property
     def port(self) -> int:
-        return self.door.port
+        return self.service.port
 
 
-def scripted_function(environment: Mapping[str, str] | None = None, **settings: Any) -> Function:
-    """Describe the scripted function as deployed."""
+def scripted_function(environment: Mapping[str, str] | None = None, **settings: Any) -> LambdaFunction:
+    """Return the scripted function as deployed."""
     settings = {"command": (sys.executable, str(SCRIPT)), **settings}
-    return Function("scripted", "none", environment or {}, **settings)
+    return LambdaFunction("scripted", "none", environment or {}, **settings)
 
 
 @asynccontextmanager
-async def scripted_door(
+async def scripted_service(
     environment: Mapping[str, str] | None = None, **settings: Any
-) -> AsyncIterator[Opened]:
-    """Open a door to the scripted function; everything is gone at the end."""
+) -> AsyncIterator[Running]:
+    """Run the scripted function behind a gateway; everything is gone at the end."""
     function = scripted_function(environment, **settings)
     out, log = StringIO(), StringIO()
     console = Console(out=out, log=log)
     with Guardian() as guardian:
-        async with open_door([("/", function)], guardian=guardian, console=console) as door:
-            yield Opened(door, out, log)
+        async with run_lambda_service([("/", function)], guardian=guardian, console=console) as service:
+            yield Running(service, out, log)
 
 
 @dataclass
-class Answer:
-    """A reply as bytes, with the time at which each read came."""
+class Received:
+    """A response as bytes, with the time of each read."""
 
     head: str
     body: bytes
@@ -63,8 +63,10 @@ class Answer:
         return int(self.head.split(" ")[1])
 
 
-async def get(port: int, target: str, *, method: str = "GET", headers: str = "", body: bytes = b"") -> Answer:
-    """Ask the door over a socket of one's own, and keep every byte."""
+async def get(
+    port: int, target: str, *, method: str = "GET", headers: str = "", body: bytes = b""
+) -> Received:
+    """Send a request over a socket of its own, and keep every byte of the response."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     length = f"Content-Length: {len(body)}\r\n" if body else ""
     head = (
@@ -79,18 +81,18 @@ async def get(port: int, target: str, *, method: str = "GET", headers: str = "",
         writer.close()
         with suppress(ConnectionError):
             await writer.wait_closed()
-    return _answer(reads)
+    return _received(reads)
 
 
-def _answer(reads: list[tuple[float, bytes]]) -> Answer:
+def _received(reads: list[tuple[float, bytes]]) -> Received:
     head, _, rest = b"".join(data for _, data in reads).partition(b"\r\n\r\n")
     text = head.decode("latin-1").lower()
     if "transfer-encoding: chunked" not in text:
-        return Answer(text, rest, reads, True)
+        return Received(text, rest, reads, True)
     body = b""
     while rest:
         size, _, rest = rest.partition(b"\r\n")
         if size == b"0":
-            return Answer(text, body, reads, True)
+            return Received(text, body, reads, True)
         body, rest = body + rest[: int(size, 16)], rest[int(size, 16) + 2 :]
-    return Answer(text, body, reads, False)
+    return Received(text, body, reads, False)

@@ -1,4 +1,4 @@
-"""The front door over real sockets, with a scripted function in real child processes."""
+"""The gateway over real sockets, with a scripted function in real child processes."""
 
 import asyncio
 import json
@@ -11,23 +11,23 @@ import psutil
 import pytest
 
 from infra.local.console import Console
-from infra.local.errors import Refused
-from infra.local.lambda_service.gateway import FrontDoor
+from infra.local.lambda_service.failures import Refused
+from infra.local.lambda_service.gateway import Gateway
 from infra.local.lambda_service.invocation import Invocation
-from infra.local.lambda_service.reply import Reply
-from tests.integration.local.lambda_service.scripted_service import Opened, get, scripted_door
+from infra.local.lambda_service.reply import FunctionReply
+from tests.integration.local.lambda_service.scripted_service import Running, get, scripted_service
 
 
-def with_door(scenario: Callable[[Opened], Awaitable[None]], **settings: object) -> None:
+def with_service(scenario: Callable[[Running], Awaitable[None]], **settings: object) -> None:
     async def run() -> None:
-        async with scripted_door(**settings) as opened:  # type: ignore[arg-type]
-            await scenario(opened)
+        async with scripted_service(**settings) as running:  # type: ignore[arg-type]
+            await scenario(running)
 
     asyncio.run(run())
 
 
-async def pid(opened: Opened, target: str = "/") -> int:
-    number: int = json.loads((await get(opened.port, target)).body)["pid"]
+async def pid(running: Running, target: str = "/") -> int:
+    number: int = json.loads((await get(running.port, target)).body)["pid"]
     return number
 
 
@@ -35,15 +35,15 @@ OTHERS: set[psutil.Process] = set()
 
 
 @pytest.fixture(autouse=True)
-def _know_the_others() -> None:
-    """Other tests' services may be up while these run."""
+def _exclude_others() -> None:
+    """Services of other tests may be running."""
     OTHERS.clear()
     OTHERS.update(psutil.Process().children(recursive=True))
 
 
 def children() -> list[psutil.Process]:
     """Return the processes that this test has started, the guardian's shell aside."""
-    return [child for child in everyone() if name(child) not in ("", "sh")]
+    return [child for child in processes() if name(child) not in ("", "sh")]
 
 
 def name(process: psutil.Process) -> str:
@@ -53,7 +53,7 @@ def name(process: psutil.Process) -> str:
     return ""
 
 
-def everyone() -> set[psutil.Process]:
+def processes() -> set[psutil.Process]:
     return set(psutil.Process().children(recursive=True)) - OTHERS
 
 
@@ -64,87 +64,87 @@ async def until(condition: Callable[[], bool], within_s: float = 5) -> None:
 
 
 def test_a_stream_arrives_as_it_is_made() -> None:
-    async def scenario(opened: Opened) -> None:
-        answer = await get(opened.port, "/stream?count=4&pause=0.1")
-        assert answer.body == b"piece 0\npiece 1\npiece 2\npiece 3\n"
-        assert answer.complete
-        assert answer.reads[-1][0] - answer.reads[0][0] > 0.25
-        assert "set-cookie: a=1\r\nset-cookie: b=2" in answer.head
-        assert "x-amzn-requestid: " in answer.head
-        assert "uvicorn" not in answer.head
+    async def scenario(running: Running) -> None:
+        response = await get(running.port, "/stream?count=4&pause=0.1")
+        assert response.body == b"piece 0\npiece 1\npiece 2\npiece 3\n"
+        assert response.complete
+        assert response.reads[-1][0] - response.reads[0][0] > 0.25
+        assert "set-cookie: a=1\r\nset-cookie: b=2" in response.head
+        assert "x-amzn-requestid: " in response.head
+        assert "uvicorn" not in response.head
 
-    with_door(scenario)
+    with_service(scenario)
 
 
 def test_a_buffered_reply_has_a_length() -> None:
-    async def scenario(opened: Opened) -> None:
-        answer = await get(
-            opened.port, "/a%2Fb?x=1", method="POST", headers="Content-Type: text/plain\r\n", body=b"hi"
+    async def scenario(running: Running) -> None:
+        response = await get(
+            running.port, "/a%2Fb?x=1", method="POST", headers="Content-Type: text/plain\r\n", body=b"hi"
         )
-        event = json.loads(answer.body)["event"]
+        event = json.loads(response.body)["event"]
         assert (event["rawPath"], event["rawQueryString"], event["body"]) == ("/a%2Fb", "x=1", "hi")
-        assert f"content-length: {len(answer.body)}" in answer.head
+        assert f"content-length: {len(response.body)}" in response.head
 
-    with_door(scenario)
+    with_service(scenario)
 
 
 @pytest.mark.parametrize("target", ["/empty", "/stream"])
 def test_a_reply_without_a_body_has_none(target: str) -> None:
-    async def scenario(opened: Opened) -> None:
-        answer = await get(opened.port, target, method="HEAD" if target == "/stream" else "GET")
-        assert answer.body == b""
-        assert "transfer-encoding" not in answer.head
+    async def scenario(running: Running) -> None:
+        response = await get(running.port, target, method="HEAD" if target == "/stream" else "GET")
+        assert response.body == b""
+        assert "transfer-encoding" not in response.head
 
-    with_door(scenario)
+    with_service(scenario)
 
 
-def test_requests_one_after_the_other_share_an_environment() -> None:
-    async def scenario(opened: Opened) -> None:
-        pids = {await pid(opened) for _ in range(20)}
+def test_requests_one_after_the_other_share_a_sandbox() -> None:
+    async def scenario(running: Running) -> None:
+        pids = {await pid(running) for _ in range(20)}
         assert len(pids) == 1
 
-    with_door(scenario)
+    with_service(scenario)
 
 
-def test_requests_at_the_same_time_get_an_environment_each() -> None:
-    async def scenario(opened: Opened) -> None:
-        pids = await asyncio.gather(*(pid(opened, "/?pause=0.5") for _ in range(3)))
+def test_requests_at_the_same_time_get_a_sandbox_each() -> None:
+    async def scenario(running: Running) -> None:
+        pids = await asyncio.gather(*(pid(running, "/?pause=0.5") for _ in range(3)))
         assert len(set(pids)) == 3
 
-    with_door(scenario)
+    with_service(scenario)
 
 
-def test_the_environment_used_last_is_used_next() -> None:
-    async def scenario(opened: Opened) -> None:
-        await asyncio.gather(pid(opened, "/?pause=0.3"), pid(opened, "/?pause=0.3"))
+def test_the_sandbox_used_last_is_used_next() -> None:
+    async def scenario(running: Running) -> None:
+        await asyncio.gather(pid(running, "/?pause=0.3"), pid(running, "/?pause=0.3"))
         await asyncio.sleep(0.1)
-        last = await pid(opened)
+        last = await pid(running)
         for _ in range(5):
             await asyncio.sleep(0.02)
-            assert await pid(opened) == last
+            assert await pid(running) == last
 
-    with_door(scenario)
+    with_service(scenario)
 
 
-def test_an_idle_environment_is_reaped() -> None:
-    async def scenario(opened: Opened) -> None:
-        await pid(opened)
+def test_an_idle_sandbox_is_ended() -> None:
+    async def scenario(running: Running) -> None:
+        await pid(running)
         await until(lambda: not children())
 
-    with_door(scenario, idle_s=0.05)
+    with_service(scenario, idle_s=0.05)
 
 
 def test_beyond_the_concurrency_limit_requests_are_throttled() -> None:
-    async def scenario(opened: Opened) -> None:
-        answers = await asyncio.gather(*(get(opened.port, "/?pause=0.7") for _ in range(4)))
-        assert sorted(answer.status for answer in answers) == [200, 200, 429, 429]
-        assert "concurrency limit" in opened.out.getvalue()
+    async def scenario(running: Running) -> None:
+        responses = await asyncio.gather(*(get(running.port, "/?pause=0.7") for _ in range(4)))
+        assert sorted(response.status for response in responses) == [200, 200, 429, 429]
+        assert "concurrency limit" in running.out.getvalue()
 
-    with_door(scenario, concurrency=2)
+    with_service(scenario, concurrency=2)
 
 
 @pytest.mark.parametrize(
-    ("target", "told"),
+    ("target", "logged"),
     [
         ("/crash", "crashed: exit status 3"),
         ("/error", "failed: Function.Oops"),
@@ -152,123 +152,123 @@ def test_beyond_the_concurrency_limit_requests_are_throttled() -> None:
         ("/hang", "timed out after 0.3 s"),
     ],
 )
-def test_a_failure_before_the_reply_is_a_502(target: str, told: str) -> None:
-    async def scenario(opened: Opened) -> None:
-        answer = await get(opened.port, target)
-        assert (answer.status, answer.body) == (502, b"Internal Server Error")
-        assert told in opened.out.getvalue()
-        assert (await get(opened.port, "/")).status == 200
+def test_a_failure_before_the_reply_is_a_502(target: str, logged: str) -> None:
+    async def scenario(running: Running) -> None:
+        response = await get(running.port, target)
+        assert (response.status, response.body) == (502, b"Internal Server Error")
+        assert logged in running.out.getvalue()
+        assert (await get(running.port, "/")).status == 200
 
-    with_door(scenario, timeout_s=0.3)
+    with_service(scenario, timeout_s=0.3)
 
 
 @pytest.mark.parametrize(
-    ("target", "told"),
+    ("target", "logged"),
     [
         ("/crash-midway", "crashed: exit status 3"),
         ("/trailers", "failed: Function.Broken"),
         ("/hang-midway", "timed out after 0.5 s"),
     ],
 )
-def test_a_failure_within_the_reply_never_ends_it_cleanly(target: str, told: str) -> None:
-    async def scenario(opened: Opened) -> None:
-        answer = await get(opened.port, target)
-        assert (answer.status, answer.body, answer.complete) == (200, b"the beginning", False)
-        assert told in opened.out.getvalue()
+def test_a_failure_within_the_reply_never_ends_it_cleanly(target: str, logged: str) -> None:
+    async def scenario(running: Running) -> None:
+        response = await get(running.port, target)
+        assert (response.status, response.body, response.complete) == (200, b"the beginning", False)
+        assert logged in running.out.getvalue()
 
-    with_door(scenario, timeout_s=0.5)
+    with_service(scenario, timeout_s=0.5)
 
 
 def test_a_whole_reply_counts_although_the_function_dies_after_it() -> None:
-    async def scenario(opened: Opened) -> None:
-        answer = await get(opened.port, "/answer-and-crash")
-        assert (answer.body, answer.complete) == (b"all of it", True)
+    async def scenario(running: Running) -> None:
+        response = await get(running.port, "/answer-and-crash")
+        assert (response.body, response.complete) == (b"all of it", True)
 
-    with_door(scenario)
+    with_service(scenario)
 
 
 @pytest.mark.parametrize(
-    ("how", "told"),
+    ("how", "logged"),
     [
         ("error", "init failed: Runtime.ImportModuleError"),
         ("exit", "init failed: exit status 7"),
         ("hang", "init timed out after 0.3 s"),
     ],
 )
-def test_a_function_that_does_not_start_is_a_502(how: str, told: str) -> None:
-    async def scenario(opened: Opened) -> None:
-        assert (await get(opened.port, "/")).status == 502
-        assert told in opened.out.getvalue()
+def test_a_function_that_does_not_start_is_a_502(how: str, logged: str) -> None:
+    async def scenario(running: Running) -> None:
+        assert (await get(running.port, "/")).status == 502
+        assert logged in running.out.getvalue()
 
-    with_door(scenario, environment={"INIT": how}, init_timeout_s=0.3 if how == "hang" else 10)
+    with_service(scenario, environment={"INIT": how}, init_timeout_s=0.3 if how == "hang" else 10)
 
 
-def test_a_command_that_is_not_there_is_a_502() -> None:
-    async def scenario(opened: Opened) -> None:
-        assert (await get(opened.port, "/")).status == 502
-        assert "init failed: [Errno 2] No such file" in opened.out.getvalue()
+def test_a_missing_command_is_a_502() -> None:
+    async def scenario(running: Running) -> None:
+        assert (await get(running.port, "/")).status == 502
+        assert "init failed: [Errno 2] No such file" in running.out.getvalue()
 
-    with_door(scenario, command=("/nowhere",))
+    with_service(scenario, command=("/nowhere",))
 
 
 def test_a_reply_that_is_too_long_is_refused_on_both_sides(tmp_path: Path) -> None:
-    told = tmp_path / "status"
+    status = tmp_path / "status"
 
-    async def scenario(opened: Opened) -> None:
-        assert (await get(opened.port, f"/large?file={told}")).status == 502
-        await until(told.exists)
-        assert told.read_text() == "413"
+    async def scenario(running: Running) -> None:
+        assert (await get(running.port, f"/large?file={status}")).status == 502
+        await until(status.exists)
+        assert status.read_text() == "413"
 
-    with_door(scenario)
+    with_service(scenario)
 
 
 def test_a_request_that_is_too_long_is_a_413() -> None:
-    async def scenario(opened: Opened) -> None:
-        answer = await get(opened.port, "/", method="POST", body=bytes(6 * 1024 * 1024 + 1))
-        assert answer.status == 413
+    async def scenario(running: Running) -> None:
+        response = await get(running.port, "/", method="POST", body=bytes(6 * 1024 * 1024 + 1))
+        assert response.status == 413
         assert not children()
 
-    with_door(scenario)
+    with_service(scenario)
 
 
 def test_a_reply_to_an_earlier_delivery_is_gone() -> None:
-    async def scenario(opened: Opened) -> None:
-        assert (await get(opened.port, "/late")).body == b"HTTP/1.1 410 Gone"
+    async def scenario(running: Running) -> None:
+        assert (await get(running.port, "/late")).body == b"HTTP/1.1 410 Gone"
 
-    with_door(scenario)
+    with_service(scenario)
 
 
 @pytest.mark.parametrize("before_s", [0, 0.4])
-def test_a_client_that_leaves_breaks_the_functions_socket(before_s: float, tmp_path: Path) -> None:
+def test_a_client_that_disconnects_breaks_the_functions_socket(before_s: float, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
 
-    async def scenario(opened: Opened) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", opened.port)
+    async def scenario(running: Running) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
         writer.write(f"GET /endless?file={broken}&before={before_s} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
         if before_s:
-            await until(lambda: "starting" in opened.log.getvalue())
+            await until(lambda: "starting" in running.log.getvalue())
             await asyncio.sleep(0.2)
         else:
             await reader.readuntil(b"tick")
-        left_s = time.time()
+        disconnected_s = time.time()
         writer.transport.abort()
         await until(broken.exists)
         await until(lambda: broken.read_text() != "")
-        assert float(broken.read_text()) - left_s < 0.2 + before_s
-        assert "client left" in opened.out.getvalue()
-        assert (await get(opened.port, "/")).status == 200
+        assert float(broken.read_text()) - disconnected_s < 0.2 + before_s
+        assert "client disconnected" in running.out.getvalue()
+        assert (await get(running.port, "/")).status == 200
         assert len(children()) == 1
 
-    with_door(scenario)
+    with_service(scenario)
 
 
 def test_a_slow_client_slows_the_function_down(tmp_path: Path) -> None:
     count = tmp_path / "count"
 
-    async def scenario(opened: Opened) -> None:
-        await pid(opened)
+    async def scenario(running: Running) -> None:
+        await pid(running)
         before = psutil.Process().memory_info().rss
-        reader, writer = await asyncio.open_connection("127.0.0.1", opened.port, limit=1024)
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port, limit=1024)
         writer.write(
             f"GET /flood?megabytes=100&file={count} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode()
         )
@@ -282,54 +282,54 @@ def test_a_slow_client_slows_the_function_down(tmp_path: Path) -> None:
         assert psutil.Process().memory_info().rss - before < 20_000_000
         writer.close()
 
-    with_door(scenario)
+    with_service(scenario)
 
 
 def test_the_console_shows_neither_query_nor_headers_nor_body() -> None:
-    async def scenario(opened: Opened) -> None:
+    async def scenario(running: Running) -> None:
         await get(
-            opened.port, "/?key=sec%72et", method="POST", headers="Authorization: secret\r\n", body=b"secret"
+            running.port, "/?key=sec%72et", method="POST", headers="Authorization: secret\r\n", body=b"secret"
         )
-        line = opened.out.getvalue()
+        line = running.out.getvalue()
         assert "POST /  200" in line
         assert "sec" not in line
 
-    with_door(scenario)
+    with_service(scenario)
 
 
-def test_nothing_is_left_when_the_door_closes() -> None:
-    async def scenario(opened: Opened) -> None:
-        hanging = asyncio.create_task(get(opened.port, "/hang"))
-        await pid(opened)
+def test_no_process_is_left_when_the_service_stops() -> None:
+    async def scenario(running: Running) -> None:
+        hanging = asyncio.create_task(get(running.port, "/hang"))
+        await pid(running)
         await asyncio.sleep(0.1)
         assert len(children()) == 2
         hanging.cancel()
 
-    with_door(scenario)
-    assert not everyone()
+    with_service(scenario)
+    assert not processes()
 
 
-def test_a_crash_is_found_out_though_a_child_of_the_function_lives_on_and_the_child_ends() -> None:
-    async def scenario(opened: Opened) -> None:
+def test_a_crash_is_noticed_although_a_child_of_the_function_still_runs_and_the_child_is_killed() -> None:
+    async def scenario(running: Running) -> None:
         began_s = time.monotonic()
-        assert (await get(opened.port, "/crash-with-child")).status == 502
+        assert (await get(running.port, "/crash-with-child")).status == 502
         assert time.monotonic() - began_s < 2
-        assert "crashed: exit status 3" in opened.out.getvalue()
+        assert "crashed: exit status 3" in running.out.getvalue()
         await until(lambda: "sleep" not in {name(child) for child in children()})
 
-    with_door(scenario)
+    with_service(scenario)
 
 
 def test_a_path_prefix_is_one_of_whole_segments() -> None:
     class Named:
-        async def invoke(self, invocation: Invocation) -> Reply:
-            raise AssertionError(f"only looked for, but got {invocation}")
+        async def invoke(self, invocation: Invocation) -> FunctionReply:
+            raise AssertionError(f"expected no invocation, but got {invocation}")
 
     graphql, rest = Named(), Named()
-    door = FrontDoor([("/graphql", graphql), ("/", rest)], Console())
+    gateway = Gateway([("/graphql", graphql), ("/", rest)], Console())
     for path in ("/graphql", "/graphql/", "/graphql/a"):
-        assert door._function(path) is graphql
+        assert gateway.function_at(path) is graphql
     for path in ("/", "/graphqlx", "/graph", "/a/graphql"):
-        assert door._function(path) is rest
+        assert gateway.function_at(path) is rest
     with pytest.raises(Refused):
-        door._function("*")
+        gateway.function_at("*")

@@ -1,4 +1,4 @@
-"""`make run AUTH=on`: everybody is asked for a key, and one is there to begin with."""
+"""`make run AUTH=on`: every request needs a key, and a first key is created."""
 
 import asyncio
 import signal
@@ -29,13 +29,13 @@ TODOS = {"query": "{ todos { id } }"}
 
 
 @pytest.fixture(scope="module")
-def asking(shared_engine: ScriptedEngine) -> Iterator[LocalService]:
+def with_auth(shared_engine: ScriptedEngine) -> Iterator[LocalService]:
     with run_local(BACKEND=shared_engine.base_url, AUTH="on") as local:
         yield local
 
 
 def statuses(local: LocalService, authorization: str | None) -> list[int]:
-    """Ask both functions; return how they answer."""
+    """Send a request to both functions; return the statuses."""
     with local.service.client() as client:
         client.headers.pop("authorization")
         headers = {"authorization": authorization} if authorization else {}
@@ -49,35 +49,37 @@ def database(children: Iterable[psutil.Process]) -> psutil.Process:
     return next(child for child in children if "infra.local.services.dynamodb_server" in child.cmdline())
 
 
-def test_who_sends_no_key_or_another_is_refused_by_both_functions(asking: LocalService) -> None:
-    assert statuses(asking, None) == [401, 401]
-    assert statuses(asking, f"Bearer {new_key()}") == [401, 401]
+def test_a_request_without_a_key_or_with_another_is_refused_by_both_functions(
+    with_auth: LocalService,
+) -> None:
+    assert statuses(with_auth, None) == [401, 401]
+    assert statuses(with_auth, f"Bearer {new_key()}") == [401, 401]
 
 
-def test_the_key_that_was_printed_is_let_in_by_both_functions(asking: LocalService) -> None:
-    assert asking.service.key.startswith("sk-")
-    assert statuses(asking, f"Bearer {asking.service.key}") == [200, 200]
+def test_both_functions_accept_the_key_that_was_printed(with_auth: LocalService) -> None:
+    assert with_auth.service.key.startswith("sk-")
+    assert statuses(with_auth, f"Bearer {with_auth.service.key}") == [200, 200]
 
 
-def test_the_command_that_was_printed_lists_the_key(asking: LocalService) -> None:
-    command = asking.banner.partition("manage keys:\n")[2].partition("Try it:")[0].strip()
+def test_the_command_that_was_printed_lists_the_key(with_auth: LocalService) -> None:
+    command = with_auth.banner.partition("manage keys:\n")[2].partition("Try it:")[0].strip()
     listed = subprocess.run(
         ("sh", "-c", command), cwd=ROOT, capture_output=True, text=True, check=True, timeout=20
     )
     assert "development" in listed.stdout
-    assert asking.service.key not in listed.stdout
+    assert with_auth.service.key not in listed.stdout
 
 
-def test_the_key_is_in_the_banner_and_nowhere_else(asking: LocalService) -> None:
-    statuses(asking, f"Bearer {asking.service.key}")
-    shown = asking.out.wait_for(lambda text: "POST /graphql  200" in text)
-    assert shown.count(asking.service.key) == 2, "its own line, and that of curl"
-    assert asking.service.key not in LOG_FILE.read_text()
-    assert not [each for each in asking.processes() if asking.service.key in " ".join(each.cmdline())]
+def test_the_key_is_in_the_banner_and_nowhere_else(with_auth: LocalService) -> None:
+    statuses(with_auth, f"Bearer {with_auth.service.key}")
+    shown = with_auth.out.wait_for(lambda text: "POST /graphql  200" in text)
+    assert shown.count(with_auth.service.key) == 2, "its own line, and that of curl"
+    assert with_auth.service.key not in LOG_FILE.read_text()
+    assert not [each for each in with_auth.processes() if with_auth.service.key in " ".join(each.cmdline())]
 
 
-def test_it_all_stays_on_loopback(asking: LocalService) -> None:
-    assert asking.listening() == {"127.0.0.1"}
+def test_it_all_stays_on_loopback(with_auth: LocalService) -> None:
+    assert with_auth.listening() == {"127.0.0.1"}
 
 
 def test_the_documents_key_works_as_the_document_sends_it(shared_engine: ScriptedEngine) -> None:
@@ -88,7 +90,7 @@ def test_the_documents_key_works_as_the_document_sends_it(shared_engine: Scripte
         assert statuses(local, None) == [401, 401]
 
 
-def test_without_auth_there_is_no_database_of_keys_and_everybody_is_let_in(
+def test_without_auth_there_is_no_database_of_keys_and_no_request_needs_one(
     shared_engine: ScriptedEngine,
 ) -> None:
     with run_local(BACKEND=shared_engine.base_url, AUTH="off", DEV_KEY="key") as local:
@@ -98,7 +100,7 @@ def test_without_auth_there_is_no_database_of_keys_and_everybody_is_let_in(
         assert "KEYS_TABLE" not in local.functions()[0].environ()
 
 
-def test_the_end_of_the_database_is_told_and_what_is_known_goes_on(shared_engine: ScriptedEngine) -> None:
+def test_the_end_of_the_database_is_reported_and_known_keys_still_work(shared_engine: ScriptedEngine) -> None:
     with run_local(BACKEND=shared_engine.base_url, AUTH="on") as local:
         key = f"Bearer {local.service.key}"
         assert statuses(local, key) == [200, 200]
@@ -108,18 +110,18 @@ def test_the_end_of_the_database_is_told_and_what_is_known_goes_on(shared_engine
         assert statuses(local, f"Bearer {new_key()}") == [503, 503]
 
 
-def test_a_key_with_a_typing_mistake_is_not_made_and_not_shown() -> None:
+def test_a_key_with_a_typing_mistake_is_not_created_and_not_shown() -> None:
     key = new_key()
     mistyped = key[:-1] + ("0" if key[-1] != "0" else "1")
     process = launch.start(PORT="0", AUTH="on", DEV_KEY=mistyped)
-    said, _ = process.communicate(timeout=20)
+    output, _ = process.communicate(timeout=20)
     assert process.returncode == 1
-    assert said.startswith("The development key cannot be made. ")
-    assert mistyped not in said
-    assert "Traceback" not in said
+    assert output.startswith("The development key cannot be created. ")
+    assert mistyped not in output
+    assert "Traceback" not in output
 
 
-def test_a_database_that_does_not_start_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_does_not_start_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(dynamodb.TABLE, "KeySchema", [])
     log = tmp_path / "log"
 
@@ -134,17 +136,17 @@ def test_a_database_that_does_not_start_is_told(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize("after_s", [0.0, 0.3, 0.6])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_nothing_outlives_a_start_that_is_broken_off(number: signal.Signals, after_s: float) -> None:
+def test_nothing_outlives_a_start_that_is_interrupted(number: signal.Signals, after_s: float) -> None:
     process = launch.start(PORT="0", AUTH="on")
-    while not psutil.Process(process.pid).children():  # the guardian: from here on it tidies up
+    while not psutil.Process(process.pid).children():  # the guardian, which from here on cleans up
         time.sleep(0.01)
     time.sleep(after_s)
     children = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(number)
-    said, _ = process.communicate(timeout=5)
+    output, _ = process.communicate(timeout=5)
     left = psutil.wait_procs(children, timeout=2)[1]
     assert not [each for each in left if each.status() != psutil.STATUS_ZOMBIE]
-    assert "Traceback" not in said
+    assert "Traceback" not in output
 
 
 class Overlapping:
@@ -161,11 +163,11 @@ class Overlapping:
         return [b"reply"]
 
 
-def test_the_database_does_one_thing_at_a_time() -> None:
-    """Moto has no lock of its own: of 500 updates under a condition it was seen to let 506 happen."""
+def test_the_database_handles_one_request_at_a_time() -> None:
+    """Moto has no lock of its own: it was seen to accept 506 conditional updates where 500 were allowed."""
     app = Overlapping()
-    alone = OneAtATime(app)
+    serial = OneAtATime(app)
     with ThreadPoolExecutor(8) as pool:
-        replies = list(pool.map(lambda _: alone({}, None), range(16)))
+        replies = list(pool.map(lambda _: serial({}, None), range(16)))
     assert replies == [[b"reply"]] * 16
     assert app.most == 1

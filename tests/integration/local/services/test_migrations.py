@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.database_url import without_password
+from infra.local.database_url import hide_password
 from infra.local.processes import Guardian
 from infra.local.services.migrations import MigrationFailed, migrate
 from infra.paths import ROOT
@@ -41,13 +41,13 @@ def test_they_are_applied_once(server: Postgres) -> None:
     )
 
 
-def test_one_that_fails_is_told_in_prismas_words_without_the_password(server: Postgres) -> None:
+def test_one_that_fails_is_reported_in_prismas_words_without_the_password(server: Postgres) -> None:
     database = server.create_database()
     server.run_sql('CREATE TABLE "Todo" (id INT); CREATE TABLE _prisma_migrations (id INT)', database)
     url = server.url(database)
-    with pytest.raises(MigrationFailed, match="Error: ") as told:
+    with pytest.raises(MigrationFailed, match="Error: ") as failed:
         deploy(url)
-    assert str(told.value) == without_password(str(told.value), url)
+    assert str(failed.value) == hide_password(str(failed.value), url)
 
 
 def test_a_database_of_the_users_own_is_migrated_and_served(server: Postgres) -> None:
@@ -57,7 +57,7 @@ def test_a_database_of_the_users_own_is_migrated_and_served(server: Postgres) ->
         assert f"database  yours on 127.0.0.1:{server.port}" in local.banner
         assert server.run_sql(APPLIED, database) != "0"
         assert "postgres" not in {child.name() for child in local.processes()}
-    assert str(local.out) == without_password(str(local.out), url)
+    assert str(local.out) == hide_password(str(local.out), url)
 
 
 def test_a_database_out_of_order_leaves_the_chat_api_up(server: Postgres) -> None:
@@ -70,7 +70,7 @@ def test_a_database_out_of_order_leaves_the_chat_api_up(server: Postgres) -> Non
 
 
 @pytest.mark.parametrize("arguments", [(), ("",), ("a b",), ("a", "b"), ("../a",), ("$(id)",), ("-x",)])
-def test_a_name_that_is_none_is_explained(arguments: tuple[str, ...]) -> None:
+def test_a_wrong_name_is_explained(arguments: tuple[str, ...]) -> None:
     ended = subprocess.run(
         (sys.executable, "-m", "infra.local.migrate", *arguments),
         cwd=ROOT,
@@ -122,9 +122,9 @@ def in_a_terminal(clone: Path, *arguments: str) -> tuple[int, str]:
     return process.returncode, shown.decode()
 
 
-def test_a_new_one_is_made_and_applied_with_a_postgres_of_its_own_time(clone: Path) -> None:
+def test_a_new_one_is_created_and_applied_with_a_postgres_that_is_started_for_it(clone: Path) -> None:
     status, shown = in_a_terminal(clone, "add_note")
     assert status == 0, shown
-    (made,) = clone.glob("functions/todos/prisma/migrations/*_add_note/migration.sql")
-    assert 'ADD COLUMN     "note"' in made.read_text()
+    (created,) = clone.glob("functions/todos/prisma/migrations/*_add_note/migration.sql")
+    assert 'ADD COLUMN     "note"' in created.read_text()
     assert (clone / ".local/postgres/password").read_text().strip() not in shown

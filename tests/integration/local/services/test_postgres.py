@@ -1,4 +1,4 @@
-"""The clone's Postgres as `make run` keeps it: made, served, killed, found again."""
+"""The clone's Postgres as `make run` keeps it: created, served, killed, found again."""
 
 import asyncio
 import os
@@ -19,11 +19,11 @@ import pytest
 from infra.local.console import Console
 from infra.local.errors import CannotStart
 from infra.local.processes import Guardian
-from infra.local.services import postgres, postgres_account, postgres_cluster
-from infra.local.services.postgres import Postgres
+from infra.local.services import postgres, postgres_cluster, system_account
+from infra.local.services.postgres import PostgresServer
 from infra.paths import ROOT
 
-Scenario = Callable[[Postgres], Awaitable[None]]
+Scenario = Callable[[PostgresServer], Awaitable[None]]
 
 
 class Terminal:
@@ -40,9 +40,9 @@ class Terminal:
 
 
 @asynccontextmanager
-async def opened(directory: Path, terminal: Terminal | None = None) -> AsyncIterator[Postgres]:
+async def running(directory: Path, terminal: Terminal | None = None) -> AsyncIterator[PostgresServer]:
     with Guardian() as guardian:
-        server = Postgres(guardian, (terminal or Terminal()).console, directory=directory)
+        server = PostgresServer(guardian, (terminal or Terminal()).console, directory=directory)
         try:
             await server.start()
             yield server
@@ -52,26 +52,26 @@ async def opened(directory: Path, terminal: Terminal | None = None) -> AsyncIter
 
 def run(directory: Path, scenario: Scenario) -> None:
     async def scene() -> None:
-        async with opened(directory) as server:
+        async with running(directory) as server:
             await scenario(server)
 
     asyncio.run(scene())
 
 
-async def nothing(_: Postgres) -> None:
+async def nothing(_: PostgresServer) -> None:
     pass
 
 
-async def note(server: Postgres) -> None:
+async def note(server: PostgresServer) -> None:
     assert await server.query("CREATE TABLE note (text TEXT)") == []
     assert await server.query("INSERT INTO note VALUES ('kept')") == []
 
 
-async def has_note(server: Postgres) -> None:
+async def has_note(server: PostgresServer) -> None:
     assert await server.query("SELECT text FROM note") == ["kept"]
 
 
-async def until_it_has_a_note(server: Postgres) -> None:
+async def until_it_has_a_note(server: PostgresServer) -> None:
     async with asyncio.timeout(5):
         while await server.query("SELECT text FROM note") != ["kept"]:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
@@ -89,11 +89,11 @@ def children() -> set[psutil.Process]:
 def test_data_port_and_password_outlive_the_server_and_are_for_their_owner_only(tmp_path: Path) -> None:
     urls = set()
 
-    async def first(server: Postgres) -> None:
+    async def first(server: PostgresServer) -> None:
         await note(server)
         urls.add(server.url)
 
-    async def second(server: Postgres) -> None:
+    async def second(server: PostgresServer) -> None:
         await has_note(server)
         urls.add(server.url)
         listening = [each.laddr for each in postmaster(tmp_path / "pg").net_connections("inet")]
@@ -109,7 +109,7 @@ def test_data_port_and_password_outlive_the_server_and_are_for_their_owner_only(
 
 
 def test_what_was_kept_survives_a_kill_and_a_lock_file_that_names_a_living_process(tmp_path: Path) -> None:
-    async def killed(server: Postgres) -> None:
+    async def killed(server: PostgresServer) -> None:
         await note(server)
         postmaster(tmp_path).kill()
 
@@ -127,7 +127,7 @@ def test_a_server_that_dies_is_started_again_on_its_port(
 
     async def scene() -> None:
         terminal = Terminal()
-        async with opened(tmp_path, terminal) as server:
+        async with running(tmp_path, terminal) as server:
             keeping = asyncio.create_task(server.keep_running())
             await note(server)
             postmaster(tmp_path).kill()
@@ -138,10 +138,10 @@ def test_a_server_that_dies_is_started_again_on_its_port(
     asyncio.run(scene())
 
 
-def test_a_server_that_only_ends_is_not_started_for_ever(tmp_path: Path) -> None:
+def test_a_server_that_ends_at_once_is_not_started_for_ever(tmp_path: Path) -> None:
     async def scene() -> None:
         terminal = Terminal()
-        async with opened(tmp_path, terminal) as server:
+        async with running(tmp_path, terminal) as server:
             postmaster(tmp_path).kill()
             await asyncio.wait_for(server.keep_running(), 5)
         assert f"just after its start. Its log: {tmp_path / 'log'}" in terminal.log.getvalue()
@@ -153,9 +153,9 @@ def test_another_run_of_the_clone_uses_the_same_server_and_takes_it_over(tmp_pat
     async def scene() -> None:
         terminal = Terminal()
         async with AsyncExitStack() as first_run:
-            first = await first_run.enter_async_context(opened(tmp_path))
+            first = await first_run.enter_async_context(running(tmp_path))
             await note(first)
-            async with opened(tmp_path, terminal) as second:
+            async with running(tmp_path, terminal) as second:
                 assert second.url == first.url
                 keeping = asyncio.create_task(second.keep_running())
                 await first_run.aclose()
@@ -166,10 +166,10 @@ def test_another_run_of_the_clone_uses_the_same_server_and_takes_it_over(tmp_pat
     asyncio.run(scene())
 
 
-def test_a_making_that_was_cut_off_begins_anew(tmp_path: Path) -> None:
+def test_a_creation_that_was_interrupted_starts_again(tmp_path: Path) -> None:
     async def cut_off() -> None:
         with Guardian() as guardian:
-            server = Postgres(guardian, Terminal().console, directory=tmp_path)
+            server = PostgresServer(guardian, Terminal().console, directory=tmp_path)
             starting = asyncio.create_task(server.start())
             async with asyncio.timeout(5):
                 while not (tmp_path / "data.new/PG_VERSION").exists():  # noqa: ASYNC110
@@ -186,18 +186,18 @@ def test_a_making_that_was_cut_off_begins_anew(tmp_path: Path) -> None:
     assert not (tmp_path / "data.new").exists()
 
 
-def test_a_port_that_somebody_has_taken_is_left_to_them(tmp_path: Path) -> None:
+def test_a_port_that_another_process_uses_is_not_taken(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         (tmp_path / "port").write_text(f"{taken.getsockname()[1]}\n")
 
-        async def scenario(server: Postgres) -> None:
+        async def scenario(server: PostgresServer) -> None:
             assert server.port != taken.getsockname()[1]
             assert (tmp_path / "port").read_text() == f"{server.port}\n"
 
         run(tmp_path, scenario)
 
 
-def test_data_of_another_version_is_told_and_left_alone(tmp_path: Path) -> None:
+def test_data_of_another_version_is_reported_and_kept(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/PG_VERSION").write_text("17\n")
     with pytest.raises(CannotStart, match=r"Expected data of Postgres 18 .* but got 17\. Move it away: mv "):
@@ -205,15 +205,17 @@ def test_data_of_another_version_is_told_and_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "data/PG_VERSION").exists()
 
 
-def test_why_it_does_not_start_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reason_why_it_does_not_start_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(postgres_cluster._SETTINGS, "shared_buffers", "much")
     with pytest.raises(CannotStart, match=r"Postgres cannot .*shared_buffers.* Its log: "):
         run(tmp_path, nothing)
 
 
-def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    says = ("/bin/sh", "-c", "echo 'FATAL: could not write: No space left on device'; exit 1")
-    monkeypatch.setattr(postgres_cluster.Cluster, "making_commands", lambda _: [says])
+def test_a_full_disk_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ("/bin/sh", "-c", "echo 'FATAL: could not write: No space left on device'; exit 1")
+    monkeypatch.setattr(postgres_cluster.Cluster, "creation_commands", lambda _: [command])
     with pytest.raises(CannotStart, match="the disk is full"):
         run(tmp_path, nothing)
 
@@ -226,32 +228,32 @@ def open_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
-@pytest.mark.parametrize("number", [0, 1], ids=["namespace", "nobody"])
-def test_root_runs_it_as_somebody_else(
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root changes its account")
+@pytest.mark.parametrize("number", [0, 1], ids=["namespace", "unprivileged"])
+def test_root_runs_it_as_another_user(
     number: int, open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = list(postgres_account.root_accounts(0))[number]
-    if not postgres_account._reaches(chosen, open_folder, postgres_cluster.program("postgres")):
+    chosen = list(system_account.root_accounts(0))[number]
+    if not chosen.can_run(postgres_cluster.program("postgres"), open_folder):
         pytest.skip("not permitted on this machine")
     run(open_folder / "pg", note)
-    monkeypatch.setattr(postgres_account, "root_accounts", lambda _: [chosen])
+    monkeypatch.setattr(system_account, "root_accounts", lambda _: [chosen])
 
-    async def scenario(server: Postgres) -> None:
+    async def scenario(server: PostgresServer) -> None:
         await has_note(server)
         assert (open_folder / "pg/data").stat().st_uid == chosen.owner
 
     run(open_folder / "pg", scenario)
 
 
-AS_ANYBODY = """
+AS_ANOTHER_USER = """
 import asyncio, pathlib, sys
 from infra.local.console import Console
-from infra.local.services.postgres import Postgres
+from infra.local.services.postgres import PostgresServer
 from infra.local.processes import Guardian
 
 async def serve(guardian):
-    server = Postgres(guardian, Console(), directory=pathlib.Path(sys.argv[1]))
+    server = PostgresServer(guardian, Console(), directory=pathlib.Path(sys.argv[1]))
     await server.start()
     print(await server.query("SELECT 1"))
     await server.stop()
@@ -261,17 +263,17 @@ with Guardian() as guardian:
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="anybody else is an ordinary user already")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_an_ordinary_user_runs_it(open_folder: Path) -> None:
     os.chown(open_folder, 65534, 65534)
-    nobody = next(each for each in postgres_account.root_accounts(0) if each.owner)
+    account = next(each for each in system_account.root_accounts(0) if each.owner)
     for python in (Path(sys.executable), Path("/usr/bin/python3")):
-        if postgres_account._reaches(nobody, ROOT, python):
+        if account.can_run(python, ROOT):
             break
     else:
-        pytest.skip("nobody cannot reach the clone or any Python")
+        pytest.skip("an unprivileged user cannot reach the clone or any Python")
     ended = subprocess.run(
-        (str(python), "-B", "-c", AS_ANYBODY, str(open_folder / "pg")),
+        (str(python), "-B", "-c", AS_ANOTHER_USER, str(open_folder / "pg")),
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{sysconfig.get_path('purelib')}"},
         user=65534,

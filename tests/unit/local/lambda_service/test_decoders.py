@@ -3,15 +3,15 @@ from typing import Any
 
 import pytest
 
-from infra.local.errors import FunctionFailed, ReplyTooLong
 from infra.local.lambda_service import decoders
-from infra.local.lambda_service.decoders import BufferedReply, Head, RawReply, StreamedReply
+from infra.local.lambda_service.decoders import BufferedDecoder, PreludeDecoder, RawDecoder, ReplyHead
+from infra.local.lambda_service.failures import FunctionFailed, ReplyTooLong
 
 NULS = bytes(8)
 
 
-def buffered(document: Any) -> tuple[Head, bytes]:
-    reply = BufferedReply()
+def buffered(document: Any) -> tuple[ReplyHead, bytes]:
+    reply = BufferedDecoder()
     encoded = document if isinstance(document, bytes) else json.dumps(document).encode()
     assert reply.feed(encoded) == b""
     body = reply.flush()
@@ -19,8 +19,8 @@ def buffered(document: Any) -> tuple[Head, bytes]:
     return reply.head, body
 
 
-def streamed(prelude: Any) -> Head:
-    reply = StreamedReply()
+def streamed(prelude: Any) -> ReplyHead:
+    reply = PreludeDecoder()
     reply.feed(json.dumps(prelude).encode() + NULS)
     assert reply.head
     return reply.head
@@ -29,14 +29,14 @@ def streamed(prelude: Any) -> Head:
 @pytest.mark.parametrize("size", [1, 2, 7, 8, 9, 1000])
 def test_a_prelude_may_be_split_anywhere(size: int) -> None:
     whole = b'{"statusCode": 201, "headers": {"X-A": "b"}}' + NULS + b"body" + NULS + b"more"
-    reply = StreamedReply()
+    reply = PreludeDecoder()
     body = b"".join(reply.feed(whole[i : i + size]) for i in range(0, len(whole), size)) + reply.flush()
     assert body == b"body" + NULS + b"more"
-    assert reply.head == Head(201, ((b"x-a", b"b"), (b"content-type", b"application/octet-stream")))
+    assert reply.head == ReplyHead(201, ((b"x-a", b"b"), (b"content-type", b"application/octet-stream")))
 
 
 def test_the_body_is_handed_on_with_the_piece_that_ends_the_prelude() -> None:
-    reply = StreamedReply()
+    reply = PreludeDecoder()
     assert reply.feed(b"{}" + NULS[:5]) == b""
     assert reply.feed(NULS[5:] + b"first") == b"first"
 
@@ -54,7 +54,7 @@ def test_cookies_become_headers_and_the_connections_own_headers_are_dropped() ->
 
 @pytest.mark.parametrize("status", [204, 304])
 def test_a_bodiless_reply_gets_no_type(status: int) -> None:
-    assert streamed({"statusCode": status}) == Head(status, ())
+    assert streamed({"statusCode": status}) == ReplyHead(status, ())
 
 
 @pytest.mark.parametrize(
@@ -80,15 +80,15 @@ def test_a_malformed_prelude_fails(prelude: Any) -> None:
 
 def test_a_prelude_that_does_not_end_fails() -> None:
     with pytest.raises(FunctionFailed, match="malformed reply"):
-        StreamedReply().flush()
+        PreludeDecoder().flush()
     with pytest.raises(FunctionFailed, match="malformed reply"):
-        StreamedReply().feed(b"x" * 100_000)
+        PreludeDecoder().feed(b"x" * 100_000)
 
 
-@pytest.mark.parametrize("reply", [RawReply("text/plain"), StreamedReply()])
-def test_a_stream_has_a_limit(reply: RawReply, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("reply", [RawDecoder("text/plain"), PreludeDecoder()])
+def test_a_stream_has_a_limit(reply: RawDecoder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoders, "MAX_STREAMED_BYTES", 4)
-    if isinstance(reply, StreamedReply):
+    if isinstance(reply, PreludeDecoder):
         reply.feed(b"{}" + NULS)
     assert reply.feed(b"1234") == b"1234"
     with pytest.raises(ReplyTooLong):

@@ -3,34 +3,36 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from infra.local.errors import CallerLeft, FunctionFailed
-from infra.local.lambda_service.decoders import RawReply
-from infra.local.lambda_service.reply import HIGH_WATER, Reply
+from infra.local.lambda_service.decoders import RawDecoder
+from infra.local.lambda_service.failures import ClientDisconnected, FunctionFailed
+from infra.local.lambda_service.reply import HIGH_WATER, FunctionReply
 
 
 class Source:
-    """A connection that remembers what it was told."""
+    """A connection that records calls."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.calls: list[str] = []
 
     def pause_reading(self) -> None:
-        self.told.append("pause")
+        self.calls.append("pause")
 
     def resume_reading(self) -> None:
-        self.told.append("resume")
+        self.calls.append("resume")
 
     def abort(self) -> None:
-        self.told.append("abort")
+        self.calls.append("abort")
 
 
-def with_reply(scenario: Callable[[Reply, Source], Awaitable[None]], *, opened: bool = True) -> Source:
+def with_reply(
+    scenario: Callable[[FunctionReply, Source], Awaitable[None]], *, opened: bool = True
+) -> Source:
     source = Source()
 
     async def run() -> None:
-        reply = Reply()
+        reply = FunctionReply()
         if opened:
-            reply.open(RawReply(""), source)
+            reply.open(RawDecoder(""), source)
         await scenario(reply, source)
 
     asyncio.run(run())
@@ -38,7 +40,7 @@ def with_reply(scenario: Callable[[Reply, Source], Awaitable[None]], *, opened: 
 
 
 def test_pieces_that_wait_are_read_together_and_the_end_is_empty() -> None:
-    async def scenario(reply: Reply, _: Source) -> None:
+    async def scenario(reply: FunctionReply, _: Source) -> None:
         reply.feed(b"a")
         reply.feed(b"b")
         assert await reply.read() == b"ab"
@@ -50,7 +52,7 @@ def test_pieces_that_wait_are_read_together_and_the_end_is_empty() -> None:
 
 
 def test_a_reader_that_waits_gets_each_piece_as_it_comes() -> None:
-    async def scenario(reply: Reply, _: Source) -> None:
+    async def scenario(reply: FunctionReply, _: Source) -> None:
         reading = asyncio.create_task(reply.read())
         await asyncio.sleep(0)
         reply.feed(b"a")
@@ -60,7 +62,7 @@ def test_a_reader_that_waits_gets_each_piece_as_it_comes() -> None:
 
 
 def test_a_failure_comes_after_the_last_piece() -> None:
-    async def scenario(reply: Reply, _: Source) -> None:
+    async def scenario(reply: FunctionReply, _: Source) -> None:
         reply.feed(b"a")
         reply.fail(FunctionFailed("first"))
         reply.fail(FunctionFailed("second"))
@@ -73,7 +75,7 @@ def test_a_failure_comes_after_the_last_piece() -> None:
 
 
 def test_a_failure_before_the_reply_is_the_heads() -> None:
-    async def scenario(reply: Reply, _: Source) -> None:
+    async def scenario(reply: FunctionReply, _: Source) -> None:
         waiting = asyncio.create_task(reply.head())
         await asyncio.sleep(0)
         reply.fail(FunctionFailed("crashed"))
@@ -83,41 +85,41 @@ def test_a_failure_before_the_reply_is_the_heads() -> None:
     with_reply(scenario, opened=False)
 
 
-def test_a_caller_who_does_not_read_pauses_the_function() -> None:
-    async def scenario(reply: Reply, source: Source) -> None:
+def test_a_client_that_does_not_read_pauses_the_function() -> None:
+    async def scenario(reply: FunctionReply, source: Source) -> None:
         reply.feed(bytes(HIGH_WATER))
-        assert source.told == []
+        assert source.calls == []
         reply.feed(b"1")
-        assert source.told == ["pause"]
+        assert source.calls == ["pause"]
         assert len(await reply.read()) == HIGH_WATER + 1
 
-    assert with_reply(scenario).told == ["pause", "resume"]
+    assert with_reply(scenario).calls == ["pause", "resume"]
 
 
 def test_abandoning_breaks_the_functions_connection() -> None:
-    async def scenario(reply: Reply, _: Source) -> None:
+    async def scenario(reply: FunctionReply, _: Source) -> None:
         reply.feed(b"a")
         reply.abandon()
-        with pytest.raises(CallerLeft):
+        with pytest.raises(ClientDisconnected):
             await reply.read()
 
-    assert with_reply(scenario).told == ["abort"]
+    assert with_reply(scenario).calls == ["abort"]
 
 
 def test_abandoning_early_breaks_the_connection_when_the_reply_begins() -> None:
-    async def scenario(reply: Reply, source: Source) -> None:
+    async def scenario(reply: FunctionReply, source: Source) -> None:
         reply.abandon()
-        assert source.told == []
-        reply.open(RawReply(""), source)
+        assert source.calls == []
+        reply.open(RawDecoder(""), source)
 
-    assert with_reply(scenario, opened=False).told == ["abort"]
+    assert with_reply(scenario, opened=False).calls == ["abort"]
 
 
 def test_abandoning_a_reply_that_is_over_changes_nothing() -> None:
-    async def scenario(reply: Reply, _: Source) -> None:
+    async def scenario(reply: FunctionReply, _: Source) -> None:
         reply.feed(b"a")
         reply.end()
         reply.abandon()
         assert await reply.read() == b"a"
 
-    assert with_reply(scenario).told == []
+    assert with_reply(scenario).calls == []

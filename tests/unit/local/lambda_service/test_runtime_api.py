@@ -6,10 +6,10 @@ from typing import Any, cast
 
 import pytest
 
-from infra.local.errors import FunctionFailed
+from infra.local.lambda_service.failures import FunctionFailed
 from infra.local.lambda_service.invocation import Invocation
-from infra.local.lambda_service.runtime_api import RuntimeApi
-from infra.local.lambda_service.runtime_connection import Connection
+from infra.local.lambda_service.runtime_api import RuntimeApiServer
+from infra.local.lambda_service.runtime_connection import RuntimeConnection
 
 NEXT = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\n\r\n"
 
@@ -29,7 +29,7 @@ class Observer:
 
 
 class Transport:
-    """What asyncio's transport is to a connection."""
+    """A transport that records what a connection does."""
 
     def __init__(self) -> None:
         self.written = b""
@@ -55,28 +55,28 @@ class Transport:
 
 
 class Runtime:
-    """A runtime's end of things."""
+    """The runtime's side."""
 
     def __init__(self) -> None:
         self.observer = Observer()
-        self.api = RuntimeApi(self.observer, arn="arn:aws:lambda:local", timeout_s=3)
+        self.api = RuntimeApiServer(self.observer, arn="arn:aws:lambda:local", timeout_s=3)
         self.invocation = Invocation(b'{"an":"event"}', "Root=1", "id-1", "token-1")
 
-    def connect(self) -> tuple[Connection, Transport]:
-        connection, transport = Connection(self.api), Transport()
+    def connect(self) -> tuple[RuntimeConnection, Transport]:
+        connection, transport = RuntimeConnection(self.api), Transport()
         connection.connection_made(cast(asyncio.BaseTransport, transport))
         return connection, transport
 
-    def say(self, request: bytes) -> str:
+    def send(self, request: bytes) -> str:
         connection, transport = self.connect()
         connection.data_received(request)
         return transport.written.decode("latin-1")
 
     def post(self, path: str, body: bytes = b"", **headers: str) -> str:
-        return self.say(post(path, body, **headers))
+        return self.send(post(path, body, **headers))
 
     def invoke(self) -> None:
-        self.say(NEXT)
+        self.send(NEXT)
         self.api.invoke(self.invocation)
 
 
@@ -150,7 +150,7 @@ async def test_a_stream_is_decoded_whatever_the_reads(runtime: Runtime) -> None:
 async def test_trailers_with_an_error_fail_the_reply(runtime: Runtime) -> None:
     runtime.invoke()
     trailers = b"0\r\nLambda-Runtime-Function-Error-Type: Function.Broken\r\n\r\n"
-    runtime.say(streaming(chunk(b"{}" + bytes(8) + b"a") + trailers))
+    runtime.send(streaming(chunk(b"{}" + bytes(8) + b"a") + trailers))
     assert await runtime.invocation.reply.read() == b"a"
     with pytest.raises(FunctionFailed, match=r"Function\.Broken"):
         await runtime.invocation.reply.read()
@@ -202,8 +202,8 @@ async def test_a_reply_to_nothing_is_refused(runtime: Runtime) -> None:
 
 @scenario
 async def test_an_unknown_path_is_not_found(runtime: Runtime) -> None:
-    assert "404 Not Found" in runtime.say(b"GET /2018-06-01/runtime/elsewhere HTTP/1.1\r\n\r\n")
-    assert "404 Not Found" in runtime.say(b"GET / HTTP/1.1\r\n\r\n")
+    assert "404 Not Found" in runtime.send(b"GET /2018-06-01/runtime/elsewhere HTTP/1.1\r\n\r\n")
+    assert "404 Not Found" in runtime.send(b"GET / HTTP/1.1\r\n\r\n")
 
 
 @scenario
@@ -215,7 +215,7 @@ async def test_a_reply_that_is_too_long_gets_a_413(runtime: Runtime) -> None:
 
 
 @scenario
-async def test_errors_are_told_by_header_or_body(runtime: Runtime) -> None:
+async def test_errors_have_their_type_in_a_header_or_the_body(runtime: Runtime) -> None:
     runtime.post("init/error", b'{"errorType":"FromBody"}')
     runtime.post("init/error", Lambda_Runtime_Function_Error_Type="FromHeader")
     runtime.post("init/error", b"neither")
@@ -227,9 +227,9 @@ async def test_errors_are_told_by_header_or_body(runtime: Runtime) -> None:
 
 
 @scenario
-async def test_asking_for_the_next_event_without_a_reply_fails_the_last(runtime: Runtime) -> None:
+async def test_requesting_the_next_event_without_a_reply_fails_the_last(runtime: Runtime) -> None:
     runtime.invoke()
-    runtime.say(NEXT)
+    runtime.send(NEXT)
     with pytest.raises(FunctionFailed, match="without a reply"):
         await runtime.invocation.reply.head()
     assert runtime.observer.seen == ["idle", "idle"]
@@ -241,11 +241,11 @@ async def test_an_event_waits_for_a_function_whose_poll_broke(runtime: Runtime) 
     connection.data_received(NEXT)
     connection.connection_lost(None)
     runtime.api.invoke(runtime.invocation)
-    assert runtime.say(NEXT).endswith('{"an":"event"}')
+    assert runtime.send(NEXT).endswith('{"an":"event"}')
 
 
 @scenario
-async def test_a_careful_runtime_is_told_to_continue(runtime: Runtime) -> None:
+async def test_expect_100_continue_is_answered(runtime: Runtime) -> None:
     runtime.invoke()
     connection, transport = runtime.connect()
     connection.data_received(post("invocation/id-1/response", b"", Expect="100-continue"))

@@ -1,0 +1,42 @@
+"""What can go wrong between an HTTP client and a function.
+
+RequestFailure              its text ends the request's line on the console
+├── ClientDisconnected      no response is sent
+├── FunctionFailed          502, or an aborted connection once the response has begun
+│   └── ReplyTooLong        and 413 for the function
+└── Refused                 the gateway's own response; the function is not invoked
+"""
+
+
+class RequestFailure(Exception):
+    """A request could not be completed; the text is for the console."""
+
+
+class ClientDisconnected(RequestFailure):
+    """The HTTP client closed its connection."""
+
+    def __init__(self) -> None:
+        super().__init__("client disconnected")
+
+
+class FunctionFailed(RequestFailure):
+    """The function crashed, timed out, reported an error, or sent a reply that cannot be passed on."""
+
+
+class ReplyTooLong(FunctionFailed):
+    """The reply is longer than Lambda passes on."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"reply longer than {max_bytes} bytes")
+
+
+class Refused(RequestFailure):
+    """The gateway responds in place of the function.
+
+    Shape:  `message` is the response's body, `reason` is for the console.
+    """
+
+    def __init__(self, status: int, message: str, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.message = message
