@@ -72,7 +72,7 @@ async def has_note(server: PostgresServer) -> None:
 
 
 async def until_it_has_a_note(server: PostgresServer) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):  # recovery waits for the disk
         while await server.query("SELECT text FROM note") != ["kept"]:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
