@@ -1,10 +1,10 @@
-"""AWS as tests may ask it: with nobody's credentials."""
+"""Settings for AWS clients in tests, with dummy credentials."""
 
 import os
 
 
-def nobody(region: str) -> dict[str, str]:
-    """Return variables with nobody's credentials, and none of the settings of whoever runs the tests."""
+def dummy_credentials(region: str) -> dict[str, str]:
+    """Return environment variables with dummy credentials, which also hide the developer's own settings."""
     return {
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",

@@ -1,4 +1,4 @@
-"""The scripted engine, for every test that asks one."""
+"""The scripted engine, for every test that needs one."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ def shared_engine() -> Iterator[ScriptedEngine]:
 
 @pytest.fixture
 def engine(shared_engine: ScriptedEngine) -> ScriptedEngine:
-    """An engine that behaves well until told otherwise."""
+    """An engine that behaves well until a test sets another behaviour."""
     shared_engine.behaviour = Chat()
     shared_engine.received_requests.clear()
     return shared_engine

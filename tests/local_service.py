@@ -85,7 +85,7 @@ class LocalService:
         self.service = Service(f"http://127.0.0.1:{self.port}", key[1] if key else Service.key)
 
     def functions(self) -> list[psutil.Process]:
-        """Return the processes of functions: those that were told of a Runtime API."""
+        """Return the processes of functions: those with the address of a Runtime API."""
         return [child for child in self._tree.children() if _is_function(child)]
 
     def processes(self) -> list[psutil.Process]:
@@ -98,7 +98,7 @@ class LocalService:
         return {each.laddr.ip for each in sockets if each.status == psutil.CONN_LISTEN}
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:
-        """Stop it: at once, with exit status 0, without a traceback, leaving nobody behind."""
+        """Stop it: at once, with exit status 0, without a traceback, leaving no process behind."""
         if self._process.poll() is not None:
             return
         children = self._tree.children(recursive=True)
@@ -128,7 +128,7 @@ def _is_function(process: psutil.Process) -> bool:
 
 
 def _is_dead(process: psutil.Process) -> bool:
-    """Tell whether a process is no more than an entry that the system's first process has yet to remove."""
+    """Return whether a process has ended, and only its entry is left, which the init process removes."""
     with suppress(psutil.NoSuchProcess):
         return process.status() == psutil.STATUS_ZOMBIE
     return True

@@ -29,7 +29,7 @@ class Postgres:
         self._settings = _SETTINGS if not durable else _DURABLE
         self.log = directory / "log"
         self._process: subprocess.Popen[bytes] | None = None
-        assert self._cluster.lock(), f"expected nobody else in {directory}"
+        assert self._cluster.lock(), f"expected no other process in {directory}"
         if not self._cluster.complete:
             for command in self._cluster.creation_commands():
                 subprocess.run(command, env=clean_environment(), capture_output=True, check=True)

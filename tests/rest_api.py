@@ -36,7 +36,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class RestApi:
-    """An API, asked by its URLs: at its own address, below a stage, or at a domain, below a base path."""
+    """An API, called by its URLs: at its own address, below a stage, or at a domain, below a base path."""
 
     handler: StreamingHandler
     url: str

@@ -240,9 +240,9 @@ def check_in_time(limited: Scripted, took_s: float) -> None:
     """A tenth of so short a time limit is kept to tell the caller; the environment lives on."""
     assert TIMEOUT_S * 0.8 < took_s < TIMEOUT_S
     request = limited.engine.requests[-1]
-    limited.engine.wait_until(lambda: request.left_at)
-    assert request.left_at
-    assert request.left_at - request.received_at < TIMEOUT_S
+    limited.engine.wait_until(lambda: request.disconnected_at)
+    assert request.disconnected_at
+    assert request.disconnected_at - request.received_at < TIMEOUT_S
     before = [function.pid for function in limited.local.functions()]
     check_works(limited)
     assert [function.pid for function in limited.local.functions()] == before

@@ -236,8 +236,8 @@ def test_a_tool_call_streams(scenes: Scenes) -> None:
 
 def test_closing_a_stream_stops_the_engine(scenes: Scenes) -> None:
     (request,) = scenes.seen("endless")
-    assert request.left_at
-    assert request.left_at - scenes.told["close"] < 0.2
+    assert request.disconnected_at
+    assert request.disconnected_at - scenes.told["close"] < 0.2
 
 
 def test_a_limit_is_waited_for_as_long_as_it_asks(scenes: Scenes) -> None:

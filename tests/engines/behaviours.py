@@ -1,6 +1,6 @@
 """What a scripted engine does with a request: callables `(request, reply)`. Compose them or write more.
 
-whole replies  Chat (Sse or Completion, as asked), Sse, Flat, Completion, Status, Replay, Models
+whole replies  Chat (Sse or Completion, as requested), Sse, Flat, Completion, Status, Replay, Models
 no reply       Hang, Drop, Reset
 choosing       InTurn (faults first, then good), ByModel
 status shapes  vllm_error, llama_error, fastapi_error, string_error, plain_error, html
@@ -123,8 +123,8 @@ class Flat:
 
     @staticmethod
     def _usage(request: Request, chunks: events.Chunks, count: int) -> list[bytes]:
-        asked = (request.fields.get("stream_options") or {}).get("include_usage")
-        return [chunks.usage(count)] if asked else []
+        requested = (request.fields.get("stream_options") or {}).get("include_usage")
+        return [chunks.usage(count)] if requested else []
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ class Completion:
 
 @dataclass(frozen=True)
 class Chat:
-    """Answer as the request's `stream` asks: what a sane engine does."""
+    """Answer with a stream or a completion, as the request's `stream` says."""
 
     stream: Behaviour = field(default_factory=Sse)
     reply: Behaviour = field(default_factory=Completion)
@@ -213,7 +213,7 @@ class Raw:
 
 @dataclass(frozen=True)
 class Replay:
-    """Answer a recorded reply: its own bytes in one write, or its body cut and framed anew.
+    """Answer a recorded reply: its own bytes in one write, or its body in new chunks.
 
     `split`: bytes per chunk and write; `per_event`: one event a write; `crlf`: line ends of the events.
     """
@@ -289,11 +289,11 @@ class InTurn:
 
     faults: Sequence[Behaviour]
     then: Behaviour = field(default_factory=Chat)
-    asked: int = 0
+    requests: int = 0
 
     async def __call__(self, request: Request, reply: Reply) -> None:
         """Pass on to the one whose turn it is."""
-        turn, self.asked = self.asked, self.asked + 1
+        turn, self.requests = self.requests, self.requests + 1
         await (self.faults[turn] if turn < len(self.faults) else self.then)(request, reply)
 
 

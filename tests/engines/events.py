@@ -13,7 +13,7 @@ from tests.engines.wire import Request
 
 Piece = bytes | float
 Source = Callable[[Request], Iterable[Piece]]
-Usage = Literal["asked", "always", "never"]
+Usage = Literal["requested", "always", "never"]
 
 CREATED = 1795373005
 FINGERPRINT = '"system_fingerprint":"vllm-0.32.0-ff78bf91"'
@@ -87,7 +87,7 @@ def tokens(
     first_s: float = 0.0,
     text: str = " word",
     finish: str | None = "stop",
-    usage: Usage = "asked",
+    usage: Usage = "requested",
     done: bool = True,
 ) -> Source:
     """Stream `count` tokens per choice (None: as many as the request allows), well-formed by default.
@@ -116,11 +116,11 @@ def tokens(
 
 def _wants_usage(request: Request, usage: Usage) -> bool:
     options = request.fields.get("stream_options") or {}
-    return usage == "always" or (usage == "asked" and bool(options.get("include_usage")))
+    return usage == "always" or (usage == "requested" and bool(options.get("include_usage")))
 
 
 def pieces(*given: Piece) -> Source:
-    """Write just what is given, whatever is asked."""
+    """Write the given pieces for any request."""
     return lambda _: given
 
 

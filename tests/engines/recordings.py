@@ -52,7 +52,7 @@ class Recording:
 
     @property
     def is_stream(self) -> bool:
-        """Tell whether the reply is an event stream."""
+        """Return whether the reply is an event stream."""
         return self.headers.get("content-type", "").startswith("text/event-stream")
 
 

@@ -105,7 +105,7 @@ def validate_failed_stream(body: bytes, *, include_usage: bool = False) -> Strea
 def check_stream(body: bytes, *, include_usage: bool = False, n: int | None = None) -> CheckedStream:
     """Check the raw bytes of a stream, succeeded or failed.
 
-    `include_usage`: what the client asked for. `n`: how many choices it asked for, if that is to be checked.
+    `include_usage`: as in the request. `n`: the requested number of choices, if it is to be checked.
     """
     comments: list[str] = []
     data = list(_data_of(body, comments))

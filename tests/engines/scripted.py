@@ -1,8 +1,8 @@
 """A scripted OpenAI-compatible engine on a free loopback port, for tests and for the benchmark.
 
-GET /v1/models and GET /health answer by themselves; every other request gets `engine.behaviour`, which may be
-changed at any time. As a child process (`python -m tests.engines.scripted`), the model's name chooses the
-behaviour and GET /state tells what was seen.
+GET /v1/models, /health and /state have replies of their own; every other request gets `engine.behaviour`,
+which may be changed at any time. In a child process (`python -m tests.engines.scripted`), the model's name
+chooses the behaviour, and GET /state returns what was seen.
 """
 
 import argparse
@@ -60,8 +60,10 @@ class ScriptedEngine:
 
     @property
     def disconnects(self) -> list[float]:
-        """Return when clients left in the middle of a reply, by `time.monotonic()`."""
-        return sorted(request.left_at for request in self.requests if request.left_at is not None)
+        """Return when clients disconnected in the middle of a reply, by `time.monotonic()`."""
+        return sorted(
+            request.disconnected_at for request in self.requests if request.disconnected_at is not None
+        )
 
     @property
     def connections(self) -> int:
@@ -92,13 +94,13 @@ class ScriptedEngine:
         if self._failures:
             raise self._failures[0]
 
-    # what a connection tells
+    # called by connections
 
     def behaviour_for(self, request: Request) -> Behaviour:
         """Return what answers this request."""
         if request.method != "GET":
             return self.behaviour
-        own = {"/v1/models": self.models, "/health": Status(200), "/state": self._tell_state}
+        own = {"/v1/models": self.models, "/health": Status(200), "/state": self._send_state}
         return own.get(request.path, self.behaviour)
 
     def opened(self, connection: Connection) -> None:
@@ -116,7 +118,7 @@ class ScriptedEngine:
         self.changed()
 
     def changed(self) -> None:
-        """Wake those who wait."""
+        """Notify the waiting threads."""
         with self._change:
             self._change.notify_all()
 
@@ -131,8 +133,8 @@ class ScriptedEngine:
     def _answers_itself(request: Request) -> bool:
         return request.method == "GET" and request.path in ("/v1/models", "/health", "/state")
 
-    async def _tell_state(self, request: Request, reply: Reply) -> None:
-        times = ("received_at", "first_byte_at", "ended_at", "left_at")
+    async def _send_state(self, request: Request, reply: Reply) -> None:
+        times = ("received_at", "first_byte_at", "ended_at", "disconnected_at")
         state = {
             "open_streams": self.open_streams,
             "disconnects": self.disconnects,
@@ -196,7 +198,7 @@ class EngineProcess:
         return f"http://{HOST}:{self.port}/v1"
 
     def state(self) -> dict[str, Any]:
-        """Ask for open_streams, disconnects and each request's times, all by `time.monotonic()`."""
+        """Return open_streams, disconnects and each request's times, all by `time.monotonic()`."""
         with urllib.request.urlopen(f"http://{HOST}:{self.port}/state", timeout=5) as reply:
             state: dict[str, Any] = json.load(reply)
         return state

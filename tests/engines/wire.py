@@ -1,7 +1,7 @@
 """One connection of the scripted engine: requests parsed, replies written byte by byte.
 
-Invariant: a request gets `ended_at` when its reply was finished, or `left_at` when the client went first,
-never both. Times are `time.monotonic()`, which all processes of one Linux machine share.
+Invariant: a request gets `ended_at` when its reply was finished, or `disconnected_at` when the client
+disconnected first, never both. Times are `time.monotonic()`, which all processes of one Linux machine share.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ class Request:
     received_at: float
     first_byte_at: float | None = None
     ended_at: float | None = None
-    left_at: float | None = None
+    disconnected_at: float | None = None
 
     @cached_property
     def body(self) -> Any:
@@ -49,8 +49,8 @@ class Request:
 
     @property
     def is_open(self) -> bool:
-        """Tell whether the reply is still under way."""
-        return self.ended_at is None and self.left_at is None
+        """Return whether the reply is still under way."""
+        return self.ended_at is None and self.disconnected_at is None
 
 
 class Behaviour(Protocol):
@@ -219,5 +219,5 @@ class Connection(asyncio.Protocol):
 
     def _client_left(self) -> None:
         if self._current is not None and self._current.is_open:
-            self._current.left_at = time.monotonic()
+            self._current.disconnected_at = time.monotonic()
             self._engine.changed()

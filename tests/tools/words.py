@@ -52,7 +52,7 @@ UNREAD = (
 
 # Words that stay where they are, by file: names that are stored or deployed, and what people say to a model.
 EXCEPTIONS: dict[str, tuple[str, ...]] = {
-    "*": ("Tell me a joke", "encrypted at rest", "encryption at rest"),
+    "*": ("Tell me a joke", "encrypted at rest", "encryption at rest", ".tell()"),
     # CDK ids and CloudWatch's metrics are deployed, and keep their names.
     "docs/operations.md": ("FrontDoorAccessLog",),
     "infra/stacks/api.py": ("FrontDoor",),

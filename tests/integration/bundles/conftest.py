@@ -15,13 +15,13 @@ from moto.server import ThreadedMotoServer
 from functions.shared.items import SCHEMA
 from infra.emulator.bundled_function import BundledFunction, available_version
 from infra.paths import ROOT
-from tests.aws import nobody
+from tests.aws import dummy_credentials
 from tests.integration.bundles.deployed import Deployed, deploy
 from tests.postgres import Postgres, run_postgres
 
 REGION = "eu-central-1"
 TABLE = "keys"
-NOBODY = nobody(REGION)
+NOBODY = dummy_credentials(REGION)
 
 
 def golden(name: str) -> Any:

@@ -14,13 +14,13 @@ from typing import Any
 import boto3
 from moto.server import ThreadedMotoServer
 
-from tests.aws import nobody
+from tests.aws import dummy_credentials
 from tests.engines.behaviours import Chat, Status
 from tests.engines.scripted import HOST, ScriptedEngine
 from tests.engines.wire import Behaviour, Reply, Request
 
 REGION = "us-east-1"
-CREDENTIALS = nobody(REGION)
+CREDENTIALS = dummy_credentials(REGION)
 _WATCH_S = 0.05
 
 

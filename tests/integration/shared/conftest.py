@@ -12,11 +12,11 @@ from moto import mock_aws
 
 from functions.shared.table import TABLE, Table
 from infra.local.settings import REGION
-from tests.aws import nobody
+from tests.aws import dummy_credentials
 
 ROOT = Path(__file__).resolve().parents[3]
 NAME = "keys"
-AWS = nobody(REGION)
+AWS = dummy_credentials(REGION)
 
 
 @pytest.fixture(autouse=True)

@@ -43,7 +43,7 @@ def test_reads_text_finish_reason_and_comments() -> None:
     assert stream.usage is None
 
 
-def test_accepts_usage_where_asked() -> None:
+def test_accepts_requested_usage() -> None:
     body = sse(FIRST, WORD | {"usage": None}, LAST, USAGE_CHUNK) + DONE
     assert schema.check_stream(body, include_usage=True).usage == USAGE
 
@@ -145,7 +145,7 @@ def test_names_the_broken_rule(name: str) -> None:
     [(FIRST, LAST), (FIRST, USAGE_CHUNK, LAST), (FIRST, WORD | {"usage": USAGE}, LAST, USAGE_CHUNK)],
     ids=["none", "not the last", "early too"],
 )
-def test_refuses_wrong_usage_where_asked(chunks: tuple[object, ...]) -> None:
+def test_refuses_wrong_requested_usage(chunks: tuple[object, ...]) -> None:
     with pytest.raises(AssertionError, match="expected usage"):
         schema.check_stream(sse(*chunks) + DONE, include_usage=True)
 

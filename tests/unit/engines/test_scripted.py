@@ -31,13 +31,13 @@ def client(engine: ScriptedEngine) -> Iterator[httpx.Client]:
         yield client
 
 
-def ask(client: httpx.Client, stream: bool = True, **fields: Any) -> httpx.Response:
+def complete(client: httpx.Client, stream: bool = True, **fields: Any) -> httpx.Response:
     return client.post(URL, json={"model": "tiny", "messages": [], "stream": stream, **fields})
 
 
 def test_streams_as_vllm_does(client: httpx.Client) -> None:
     recorded = schema.validate_stream(recording("vllm-0.32.0/stream_basic").body)
-    sent = schema.validate_stream(ask(client).content)
+    sent = schema.validate_stream(complete(client).content)
     assert {chunk["model"] for chunk in sent} == {"tiny"}
     for at in (0, 1, -1):
         assert _keys(sent[at]) == _keys(recorded[at])
@@ -49,11 +49,11 @@ def _keys(value: object) -> object:
     return [_keys(each) for each in value] if isinstance(value, list) else None
 
 
-def test_does_what_the_request_asks(client: httpx.Client) -> None:
-    reply = ask(client, n=2, stream_options={"include_usage": True})
+def test_does_what_the_request_says(client: httpx.Client) -> None:
+    reply = complete(client, n=2, stream_options={"include_usage": True})
     stream = schema.check_stream(reply.content, include_usage=True, n=2)
     assert stream.text(0) == stream.text(1) == " word" * 8
-    completion = ask(client, stream=False).json()
+    completion = complete(client, stream=False).json()
     assert _keys(completion["choices"]) == _keys(
         [{k: v for k, v in recorded_choice().items() if k != "routed_experts"}]
     )
@@ -65,7 +65,7 @@ def recorded_choice() -> dict[str, Any]:
 
 
 def test_remembers_requests_and_keeps_the_connection(engine: ScriptedEngine, client: httpx.Client) -> None:
-    ask(client)
+    complete(client)
     client.post(URL, content=b"{", headers={"x-request-id": "abc"})
     first, second = engine.requests
     assert (first.method, first.path, first.body["model"]) == ("POST", "/v1/chat/completions", "tiny")
@@ -122,9 +122,9 @@ def test_stages_change_the_bytes(
     engine: ScriptedEngine, client: httpx.Client, source: events.Source, body: bytes
 ) -> None:
     engine.behaviour = Sse(source)
-    assert ask(client).content == body
+    assert complete(client).content == body
     engine.behaviour = Sse(source, split=1)
-    assert ask(client).content == body
+    assert complete(client).content == body
 
 
 def test_writes_one_chunk_per_event_or_as_split(engine: ScriptedEngine) -> None:
@@ -135,7 +135,7 @@ def test_writes_one_chunk_per_event_or_as_split(engine: ScriptedEngine) -> None:
 
 
 def raw(engine: ScriptedEngine) -> bytes:
-    """Ask and read every byte until the engine closes."""
+    """Send a request and read every byte until the engine closes."""
     address, received = urlsplit(engine.base_url), b""
     with socket.create_connection((address.hostname, address.port), timeout=5) as sock:
         sock.sendall(b"POST /v1/x HTTP/1.1\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}")
@@ -165,7 +165,7 @@ def test_breaks_the_reply(
 ) -> None:
     engine.behaviour = behaviour
     with pytest.raises(error):
-        ask(client)
+        complete(client)
 
 
 @pytest.mark.parametrize(
@@ -180,9 +180,9 @@ def test_hangs(engine: ScriptedEngine, client: httpx.Client, behaviour: Behaviou
 
 def test_breaks_the_json(engine: ScriptedEngine, client: httpx.Client) -> None:
     engine.behaviour = Completion(keep=100)
-    assert len(ask(client).content) == 100
+    assert len(complete(client).content) == 100
     engine.behaviour = Completion(without=["choices"], finish=None)
-    assert "choices" not in ask(client).json()
+    assert "choices" not in complete(client).json()
 
 
 def test_refuses_connections() -> None:
@@ -193,10 +193,10 @@ def test_refuses_connections() -> None:
 def test_faults_come_first_then_good_replies(engine: ScriptedEngine) -> None:
     engine.behaviour = InTurn([behaviours.vllm_error(503), behaviours.Reset()])
     with httpx.Client(base_url=engine.base_url, trust_env=False) as client:
-        assert ask(client).status_code == 503
+        assert complete(client).status_code == 503
         with pytest.raises(httpx.ReadError):
-            ask(client)
-        assert ask(client).status_code == 200
+            complete(client)
+        assert complete(client).status_code == 200
 
 
 def test_status_replies_have_the_shapes_of_the_recordings(
@@ -212,14 +212,14 @@ def test_status_replies_have_the_shapes_of_the_recordings(
     }
     for name, behaviour in shapes.items():
         engine.behaviour = behaviour
-        reply = ask(client)
+        reply = complete(client)
         assert reply.status_code == recording(name).status
         assert _keys(reply.json()) == _keys(json.loads(recording(name).body))
 
 
 def test_status_replies_carry_headers(engine: ScriptedEngine, client: httpx.Client) -> None:
     engine.behaviour = behaviours.vllm_error(429, headers={"retry-after": "2"})
-    assert ask(client).headers["retry-after"] == "2"
+    assert complete(client).headers["retry-after"] == "2"
 
 
 @pytest.mark.parametrize("name", ["vllm-0.32.0/chat_basic", "vllm-0.32.0/stream_unicode"])
@@ -229,9 +229,9 @@ def test_replays_recordings(engine: ScriptedEngine, client: httpx.Client, name: 
     assert raw(engine) == recorded.raw
     for replay in (Replay(recorded, split=3), Replay(recorded, split=1), Replay(recorded, per_event=True)):
         engine.behaviour = replay
-        assert ask(client).content == recorded.body
+        assert complete(client).content == recorded.body
     engine.behaviour = Replay(recorded, crlf=True, per_event=True)
-    assert ask(client).content == recorded.body.replace(b"\n", b"\r\n")
+    assert complete(client).content == recorded.body.replace(b"\n", b"\r\n")
 
 
 @pytest.mark.parametrize("recorded", recordings(), ids=str)
@@ -283,8 +283,8 @@ def test_runs_in_the_loop_of_a_test() -> None:
 def test_runs_as_a_child_process() -> None:
     with scripted_process("--rate", "500") as child, httpx.Client(trust_env=False, timeout=10) as client:
         for model, count in (("flat", 10_000), ("paced", 10), ("scripted", 10)):
-            asked = {"model": model, "stream": True, "max_tokens": count}
-            reply = client.post(child.base_url + URL, json=asked)
+            fields = {"model": model, "stream": True, "max_tokens": count}
+            reply = client.post(child.base_url + URL, json=fields)
             assert reply.content.count(b"data: ") == count + 3
         state = child.state()
     assert (state["open_streams"], state["disconnects"], len(state["requests"])) == (0, [], 3)
