@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 18,20
 CDK = $(WITH_NODE) node_modules/.bin/cdk
 STAGE ?= dev
-.PHONY: help run migrate test test-deploy check check-vllm fmt bench invoke synth deploy destroy lock release clean
+.PHONY: help run migrate test test-deploy mutants check check-vllm fmt bench invoke synth deploy destroy lock release clean
 export PORT BACKEND BACKEND_KEY CONCURRENCY TIMEOUT_S AUTH DEV_KEY NAME STAGE CORS_ORIGINS EVENT FUNCTION MODELS
 
 help: ## list the targets
@@ -24,6 +24,8 @@ test: ## run all tests, or `make test ARGS=tests/unit`
 	@$(SETUP) test && $(WITH_NODE) $(VENV)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 test-deploy: ## deploy both stages into a local AWS, call them, destroy them; a part of `make test`
 	@$(SETUP) test && $(WITH_NODE) $(VENV)/python -m pytest tests/deploy $(ARGS)
+mutants: ## make small faults in functions and layers and count those that the tests find; 10 minutes
+	@$(SETUP) test && $(WITH_NODE) $(VENV)/python -m tests.tools.mutants
 check: ## lint, formatting, types, who imports what
 	@$(SETUP) test && $(VENV)/ruff check && $(VENV)/ruff format --check && $(VENV)/mypy && $(VENV)/python -m pytest -q tests/unit/test_imports.py
 check-vllm: ## have vLLM itself read the arguments that all stages give it; installs 6 GB into .local
