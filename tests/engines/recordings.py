@@ -1,6 +1,7 @@
 """The recorded replies of real engines, see tests/recordings/README.md."""
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -55,6 +56,17 @@ class Recording:
         """Return whether the reply is an event stream."""
         return self.headers.get("content-type", "").startswith("text/event-stream")
 
+    @property
+    def shape(self) -> object:
+        """Return what the body is made of: members and types; of values, only why it finished."""
+        parts = self.body.split(b"\n\n") if self.is_stream else [self.body]
+        return (self.status, self.is_stream, frozenset(map(_shape_of_text, parts)))
+
+    @property
+    def request_shape(self) -> object:
+        """Return what the request's body is made of."""
+        return _shape(self.request["body"])
+
 
 def dechunked(body: bytes) -> bytes:
     """Undo chunked transfer coding; a message cut short gives what arrived of it."""
@@ -74,6 +86,26 @@ def recordings(pattern: str = "*/*") -> list[Recording]:
     paths = sorted(ROOT.glob(f"{pattern}{suffix}"))
     assert paths, f"expected a recording that matches {pattern!r} under {ROOT}, but got none"
     return [Recording(path.parent.name, path.name.removesuffix(suffix)) for path in paths]
+
+
+def distinct(recorded: Iterable[Recording], key: Callable[[Recording], object]) -> list[Recording]:
+    """Return the first recording of each key, in order."""
+    return list({key(each): each for each in reversed(list(recorded))}.values())[::-1]
+
+
+def _shape_of_text(text: bytes) -> object:
+    try:
+        return _shape(json.loads(text.removeprefix(b"data: ")))
+    except ValueError:
+        return text[:6]
+
+
+def _shape(value: object) -> object:
+    if isinstance(value, dict):
+        return frozenset(
+            (key, each if key == "finish_reason" else _shape(each)) for key, each in value.items()
+        )
+    return frozenset(map(_shape, value)) if isinstance(value, list) else type(value)
 
 
 def recording(name: str) -> Recording:

@@ -45,7 +45,7 @@ API = schemathesis.openapi.from_asgi("/openapi.json", APP)
 
 @API.parametrize()
 @settings(
-    max_examples=60,
+    max_examples=25,
     deadline=None,
     database=None,
     derandomize=True,
@@ -88,9 +88,9 @@ def test_the_example_is_accepted() -> None:
     validation.check(content["example"])
 
 
-@pytest.mark.parametrize("name", list(ChatCompletionRequest.model_fields))
-def test_every_field_is_described(name: str) -> None:
-    assert name in APP.openapi()["components"]["schemas"]["ChatCompletionRequest"]["properties"]
+def test_every_field_is_described() -> None:
+    described = APP.openapi()["components"]["schemas"]["ChatCompletionRequest"]["properties"]
+    assert ChatCompletionRequest.model_fields.keys() <= described.keys()
 
 
 def test_a_field_that_is_described_as_required_is() -> None:

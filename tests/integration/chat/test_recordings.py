@@ -1,4 +1,4 @@
-"""Every recorded reply of every engine, replayed as the backend, gives a reply that obeys the contract."""
+"""Recorded replies of every shape, replayed as the backend, give a reply that obeys the contract."""
 
 import json
 from typing import Any
@@ -8,14 +8,16 @@ import pytest
 
 from tests.engines import schema
 from tests.engines.behaviours import InTurn, Replay
-from tests.engines.recordings import Recording, recording, recordings
+from tests.engines.recordings import Recording, distinct, recording, recordings
 from tests.engines.scripted import ScriptedEngine
 from tests.integration.chat.conftest import Ask
 from tests.integration.chat.service import URL, body
 
 pytestmark = pytest.mark.anyio
 NO_CHAT = ("models", "health")
-CHAT = [each for each in recordings("*/*") if not each.case.startswith(NO_CHAT)]
+CHAT = distinct(
+    (each for each in recordings("*/*") if not each.case.startswith(NO_CHAT)), lambda each: each.shape
+)
 STREAMS = [each for each in CHAT if each.is_stream]
 SPLITS: list[dict[str, Any]] = [{"split": 7}, {"per_event": True}, {"crlf": True}]
 

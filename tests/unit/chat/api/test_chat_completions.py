@@ -20,7 +20,7 @@ from functions.chat.errors import ApiError, InvalidRequest, ModelNotFound, Overl
 from functions.chat.usage import Meter
 from functions.shared.keys import Keyring
 from tests.engines import schema
-from tests.engines.recordings import Recording, recordings
+from tests.engines.recordings import Recording, distinct, recordings
 from tests.unit.chat.chunks import DONE, GOOD, USAGE, finish, role, usage
 from tests.unit.chat.fakes import USER, FakeEngine, model, settings
 
@@ -210,7 +210,7 @@ async def test_a_bare_reply_is_completed() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("recorded", recordings("*/chat_*"), ids=str)
+@pytest.mark.parametrize("recorded", distinct(recordings("*/chat_*"), lambda each: each.shape), ids=str)
 async def test_recorded_replies_become_valid(recorded: Recording) -> None:
     if recorded.status == 200:
         schema.validate_completion(await completed(json.loads(recorded.body)))
