@@ -16,6 +16,7 @@ from functions.shared.secrets import Secrets
 from functions.shared.snapshot import before_snapshot
 
 from .app import create_app
+from .failures import end_of_stream, error_body
 from .settings import Settings
 from .usage import Meter
 
@@ -29,7 +30,9 @@ engine = ScaleFromZero(
 )
 meter = Meter(ledger=access.table, usage=access.table, metrics=metrics)
 app = create_app(settings, engine, access.keyring, meter)
-handler = StreamingHandler(with_cors(app, settings.cors_origins))
+handler = StreamingHandler(
+    with_cors(app, settings.cors_origins), on_failure=end_of_stream, error_body=error_body
+)
 access.warm()
 secrets.warm(*(model.key_secret for model in settings.models.values() if model.key_secret))
 before_snapshot(aws.drain)

@@ -20,7 +20,7 @@ CHAT = (
     ("api.chat_completions", "api.pages"),
     ("api.models", "api.validation"),
     ("api.service", "api.body", "api.schema"),
-    ("usage", "streams.response", "streams.chat", "engines.http", "engines.scale_from_zero"),
+    ("failures", "usage", "streams.response", "streams.chat", "engines.http", "engines.scale_from_zero"),
     ("engines.engine", "engines.errors", "engines.transport", "streams.sse"),
     ("settings", "json_text"),
     ("errors",),

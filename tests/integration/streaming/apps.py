@@ -1,6 +1,7 @@
 """The functions under test: one ASGI app that does what its path says, and a few plain handlers."""
 
 import asyncio
+import json
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lambda_stream import StreamingHandler
+from lambda_stream import Failure, StreamingHandler
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
@@ -43,7 +44,7 @@ def behaviour(function: Behaviour) -> Behaviour:
 
 
 def note(text: str) -> None:
-    """Tell the test what happened, and when on the clock that all processes share."""
+    """Write down what happened, and when on the clock that all processes share."""
     with Path(os.environ["NOTES"]).open("a") as notes:
         notes.write(f"{time.monotonic()} {text}\n")
 
@@ -330,7 +331,24 @@ def starlette_app() -> Any:
     return Starlette(routes=[Route("/events", endpoint)])
 
 
+def ending(failure: Failure) -> bytes:
+    """End a body with what the hook sees."""
+    assert failure.scope is not None
+    seen = [failure.kind, failure.scope["path"], failure.content_type, failure.last.decode()]
+    return json.dumps(seen).encode()
+
+
+def broken(failure: Failure) -> bytes:
+    raise KeyError(failure.kind)
+
+
 handler = StreamingHandler(app)
+hooked = StreamingHandler(
+    app,
+    on_failure=ending,
+    error_body=lambda failure: json.dumps({"failed": failure.kind}).encode(),
+)
+broken_hook = StreamingHandler(app, on_failure=broken, error_body=broken)
 rest_only = StreamingHandler(app, streams=["APIGateway"])
 broken_lifespan = StreamingHandler(broken_lifespan_app)
 no_lifespan = StreamingHandler(no_lifespan_app)

@@ -10,15 +10,7 @@ import pytest
 from tests.integration.streaming.conftest import Environment, Start, url_event
 from tests.integration.streaming.runtime_api import Post, Script
 
-GENERIC = {
-    "error": {
-        "message": "The server had an error while processing your request.",
-        "type": "server_error",
-        "param": None,
-        "code": None,
-    }
-}
-DONE = b"data: [DONE]\n\n"
+GENERIC = {"message": "The server had an error while processing your request."}
 SECRET = "a secret of the caller"
 
 
@@ -83,15 +75,58 @@ def test_a_failure_after_the_start_is_told_in_trailers(
 
 
 @pytest.mark.parametrize(
-    ("path", "before"),
-    [("/raise-after-event", b"data: 1\n\n"), ("/raise-within-event", b"data: 1\n\n")],
+    ("path", "body"),
+    [("/raise-after-event", b"data: 1\n\n"), ("/raise-within-event", b"data: 1"), ("/raise-after", b"half")],
 )
-def test_a_failed_event_stream_ends_with_an_error_event(hello: Environment, path: str, before: bytes) -> None:
+def test_a_body_that_fails_is_cut(hello: Environment, path: str, body: bytes) -> None:
     post = hello.get(path)
-    event = post.body.removeprefix(before).removesuffix(DONE)
-    assert json.loads(event.removeprefix(b"data: ")) == GENERIC
-    assert post.body == before + event + DONE
+    assert post.body == body
     assert report(post)["errorType"] == "KeyError"
+
+
+@pytest.mark.parametrize(
+    ("path", "seen"),
+    [
+        ("/raise-after-event", ["raised", "/raise-after-event", "text/event-stream", "data: 1\n\n"]),
+        ("/raise-after", ["raised", "/raise-after", "text/plain", "half"]),
+        ("/never-finishes", ["misbehaved", "/never-finishes", "text/plain", "half"]),
+        ("/stalls-after-event", ["deadline", "/stalls-after-event", "text/event-stream", "data: 1\n\n"]),
+    ],
+)
+def test_an_application_may_end_a_body_that_fails(start: Start, path: str, seen: list[str]) -> None:
+    post = start("apps.hooked").get(path, deadline_s=1)
+    ending = post.chunks[-1]
+    assert json.loads(ending) == seen
+    assert report(post)["errorType"]
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status", "kind"),
+    [("/raise-before", "GET", 500, "raised"), ("/silent", "GET", 504, "deadline")],
+)
+def test_an_application_may_word_error_replies(
+    start: Start, path: str, method: str, status: int, kind: str
+) -> None:
+    post = start("apps.hooked").get(path, method, deadline_s=1)
+    assert post.prelude == {
+        "statusCode": status,
+        "headers": {"content-type": "application/json"},
+        "cookies": [],
+    }
+    assert json.loads(post.body) == {"failed": kind}
+    assert post.end == b"0\r\n\r\n"
+
+
+def test_a_hook_that_fails_leaves_the_body_cut(start: Start) -> None:
+    environment = start("apps.broken_hook")
+    assert environment.get("/raise-after").body == b"half"
+    assert environment.get("/raise-before").prelude["statusCode"] == 500
+    assert "expected bytes from a hook for failures but it failed" in environment.log
+
+
+def test_nothing_is_written_where_no_body_may_be(start: Start) -> None:
+    post = start("apps.hooked").get("/raise-after", "HEAD")
+    assert (post.chunks[1:], report(post)["errorType"]) == ([], "KeyError")
 
 
 @pytest.mark.parametrize(
@@ -115,18 +150,19 @@ def test_the_deadline_before_the_start_is_a_504(start: Start) -> None:
     post = environment.get("/silent", deadline_s=1)
     assert 0.8 < time.monotonic() - began < 1
     assert post.prelude["statusCode"] == 504
-    assert json.loads(post.body)["error"]["code"] == "timeout"
+    assert json.loads(post.body) == {"message": "The reply took longer than this function may run."}
     assert post.end == b"0\r\n\r\n"
     environment.wait_note("stopped")
 
 
-@pytest.mark.parametrize(("path", "last"), [("/stalls-after-event", DONE), ("/stalls-after-text", b"half")])
+@pytest.mark.parametrize(
+    ("path", "last"), [("/stalls-after-event", b"data: 1\n\n"), ("/stalls-after-text", b"half")]
+)
 def test_the_deadline_after_the_start_breaks_the_reply(start: Start, path: str, last: bytes) -> None:
     environment = start()
     post = environment.get(path, deadline_s=1)
     assert post.body.endswith(last)
     assert report(post)["errorType"] == "Runtime.DeadlineExceeded"
-    assert ("timeout" in post.body.decode()) == (last is DONE)
     environment.wait_note("stopped")
 
 

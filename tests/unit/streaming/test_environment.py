@@ -3,11 +3,13 @@ import json
 import logging
 import os
 import sys
+from typing import Any
 
 import pytest
 from lambda_stream import _log
 from lambda_stream.__main__ import search_path
 from lambda_stream._errors import Fault
+from lambda_stream._events import Exchange, Invocation, current
 from lambda_stream._importer import import_handler
 from lambda_stream._log_json import JsonFormatter
 from lambda_stream._report import describe
@@ -100,11 +102,39 @@ def test_text_lines_are_lambdas() -> None:
     lines: list[str] = []
     handler = _log.LambdaLogHandler(lambda message, _kind: lines.append(message), log_json=False)
     handler.setFormatter(_log._formatter(log_json=False))
-    handler.request_id = "request-1"
+    handler.only = exchange("request-1")
     record = logging.LogRecord("name", logging.INFO, "path", 1, "text %d", (1,), None)
     record.created, record.msecs = 0, 7
     handler.emit(record)
     assert lines == ["[INFO]\t1970-01-01T00:00:00.007Z\trequest-1\ttext 1\n"]
+
+
+def exchange(request_id: str) -> Exchange:
+    """Return an invocation that only has an id."""
+
+    def unused(*_: object) -> Any:
+        raise NotImplementedError
+
+    return Exchange(Invocation(request_id, b"", 0), streams=None, adopt=unused, stream=unused)
+
+
+def test_each_task_logs_with_the_request_that_started_it() -> None:
+    lines: list[str] = []
+    handler = _log.LambdaLogHandler(lambda message, _kind: lines.append(message), log_json=False)
+    handler.setFormatter(logging.Formatter("%(aws_request_id)s"))
+    handler.only = exchange("last")
+
+    async def log(request_id: str) -> None:
+        current.set(exchange(request_id))
+        await asyncio.sleep(0)
+        handler.emit(logging.LogRecord("name", logging.INFO, "path", 1, "text", None, None))
+
+    async def both() -> None:
+        await asyncio.gather(log("1"), log("2"))
+
+    asyncio.run(both())
+    handler.emit(logging.LogRecord("name", logging.INFO, "path", 1, "text", None, None))
+    assert lines == ["1", "2", "last"]
 
 
 def test_json_lines_are_lambdas() -> None:

@@ -9,8 +9,8 @@ import pytest
 from lambda_stream import StreamingHandler
 from lambda_stream._errors import Fault, MalformedEvent
 from lambda_stream._events import FunctionInfo, Invocation, LambdaContext
-from lambda_stream._handler import scope_and_body, streaming_scope
-from lambda_stream._loop import stop_after_s
+from lambda_stream._handler import stop_after_s
+from lambda_stream._requests import http_request, scope_and_body, streaming_scope
 
 EVENTS = Path(__file__).parents[2] / "events"
 FUNCTION = FunctionInfo.from_environ(
@@ -99,30 +99,31 @@ def test_payloads() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "streams"),
+    ("name", "gateway"),
     [
-        ("function_url_v2_text", True),
-        ("function_url_v2_base64", True),
-        ("rest_api_v1", True),
-        ("alb", False),
-        ("sqs", False),
+        ("function_url_v2_text", "HTTPGateway"),
+        ("function_url_v2_base64", "HTTPGateway"),
+        ("rest_api_v1", "APIGateway"),
+        ("alb", None),
     ],
 )
-def test_front_doors_that_stream(handler: StreamingHandler, name: str, streams: bool) -> None:
-    assert (handler.streamed(golden(name), None) is not None) is streams
+def test_gateways_by_name(name: str, gateway: str | None) -> None:
+    request = http_request(golden(name), None)
+    assert request is not None
+    assert request.gateway == gateway
 
 
 @pytest.mark.parametrize("event", [None, [], "text", 1, {}, {"requestContext": None}])
-def test_anything_else_does_not_stream(handler: StreamingHandler, event: Any) -> None:
-    assert handler.streamed(event, None) is None
+def test_anything_else_is_no_request(event: Any) -> None:
+    assert http_request(event, None) is None
 
 
 @pytest.mark.parametrize(
     ("name", "prefix"),
     [("function_url_v2_text", ""), ("function_url_v2_base64", ""), ("rest_api_v1", "/prod")],
 )
-def test_scope_and_body(handler: StreamingHandler, name: str, prefix: str) -> None:
-    request = handler.streamed(golden(name), None)
+def test_scope_and_body(name: str, prefix: str) -> None:
+    request = http_request(golden(name), None)
     assert request is not None
     scope, body = scope_and_body(request)
     assert (scope["method"], scope["path"]) == ("POST", f"{prefix}/v1/chat/completions")
@@ -136,7 +137,7 @@ def test_scope_and_body(handler: StreamingHandler, name: str, prefix: str) -> No
 
 def test_malformed_requests(handler: StreamingHandler) -> None:
     event = golden("function_url_v2_text") | {"headers": {"host": "a:b:c"}}
-    request = handler.streamed(event, None)
+    request = http_request(event, None)
     assert request is not None
     with pytest.raises(MalformedEvent, match="no valid request: ValueError"):
         scope_and_body(request)

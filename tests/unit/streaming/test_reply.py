@@ -52,40 +52,10 @@ def test_the_prelude_may_have_16_kib_with_its_delimiter() -> None:
         _reply.prelude(200, [(b"x", b"v" * (room + 1))])
 
 
-@pytest.mark.parametrize(
-    ("headers", "expected"),
-    [
-        ([(b"Content-Type", b"text/event-stream; charset=utf-8")], True),
-        ([(b"content-type", b"text/plain")], False),
-        ([(b"accept", b"text/event-stream")], False),
-        ([], False),
-    ],
-)
-def test_event_streams_are_told_by_their_type(headers: Any, expected: bool) -> None:
-    assert _reply.is_event_stream(headers) is expected
-
-
 @pytest.mark.parametrize("failure", [DEADLINE, malformed("x"), Failure.raised(ValueError("secret"))])
-def test_error_bodies_have_all_four_keys(failure: Failure) -> None:
-    error = json.loads(_reply.error_body(failure))["error"]
-    assert list(error) == ["message", "type", "param", "code"]
-    assert "secret" not in str(error)
-
-
-@pytest.mark.parametrize(
-    ("last", "gap"),
-    [
-        (b"data: 1\n\n", b""),
-        (b"data: 1\r\n\r\n", b""),
-        (b"data: 1\r\r", b""),
-        (b"", b""),
-        (b"data: 1\n", b"\n\n"),
-        (b"data: 1", b"\n\n"),
-    ],
-)
-def test_error_events_close_an_event_left_open(last: bytes, gap: bytes) -> None:
-    events = _reply.error_events(DEADLINE, last)
-    assert events == gap + b"data: " + _reply.error_body(DEADLINE) + b"\n\ndata: [DONE]\n\n"
+def test_error_bodies_show_nothing_of_the_application(failure: Failure) -> None:
+    assert json.loads(_reply.error_body(failure)) == {"message": failure.message}
+    assert "secret" not in failure.message
 
 
 def test_error_trailers() -> None:

@@ -1,15 +1,13 @@
-"""What API Gateway puts before a path is told from the path; callers have no say in it."""
+"""What API Gateway puts before a path is read from the path; callers have no part in it."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from lambda_stream._rest_api import APIGateway, split_path
-from mangum.types import LambdaConfig
+from lambda_stream._requests import http_request, split_path
 
 EVENTS = Path(__file__).parents[2] / "events"
-CONFIG: LambdaConfig = {"api_gateway_base_path": "/", "text_mime_types": [], "exclude_headers": []}
 
 
 def event(path: str, visible: str | None, *, resource: str = "/{proxy+}", **parameters: str) -> Any:
@@ -30,7 +28,9 @@ def golden(name: str) -> Any:
 
 
 def scope_of(event: Any) -> Any:
-    return APIGateway(event, None, CONFIG).scope  # type: ignore[arg-type]
+    request = http_request(event, None)
+    assert request is not None
+    return request.scope
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def scope_of(event: Any) -> Any:
         pytest.param(event("", "/dev", resource="/"), "/dev", "/", id="no path"),
     ],
 )
-def test_the_prefix_is_told_from_the_path(event: Any, prefix: str, path: str) -> None:
+def test_the_prefix_is_in_the_path(event: Any, prefix: str, path: str) -> None:
     assert split_path(event) == (prefix, path)
 
 
@@ -94,10 +94,10 @@ def test_paths_in_the_scope_are_decoded() -> None:
     ["x-forwarded-prefix", "x-forwarded-path", "x-script-name", "x-original-uri", "x-envoy-original-path"],
 )
 def test_no_header_makes_a_prefix(header: str) -> None:
-    asked = golden("rest_api_v1_stage")
-    asked["headers"][header] = "/evil"
-    asked["multiValueHeaders"][header] = ["/evil"]
-    assert scope_of(asked)["root_path"] == "/dev"
+    changed = golden("rest_api_v1_stage")
+    changed["headers"][header] = "/evil"
+    changed["multiValueHeaders"][header] = ["/evil"]
+    assert scope_of(changed)["root_path"] == "/dev"
 
 
 @pytest.mark.parametrize(
@@ -107,12 +107,5 @@ def test_no_header_makes_a_prefix(header: str) -> None:
 @pytest.mark.parametrize("base", ["", "/ai"])
 def test_no_path_makes_a_prefix(path: str, base: str) -> None:
     visible = f"{base}{path}" if base else f"/dev{path}"
-    asked = event(f"{base}{path}", visible, proxy=path[1:])
-    assert split_path(asked) == (base or "/dev", path)
-
-
-@pytest.mark.parametrize("version", ["1.0", "2.0"])
-def test_an_http_apis_event_is_none_of_a_rest_api(version: str) -> None:
-    asked = event("/docs", "/docs", proxy="docs")
-    assert APIGateway.infer(asked, None, CONFIG)  # type: ignore[arg-type]
-    assert not APIGateway.infer({**asked, "version": version}, None, CONFIG)  # type: ignore[arg-type]
+    changed = event(f"{base}{path}", visible, proxy=path[1:])
+    assert split_path(changed) == (base or "/dev", path)

@@ -1,21 +1,21 @@
-"""One request through the app, its reply streamed.
+"""One request through the app, and what it sends into a reply.
 
 The app ends in one of these ways, and the reply with it: finished, raised, misbehaved (returned a value,
-never started, never finished), stopped at the deadline, or stopped because nobody reads any more.
+never started, never finished), stopped at the deadline, or stopped because its caller has disconnected.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
+import enum
 from collections.abc import Callable
+from typing import Any, Protocol
 
-from mangum.protocols.http import HTTPCycle, HTTPCycleState
 from mangum.types import ASGI, Message, Scope
 
 from . import _reply
-from ._errors import DEADLINE, AppMisbehaved, CallerGone, Failure
-from ._response import ResponseStream
+from ._errors import DEADLINE, AppMisbehaved, CallerGone, Failure, FailureHook, FailurePolicy
+from ._logger import logger
 
 CANCEL_AFTER_S = 0.1
 """From `http.disconnect` to the app's cancellation: time to close what it holds by itself."""
@@ -25,38 +25,62 @@ ABANDON_AFTER_S = 0.3
 
 _DISCONNECT: Message = {"type": "http.disconnect"}
 _BODILESS = (204, 304)
-_EXPECTED = {
-    HTTPCycleState.REQUEST: "'http.response.start'",
-    HTTPCycleState.RESPONSE: "'http.response.body' with more_body=False",
-    HTTPCycleState.COMPLETE: "no message after the last",
-}
-
-logger = logging.getLogger("lambda_stream")
 
 
-class StreamCycle(HTTPCycle):
-    """Runs the app on one request and streams what it sends.
+class State(enum.Enum):
+    """How far the reply has come, and by that which message the app may send next."""
+
+    REQUEST = "'http.response.start'"
+    RESPONSE = "'http.response.body' with more_body=False"
+    COMPLETE = "no message after the last"
+
+
+class Reply(Protocol):
+    """Where a reply goes; `paused` while it takes no more, `on_lost` is called when it breaks."""
+
+    on_lost: Callable[[], None]
+
+    @property
+    def paused(self) -> bool: ...
+
+    def begin(self, status: int, headers: _reply.Headers) -> None: ...
+
+    def write(self, body: bytes) -> None: ...
+
+    def finish(self) -> None: ...
+
+    def cut(self, failure: Failure, body: bytes) -> None:
+        """End a reply that has begun and failed; `body` is for a reply that can still become an error."""
+
+    async def drain(self) -> None: ...
+
+
+class Cycle:
+    """Runs the app on one request.
 
     Source: ASGI HTTP specification 2.4, read 2026-11-22.
     """
 
-    def __init__(self, scope: Scope, body: bytes, stream: ResponseStream, request_id: str) -> None:
-        super().__init__(scope, body)
-        self._stream = stream
-        self._request_id = request_id
+    def __init__(self, scope: Scope, body: bytes, reply: Reply, policy: FailurePolicy) -> None:
+        self.scope = scope
+        self.state = State.REQUEST
+        self._reply = reply
+        self._policy = policy
+        self._messages: asyncio.Queue[Message] = asyncio.Queue()
+        self._messages.put_nowait({"type": "http.request", "body": body, "more_body": False})
         self._closed = False
         self._bodiless = scope["method"] == "HEAD"
-        self._event_stream = False
+        self._headers: list[Any] = []
         self._last = b""
-        stream.on_lost = self._disconnect
+        reply.on_lost = self._disconnect
 
-    def start(self, app: ASGI, stop_after_s: float) -> None:
+    def start(self, app: ASGI, stop_after_s: float | None) -> None:
         """Start the app, to be stopped when it has not ended by then."""
         loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = loop.create_future()
         self._task = loop.create_task(self.run(app))
         self._task.add_done_callback(self._end)
-        self._timer = loop.call_later(stop_after_s, self._expire)
+        self._timer = None if stop_after_s is None else loop.call_later(stop_after_s, self._expire)
 
     async def ended(self) -> None:
         """Wait until the app has ended, or was stopped and given up on; cancelled, stop it first."""
@@ -67,24 +91,28 @@ class StreamCycle(HTTPCycle):
             await self._over
             raise
         finally:
-            self._timer.cancel()
+            if self._timer:
+                self._timer.cancel()
 
     async def run(self, app: ASGI) -> None:
         """Call the app, and end the reply for it where it did not."""
         try:
             result: object = await app(self.scope, self.receive, self.send)  # type: ignore[func-returns-value]
-            self._check_ended(result)
-        except (KeyboardInterrupt, SystemExit):
-            raise
+            if self._closed:
+                return
+            if self.state is not State.COMPLETE:
+                raise AppMisbehaved(f"expected {self.state.value} but the application returned without it")
+            if result is not None:
+                logger.error("expected the application to return None but got a %s", type(result).__name__)
         except BaseException as error:  # noqa: BLE001 - whatever an app lets out, its caller gets a reply
             if not self._closed:
                 self.fail(Failure.raised(error))
 
     async def receive(self) -> Message:
-        """Return the request, then, once nobody reads the reply or it is complete, `http.disconnect`."""
-        message = await self.app_queue.get()
+        """Return the request; then, once the caller has gone or the reply is complete, `http.disconnect`."""
+        message = await self._messages.get()
         if message is _DISCONNECT:
-            self.app_queue.put_nowait(_DISCONNECT)
+            self._messages.put_nowait(_DISCONNECT)
         return message
 
     async def send(self, message: Message) -> None:
@@ -93,38 +121,53 @@ class StreamCycle(HTTPCycle):
         Raises: CallerGone: the reply cannot be delivered. AppMisbehaved: not the message to send now.
         """
         if self._closed:
-            raise CallerGone("nobody reads this reply any more")
+            raise CallerGone("the caller of this request has disconnected")
         kind = message["type"]
-        if kind == "http.response.body" and self.state is HTTPCycleState.RESPONSE:
+        if kind == "http.response.body" and self.state is State.RESPONSE:
             self._send_body(message)
-        elif kind == "http.response.start" and self.state is HTTPCycleState.REQUEST:
-            self._send_start(message)
+        elif kind == "http.response.start" and self.state is State.REQUEST:
+            headers = list(message.get("headers", ()))
+            self._begin(message["status"], headers)
+            self._headers = headers
         else:
-            raise AppMisbehaved(f"expected {_EXPECTED[self.state]} but got {kind!r}")
-        if self._stream.paused:
-            await self._stream.drain()
+            raise AppMisbehaved(f"expected {self.state.value} but got {kind!r}")
+        if self._reply.paused:
+            await self._reply.drain()
 
     def fail(self, failure: Failure) -> None:
         """End the reply with a failure: a clean one before its start, a broken one after it."""
-        logger.error(
-            "%s: %s%s", failure.error_type, failure.cause, "".join(f"\n  {at}" for at in failure.frames)
-        )
-        if self.state is HTTPCycleState.REQUEST:
-            self._send_start({"status": failure.status, "headers": _reply.ERROR_HEADERS})
-            self._send_body({"body": _reply.error_body(failure)})
-        elif self.state is HTTPCycleState.RESPONSE:
-            if self._event_stream and not self._bodiless:
-                self._stream.write(_reply.error_events(failure, self._last))
-            self._complete(_reply.error_trailers(failure, self._request_id))
+        places = "" if self._policy.tracebacks else "".join(f"\n  {at}" for at in failure.frames)
+        trace = failure.error if self._policy.tracebacks else None
+        logger.error("%s: %s%s", failure.error_type, failure.cause, places, exc_info=trace)
+        if self.state is State.COMPLETE:
+            return
+        sent = tuple((bytes(name), bytes(value)) for name, value in self._headers)
+        failure = failure._replace(scope=self.scope, headers=sent, last=self._last)
+        body = self._hooked(self._policy.error_body, failure) or _reply.error_body(failure)
+        if self.state is State.REQUEST:
+            self._begin(failure.status, _reply.ERROR_HEADERS)
+            self._send_body({"body": body})
+            return
+        ending = self._hooked(self._policy.on_failure, failure)
+        if ending and not self._bodiless:
+            self._reply.write(ending)
+        self._complete()
+        self._reply.cut(failure, body)
 
-    def _send_start(self, message: Message) -> None:
-        headers = list(message.get("headers", ()))
-        prelude = _reply.prelude(message["status"], headers)
-        self.status = message["status"]
-        self.state = HTTPCycleState.RESPONSE
-        self._bodiless = self._bodiless or self.status in _BODILESS
-        self._event_stream = _reply.is_event_stream(headers)
-        self._stream.write(prelude)
+    def _hooked(self, hook: FailureHook | None, failure: Failure) -> bytes:
+        """Return what the application's hook makes of a failure; b"" without one, or if it fails too."""
+        if hook is None:
+            return b""
+        try:
+            return memoryview(hook(failure)).tobytes()
+        except Exception:  # noqa: BLE001 - a hook must not keep the reply from ending
+            logger.error("expected bytes from a hook for failures but it failed", exc_info=True)
+            return b""
+
+    def _begin(self, status: int, headers: _reply.Headers) -> None:
+        self._reply.begin(status, headers)
+        self.state = State.RESPONSE
+        self._bodiless = self._bodiless or status in _BODILESS
 
     def _send_body(self, message: Message) -> None:
         body = message.get("body", b"")
@@ -133,33 +176,24 @@ class StreamCycle(HTTPCycle):
             body = memoryview(body).tobytes()
         if body and not self._bodiless:
             self._last = body
-            self._stream.write(body)
+            self._reply.write(body)
         if not message.get("more_body", False):
-            self._complete(_reply.END)
+            self._complete()
+            self._reply.finish()
 
-    def _complete(self, end: bytes) -> None:
-        self.state = HTTPCycleState.COMPLETE
-        self._stream.finish(end)
-        self.app_queue.put_nowait(_DISCONNECT)
-
-    def _check_ended(self, result: object) -> None:
-        """Name the way in which an app that returned has misbehaved."""
-        if self._closed:
-            return
-        if self.state is not HTTPCycleState.COMPLETE:
-            raise AppMisbehaved(f"expected {_EXPECTED[self.state]} but the application returned without it")
-        if result is not None:
-            logger.error("expected the application to return None but got a %s", type(result).__name__)
+    def _complete(self) -> None:
+        self.state = State.COMPLETE
+        self._messages.put_nowait(_DISCONNECT)
 
     def _disconnect(self) -> None:
-        """Tell the app that nobody reads any more; cancel it if it goes on."""
+        """Report the disconnect to the app; cancel it if it goes on."""
         logger.warning("the reply's socket broke: stopping the application")
         self._close()
         self._rearm(CANCEL_AFTER_S, self._cancel)
 
     def _expire(self) -> None:
-        """Stop the app at the deadline, the caller being told first."""
-        if self.state is HTTPCycleState.COMPLETE:
+        """Stop the app at the deadline, after an answer to its caller."""
+        if self.state is State.COMPLETE:
             logger.error("the application still ran at the deadline, after its reply: stopping it")
         else:
             self.fail(DEADLINE)
@@ -167,7 +201,7 @@ class StreamCycle(HTTPCycle):
 
     def _close(self) -> None:
         self._closed = True
-        self.app_queue.put_nowait(_DISCONNECT)
+        self._messages.put_nowait(_DISCONNECT)
 
     def _cancel(self) -> None:
         self._close()
@@ -185,5 +219,6 @@ class StreamCycle(HTTPCycle):
 
     def _rearm(self, delay_s: float, action: Callable[[], None]) -> None:
         """Replace what happens next to an app that has not ended."""
-        self._timer.cancel()
+        if self._timer:
+            self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(delay_s, action)

@@ -1,20 +1,23 @@
-"""What can go wrong, and what is said about it.
+"""What can go wrong, and how it is described.
 
     OSError
-    └── CallerGone       from `send`: nobody reads the reply any more
+    └── CallerGone       from `send`: the caller has disconnected
     RuntimeError
     ├── AppMisbehaved    the app broke the ASGI protocol, or sent what Lambda cannot carry
     ├── MalformedEvent   an HTTP event that holds no valid request
     ├── RuntimeApiError  the Runtime API answered with something other than success
     └── Fault            the function cannot start; carries Lambda's error type
 
-Texts of the app's own exceptions may hold its users' data: they reach neither caller nor log here.
+Texts of the app's own exceptions may hold its users' data: callers never see them, and the log only where the
+handler is made with `tracebacks=True`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple, Self
+from collections.abc import Callable
+from typing import Literal, NamedTuple, Self
+
+from mangum.types import Scope
 
 _MAX_FRAMES = 20
 
@@ -51,50 +54,74 @@ class Fault(RuntimeError):
 
 
 class Failure(NamedTuple):
-    """One failed reply, as the caller (status, message, code) and Lambda (the rest) are told of it."""
+    """Why a reply failed, and how far it had come.
 
+    Shape: `status` and `message` are safe to show to callers; `error` is the app's exception, if any.
+           `scope` is the request's. `headers` are those that have been sent, empty before the start of the
+           reply; `last` is the last piece of the body that has been sent. The other fields are for the log.
+    """
+
+    kind: Literal["raised", "misbehaved", "deadline", "malformed"]
     status: int
     message: str
-    code: str | None
     error_type: str
     cause: str
     frames: tuple[str, ...] = ()
+    error: BaseException | None = None
+    scope: Scope | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    last: bytes = b""
 
     @classmethod
     def raised(cls, error: BaseException) -> Self:
-        """Describe an exception that the app let out, leaving its text aside."""
-        cause = str(error) if isinstance(error, AppMisbehaved) else "the application raised"
-        leaf = _leaf(error)
-        return cls(500, _SERVER_ERROR, None, type(leaf).__name__, cause, tuple(_frames(leaf))[-_MAX_FRAMES:])
+        """Describe an exception that the app let out: its type, and where it was raised."""
+        misbehaved = isinstance(error, AppMisbehaved)
+        leaf = error
+        while isinstance(leaf, BaseExceptionGroup):
+            leaf = leaf.exceptions[0]
+        frames, trace = [], leaf.__traceback__
+        while trace is not None:
+            code = trace.tb_frame.f_code
+            frames.append(f'File "{code.co_filename}", line {trace.tb_lineno}, in {code.co_name}')
+            trace = trace.tb_next
+        return cls(
+            "misbehaved" if misbehaved else "raised",
+            500,
+            "The server had an error while processing your request.",
+            type(leaf).__name__,
+            str(error) if misbehaved else "the application raised",
+            tuple(frames[-_MAX_FRAMES:]),
+            error,
+        )
+
+    @property
+    def content_type(self) -> str:
+        """The media type of the body that has been started, without parameters; empty if there is none."""
+        for name, value in self.headers:
+            if name.lower() == b"content-type":
+                return value.decode("latin-1").split(";")[0].strip().lower()
+        return ""
 
 
 def malformed(cause: str) -> Failure:
     """Describe an event that holds no valid request."""
-    return Failure(400, "The request could not be read.", None, "MalformedEvent", cause)
+    return Failure("malformed", 400, "The request could not be read.", "MalformedEvent", cause)
 
-
-_SERVER_ERROR = "The server had an error while processing your request."
 
 DEADLINE = Failure(
+    "deadline",
     504,
     "The reply took longer than this function may run.",
-    "timeout",
     "Runtime.DeadlineExceeded",
     "the application was stopped shortly before Lambda's deadline: shorten the reply or raise the timeout",
 )
 
-
-def _leaf(error: BaseException) -> BaseException:
-    """Return the first plain exception inside nested groups."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+FailureHook = Callable[[Failure], bytes]
 
 
-def _frames(error: BaseException) -> Iterator[str]:
-    """Yield where the exception passed, outermost first, without source lines or values."""
-    trace = error.__traceback__
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        yield f'File "{code.co_filename}", line {trace.tb_lineno}, in {code.co_name}'
-        trace = trace.tb_next
+class FailurePolicy(NamedTuple):
+    """What an application wants of failed replies; see `StreamingHandler`."""
+
+    on_failure: FailureHook | None = None
+    error_body: FailureHook | None = None
+    tracebacks: bool = False

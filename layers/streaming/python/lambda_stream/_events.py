@@ -1,14 +1,23 @@
-"""Invocations: from the headers of `/next` to what a handler is given. Pure but for the clock."""
+"""Invocations: from the headers of `/next` to what a handler is given. Pure but for the clock.
+
+All that belongs to one invocation is in one `Exchange`. `current` is that of the running handler or task, so
+that log lines, and handlers that call other handlers, find it without any state that invocations share.
+"""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from types import SimpleNamespace
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from ._errors import Fault
+
+if TYPE_CHECKING:
+    from ._handler import StreamingHandler
+    from ._requests import Request
 
 _LONGEST_TIMEOUT_MS = 900_000
 _W3C_FIELDS = ("traceparent", "tracestate", "baggage")
@@ -65,6 +74,36 @@ class Invocation(NamedTuple):
             return json.loads(self.payload)
         except ValueError as error:
             raise Fault("Runtime.UnmarshalError", f"Unable to unmarshal input: {error}") from error
+
+
+class Exchange:
+    """One invocation while it is served.
+
+    Shape: `adopt` starts a handler on the runtime's event loop. `stream` may be called once, and only for
+           gateways in `streams` (None: for those that each handler names). `replied` is true from then on.
+    """
+
+    def __init__(
+        self,
+        invocation: Invocation,
+        *,
+        streams: frozenset[str] | None,
+        adopt: Callable[[StreamingHandler], None],
+        stream: Callable[[Exchange, StreamingHandler, Request], int],
+    ) -> None:
+        self.invocation = invocation
+        self.streams = streams
+        self.replied = False
+        self.adopt = adopt
+        self._stream = stream
+
+    def stream(self, handler: StreamingHandler, request: Request) -> int:
+        """Stream the reply to a request; returns its status once it has ended."""
+        self.replied = True
+        return self._stream(self, handler, request)
+
+
+current: ContextVar[Exchange | None] = ContextVar("lambda_stream.current", default=None)
 
 
 class FunctionInfo(NamedTuple):

@@ -4,135 +4,164 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from inspect import isawaitable
 from typing import Any, get_args
 
-from mangum import Mangum
-from mangum.exceptions import LifespanFailure
-from mangum.protocols import LifespanCycle
-from mangum.types import LambdaHandler, LifespanMode, Receive, Scope, Send
+from mangum.types import LifespanMode, Receive, Scope, Send
 
-from . import _reply
-from ._errors import MalformedEvent, malformed
-from ._rest_api import APIGateway
+from ._cycle import Cycle, Reply
+from ._errors import Failure, FailureHook, FailurePolicy, MalformedEvent, malformed
+from ._events import current
+from ._lifespan import Lifespan
+from ._requests import GATEWAYS, Request, gateways, http_request, scope_and_body, streaming_scope
+from ._scope import without_prefix
+from ._whole import WholeReply
 
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+EventHandler = Callable[[Any, Any], Any]
 
-FRONT_DOORS = ("HTTPGateway", "APIGateway")
-"""What can carry a stream: payload v2 (Function URL) and payload v1 (REST API), as Mangum names them."""
-
-_BROKEN_EVENT = (AttributeError, LookupError, TypeError, ValueError)
+STOP_EARLY_S = 1.5
+"""Before Lambda's deadline, to end the reply in time; a tenth of a shorter run."""
 
 
 class StreamingHandler:
     """Runs an ASGI app as a Lambda handler: streamed by this package's runtime, whole on any other.
 
-    One event loop and one lifespan serve every invocation, so pooled connections outlive each.
+    One event loop and one lifespan serve every invocation, so pooled connections outlive each. A handler that
+    calls this one, such as a decorated function, streams as well; what it returns is then ignored.
+
+    Shape:  `lifespan`: "auto", "on" or "off". `streams`: the gateways whose replies are streamed.
+            `on_failure`: called with a `Failure` once the reply has started, returns the bytes that end its
+            body, b"" for none; without it the body is cut. Lambda gets error trailers in either case.
+            `error_body`: called with a `Failure` before the start, returns the JSON body of the error reply.
+            `on_event`: handles events that are no HTTP requests, like any handler; may be asynchronous.
+            `tracebacks`: log the app's exceptions with their texts, which may hold users' data.
+            `root_path`: whether the app sees what API Gateway puts before its paths (a stage, a base path).
     """
 
     def __init__(
-        self, app: ASGIApp, *, lifespan: LifespanMode = "auto", streams: Iterable[str] = FRONT_DOORS
+        self,
+        app: ASGIApp,
+        *,
+        lifespan: LifespanMode = "auto",
+        streams: Iterable[str] = GATEWAYS,
+        on_failure: FailureHook | None = None,
+        error_body: FailureHook | None = None,
+        on_event: EventHandler | None = None,
+        tracebacks: bool = False,
+        root_path: bool = True,
     ) -> None:
         if lifespan not in get_args(LifespanMode):
             raise ValueError(f"expected lifespan to be one of {get_args(LifespanMode)} but got {lifespan!r}")
         self.app = app
-        self.streams = front_doors(streams)
+        self.streams = gateways(streams)
+        self._policy = FailurePolicy(on_failure, error_body, tracebacks)
+        self._on_event = on_event
+        self._root_path = root_path
         self._lifespan_mode = lifespan
-        self._lifespan: LifespanCycle | None = None
+        self._lifespan: Lifespan | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def __call__(self, event: Any, context: Any) -> dict[str, Any]:
-        """Return the app's whole reply to one event.
+    def __call__(self, event: Any, context: Any) -> Any:
+        """Return the app's whole reply to one event, or stream it and return its status alone.
 
         Raises: RuntimeError: the event is no HTTP request. LifespanFailure: the app refused to start.
         """
-        self.start()
-        asyncio.set_event_loop(self._loop)
+        exchange = current.get()
+        if exchange is not None:
+            exchange.adopt(self)
+        loop = self.start()
+        request = http_request(event, context)
+        if request is None:
+            return self._other_event(event, context, loop)
+        if exchange is not None and not exchange.replied:
+            streams = self.streams if exchange.streams is None else exchange.streams
+            if request.gateway in streams:
+                return {"statusCode": exchange.stream(self, request)}
         try:
-            scope_and_body(self._mangum.infer(event, context))
+            reply = WholeReply()
+            cycle = self._cycle(*scope_and_body(request), reply)
         except MalformedEvent as error:
-            return _refusal(error)
-        return self._mangum(event, context)
+            return self._refusal(malformed(str(error)))
+        loop.run_until_complete(self._whole(cycle, context))
+        return request(reply.response())
 
-    def start(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        """Start the app's lifespan on a loop that is not running; once, later calls do nothing.
+    def start(self, loop: asyncio.AbstractEventLoop | None = None) -> asyncio.AbstractEventLoop:
+        """Start the app's lifespan, once, on a loop that is not running; returns the loop.
 
         Raises: LifespanFailure: the app refused to start.
         """
-        if self._loop is not None:
-            return
-        loop = loop or asyncio.new_event_loop()
-        asyncio.set_event_loop(loop)
-        self._mangum = Mangum(self.asgi, lifespan="off", custom_handlers=[APIGateway])
-        if self._lifespan_mode != "off":
-            self._lifespan = self._started_lifespan(self._lifespan_mode)
-        self._loop = loop
+        if self._loop is None:
+            loop = loop or asyncio.new_event_loop()
+            asyncio.set_event_loop(loop)
+            if self._lifespan_mode != "off":
+                lifespan = Lifespan(self.asgi, self._lifespan_mode)
+                loop.run_until_complete(lifespan.start())
+                self._lifespan = lifespan
+            self._loop = loop
+        asyncio.set_event_loop(self._loop)
+        return self._loop
 
     def close(self) -> None:
-        """Shut the app's lifespan down; the handler is of no use after it."""
-        if self._lifespan is not None:
-            lifespan, self._lifespan = self._lifespan, None
-            lifespan.__exit__(None, None, None)
+        """Shut the app's lifespan down; the handler is of no use after it.
 
-    def _started_lifespan(self, mode: LifespanMode) -> LifespanCycle:
-        lifespan = LifespanCycle(self.asgi, mode)
-        lifespan.__enter__()
-        if mode == "on" and lifespan.shutdown_event.is_set():
-            raise LifespanFailure("expected the application to start but it ended its lifespan: see its log")
-        return lifespan
+        Raises: LifespanFailure: the app failed to shut down.
+        """
+        if self._lifespan is not None and self._loop is not None:
+            lifespan, self._lifespan = self._lifespan, None
+            self._loop.run_until_complete(lifespan.stop())
 
     async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the app with its lifespan's state."""
         if self._lifespan is not None:
-            scope["state"] = self._lifespan.lifespan_state.copy()
+            scope["state"] = self._lifespan.state.copy()
         return await self.app(scope, receive, send)
 
-    def streamed(self, event: Any, context: Any) -> LambdaHandler | None:
-        """Return Mangum's view of an event whose reply is to be streamed, None for any other event."""
-        try:
-            request = self._mangum.infer(event, context)
-        except (RuntimeError, *_BROKEN_EVENT):
-            return None
-        return request if type(request).__name__ in self.streams else None
+    def streamed_cycle(self, request: Request, reply: Reply) -> Cycle:
+        """Return the cycle that streams the reply to a request.
+
+        Raises: MalformedEvent: the event holds no valid request.
+        """
+        scope, body = scope_and_body(request)
+        return self._cycle(streaming_scope(scope), body, reply)
+
+    def refuse(self, error: MalformedEvent, reply: Reply) -> None:
+        """Reply to an event that holds no valid request."""
+        Cycle({"method": "GET"}, b"", reply, self._policy).fail(malformed(str(error)))
+
+    def _cycle(self, scope: Scope, body: bytes, reply: Reply) -> Cycle:
+        return Cycle(scope if self._root_path else without_prefix(scope), body, reply, self._policy)
+
+    async def _whole(self, cycle: Cycle, context: Any) -> None:
+        left_ms = getattr(context, "get_remaining_time_in_millis", None)
+        cycle.start(self.asgi, stop_after_s(left_ms() / 1000) if left_ms else None)
+        await cycle.ended()
+
+    def _other_event(self, event: Any, context: Any, loop: asyncio.AbstractEventLoop) -> Any:
+        if self._on_event is None:
+            raise RuntimeError(
+                "expected an HTTP event of a Function URL, API Gateway or a load balancer but got another: "
+                "pass StreamingHandler(…, on_event=…) what is to handle such events"
+            )
+        result = self._on_event(event, context)
+        return loop.run_until_complete(_awaited(result)) if isawaitable(result) else result
+
+    def _refusal(self, failure: Failure) -> dict[str, Any]:
+        """Return the reply to a malformed event, in the form that every gateway takes."""
+        reply = WholeReply()
+        Cycle({"method": "GET"}, b"", reply, self._policy).fail(failure)
+        return {
+            "statusCode": failure.status,
+            "headers": {"content-type": "application/json"},
+            "body": reply.response()["body"].decode(),
+            "isBase64Encoded": False,
+        }
 
 
-def front_doors(names: Iterable[str]) -> frozenset[str]:
-    """Return the named front doors.
-
-    Raises: ValueError: one of them cannot stream.
-    """
-    chosen = frozenset(names)
-    if not chosen <= set(FRONT_DOORS):
-        raise ValueError(f"expected streams to name some of {FRONT_DOORS} but got {sorted(chosen)}")
-    return chosen
+def stop_after_s(seconds_left: float) -> float:
+    """Return when to stop the app: early enough to end its reply."""
+    return max(0, seconds_left - min(STOP_EARLY_S, seconds_left / 10))
 
 
-def scope_and_body(request: LambdaHandler) -> tuple[Scope, bytes]:
-    """Return the ASGI scope and the body of an event.
-
-    Raises: MalformedEvent: the event is of a known kind, but holds no valid request.
-    """
-    try:
-        return request.scope, request.body
-    except _BROKEN_EVENT as error:
-        raise MalformedEvent(f"the event holds no valid request: {type(error).__name__}") from error
-
-
-def streaming_scope(scope: Scope) -> Scope:
-    """Return a scope that says what a stream is.
-
-    `send` raises OSError once the caller has gone (ASGI 2.4), and no coding is acceptable for the body:
-    compression would hold a stream back, and its header does not pass.
-    """
-    headers = [header for header in scope["headers"] if header[0] != b"accept-encoding"]
-    return {**scope, "headers": headers, "asgi": {"version": "3.0", "spec_version": "2.4"}}
-
-
-def _refusal(error: MalformedEvent) -> dict[str, Any]:
-    """Return the reply to a malformed event, in the form that every front door takes."""
-    failure = malformed(str(error))
-    return {
-        "statusCode": failure.status,
-        "headers": {"content-type": "application/json"},
-        "body": _reply.error_body(failure).decode(),
-        "isBase64Encoded": False,
-    }
+async def _awaited(result: Awaitable[Any]) -> Any:
+    return await result

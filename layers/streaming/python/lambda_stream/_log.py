@@ -11,6 +11,9 @@ import sys
 import time
 from collections.abc import Callable
 
+from ._events import Exchange, current
+from ._logger import logger
+
 LEVELS = {"TRACE": logging.DEBUG, "FATAL": logging.CRITICAL, **logging.getLevelNamesMapping()}
 
 _TEXT = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n"
@@ -20,17 +23,22 @@ Write = Callable[[str, int], None]
 
 
 class LambdaLogHandler(logging.Handler):
-    """Writes each record with the request that it belongs to, `request_id`."""
+    """Writes each record with the id of the request that it belongs to.
+
+    `only` is the invocation that is served, or was last: as long as they are served one at a time, it is also
+    that of a thread which was started without a context.
+    """
 
     def __init__(self, write: Write, log_json: bool) -> None:
         super().__init__()
-        self.request_id = ""
+        self.only: Exchange | None = None
         self._write = write
         self._frame = _JSON_FRAME if log_json else _TEXT_FRAME
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record, in one frame."""
-        record.aws_request_id = self.request_id
+        exchange = current.get() or self.only
+        record.aws_request_id = exchange.invocation.request_id if exchange else ""
         try:
             self._write(self.format(record), self._frame + frame_level(record.levelno))
         except Exception:  # noqa: BLE001 - logging's own contract: a log never breaks its caller
@@ -38,7 +46,7 @@ class LambdaLogHandler(logging.Handler):
 
 
 def frame_level(level: int) -> int:
-    """Return the part of a frame's type that tells its level."""
+    """Return the part of a frame's type that stands for its level."""
     step = min(5, max(0, level // 10))
     return 4 + 4 * step if step else 0
 
@@ -51,14 +59,17 @@ def frame(frame_type: int, message: bytes, time_us: int) -> bytes:
 
 
 def configure(log_json: bool, level: str, fd: int | None) -> LambdaLogHandler:
-    """Send the root logger's records to Lambda and return what does it."""
-    handler = LambdaLogHandler(_to_stdout if fd is None else _to_descriptor(fd), log_json)
-    handler.setFormatter(_formatter(log_json))
-    root = logging.getLogger()
-    root.addHandler(handler)
-    if level in LEVELS:
-        root.setLevel(LEVELS[level])
-    return handler
+    """Send the root logger's records to Lambda, and the runtime's own; returns the root's new handler."""
+    write = _to_stdout if fd is None else _to_descriptor(fd)
+    # The runtime's own handler is another one: an app may close or replace those of the root logger.
+    handlers = [LambdaLogHandler(write, log_json) for _ in range(2)]
+    for handler, owner in zip(handlers, (logging.getLogger(), logger), strict=True):
+        handler.setFormatter(_formatter(log_json))
+        owner.addHandler(handler)
+        if level in LEVELS:
+            owner.setLevel(LEVELS[level])
+    logger.propagate = False
+    return handlers[0]
 
 
 def _formatter(log_json: bool) -> logging.Formatter:

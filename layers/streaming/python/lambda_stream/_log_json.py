@@ -1,4 +1,4 @@
-"""Log records as JSON objects; imported only where AWS_LAMBDA_LOG_FORMAT asks for them.
+"""Log records as JSON objects; imported only where AWS_LAMBDA_LOG_FORMAT says so.
 
 Source: awslambdaric 4.2.2, `JsonFormatter`, read 2026-11-22: the same keys.
 """

@@ -1,38 +1,32 @@
 """The loop: one invocation after the other, streamed or whole.
 
-It alternates between running the event loop, for the Runtime API and for streams, and calling plain
-handlers outside of it, in the main thread, just as the stock runtime does: there they may run event loops
-of their own, and Mangum finds this one.
+It alternates between running the event loop, for the Runtime API, and calling the handler outside of it, in
+the main thread, just as the stock runtime does: there a handler may run event loops of its own. A
+`StreamingHandler`, called with the current exchange, runs this one to stream its reply.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import signal
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from mangum.types import LambdaHandler
+from mangum.exceptions import LifespanFailure
 
-from ._cycle import StreamCycle
-from ._errors import Fault, MalformedEvent, malformed
-from ._events import FunctionInfo, Invocation, LambdaContext
-from ._handler import StreamingHandler, scope_and_body, streaming_scope
+from ._errors import Fault, MalformedEvent
+from ._events import Exchange, FunctionInfo, Invocation, LambdaContext, current
+from ._handler import StreamingHandler, stop_after_s
 from ._importer import Handler
 from ._log import LambdaLogHandler
+from ._logger import logger
 from ._report import describe
-from ._response import ResponseStream
+from ._requests import Request
 from ._runtime_api import RuntimeApi
 
-STOP_EARLY_S = 1.5
-"""Before Lambda's deadline, to tell the caller; a tenth of a shorter run."""
-
 T = TypeVar("T")
-
-logger = logging.getLogger("lambda_stream")
 
 
 class InvocationLoop:
@@ -42,19 +36,29 @@ class InvocationLoop:
         self,
         loop: asyncio.AbstractEventLoop,
         api: RuntimeApi,
-        handler: Handler,
         function: FunctionInfo,
         log: LambdaLogHandler,
+        streams: frozenset[str] | None,
     ) -> None:
         self._loop = loop
         self._api = api
-        self._handler = handler
         self._function = function
         self._log = log
+        self._streams = streams
+        self._adopted: list[StreamingHandler] = []
         self._stopping = False
         self._current: asyncio.Task[Any] | None = None
 
-    def run(self) -> None:
+    def adopt(self, handler: StreamingHandler) -> None:
+        """Start an app on this event loop, once; `close` shuts it down.
+
+        Raises: LifespanFailure: the app refused to start.
+        """
+        if handler not in self._adopted:
+            handler.start(self._loop)
+            self._adopted.append(handler)
+
+    def run(self, handler: Handler) -> None:
         """Serve invocations until SIGTERM or SIGINT, also while none comes.
 
         Raises: RuntimeApiError, OSError: Lambda has no more invocations for this environment.
@@ -63,10 +67,18 @@ class InvocationLoop:
             self._loop.add_signal_handler(number, self._stop)
         try:
             while not self._stopping:
-                self._serve(self._until(self._api.next()))
+                self._serve(handler, self._until(self._api.next()))
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
+
+    def close(self) -> None:
+        """Shut all apps down."""
+        for handler in self._adopted:
+            try:
+                handler.close()
+            except LifespanFailure:
+                logger.error("the application failed to shut down", exc_info=True)
 
     def _stop(self) -> None:
         self._stopping = True
@@ -74,80 +86,64 @@ class InvocationLoop:
             self._current.cancel()
 
     def _until(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run the event loop until a coroutine is done."""
+        """Run the event loop until a coroutine is done, also where a task beside it ends with `sys.exit`."""
         task = self._loop.create_task(coroutine)
         self._current = task
-        return self._loop.run_until_complete(task)
+        while True:
+            try:
+                return self._loop.run_until_complete(task)
+            except (SystemExit, KeyboardInterrupt) as error:
+                if task.done():
+                    raise
+                logger.error("a task of the application raised %s: going on without it", type(error).__name__)
 
-    def _serve(self, invocation: Invocation) -> None:
-        """Answer one invocation, whatever the handler does."""
-        self._log.request_id = invocation.request_id
+    def _serve(self, handler: Handler, invocation: Invocation) -> None:
+        """Reply to one invocation, whatever the handler does."""
+        exchange = Exchange(invocation, streams=self._streams, adopt=self.adopt, stream=self._stream)
+        self._log.only = exchange
+        current.set(exchange)
         _export_trace_id(invocation.trace_id)
         try:
-            context = LambdaContext(invocation, self._function)
-            event = invocation.event()
-            request = self._streamed(event, context)
-            if request is None:
-                posting = self._api.post_result(invocation, *_encode(self._handler(event, context)))
-            else:
-                posting = self._stream(invocation, request)
-        except Exception as error:  # noqa: BLE001 - the runtime outlives what handlers raise
-            posting = self._report(invocation, error)
+            result = handler(invocation.event(), LambdaContext(invocation, self._function))
+            if exchange.replied:
+                return
+            posting = self._api.post_result(invocation, *_encode(result))
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - the runtime outlives handlers
+            error_type, report = describe(error, invocation.request_id)
+            logger.error("%s", report.decode())
+            if exchange.replied:
+                return
+            path = f"/invocation/{invocation.request_id}/error"
+            posting = self._api.post_error(path, error_type, report, invocation)
         self._until(posting)
 
-    def _streamed(self, event: Any, context: Any) -> LambdaHandler | None:
-        """Return Mangum's view of an event whose reply is to be streamed."""
-        if isinstance(self._handler, StreamingHandler):
-            return self._handler.streamed(event, context)
-        return None
+    def _stream(self, exchange: Exchange, handler: StreamingHandler, request: Request) -> int:
+        return self._until(self._streamed(exchange.invocation, handler, request))
 
-    async def _stream(self, invocation: Invocation, request: LambdaHandler) -> None:
-        """Stream one reply, and wait for Lambda to take it, at most until the deadline."""
+    async def _streamed(self, invocation: Invocation, handler: StreamingHandler, request: Request) -> int:
+        """Stream one reply, wait for Lambda to take it, at most until the deadline, and return its status."""
         stream = self._api.response(invocation)
         try:
-            await self._run_app(stream, invocation, request)
+            try:
+                cycle = handler.streamed_cycle(request, stream)
+            except MalformedEvent as error:
+                handler.refuse(error, stream)
+                await self._api.connect(stream)
+            else:
+                # The app starts while the stream is still being connected.
+                cycle.start(handler.asgi, stop_after_s(invocation.seconds_left))
+                await self._api.connect(stream)
+                await cycle.ended()
             await asyncio.wait((stream.answered,), timeout=max(0, invocation.seconds_left))
         finally:
             stream.abort()
-        _check_answer(stream)
-
-    async def _run_app(self, stream: ResponseStream, invocation: Invocation, request: LambdaHandler) -> None:
-        """Run the app to its end; it starts while the stream is still being connected."""
-        assert isinstance(self._handler, StreamingHandler)
-        try:
-            scope, body = scope_and_body(request)
-        except MalformedEvent as error:
-            StreamCycle(_NO_REQUEST, b"", stream, invocation.request_id).fail(malformed(str(error)))
-            await self._api.connect(stream)
-            return
-        cycle = StreamCycle(streaming_scope(scope), body, stream, invocation.request_id)
-        cycle.start(self._handler.asgi, stop_after_s(invocation.seconds_left))
-        await self._api.connect(stream)
-        await cycle.ended()
-
-    async def _report(self, invocation: Invocation, error: Exception) -> None:
-        """Report an invocation that has failed without a reply."""
-        path = f"/invocation/{invocation.request_id}/error"
-        error_type, report = describe(error, invocation.request_id)
-        logger.error("%s", report.decode())
-        await self._api.post_error(path, error_type, report, invocation)
-
-
-_NO_REQUEST = {"method": "GET"}
-
-
-def stop_after_s(seconds_left: float) -> float:
-    """Return when to stop the app: early enough for the caller to be told."""
-    return max(0, seconds_left - min(STOP_EARLY_S, seconds_left / 10))
-
-
-def _check_answer(stream: ResponseStream) -> None:
-    """Log a reply that Lambda did not take; a socket that broke before its end is logged by then."""
-    status = stream.answered.result()
-    if status != 202 and (stream.finished or status is not None):
-        logger.error(
-            "expected 202 for a streamed reply from the Runtime API but got %s", status or "no answer"
-        )
+        answer = stream.answered.result()
+        # A socket that broke before the end of the reply has been logged by then.
+        if answer != 202 and (stream.finished or answer is not None):
+            logger.error(
+                "expected 202 for a streamed reply from the Runtime API but got %s", answer or "no answer"
+            )
+        return stream.status
 
 
 def _encode(result: Any) -> tuple[bytes, str]:
@@ -161,7 +157,10 @@ def _encode(result: Any) -> tuple[bytes, str]:
 
 
 def _export_trace_id(trace_id: str | None) -> None:
-    """Put the trace where X-Ray's SDK and OpenTelemetry look for it."""
+    """Put the trace where X-Ray's SDK and OpenTelemetry look for it.
+
+    The process has one such variable: this is right only while invocations are served one at a time.
+    """
     if trace_id is None:
         os.environ.pop("_X_AMZN_TRACE_ID", None)
     else:

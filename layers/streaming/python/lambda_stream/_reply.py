@@ -9,6 +9,7 @@ Source: AWS Lambda, "Building a custom runtime", Response streaming; API Gateway
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,10 +20,8 @@ API = "/2018-06-01/runtime"
 END = b"0\r\n\r\n"
 PRELUDE_MAX_BYTES = 16 * 1024
 ERROR_HEADERS = [(b"content-type", b"application/json")]
-SSE_DONE = b"data: [DONE]\n\n"
 
 _DELIMITER = b"\0" * 8
-_EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 
 # Of one hop, or of a body whose framing and coding are Lambda's business from here on.
 _DROPPED = frozenset(
@@ -31,6 +30,8 @@ _DROPPED = frozenset(
         *("te", "trailer", "transfer-encoding", "upgrade", "content-encoding", "content-length"),
     )
 )
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
+_LINE_BREAK = re.compile(r"[\r\n\0]").search
 
 Headers = Iterable[Iterable[bytes]]
 
@@ -51,15 +52,22 @@ def request_head(host: str, request_id: str, invocation_id: str | None) -> bytes
 
 
 def prelude(status: int, headers: Headers) -> bytes:
-    """Return status, headers and cookies as Lambda's front doors read them, with the delimiter.
+    """Return status, headers and cookies as Lambda's gateways read them, with the delimiter.
 
-    Raises: AppMisbehaved: the body is encoded, or the prelude is over 16 KiB.
+    Raises: AppMisbehaved: a header is no valid one, the body is encoded, or the prelude is over 16 KiB.
     """
-    joined, cookies = _split_cookies(headers)
+    joined: dict[str, str] = {}
+    cookies: list[str] = []
+    for name, value in checked_head(status, headers):
+        if name == "set-cookie":
+            cookies.append(value)
+        else:
+            joined[name] = f"{joined[name]}, {value}" if name in joined else value
     coding = joined.get("content-encoding", "identity").lower()
     if coding != "identity":
         raise AppMisbehaved(
-            f"expected a body without content-encoding but got {coding!r}: {_ENCODING_ADVICE}"
+            f"expected a body without content-encoding but got {coding!r}: "
+            "a streamed reply leaves Lambda as it is, so send it unencoded"
         )
     kept = {name: value for name, value in joined.items() if name not in _DROPPED}
     fields: dict[str, Any] = {"statusCode": int(status), "headers": kept, "cookies": cookies}
@@ -71,50 +79,34 @@ def prelude(status: int, headers: Headers) -> bytes:
     return encoded
 
 
-_ENCODING_ADVICE = "a streamed reply leaves Lambda as it is, so send it unencoded"
+def checked_head(status: int, headers: Headers) -> list[tuple[str, str]]:
+    """Return the headers of a reply as text, names in lower case; bytes that are not UTF-8 count as Latin-1.
 
-
-def _split_cookies(headers: Headers) -> tuple[dict[str, str], list[str]]:
-    """Join repeated headers and set cookies apart, names in lower case."""
-    joined: dict[str, str] = {}
-    cookies: list[str] = []
+    Raises: AppMisbehaved: the status is not final, or a header would break its line.
+    """
+    if status < 200:
+        raise AppMisbehaved(f"expected a final status but got {status}: Lambda carries no others")
+    checked = []
     for raw_name, raw_value in headers:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-        if name == "set-cookie":
-            cookies.append(value)
-        else:
-            joined[name] = f"{joined[name]}, {value}" if name in joined else value
-    return joined, cookies
+        name, value = _text(raw_name).lower(), _text(raw_value).strip(" \t")
+        if not _NAME(name):
+            raise AppMisbehaved(f"expected a header name but got {name!r}")
+        if _LINE_BREAK(value):
+            raise AppMisbehaved(f"expected the header {name} on one line but got a line break or NUL in it")
+        checked.append((name, value))
+    return checked
 
 
-def is_event_stream(headers: Headers) -> bool:
-    """Say whether the body is Server-Sent Events."""
-    return any(
-        name.lower() == b"content-type" and value.lower().startswith(b"text/event-stream")
-        for name, value in headers
-    )
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def error_body(failure: Failure) -> bytes:
-    """Return the failure as OpenAI's error object, the caller's share of it only."""
-    error = {
-        "message": failure.message,
-        "type": _error_kind(failure.status),
-        "param": None,
-        "code": failure.code,
-    }
-    return json.dumps({"error": error}, separators=(",", ":")).encode()
-
-
-def _error_kind(status: int) -> str:
-    """Return OpenAI's error type for a status."""
-    return "server_error" if status >= 500 else "invalid_request_error"
-
-
-def error_events(failure: Failure, last: bytes) -> bytes:
-    """Return the failure as final events, after completing an event that `last` left open."""
-    gap = b"" if last.endswith(_EVENT_ENDS) or not last else b"\n\n"
-    return b"%sdata: %s\n\n%s" % (gap, error_body(failure), SSE_DONE)
+    """Return the body of a reply that failed before its start, the caller's share of the failure only."""
+    return json.dumps({"message": failure.message}, separators=(",", ":")).encode()
 
 
 def error_trailers(failure: Failure, request_id: str) -> bytes:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from ._errors import CallerGone
-from ._reply import END
+from ._errors import CallerGone, Failure
+from ._reply import END, Headers, error_trailers, prelude
 
 FLUSH_BYTES = 64 * 1024
 """Held at most before a write, and handed to the socket uncopied from this size on."""
@@ -19,22 +19,32 @@ FLUSH_BYTES = 64 * 1024
 class ResponseStream(asyncio.Protocol):
     """Writes one reply as HTTP chunks and reads the Runtime API's answer to it.
 
-    Shape: the request head, then `write` any number of times, then `finish` once. May be written to
-           before it is connected. `answered` is the status, or None when the socket broke.
+    Shape: the request head, then `begin` once, `write` any number of times, `finish` or `cut` once. May be
+           written to before it is connected. `answered` is the status, or None when the socket broke.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, head: bytes) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, head: bytes, request_id: str = "") -> None:
         self.answered: asyncio.Future[int | None] = loop.create_future()
         self.on_lost: Callable[[], None] = lambda: None
         self.finished = False
+        self.status = 0
         self.paused = False
         self._loop = loop
+        self._request_id = request_id
         self._transport: asyncio.Transport | None = None
         self._writable = asyncio.Event()
         self._pending = [head]
         self._pending_bytes = 0
         self._flush_due = False
         self._answer = b""
+
+    def begin(self, status: int, headers: Headers) -> None:
+        """Send status and headers.
+
+        Raises: AppMisbehaved: they cannot be sent.
+        """
+        self.write(prelude(status, headers))
+        self.status = int(status)
 
     def write(self, body: bytes) -> None:
         """Send one non-empty chunk, at the latest when the event loop next turns."""
@@ -55,6 +65,10 @@ class ResponseStream(asyncio.Protocol):
         self.finished = True
         self._pending.append(end)
         self._flush()
+
+    def cut(self, failure: Failure, body: bytes) -> None:  # noqa: ARG002 - what was sent stays
+        """Break the reply off, and report why in its trailers."""
+        self.finish(error_trailers(failure, self._request_id))
 
     async def drain(self) -> None:
         """Wait until the socket takes more.
@@ -94,7 +108,7 @@ class ResponseStream(asyncio.Protocol):
             self._transport.write(data)
 
     def _settle(self, status: int | None) -> None:
-        """Note how the exchange ended, once, and wake whoever waits for the socket."""
+        """Note how the exchange ended, once, and end all waiting for the socket."""
         if self.answered.done():
             return
         self.answered.set_result(status)

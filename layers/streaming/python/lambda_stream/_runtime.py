@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import sys
 from collections.abc import MutableMapping
 
-from mangum.exceptions import LifespanFailure
-
-from ._handler import StreamingHandler
-from ._importer import Handler
 from ._log import configure
 from ._loop import InvocationLoop
+from ._requests import gateways
 from ._runtime_api import RuntimeApi
 from ._settings import Settings
-from ._startup import start
+from ._startup import event_loop_of_app, fatal, load, start, start_from_snapshot
 
 SHUTDOWN_S = 0.4
 """Lambda kills what has not ended 500 ms after SIGTERM."""
-
-logger = logging.getLogger("lambda_stream")
 
 
 def main(environ: MutableMapping[str, str], arguments: list[str]) -> None:
@@ -31,20 +25,19 @@ def main(environ: MutableMapping[str, str], arguments: list[str]) -> None:
     environ.pop("_LAMBDA_TELEMETRY_LOG_FD", None)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     log = configure(settings.log_json, settings.log_level, settings.log_fd)
-    with asyncio.Runner() as runner:
-        loop, api = runner.get_loop(), RuntimeApi(settings.api_address)
-        handler = start(loop, api, settings)
-        InvocationLoop(loop, api, handler, settings.function, log).run()
+    api = RuntimeApi(settings.api_address)
+    loop, policy = asyncio.new_event_loop(), asyncio.get_event_loop_policy()
+    asyncio.set_event_loop(loop)
+    with fatal(loop, api, "/init/error", exit_code=1):
+        streams = None if settings.streams is None else gateways(settings.streams)
+        handler = load(settings)
+    loop = event_loop_of_app(loop, policy)
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        invocations = InvocationLoop(runner.get_loop(), api, settings.function, log, streams)
+        (start_from_snapshot if settings.snap_start else start)(handler, invocations, api, loop)
+        invocations.run(handler)
         api.close()
-        _shut_down(handler)
-
-
-def _shut_down(handler: Handler) -> None:
-    """Shut the app's lifespan down; whatever hangs from here on, the process ends in time."""
-    signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
-    signal.setitimer(signal.ITIMER_REAL, SHUTDOWN_S)
-    if isinstance(handler, StreamingHandler):
-        try:
-            handler.close()
-        except LifespanFailure:
-            logger.exception("the application failed to shut down")
+        # Whatever hangs from here on, the process ends in time.
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
+        signal.setitimer(signal.ITIMER_REAL, SHUTDOWN_S)
+        invocations.close()

@@ -6,18 +6,16 @@ Source: AWS Lambda, "Using the Lambda runtime API for custom runtimes", read 202
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import NamedTuple
 
 from ._errors import RuntimeApiError
 from ._events import Invocation
+from ._logger import logger
 from ._reply import API, request_head
 from ._response import ResponseStream
 
 _HEAD_MAX_BYTES = 1024 * 1024
 _LOST = (OSError, asyncio.IncompleteReadError)
-
-logger = logging.getLogger("lambda_stream")
 
 
 class Answer(NamedTuple):
@@ -29,7 +27,7 @@ class Answer(NamedTuple):
 
 
 class RuntimeApi:
-    """Asks Lambda for invocations and posts what became of them. Opens no socket until it is used."""
+    """Fetches invocations from Lambda and posts what became of them. Opens no socket until it is used."""
 
     def __init__(self, address: str) -> None:
         host, _, port = address.rpartition(":")
@@ -47,7 +45,7 @@ class RuntimeApi:
         return Invocation.parse(answer.headers, answer.body)
 
     async def restored(self) -> None:
-        """Tell Lambda that a snapshot may be taken; returns in the environment restored from it."""
+        """Report that a snapshot may be taken; returns in the environment restored from it."""
         _expect(await self._request("GET", "/restore/next"), 200, "/restore/next")
         self.close()
 
@@ -70,12 +68,12 @@ class RuntimeApi:
     def response(self, invocation: Invocation) -> ResponseStream:
         """Return the stream of this invocation's reply, not yet connected."""
         head = request_head(self._address, invocation.request_id, invocation.invocation_id)
-        return ResponseStream(asyncio.get_running_loop(), head)
+        return ResponseStream(asyncio.get_running_loop(), head, invocation.request_id)
 
     async def connect(self, stream: ResponseStream) -> None:
-        """Connect a stream, at once: while it waits for the app it shows whether anybody reads.
+        """Connect a stream, at once: a disconnect then shows even before the app's first message.
 
-        A reply has its own connection, which Lambda asks to be closed after it.
+        A reply has its own connection, which Lambda wants closed after it.
         """
         try:
             await asyncio.get_running_loop().create_connection(lambda: stream, self._host, self._port)
@@ -89,7 +87,7 @@ class RuntimeApi:
             self._connection = None
 
     async def _post(self, path: str, body: bytes, headers: dict[str, str]) -> None:
-        """Post, and go on whatever the answer: Lambda has made up its mind about this invocation."""
+        """Post, and go on whatever the answer: for Lambda this invocation is over."""
         answer = await self._request("POST", path, body, headers)
         if answer.status != 202:
             logger.error("%s: expected 202 from the Runtime API but got %s", path, describe(answer))

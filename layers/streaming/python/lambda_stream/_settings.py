@@ -26,7 +26,7 @@ class Settings(NamedTuple):
     def from_environ(cls, environ: Mapping[str, str], arguments: list[str]) -> Self:
         """Read the environment; a handler named as argument wins.
 
-        Raises: KeyError: not started by Lambda, nor by what stands in for it.
+        Raises: KeyError: started neither by Lambda nor by an emulator of it.
         """
         streams, log_fd = environ.get("LAMBDA_STREAMS"), environ.get("_LAMBDA_TELEMETRY_LOG_FD")
         return cls(

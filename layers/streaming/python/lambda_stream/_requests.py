@@ -1,0 +1,267 @@
+"""HTTP events by kind: the request in each, and the form of a whole reply to it.
+
+| event                                        | class         | its name in `streams` |
+| ---                                          | ---           | ---                   |
+| Function URL                                 | FunctionUrl   | `HTTPGateway`         |
+| REST API                                     | RestApi       | `APIGateway`          |
+| HTTP API, payload format 1.0 and 2.0         | HttpApi       | – it cannot stream    |
+| load balancer                                | LoadBalancer  | –                     |
+| CloudFront (Lambda@Edge)                     | Edge          | –                     |
+
+Mangum knows the form of whole replies; the requests are read here.
+
+Source: AWS Lambda, "Invoking Lambda function URLs"; Amazon API Gateway, "Lambda proxy integrations"; Elastic
+        Load Balancing, "Lambda functions as targets"; which of them decode a path is from captures of real
+        events (hotsock/voker 8, middleapi/standard-server 93); read 2026-11-26.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, ClassVar, Protocol
+from urllib.parse import quote, unquote_plus
+
+from mangum import handlers as mangum
+from mangum.types import LambdaConfig, Response, Scope
+
+from ._errors import MalformedEvent
+from ._scope import fields_of, http_scope, paths_of, query_of, with_length
+
+GATEWAYS = ("HTTPGateway", "APIGateway")
+"""What can carry a stream: payload v2 (Function URL) and payload v1 (REST API), as Mangum names them."""
+
+_CONFIG = LambdaConfig(
+    api_gateway_base_path="/",
+    text_mime_types=[
+        *("text/", "application/json", "application/javascript", "application/xml"),
+        *("application/vnd.api+json", "application/vnd.oai.openapi"),
+    ],
+    exclude_headers=[],
+)
+_PARAMETER = re.compile(r"\{([^{}+]+)\+?\}")
+
+
+class Request(Protocol):
+    """One HTTP event; called with a whole reply, it returns the reply in the form that its gateway takes."""
+
+    gateway: ClassVar[str | None]
+
+    @property
+    def scope(self) -> Scope: ...
+
+    @property
+    def body(self) -> bytes: ...
+
+    def __call__(self, response: Response) -> dict[str, Any]: ...
+
+
+class FunctionUrl(mangum.HTTPGateway):
+    """Payload format 2.0 as a Function URL sends it: the path still percent-encoded."""
+
+    gateway: ClassVar[str | None] = "HTTPGateway"
+
+    @property
+    def scope(self) -> Scope:
+        """The ASGI scope of the request."""
+        path = self.event.get("rawPath") or self.event["requestContext"]["http"].get("path")
+        return _scope_v2(self.event, self.context, paths_of(path))
+
+
+class HttpApi(mangum.HTTPGateway):
+    """An HTTP API's event in either format: the path is decoded, and begins with a named stage."""
+
+    gateway: ClassVar[str | None] = None
+
+    @property
+    def scope(self) -> Scope:
+        """The ASGI scope of the request."""
+        event, context = self.event, self.event["requestContext"]
+        v2 = event["version"] == "2.0"
+        path = event.get("rawPath") or context["http"].get("path") if v2 else event["path"]
+        stage = f"/{context.get('stage')}"
+        prefix = stage if f"{path}/".startswith(f"{stage}/") else ""
+        paths = paths_of((path or "/").removeprefix(prefix), prefix, decoded=True)
+        return (_scope_v2 if v2 else _scope_v1)(event, self.context, paths)
+
+
+class RestApi(mangum.APIGateway):
+    """Payload format 1.0 of a REST API: the path still percent-encoded."""
+
+    gateway: ClassVar[str | None] = "APIGateway"
+
+    @property
+    def scope(self) -> Scope:
+        """The ASGI scope of the request."""
+        prefix, path = split_path(self.event)
+        return _scope_v1(self.event, self.context, paths_of(path, prefix))
+
+
+class LoadBalancer(mangum.ALB):
+    """A load balancer's event: path and query are still percent-encoded."""
+
+    gateway: ClassVar[str | None] = None
+
+    @property
+    def scope(self) -> Scope:
+        """The ASGI scope of the request."""
+        event = self.event
+        fields = fields_of(event.get("headers"), event.get("multiValueHeaders"))
+        single, several = (
+            {
+                unquote_plus(name): [
+                    unquote_plus(each) for each in (value if isinstance(value, list) else [value])
+                ]
+                for name, value in (event.get(key) or {}).items()
+            }
+            for key in ("queryStringParameters", "multiValueQueryStringParameters")
+        )
+        return http_scope(
+            event,
+            self.context,
+            method=event["httpMethod"],
+            paths=paths_of(event.get("path") or "/"),
+            query_string=query_of(single, several),
+            fields=fields,
+            client=fields.get("x-forwarded-for", "").split(",")[-1].strip() or None,
+        )
+
+
+class Edge(mangum.LambdaAtEdge):
+    """A viewer's or origin's request of CloudFront."""
+
+    gateway: ClassVar[str | None] = None
+
+    @property
+    def scope(self) -> Scope:
+        """The ASGI scope of the request."""
+        request = self.event["Records"][0]["cf"]["request"]
+        several = {name: [each["value"] for each in values] for name, values in request["headers"].items()}
+        return http_scope(
+            self.event,
+            self.context,
+            method=request["method"],
+            paths=paths_of(request["uri"]),
+            query_string=quote(request.get("querystring") or "", safe="!$%&'()*+,-./:;=?@_~").encode(),
+            fields=fields_of(None, several),
+            client=request.get("clientIp"),
+        )
+
+
+def http_request(event: Any, context: Any) -> Request | None:
+    """Return the request in an event; None where the event is of another kind."""
+    kind = _kind_of(event) if isinstance(event, dict) else None
+    return kind(event, context, _CONFIG) if kind else None
+
+
+def _kind_of(event: dict[str, Any]) -> type[Any] | None:
+    context, records = event.get("requestContext"), event.get("Records")
+    if isinstance(records, list):
+        return Edge if records and isinstance(records[0], dict) and "cf" in records[0] else None
+    # An authorizer's event looks like a request, but wants a policy for it.
+    if not isinstance(context, dict) or "methodArn" in event or "routeArn" in event:
+        return None
+    if "elb" in context:
+        return LoadBalancer
+    if "version" in event:
+        return HttpApi if event["version"] == "1.0" or _is_http_api(context) else FunctionUrl
+    return RestApi if "resource" in event else None
+
+
+def _is_http_api(context: dict[str, Any]) -> bool:
+    """Return whether format 2.0 comes from an HTTP API: a Function URL has neither stages nor routes."""
+    own_names = context.get("stage", "$default"), context.get("routeKey", "$default")
+    return own_names != ("$default", "$default") or ".execute-api." in str(context.get("domainName"))
+
+
+def gateways(names: Iterable[str]) -> frozenset[str]:
+    """Return the named gateways.
+
+    Raises: ValueError: one of them cannot stream.
+    """
+    chosen = frozenset(names)
+    if not chosen <= set(GATEWAYS):
+        raise ValueError(f"expected streams to name some of {GATEWAYS} but got {sorted(chosen)}")
+    return chosen
+
+
+def scope_and_body(request: Request) -> tuple[Scope, bytes]:
+    """Return the ASGI scope and the body of an event.
+
+    Raises: MalformedEvent: the event is of a known kind, but holds no valid request.
+    """
+    try:
+        scope, body = request.scope, request.body
+        scope["headers"] = with_length(scope["headers"], scope["method"], body)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise MalformedEvent(f"the event holds no valid request: {type(error).__name__}") from error
+    return scope, body
+
+
+def streaming_scope(scope: Scope) -> Scope:
+    """Return a scope in which no coding is acceptable for the body.
+
+    Compression would hold a stream back, and its header does not pass.
+    """
+    return {**scope, "headers": [header for header in scope["headers"] if header[0] != b"accept-encoding"]}
+
+
+def _scope_v2(event: Any, context: Any, paths: dict[str, Any]) -> Scope:
+    http, cookies = event["requestContext"]["http"], event.get("cookies")
+    fields = fields_of(event.get("headers"))
+    if cookies:
+        fields["cookie"] = "; ".join(cookies)
+    raw_query = event.get("rawQueryString")
+    query = query_of(event.get("queryStringParameters")) if raw_query is None else raw_query.encode()
+    return http_scope(
+        event,
+        context,
+        method=http["method"],
+        paths=paths,
+        query_string=query,
+        fields=fields,
+        client=http.get("sourceIp"),
+    )
+
+
+def _scope_v1(event: Any, context: Any, paths: dict[str, Any]) -> Scope:
+    return http_scope(
+        event,
+        context,
+        method=event["httpMethod"],
+        paths=paths,
+        query_string=query_of(
+            event.get("queryStringParameters"), event.get("multiValueQueryStringParameters")
+        ),
+        fields=fields_of(event.get("headers"), event.get("multiValueHeaders")),
+        client=(event["requestContext"].get("identity") or {}).get("sourceIp"),
+    )
+
+
+def split_path(event: dict[str, Any]) -> tuple[str, str]:
+    """Return what a REST API puts before its own path, and that path.
+
+    | the API is called by          | `path` of the event                   | `path` of its request context |
+    | ---                           | ---                                   | ---                           |
+    | its own address               | `/docs`                               | `/dev/docs`: with the stage   |
+    | a domain of one's own         | `/base/docs`: with the base path      | the same                      |
+
+    Both come from API Gateway alone: no header of the caller's has a part in it.
+
+    Shape:  the prefix is empty or `/dev`, without a slash at its end; the path begins with one.
+    Source: Amazon API Gateway, "Lambda proxy integrations"; what the paths hold, from issues with events of
+            each kind (serverless-express 86 and 216, localstack 12296); read 2026-11-23.
+    """
+    context, path = event["requestContext"], event["path"] or "/"
+    stage = f"/{context.get('stage')}"
+    visible = context.get("path") or path
+    if visible.rstrip("/") == (stage + path).rstrip("/"):
+        return stage, path
+    # The resource's own path is what a domain's mapping leads to; where it cannot be found, all is path.
+    parameters = event.get("pathParameters") or {}
+    own = _PARAMETER.sub(lambda found: parameters.get(found[1], found[0]), event["resource"]).rstrip("/")
+    prefix = path.rstrip("/")
+    if not prefix.endswith(own):
+        return "", path
+    prefix = prefix.removesuffix(own)
+    return prefix, path[len(prefix) :] or "/"

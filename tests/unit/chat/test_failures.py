@@ -1,0 +1,49 @@
+"""What the streaming layer writes for the chat function, byte for byte."""
+
+import pytest
+from lambda_stream._errors import DEADLINE, Failure, malformed
+
+from functions.chat.failures import end_of_stream, error_body
+
+SSE = ((b"Content-Type", b"text/event-stream; charset=utf-8"),)
+RAISED = Failure.raised(KeyError("secret"))
+TIMEOUT = (
+    b'{"error":{"message":"The reply took longer than this function may run.",'
+    b'"type":"server_error","param":null,"code":"timeout"}}'
+)
+SERVER_ERROR = (
+    b'{"error":{"message":"The server had an error while processing your request.",'
+    b'"type":"server_error","param":null,"code":null}}'
+)
+MALFORMED = (
+    b'{"error":{"message":"The request could not be read.",'
+    b'"type":"invalid_request_error","param":null,"code":null}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("failure", "body"), [(DEADLINE, TIMEOUT), (RAISED, SERVER_ERROR), (malformed("x"), MALFORMED)]
+)
+def test_error_replies_are_openais(failure: Failure, body: bytes) -> None:
+    assert error_body(failure) == body
+
+
+@pytest.mark.parametrize(
+    ("last", "gap"),
+    [
+        (b"data: 1\n\n", b""),
+        (b"data: 1\r\n\r\n", b""),
+        (b"data: 1\r\r", b""),
+        (b"", b""),
+        (b"data: 1\n", b"\n\n"),
+        (b"data: 1", b"\n\n"),
+    ],
+)
+def test_a_stream_that_fails_ends_with_an_error_event(last: bytes, gap: bytes) -> None:
+    failure = DEADLINE._replace(headers=SSE, last=last)
+    assert end_of_stream(failure) == gap + b"data: " + TIMEOUT + b"\n\ndata: [DONE]\n\n"
+
+
+@pytest.mark.parametrize("headers", [((b"content-type", b"application/json"),), ()])
+def test_other_bodies_are_cut(headers: tuple[tuple[bytes, bytes], ...]) -> None:
+    assert end_of_stream(RAISED._replace(headers=headers, last=b"{")) == b""
