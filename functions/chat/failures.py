@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from .app import render_end
 from .errors import ApiError, InvalidRequest, ServerError, UpstreamTimeout
 from .json_text import dump
-from .streams.sse import error_event
 
 _EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 _ERRORS: dict[str, type[ApiError]] = {"malformed": InvalidRequest, "deadline": UpstreamTimeout}
@@ -38,7 +38,7 @@ def end_of_stream(failure: Failure) -> bytes:
     if failure.content_type != "text/event-stream":
         return b""
     gap = b"" if not failure.last or failure.last.endswith(_EVENT_ENDS) else b"\n\n"
-    return gap + error_event(_error(failure))
+    return gap + render_end(_error(failure))
 
 
 def _error(failure: Failure) -> ApiError:

@@ -15,12 +15,13 @@ FUNCTION_CODE = ("functions", "lambda_stream")
 # Each module of a function, outermost first: it imports only from those below it.
 CHAT = (
     ("handler",),
+    ("failures",),
     ("app",),
     ("api.openapi", "api.routes"),
     ("api.chat_completions", "api.pages"),
     ("api.models", "api.validation"),
     ("api.service", "api.body", "api.schema"),
-    ("failures", "usage", "streams.response", "streams.chat", "engines.http", "engines.scale_from_zero"),
+    ("usage", "streams.response", "streams.chat", "engines.http", "engines.scale_from_zero"),
     ("engines.engine", "engines.errors", "engines.transport", "streams.sse"),
     ("settings", "json_text"),
     ("errors",),

@@ -70,8 +70,11 @@ async def exits_in_a_task(http: Exchange) -> None:
 
 @behaviour
 async def exits_in_a_group(_http: Exchange) -> None:
+    async def leave() -> None:
+        sys.exit(3)
+
     async with asyncio.TaskGroup() as group:
-        group.create_task(exits(_http))
+        group.create_task(leave())
 
 
 @behaviour

@@ -285,7 +285,7 @@ def test_what_is_no_request(event: Any) -> None:
         url(body={"a": 1}),
         url(requestContext={}),
         url(headers="text"),
-        rest(path=None, resource=None, requestContext={}),
+        rest("") | {"path": None, "resource": None, "requestContext": {}},
         alb(httpMethod=None, path=5),
     ],
 )
