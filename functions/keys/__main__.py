@@ -26,6 +26,8 @@ _KEY = re.compile(r"sk-[^\s'\"…]+")
 def main(arguments: Sequence[str]) -> int:
     """Run a command; return the exit status."""
     logging.getLogger().addHandler(logging.NullHandler())  # errors are printed once, here
+    if sys.stdout is None or sys.stdin is None:  # as after `>&-` or `<&-`
+        return _report("Expected standard input and output to be open, but one is closed. Leave both open.")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")

@@ -150,7 +150,10 @@ _DENIED = (
     "AWS does not let you use {place} ({code}). Use another AWS_PROFILE, or get the permissions to read and"
     " write the table, and cloudformation:DescribeStacks if you give --stack."
 )
-_REGION = "No AWS region was named ({code}). Give --region, as in --region eu-central-1, or set AWS_REGION."
+_REGION = (
+    "Expected the name of an AWS region ({code}). Give --region, as in --region eu-central-1, or set"
+    " AWS_REGION."
+)
 _MISSING = (
     "There is no {place} ({code}). Check its name, and that --region and AWS_PROFILE are those of its stack."
 )

@@ -116,6 +116,15 @@ def test_a_python_without_the_packages_is_explained(
     )
 
 
+@pytest.mark.parametrize("stream", ["stdin", "stdout"])
+def test_a_closed_stream_is_explained_before_anything_is_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], stream: str
+) -> None:
+    monkeypatch.setattr(sys, stream, None)
+    assert main(["create", "--name", "alice"]) == 1
+    assert capsys.readouterr().err.startswith("Expected standard input and output to be open, but one is")
+
+
 @pytest.mark.parametrize("function", ["chat", "todos"])
 def test_no_bundle_holds_the_command_or_its_packages(function: str) -> None:
     sources = function_recipe(function, python="3.13").sources

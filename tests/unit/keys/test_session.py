@@ -71,7 +71,7 @@ def test_an_endpoint_is_a_url(address: str) -> None:
             "AccessDeniedException",
             "AWS does not let you use table 'keys' in eu-central-1 (AccessDeniedException). Use another",
         ),
-        ("NoRegionError", "No AWS region was named (NoRegionError). Give --region,"),
+        ("NoRegionError", "Expected the name of an AWS region (NoRegionError). Give --region,"),
         (
             "ResourceNotFoundException",
             "There is no table 'keys' in eu-central-1 (ResourceNotFoundException). Check its name,",
