@@ -1,4 +1,4 @@
-"""Run what lies in examples/, changed only in where it asks and with which key."""
+"""Runs the files of examples/, with another address and key."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ TIMEOUT_S = 50
 
 
 def start(client: str, folder: Path, service: Service) -> subprocess.Popen[str]:
-    """Start an example, changed only in where it asks and with which key."""
+    """Start an example with another address and key."""
     text = (ROOT / "examples" / client).read_text()
     assert "http://localhost:8000" in text
     copy = folder / client

@@ -89,7 +89,7 @@ def scripted_session(_here: None) -> Iterator[Scripted]:
 
 @pytest.fixture
 def scripted(scripted_session: Scripted) -> Scripted:
-    """The scripted service, its engine behaving well until told otherwise."""
+    """The scripted service, whose engine behaves well until a test changes that."""
     scripted_session.engine.behaviour = Chat()
     scripted_session.engine.received_requests.clear()
     return scripted_session

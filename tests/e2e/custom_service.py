@@ -1,4 +1,4 @@
-"""A front door whose function has settings that `make run` does not offer: opened as a library."""
+"""A gateway, opened as a library, whose function has settings that `make run` does not offer."""
 
 import hashlib
 import io
@@ -17,8 +17,8 @@ from infra.local.settings import Settings
 
 
 @contextmanager
-def custom_door(backend: str, *, key: str, keep_alive_s: float) -> Iterator[str]:
-    """Open a door in a thread, its model `scripted` behind `backend`; give its URL."""
+def custom_gateway(backend: str, *, key: str, keep_alive_s: float) -> Iterator[str]:
+    """Open a gateway in a thread, its model `scripted` behind `backend`, and yield its URL."""
     function = chat_function(Settings(backend=backend), {"scripted": {"base_url": backend}})
     keys = json.dumps({hashlib.sha256(key.encode()).hexdigest(): []})
     changed = {**function.environment, "API_KEYS": keys, "KEEP_ALIVE_S": str(keep_alive_s)}
@@ -26,5 +26,5 @@ def custom_door(backend: str, *, key: str, keep_alive_s: float) -> Iterator[str]
     console = Console(out=io.StringIO(), log=io.StringIO())
     with Guardian() as guardian, start_blocking_portal() as portal:
         opening = run_lambda_service([("/", function)], guardian=guardian, console=console)
-        with portal.wrap_async_context_manager(opening) as door:
-            yield door.url
+        with portal.wrap_async_context_manager(opening) as gateway:
+            yield gateway.url

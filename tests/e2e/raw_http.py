@@ -41,15 +41,15 @@ class Connection:
         self._socket = sock
 
     def post(self, *, connection: str = "keep-alive", **fields: Any) -> None:
-        """Ask a question; its reply is not read."""
+        """Send a request without reading the reply."""
         body = json.dumps({**QUESTION, **fields}).encode()
         self._socket.sendall(
             b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             b"Connection: %b\r\nContent-Length: %d\r\n\r\n%b" % (connection.encode(), len(body), body)
         )
 
-    def ask(self, *, connection: str = "keep-alive") -> Reply:
-        """Ask for a stream and read it up to its last chunk."""
+    def stream(self, *, connection: str = "keep-alive") -> Reply:
+        """Request a stream and read it up to its last chunk."""
         self.post(connection=connection, stream=True)
         head, reads = b"", list[Read]()
         while not head.endswith(b"\r\n\r\n"):

@@ -17,10 +17,10 @@ STORY = {**QUESTION, "messages": [{"role": "user", "content": "Write a long stor
 
 
 def test_tokens_arrive_while_the_model_makes_them(service: Service) -> None:
-    asked = {**STORY, "stream": True, "max_tokens": 64, "temperature": 0}
+    body = {**STORY, "stream": True, "max_tokens": 64, "temperature": 0}
     with service.client() as client:
         began_s = time.monotonic()
-        with client.stream("POST", "/v1/chat/completions", json=asked) as reply:
+        with client.stream("POST", "/v1/chat/completions", json=body) as reply:
             reads = [(time.monotonic() - began_s, data) for data in reply.iter_raw()]
     stream = schema.check_stream(b"".join(data for _, data in reads))
     assert stream.error is None
@@ -40,7 +40,7 @@ class Noted:
     def __call__(self, request: Request) -> Iterator[events.Piece]:
         for piece in self._source(request):
             yield piece
-            if isinstance(piece, bytes):  # the engine writes a piece when it asks for the next one
+            if isinstance(piece, bytes):  # the engine writes a piece when the next one is requested
                 self.written.append((time.monotonic(), piece))
 
 
@@ -48,7 +48,7 @@ def test_each_event_arrives_by_itself_when_it_is_written(scripted: Scripted) -> 
     source = Noted(events.tokens(20, pace_s=PACE_S))
     scripted.engine.behaviour = Chat(Sse(source))
     with connected(scripted.local.port) as connection:
-        reply = connection.ask()
+        reply = connection.stream()
     schema.validate_stream(reply.body)
     # The role first, at once; the last token comes with what ends the stream.
     paced = list(zip(source.written[1:20], reply.reads[1:20], strict=True))
@@ -64,7 +64,7 @@ def test_each_event_arrives_by_itself_when_it_is_written(scripted: Scripted) -> 
 def test_a_stream_ends_with_its_marker_and_the_connection_goes_on_at_once(scripted: Scripted) -> None:
     with connected(scripted.local.port) as connection:
         for _ in range(3):
-            reply = connection.ask()
+            reply = connection.stream()
             assert reply.head.startswith(b"HTTP/1.1 200 OK\r\n")
             assert reply.body.endswith(b"}\n\ndata: [DONE]\n\n")
             assert b"".join(read.data for read in reply.reads).endswith(b"data: [DONE]\n\n\r\n" + END)
@@ -74,7 +74,7 @@ def test_a_stream_ends_with_its_marker_and_the_connection_goes_on_at_once(script
 
 def test_a_connection_that_shall_close_ends_with_the_stream(scripted: Scripted) -> None:
     with connected(scripted.local.port) as connection:
-        reply = connection.ask(connection="close")
+        reply = connection.stream(connection="close")
         end = connection.read()
     assert reply.body.endswith(events.DONE)
     assert end.data == b""

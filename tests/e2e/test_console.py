@@ -42,15 +42,15 @@ def test_the_banners_curl_streams_as_printed(scripted: Scripted) -> None:
 
 
 def test_the_console_shows_each_request_but_neither_prompt_nor_key_nor_reply(scripted: Scripted) -> None:
-    asked = {**QUESTION, "messages": [{"role": "user", "content": CANARY}], "user": CANARY}
+    body = {**QUESTION, "messages": [{"role": "user", "content": CANARY}], "user": CANARY}
     broken = json.dumps({"error": {"message": CANARY, "type": CANARY, "param": None, "code": 500}})
     broken_stream = joined(tokens(2, finish=None, done=False), pieces(f"data: {broken}\n\n".encode()))
     with scripted.service.client() as client:
         headers = {"authorization": f"Bearer {CANARY}", "x-request-id": "seen"}
         for behaviour in (Chat(Sse(tokens(text=CANARY))), vllm_error(400, CANARY), Chat(Sse(broken_stream))):
             scripted.engine.behaviour = behaviour
-            client.post(f"/v1/chat/completions?q={CANARY}", json={**asked, "stream": True}, headers=headers)
+            client.post(f"/v1/chat/completions?q={CANARY}", json={**body, "stream": True}, headers=headers)
         client.post("/v1/chat/completions", content=f'{{"model": "{CANARY}', headers=headers)
-        client.post("/v1/chat/completions", json={**asked, "temperature": CANARY}, headers=headers)
+        client.post("/v1/chat/completions", json={**body, "temperature": CANARY}, headers=headers)
     shown = scripted.local.out.wait_for(lambda text: STATUS.findall(text)[-5:] == [*"24244"])
     assert CANARY not in shown

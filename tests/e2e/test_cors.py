@@ -1,4 +1,4 @@
-"""Web pages of other origins ask the whole service, in a headless Chromium that holds them to CORS."""
+"""Web pages of other origins call the whole service, in a headless Chromium that enforces CORS."""
 
 import json
 import subprocess
@@ -45,8 +45,8 @@ def page() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def told(_here: None) -> Iterator[tuple[Any, Any]]:
-    """What two pages told: one that may ask, and one that may not."""
+def results(_here: None) -> Iterator[tuple[Any, Any]]:
+    """The results of two pages: one of an allowed origin, and one of another."""
     with (
         scripted_engine(models=["scripted"], behaviour=Chat(Sse(events.tokens(6, pace_s=PACE_S)))) as engine,
         page() as known,
@@ -71,22 +71,22 @@ def told(_here: None) -> Iterator[tuple[Any, Any]]:
         yield tuple(seen)
 
 
-def test_a_page_that_may_ask_reads_a_stream_as_it_comes(told: tuple[Any, Any]) -> None:
-    stream = told[0]["stream"]
+def test_an_allowed_page_reads_a_stream_as_it_comes(results: tuple[Any, Any]) -> None:
+    stream = results[0]["stream"]
     assert stream["status"] == 200
     schema.validate_stream(stream["text"].encode())
     assert stream["tookMs"] > 3 * PACE_S * 1000
 
 
-def test_it_reads_errors_and_ids_too(told: tuple[Any, Any]) -> None:
-    error = told[0]["error"]
+def test_it_reads_errors_and_ids_too(results: tuple[Any, Any]) -> None:
+    error = results[0]["error"]
     assert (error["status"], error["json"]["error"]["code"]) == (404, "model_not_found")
     assert error["id"].startswith("req_")
 
 
-def test_it_reads_todos(told: tuple[Any, Any]) -> None:
-    assert told[0]["todos"]["json"] == {"data": {"__typename": "Query"}}
+def test_it_reads_todos(results: tuple[Any, Any]) -> None:
+    assert results[0]["todos"]["json"] == {"data": {"__typename": "Query"}}
 
 
-def test_another_page_gets_nothing(told: tuple[Any, Any]) -> None:
-    assert told[1] == {asked: {"refused": "TypeError"} for asked in ("stream", "error", "todos")}
+def test_another_page_gets_nothing(results: tuple[Any, Any]) -> None:
+    assert results[1] == {call: {"refused": "TypeError"} for call in ("stream", "error", "todos")}

@@ -27,16 +27,16 @@ TIMEOUT_S = 2
 STOPPED_S = 0.2
 
 
-def ask(scripted: Scripted, *, stream: bool = True) -> httpx.Response:
-    """Ask and read the whole reply."""
+def complete(scripted: Scripted, *, stream: bool = True) -> httpx.Response:
+    """Request a completion and read the whole reply."""
     with scripted.service.client() as client:
         return client.post(PATH, json={**QUESTION, "stream": stream})
 
 
 def check_works(scripted: Scripted) -> None:
-    """Ask a well engine for a stream, and get a whole one."""
+    """Request a stream of a healthy engine, and get a whole one."""
     scripted.engine.behaviour = Chat()
-    assert schema.check_stream(ask(scripted).content).error is None
+    assert schema.check_stream(complete(scripted).content).error is None
 
 
 # the function
@@ -75,15 +75,15 @@ def test_requests_raises_when_a_function_is_killed_in_a_stream(scripted: Scripte
 
 def test_a_function_killed_before_its_reply_is_a_502(scripted: Scripted) -> None:
     scripted.engine.behaviour = Hang()
-    killer = threading.Thread(target=_kill_when_asked, args=(scripted,))
+    killer = threading.Thread(target=_kill_at_the_request, args=(scripted,))
     killer.start()
-    reply = ask(scripted, stream=False)
+    reply = complete(scripted, stream=False)
     killer.join()
     assert (reply.status_code, reply.text) == (502, "Internal Server Error")
     check_works(scripted)
 
 
-def _kill_when_asked(scripted: Scripted) -> None:
+def _kill_at_the_request(scripted: Scripted) -> None:
     scripted.engine.wait_until(lambda: scripted.engine.requests)
     kill_functions(scripted.local)
 
@@ -117,7 +117,7 @@ def test_an_engine_that_breaks_its_stream_is_an_error_event_and_a_clean_end(
     scripted: Scripted, behaviour: Behaviour
 ) -> None:
     scripted.engine.behaviour = behaviour
-    failed = schema.validate_failed_stream(ask(scripted).content)
+    failed = schema.validate_failed_stream(complete(scripted).content)
     assert failed.chunks
     assert failed.error["type"] == "server_error"
     check_works(scripted)
@@ -139,7 +139,7 @@ def test_an_engine_that_fails_before_its_first_byte_is_a_status(
     scripted: Scripted, behaviour: Behaviour, status: int, code: str, stream: bool
 ) -> None:
     scripted.engine.behaviour = behaviour
-    reply = ask(scripted, stream=stream)
+    reply = complete(scripted, stream=stream)
     assert reply.status_code == status
     assert schema.validate_error(reply.json())["code"] == code
     check_works(scripted)
@@ -148,7 +148,7 @@ def test_an_engine_that_fails_before_its_first_byte_is_a_status(
 @pytest.mark.parametrize("behaviour", [Completion(missing=10), Completion(keep=40), Completion(finish=None)])
 def test_an_incomplete_reply_is_a_502(scripted: Scripted, behaviour: Behaviour) -> None:
     scripted.engine.behaviour = behaviour
-    reply = ask(scripted, stream=False)
+    reply = complete(scripted, stream=False)
     assert reply.status_code == 502
     assert schema.validate_error(reply.json())["code"] == "upstream_error"
 
@@ -184,7 +184,7 @@ def test_a_client_that_leaves_a_stream_stops_the_engine(scripted: Scripted) -> N
 
 
 @pytest.mark.parametrize("stream", [True, False])
-@pytest.mark.parametrize("behaviour", [Hang(), Sse(events.pieces(), End.HANG)], ids=["asked", "accepted"])
+@pytest.mark.parametrize("behaviour", [Hang(), Sse(events.pieces(), End.HANG)], ids=["requested", "accepted"])
 def test_a_client_that_leaves_before_the_reply_stops_the_engine(
     scripted: Scripted, behaviour: Behaviour, stream: bool
 ) -> None:
@@ -212,7 +212,7 @@ def limited(_here: None) -> Iterator[Scripted]:
 
 
 def test_the_deadline_ends_a_stream_with_an_error_event_and_stops_the_engine(limited: Scripted) -> None:
-    """The door then breaks the connection, as after any failure of a function."""
+    """The gateway then breaks the connection, as after any failure of a function."""
     limited.engine.behaviour = Sse(HALF, End.HANG)
     reads: list[bytes] = []
     with limited.service.client() as client, client.stream("POST", PATH, json=STREAM) as reply:
@@ -229,7 +229,7 @@ def test_the_deadline_ends_a_stream_with_an_error_event_and_stops_the_engine(lim
 def test_the_deadline_ends_a_wait_with_a_504_and_stops_the_engine(limited: Scripted) -> None:
     limited.engine.behaviour = Hang()
     began_s = time.monotonic()
-    reply = ask(limited, stream=False)
+    reply = complete(limited, stream=False)
     took_s = time.monotonic() - began_s
     assert reply.status_code == 504
     assert schema.validate_error(reply.json())["code"] == "timeout"
@@ -237,7 +237,7 @@ def test_the_deadline_ends_a_wait_with_a_504_and_stops_the_engine(limited: Scrip
 
 
 def check_in_time(limited: Scripted, took_s: float) -> None:
-    """A tenth of so short a time limit is kept to tell the caller; the environment lives on."""
+    """A tenth of so short a time limit is reserved for the error; the environment is kept."""
     assert TIMEOUT_S * 0.8 < took_s < TIMEOUT_S
     request = limited.engine.requests[-1]
     limited.engine.wait_until(lambda: request.disconnected_at)

@@ -1,6 +1,6 @@
 """GraphiQL at /graphql, used in a headless Chromium.
 
-`PICTURE=docs/graphiql.png make test ARGS=tests/e2e/test_graphiql.py` takes the picture of the documents anew.
+`PICTURE=docs/graphiql.png make test ARGS=tests/e2e/test_graphiql.py` takes the picture in docs again.
 """
 
 import json
@@ -15,15 +15,15 @@ import pytest
 from infra.paths import ROOT
 from tests.local_service import Service
 
-Told = dict[str, Any]
+Report = dict[str, Any]
 SCENARIO = ROOT / "tests/e2e/browser/graphiql.mjs"
 EXAMPLE = ["query {", "  todos {", "    id", "    title", "    completed", "    createdAt", "  }", "}"]
 DELETE = "mutation ($id: ID!) { deleteTodo(id: $id) { title } }"
 
 
 @pytest.fixture(scope="module")
-def told(service: Service) -> Iterator[Told]:
-    """What the browser told: of the page, its requests and its complaints."""
+def report(service: Service) -> Iterator[Report]:
+    """The browser's report: the page, its requests and its errors."""
     picture = os.environ.get("PICTURE")
     title = "Test Todo" if picture else f"Test Todo {uuid.uuid4()}"
     done = subprocess.run(
@@ -35,42 +35,42 @@ def told(service: Service) -> Iterator[Told]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    told: Told = json.loads(done.stdout)
-    if told.get("missing"):
+    report: Report = json.loads(done.stdout)
+    if report.get("missing"):
         pytest.skip("no browser: the pinned one is for Linux on x64, and no chromium or chrome is installed")
-    yield {**told, "asked_title": title}
+    yield {**report, "sent_title": title}
     with service.client() as client:
-        variables = {"id": told["created"]["data"]["createTodo"]["id"]}
+        variables = {"id": report["created"]["data"]["createTodo"]["id"]}
         reply = client.post("/graphql", json={"query": DELETE, "variables": variables})
     assert reply.json() == {"data": {"deleteTodo": {"title": title}}}
 
 
-def test_the_page_has_the_documents_query_which_works(told: Told) -> None:
-    assert told["title"] == "Todo API"
-    assert told["query"] == EXAMPLE
-    assert list(told["listed_before"]) == ["data"]
+def test_the_page_has_the_documents_query_which_works(report: Report) -> None:
+    assert report["title"] == "Todo API"
+    assert report["query"] == EXAMPLE
+    assert list(report["listed_before"]) == ["data"]
 
 
-def test_a_mutation_creates_a_todo_that_the_list_then_shows(told: Told) -> None:
-    created = told["created"]["data"]["createTodo"]
-    assert created["title"] == told["asked_title"]
-    first = told["listed_after"]["data"]["todos"][0]
+def test_a_mutation_creates_a_todo_that_the_list_then_shows(report: Report) -> None:
+    created = report["created"]["data"]["createTodo"]
+    assert created["title"] == report["sent_title"]
+    first = report["listed_after"]["data"]["todos"][0]
     assert (first["id"], first["title"]) == (created["id"], created["title"])
 
 
-def test_the_documentation_is_the_schemas(told: Told) -> None:
-    assert "createTodo(title: String!): Todo!" in told["documentation"]
-    assert "1 to 200 characters after trimming" in told["documentation"]
+def test_the_documentation_is_the_schemas(report: Report) -> None:
+    assert "createTodo(title: String!): Todo!" in report["documentation"]
+    assert "1 to 200 characters after trimming" in report["documentation"]
 
 
-def test_the_browser_asks_nobody_but_us(told: Told, service: Service) -> None:
-    addresses = [address for _, address in told["requests"]]
+def test_the_browser_connects_to_this_service_only(report: Report, service: Service) -> None:
+    addresses = [address for _, address in report["requests"]]
     assert all(address.startswith(f"{service.url}/graphql") for address in addresses), addresses
     assert addresses.count(f"{service.url}/graphql") == 5, (
         "expected the page, its schema, and three operations"
     )
 
 
-def test_the_browser_has_nothing_to_complain_of(told: Told) -> None:
-    assert told["violations"] == []
-    assert [line for line in told["console"] if line.startswith(("error", "uncaught"))] == []
+def test_the_browser_reports_no_errors(report: Report) -> None:
+    assert report["violations"] == []
+    assert [line for line in report["console"] if line.startswith(("error", "uncaught"))] == []

@@ -1,4 +1,4 @@
-"""GraphQL over HTTP through the front door, on a real Postgres: the audits, and requests nobody foresaw."""
+"""GraphQL over HTTP through the gateway, on a real Postgres: the audits, and generated requests."""
 
 from collections.abc import Iterator
 
@@ -40,13 +40,13 @@ def test_all_audits_are_passed(local: LocalService) -> None:
 def test_a_valid_document_with_any_arguments(client: httpx.Client, field: str) -> None:
     @bounded(15)
     @given(query=documents(field))
-    def ask(query: str) -> None:
+    def send(query: str) -> None:
         check(client.post("/graphql", json={"query": query}))
 
-    ask()
+    send()
 
 
 @bounded(40)
-@given(body=bodies(), asked=headers())
-def test_any_body(client: httpx.Client, body: bytes, asked: dict[str, str]) -> None:
-    check(client.post("/graphql", content=body, headers=asked))
+@given(body=bodies(), sent=headers())
+def test_any_body(client: httpx.Client, body: bytes, sent: dict[str, str]) -> None:
+    check(client.post("/graphql", content=body, headers=sent))

@@ -1,4 +1,4 @@
-"""Keys, limits and usage, through the door to real function processes, with moto's DynamoDB behind them."""
+"""Keys, limits and usage, through the gateway and real function processes to moto's DynamoDB."""
 
 import json
 import os
@@ -34,13 +34,13 @@ URL = "/v1/chat/completions"
 
 
 class Kept:
-    """The service with keys asked for, its engine scripted."""
+    """The service with required keys and a scripted engine."""
 
     def __init__(self, local: LocalService, engine: ScriptedEngine) -> None:
         self.local, self.engine = local, engine
-        told = re.search(r"^ +(KEYS_TABLE=.*?) \\$", local.banner, re.MULTILINE)
-        assert told, local.banner
-        self.environment = dict(part.split("=", 1) for part in told[1].split())
+        printed = re.search(r"^ +(KEYS_TABLE=.*?) \\$", local.banner, re.MULTILINE)
+        assert printed, local.banner
+        self.environment = dict(part.split("=", 1) for part in printed[1].split())
         self.table = Table(
             self.environment["KEYS_TABLE"],
             endpoint_url=self.environment["DYNAMODB_ENDPOINT"],
@@ -97,7 +97,7 @@ def in_one_minute(needed_s: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "told"),
+    ("key", "message"),
     [
         ("", "didn't provide an API key"),
         ("sk-" + "x" * 49, "typing mistake"),
@@ -105,12 +105,12 @@ def in_one_minute(needed_s: float) -> None:
         ("x" * 10_000, "Incorrect API key"),
     ],
 )
-def test_nobody_else_is_let_in(key: str, told: str, kept: Kept) -> None:
+def test_other_keys_are_refused(key: str, message: str, kept: Kept) -> None:
     headers = {"authorization": f"Bearer {key}"} if key else {}
     with httpx.Client(base_url=kept.local.service.url, headers=headers, trust_env=False) as client:
         reply = client.post(URL, json=BODY)
         assert (reply.status_code, reply.json()["error"]["code"]) == (401, "invalid_api_key")
-        assert told in reply.json()["error"]["message"]
+        assert message in reply.json()["error"]["message"]
         reply = client.post("/graphql", json={"query": "{ todos { id } }"})
         assert (reply.status_code, reply.json()["errors"][0]["extensions"]["code"]) == (
             401,
@@ -118,7 +118,7 @@ def test_nobody_else_is_let_in(key: str, told: str, kept: Kept) -> None:
         )
 
 
-def test_every_reply_tells_what_is_left(kept: Kept) -> None:
+def test_every_reply_has_what_is_left(kept: Kept) -> None:
     in_one_minute(5)
     _, service = kept.create("--rpm", "60", "--tpm", "20000")
     with service.client() as client:
@@ -138,12 +138,12 @@ def test_of_200_at_once_exactly_60_pass(kept: Kept) -> None:
     key_id, service = kept.create("--rpm", "60")
     in_one_minute(20)
 
-    def ask(_: int) -> int:
+    def send(_: int) -> int:
         with service.client() as client:
             return client.post(URL, json=BODY).status_code
 
     with ThreadPoolExecutor(16) as pool:
-        statuses = Counter(pool.map(ask, range(200)))
+        statuses = Counter(pool.map(send, range(200)))
     assert statuses == {200: 60, 429: 140}
     outcomes = Counter(record.outcome for record in kept.usage(key_id))
     assert outcomes == {"ok": 60, "refused": 140}, "expected one record a request"
@@ -221,7 +221,7 @@ def test_todos_are_kept_apart(kept: Kept) -> None:
 
 @pytest.mark.timeout(150)
 def test_official_sdks_wait_for_the_next_minute_and_succeed(kept: Kept, clone_folder: Path) -> None:
-    """One request a minute: the second is told to come back, and does, without a line of code."""
+    """One request a minute: the SDK waits and retries the second by itself."""
     _, python = kept.create("--rpm", "1")
     _, node = kept.create("--rpm", "1")
     time.sleep(max(0.0, 45 - time.time() % 60))  # the wait is short, and both sides begin before it

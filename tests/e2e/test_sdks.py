@@ -12,7 +12,7 @@ import pytest
 
 from infra.paths import ROOT
 from tests.e2e.conftest import Scripted
-from tests.e2e.custom_service import custom_door
+from tests.e2e.custom_service import custom_gateway
 from tests.e2e.raw_http import QUESTION
 from tests.engines import schema
 from tests.engines.behaviours import ByModel, Chat, End, InTurn, Replay, Sse, vllm_error
@@ -21,7 +21,7 @@ from tests.engines.recordings import recording
 from tests.engines.wire import Reply, Request
 from tests.local_service import Service
 
-Told = dict[str, Any]
+Outcomes = dict[str, Any]
 FOLDER = ROOT / "tests/e2e/sdk"
 PYTHON = (sys.executable, str(FOLDER / "scenarios.py"))
 KEY = "sk-right"
@@ -37,8 +37,8 @@ class Sdk:
     command: tuple[str, ...]
     library: str = ""
 
-    def run(self, service: Service, *scenarios: str) -> Told:
-        """Run scenarios; return what each told."""
+    def run(self, service: Service, *scenarios: str) -> Outcomes:
+        """Run scenarios; return their outcomes."""
         done = subprocess.run(
             (*self.command, f"{service.url}/v1", service.key, *scenarios),
             env={**os.environ, "PYTHONPATH": self.library},
@@ -48,9 +48,9 @@ class Sdk:
             check=False,
         )
         assert (done.returncode, done.stderr) == (0, "")
-        told: Told = json.loads(done.stdout)
-        assert told["version"].startswith(f"{self.major}.")
-        return told
+        outcomes: Outcomes = json.loads(done.stdout)
+        assert outcomes["version"].startswith(f"{self.major}.")
+        return outcomes
 
 
 SDKS = (
@@ -93,7 +93,7 @@ def sdk(request: pytest.FixtureRequest) -> Sdk:
 
 
 @pytest.fixture(scope="module")
-def told(sdk: Sdk, service: Service) -> Told:
+def outcomes(sdk: Sdk, service: Service) -> Outcomes:
     """What a package's user sees of the real model."""
     return sdk.run(service, *OF_ANY_MODEL)
 
@@ -102,7 +102,7 @@ def told(sdk: Sdk, service: Service) -> Told:
 class Scenes:
     """What a package's user saw of a scripted engine, and what the engine saw."""
 
-    told: Told
+    outcomes: Outcomes
     requests: list[Request]
 
     def seen(self, model: str) -> list[Request]:
@@ -114,9 +114,9 @@ def scenes(sdk: Sdk, scripted_session: Scripted) -> Scenes:
     engine = scripted_session.engine
     engine.behaviour = behaviours()
     engine.received_requests.clear()
-    told = sdk.run(scripted_session.service, *OF_A_SCRIPT)
+    outcomes = sdk.run(scripted_session.service, *OF_A_SCRIPT)
     engine.wait_until(lambda: not engine.open_streams)
-    return Scenes(told, engine.requests)
+    return Scenes(outcomes, engine.requests)
 
 
 async def call_then_answer(request: Request, reply: Reply) -> None:
@@ -144,8 +144,8 @@ def behaviours() -> ByModel:
     )
 
 
-def test_chat(told: Told) -> None:
-    completion = schema.validate_completion(told["chat"]["reply"])
+def test_chat(outcomes: Outcomes) -> None:
+    completion = schema.validate_completion(outcomes["chat"]["reply"])
     (choice,) = completion["choices"]
     assert choice["message"]["content"]
     assert choice["finish_reason"] in ("stop", "length")
@@ -153,50 +153,50 @@ def test_chat(told: Told) -> None:
 
 
 @pytest.mark.parametrize("scenario", ["chat", "raw_response"])
-def test_a_reply_has_its_request_id(told: Told, scenario: str) -> None:
-    assert told[scenario]["request_id"].startswith("req_")
-    schema.validate_completion(told[scenario]["reply"])
+def test_a_reply_has_its_request_id(outcomes: Outcomes, scenario: str) -> None:
+    assert outcomes[scenario]["request_id"].startswith("req_")
+    schema.validate_completion(outcomes[scenario]["reply"])
 
 
-def checked(chunks: list[Told], **options: Any) -> schema.CheckedStream:
+def checked(chunks: list[Outcomes], **options: Any) -> schema.CheckedStream:
     """Hold the chunks that a client saw to the rules of a stream."""
     return schema.check_stream(b"".join(event(json.dumps(chunk)) for chunk in chunks) + DONE, **options)
 
 
-def test_stream(told: Told) -> None:
-    stream = checked(told["stream"])
+def test_stream(outcomes: Outcomes) -> None:
+    stream = checked(outcomes["stream"])
     assert stream.text()
     assert stream.finish_reason() in ("stop", "length")
 
 
-def test_stream_with_usage(told: Told) -> None:
-    usage = checked(told["stream_with_usage"], include_usage=True).usage
+def test_stream_with_usage(outcomes: Outcomes) -> None:
+    usage = checked(outcomes["stream_with_usage"], include_usage=True).usage
     assert usage
     assert 1 <= usage["completion_tokens"] <= 8
 
 
-def test_json_schema(told: Told) -> None:
-    answer = json.loads(schema.validate_completion(told["schema"])["choices"][0]["message"]["content"])
+def test_json_schema(outcomes: Outcomes) -> None:
+    answer = json.loads(schema.validate_completion(outcomes["schema"])["choices"][0]["message"]["content"])
     assert answer.keys() == {"name", "big"}
     assert isinstance(answer["name"], str)
     assert isinstance(answer["big"], bool)
 
 
-def test_n(told: Told) -> None:
-    choices = schema.validate_completion(told["two_choices"])["choices"]
+def test_n(outcomes: Outcomes) -> None:
+    choices = schema.validate_completion(outcomes["two_choices"])["choices"]
     assert [choice["index"] for choice in choices] == [0, 1]
     assert all(choice["message"]["content"] for choice in choices)
 
 
-def test_stop(told: Told) -> None:
-    text, word, reply = told["stop"].values()
+def test_stop(outcomes: Outcomes) -> None:
+    text, word, reply = outcomes["stop"].values()
     (choice,) = schema.validate_completion(reply)["choices"]
     assert choice["finish_reason"] == "stop"
     assert choice["message"]["content"] == text[: text.index(word)]
 
 
-def test_logprobs(told: Told) -> None:
-    (choice,) = schema.validate_completion(told["logprobs"])["choices"]
+def test_logprobs(outcomes: Outcomes) -> None:
+    (choice,) = schema.validate_completion(outcomes["logprobs"])["choices"]
     content = choice["logprobs"]["content"]
     assert 1 <= len(content) <= 3
     for token in content:
@@ -204,30 +204,30 @@ def test_logprobs(told: Told) -> None:
         assert len(token["top_logprobs"]) == 2
 
 
-def test_seed(told: Told) -> None:
-    one, other = (reply["choices"][0]["message"]["content"] for reply in told["seed"])
+def test_seed(outcomes: Outcomes) -> None:
+    one, other = (reply["choices"][0]["message"]["content"] for reply in outcomes["seed"])
     assert one == other
 
 
-def test_models(told: Told) -> None:
-    listed = told["models"]["listed"]
+def test_models(outcomes: Outcomes) -> None:
+    listed = outcomes["models"]["listed"]
     schema.validate_models({"object": "list", "data": listed})
-    assert told["models"]["default"] == listed[0]
+    assert outcomes["models"]["default"] == listed[0]
 
 
 def test_a_tool_is_called_and_its_result_answered(scenes: Scenes) -> None:
-    call = schema.validate_completion(scenes.told["tool"]["call"])["choices"][0]
-    (asked,) = call["message"]["tool_calls"]
-    assert asked["function"]["name"] == "get_weather"
-    assert json.loads(asked["function"]["arguments"]) == {"city": "Paris", "unit": "celsius"}
-    answer = schema.validate_completion(scenes.told["tool"]["reply"])["choices"][0]
+    call = schema.validate_completion(scenes.outcomes["tool"]["call"])["choices"][0]
+    (tool_call,) = call["message"]["tool_calls"]
+    assert tool_call["function"]["name"] == "get_weather"
+    assert json.loads(tool_call["function"]["arguments"]) == {"city": "Paris", "unit": "celsius"}
+    answer = schema.validate_completion(scenes.outcomes["tool"]["reply"])["choices"][0]
     assert answer["message"]["content"]
     sent = scenes.seen("tools")[1].fields["messages"]
-    assert sent[-1]["tool_call_id"] == asked["id"] == sent[-2]["tool_calls"][0]["id"]
+    assert sent[-1]["tool_call_id"] == tool_call["id"] == sent[-2]["tool_calls"][0]["id"]
 
 
 def test_a_tool_call_streams(scenes: Scenes) -> None:
-    choices = checked(scenes.told["tool_stream"]).choices()
+    choices = checked(scenes.outcomes["tool_stream"]).choices()
     calls = [call for choice in choices for call in choice["delta"].get("tool_calls", ())]
     assert calls[0]["function"]["name"] == "get_weather"
     arguments = "".join(call["function"].get("arguments", "") for call in calls)
@@ -237,11 +237,11 @@ def test_a_tool_call_streams(scenes: Scenes) -> None:
 def test_closing_a_stream_stops_the_engine(scenes: Scenes) -> None:
     (request,) = scenes.seen("endless")
     assert request.disconnected_at
-    assert request.disconnected_at - scenes.told["close"] < 0.2
+    assert request.disconnected_at - scenes.outcomes["close"] < 0.2
 
 
-def test_a_limit_is_waited_for_as_long_as_it_asks(scenes: Scenes) -> None:
-    schema.validate_completion(scenes.told["retried"])
+def test_the_sdk_waits_for_a_limit_as_long_as_it_must(scenes: Scenes) -> None:
+    schema.validate_completion(scenes.outcomes["retried"])
     first, second = scenes.seen("retried")
     assert 0.95 < second.received_at - first.received_at < 1.5
 
@@ -262,9 +262,9 @@ def test_a_limit_is_waited_for_as_long_as_it_asks(scenes: Scenes) -> None:
     ],
 )
 def test_what_is_wrong_with_a_request_is_raised(
-    told: Told, scenario: str, raised: str, status: int, kind: str, param: str | None, code: str
+    outcomes: Outcomes, scenario: str, raised: str, status: int, kind: str, param: str | None, code: str
 ) -> None:
-    check_raised(told[scenario], raised, status, kind, param, code)
+    check_raised(outcomes[scenario], raised, status, kind, param, code)
 
 
 @pytest.mark.parametrize(
@@ -278,30 +278,36 @@ def test_what_is_wrong_with_a_request_is_raised(
 def test_what_is_wrong_with_the_engine_is_raised(
     scenes: Scenes, scenario: str, raised: str, status: int, kind: str, code: str
 ) -> None:
-    check_raised(scenes.told[scenario], raised, status, kind, None, code)
+    check_raised(scenes.outcomes[scenario], raised, status, kind, None, code)
 
 
-def check_raised(told: Told, raised: str, status: int, kind: str, param: str | None, code: str) -> None:
-    assert told.pop("request_id").startswith("req_")
-    assert told == {"raised": raised, "status": status, "type": kind, "param": param, "code": code}
+def check_raised(
+    outcomes: Outcomes, raised: str, status: int, kind: str, param: str | None, code: str
+) -> None:
+    assert outcomes.pop("request_id").startswith("req_")
+    assert outcomes == {"raised": raised, "status": status, "type": kind, "param": param, "code": code}
 
 
 @pytest.mark.parametrize("scenario", ["error_event", "cut"])
 def test_what_breaks_in_a_stream_is_raised(scenes: Scenes, scenario: str) -> None:
-    told = scenes.told[scenario]
-    assert (told["raised"], told["type"], told["code"]) == ("APIError", "server_error", "upstream_error")
+    outcomes = scenes.outcomes[scenario]
+    assert (outcomes["raised"], outcomes["type"], outcomes["code"]) == (
+        "APIError",
+        "server_error",
+        "upstream_error",
+    )
 
 
 @pytest.fixture(scope="module")
 def custom(scripted_session: Scripted) -> Iterator[Service]:
-    """A service that asks for a key and is soon worried by silence."""
-    with custom_door(scripted_session.engine.base_url, key=KEY, keep_alive_s=0.2) as url:
+    """A service with a key, and with keep-alive comments soon after silence begins."""
+    with custom_gateway(scripted_session.engine.base_url, key=KEY, keep_alive_s=0.2) as url:
         yield Service(url, KEY)
 
 
 def test_a_wrong_key_is_raised(sdk: Sdk, custom: Service, scripted: Scripted) -> None:
-    told = sdk.run(Service(custom.url, "sk-wrong"), "wrong_key")["wrong_key"]
-    check_raised(told, "AuthenticationError", 401, "invalid_request_error", None, "invalid_api_key")
+    outcomes = sdk.run(Service(custom.url, "sk-wrong"), "wrong_key")["wrong_key"]
+    check_raised(outcomes, "AuthenticationError", 401, "invalid_request_error", None, "invalid_api_key")
     assert not scripted.engine.requests
 
 

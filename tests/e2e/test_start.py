@@ -12,8 +12,8 @@ def test_it_starts_in_three_seconds_and_stops_in_the_middle_of_a_reply(local: Lo
     assert local.ready_after_s
     with run_local() as second, second.service.client() as client:
         assert second.ready_after_s < 3
-        asked = {**QUESTION, "stream": True, "max_tokens": 500}
-        with client.stream("POST", "/v1/chat/completions", json=asked) as reply:
+        body = {**QUESTION, "stream": True, "max_tokens": 500}
+        with client.stream("POST", "/v1/chat/completions", json=body) as reply:
             reads = reply.iter_raw()
             next(reads)
             second.stop()

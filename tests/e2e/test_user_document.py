@@ -67,12 +67,12 @@ def test_the_example_body_is_answered(scripted: Scripted) -> None:
     assert reply.status_code == 200
     completion = schema.validate_completion(reply.json())
     assert completion["model"] == "scripted"
-    (asked,) = scripted.engine.requests
-    assert asked.fields["max_tokens"] == 1024
-    assert asked.fields["temperature"] == 0.7
+    (request,) = scripted.engine.requests
+    assert request.fields["max_tokens"] == 1024
+    assert request.fields["temperature"] == 0.7
 
 
-def test_the_example_body_as_printed_is_told_what_to_change(service: Service) -> None:
+def test_the_example_body_as_printed_gets_an_error_with_the_change(service: Service) -> None:
     with service.client() as client:
         reply = client.post("/v1/chat/completions", json=BODY)
         error = schema.validate_error(reply.json())

@@ -1,6 +1,6 @@
-// Ask an API from web pages of other origins, and print what their scripts saw as JSON:
+// Call an API from web pages of other origins, and print what their scripts saw as JSON:
 // node cors.mjs <address of the API> <key> <address of a page>…
-// Each page tells of a stream, an error and a GraphQL query; `missing`: there is no browser.
+// Each page reports a stream, an error and a GraphQL query; `missing`: there is no browser.
 
 import { launch } from "./chromium.mjs";
 
@@ -22,15 +22,15 @@ try {
 async function visit(address) {
   const page = await browser.newPage();
   await page.goto(address);
-  return page.evaluate(askAll, { api, key });
+  return page.evaluate(callAll, { api, key });
 }
 
 /** Runs in the page. */
-async function askAll({ api, key }) {
+async function callAll({ api, key }) {
   const headers = { authorization: `Bearer ${key}`, "content-type": "application/json", "x-stainless-lang": "js" };
   const messages = [{ role: "user", content: "hi" }];
 
-  async function ask(path, body, read) {
+  async function call(path, body, read) {
     try {
       const reply = await fetch(api + path, { method: "POST", headers, body: JSON.stringify(body) });
       return { status: reply.status, id: reply.headers.get("x-request-id"), ...(await read(reply)) };
@@ -51,8 +51,8 @@ async function askAll({ api, key }) {
 
   const readJson = async (reply) => ({ json: await reply.json() });
   return {
-    stream: await ask("/v1/chat/completions", { model: "default", messages, stream: true }, readStream),
-    error: await ask("/v1/chat/completions", { model: "none", messages }, readJson),
-    todos: await ask("/graphql", { query: "{ __typename }" }, readJson),
+    stream: await call("/v1/chat/completions", { model: "default", messages, stream: true }, readStream),
+    error: await call("/v1/chat/completions", { model: "none", messages }, readJson),
+    todos: await call("/graphql", { query: "{ __typename }" }, readJson),
   };
 }

@@ -1,4 +1,4 @@
-// What a user does with the official Node package, told as JSON: `scenarios.mjs BASE_URL KEY SCENARIO…`.
+// What a user does with the official Node package, printed as JSON: `scenarios.mjs BASE_URL KEY SCENARIO…`.
 // The scenarios are those of scenarios.py.
 import OpenAI from "openai";
 import { VERSION } from "openai/version";
@@ -26,9 +26,9 @@ const [baseURL, apiKey, ...names] = process.argv.slice(2);
 const client = new OpenAI({ baseURL, apiKey, timeout: 30_000 });
 const completions = client.chat.completions;
 
-const ask = (fields = {}, maxRetries = 0) =>
+const complete = (fields = {}, maxRetries = 0) =>
   completions.create({ model: "default", messages: JOKE, ...fields }, { maxRetries });
-const chunks = async (fields) => all(await ask({ ...fields, stream: true }));
+const chunks = async (fields) => all(await complete({ ...fields, stream: true }));
 
 async function all(iterable) {
   const items = [];
@@ -40,12 +40,12 @@ const scenarios = {
   // of any model
 
   async chat() {
-    const reply = await ask({ max_tokens: 8 });
+    const reply = await complete({ max_tokens: 8 });
     return { request_id: reply._request_id, reply };
   },
 
   async raw_response() {
-    const { data, response } = await ask({ max_tokens: 2 }).withResponse();
+    const { data, response } = await complete({ max_tokens: 2 }).withResponse();
     return { request_id: response.headers.get("x-request-id"), reply: data };
   },
 
@@ -54,22 +54,22 @@ const scenarios = {
   stream_with_usage: () => chunks({ max_tokens: 8, stream_options: { include_usage: true } }),
 
   schema: () =>
-    ask({ max_tokens: 60, temperature: 0, response_format: { type: "json_schema", json_schema: CITY } }),
+    complete({ max_tokens: 60, temperature: 0, response_format: { type: "json_schema", json_schema: CITY } }),
 
-  two_choices: () => ask({ max_tokens: 4, n: 2 }),
+  two_choices: () => complete({ max_tokens: 4, n: 2 }),
 
   async stop() {
     const fields = { max_tokens: 16, temperature: 0 };
-    const text = (await ask(fields)).choices[0].message.content;
+    const text = (await complete(fields)).choices[0].message.content;
     const word = text.trim().split(/\s+/)[3];
-    return { text, word, reply: await ask({ ...fields, stop: [word] }) };
+    return { text, word, reply: await complete({ ...fields, stop: [word] }) };
   },
 
-  logprobs: () => ask({ max_tokens: 3, logprobs: true, top_logprobs: 2 }),
+  logprobs: () => complete({ max_tokens: 3, logprobs: true, top_logprobs: 2 }),
 
   async seed() {
     const fields = { max_tokens: 8, temperature: 1, seed: 7, cache_prompt: false };
-    return [await ask(fields), await ask(fields)];
+    return [await complete(fields), await complete(fields)];
   },
 
   async models() {
@@ -79,11 +79,11 @@ const scenarios = {
   // of a scripted engine
 
   async tool() {
-    const call = await ask({ model: "tools", tools: [WEATHER] });
+    const call = await complete({ model: "tools", tools: [WEATHER] });
     const { message } = call.choices[0];
     const answer = { role: "tool", tool_call_id: message.tool_calls[0].id, content: "11 degrees" };
     const messages = [...JOKE, message, answer];
-    return { call, reply: await ask({ model: "tools", tools: [WEATHER], messages }) };
+    return { call, reply: await complete({ model: "tools", tools: [WEATHER], messages }) };
   },
 
   tool_stream: () => chunks({ model: "tools", tools: [WEATHER] }),
@@ -91,7 +91,7 @@ const scenarios = {
   async close() {
     let count = 0;
     let closed;
-    for await (const _ of await ask({ model: "endless", stream: true })) {
+    for await (const _ of await complete({ model: "endless", stream: true })) {
       if (++count < 3) continue;
       closed = Number(process.hrtime.bigint()) / 1e9;
       break;
@@ -99,22 +99,22 @@ const scenarios = {
     return closed;
   },
 
-  retried: () => ask({ model: "retried" }, 2),
+  retried: () => complete({ model: "retried" }, 2),
 
   // what is raised
 
-  bad_request: () => ask({ temperature: 3 }),
+  bad_request: () => complete({ temperature: 3 }),
   bad_stream_request: () => chunks({ messages: [] }),
-  unknown_model: () => ask({ model: "gpt-unknown" }),
-  wrong_key: () => ask(),
-  limited: () => ask({ model: "limited" }),
-  broken: () => ask({ model: "broken" }),
+  unknown_model: () => complete({ model: "gpt-unknown" }),
+  wrong_key: () => complete(),
+  limited: () => complete({ model: "limited" }),
+  broken: () => complete({ model: "broken" }),
   busy: () => chunks({ model: "busy" }),
   error_event: () => chunks({ model: "error-event" }),
   cut: () => chunks({ model: "cut" }),
 };
 
-async function told(scenario) {
+async function outcome(scenario) {
   try {
     return await scenario();
   } catch (error) {
@@ -131,5 +131,5 @@ async function told(scenario) {
 }
 
 const results = { version: VERSION };
-for (const name of names) results[name] = await told(scenarios[name]);
+for (const name of names) results[name] = await outcome(scenarios[name]);
 console.log(JSON.stringify(results));

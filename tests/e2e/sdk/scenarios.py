@@ -1,4 +1,4 @@
-"""What a user does with the official Python package, told as JSON: `scenarios.py BASE_URL KEY SCENARIO…`.
+"""What a user does with the official Python package, printed as JSON: `scenarios.py BASE_URL KEY SCENARIO…`.
 
 `test_sdks.py` runs it under both majors of the package; `scenarios.mjs` does the same in Node. A scenario
 returns replies as they came, or what was raised.
@@ -33,19 +33,19 @@ WEATHER = {
 
 
 class User:
-    """Asks, as users of the package do."""
+    """Sends requests as users of the package do."""
 
     def __init__(self, base_url: str, key: str) -> None:
         self._client = openai.OpenAI(base_url=base_url, api_key=key, max_retries=0, timeout=30)
 
-    def ask(self, retries: int = 0, **fields: Any) -> Any:
+    def complete(self, retries: int = 0, **fields: Any) -> Any:
         client = self._client.with_options(max_retries=retries)
         return client.chat.completions.create(**{"model": "default", "messages": JOKE, **fields})
 
     # of any model
 
     def chat(self) -> Any:
-        completion = self.ask(max_tokens=8)
+        completion = self.complete(max_tokens=8)
         return {"request_id": completion._request_id, "reply": came(completion)}
 
     def raw_response(self) -> Any:
@@ -55,32 +55,32 @@ class User:
         return {"request_id": raw.headers["x-request-id"], "reply": came(raw.parse())}
 
     def stream(self) -> Any:
-        return [came(chunk) for chunk in self.ask(max_tokens=8, stream=True)]
+        return [came(chunk) for chunk in self.complete(max_tokens=8, stream=True)]
 
     def stream_with_usage(self) -> Any:
         options = {"include_usage": True}
-        return [came(chunk) for chunk in self.ask(max_tokens=8, stream=True, stream_options=options)]
+        return [came(chunk) for chunk in self.complete(max_tokens=8, stream=True, stream_options=options)]
 
     def schema(self) -> Any:
         wanted = {"type": "json_schema", "json_schema": CITY}
-        return came(self.ask(max_tokens=60, temperature=0, response_format=wanted))
+        return came(self.complete(max_tokens=60, temperature=0, response_format=wanted))
 
     def two_choices(self) -> Any:
-        return came(self.ask(max_tokens=4, n=2))
+        return came(self.complete(max_tokens=4, n=2))
 
     def stop(self) -> Any:
         fields: dict[str, Any] = {"max_tokens": 16, "temperature": 0}
-        text = self.ask(**fields).choices[0].message.content
+        text = self.complete(**fields).choices[0].message.content
         word = text.split()[3]
-        return {"text": text, "word": word, "reply": came(self.ask(**fields, stop=[word]))}
+        return {"text": text, "word": word, "reply": came(self.complete(**fields, stop=[word]))}
 
     def logprobs(self) -> Any:
-        return came(self.ask(max_tokens=3, logprobs=True, top_logprobs=2))
+        return came(self.complete(max_tokens=3, logprobs=True, top_logprobs=2))
 
     def seed(self) -> Any:
         """`cache_prompt` is llama.cpp's own: what is known of the prompt already would change the sums."""
         extra = {"cache_prompt": False}
-        return [came(self.ask(max_tokens=8, temperature=1, seed=7, extra_body=extra)) for _ in range(2)]
+        return [came(self.complete(max_tokens=8, temperature=1, seed=7, extra_body=extra)) for _ in range(2)]
 
     def models(self) -> Any:
         listed = [came(model) for model in self._client.models.list()]
@@ -89,20 +89,20 @@ class User:
     # of a scripted engine
 
     def tool(self) -> Any:
-        call = self.ask(model="tools", tools=[WEATHER])
+        call = self.complete(model="tools", tools=[WEATHER])
         message = call.choices[0].message
         answer = {"role": "tool", "tool_call_id": message.tool_calls[0].id, "content": "11 degrees"}
         messages = [*JOKE, message, answer]
         return {
             "call": came(call),
-            "reply": came(self.ask(model="tools", tools=[WEATHER], messages=messages)),
+            "reply": came(self.complete(model="tools", tools=[WEATHER], messages=messages)),
         }
 
     def tool_stream(self) -> Any:
-        return [came(chunk) for chunk in self.ask(model="tools", tools=[WEATHER], stream=True)]
+        return [came(chunk) for chunk in self.complete(model="tools", tools=[WEATHER], stream=True)]
 
     def close(self) -> Any:
-        stream = self.ask(model="endless", stream=True)
+        stream = self.complete(model="endless", stream=True)
         for _ in range(3):
             next(stream)
         closed_s = time.monotonic()
@@ -110,36 +110,36 @@ class User:
         return closed_s
 
     def retried(self) -> Any:
-        return came(self.ask(model="retried", retries=2))
+        return came(self.complete(model="retried", retries=2))
 
     # what is raised
 
     def bad_request(self) -> Any:
-        return self.ask(temperature=3)
+        return self.complete(temperature=3)
 
     def bad_stream_request(self) -> Any:
-        return list(self.ask(messages=[], stream=True))
+        return list(self.complete(messages=[], stream=True))
 
     def unknown_model(self) -> Any:
-        return self.ask(model="gpt-unknown")
+        return self.complete(model="gpt-unknown")
 
     def wrong_key(self) -> Any:
-        return self.ask()
+        return self.complete()
 
     def limited(self) -> Any:
-        return self.ask(model="limited")
+        return self.complete(model="limited")
 
     def broken(self) -> Any:
-        return self.ask(model="broken")
+        return self.complete(model="broken")
 
     def busy(self) -> Any:
-        return list(self.ask(model="busy", stream=True))
+        return list(self.complete(model="busy", stream=True))
 
     def error_event(self) -> Any:
-        return list(self.ask(model="error-event", stream=True))
+        return list(self.complete(model="error-event", stream=True))
 
     def cut(self) -> Any:
-        return list(self.ask(model="cut", stream=True))
+        return list(self.complete(model="cut", stream=True))
 
 
 def came(value: Any) -> Any:
@@ -147,7 +147,7 @@ def came(value: Any) -> Any:
     return value.model_dump(mode="json", exclude_unset=True)
 
 
-def told(scenario: Callable[[], Any]) -> Any:
+def outcome(scenario: Callable[[], Any]) -> Any:
     """Return what a scenario returns or raises."""
     try:
         return scenario()
@@ -165,4 +165,6 @@ def told(scenario: Callable[[], Any]) -> Any:
 if __name__ == "__main__":
     user = User(*sys.argv[1:3])
     version = openai.__version__
-    json.dump({"version": version, **{name: told(getattr(user, name)) for name in sys.argv[3:]}}, sys.stdout)
+    json.dump(
+        {"version": version, **{name: outcome(getattr(user, name)) for name in sys.argv[3:]}}, sys.stdout
+    )
