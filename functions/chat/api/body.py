@@ -28,9 +28,9 @@ def check_media_type(content_type: str, content_encoding: str) -> None:
 
 
 def parse_json(raw: bytes) -> dict[str, Any]:
-    """Parse a JSON object, strictly: no NaN, no duplicate keys, no lone surrogates, at most 100 levels.
+    """Parse a JSON object, strictly: no NaN, no duplicate keys, at most 100 levels.
 
-    Raises: InvalidRequest, saying what to mend.
+    Raises: InvalidRequest, with what to correct.
     """
     try:
         value = json.loads(raw.decode(), parse_constant=_no_constant, object_pairs_hook=_object)

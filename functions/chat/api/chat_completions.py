@@ -17,9 +17,9 @@ from functions.chat.settings import Model, Settings
 from functions.chat.streams.chat import ChatReply, ChatStream
 from functions.chat.streams.response import EventStreamResponse
 
-from . import body, validation
+from . import body, chat_schema
+from .chat_schema import ChatCompletionRequest
 from .models import check_allowed, find_model
-from .schema import ChatCompletionRequest
 from .service import Invocation, Service
 
 DEFAULT_TEMPERATURE = 0.7
@@ -33,7 +33,7 @@ async def create_chat_completion(service: Service, request: Request) -> Response
     invocation.account = account
     try:
         parsed = await _json_body(request, service.settings.max_body_bytes)
-        checked = validation.check(parsed)
+        checked = chat_schema.check(parsed)
         call = prepare(parsed, checked, service.settings, invocation.request_id)
         check_allowed(call.model, service.settings, key)
         await account.admit(call)

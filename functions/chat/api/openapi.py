@@ -1,16 +1,14 @@
-"""What `/docs` and `/openapi.json` say beyond what FastAPI knows of the routes."""
+"""The document behind `/docs` and `/openapi.json`."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
-from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
-
-from functions.chat.api.schema import ChatCompletionRequest
+from functions.chat.api.chat_schema import CHAT_COMPLETION_REQUEST
+from functions.chat.api.json_schema import REF, add_object
 from functions.chat.streams.chat import FINISH_REASONS
 
-_REF = "#/components/schemas/"
 _EXAMPLE = {
     "model": "default",
     "messages": [{"role": "user", "content": "Tell me a joke"}],
@@ -26,16 +24,30 @@ _STREAM = (
 )
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI document: the routes, with the contract's bodies, replies and errors."""
+class Application(Protocol):
+    """What is described."""
+
+    title: str
+    version: str
+    description: str
+
+    @property
+    def routes(self) -> Sequence[Any]:
+        """The routes of Starlette, each with its summary, description and tags."""
+
+
+def describe(app: Application) -> dict[str, Any]:
+    """Return the OpenAPI document: the routes, with the bodies of requests, replies and errors."""
+    from fastapi.openapi.utils import get_openapi  # with a lighter application, only this needs FastAPI
+
     document = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
-    request = ChatCompletionRequest.model_json_schema(ref_template=_REF + "{model}")
     components = document.setdefault("components", {})
+    schemas: dict[str, Any] = {}
+    request = add_object(CHAT_COMPLETION_REQUEST, schemas)
     components["schemas"] = {
-        **request.pop("$defs"),
-        "ChatCompletionRequest": request,
+        **schemas,
         "ChatCompletion": _COMPLETION,
         "Models": _object({"object": {"const": "list"}, "data": {"type": "array", "items": _MODEL}}),
         "Model": _MODEL,
@@ -52,7 +64,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
         "required": True,
         "content": {
             "application/json": {
-                "schema": {"$ref": _REF + "ChatCompletionRequest"},
+                "schema": request,
                 "example": _EXAMPLE,
             }
         },
@@ -124,7 +136,7 @@ _REPLIES = {
 
 def _responses(schema: str) -> dict[str, Any]:
     def content(name: str) -> dict[str, Any]:
-        return {"application/json": {"schema": {"$ref": _REF + name}}}
+        return {"application/json": {"schema": {"$ref": REF + name}}}
 
     return {
         "200": {"description": "The answer.", "content": content(schema)},

@@ -1,4 +1,4 @@
-"""What /docs and /openapi.json say is true."""
+"""`/docs` and `/openapi.json` describe what the API does."""
 
 import re
 from collections.abc import AsyncGenerator
@@ -12,8 +12,7 @@ from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
-from functions.chat.api import validation
-from functions.chat.api.schema import ChatCompletionRequest
+from functions.chat.api import chat_schema
 from functions.chat.app import create_app
 from functions.chat.engines.engine import EngineRequest, Event
 from functions.chat.errors import InvalidRequest
@@ -24,7 +23,7 @@ from tests.unit.chat.fakes import FakeEngine
 
 
 def reply_of_an_engine() -> dict[str, Any]:
-    """Return a fresh reply: it is mended in place."""
+    """Return a new reply each time: it is changed in place."""
     message = {"role": "assistant", "content": "Paris"}
     choices = [{"index": index, "message": dict(message), "finish_reason": "stop"} for index in range(8)]
     usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
@@ -54,7 +53,7 @@ API = schemathesis.openapi.from_asgi("/openapi.json", APP)
 def test_every_reply_is_as_described(case: schemathesis.Case[Any]) -> None:
     if isinstance(case.body, dict) and isinstance(case.body.get("model"), str) and case.body["model"]:
         case.body["model"] = "default"  # any other name is a 404, which says little
-    # Rules between fields, such as top_logprobs only with logprobs, are not told by the schema.
+    # Rules between fields, such as top_logprobs only with logprobs, are not part of the schema.
     case.call_and_validate(excluded_checks=[positive_data_acceptance])
 
 
@@ -85,19 +84,19 @@ def test_every_route_is_described_with_its_errors() -> None:
 
 def test_the_example_is_accepted() -> None:
     content = APP.openapi()["paths"][URL]["post"]["requestBody"]["content"]["application/json"]
-    validation.check(content["example"])
+    chat_schema.check(content["example"])
 
 
 def test_every_field_is_described() -> None:
     described = APP.openapi()["components"]["schemas"]["ChatCompletionRequest"]["properties"]
-    assert ChatCompletionRequest.model_fields.keys() <= described.keys()
+    assert chat_schema.CHAT_COMPLETION_REQUEST.members.keys() <= described.keys()
 
 
 def test_a_field_that_is_described_as_required_is() -> None:
     required = APP.openapi()["components"]["schemas"]["ChatCompletionRequest"]["required"]
     for name in required:
         with pytest.raises(InvalidRequest):
-            validation.check({key: value for key, value in body().items() if key != name})
+            chat_schema.check({key: value for key, value in body().items() if key != name})
     assert required == ["model", "messages"]
 
 

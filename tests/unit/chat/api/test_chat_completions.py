@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message
 
-from functions.chat.api import validation
+from functions.chat.api import chat_schema
 from functions.chat.api.chat_completions import create_chat_completion, prepare
 from functions.chat.api.models import find_model
 from functions.chat.api.service import Invocation, Service
@@ -48,7 +48,7 @@ REPLY: dict[str, Any] = {
 
 def prepared(**fields: Any) -> EngineRequest:
     body = {"model": "one", "messages": [USER], **fields}
-    return prepare(body, validation.check(body), TWO, "abc")
+    return prepare(body, chat_schema.check(body), TWO, "abc")
 
 
 def sent(**fields: Any) -> dict[str, Any]:

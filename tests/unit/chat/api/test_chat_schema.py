@@ -1,4 +1,4 @@
-"""Every field held against the contract."""
+"""Chat completion requests: what is accepted, and the error for each fault."""
 
 import json
 from typing import Any
@@ -7,15 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.chat.api import validation
-from functions.chat.api.schema import ChatCompletionRequest
+from functions.chat.api import chat_schema
+from functions.chat.api.chat_schema import CHAT_COMPLETION_REQUEST
 from functions.chat.errors import InvalidRequest
 from tests.engines import schema
 from tests.engines.recordings import ROOT, Recording, distinct, recordings
 
 USER = {"role": "user", "content": "Hi"}
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
-AUDIO = {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}
 AUDIO = {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 
@@ -24,13 +23,13 @@ def body(**fields: Any) -> dict[str, Any]:
     return {"model": "tiny", "messages": [USER], **fields}
 
 
-def says(*messages: Any) -> dict[str, Any]:
+def with_messages(*messages: Any) -> dict[str, Any]:
     return body(messages=list(messages))
 
 
 def refused(fields: dict[str, Any]) -> tuple[str | None, str | None, str]:
     with pytest.raises(InvalidRequest) as raised:
-        validation.check(fields)
+        chat_schema.check(fields)
     schema.validate_error(raised.value.body())
     return raised.value.param, raised.value.code, raised.value.message
 
@@ -57,44 +56,46 @@ GOOD: list[dict[str, Any]] = [
     body(tools=[{"type": "custom", "custom": {"name": "c"}}]),
     body(reasoning_effort="xhigh", verbosity="low", service_tier="auto"),
     body(top_k=5, min_p=0.1, chat_template_kwargs={}, anything=[None]),
-    says({"role": "system", "content": "s"}, {"role": "developer", "content": "d", "name": "x"}, USER),
-    says({"role": "user", "content": [{"type": "text", "text": "a"}]}),
-    says(
+    with_messages(
+        {"role": "system", "content": "s"}, {"role": "developer", "content": "d", "name": "x"}, USER
+    ),
+    with_messages({"role": "user", "content": [{"type": "text", "text": "a"}]}),
+    with_messages(
         {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:", "detail": "low"}}]}
     ),
-    says({"role": "user", "content": [AUDIO]}),
-    says({"role": "user", "content": [{"type": "file", "file": {}}]}),
-    says(USER, {"role": "assistant", "content": None, "tool_calls": [CALL]}),
-    says(USER, {"role": "assistant", "tool_calls": [{"id": "c", "type": "custom", "custom": {}}]}),
-    says(USER, {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]}),
-    says(USER, {"role": "assistant", "refusal": "no"}),
-    says(USER, {"role": "tool", "content": "x", "tool_call_id": "c"}),
-    says(USER, {"role": "function", "content": None, "name": "f"}),
+    with_messages({"role": "user", "content": [AUDIO]}),
+    with_messages({"role": "user", "content": [{"type": "file", "file": {}}]}),
+    with_messages(USER, {"role": "assistant", "content": None, "tool_calls": [CALL]}),
+    with_messages(USER, {"role": "assistant", "tool_calls": [{"id": "c", "type": "custom", "custom": {}}]}),
+    with_messages(USER, {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]}),
+    with_messages(USER, {"role": "assistant", "refusal": "no"}),
+    with_messages(USER, {"role": "tool", "content": "x", "tool_call_id": "c"}),
+    with_messages(USER, {"role": "function", "content": None, "name": "f"}),
 ]
 
 
 @pytest.mark.parametrize("fields", GOOD, ids=lambda fields: json.dumps(fields)[:80])
 def test_accepts(fields: dict[str, Any]) -> None:
-    validation.check(fields)
+    chat_schema.check(fields)
 
 
 def has_request(recorded: Recording) -> bool:
     return (ROOT / recorded.engine / f"{recorded.case}.request.json").exists()
 
 
-ASKED = [each for each in recordings("*/chat_*") + recordings("*/stream_*") if has_request(each)]
+RECORDED = [each for each in recordings("*/chat_*") + recordings("*/stream_*") if has_request(each)]
 
 
-@pytest.mark.parametrize("recorded", distinct(ASKED, lambda each: each.request_shape), ids=str)
-def test_accepts_what_the_recorded_engines_were_asked(recorded: Recording) -> None:
-    validation.check(recorded.request["body"])
+@pytest.mark.parametrize("recorded", distinct(RECORDED, lambda each: each.request_shape), ids=str)
+def test_accepts_what_was_sent_to_the_recorded_engines(recorded: Recording) -> None:
+    chat_schema.check(recorded.request["body"])
 
 
-OPTIONAL = [name for name in ChatCompletionRequest.model_fields if name not in ("model", "messages")]
+OPTIONAL = [name for name in CHAT_COMPLETION_REQUEST.members if name not in ("model", "messages")]
 
 
 def test_every_optional_field_may_be_null() -> None:
-    validation.check(body(**dict.fromkeys(OPTIONAL)))
+    chat_schema.check(body(**dict.fromkeys(OPTIONAL)))
 
 
 STRING, INTEGER, NUMBER, BOOLEAN, OBJECT = "x", 7, 1.5, True, {"a": 1}
@@ -128,7 +129,7 @@ GOT = {str: "a string", int: "an integer", float: "a number", bool: "a boolean",
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_wrong_type_is_told_with_both_types(name: str) -> None:
+def test_a_wrong_type_is_reported_with_both_types(name: str) -> None:
     expected, values = KINDS[name]
     for value in values:
         param, code, message = refused(body(**{name: value}))
@@ -139,7 +140,7 @@ def test_a_wrong_type_is_told_with_both_types(name: str) -> None:
 
 def test_every_field_with_a_type_of_its_own_is_in_the_table() -> None:
     others = {"tool_choice", "reasoning_effort", "verbosity"}
-    assert KINDS.keys() | others == ChatCompletionRequest.model_fields.keys()
+    assert KINDS.keys() | others == CHAT_COMPLETION_REQUEST.members.keys()
 
 
 MISSING, TYPE, VALUE = "missing_required_parameter", "invalid_type", "invalid_value"
@@ -154,7 +155,7 @@ FAULTS: list[tuple[dict[str, Any], str, str | None]] = [
     (body(temperature=2.0001), "temperature", "decimal_above_max_value"),
     (body(temperature=-0.1), "temperature", "decimal_below_min_value"),
     (body(temperature=float("inf")), "temperature", TYPE),
-    (body(temperature=10**400), "temperature", None),
+    (body(temperature=10**400), "temperature", "decimal_above_max_value"),
     (body(top_p=1.1), "top_p", "decimal_above_max_value"),
     (body(top_p=-1), "top_p", "decimal_below_min_value"),
     (body(n=0), "n", "integer_below_min_value"),
@@ -182,6 +183,9 @@ FAULTS: list[tuple[dict[str, Any], str, str | None]] = [
     (body(metadata={"a": "v" * 513}), "metadata.a", "string_above_max_length"),
     (body(metadata={"k" * 65: "v"}), f"metadata.{'k' * 65}", "string_above_max_length"),
     (body(metadata={str(n): "v" for n in range(17)}), "metadata", "object_above_max_length"),
+    (body(metadata={"<a>": 1}), "metadata.<a>", TYPE),
+    (body(metadata={"a": "\ud800"}), "metadata.a", VALUE),
+    (body(model="\ud800"), "model", VALUE),
     (body(reasoning_effort="huge"), "reasoning_effort", VALUE),
     (body(reasoning_effort=1), "reasoning_effort", VALUE),
     (body(verbosity="loud"), "verbosity", VALUE),
@@ -217,58 +221,61 @@ FAULTS: list[tuple[dict[str, Any], str, str | None]] = [
     (body(tool_choice={}), "tool_choice.type", MISSING),
     (body(tool_choice={"type": "x"}), "tool_choice.type", VALUE),
     (body(tool_choice={"type": "function"}), "tool_choice.function", MISSING),
-    (says("Hi"), "messages[0]", TYPE),
-    (says(None), "messages[0]", TYPE),
-    (says({}), "messages[0].role", MISSING),
-    (says({"content": "Hi"}), "messages[0].role", MISSING),
-    (says({"role": None}), "messages[0].role", TYPE),
-    (says({"role": 1}), "messages[0].role", TYPE),
-    (says({"role": "string", "content": "Hi"}), "messages[0].role", VALUE),
-    (says({"role": ""}), "messages[0].role", VALUE),
-    (says({"role": "<user>"}), "messages[0].role", VALUE),
-    (says(USER, {"role": "user"}), "messages[1].content", MISSING),
-    (says({"role": "user", "content": None}), "messages[0].content", TYPE),
-    (says({"role": "user", "content": 1}), "messages[0].content", TYPE),
-    (says({"role": "user", "content": {}}), "messages[0].content", TYPE),
-    (says({"role": "user", "content": []}), "messages[0].content", "empty_array"),
-    (says({"role": "user", "content": ["x"]}), "messages[0].content[0]", TYPE),
-    (says({"role": "user", "content": [{}]}), "messages[0].content[0].type", MISSING),
-    (says({"role": "user", "content": [{"type": "x"}]}), "messages[0].content[0].type", VALUE),
-    (says({"role": "user", "content": [{"type": "text"}]}), "messages[0].content[0].text", MISSING),
+    (with_messages("Hi"), "messages[0]", TYPE),
+    (with_messages(None), "messages[0]", TYPE),
+    (with_messages({}), "messages[0].role", MISSING),
+    (with_messages({"content": "Hi"}), "messages[0].role", MISSING),
+    (with_messages({"role": None}), "messages[0].role", TYPE),
+    (with_messages({"role": 1}), "messages[0].role", TYPE),
+    (with_messages({"role": "string", "content": "Hi"}), "messages[0].role", VALUE),
+    (with_messages({"role": ""}), "messages[0].role", VALUE),
+    (with_messages({"role": "<user>"}), "messages[0].role", VALUE),
+    (with_messages(USER, {"role": "user"}), "messages[1].content", MISSING),
+    (with_messages({"role": "user", "content": None}), "messages[0].content", TYPE),
+    (with_messages({"role": "user", "content": 1}), "messages[0].content", TYPE),
+    (with_messages({"role": "user", "content": {}}), "messages[0].content", TYPE),
+    (with_messages({"role": "user", "content": []}), "messages[0].content", "empty_array"),
+    (with_messages({"role": "user", "content": ["x"]}), "messages[0].content[0]", TYPE),
+    (with_messages({"role": "user", "content": [{}]}), "messages[0].content[0].type", MISSING),
+    (with_messages({"role": "user", "content": [{"type": "x"}]}), "messages[0].content[0].type", VALUE),
+    (with_messages({"role": "user", "content": [{"type": "text"}]}), "messages[0].content[0].text", MISSING),
     (
-        says({"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}),
+        with_messages({"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}),
         "messages[0].content[0].image_url",
         TYPE,
     ),
     (
-        says({"role": "system", "content": [{"type": "image_url", "image_url": {"url": ""}}]}),
+        with_messages({"role": "system", "content": [{"type": "image_url", "image_url": {"url": ""}}]}),
         "messages[0].content[0].type",
         VALUE,
     ),
-    (says({"role": "system", "content": None}), "messages[0].content", TYPE),
-    (says({"role": "assistant"}), "messages[0].content", MISSING),
-    (says({"role": "assistant", "content": None, "tool_calls": None}), "messages[0].content", MISSING),
-    (says({"role": "assistant", "tool_calls": []}), "messages[0].tool_calls", "empty_array"),
-    (says({"role": "assistant", "tool_calls": ["x"]}), "messages[0].tool_calls[0]", TYPE),
-    (says({"role": "assistant", "tool_calls": [{}]}), "messages[0].tool_calls[0].type", MISSING),
+    (with_messages({"role": "system", "content": None}), "messages[0].content", TYPE),
+    (with_messages({"role": "assistant"}), "messages[0].content", MISSING),
     (
-        says({"role": "assistant", "tool_calls": [{"type": "function", "id": "c"}]}),
+        with_messages({"role": "assistant", "content": None, "tool_calls": None}),
+        "messages[0].content",
+        MISSING,
+    ),
+    (with_messages({"role": "assistant", "tool_calls": []}), "messages[0].tool_calls", "empty_array"),
+    (with_messages({"role": "assistant", "tool_calls": ["x"]}), "messages[0].tool_calls[0]", TYPE),
+    (with_messages({"role": "assistant", "tool_calls": [{}]}), "messages[0].tool_calls[0].type", MISSING),
+    (
+        with_messages({"role": "assistant", "tool_calls": [{"type": "function", "id": "c"}]}),
         "messages[0].tool_calls[0].function",
         MISSING,
     ),
-    (says({"role": "tool", "content": "x"}), "messages[0].tool_call_id", MISSING),
-    (says({"role": "function", "content": "x"}), "messages[0].name", MISSING),
+    (with_messages({"role": "tool", "content": "x"}), "messages[0].tool_call_id", MISSING),
+    (with_messages({"role": "function", "content": "x"}), "messages[0].name", MISSING),
 ]
 
 
 @pytest.mark.parametrize(("fields", "param", "code"), FAULTS, ids=lambda value: json.dumps(value)[:70])
-def test_a_fault_is_told_with_its_place_and_code(
+def test_a_fault_is_reported_with_its_param_and_code(
     fields: dict[str, Any], param: str, code: str | None
 ) -> None:
-    told, told_code, message = refused(fields)
-    assert told == param
-    if (fields.get("temperature") or 0) != 10**400:
-        assert told_code == code
+    refused_param, refused_code, message = refused(fields)
+    assert refused_param == param
+    assert refused_code == code
     assert len(message) < 400
 
 
@@ -289,7 +296,7 @@ def test_a_fault_is_told_with_its_place_and_code(
             "Invalid type for 'temperature': expected a finite number, but got a number instead.",
         ),
         (
-            says({"role": "string", "content": "Hi"}),
+            with_messages({"role": "string", "content": "Hi"}),
             "Invalid value: 'string'. Supported values are: "
             "'developer', 'system', 'user', 'assistant', 'tool', 'function'.",
         ),
@@ -299,8 +306,40 @@ def test_texts_are_those_of_openai(fields: dict[str, Any], message: str) -> None
     assert refused(fields)[2] == message
 
 
+ORDER: list[tuple[dict[str, Any], str, str]] = [
+    ({"n": 0, "temperature": 9, **with_messages({"role": "user"})}, "messages[0].content", MISSING),
+    ({"stop": [], "n": 0, "model": "tiny", "messages": [USER]}, "n", "integer_below_min_value"),
+    (body(n=0, stream_options={}), "n", "integer_below_min_value"),
+    (body(stop=[1, 2, 3, 4, 5]), "stop", "array_above_max_length"),
+    (body(metadata={str(n): n for n in range(17)}), "metadata", "object_above_max_length"),
+    (body(metadata={"k" * 65: 1}), f"metadata.{'k' * 65}", "string_above_max_length"),
+]
+
+
+@pytest.mark.parametrize(("fields", "param", "code"), ORDER, ids=lambda value: json.dumps(value)[:70])
+def test_the_first_of_several_faults_is_that_of_the_table(
+    fields: dict[str, Any], param: str, code: str
+) -> None:
+    assert refused(fields)[:2] == (param, code)
+
+
+def test_a_checked_request_has_the_defaults_of_the_api() -> None:
+    request = chat_schema.check(body(n=None, stream=None))
+    assert (request.model, request.messages, request.n, request.stream) == ("tiny", [USER], 1, False)
+    assert (request.max_tokens, request.max_completion_tokens, request.stream_options) == (None, None, None)
+
+
+def test_a_checked_request_has_what_was_sent() -> None:
+    fields = {"max_tokens": 0, "max_completion_tokens": 2, "n": 3}
+    request = chat_schema.check(body(stream=True, stream_options={"include_usage": True}, **fields))
+    assert {name: getattr(request, name) for name in fields} == fields
+    assert request.stream
+    assert request.stream_options
+    assert request.stream_options.include_usage
+
+
 def test_long_values_are_cut_in_texts() -> None:
-    assert len(refused(says({"role": "x" * 10_000}))[2]) < 300
+    assert len(refused(with_messages({"role": "x" * 10_000}))[2]) < 300
     assert len(refused(body(n=10**4000))[2]) < 300
     assert len(refused(body(metadata={"k" * 10_000: "v"}))[0] or "") <= 200
 
@@ -316,9 +355,9 @@ JSON = st.recursive(
 
 
 @settings(max_examples=300, deadline=None, database=None, derandomize=True)
-@given(st.dictionaries(st.sampled_from(list(ChatCompletionRequest.model_fields)), JSON, max_size=3), JSON)
+@given(st.dictionaries(st.sampled_from(list(CHAT_COMPLETION_REQUEST.members)), JSON, max_size=3), JSON)
 def test_no_json_raises_anything_else(fields: dict[str, Any], message: Any) -> None:
     try:
-        validation.check({"model": "tiny", "messages": [message], **fields})
+        chat_schema.check({"model": "tiny", "messages": [message], **fields})
     except InvalidRequest as error:
         schema.validate_error(error.body())

@@ -1,0 +1,210 @@
+"""Rules for a parsed JSON body: an endpoint's schema is a table of them, nested like the body.
+
+Faults are found in the order of the table, and the first is raised. Types are exact, nothing is converted,
+and members without a rule pass. `json_schema.py` writes the same table for `/openapi.json`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from functions.chat.api import faults
+from functions.chat.api.faults import Path
+
+
+class Rule(Protocol):
+    """What a value must be."""
+
+    def check(self, value: Any, path: Path) -> None:
+        """Check a value and all within it.
+
+        Raises: InvalidRequest for the first fault.
+        """
+
+
+class Boolean:
+    """`true` or `false`."""
+
+    def check(self, value: Any, path: Path) -> None:
+        if type(value) is not bool:
+            raise faults.wrong_type("a boolean", value, path)
+
+
+class Integer:
+    """An integer within limits; 1.0 is not one."""
+
+    def __init__(self, *, minimum: int, maximum: int | None = None) -> None:
+        self.minimum, self.maximum = minimum, maximum
+
+    def check(self, value: Any, path: Path) -> None:
+        if type(value) is not int:
+            raise faults.wrong_type("an integer", value, path)
+        if value < self.minimum:
+            raise faults.below_minimum("integer", value, self.minimum, path)
+        if self.maximum is not None and value > self.maximum:
+            raise faults.above_maximum("integer", value, self.maximum, path)
+
+
+class Number:
+    """A finite number within limits."""
+
+    def __init__(self, *, minimum: float, maximum: float) -> None:
+        self.minimum, self.maximum = minimum, maximum
+
+    def check(self, value: Any, path: Path) -> None:
+        if type(value) is not float and type(value) is not int:
+            raise faults.wrong_type("a number", value, path)
+        if type(value) is float and not math.isfinite(value):
+            raise faults.wrong_type("a finite number", value, path)
+        if value < self.minimum:
+            raise faults.below_minimum("decimal", value, self.minimum, path)
+        if value > self.maximum:
+            raise faults.above_maximum("decimal", value, self.maximum, path)
+
+
+class Enum:
+    """One of a few strings."""
+
+    def __init__(self, *values: str) -> None:
+        self.values = values
+
+    def check(self, value: Any, path: Path) -> None:
+        if type(value) is not str or value not in self.values:
+            raise faults.unsupported(value, self.values, path)
+
+
+class String:
+    """A string; its length counts characters, and a pattern must match all of it."""
+
+    def __init__(
+        self, *, not_empty: bool = False, max_length: int | None = None, pattern: str | None = None
+    ) -> None:
+        self.not_empty, self.max_length, self.pattern = not_empty, max_length, pattern
+        self._regex = re.compile(pattern) if pattern else None
+        self._is_limited = not_empty or max_length is not None or pattern is not None
+
+    def check(self, value: Any, path: Path) -> None:
+        if type(value) is not str:
+            raise faults.wrong_type("a string", value, path)
+        if not self._is_limited:
+            return
+        try:
+            value.encode()
+        except UnicodeEncodeError:  # half of a surrogate pair
+            raise faults.invalid(path) from None
+        if self.not_empty and not value:
+            raise faults.empty("string", path)
+        if self.max_length is not None and len(value) > self.max_length:
+            raise faults.too_long("string", self.max_length, path)
+        if self._regex and not self._regex.fullmatch(value):
+            raise faults.unmatched(value, self._regex.pattern, path)
+
+
+class Array:
+    """An array of one item or more, all under one rule."""
+
+    def __init__(self, items: Rule, *, max_length: int | None = None) -> None:
+        self.items, self.max_length = items, max_length
+
+    def check(self, value: Any, path: Path) -> None:
+        if type(value) is not list:
+            raise faults.wrong_type("an array", value, path)
+        if not value:
+            raise faults.empty("array", path)
+        if self.max_length is not None and len(value) > self.max_length:
+            raise faults.too_long("array", self.max_length, path)
+        check = self.items.check
+        for index, item in enumerate(value):
+            check(item, (path, index))
+
+
+class Map:
+    """An object whose members have names of the caller's choice."""
+
+    def __init__(
+        self, values: Rule | None = None, *, keys: String | None = None, max_length: int | None = None
+    ) -> None:
+        self.values, self.keys, self.max_length = values, keys, max_length
+
+    def check(self, value: Any, path: Path) -> None:
+        if type(value) is not dict:
+            raise faults.wrong_type("an object", value, path)
+        if self.max_length is not None and len(value) > self.max_length:
+            raise faults.too_long("object", self.max_length, path)
+        for name, member in value.items():
+            if self.keys:
+                self.keys.check(name, (path, name))
+            if self.values:
+                self.values.check(member, (path, name))
+
+
+class Member:
+    """A member of an object: its rule, and what is said of it. Its default is described, not set."""
+
+    def __init__(self, rule: Rule, description: str, default: Any, *, required: bool, nullable: bool) -> None:
+        self.rule, self.description, self.default = rule, description, default
+        self.required, self.nullable = required, nullable
+
+
+def required(rule: Rule, description: str = "", *, nullable: bool = False) -> Member:
+    """Return a member that must be there."""
+    return Member(rule, description, None, required=True, nullable=nullable)
+
+
+def optional(rule: Rule, description: str = "", *, default: Any = None) -> Member:
+    """Return a member that may be absent, or null."""
+    return Member(rule, description, default, required=False, nullable=True)
+
+
+class Object:
+    """An object with known members, and any others."""
+
+    def __init__(self, name: str, members: Mapping[str, Member], description: str = "") -> None:
+        self.name, self.members, self.description = name, members, description
+        self._checks = [
+            (key, member.rule.check, member.required, member.nullable) for key, member in members.items()
+        ]
+
+    def check(self, value: Any, path: Path) -> None:
+        if type(value) is not dict:
+            raise faults.wrong_type("an object", value, path)
+        for key, check, is_required, is_nullable in self._checks:
+            if key in value:
+                member = value[key]
+                if member is not None or not is_nullable:
+                    check(member, (path, key))
+            elif is_required:
+                raise faults.missing((path, key))
+
+
+class TaggedUnion:
+    """One of several objects: the string in the member `tag` says which."""
+
+    def __init__(self, tag: str, objects: Mapping[str, Object]) -> None:
+        self.tag, self.objects = tag, objects
+
+    def check(self, value: Any, path: Path) -> None:
+        if type(value) is not dict:
+            raise faults.wrong_type("an object", value, path)
+        if self.tag not in value:
+            raise faults.missing((path, self.tag))
+        tag = value[self.tag]
+        if type(tag) is not str:
+            raise faults.wrong_type("a string", tag, (path, self.tag))
+        if tag not in self.objects:
+            raise faults.unsupported(tag, self.objects, (path, self.tag))
+        self.objects[tag].check(value, path)
+
+
+class StringOr:
+    """A string, or what else may stand in its place: an array or an object."""
+
+    def __init__(self, other: Rule, *, string: String | Enum | None = None) -> None:
+        self.other, self.string = other, string or String()
+
+    def check(self, value: Any, path: Path) -> None:
+        rule = self.other if type(value) is list or type(value) is dict else self.string
+        rule.check(value, path)
