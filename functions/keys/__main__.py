@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -63,9 +64,11 @@ def run(arguments: Sequence[str], session: Session) -> int:
     from .commands import cli
     from .session import PROGRAM, advice
 
+    interrupt = signal.getsignal(signal.SIGINT)
     try:
         with cli.make_context(PROGRAM, [*arguments], obj=session) as context:
             result: Result = cli.invoke(context)
+        return _print(result, as_json="json" in session.options)
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
@@ -79,7 +82,8 @@ def run(arguments: Sequence[str], session: Session) -> int:
         return _report("\n".join((advice(str(error), session.location), *getattr(error, "__notes__", ()))))
     except KeyTaken as error:
         return _report(f"{error} Run the same command again.")
-    return _print(result, as_json="json" in session.options)
+    finally:
+        signal.signal(signal.SIGINT, interrupt)  # a command that makes a key holds it
 
 
 def _print(result: Result, *, as_json: bool) -> int:

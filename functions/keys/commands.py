@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -121,7 +122,9 @@ def create(
         created_at=int(session.now),
         expires_at=expires,
     )
-    session.store.add(key)
+    store = session.store
+    _hold_interrupts()
+    store.add(key)
     said = f"Created {key.id} ({key.name}).\n\n{_once(text)}"
     return Result(said, {"key": text, **views.key_record(key, session.now)}, new_key=key.id)
 
@@ -188,9 +191,9 @@ def rotate(session: Session, key: str) -> Result:
     ID is the key's id, the beginning of it, or its name. Its id, name, limits and spent budget stay.
     """
     text = new_key()
-    found = _existing(
-        session.store.rotate(select(session.store.all_keys(), key).id, digest(text), hint(text))
-    )
+    selected = select(session.store.all_keys(), key)
+    _hold_interrupts()
+    found = _existing(session.store.rotate(selected.id, digest(text), hint(text)))
     said = (
         f"Rotated {found.id} ({found.name}). The old key is refused within 30 s everywhere.\n\n{_once(text)}"
     )
@@ -330,6 +333,11 @@ def _existing(key: Key | None) -> Key:
     if key is None:
         raise click.ClickException(f"The key was removed just now. What is there: {PROGRAM} list")
     return key
+
+
+def _hold_interrupts() -> None:
+    """Ignore Ctrl-C until the command ends: what is changed now is printed, too."""
+    signal.signal(signal.SIGINT, lambda *_: None)
 
 
 def _once(text: str) -> str:

@@ -34,9 +34,6 @@ from .usage import UsageRecord
 
 logger = logging.getLogger("table")
 
-# Arguments of create_table, but for the name.
-TABLE = items.SCHEMA
-
 _RACES = 4
 _BATCH = 100
 _REMEMBERED = 1000

@@ -17,7 +17,7 @@ from infra.paths import ROOT
 
 LOG_FILE = ROOT / ".local" / "dynamodb.log"
 NAME = "keys"
-# What `functions.shared.table` expects; a test compares them.
+# What `functions.shared.items` expects; a test compares them.
 TABLE: dict[str, Any] = {
     "AttributeDefinitions": [
         {"AttributeName": "pk", "AttributeType": "S"},

@@ -20,12 +20,16 @@ _ERROR = "<ErrorResponse><Error><Code>{code}</Code><Message>m</Message></Error><
 
 @dataclass
 class ScriptedAws:
-    """The same response to every call, but that a stack's table is missing; `calls` are the operations."""
+    """The same response to every call, but that a stack's table is missing; `calls` are the operations.
+
+    Where `held` is set to an event, responses wait for it.
+    """
 
     url: str = ""
     status: int = 200
     body: str = "{}"
     calls: list[str] = field(default_factory=list)
+    held: threading.Event | None = None
 
     def respond(self, operation: str) -> tuple[int, str]:
         """Return the status and the body."""
@@ -56,6 +60,8 @@ def scripted_aws() -> Iterator[ScriptedAws]:
             body = self.rfile.read(int(self.headers["content-length"]))
             operation = self.headers.get("x-amz-target") or body.decode().partition("&")[0]
             aws.calls.append(operation)
+            if aws.held:
+                aws.held.wait(1.5)
             status, text = aws.respond(operation)
             content = text.encode()
             self.send_response(status)

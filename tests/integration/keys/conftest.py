@@ -14,7 +14,8 @@ from moto.server import ThreadedMotoServer
 
 from functions.keys.__main__ import main
 from functions.shared.aws import Aws
-from functions.shared.table import TABLE, Table
+from functions.shared.items import SCHEMA
+from functions.shared.table import Table
 from infra.paths import ROOT
 from tests.integration.keys.aws import ScriptedAws, scripted_aws
 
@@ -67,7 +68,7 @@ def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[Table]:
     """A table of moto's in this process, which `keys` finds."""
     monkeypatch.setenv("KEYS_TABLE", NAME)
     with mock_aws():
-        boto3.client("dynamodb", region_name=REGION).create_table(TableName=NAME, **TABLE)
+        boto3.client("dynamodb", region_name=REGION).create_table(TableName=NAME, **SCHEMA)
         yield Table(NAME, aws=Aws(region=REGION))
 
 
@@ -85,7 +86,7 @@ def server_url() -> Iterator[str]:
     try:
         url = "http://{}:{}".format(*server.get_host_and_port())
         client = boto3.client("dynamodb", region_name=REGION, endpoint_url=url)
-        client.create_table(TableName=NAME, **TABLE)
+        client.create_table(TableName=NAME, **SCHEMA)
         yield url
         client.delete_table(TableName=NAME)
     finally:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import signal
+import threading
 import time
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from functions.shared.aws import Aws
 from functions.shared.keys import Key, KeyRefused, Keyring
 from functions.shared.table import Table
+from tests.integration.keys.aws import ScriptedAws
 from tests.integration.keys.conftest import NAME, REGION, run, start
 from tests.unit.keys.store import a_record
 
@@ -83,6 +85,21 @@ def test_ctrl_c_ends_it_quietly(server_url: str) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=10)
     assert (process.returncode, out, err) == (130, "", "")
+
+
+def test_ctrl_c_loses_no_new_key(aws: ScriptedAws) -> None:
+    """What is being written when it comes is printed, too."""
+    aws.held = threading.Event()
+    with start("create", "--name", "alice", url=aws.url) as process:
+        until = time.monotonic() + 20
+        while not aws.calls:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        aws.held.set()
+        out, err = process.communicate(timeout=10)
+    assert (process.returncode, err) == (0, "")
+    assert re.search(r"^  sk-\w{49}$", out, re.MULTILINE)
 
 
 def test_a_reader_that_has_gone(server_url: str) -> None:

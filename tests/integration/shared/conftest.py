@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from moto import mock_aws
 
-from functions.shared.table import TABLE, Table
+from functions.shared.items import SCHEMA
+from functions.shared.table import Table
 from infra.local.settings import REGION
 from tests.aws import dummy_credentials
 
@@ -34,7 +35,7 @@ def moto() -> Iterator[None]:
 @pytest.fixture
 def table(moto: None) -> Table:  # noqa: ARG001
     table = Table(NAME)
-    table._service.client.create_table(TableName=NAME, **TABLE)
+    table._service.client.create_table(TableName=NAME, **SCHEMA)
     return table
 
 
@@ -43,7 +44,7 @@ def server() -> Iterator[str]:
     """The address of moto's server, which answers one request at a time as `make run` has it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         descriptor, port = listener.fileno(), listener.getsockname()[1]
-        schema = json.dumps({"TableName": NAME, **TABLE})
+        schema = json.dumps({"TableName": NAME, **SCHEMA})
         command = [sys.executable, "-m", "infra.local.services.dynamodb_server", str(descriptor), schema]
         child = subprocess.Popen(command, cwd=ROOT, pass_fds=[descriptor], stdout=subprocess.PIPE, text=True)
     assert child.stdout

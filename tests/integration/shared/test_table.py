@@ -12,10 +12,11 @@ from moto import mock_aws
 
 from functions.shared import items
 from functions.shared import table as table_module
+from functions.shared.items import SCHEMA
 from functions.shared.key_text import digest
 from functions.shared.keys import Key, KeyRefused, Keyring, KeysUnavailable, KeyTaken
 from functions.shared.limits import Allowance, Ledger, LimitReached, Reservation
-from functions.shared.table import TABLE, Table
+from functions.shared.table import Table
 from functions.shared.usage import UsageRecord
 from tests.integration.shared.conftest import NAME
 from tests.unit.shared.ledger import LedgerMachine
@@ -108,7 +109,7 @@ def test_more_keys_than_one_response_holds_are_listed(
 
     monkeypatch.setattr(table_module, "_BATCH", 4)
     table = Hesitating(NAME)
-    table._service.client.create_table(TableName=NAME, **TABLE)
+    table._service.client.create_table(TableName=NAME, **SCHEMA)
     keys = [replace(FREE, id=f"key_{n}", digest=digest(str(n)), created_at=n) for n in range(10)]
     for key in keys:
         table.add(key)
@@ -204,7 +205,7 @@ class TwoEnvironments:
 
     def __init__(self) -> None:
         self.tables = cycle([Table(NAME), Table(NAME)])
-        next(self.tables)._service.client.create_table(TableName=NAME, **TABLE)
+        next(self.tables)._service.client.create_table(TableName=NAME, **SCHEMA)
 
     async def reserve(self, key: Key, tokens: int, now: float) -> Reservation:
         return await next(self.tables).reserve(key, tokens, now)
