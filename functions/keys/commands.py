@@ -305,7 +305,7 @@ def select(keys: Sequence[Key], which: str) -> Key:
 
 
 def _chosen_key(session: Session, variable: str) -> str:
-    """Return the key that a variable holds, which a command line would show to everybody on the machine.
+    """Return the key that a variable holds, which a command line would show to every user of the machine.
 
     Raises: UsageError, which does not quote it.
     """

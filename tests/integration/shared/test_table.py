@@ -201,7 +201,7 @@ def test_a_keyring_looks_keys_up_in_the_table(table: Table) -> None:
 
 
 class TwoEnvironments:
-    """Asks the same table through two that have seen different windows, in turn."""
+    """Uses the same table in turn through two that have seen different windows."""
 
     def __init__(self) -> None:
         self.tables = cycle([Table(NAME), Table(NAME)])
@@ -315,7 +315,7 @@ def test_an_environment_that_is_new_joins_the_window(table: Table) -> None:
     asyncio.run(play())
 
 
-def test_a_table_that_was_emptied_counts_anew(table: Table) -> None:
+def test_a_table_that_was_emptied_counts_again(table: Table) -> None:
     async def play() -> None:
         lost = await table.reserve(ALICE, 10, NOW)
         table._service.client.delete_item(TableName=NAME, Key=items.limits_place(ALICE.id))
