@@ -121,10 +121,10 @@ def test_exactly_a_hundred_levels_are_allowed() -> None:
 def test_a_duplicate_among_many_keys_is_found_in_no_time() -> None:
     many = {f"k{number}": 1 for number in range(60_000)}
     raw = json.dumps(many).encode()[:-1] + b',"k59999":1}'
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(InvalidRequest, match="'k59999' is there twice"):
         body.parse_json(raw)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_serialises_compactly_and_without_escapes() -> None:
