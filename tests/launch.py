@@ -38,13 +38,13 @@ def start(**variables: str) -> "subprocess.Popen[str]":
 def url_when_ready(process: "subprocess.Popen[str]") -> str:
     """Read what it prints until it is ready."""
     assert process.stdout
-    said = []
+    lines = []
     for line in process.stdout:
-        said.append(line)
+        lines.append(line)
         if line.strip() == _READY:
             return (
-                next(line for line in said if "answers on" in line)
+                next(line for line in lines if "answers on" in line)
                 .split()[-1]
                 .replace("localhost", "127.0.0.1")
             )
-    raise RuntimeError("infra.local did not come up:\n" + "".join(said))
+    raise RuntimeError("infra.local did not come up:\n" + "".join(lines))

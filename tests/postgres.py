@@ -1,6 +1,7 @@
 """A throw-away Postgres: real, on a free port, faster than durable, gone at the end of the context."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -38,7 +39,7 @@ class Postgres:
         self.start()
 
     def url(self, database: str = DATABASE, schema: str | None = None) -> str:
-        """Return the address of a database, for Prisma with a schema of one's own in it."""
+        """Return the address of a database, for Prisma with a schema of its own in it."""
         return self._cluster.url(self.port, database, {"schema": schema} if schema else {})
 
     def create_database(self) -> str:
@@ -68,7 +69,7 @@ class Postgres:
     def start(self) -> None:
         """Start the server and wait until it answers."""
         with self.log.open("ab") as log:
-            began = log.tell()
+            began = log.seek(0, os.SEEK_END)
             self._process = subprocess.Popen(
                 self._cluster.serving_command(self.port, self._settings),
                 env=clean_environment(),
@@ -85,17 +86,17 @@ class Postgres:
         while True:
             with self.log.open("rb") as log:
                 log.seek(began)
-                said = log.read().decode()
-            if READY in said:
+                output = log.read().decode()
+            if READY in output:
                 return
             try:
                 self._process.wait(0.01)
             except subprocess.TimeoutExpired:
                 continue
-            raise RuntimeError(f"Postgres did not start: {said}")
+            raise RuntimeError(f"Postgres did not start: {output}")
 
     def stop(self) -> None:
-        """Stop it in order: transactions that are open are rolled back, connections end."""
+        """Shut it down cleanly: open transactions are rolled back, connections end."""
         self._end(signal.SIGINT)
 
     def kill(self) -> None:
@@ -103,7 +104,7 @@ class Postgres:
         self._end(signal.SIGKILL)
 
     def restart(self) -> None:
-        """Stop it in order and start it again."""
+        """Shut it down cleanly and start it again."""
         self.stop()
         self.start()
 

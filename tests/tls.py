@@ -1,4 +1,4 @@
-"""Certificates for a test, and TLS before a Postgres: the one from the package registry was built without."""
+"""Certificates for a test, and TLS in front of a Postgres: the one from the package registry has none."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Authority:
         self.file.write_text(self.certificate)
 
     def server(self, host: str) -> ssl.SSLContext:
-        """Return what a server of this name shows."""
+        """Return the TLS context of a server with this name."""
         key = ec.generate_private_key(ec.SECP256R1())
         private = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -80,7 +80,7 @@ class TlsProxy:
     async def serve(self, ready: threading.Event) -> None:
         """Serve until `stop` is called; connections that are open then end with the loop."""
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
-        self._loop.set_exception_handler(lambda *_: None)  # of handshakes that clients break off
+        self._loop.set_exception_handler(lambda *_: None)  # of handshakes that clients interrupt
         server = await asyncio.start_server(self._pass, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
         ready.set()
