@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from infra.local.loopback import HOST
 from infra.local.processes import Guardian
-from infra.local.services.postgres_cluster import DATABASE, HOST, USER, Cluster, clean_environment, program
+from infra.local.services.postgres_cluster import DATABASE, USER, Cluster, clean_environment, program
 
 READY = "ready to accept connections"
 _DURABLE = {"max_connections": "200"}

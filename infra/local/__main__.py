@@ -12,9 +12,9 @@ from infra.local.console import Console
 from infra.local.deployment import routes
 from infra.local.errors import CannotStart
 from infra.local.lambda_service.failures import FunctionFailed
-from infra.local.lambda_service.http_server import bind
 from infra.local.lambda_service.sandbox_pool import SandboxPool
 from infra.local.lambda_service.service import run_lambda_service
+from infra.local.loopback import bind
 from infra.local.processes import Guardian
 from infra.local.services.database import TodoDatabase
 from infra.local.services.engine import EmbeddedEngine

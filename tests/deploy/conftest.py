@@ -5,7 +5,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from infra.local.services.postgres_cluster import DATABASE, HOST, USER, clean_environment, program
+from infra.local.loopback import HOST
+from infra.local.services.postgres_cluster import DATABASE, USER, clean_environment, program
 from tests.deploy.account import ROOT, Account, free_port, local_account
 from tests.deploy.tls import NAME, make_certificates, tls_before
 from tests.deploy.toolkit import Toolkit, bootstrap

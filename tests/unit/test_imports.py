@@ -69,6 +69,15 @@ CDK = (
     ("bundling",),
     ("paths", "stages"),
 )
+# `python -m infra.local`, outermost first. The two packages do not import each other.
+LOCAL = (
+    ("__main__", "migrate"),
+    ("deployment", "welcome"),
+    ("lambda_service", "services"),
+    ("console", "loopback", "processes", "settings"),
+    ("database_url",),
+    ("errors",),
+)
 # Third-party packages that only these modules may know.
 ONE_HOME = {
     "httpx": {
@@ -202,6 +211,19 @@ def test_the_cdk_app_imports_only_downward() -> None:
         and level.get(other, -1) <= level[own]
     }
     assert not upward
+
+
+def test_what_runs_locally_imports_only_downward() -> None:
+    level = {name: number for number, row in enumerate(LOCAL) for name in row}
+    parts = {name: name.split(".")[2] for name in INFRA if name.startswith("infra.local.")}
+    upward = {
+        (name, imported)
+        for name, own in parts.items()
+        for imported in imports(name, INFRA[name])
+        if (other := parts.get(imported, own)) != own and level[other] <= level[own]
+    }
+    assert not upward
+    assert set(parts.values()) == level.keys()
 
 
 def test_only_composition_roots_read_the_process_environment() -> None:

@@ -4,7 +4,6 @@ uvicorn's own server would wait for open streams, tick ten times a second and ta
 """
 
 import asyncio
-import errno
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,28 +13,7 @@ from typing import Any, cast
 import uvicorn
 from uvicorn.server import ServerState
 
-from infra.local.errors import CannotStart
-
-HOST = "127.0.0.1"
 _KEEP_ALIVE_S = 75
-
-
-def bind(port: int) -> socket.socket:
-    """Take a port on the loopback interface, 0 for a free one.
-
-    Raises: CannotStart, where it is taken or not allowed.
-    """
-    # asyncio switches Nagle's algorithm off only where the protocol is named; with it a reply waits 40 ms.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((HOST, port))
-        listener.listen(1024)
-    except OSError as error:
-        listener.close()
-        what = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
-        raise CannotStart(f"Port {port} {what}. Choose another: make run PORT={port + 1}") from error
-    return listener
 
 
 @asynccontextmanager

@@ -21,6 +21,7 @@ from infra.local.lambda_service.runtime_connection import (
     error_response,
 )
 from infra.local.lambda_service.runtime_requests import ResponseRequest, WholeRequest, error_type
+from infra.local.loopback import HOST
 
 _ROOT = "/2018-06-01/runtime/"
 
@@ -53,8 +54,8 @@ class RuntimeApiServer:
     async def listen(self) -> str:
         """Open the listener; return its address for AWS_LAMBDA_RUNTIME_API."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: RuntimeConnection(self), "127.0.0.1", 0)
-        return f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self._server = await loop.create_server(lambda: RuntimeConnection(self), HOST, 0)
+        return f"{HOST}:{self._server.sockets[0].getsockname()[1]}"
 
     def close(self) -> None:
         """Stop listening and break every connection."""

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from infra.local.console import Console
 from infra.local.lambda_service.function import LambdaFunction
 from infra.local.lambda_service.gateway import Gateway
-from infra.local.lambda_service.http_server import HOST, bind, serving
+from infra.local.lambda_service.http_server import serving
 from infra.local.lambda_service.sandbox_pool import SandboxPool
+from infra.local.loopback import HOST, bind
 from infra.local.processes import Guardian
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from infra.local.console import Console
 from infra.local.errors import CannotStart
-from infra.local.lambda_service.http_server import HOST, bind
+from infra.local.loopback import HOST, bind
 from infra.local.processes import Child, Guardian, inherited_environment, until_ready
 from infra.local.services.log_file import LogFile
 from infra.local.settings import REGION

@@ -2,13 +2,13 @@
 
 import asyncio
 import os
-import socket
 import sys
 import time
 from pathlib import Path
 
 from infra.local.console import Console
 from infra.local.errors import CannotStart
+from infra.local.loopback import HOST, free_port
 from infra.local.processes import Child, Guardian, until_ready
 from infra.local.services.models import EMBEDDED
 from infra.paths import ROOT
@@ -33,8 +33,8 @@ class EmbeddedEngine:
     ) -> None:
         if not model_file.is_file():
             raise CannotStart(f"The model is missing: {model_file}. Fetch it: python3 infra/setup.py run")
-        port = _free_port()
-        self.base_url = f"http://127.0.0.1:{port}/v1"
+        port = free_port()
+        self.base_url = f"http://{HOST}:{port}/v1"
         self._command = (
             sys.executable,
             "-m",
@@ -92,10 +92,3 @@ class EmbeddedEngine:
     def _take_line(self, line: str) -> None:
         if line.startswith("ready "):
             self._ready.set()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

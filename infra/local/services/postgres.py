@@ -12,9 +12,10 @@ from pathlib import Path
 
 from infra.local.console import Console
 from infra.local.errors import CannotStart
+from infra.local.loopback import HOST
 from infra.local.processes import Child, Guardian, run, until_ready
 from infra.local.services.log_file import LogFile
-from infra.local.services.postgres_cluster import DATABASE, HOST, USER, Cluster, clean_environment, program
+from infra.local.services.postgres_cluster import DATABASE, USER, Cluster, clean_environment, program
 from infra.paths import ROOT
 
 DIRECTORY = ROOT / ".local" / "postgres"

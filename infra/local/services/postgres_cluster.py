@@ -15,14 +15,13 @@ import importlib.util
 import os
 import secrets
 import shutil
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 
 from infra.local.errors import CannotStart
+from infra.local.loopback import HOST, free_port
 from infra.local.services.system_account import choose_account
 
-HOST = "127.0.0.1"
 USER = "postgres"
 DATABASE = "todos"
 VERSION = "18"
@@ -101,9 +100,8 @@ class Cluster:
 
     def choose_port(self) -> int:
         """Return the port that was used last if it is free, else another."""
-        port = self.port()
-        if port is None or not _is_free(port):
-            port = int(self._save("port", str(_free_port())))
+        port = free_port(self.port() or 0)
+        self._save("port", str(port))
         return port
 
     def url(self, port: int, database: str = DATABASE, options: Mapping[str, str] | None = None) -> str:
@@ -179,20 +177,3 @@ class Cluster:
 
     def _command(self, name: str, *arguments: str) -> tuple[str, ...]:
         return (*self._account.prefix, str(program(name)), *arguments)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
