@@ -12,7 +12,7 @@ import pytest
 
 from infra.paths import ROOT
 from tests.e2e.conftest import Scripted
-from tests.e2e.custom_service import custom_gateway
+from tests.e2e.custom_gateway import custom_gateway
 from tests.e2e.raw_http import QUESTION
 from tests.engines import schema
 from tests.engines.behaviours import ByModel, Chat, End, InTurn, Replay, Sse, vllm_error

@@ -52,7 +52,7 @@ def test_a_changed_package_is_refused(tarball: Path, tmp_path: Path) -> None:
         pinned.copy_files(tarball, tmp_path)
 
 
-def test_a_machine_without_npm_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_npm_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(SystemExit, match="npm"):
         graphiql.download(tmp_path)
