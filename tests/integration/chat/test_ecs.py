@@ -11,7 +11,7 @@ from moto import mock_aws
 
 from functions.chat.engines.scale_from_zero import EcsServices, StartFailed
 from functions.shared.aws import Aws
-from tests.integration.chat.resting import CREDENTIALS, REGION
+from tests.integration.chat.cold_engine import CREDENTIALS, REGION
 from tests.integration.keys.aws import ScriptedAws, scripted_aws
 
 ARN = f"arn:aws:ecs:{REGION}:123456789012:service/engines/tiny"

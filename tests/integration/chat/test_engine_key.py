@@ -13,7 +13,7 @@ from functions.chat.settings import Settings
 from functions.shared.aws import Aws
 from functions.shared.secrets import Secrets
 from tests.engines.scripted import scripted_engine
-from tests.integration.chat.resting import CREDENTIALS, REGION, Keyed, moto_server
+from tests.integration.chat.cold_engine import CREDENTIALS, REGION, Keyed, moto_server
 from tests.integration.chat.service import MODEL, URL, body, served
 
 

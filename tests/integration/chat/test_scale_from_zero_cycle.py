@@ -19,7 +19,7 @@ from infra.local.lambda_service.function import LambdaFunction
 from infra.local.lambda_service.service import run_lambda_service
 from infra.local.processes import Guardian
 from tests.engines import schema
-from tests.integration.chat.resting import (
+from tests.integration.chat.cold_engine import (
     CREDENTIALS,
     REGION,
     Keyed,

@@ -1,4 +1,4 @@
-"""An engine at rest, as callers see it: in process here, as a whole cycle in `test_waking_cycle.py`."""
+"""An engine at rest, as callers see it: in process here, as a whole cycle in `test_scale_from_zero_cycle.py`."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from tests.engines import schema
 from tests.engines.behaviours import Status, vllm_error
 from tests.engines.scripted import ScriptedEngine, refusing_engine
 from tests.engines.wire import Behaviour
-from tests.integration.chat.resting import (
+from tests.integration.chat.cold_engine import (
     CREDENTIALS,
     RestingEngine,
     moto_server,
