@@ -1,4 +1,4 @@
-"""An engine in ECS that rests: the service as moto has it, and what its tasks would be, on this machine."""
+"""An engine that scales to zero: its ECS service in moto, and its tasks on this machine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _WATCH_S = 0.05
 
 @contextmanager
 def moto_server() -> Iterator[str]:
-    """Run moto's server, empty; give its address."""
+    """Run moto's server, empty, and yield its address."""
     server = ThreadedMotoServer(ip_address=HOST, port=0, verbose=False)
     server.start()
     url = "http://{}:{}".format(*server.get_host_and_port())
@@ -39,7 +39,7 @@ def moto_server() -> Iterator[str]:
 
 
 class Keyed:
-    """Answers only those who send the engine's key, as vLLM does."""
+    """Accepts only requests with the engine's key, as vLLM does."""
 
     def __init__(self, key: str, behaviour: Behaviour | None = None) -> None:
         self._key, self._behaviour = key, behaviour or Chat()
@@ -50,7 +50,7 @@ class Keyed:
         await (self._behaviour if right else Status(401, b'{"error":"Unauthorized"}'))(request, reply)
 
 
-class RestingEngine:
+class ColdEngine:
     """A service of ECS that may run no task, and its engine: up `start_s` after the service wants a task.
 
     Shape:  `changes` is how many tasks ran, one after another. While `is_held` the engine does not start.
@@ -78,17 +78,17 @@ class RestingEngine:
 
     @property
     def base_url(self) -> str:
-        """Where the engine is, if it is."""
+        """Return the address of the engine, if it runs."""
         return f"http://{HOST}:{self._port.getsockname()[1]}/v1"
 
     @property
     def desired(self) -> int:
-        """How many tasks the service is to run."""
+        """Return the number of tasks that the service is to run."""
         (service,) = self.ecs.describe_services(cluster="engines", services=[self.arn])["services"]
         return int(service["desiredCount"])
 
-    def rest(self) -> None:
-        """Do what scaling does after a quiet time, and wait until the engine is gone."""
+    def scale_to_zero(self) -> None:
+        """Scale to zero, as happens after an idle time, and wait until the engine has stopped."""
         self.ecs.update_service(cluster="engines", service=self.arn, desiredCount=0)
         self.wait_until(lambda: not self._is_up())
 
@@ -128,29 +128,27 @@ class RestingEngine:
             self.changes.append(0)
 
     def close(self) -> None:
-        """Give back what it holds."""
+        """Free the port and the client."""
         self._port.close()
         self.ecs.close()
 
 
 @contextmanager
-def resting_engine(
-    aws_url: str, behaviour: Behaviour | None = None, *, start_s: float
-) -> Iterator[RestingEngine]:
-    """Run a service at rest and what its tasks would be, in a thread with a loop of its own."""
-    resting = RestingEngine(aws_url, behaviour or Chat(), start_s=start_s)
+def cold_engine(aws_url: str, behaviour: Behaviour | None = None, *, start_s: float) -> Iterator[ColdEngine]:
+    """Run a service that is scaled to zero, and its tasks in a thread with a loop of its own."""
+    cold = ColdEngine(aws_url, behaviour or Chat(), start_s=start_s)
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="resting-engine", daemon=True)
+    thread = threading.Thread(target=loop.run_forever, name="cold-engine", daemon=True)
     thread.start()
-    watching = asyncio.run_coroutine_threadsafe(resting.watch(), loop)
+    watching = asyncio.run_coroutine_threadsafe(cold.watch(), loop)
     try:
-        yield resting
+        yield cold
         assert not watching.done(), watching.exception()
     finally:
         watching.cancel()
-        asyncio.run_coroutine_threadsafe(resting.stop(), loop).result(5)
+        asyncio.run_coroutine_threadsafe(cold.stop(), loop).result(5)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(5)
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
-        resting.close()
+        cold.close()

@@ -14,11 +14,11 @@ from functions.chat.app import create_app
 from functions.chat.engines import http
 from functions.chat.engines.http import HttpEngine
 from tests.engines.scripted import ScriptedEngine
-from tests.integration.chat.service import asking, served, settings_for
+from tests.integration.chat.service import connected, served, settings_for
 
 configuration.set_hypothesis_home_dir(Path(__file__).parents[3] / ".local" / "hypothesis")
 
-Ask = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+Connect = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
 @pytest.fixture
@@ -27,15 +27,15 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the pauses between attempts."""
     monkeypatch.setattr(http, "BACKOFF_S", (0.01, 0.02))
 
 
 @pytest.fixture
-def ask(engine: ScriptedEngine) -> Ask:
+def connect(engine: ScriptedEngine) -> Connect:
     """Return a maker of clients of the API, in process; it takes variables of the function."""
-    return partial(asking, engine.base_url)
+    return partial(connected, engine.base_url)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def settings_for(base_url: str, **variables: Any) -> Settings:
 
 
 @asynccontextmanager
-async def asking(base_url: str, **variables: Any) -> AsyncIterator[httpx.AsyncClient]:
+async def connected(base_url: str, **variables: Any) -> AsyncIterator[httpx.AsyncClient]:
     """Give a client of the API, in process: replies come whole, the app's own exceptions are raised."""
     settings = settings_for(base_url, **variables)
     engine = HttpEngine(settings)

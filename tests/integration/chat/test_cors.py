@@ -1,4 +1,4 @@
-"""The chat API asked by a web page: as browsers check it, over a real server."""
+"""The chat API called by web pages, as browsers check it, over a real server."""
 
 import hashlib
 import json
@@ -23,11 +23,11 @@ pytestmark = pytest.mark.anyio
 PAGE = "http://localhost:3000"
 KEYS = json.dumps({hashlib.sha256(b"key").hexdigest(): []})
 # What openai-node sends from a browser.
-ASKED = "authorization,content-type,x-stainless-arch,x-stainless-lang,x-stainless-retry-count"
+HEADERS = "authorization,content-type,x-stainless-arch,x-stainless-lang,x-stainless-retry-count"
 PREFLIGHT = {
     "origin": PAGE,
     "access-control-request-method": "POST",
-    "access-control-request-headers": ASKED,
+    "access-control-request-headers": HEADERS,
 }
 Serve = Callable[..., str]
 
@@ -58,7 +58,7 @@ async def test_a_preflight_needs_no_key(serve: Serve, origins: str) -> None:
         reply = await client.options(URL, headers=PREFLIGHT)
     assert reply.status_code == 200
     assert reply.headers["access-control-allow-origin"] == ("*" if origins == "*" else PAGE)
-    assert reply.headers["access-control-allow-headers"] == ASKED
+    assert reply.headers["access-control-allow-headers"] == HEADERS
     assert "POST" in reply.headers["access-control-allow-methods"]
     assert "access-control-allow-credentials" not in reply.headers
 

@@ -19,7 +19,7 @@ ARN = f"arn:aws:ecs:{REGION}:123456789012:service/engines/tiny"
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody's own AWS is asked."""
+    """No call reaches a real AWS account."""
     for variable in [*os.environ]:
         if variable.startswith("AWS_"):
             monkeypatch.delenv(variable)
@@ -52,41 +52,41 @@ def desired(ecs: Any, name: str = "tiny") -> int:
     return count
 
 
-def wake(service: str = ARN) -> bool:
+def start(service: str = ARN) -> bool:
     return asyncio.run(EcsServices(Aws()).start(service))
 
 
 def failure(service: str = ARN) -> str:
     with pytest.raises(StartFailed) as raised:
-        wake(service)
+        start(service)
     assert raised.value.__cause__ is None
     return str(raised.value)
 
 
-def test_a_service_at_rest_gets_one_task(ecs: Any) -> None:
-    assert wake()
+def test_a_service_that_is_scaled_to_zero_gets_one_task(ecs: Any) -> None:
+    assert start()
     assert (desired(ecs), desired(ecs, "other")) == (1, 0)
 
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_service_that_runs_is_left_as_it_is(ecs: Any, count: int) -> None:
     ecs.update_service(cluster="engines", service="tiny", desiredCount=count)
-    assert not wake()
+    assert not start()
     assert desired(ecs) == count
 
 
-def test_it_asks_for_this_service_and_nothing_else(ecs: Any) -> None:
+def test_it_calls_for_this_service_and_no_other(ecs: Any) -> None:
     """The function's role allows two operations on one ARN."""
-    asked: list[tuple[str, Any]] = []
+    calls: list[tuple[str, Any]] = []
     services = EcsServices(Aws())
     services._ecs.client.meta.events.register(
-        "before-parameter-build.ecs", lambda model, params, **_: asked.append((model.name, params))
+        "before-parameter-build.ecs", lambda model, params, **_: calls.append((model.name, params))
     )
     asyncio.run(services.start(ARN))
     asyncio.run(services.start(ARN))
     describe = ("DescribeServices", {"cluster": "engines", "services": [ARN]})
     update = ("UpdateService", {"cluster": "engines", "service": ARN, "desiredCount": 1})
-    assert asked == [describe, update, describe]
+    assert calls == [describe, update, describe]
     assert desired(ecs) == 1
 
 
@@ -97,22 +97,22 @@ def test_it_asks_for_this_service_and_nothing_else(ecs: Any) -> None:
         (ARN.replace("engines", "nope"), "ClusterNotFoundException"),
     ],
 )
-def test_a_service_that_is_not_there_is_told(ecs: Any, arn: str, code: str) -> None:  # noqa: ARG001
+def test_a_service_that_is_not_there_is_reported(ecs: Any, arn: str, code: str) -> None:  # noqa: ARG001
     assert failure(arn) == code
 
 
 @pytest.mark.parametrize(
-    ("code", "status", "questions"),
+    ("code", "status", "attempts"),
     [("AccessDeniedException", 400, 1), ("ThrottlingException", 400, 2), ("ServerException", 500, 2)],
 )
-def test_what_ecs_refuses_is_told_by_its_code(
-    refusing: ScriptedAws, code: str, status: int, questions: int
+def test_what_ecs_refuses_is_reported_by_its_code(
+    refusing: ScriptedAws, code: str, status: int, attempts: int
 ) -> None:
     refusing.fails(code, status)
     assert failure() == code
-    assert refusing.calls == ["AmazonEC2ContainerServiceV20141113.DescribeServices"] * questions
+    assert refusing.calls == ["AmazonEC2ContainerServiceV20141113.DescribeServices"] * attempts
 
 
-def test_without_a_region_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_region_it_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     assert failure() == "NoRegionError"

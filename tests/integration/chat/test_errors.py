@@ -17,7 +17,7 @@ from tests.engines.behaviours import Chat, Completion, Hang, Sse, Status, html, 
 from tests.engines.events import dumps, pieces
 from tests.engines.scripted import ScriptedEngine
 from tests.engines.wire import Behaviour
-from tests.integration.chat.conftest import Ask
+from tests.integration.chat.conftest import Connect
 from tests.integration.chat.service import URL, USER, body, client_of, settings_for
 from tests.unit.chat.fakes import EventsEngine
 
@@ -170,22 +170,22 @@ CASES = [(name, stream) for name, row in ROWS.items() for stream in (False, True
 
 @pytest.mark.parametrize(("name", "stream"), CASES)
 async def test_row(
-    engine: ScriptedEngine, ask: Ask, caplog: pytest.LogCaptureFixture, name: str, stream: bool
+    engine: ScriptedEngine, connect: Connect, caplog: pytest.LogCaptureFixture, name: str, stream: bool
 ) -> None:
     row = ROWS[name]
     caplog.set_level(logging.DEBUG)
     engine.behaviour = row.engine or Chat()
-    async with ask(API_KEYS=KEYS, **row.variables) as client:
+    async with connect(API_KEYS=KEYS, **row.variables) as client:
         reply = await sent(row, client, stream=stream)
     check(row, reply)
-    if name != "400 role":  # what the caller may be told of the request
+    if name != "400 role":  # what the caller may see of the request
         assert CANARY not in reply.text
     assert CANARY not in caplog.text
     assert "Traceback" not in reply.text + caplog.text
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-async def test_a_bug_is_500_and_tells_no_one_what_it_saw(
+async def test_a_bug_is_500_and_shows_nothing_of_the_request(
     caplog: pytest.LogCaptureFixture, stream: bool
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -200,9 +200,9 @@ async def test_a_bug_is_500_and_tells_no_one_what_it_saw(
 
 
 @pytest.mark.parametrize("name", ["default", "other"])
-async def test_a_key_may_be_good_for_one_model(ask: Ask, name: str) -> None:
+async def test_a_key_may_be_good_for_one_model(connect: Connect, name: str) -> None:
     keys = json.dumps({digest(KEY): [name]})
-    async with ask(API_KEYS=keys) as client:
+    async with connect(API_KEYS=keys) as client:
         client.headers["authorization"] = f"Bearer {KEY}"
         listed = schema.validate_models((await client.get("/v1/models")).json())
         replies = [await client.post(URL, json=body(model=model)) for model in ("default", "other")]
@@ -210,17 +210,17 @@ async def test_a_key_may_be_good_for_one_model(ask: Ask, name: str) -> None:
     assert [reply.status_code for reply in replies] == ([200, 403] if name == "default" else [403, 200])
 
 
-async def test_whether_a_model_exists_is_told_to_no_one_without_a_key(ask: Ask) -> None:
-    async with ask(API_KEYS=KEYS) as client:
+async def test_without_a_key_no_caller_learns_whether_a_model_exists(connect: Connect) -> None:
+    async with connect(API_KEYS=KEYS) as client:
         replies = [await client.get(f"/v1/models/{name}") for name in ("default", "gpt-x")]
     assert [reply.status_code for reply in replies] == [401, 401]
 
 
 @pytest.mark.parametrize("field_", ["messages", "model", "user", "stop"])
-async def test_half_a_surrogate_pair_is_refused(ask: Ask, field_: str) -> None:
+async def test_half_a_surrogate_pair_is_refused(connect: Connect, field_: str) -> None:
     values: dict[str, Any] = {"messages": [{**USER, "content": "\ud800"}]}
     content = json.dumps(body(**{field_: values.get(field_, "\ud800")}))
-    async with ask() as client:
+    async with connect() as client:
         reply = await client.post(URL, content=content, headers=JSON)
     schema.validate_error(reply.json())
     assert reply.status_code in (400, 404)
@@ -237,10 +237,10 @@ async def test_half_a_surrogate_pair_is_refused(ask: Ask, field_: str) -> None:
     ids=["half a surrogate pair", "NaN", "not UTF-8", "deep"],
 )
 async def test_odd_replies_of_an_engine_are_never_a_bug_of_ours(
-    engine: ScriptedEngine, ask: Ask, reply: bytes
+    engine: ScriptedEngine, connect: Connect, reply: bytes
 ) -> None:
     engine.behaviour = Status(200, reply)
-    async with ask() as client:
+    async with connect() as client:
         answer = await client.post(URL, json=body())
     if answer.status_code == 200:
         schema.validate_completion(answer.json())

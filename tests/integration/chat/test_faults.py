@@ -29,9 +29,9 @@ from tests.engines.behaviours import (
 )
 from tests.engines.scripted import ScriptedEngine, refusing_engine
 from tests.engines.wire import Behaviour
-from tests.integration.chat.conftest import Ask
+from tests.integration.chat.conftest import Connect
 from tests.integration.chat.counting import Counting
-from tests.integration.chat.service import URL, asking, body
+from tests.integration.chat.service import URL, body, connected
 
 pytestmark = pytest.mark.anyio
 SHORT = {"STREAM_SILENCE_S": "0.1", "REPLY_TIMEOUT_S": "0.1", "CONNECT_TIMEOUT_S": "0.5"}
@@ -40,7 +40,7 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 SOME = events.first(events.tokens(), 4)
 
 
-async def asked(client: httpx.AsyncClient, *, stream: bool) -> httpx.Response:
+async def complete(client: httpx.AsyncClient, *, stream: bool) -> httpx.Response:
     return await client.post(URL, json=body(stream=stream))
 
 
@@ -48,7 +48,7 @@ def check(reply: httpx.Response, status: int, code: str) -> None:
     assert (reply.status_code, schema.validate_error(reply.json())["code"]) == (status, code)
 
 
-# before the first event: behaviour, status, code, how often the engine is asked
+# before the first event: behaviour, status, code, how often the engine is called
 
 REFUSED: dict[str, tuple[Behaviour, int, str, int]] = {
     "drops": (Drop(), 502, "upstream_error", 3),
@@ -75,19 +75,19 @@ REFUSED: dict[str, tuple[Behaviour, int, str, int]] = {
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize("name", REFUSED)
 async def test_a_fault_before_the_first_event_has_a_status(
-    engine: ScriptedEngine, ask: Ask, name: str, stream: bool
+    engine: ScriptedEngine, connect: Connect, name: str, stream: bool
 ) -> None:
     engine.behaviour, status, code, times = REFUSED[name]
-    async with ask(**SHORT) as client:
-        check(await asked(client, stream=stream), status, code)
+    async with connect(**SHORT) as client:
+        check(await complete(client, stream=stream), status, code)
     assert len(engine.requests) == times
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 async def test_an_engine_that_refuses_connections(stream: bool) -> None:
     with refusing_engine() as base_url:
-        async with asking(base_url) as client:
-            check(await asked(client, stream=stream), 502, "upstream_error")
+        async with connected(base_url) as client:
+            check(await complete(client, stream=stream), 502, "upstream_error")
 
 
 WHOLE: dict[str, Behaviour] = {
@@ -108,12 +108,12 @@ WHOLE: dict[str, Behaviour] = {
 
 
 @pytest.mark.parametrize("name", WHOLE)
-async def test_an_incomplete_whole_reply_is_an_error_and_never_asked_for_again(
-    engine: ScriptedEngine, ask: Ask, name: str
+async def test_an_incomplete_whole_reply_is_an_error_and_never_requested_again(
+    engine: ScriptedEngine, connect: Connect, name: str
 ) -> None:
     engine.behaviour = WHOLE[name]
-    async with ask() as client:
-        check(await asked(client, stream=False), 502, "upstream_error")
+    async with connect() as client:
+        check(await complete(client, stream=False), 502, "upstream_error")
     assert len(engine.requests) == 1
 
 
@@ -133,11 +133,11 @@ EARLY: dict[str, Behaviour] = {
 
 @pytest.mark.parametrize("name", EARLY)
 async def test_a_stream_that_breaks_before_its_first_event_has_a_status(
-    engine: ScriptedEngine, ask: Ask, name: str
+    engine: ScriptedEngine, connect: Connect, name: str
 ) -> None:
     engine.behaviour = EARLY[name]
-    async with ask() as client:
-        check(await asked(client, stream=True), 502, "upstream_error")
+    async with connect() as client:
+        check(await complete(client, stream=True), 502, "upstream_error")
     assert len(engine.requests) == 1
 
 
@@ -163,48 +163,52 @@ LATE: dict[str, Behaviour] = {
 
 @pytest.mark.parametrize("name", LATE)
 async def test_a_stream_that_breaks_later_ends_with_an_error_event(
-    engine: ScriptedEngine, ask: Ask, name: str
+    engine: ScriptedEngine, connect: Connect, name: str
 ) -> None:
     engine.behaviour = LATE[name]
-    async with ask() as client:
-        reply = await asked(client, stream=True)
+    async with connect() as client:
+        reply = await complete(client, stream=True)
     failed = schema.validate_failed_stream(reply.content)
     assert failed.error["code"] == "upstream_error"
     assert failed.chunks
     assert len(engine.requests) == 1
 
 
-async def test_a_reset_in_the_middle_ends_with_an_error_event(engine: ScriptedEngine, ask: Ask) -> None:
+async def test_a_reset_in_the_middle_ends_with_an_error_event(
+    engine: ScriptedEngine, connect: Connect
+) -> None:
     engine.behaviour = Sse(events.joined(SOME, events.pieces(0.1, b"data: ")), End.RESET)
-    async with ask() as client:
-        reply = await asked(client, stream=True)
+    async with connect() as client:
+        reply = await complete(client, stream=True)
     assert schema.validate_failed_stream(reply.content).error["code"] == "upstream_error"
 
 
 @pytest.mark.parametrize("end", [End.CUT, End.HALF_CHUNK, End.RESET, End.HANG], ids=str)
 async def test_what_breaks_after_the_end_marker_changes_nothing(
-    engine: ScriptedEngine, ask: Ask, end: End
+    engine: ScriptedEngine, connect: Connect, end: End
 ) -> None:
     engine.behaviour = Sse(end=end)
-    async with ask() as client:
-        reply = await asked(client, stream=True)
+    async with connect() as client:
+        reply = await complete(client, stream=True)
     schema.validate_stream(reply.content)
 
 
-async def test_silence_in_the_middle_ends_with_an_error_event(engine: ScriptedEngine, ask: Ask) -> None:
+async def test_silence_in_the_middle_ends_with_an_error_event(
+    engine: ScriptedEngine, connect: Connect
+) -> None:
     engine.behaviour = Sse(SOME, End.HANG)
-    async with ask(STREAM_SILENCE_S="0.1") as client:
-        reply = await asked(client, stream=True)
+    async with connect(STREAM_SILENCE_S="0.1") as client:
+        reply = await complete(client, stream=True)
     assert schema.validate_failed_stream(reply.content).error["code"] == "timeout"
     await asyncio.to_thread(engine.wait_until, lambda: engine.disconnects)
 
 
 async def test_silence_before_the_first_event_is_filled_and_ends_with_an_error_event(
-    engine: ScriptedEngine, ask: Ask
+    engine: ScriptedEngine, connect: Connect
 ) -> None:
     engine.behaviour = Sse(events.pieces(), End.HANG)
-    async with ask(KEEP_ALIVE_S="0.02", STREAM_SILENCE_S="0.6") as client:
-        reply = await asked(client, stream=True)
+    async with connect(KEEP_ALIVE_S="0.02", STREAM_SILENCE_S="0.6") as client:
+        reply = await complete(client, stream=True)
     assert reply.status_code == 200
     stream = schema.check_stream(reply.content)
     assert len(stream.comments) >= 3
@@ -212,29 +216,29 @@ async def test_silence_before_the_first_event_is_filled_and_ends_with_an_error_e
 
 
 async def test_silence_before_the_first_event_and_no_comment_yet_has_a_status(
-    engine: ScriptedEngine, ask: Ask
+    engine: ScriptedEngine, connect: Connect
 ) -> None:
     engine.behaviour = Sse(events.pieces(), End.HANG)
-    async with ask(STREAM_SILENCE_S="0.1") as client:
-        check(await asked(client, stream=True), 504, "timeout")
+    async with connect(STREAM_SILENCE_S="0.1") as client:
+        check(await complete(client, stream=True), 504, "timeout")
 
 
-async def test_silence_in_the_middle_is_filled(engine: ScriptedEngine, ask: Ask) -> None:
+async def test_silence_in_the_middle_is_filled(engine: ScriptedEngine, connect: Connect) -> None:
     engine.behaviour = Sse(events.insert(events.tokens(), 4, 0.2))
-    async with ask(KEEP_ALIVE_S="0.02") as client:
-        reply = await asked(client, stream=True)
+    async with connect(KEEP_ALIVE_S="0.02") as client:
+        reply = await complete(client, stream=True)
     stream = schema.check_stream(reply.content)
     assert stream.error is None
     assert len(stream.comments) >= 3
 
 
 async def test_comments_of_the_engine_hold_off_the_timeout_but_not_our_comments(
-    engine: ScriptedEngine, ask: Ask
+    engine: ScriptedEngine, connect: Connect
 ) -> None:
     waits = [each for _ in range(8) for each in (0.05, events.KEEP_ALIVE)]
     engine.behaviour = Sse(events.insert(events.tokens(), 4, *waits))
-    async with ask(KEEP_ALIVE_S="0.1", STREAM_SILENCE_S="0.2") as client:
-        reply = await asked(client, stream=True)
+    async with connect(KEEP_ALIVE_S="0.1", STREAM_SILENCE_S="0.2") as client:
+        reply = await complete(client, stream=True)
     stream = schema.check_stream(reply.content)
     assert stream.error is None
     assert 2 <= len(stream.comments) <= 4
@@ -248,51 +252,51 @@ PASSING: dict[str, Behaviour] = {"reset": Reset(), "drop": Drop(), "503": vllm_e
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize("name", PASSING)
 async def test_one_passing_fault_is_not_noticed(
-    engine: ScriptedEngine, ask: Ask, name: str, stream: bool
+    engine: ScriptedEngine, connect: Connect, name: str, stream: bool
 ) -> None:
     engine.behaviour = InTurn([PASSING[name]])
-    async with ask() as client:
-        reply = await asked(client, stream=stream)
+    async with connect() as client:
+        reply = await complete(client, stream=stream)
     assert reply.status_code == 200
     assert len(engine.requests) == 2
 
 
-async def test_the_third_attempt_may_succeed(engine: ScriptedEngine, ask: Ask) -> None:
+async def test_the_third_attempt_may_succeed(engine: ScriptedEngine, connect: Connect) -> None:
     engine.behaviour = InTurn([Reset(), vllm_error(503)])
-    async with ask() as client:
-        assert (await asked(client, stream=True)).status_code == 200
+    async with connect() as client:
+        assert (await complete(client, stream=True)).status_code == 200
     assert len(engine.requests) == 3
 
 
 @pytest.mark.parametrize("fault", [Reset(), vllm_error(503)], ids=["reset", "503"])
 async def test_attempts_are_apart(
-    engine: ScriptedEngine, ask: Ask, monkeypatch: pytest.MonkeyPatch, fault: Behaviour
+    engine: ScriptedEngine, connect: Connect, monkeypatch: pytest.MonkeyPatch, fault: Behaviour
 ) -> None:
     monkeypatch.setattr(http, "BACKOFF_S", (0.05, 0.1))
     engine.behaviour = fault
-    async with ask() as client:
-        await asked(client, stream=True)
+    async with connect() as client:
+        await complete(client, stream=True)
     first, second, third = (request.received_at for request in engine.requests)
     assert 0.05 <= second - first < third - second
 
 
-async def test_every_attempt_is_the_same_request(engine: ScriptedEngine, ask: Ask) -> None:
+async def test_every_attempt_is_the_same_request(engine: ScriptedEngine, connect: Connect) -> None:
     engine.behaviour = InTurn([vllm_error(503), vllm_error(503)])
-    async with ask() as client:
-        await asked(client, stream=False)
+    async with connect() as client:
+        await complete(client, stream=False)
     first, second, third = ((request.raw, request.headers) for request in engine.requests)
     assert first == second == third
 
 
 async def test_a_kept_connection_that_the_engine_closed_is_not_noticed(
-    engine: ScriptedEngine, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    engine: ScriptedEngine, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http, "BACKOFF_S", (9, 9))
     engine.behaviour = counting = Counting(InTurn([Chat(), Drop()]))
-    async with ask() as client:
-        assert (await asked(client, stream=False)).status_code == 200
+    async with connect() as client:
+        assert (await complete(client, stream=False)).status_code == 200
         began = time.monotonic()
-        assert (await asked(client, stream=False)).status_code == 200
+        assert (await complete(client, stream=False)).status_code == 200
     assert time.monotonic() - began < 5
     assert len(counting.connections) == 2
 
@@ -317,11 +321,11 @@ async def no_connection_left(engine: ScriptedEngine) -> AsyncIterator[None]:
     ids=["another kind", "garbage first", "garbage later", "more after the end"],
 )
 async def test_a_stream_that_is_given_up_stops_the_engine(
-    engine: ScriptedEngine, ask: Ask, behaviour: Behaviour
+    engine: ScriptedEngine, connect: Connect, behaviour: Behaviour
 ) -> None:
     engine.behaviour = behaviour
-    async with ask() as client:
-        await asked(client, stream=True)
+    async with connect() as client:
+        await complete(client, stream=True)
         async with no_connection_left(engine):
             pass
         assert engine.disconnects

@@ -32,7 +32,7 @@ def handler(engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch) -> Any:
         loop.close()
 
 
-def asked(handler: Any, **fields: Any) -> dict[str, Any]:
+def complete(handler: Any, **fields: Any) -> dict[str, Any]:
     """Call the handler as awslambdaric does."""
     http = {**EVENT["requestContext"]["http"], "method": "POST", "path": "/v1/chat/completions"}
     event = {
@@ -48,7 +48,7 @@ def asked(handler: Any, **fields: Any) -> dict[str, Any]:
 
 
 def test_a_stock_runtime_gets_whole_replies(handler: Any, engine: ScriptedEngine) -> None:
-    whole, streamed = asked(handler), asked(handler, stream=True)
+    whole, streamed = complete(handler), complete(handler, stream=True)
     assert (whole["statusCode"], streamed["statusCode"]) == (200, 200)
     schema.validate_completion(json.loads(whole["body"]))
     schema.validate_stream(streamed["body"].encode())
@@ -56,9 +56,9 @@ def test_a_stock_runtime_gets_whole_replies(handler: Any, engine: ScriptedEngine
 
 
 def test_a_stock_runtime_gets_errors_too(handler: Any, engine: ScriptedEngine) -> None:
-    assert asked(handler, temperature=3)["statusCode"] == 400
+    assert complete(handler, temperature=3)["statusCode"] == 400
     engine.behaviour = string_error(503)
-    refused = asked(handler, stream=True)
+    refused = complete(handler, stream=True)
     assert refused["statusCode"] == 503
     assert schema.validate_error(json.loads(refused["body"]))["code"] == "server_is_overloaded"
 

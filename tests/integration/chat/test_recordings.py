@@ -10,7 +10,7 @@ from tests.engines import schema
 from tests.engines.behaviours import InTurn, Replay
 from tests.engines.recordings import Recording, distinct, recording, recordings
 from tests.engines.scripted import ScriptedEngine
-from tests.integration.chat.conftest import Ask
+from tests.integration.chat.conftest import Connect
 from tests.integration.chat.service import URL, body
 
 pytestmark = pytest.mark.anyio
@@ -22,8 +22,8 @@ STREAMS = [each for each in CHAT if each.is_stream]
 SPLITS: list[dict[str, Any]] = [{"split": 7}, {"per_event": True}, {"crlf": True}]
 
 
-def asked(recorded: Recording) -> Any:
-    """Return what was asked when it was recorded, or a good body; `stream` as the reply has it."""
+def request_of(recorded: Recording) -> Any:
+    """Return the body of the recorded request, or a good one; `stream` as the reply has it."""
     try:
         fields = recorded.request["body"]
     except FileNotFoundError:
@@ -32,8 +32,8 @@ def asked(recorded: Recording) -> Any:
 
 
 def good(recorded: Recording) -> dict[str, Any]:
-    """Return a body that passes our own checks and asks for what the recording holds."""
-    fields = asked(recorded)
+    """Return a body that passes the checks here and requests what the recording holds."""
+    fields = request_of(recorded)
     kept = fields if isinstance(fields, dict) else {}
     keys = ("n", "stream_options", "logprobs", "top_logprobs", "tools", "tool_choice")
     wanted = {key: kept[key] for key in keys if key in kept and kept.get("n") != 0}
@@ -53,10 +53,12 @@ def check(reply: httpx.Response, fields: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("recorded", CHAT, ids=str)
-async def test_replayed_to_a_good_request(engine: ScriptedEngine, ask: Ask, recorded: Recording) -> None:
+async def test_replayed_to_a_good_request(
+    engine: ScriptedEngine, connect: Connect, recorded: Recording
+) -> None:
     engine.behaviour = Replay(recorded)
     fields = good(recorded)
-    async with ask() as client:
+    async with connect() as client:
         reply = await client.post(URL, json=fields)
     assert engine.requests
     assert (reply.status_code == 200) is (recorded.status == 200)
@@ -64,10 +66,12 @@ async def test_replayed_to_a_good_request(engine: ScriptedEngine, ask: Ask, reco
 
 
 @pytest.mark.parametrize("recorded", CHAT, ids=str)
-async def test_replayed_to_its_own_request(engine: ScriptedEngine, ask: Ask, recorded: Recording) -> None:
+async def test_replayed_to_its_own_request(
+    engine: ScriptedEngine, connect: Connect, recorded: Recording
+) -> None:
     engine.behaviour = Replay(recorded)
-    fields = asked(recorded)
-    async with ask() as client:
+    fields = request_of(recorded)
+    async with connect() as client:
         if isinstance(fields, str):
             headers = {"content-type": "application/json"}
             reply = await client.post(URL, content=fields, headers=headers)
@@ -82,10 +86,10 @@ async def test_replayed_to_its_own_request(engine: ScriptedEngine, ask: Ask, rec
 
 @pytest.mark.parametrize("recorded", STREAMS, ids=str)
 async def test_a_stream_cut_anyhow_gives_the_same_bytes(
-    engine: ScriptedEngine, ask: Ask, recorded: Recording
+    engine: ScriptedEngine, connect: Connect, recorded: Recording
 ) -> None:
     fields = good(recorded)
-    async with ask() as client:
+    async with connect() as client:
         engine.behaviour = Replay(recorded)
         whole = await client.post(URL, json=fields)
         for cut in SPLITS:
@@ -96,45 +100,45 @@ async def test_a_stream_cut_anyhow_gives_the_same_bytes(
 
 
 def _without_error(stream: bytes) -> bytes:
-    """Return what comes before an error: an unterminated event tells of another fault when it is framed."""
+    """Return what comes before an error: an unterminated event is another fault when it is framed."""
     return stream.partition(b'data: {"error"')[0]
 
 
 @pytest.mark.parametrize("recorded", recordings("*/stream_cut_by_sigterm"), ids=str)
 async def test_an_engine_that_was_killed_fails_the_stream(
-    engine: ScriptedEngine, ask: Ask, recorded: Recording
+    engine: ScriptedEngine, connect: Connect, recorded: Recording
 ) -> None:
     engine.behaviour = Replay(recorded)
-    async with ask() as client:
+    async with connect() as client:
         reply = await client.post(URL, json=body(stream=True))
     failed = schema.validate_failed_stream(reply.content)
     assert failed.chunks
     assert failed.error["code"] == "upstream_error"
 
 
-async def test_a_drained_stream_is_whole(engine: ScriptedEngine, ask: Ask) -> None:
+async def test_a_drained_stream_is_whole(engine: ScriptedEngine, connect: Connect) -> None:
     engine.behaviour = Replay(recording("vllm-0.32.0/stream_drained_by_sigterm_timeout_30"))
-    async with ask() as client:
+    async with connect() as client:
         reply = await client.post(URL, json=body(stream=True))
     schema.validate_stream(reply.content)
 
 
-async def test_comments_of_a_queueing_engine_stay_inside(engine: ScriptedEngine, ask: Ask) -> None:
+async def test_comments_of_a_queueing_engine_stay_inside(engine: ScriptedEngine, connect: Connect) -> None:
     recorded = recording("vllm-0.32.0/stream_queued_with_keepalive")
     assert b"\n: " in recorded.body or recorded.body.startswith(b": ")
     engine.behaviour = Replay(recorded)
-    async with ask() as client:
+    async with connect() as client:
         reply = await client.post(URL, json=body(stream=True))
     stream = schema.check_stream(reply.content)
     assert (stream.error, stream.comments) == (None, [])
 
 
 @pytest.mark.parametrize("recorded", recordings("*/err_queue_full_*"), ids=str)
-async def test_a_full_queue_is_tried_again_and_then_told(
-    engine: ScriptedEngine, ask: Ask, recorded: Recording
+async def test_a_full_queue_is_tried_again_and_then_reported(
+    engine: ScriptedEngine, connect: Connect, recorded: Recording
 ) -> None:
     engine.behaviour = Replay(recorded)
-    async with ask() as client:
+    async with connect() as client:
         reply = await client.post(URL, json=body(stream=True))
     assert reply.status_code == 503
     assert (reply.headers["retry-after"], reply.headers["retry-after-ms"]) == ("1", "1000")
@@ -143,18 +147,22 @@ async def test_a_full_queue_is_tried_again_and_then_told(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_an_engine_that_drains_is_asked_again(engine: ScriptedEngine, ask: Ask, stream: bool) -> None:
+async def test_an_engine_that_drains_is_called_again(
+    engine: ScriptedEngine, connect: Connect, stream: bool
+) -> None:
     engine.behaviour = InTurn([Replay(recording("vllm-0.32.0/err_new_request_while_draining"))])
-    async with ask() as client:
+    async with connect() as client:
         reply = await client.post(URL, json=body(stream=stream))
     assert reply.status_code == 200
     assert len(engine.requests) == 2
 
 
 @pytest.mark.parametrize("recorded", recordings("*/stream_tool_*"), ids=str)
-async def test_tool_calls_keep_their_arguments(engine: ScriptedEngine, ask: Ask, recorded: Recording) -> None:
+async def test_tool_calls_keep_their_arguments(
+    engine: ScriptedEngine, connect: Connect, recorded: Recording
+) -> None:
     engine.behaviour = Replay(recorded)
-    async with ask() as client:
+    async with connect() as client:
         reply = await client.post(URL, json=body(stream=True))
     assert _arguments(reply.content) == _arguments(recorded.body)
 

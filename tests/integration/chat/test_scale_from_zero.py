@@ -1,4 +1,4 @@
-"""An engine at rest, as callers see it: in process here, as a whole cycle in `test_scale_from_zero_cycle.py`."""
+"""An engine that is scaled to zero, in process; `test_scale_from_zero_cycle.py` has a whole cycle."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -19,9 +19,9 @@ from tests.engines.scripted import ScriptedEngine, refusing_engine
 from tests.engines.wire import Behaviour
 from tests.integration.chat.cold_engine import (
     CREDENTIALS,
-    RestingEngine,
+    ColdEngine,
+    cold_engine,
     moto_server,
-    resting_engine,
 )
 from tests.integration.chat.service import MODEL, URL, body, served
 from tests.integration.keys.aws import scripted_aws
@@ -44,10 +44,10 @@ def aws_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def resting(aws_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[RestingEngine]:
+def cold(aws_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ColdEngine]:
     monkeypatch.setenv("AWS_ENDPOINT_URL_ECS", aws_url)
-    with resting_engine(aws_url, start_s=0.3) as resting:
-        yield resting
+    with cold_engine(aws_url, start_s=0.3) as cold:
+        yield cold
 
 
 Api = Callable[..., httpx.Client]
@@ -76,65 +76,65 @@ def streamed(client: httpx.Client) -> Iterator[httpx.Response]:
         yield reply
 
 
-def test_a_stream_waits_and_gets_its_tokens(resting: RestingEngine, api: Api) -> None:
-    resting.is_held = True
-    client = api(resting.base_url, resting.arn, KEEP_ALIVE_S="0.1")
+def test_a_stream_waits_and_gets_its_tokens(cold: ColdEngine, api: Api) -> None:
+    cold.is_held = True
+    client = api(cold.base_url, cold.arn, KEEP_ALIVE_S="0.1")
     with streamed(client) as reply:
         arriving = reply.iter_raw()
         first = [next(arriving) for _ in range(3)]
-        resting.is_held = False
+        cold.is_held = False
         whole = b"".join(arriving)
     assert (reply.status_code, first) == (200, [COMMENT] * 3)
     schema.validate_stream(whole)
-    assert resting.desired == 1
-    assert len(resting.engine.requests) == 1
+    assert cold.desired == 1
+    assert len(cold.engine.requests) == 1
 
 
-def test_a_quick_start_costs_no_comment(resting: RestingEngine, api: Api) -> None:
+def test_a_quick_start_costs_no_comment(cold: ColdEngine, api: Api) -> None:
     """Until the first event a failure could still be a status."""
-    with streamed(api(resting.base_url, resting.arn)) as reply:
+    with streamed(api(cold.base_url, cold.arn)) as reply:
         whole = reply.read()
     assert COMMENT not in whole
     schema.validate_stream(whole)
 
 
-def test_a_whole_reply_is_told_when_to_come_back(resting: RestingEngine, api: Api) -> None:
-    client = api(resting.base_url, resting.arn)
+def test_a_whole_reply_gets_a_time_to_retry(cold: ColdEngine, api: Api) -> None:
+    client = api(cold.base_url, cold.arn)
     refused = client.post(URL, json=body())
     assert refused.status_code == 503
     error = schema.validate_error(refused.json())
     assert (error["code"], error["type"]) == ("model_warming", "service_unavailable_error")
     assert 55 <= int(refused.headers["retry-after"]) <= 60
-    resting.wait_until(lambda: resting.changes)
+    cold.wait_until(lambda: cold.changes)
     answered = client.post(URL, json=body())
     assert answered.status_code == 200
     schema.validate_completion(answered.json())
 
 
-def test_listing_models_wakes_nothing(resting: RestingEngine, api: Api) -> None:
-    client = api(resting.base_url, resting.arn)
+def test_listing_models_starts_nothing(cold: ColdEngine, api: Api) -> None:
+    client = api(cold.base_url, cold.arn)
     assert client.get("/v1/models").json()["data"][0]["id"] == MODEL
     assert client.get("/health").status_code == 200
-    assert resting.desired == 0
+    assert cold.desired == 0
 
 
-def test_a_caller_who_leaves_while_it_starts_asks_the_engine_for_nothing(
-    resting: RestingEngine, api: Api
+def test_a_caller_who_disconnects_while_it_starts_sends_the_engine_nothing(
+    cold: ColdEngine, api: Api
 ) -> None:
-    resting.is_held = True
-    client = api(resting.base_url, resting.arn, KEEP_ALIVE_S="0.1")
+    cold.is_held = True
+    client = api(cold.base_url, cold.arn, KEEP_ALIVE_S="0.1")
     with streamed(client) as reply:
         assert next(reply.iter_raw()) == COMMENT
-    resting.is_held = False
-    resting.wait_until(lambda: resting.changes)
-    with streamed(client) as reply:  # by now the other would have asked as well
+    cold.is_held = False
+    cold.wait_until(lambda: cold.changes)
+    with streamed(client) as reply:  # by now the other request would have arrived as well
         reply.read()
-    assert len(resting.engine.requests) == 1
+    assert len(cold.engine.requests) == 1
 
 
-def test_an_engine_that_does_not_start_in_time_is_an_event(resting: RestingEngine, api: Api) -> None:
-    resting.is_held = True
-    client = api(resting.base_url, resting.arn, KEEP_ALIVE_S="0.1", WARMING_TIMEOUT_S="0.3")
+def test_an_engine_that_does_not_start_in_time_is_an_event(cold: ColdEngine, api: Api) -> None:
+    cold.is_held = True
+    client = api(cold.base_url, cold.arn, KEEP_ALIVE_S="0.1", WARMING_TIMEOUT_S="0.3")
     with streamed(client) as reply:
         whole = reply.read()
     assert reply.status_code == 200
@@ -144,7 +144,7 @@ def test_an_engine_that_does_not_start_in_time_is_an_event(resting: RestingEngin
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-def test_a_wake_that_is_not_allowed_is_the_engines_failure(
+def test_a_start_that_is_not_allowed_is_the_engines_failure(
     api: Api, stream: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with scripted_aws() as aws, refusing_engine() as base_url:
@@ -168,13 +168,13 @@ LEAVING: dict[str, tuple[Behaviour, str, int]] = {
 
 
 @pytest.mark.parametrize("name", LEAVING)
-def test_an_engine_that_is_not_there_for_its_balancer_is_woken(
-    engine: ScriptedEngine, resting: RestingEngine, api: Api, name: str
+def test_an_engine_that_its_balancer_does_not_find_is_started(
+    engine: ScriptedEngine, cold: ColdEngine, api: Api, name: str
 ) -> None:
     engine.behaviour, code, status = LEAVING[name]
-    refused = api(engine.base_url, resting.arn).post(URL, json=body())
+    refused = api(engine.base_url, cold.arn).post(URL, json=body())
     assert (refused.status_code, schema.validate_error(refused.json())["code"]) == (503, "model_warming")
-    assert resting.desired == 1
+    assert cold.desired == 1
     other = api(engine.base_url, None).post(URL, json=body())
     assert (other.status_code, schema.validate_error(other.json())["code"]) == (status, code)
 
@@ -182,10 +182,10 @@ def test_an_engine_that_is_not_there_for_its_balancer_is_woken(
 @pytest.mark.parametrize(
     "behaviour", [vllm_error(503), vllm_error(500), balancer(500)], ids=["full", "fails", "balancer"]
 )
-def test_an_engine_that_answers_is_not_woken(
-    engine: ScriptedEngine, resting: RestingEngine, api: Api, behaviour: Behaviour
+def test_an_engine_that_answers_is_not_started(
+    engine: ScriptedEngine, cold: ColdEngine, api: Api, behaviour: Behaviour
 ) -> None:
     engine.behaviour = behaviour
-    refused = api(engine.base_url, resting.arn).post(URL, json=body())
+    refused = api(engine.base_url, cold.arn).post(URL, json=body())
     assert schema.validate_error(refused.json())["code"] != "model_warming"
-    assert resting.desired == 0
+    assert cold.desired == 0

@@ -22,10 +22,10 @@ from tests.engines import schema
 from tests.integration.chat.cold_engine import (
     CREDENTIALS,
     REGION,
+    ColdEngine,
     Keyed,
-    RestingEngine,
+    cold_engine,
     moto_server,
-    resting_engine,
 )
 
 ENGINE_KEY = "canary-engine-key"
@@ -40,7 +40,7 @@ class Output(Console):
 
     lines: list[str] = field(default_factory=list)
 
-    def of(self, name: str) -> Callable[[str], None]:  # noqa: ARG002
+    def output_of(self, name: str) -> Callable[[str], None]:  # noqa: ARG002
         return self.lines.append
 
 
@@ -49,12 +49,12 @@ class Deployed:
     """The function, its engine, and what it printed."""
 
     url: str
-    resting: RestingEngine
+    cold: ColdEngine
     output: Output
 
     @property
-    def wakes(self) -> int:
-        """How often CloudWatch was told that somebody waits."""
+    def starts(self) -> int:
+        """Return how often the metric reported a waiting request."""
         records = [json.loads(line) for line in self.output.lines if line.startswith('{"_aws":')]
         return sum(record.get("wakes", 0) for record in records)
 
@@ -70,11 +70,11 @@ def aws_url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 @pytest.fixture
 def deployed(aws_url: str) -> Iterator[Deployed]:
     secret = _secret(aws_url)
-    with resting_engine(aws_url, Keyed(ENGINE_KEY), start_s=START_S) as resting:
+    with cold_engine(aws_url, Keyed(ENGINE_KEY), start_s=START_S) as cold:
         entry = {
-            "base_url": resting.base_url,
+            "base_url": cold.base_url,
             "key_secret": secret,
-            "ecs_service": resting.arn,
+            "ecs_service": cold.arn,
             "start_s": START_S,
         }
         variables = {
@@ -85,8 +85,8 @@ def deployed(aws_url: str) -> Iterator[Deployed]:
             "METRICS": "ChatbotApi/test",
             "KEEP_ALIVE_S": "0.5",
         }
-        with _door(variables) as (url, output):
-            yield Deployed(url, resting, output)
+        with _gateway(variables) as (url, output):
+            yield Deployed(url, cold, output)
 
 
 def _secret(aws_url: str) -> str:
@@ -98,57 +98,55 @@ def _secret(aws_url: str) -> str:
 
 
 @contextmanager
-def _door(variables: dict[str, str]) -> Iterator[tuple[str, Output]]:
+def _gateway(variables: dict[str, str]) -> Iterator[tuple[str, Output]]:
     function = LambdaFunction("chat", "functions/chat/handler.handler", variables)
     output = Output(out=io.StringIO(), log=io.StringIO())
     with Guardian() as guardian, start_blocking_portal() as portal:
         opening = run_lambda_service([("/", function)], guardian=guardian, console=output)
-        with portal.wrap_async_context_manager(opening) as door:
-            yield door.url, output
+        with portal.wrap_async_context_manager(opening) as gateway:
+            yield gateway.url, output
 
 
 def test_the_whole_cycle_twice(deployed: Deployed) -> None:
-    resting = deployed.resting
+    cold = deployed.cold
     replies: list[Any] = []
     url, hooks = f"{deployed.url}/v1", {"response": [replies.append]}
     with (
         openai.DefaultHttpxClient(base_url=url, trust_env=False, timeout=30, event_hooks=hooks) as http,
         openai.OpenAI(base_url=url, api_key="any", http_client=http) as client,
     ):
-        assert resting.desired == 0
+        assert cold.desired == 0
 
-        # A whole reply: told to come back, which the client does by itself.
-        asked = client.chat.completions.with_raw_response.create(model="tiny", messages=MESSAGES)
-        assert asked.parse().choices[0].message.content == "The capital of France is Paris."
-        assert asked.retries_taken == 1
+        # A whole reply: refused with a time to retry, which the client does by itself.
+        response = client.chat.completions.with_raw_response.create(model="tiny", messages=MESSAGES)
+        assert response.parse().choices[0].message.content == "The capital of France is Paris."
+        assert response.retries_taken == 1
         assert [reply.status_code for reply in replies] == [503, 200]
         assert replies[0].headers["retry-after"] == "5"
-        assert (resting.desired, deployed.wakes) == (1, 1)
-        assert len(resting.engine.requests) == 1
+        assert (cold.desired, deployed.starts) == (1, 1)
+        assert len(cold.engine.requests) == 1
 
-        # A stream, after a rest: held, with comments, until the engine is up.
-        resting.rest()
+        # A stream, after scaling to zero: held, with comments, until the engine is up.
+        cold.scale_to_zero()
         request = {"model": "tiny", "messages": MESSAGES, "stream": True}
         with http.stream("POST", "/chat/completions", json=request) as reply:
             pieces = [(time.monotonic(), piece) for piece in reply.iter_raw()]
         assert reply.status_code == 200
-        assert {piece for at, piece in pieces if at < resting.up_at[-1]} == {COMMENT}
+        assert {piece for at, piece in pieces if at < cold.up_at[-1]} == {COMMENT}
         schema.validate_stream(b"".join(piece for _, piece in pieces))
-        assert (resting.desired, deployed.wakes) == (1, 2)
+        assert (cold.desired, deployed.starts) == (1, 2)
 
         # And again, as the official client reads it.
-        resting.rest()
+        cold.scale_to_zero()
         stream = client.chat.completions.create(model="tiny", messages=MESSAGES, stream=True)
         text = "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
         assert text
         assert [reply.status_code for reply in replies] == [503, 200, 200, 200]
 
-        # Awake, it answers at once, and nobody looks after it.
+        # While it runs, it answers at once, without a call to ECS.
         client.chat.completions.create(model="tiny", messages=MESSAGES)
         assert [reply.status_code for reply in replies] == [503, 200, 200, 200, 200]
-    assert resting.changes == [1, 0, 1, 0, 1]
-    assert deployed.wakes == 3
-    assert all(
-        request.headers["authorization"] == f"Bearer {ENGINE_KEY}" for request in resting.engine.requests
-    )
+    assert cold.changes == [1, 0, 1, 0, 1]
+    assert deployed.starts == 3
+    assert all(request.headers["authorization"] == f"Bearer {ENGINE_KEY}" for request in cold.engine.requests)
     assert ENGINE_KEY not in "".join(deployed.output.lines)

@@ -65,7 +65,7 @@ async def test_reads_replies_without_a_body(
 async def test_a_reply_left_unread_does_not_stall_the_next(
     engine: ScriptedEngine, client: httpx.AsyncClient
 ) -> None:
-    """It has arrived whole, and reading was paused because nobody took it."""
+    """It has arrived whole, and reading was paused because it was not read."""
     engine.behaviour = InTurn([Status(200, b"x" * (HIGH_WATER_BYTES + 1000))], OK)
     async with client.stream("POST", "/"):
         await asyncio.sleep(0.1)
@@ -110,7 +110,7 @@ async def test_a_connection_that_ends_is_not_used_again(
     assert len(counting.connections) == 2
 
 
-async def test_a_second_answer_that_nobody_asked_for_never_reaches_a_caller(
+async def test_an_unrequested_second_answer_never_reaches_a_caller(
     engine: ScriptedEngine, client: httpx.AsyncClient
 ) -> None:
     one = HEAD + b"content-length: 2\r\n\r\n"
@@ -129,7 +129,7 @@ async def test_a_second_answer_that_nobody_asked_for_never_reaches_a_caller(
     ],
     ids=["no HTTP", "half a head", "bad chunk", "no status"],
 )
-async def test_what_is_broken_is_told_from_what_never_came(
+async def test_a_broken_reply_differs_from_one_that_never_came(
     engine: ScriptedEngine, client: httpx.AsyncClient, raw: bytes
 ) -> None:
     engine.behaviour = Raw(raw)
