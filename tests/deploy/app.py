@@ -1,17 +1,19 @@
-"""The app as `cdk.json` runs it, but for this machine: its architecture, its Python, Prisma's WASM engine."""
+"""The app as `cdk.json` runs it, but for this machine: its architecture, its Python, no native engine.
+
+Its bundles are the same as those of `tests/integration/bundles`, so that they are built once.
+"""
 
 import platform
-import sys
 from dataclasses import replace
 
 from aws_cdk import App
 
 from infra.app import build
 from infra.bundles import Bundles
+from infra.emulator.bundled_function import available_version
 from infra.stages import STAGES, Architecture, Stage
 
 _ARCHITECTURES: dict[str, Architecture] = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
-_PYTHON = "{}.{}".format(*sys.version_info[:2])
 
 
 def stage_here(app: App) -> Stage:
@@ -25,11 +27,9 @@ def main() -> None:
     """Synthesise the stage of the context."""
     app = App()
     stage = stage_here(app)
-    build(
-        app,
-        stage,
-        bundles=Bundles(architecture=stage.architecture, python=_PYTHON, native_engine="optional"),
-    )
+    python = available_version()
+    bundles = Bundles(architecture=stage.architecture, python=python, native_engine="optional")
+    build(app, stage, bundles=bundles)
     app.synth()
 
 

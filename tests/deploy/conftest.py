@@ -1,10 +1,14 @@
 """One account for all, with a Postgres beside it; stages are deployed into it one after the other."""
 
+import os
+import subprocess
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
 
+from infra.bundling.interpreter import find_python
+from infra.emulator.bundled_function import available_version
 from infra.local.loopback import HOST
 from infra.local.services.postgres_cluster import DATABASE, USER, clean_environment, program
 from tests.deploy.account import ROOT, Account, free_port, local_account
@@ -40,6 +44,7 @@ def account(
         # Only Amazon can sign for its own authority; the native engine would have to be downloaded.
         "variables": {"DATABASE_CA": str(authority), "PRISMA_QUERY_ENGINE_BINARY": str(_QUERY_ENGINE)},
         "engine": f"http://{HOST}:{engine_port}/v1",
+        "python": _python(),
     }
     with (
         tls_before(postgres.port, certificate) as port,
@@ -47,6 +52,14 @@ def account(
     ):
         bootstrap(account)
         yield account
+
+
+def _python() -> str:
+    """Return the program of the Python for which the bundles are built; a name on PATH may be a script."""
+    command = (find_python(available_version()), "-I", "-S", "-c", "import sys; print(sys.executable)")
+    return os.path.realpath(
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    )
 
 
 def _server(postgres: Postgres, port: int) -> dict[str, object]:

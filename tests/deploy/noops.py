@@ -1,6 +1,6 @@
 """The types of resources that ministack lacks: here they are created by doing nothing.
 
-Proven is only that the templates have them, in this order, with these names and references. Each says what
+This proves only that the templates have them, in this order, with these names and references. Each says what
 that leaves unproven; docs/deploy.md lists them, too. A test fails on a type that our templates do not use, or
 that ministack has meanwhile.
 """
@@ -19,7 +19,7 @@ class NoOp:
 
 NO_OPS: Mapping[str, NoOp] = {
     "AWS::ApplicationAutoScaling::ScalableTarget": NoOp(
-        unproven="that the engine's service may be scaled between its fewest and most tasks"
+        unproven="that the engine's service may be scaled between its minimum and maximum of tasks"
     ),
     "AWS::ApplicationAutoScaling::ScalingPolicy": NoOp(
         unproven="that waiting requests add tasks, and that the last one stops without requests"

@@ -11,8 +11,6 @@ The interpreter sees the package and the layers and no other package at all.
 """
 
 import io
-import os
-import sys
 import zipfile
 from collections.abc import Iterable, Mapping
 from types import SimpleNamespace
@@ -38,13 +36,18 @@ os.execve(wrapper, [wrapper, {python!r}, "-S", "/var/runtime/bootstrap.py"], env
 
 
 def install(here: Mapping[str, Any]) -> None:
-    """Start functions with a wrapper through it; `here` is what `variables_here` takes."""
+    """Start functions with a wrapper through it.
+
+    Shape:  `here` is what `variables_here` takes, and `python`: the program for which bundles are built.
+    """
     choose = lambda_runtime._worker_class_for
 
     class Wrapped(lambda_runtime.ProvidedWorker):  # type: ignore[misc]
         def __init__(self, name: str, config: Mapping[str, Any], package: bytes) -> None:
             layers = [lambda_svc._resolve_layer_zip(layer) for layer in config.get("Layers", [])]
-            super().__init__(name, variables_here(config, here), as_on_lambda(package, layers))
+            super().__init__(
+                name, variables_here(config, here), as_on_lambda(package, layers, here["python"])
+            )
 
         def invoke(self, event: Any, request_id: str, **kept: Any) -> Any:
             # Of ministack's own additions a custom runtime gets these two.
@@ -72,7 +75,7 @@ class _Package(zipfile.ZipFile):
         lambda_svc._extract_zip_preserving_mode(self, path)
 
 
-def as_on_lambda(package: bytes, layers: Iterable[bytes]) -> bytes:
+def as_on_lambda(package: bytes, layers: Iterable[bytes], python: str) -> bytes:
     """Return a package that holds the function, its layers under `opt`, and what starts the wrapper."""
     files = _files(package, "")
     for layer in layers:
@@ -81,8 +84,7 @@ def as_on_lambda(package: bytes, layers: Iterable[bytes]) -> bytes:
     with zipfile.ZipFile(whole, "w") as archive:
         for info, content in files.values():
             archive.writestr(info, content)
-        # Functions do not see the packages of this interpreter's virtual environment.
-        archive.writestr("bootstrap", _BOOTSTRAP.format(python=os.path.realpath(sys.executable)))
+        archive.writestr("bootstrap", _BOOTSTRAP.format(python=python))
     return whole.getvalue()
 
 
