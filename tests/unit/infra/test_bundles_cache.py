@@ -55,7 +55,7 @@ def edit(source: Path) -> None:
     source.write_text("as it was bundled")
 
 
-def test_what_is_edited_meanwhile_is_not_kept(tmp_path: Path) -> None:
+def test_a_bundle_edited_while_it_is_built_is_not_kept(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_text("as it was hashed")
     made = Recipe(title="chat function", sources=(source,), build=lambda _: edit(source), root=tmp_path)
@@ -97,7 +97,7 @@ def test_every_user_may_read_and_none_may_write(tmp_path: Path) -> None:
     assert modes == {place.name: 0o755, "inner": 0o755, "secretive": 0o444, "program": 0o555}
 
 
-def test_old_ones_make_room(tmp_path: Path) -> None:
+def test_old_bundles_are_removed(tmp_path: Path) -> None:
     cache = BundleCache(tmp_path)
     other = cache.get(recipe(write, title="chat function of others"))
     places = []

@@ -37,7 +37,7 @@ def test_what_no_function_reads_is_removed(tmp_path: Path) -> None:
     assert left == KEPT
 
 
-def test_no_service_is_missing() -> None:
+def test_every_service_that_is_used_is_in_the_bundle() -> None:
     """Where a function uses a service that the bundle lacks, boto3 raises UnknownServiceError."""
     deployed = [
         path for name in ("chat", "todos", "shared") for path in (ROOT / "functions" / name).rglob("*.py")

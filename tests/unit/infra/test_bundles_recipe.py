@@ -23,7 +23,7 @@ def recipe(root: Path, title: str = "chat", facts: tuple[str, ...] = ("3.13",)) 
     return Recipe(title=title, sources=sources, facts=facts, build=lambda _: None, root=root)
 
 
-def test_where_and_when_do_not_matter(tmp_path: Path) -> None:
+def test_place_and_time_are_not_in_the_digest(tmp_path: Path) -> None:
     here, there = tree(tmp_path / "here"), tree(tmp_path / "there")
     os.utime(there / "program", (0, 0))
     (there / "chat" / "__pycache__").mkdir()
@@ -32,7 +32,7 @@ def test_where_and_when_do_not_matter(tmp_path: Path) -> None:
     assert recipe(here).digest == recipe(there).digest
 
 
-def test_it_is_known_what_matters_besides_files(tmp_path: Path) -> None:
+def test_title_and_facts_are_in_the_digest(tmp_path: Path) -> None:
     root = tree(tmp_path)
     digests = {
         recipe(root).digest,
@@ -56,7 +56,7 @@ def test_it_is_known_what_matters_besides_files(tmp_path: Path) -> None:
         pytest.param(lambda root: (root / "program").chmod(0o755), id="that it is a program"),
     ],
 )
-def test_each_change_of_a_file_matters(tmp_path: Path, change: Callable[[Path], object]) -> None:
+def test_each_change_of_a_file_changes_the_digest(tmp_path: Path, change: Callable[[Path], object]) -> None:
     root = tree(tmp_path)
     before = recipe(root).digest
     change(root)

@@ -66,16 +66,16 @@ def test_all_mistakes_are_named_at_once() -> None:
 
 
 @pytest.mark.parametrize("origins", [("*",), (), ("https://a.example", "http://localhost:3000")])
-def test_these_origins_are_ones(origins: tuple[str, ...]) -> None:
+def test_these_origins_are_accepted(origins: tuple[str, ...]) -> None:
     chosen_stage("own", {"own": replace(DEV, cors_origins=origins)})
 
 
-def test_a_domain_with_its_certificate_is_one() -> None:
+def test_a_domain_with_its_certificate_is_accepted() -> None:
     chosen_stage("own", {"own": replace(DEV, domain=Domain(name="api.example.com", certificate_arn=ARN))})
 
 
 @pytest.mark.slow
-def test_the_app_says_so_and_stops() -> None:
+def test_the_app_prints_the_mistake_and_exits() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "infra.app"],
         cwd=ROOT,

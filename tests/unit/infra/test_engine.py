@@ -182,7 +182,7 @@ def test_the_cluster_has_container_insights(engine: EngineTemplate) -> None:
     ]
 
 
-def test_logs_are_not_kept_for_ever(engine: EngineTemplate) -> None:
+def test_logs_expire(engine: EngineTemplate) -> None:
     for group in engine.all("AWS::Logs::LogGroup").values():
         assert group["RetentionInDays"] == engine.stage.log_days
 

@@ -151,7 +151,7 @@ def test_a_model_that_is_there_is_not_copied_again(bucket: Any) -> None:
     assert again.fetched == []
 
 
-def test_a_copy_that_broke_off_is_made_again(bucket: Any) -> None:
+def test_an_incomplete_copy_is_made_again(bucket: Any) -> None:
     copy_model(ENVIRONMENT, bucket, Hub())
     bucket.Object(ENVIRONMENT["MARKER"]).delete()
     again = Hub()

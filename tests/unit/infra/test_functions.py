@@ -76,7 +76,7 @@ def test_the_migrating_function_may_read_the_database_s_secret(deployment: Deplo
     assert grants(deployment, migrating(deployment)) == ALWAYS | {READS_THE_DATABASE_S_SECRET}
 
 
-def test_a_function_s_own_code_cannot_touch_the_network(deployment: Deployment) -> None:
+def test_a_function_s_own_code_cannot_change_the_network(deployment: Deployment) -> None:
     for policy in deployment.all(POLICY, "Api"):
         denials = [
             each for each in policy.properties["PolicyDocument"]["Statement"] if each["Effect"] == "Deny"
@@ -124,7 +124,7 @@ def test_each_function_has_only_the_runtime_and_layers_of_its_own(deployment: De
 
 
 @pytest.mark.parametrize("logical_id", [CHAT, TODOS])
-def test_a_handler_is_where_it_is_said_to_be(dev: Deployment, logical_id: str) -> None:
+def test_each_handler_exists(dev: Deployment, logical_id: str) -> None:
     module, _, name = resource(dev, logical_id).properties["Handler"].rpartition(".")
     assert f"\n{name} = " in (ROOT / f"{module.replace('.', '/')}.py").read_text()
 
@@ -175,7 +175,7 @@ def test_the_database_is_migrated_before_the_todo_function_changes(deployment: D
     assert trigger.id in resource(deployment, TODOS).entry["DependsOn"]
 
 
-def test_the_migrating_function_stands_beside_the_todo_function(deployment: Deployment) -> None:
+def test_the_migrating_function_is_in_the_network_of_the_todo_function(deployment: Deployment) -> None:
     function = migrating(deployment).properties
     assert function["VpcConfig"] == resource(deployment, TODOS).properties["VpcConfig"]
     assert function["Timeout"] == 300

@@ -41,7 +41,7 @@ def _outward(deployment: Deployment) -> Iterator[tuple[str, Json]]:
                 yield re.sub(r"[0-9A-F]{8}$", "", each.id), rule
 
 
-def test_nothing_is_let_in_by_address(deployment: Deployment) -> None:
+def test_no_address_is_allowed_in(deployment: Deployment) -> None:
     rules = list(_ingress(deployment))
     assert rules
     for group, rule in rules:
@@ -62,7 +62,7 @@ def test_only_these_can_reach_each_other(
     assert all(rule["FromPort"] == rule["ToPort"] for _, rule in _ingress(deployments[stage]))
 
 
-def test_whom_a_group_may_reach_lets_it_in(dev: Deployment, prod: Deployment) -> None:
+def test_each_egress_rule_has_its_ingress_rule(dev: Deployment, prod: Deployment) -> None:
     for deployment in (dev, prod):
         out = {
             (_name(each.properties["GroupId"]), _name(each.properties["DestinationSecurityGroupId"]))
@@ -103,7 +103,7 @@ def test_dev_has_no_way_to_the_internet(dev: Deployment) -> None:
         assert not _is_interface(each.properties) or each.properties["PrivateDnsEnabled"] is True
 
 
-def test_tables_and_models_do_not_cross_the_nat(deployment: Deployment) -> None:
+def test_dynamodb_and_s3_are_reached_without_nat(deployment: Deployment) -> None:
     gateways = [
         each.properties
         for each in deployment.all("AWS::EC2::VPCEndpoint")
@@ -114,7 +114,7 @@ def test_tables_and_models_do_not_cross_the_nat(deployment: Deployment) -> None:
         assert len(each["RouteTableIds"]) >= deployment.stage.zones
 
 
-def test_prod_stands_in_three_zones(prod: Deployment) -> None:
+def test_prod_has_three_zones(prod: Deployment) -> None:
     private = [each for each in prod.all("AWS::EC2::Subnet") if _subnet_type(each.properties) == "Private"]
     zones = [each.properties["AvailabilityZone"]["Fn::Select"][0] for each in private]
     assert sorted(zones) == [0, 1, 2]
@@ -123,7 +123,7 @@ def test_prod_stands_in_three_zones(prod: Deployment) -> None:
         assert each.properties["MapPublicIpOnLaunch"] is False
 
 
-def test_what_is_turned_away_is_logged(deployment: Deployment) -> None:
+def test_rejected_connections_are_logged(deployment: Deployment) -> None:
     (flow,) = deployment.all("AWS::EC2::FlowLog")
     assert flow.properties["TrafficType"] == "REJECT"
     log = deployment.one("AWS::Logs::LogGroup", "Network")

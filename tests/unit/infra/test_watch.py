@@ -84,7 +84,7 @@ def _metrics(line: Json, namespace: str) -> Iterator[Measured]:
 # ── what is measured
 
 
-def test_no_graph_of_ours_stays_empty_for_ever(deployment: Deployment) -> None:
+def test_every_graph_of_ours_shows_what_is_written(deployment: Deployment) -> None:
     own = deployment.stage.namespace
     ours = {measured for namespace, measured in shown(deployment) if namespace == own}
     assert len(ours) > 10
@@ -169,7 +169,7 @@ def test_a_stage_has_alarms_only_if_it_says_so(dev: Deployment, prod: Deployment
     assert len(prod.all(ALARM, "Watch")) == 11
 
 
-def test_alarms_and_the_runbook_know_each_other(prod: Deployment) -> None:
+def test_each_alarm_has_its_part_of_the_runbook(prod: Deployment) -> None:
     runbook = (ROOT / RUNBOOK).read_text().partition("## Alarms\n")[2].partition("\n## ")[0]
     headings = set(re.findall(r"^### (.+)$", runbook, re.MULTILINE))
     texts = [alarm.properties["AlarmDescription"] for alarm in prod.all(ALARM, "Watch")]
@@ -184,12 +184,12 @@ def test_each_part_of_the_runbook_says_what_to_do() -> None:
             assert word in part, f"{word} of {part.splitlines()[0]}"
 
 
-def test_silence_is_no_fault(prod: Deployment) -> None:
+def test_missing_data_is_no_fault(prod: Deployment) -> None:
     treatments = {alarm.properties["TreatMissingData"] for alarm in prod.all(ALARM, "Watch")}
     assert treatments == {"notBreaching"}
 
 
-def test_no_sum_is_lost_for_want_of_one_metric(prod: Deployment) -> None:
+def test_a_sum_has_a_value_where_one_metric_was_never_written(prod: Deployment) -> None:
     """A metric that was never written has no series, and `a + b` has none without both."""
     metrics = [each for alarm in prod.all(ALARM, "Watch") for each in alarm.properties.get("Metrics", [])]
     expressions = [each["Expression"] for each in metrics if "Expression" in each]
