@@ -21,7 +21,7 @@ from tests.postgres import Postgres, run_postgres
 
 REGION = "eu-central-1"
 TABLE = "keys"
-NOBODY = dummy_credentials(REGION)
+DUMMY_CREDENTIALS = dummy_credentials(REGION)
 
 
 def golden(name: str) -> Any:
@@ -60,7 +60,9 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
-        variables = NOBODY | {"AWS_ENDPOINT_URL": "http://{}:{}".format(*server.get_host_and_port())}
+        variables = DUMMY_CREDENTIALS | {
+            "AWS_ENDPOINT_URL": "http://{}:{}".format(*server.get_host_and_port())
+        }
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         client = boto3.client("dynamodb")
