@@ -18,9 +18,10 @@ from infra.stages import Engine, Stage
 ENGINE = "engine"
 _URL = f"http://127.0.0.1:{PORT}"
 # The image's own files are read-only; vLLM writes below these, to a disk that ends with the task.
-_WRITABLE = {"Home": "/scratch", "Temporary": "/tmp"}
+_HOME = "/scratch"
+_WRITABLE = {"Home": _HOME, "Temporary": "/tmp"}
 # Neither Hugging Face nor vLLM's statistics can be reached, nor should they be.
-_ENVIRONMENT = {"HOME": _WRITABLE["Home"], "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
+_OFFLINE = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
 _MARKER = "/tmp/answered"
 _REPORTER_MIB = 128
 _OPEN_FILES = 65_536
@@ -93,7 +94,7 @@ def _add_engine(
         gpu_count=engine.gpus,
         memory_limit_mib=engine.memory_gib * 1024 - _REPORTER_MIB,
         # ECS sets a container's region on Fargate only; the reader of the weights needs both variables.
-        environment={**_ENVIRONMENT, "AWS_REGION": region, "AWS_DEFAULT_REGION": region},
+        environment={"HOME": _HOME, "AWS_REGION": region, "AWS_DEFAULT_REGION": region, **_OFFLINE},
         secrets={"VLLM_API_KEY": ecs.Secret.from_secrets_manager(key)},
         health_check=health_check(engine.start_s),
         stop_timeout=Duration.seconds(timeouts.STOP_S),
