@@ -10,8 +10,9 @@ unexport PYTHONDONTWRITEBYTECODE
 # These work too; the banner that says otherwise would hide what matters.
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 18,20
 CDK = $(WITH_NODE) node_modules/.bin/cdk
+PYTEST = $(WITH_NODE) $(VENV)/python -m pytest
 STAGE ?= dev
-.PHONY: help run migrate test test-deploy mutants check check-vllm fmt bench invoke synth deploy destroy lock release clean
+.PHONY: help run migrate test test-all test-clients test-deploy faults mutants check check-prisma check-vllm fmt bench invoke synth deploy destroy lock release clean
 export PORT BACKEND BACKEND_KEY CONCURRENCY TIMEOUT_S AUTH DEV_KEY NAME STAGE CORS_ORIGINS EVENT FUNCTION MODELS
 
 help: ## list the targets
@@ -20,14 +21,22 @@ run: ## start everything on http://localhost:8000; `make run AUTH=on` requires k
 	@$(SETUP) run && exec $(VENV)/python -m infra.local
 migrate: ## make and apply a migration, as in `make migrate NAME=add_note`
 	@$(SETUP) run && exec $(VENV)/python -m infra.local.migrate $(if $(filter command,$(origin NAME)),"$$NAME")
-test: ## run all tests, or `make test ARGS=tests/unit`
-	@$(SETUP) test && $(WITH_NODE) $(VENV)/python -m pytest -n 2 --dist loadgroup $(ARGS)
-test-deploy: ## deploy both stages into a local AWS, call them, destroy them; a part of `make test`
-	@$(SETUP) test && $(WITH_NODE) $(VENV)/python -m pytest tests/deploy $(ARGS)
+test: ## run what every change runs, in 2 minutes, or a part: `make test ARGS=tests/unit`
+	@$(SETUP) test && $(PYTEST) -n 2 --dist loadgroup -m "not slow" $(ARGS)
+test-all: ## run all tests; `make test-all ARGS="-m slow"` runs those that `make test` leaves out
+	@$(SETUP) test-all && $(PYTEST) -n 2 --dist loadgroup $(ARGS)
+test-clients: ## run every client that the docs name against the service on this machine
+	@$(SETUP) test-all && $(PYTEST) tests/e2e/test_sdks.py tests/e2e/test_user_document.py tests/e2e/test_cors.py $(ARGS)
+test-deploy: ## deploy both stages into a local AWS, call them, destroy them; a part of `make test-all`
+	@$(SETUP) test-all && $(PYTEST) tests/deploy $(ARGS)
+faults: ## break engines, databases, networks and processes under the functions; a part of `make test-all`
+	@$(SETUP) test-all && $(PYTEST) tests/*/test_faults.py tests/*/*/test_faults.py $(ARGS)
 mutants: ## make small faults in functions and layers and count those that the tests find; 10 minutes
 	@$(SETUP) test && $(WITH_NODE) $(VENV)/python -m tests.tools.mutants
 check: ## lint, formatting, types, who imports what
 	@$(SETUP) test && $(VENV)/ruff check && $(VENV)/ruff format --check && $(VENV)/mypy && $(VENV)/python -m pytest -q tests/unit/test_imports.py
+check-prisma: ## run Prisma's own commands and client on our engines; a part of `make test-all`
+	@$(SETUP) test-all && $(PYTEST) tests/integration/prisma $(ARGS)
 check-vllm: ## have vLLM itself read the arguments that all stages give it; installs 6 GB into .local
 	@$(SETUP) deploy && $(VENV)/python -m infra.inference.check
 fmt: ## format the code and sort its imports

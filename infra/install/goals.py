@@ -59,12 +59,11 @@ STEPS = (
     Step(3, "client-of-deploy", "Prisma client", 0, 1, _GENERATE, (_SCHEMA, DEPLOY)),
 )
 _EVERYWHERE = ("venv", "node", "prisma", "graphiql")
+_TEST = (*_EVERYWHERE, "packages-test", "client-of-test", "model", "emulator")
 GOALS = {
     "run": (*_EVERYWHERE, "packages-run", "client-of-run", "model"),
-    "test": (
-        *(*_EVERYWHERE, "packages-test", "client-of-test", "model"),
-        *("emulator", "ministack", "openai-2", "node-packages"),
-    ),
+    "test": _TEST,
+    "test-all": (*_TEST, "ministack", "openai-2", "node-packages"),
     "deploy": (*_EVERYWHERE, "packages-deploy", "client-of-deploy", "cdk"),
 }
 # What another step brings as well: this one would remove the rest of it.

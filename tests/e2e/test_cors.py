@@ -16,6 +16,7 @@ from tests.engines.behaviours import Chat, Sse
 from tests.engines.scripted import scripted_engine
 from tests.local_service import run_local
 
+pytestmark = pytest.mark.slow
 SCENARIO = ROOT / "tests/e2e/browser/cors.mjs"
 PACE_S = 0.1
 

@@ -19,6 +19,7 @@ from tests.engines.scripted import scripted_engine, scripted_process
 from tests.engines.wire import Behaviour
 from tests.local_service import LocalService, run_local
 
+pytestmark = pytest.mark.slow
 PATH = "/v1/chat/completions"
 STREAM = {**QUESTION, "stream": True}
 ENDLESS = Chat(Sse(events.tokens(1000, pace_s=0.02)))

@@ -1,6 +1,6 @@
 """GraphiQL at /graphql, used in a headless Chromium.
 
-`PICTURE=docs/graphiql.png make test ARGS=tests/e2e/test_graphiql.py` takes the picture in docs again.
+`PICTURE=docs/graphiql.png make test-all ARGS=tests/e2e/test_graphiql.py` takes the picture in docs again.
 """
 
 import json
@@ -15,6 +15,7 @@ import pytest
 from infra.paths import ROOT
 from tests.local_service import Service
 
+pytestmark = pytest.mark.slow
 Report = dict[str, Any]
 SCENARIO = ROOT / "tests/e2e/browser/graphiql.mjs"
 EXAMPLE = ["query {", "  todos {", "    id", "    title", "    completed", "    createdAt", "  }", "}"]

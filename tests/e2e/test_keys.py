@@ -134,6 +134,7 @@ def test_every_reply_has_what_is_left(kept: Kept) -> None:
         assert "x-ratelimit-reset-tokens" in reply.headers["access-control-expose-headers"]
 
 
+@pytest.mark.slow
 def test_of_200_at_once_exactly_60_pass(kept: Kept) -> None:
     key_id, service = kept.create("--rpm", "60")
     in_one_minute(20)
@@ -187,6 +188,7 @@ def test_a_caller_who_leaves_is_counted_for_what_passed(kept: Kept) -> None:
     assert 2 <= record.completion_tokens < 20
 
 
+@pytest.mark.slow
 def test_a_function_that_is_killed_is_counted_for_what_it_reserved(kept: Kept) -> None:
     key_id, service = kept.create("--tpm", "20000")
     kept.engine.behaviour = Chat(Sse(events.tokens(1000, pace_s=0.02)))
@@ -219,6 +221,7 @@ def test_todos_are_kept_apart(kept: Kept) -> None:
     assert (counted, error["extensions"]["code"]) == ([1, 0], "NOT_FOUND")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(150)
 def test_official_sdks_wait_for_the_next_minute_and_succeed(kept: Kept, clone_folder: Path) -> None:
     """One request a minute: the SDK waits and retries the second by itself."""

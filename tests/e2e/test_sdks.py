@@ -86,7 +86,12 @@ OF_A_SCRIPT = (
 )
 
 
-@pytest.fixture(scope="module", params=SDKS, ids=lambda sdk: sdk.name)
+def _param(sdk: Sdk) -> object:
+    """One package is enough for `make test`."""
+    return pytest.param(sdk, id=sdk.name, marks=[] if sdk is SDKS[0] else pytest.mark.slow)
+
+
+@pytest.fixture(scope="module", params=map(_param, SDKS))
 def sdk(request: pytest.FixtureRequest) -> Sdk:
     chosen: Sdk = request.param
     return chosen

@@ -25,6 +25,11 @@ BODY: dict[str, Any] = {
     "stream": False,
 }
 CLIENTS = ("stream_chat.py", "stream_chat.mjs", "openai_client.py", "openai_client.mjs")
+# A second SDK is not for `make test`.
+MARKED = [
+    pytest.param(client, marks=pytest.mark.slow if client == "openai_client.mjs" else [])
+    for client in CLIENTS
+]
 
 
 def printed(client: str, tokens: Sequence[str]) -> str:
@@ -34,13 +39,13 @@ def printed(client: str, tokens: Sequence[str]) -> str:
     return "".join(tokens) + ("" if client == "stream_chat.py" else "\n")
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("client", MARKED)
 def test_a_client_prints_each_token_of_a_vllm(client: str, scripted: Scripted, clone_folder: Path) -> None:
     out = finish([start(client, clone_folder, scripted.service)])
     assert out == [printed(client, [" word"] * 8)]
 
 
-@pytest.mark.parametrize("client", CLIENTS[:2])
+@pytest.mark.parametrize("client", MARKED[:2])
 @pytest.mark.parametrize("engine", ["vllm-0.32.0", "llama.cpp-b11549"])
 def test_a_client_prints_no_stand_in_for_nothing(
     client: str, engine: str, scripted: Scripted, clone_folder: Path
@@ -51,6 +56,7 @@ def test_a_client_prints_no_stand_in_for_nothing(
     assert not re.search("None|undefined|null", out)
 
 
+@pytest.mark.slow
 def test_all_clients_print_what_the_model_says(service: Service, clone_folder: Path) -> None:
     outputs = finish([start(client, clone_folder, service) for client in CLIENTS])
     for out in outputs:

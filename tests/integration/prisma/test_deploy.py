@@ -11,7 +11,7 @@ import pytest
 
 from tests.integration.prisma.project import LAYER, Project, assert_no_password, clean_environment
 
-pytestmark = pytest.mark.xdist_group("prisma")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prisma")]
 _LAMBDA = """
 const { handler } = await import(process.argv[1]);
 const context = { getRemainingTimeInMillis: () => Number(process.argv[2]) };

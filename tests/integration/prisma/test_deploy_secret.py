@@ -25,7 +25,7 @@ from tests.integration.todos.proxies import Pause, paused
 from tests.postgres import rds_secret
 from tests.tls import Authority, TlsProxy, tls_proxy
 
-pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("prisma")]
+pytestmark = [pytest.mark.slow, pytest.mark.anyio, pytest.mark.xdist_group("prisma")]
 
 Deploy = Callable[..., Deployment]
 INIT = "CREATE TABLE a (i int);"

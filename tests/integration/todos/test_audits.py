@@ -8,7 +8,8 @@ from tests.integration.chat.service import served
 from tests.integration.todos.audits import AUDITS, Audit, run_audits
 from tests.unit.todos.stores import FakeStore
 
-pytestmark = pytest.mark.xdist_group("graphql-audits")
+# It runs an npm package.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("graphql-audits")]
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from tests.integration.todos.conftest import Database, copy, engines, migrate, o
 from tests.postgres import Postgres, run_postgres
 from tests.unit.todos.stores import NO_OWNER, todo
 
-pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("todos-database")]
+pytestmark = [pytest.mark.slow, pytest.mark.anyio, pytest.mark.xdist_group("todos-database")]
 
 WRITERS = 50
 STORES = 5

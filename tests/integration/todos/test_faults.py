@@ -26,7 +26,7 @@ from tests.integration.todos.proxies import Proxy, proxied
 from tests.postgres import Postgres, run_postgres
 from tests.unit.todos.stores import NO_OWNER, todo
 
-pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("todos-faults")]
+pytestmark = [pytest.mark.slow, pytest.mark.anyio, pytest.mark.xdist_group("todos-faults")]
 
 LIMIT_S = 0.7
 # Two queries, and an engine that was started in between.

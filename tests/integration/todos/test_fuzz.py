@@ -12,7 +12,7 @@ from tests.integration.chat.service import served
 from tests.integration.todos.fuzzing import FIELDS, bodies, bounded, check, documents, headers, urls
 from tests.unit.todos.stores import FakeStore, todo
 
-pytestmark = pytest.mark.xdist_group("graphql-fuzz")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("graphql-fuzz")]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from infra.paths import ROOT
 from tests.integration.todos.conftest import MIGRATIONS, Database
 from tests.postgres import Postgres
 
-pytestmark = pytest.mark.xdist_group("todos-database")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("todos-database")]
 
 SCHEMA = ROOT / "functions/todos/prisma/schema.prisma"
 SAME, DIFFERENT = 0, 2
