@@ -9,7 +9,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from infra.paths import ROOT
+
 STAMPS = ROOT / ".local" / "stamps"
 VENV_PYTHON = ROOT / ".venv" / "bin" / "python"
 # Not passed to commands: they change where pip installs, or leave packages without .pyc files.
