@@ -24,7 +24,7 @@ from functions.shared.logs import log_unexpected
 from functions.shared.metrics import Metrics
 from functions.shared.usage import NONE, Outcome, UsageRecord, UsageStore
 
-from .engines.engine import Chunk, End, Engine, EngineRequest, Event, Failure, Reply, Run
+from .engines.engine import Chunks, End, Engine, EngineRequest, Event, Failure, Reply, Run
 from .errors import (
     ApiError,
     EngineUnreachable,
@@ -130,7 +130,7 @@ class Account:
         try:
             async with engine.open(request) as events:
                 async for event in events:
-                    if isinstance(event, Run | Chunk):
+                    if isinstance(event, (Run, Chunks)):
                         self._count(event)
                         yield event
                         if not self._opening:
@@ -149,11 +149,11 @@ class Account:
         finally:
             await self._close(outcome)
 
-    def _count(self, event: Run | Chunk) -> None:
+    def _count(self, event: Run | Chunks) -> None:
         if self._first_byte_ms is None:
             self._first_byte_ms = self._elapsed_ms()
         self._tokens_seen += event.tokens
-        if isinstance(event, Chunk):
+        if isinstance(event, Chunks):
             self._take(event.usage)
 
     def _take(self, usage: Any) -> None:

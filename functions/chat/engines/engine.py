@@ -1,6 +1,6 @@
 """What an engine is: a request goes in, typed events come out.
 
-    Accepted  (Run | Chunk)*  End      a stream
+    Accepted  (Run | Chunks)*  End     a stream
     Accepted  Reply  End               a whole reply
 
 A `Failure` may take the place of any of them, the first included. Nothing follows a `Failure` or an `End`.
@@ -34,15 +34,15 @@ class Run:
 
 
 @dataclass(slots=True)
-class Chunk:
-    """One event that was read: its JSON, normalised, and the event to send.
+class Chunks:
+    """Whole server-sent events that were read: the events to send, and the JSON of each, normalised.
 
-    Shape:  `usage` is the engine's own count, where this chunk brought one.
+    Shape:  `usage` is the engine's own count, where one of these brought it.
     """
 
     data: bytes
     tokens: int
-    value: dict[str, Any]
+    values: list[dict[str, Any]]
     usage: Any = None
 
 
@@ -68,7 +68,7 @@ class Failure:
     usage: Any = None
 
 
-Event: TypeAlias = Accepted | Run | Chunk | Reply | End | Failure
+Event: TypeAlias = Accepted | Run | Chunks | Reply | End | Failure
 
 
 class Reader(Protocol):

@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from functions.chat.engines.engine import Chunk, End, Event, Failure, Reply, Run
+from functions.chat.engines.engine import Chunks, End, Event, Failure, Reply, Run
 from functions.chat.engines.errors import INCOMPLETE, translate
 from functions.chat.errors import ApiError, UpstreamError
 from functions.chat.json_text import dump, parse
@@ -54,19 +54,26 @@ class ChatStream:
         try:
             run = self._splitter.feed(data)
         except ApiError as failure:
-            return self._fail(failure)
-        if not run:
-            return ()
-        count = run.count(b"\n\n")
-        return (Run(run, count),) if self._passes(run, count) else self._read(run)
+            return (self._fail(failure),)
+        if self._identity:
+            return self._events(run)
+        # The first event is read by itself, as those after it can pass only once it is known.
+        first, end, rest = run.partition(b"\n\n")
+        return [*self._events(first + end), *self._events(rest)]
 
     def flush(self) -> Sequence[Event]:
         """Take the end of the engine's stream; an end before `[DONE]` is a failure."""
         events = [] if self.ended else self._read(self._splitter.flush())
         if not self.ended:
             cut = UpstreamError("The engine ended its stream before the completion was whole. Try again.")
-            events += self._fail(cut)
+            events.append(self._fail(cut))
         return events
+
+    def _events(self, run: bytes) -> Sequence[Event]:
+        if not run or self.ended:
+            return ()
+        count = run.count(b"\n\n")
+        return (Run(run, count),) if self._passes(run, count) else self._read(run)
 
     def _passes(self, run: bytes, count: int) -> bool:
         """Return whether a run may go out unread: the hot path, a few searches over the whole run."""
@@ -90,24 +97,26 @@ class ChatStream:
         )
 
     def _read(self, run: bytes) -> list[Event]:
-        events: list[Event] = []
+        out: list[bytes] = []
+        values: list[dict[str, Any]] = []
+        last: Event | None = None
         for text in run.split(b"\n\n"):
             payload = payload_of(text)
-            if not payload:
-                continue
             try:
                 if payload == b"[DONE]":
-                    events += self._end()
-                elif chunk := self._chunk(payload):
-                    events.append(chunk)
+                    last = self._end(out, values)
+                elif payload:
+                    self._chunk(payload, out, values)
             except ApiError as failure:
-                events += self._fail(failure)
-            if self.ended:
+                last = self._fail(failure)
+            if last:
                 break
-        return events
+        data = b"".join(out)
+        events: list[Event] = [Chunks(data, data.count(b'"delta":{"'), values, self._usage)] if data else []
+        return [*events, last] if last else events
 
-    def _chunk(self, payload: bytes) -> Chunk | None:
-        """Read one event; None for one that is not the caller's business."""
+    def _chunk(self, payload: bytes, out: list[bytes], values: list[dict[str, Any]]) -> None:
+        """Read one event, and add what the caller may see of it."""
         chunk = _parse_chunk(payload, self._model)
         payload = self._identify(chunk, payload)
         changed = [self._drop_late_choices(chunk)]
@@ -115,28 +124,27 @@ class ChatStream:
         if usage is not None:
             self._usage = usage
         if not chunk["choices"] and not (self._include_usage and usage is not None):
-            return None
+            return
         changed += [self._normalise_choice(choice) for choice in chunk["choices"]]
         changed.append(self._separate_usage(chunk))
-        data = event(dump(chunk) if any(changed) or b"\n" in payload else payload)
-        return Chunk(data, data.count(b'"delta":{"'), chunk, usage)
+        out.append(event(dump(chunk) if any(changed) or b"\n" in payload else payload))
+        values.append(chunk)
 
-    def _end(self) -> list[Event]:
+    def _end(self, out: list[bytes], values: list[dict[str, Any]]) -> End:
         if not set(range(self._n)) <= self._finished:
             raise UpstreamError(
                 "The engine ended its stream without saying why the completion stops. Try again."
             )
         self.ended = True
-        events: list[Event] = [End(self._usage)]
         if self._include_usage and self._usage and not self._usage_sent:
             drop_nulls(self._usage)
-            value = {**self._identity, "choices": [], "usage": self._usage}
-            events.insert(0, Chunk(event(dump(value)), 0, value))
-        return events
+            values.append({**self._identity, "choices": [], "usage": self._usage})
+            out.append(event(dump(values[-1])))
+        return End(self._usage)
 
-    def _fail(self, failure: ApiError) -> list[Event]:
+    def _fail(self, failure: ApiError) -> Failure:
         self.ended = True
-        return [Failure(failure, self._usage)]
+        return Failure(failure, self._usage)
 
     def _identify(self, chunk: dict[str, Any], payload: bytes) -> bytes:
         """Set id, object, created and model to those of the first event, by splicing where they differ."""

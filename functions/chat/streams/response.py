@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from functions.chat.engines.engine import Chunk, Event, Failure, Run
+from functions.chat.engines.engine import Chunks, Event, Failure, Run
 from functions.chat.errors import ApiError
 
 from .sse import DONE, KEEP_ALIVE
@@ -96,7 +96,7 @@ class EventStreamResponse(Response):
             await self._send_event(send, event)
 
     async def _send_event(self, send: Send, event: Event) -> None:
-        if isinstance(event, Run | Chunk):
+        if isinstance(event, (Run, Chunks)):
             await self._send(send, event.data)
         else:
             last = self._render(event.error) if isinstance(event, Failure) else DONE

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from functions.chat.engines.engine import Chunk, End, Event, Failure, Run
+from functions.chat.engines.engine import Chunks, End, Event, Failure, Run
 from functions.chat.errors import ApiError
 from functions.chat.streams.chat import ChatStream
 from functions.chat.streams.sse import DONE
@@ -57,4 +57,4 @@ def passed(parts: bytes | Iterable[bytes], *, model: str = MODEL, n: int = 1, us
 
 def sent(events: Iterable[Event]) -> bytes:
     """Return the bytes of runs and chunks."""
-    return b"".join(each.data for each in events if isinstance(each, Run | Chunk))
+    return b"".join(each.data for each in events if isinstance(each, Run | Chunks))

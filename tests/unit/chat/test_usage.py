@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from functions.chat import usage as metering
-from functions.chat.engines.engine import Accepted, Chunk, End, Event, Failure, Reply, Run
+from functions.chat.engines.engine import Accepted, Chunks, End, Event, Failure, Reply, Run
 from functions.chat.errors import (
     ApiError,
     EngineUnreachable,
@@ -168,7 +168,7 @@ def test_a_caller_who_leaves_pays_for_the_events_that_passed() -> None:
         bench = Bench()
         account = bench.account()
         await account.admit(REQUEST)
-        stream = account.run(reply(Run(b"", 3), Chunk(b"", 1, {}), RUN), REQUEST)
+        stream = account.run(reply(Run(b"", 3), Chunks(b"", 1, []), RUN), REQUEST)
         for _ in range(3):
             await anext(stream)
         await stream.aclose()
@@ -408,7 +408,7 @@ def counted(usage: Any, on: str = "end") -> UsageRecord:
     last: dict[str, tuple[Event, ...]] = {
         "end": (End(usage),),
         "failure": (Failure(UpstreamError("broken"), usage),),
-        "chunk": (Chunk(b"", 1, {}, usage), End()),
+        "chunk": (Chunks(b"", 1, [], usage), End()),
     }
 
     async def scenario() -> UsageRecord:
