@@ -26,7 +26,7 @@ from functions.shared.metrics import Metrics
 
 from .engine import Accepted, Engine, EngineRequest, Event, Failure
 
-logger = logging.getLogger("chat.waking")
+logger = logging.getLogger("chat.scale_from_zero")
 
 # Between two requests to an engine that is starting.
 POLL_S = 2.0

@@ -39,12 +39,12 @@ class EngineTransport(httpx.AsyncBaseTransport):
         connection = self._kept(request.url)
         if connection is not None:
             try:
-                await connection.ask(content, read_timeout_s)
+                await connection.send(content, read_timeout_s)
             except (httpx.RemoteProtocolError, httpx.ReadError):
                 connection = None  # closed while it was idle: nothing was answered on it
         if connection is None:
             connection = await self._connected(request)
-            await connection.ask(content, read_timeout_s)
+            await connection.send(content, read_timeout_s)
         return httpx.Response(
             connection.status, headers=connection.headers, stream=_Body(self, request.url, connection)
         )
@@ -104,7 +104,7 @@ class _Body(httpx.AsyncByteStream):
 
 
 class _Connection(asyncio.Protocol):
-    """One connection: `ask`, then `read` until b"", then again.
+    """One connection: `send`, then `read` until b"", then again.
 
     The upper half is called by the reader, the lower by asyncio and by the parser.
     """
@@ -130,7 +130,7 @@ class _Connection(asyncio.Protocol):
 
     @property
     def is_reusable(self) -> bool:
-        """Tell whether the last answer was whole and the connection may carry another."""
+        """Return whether the last answer was whole and the connection may carry another."""
         return (
             self._complete
             and not self._paused
@@ -139,7 +139,7 @@ class _Connection(asyncio.Protocol):
             and (not self._has_head or self._keeps_alive)
         )
 
-    async def ask(self, content: bytes, timeout_s: float) -> None:
+    async def send(self, content: bytes, timeout_s: float) -> None:
         """Send a request and wait for the head of its answer.
 
         Raises: httpx.ReadTimeout; httpx.ReadError, httpx.RemoteProtocolError if no byte of an answer came;
@@ -193,14 +193,14 @@ class _Connection(asyncio.Protocol):
         if self._error is not None and not self._pieces:
             raise self._error
 
-    def _wake(self) -> None:
+    def _notify_reader(self) -> None:
         if self._reading is not None and not self._reading.done():
             self._reading.set_result(None)
 
     def _fail(self, error: httpx.TransportError) -> None:
         if not self._complete and self._error is None:
             self._error = error
-        self._wake()
+        self._notify_reader()
 
     # Called by asyncio.
 
@@ -209,7 +209,7 @@ class _Connection(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        if self._complete:  # nothing was asked: what comes now belongs to no request
+        if self._complete:  # there is no request: this belongs to none
             self.abort()
             return
         self._has_begun = True
@@ -221,7 +221,7 @@ class _Connection(asyncio.Protocol):
         if self._size > HIGH_WATER_BYTES and not self._paused:
             self._paused = True
             self._transport.pause_reading()
-        self._wake()
+        self._notify_reader()
 
     def eof_received(self) -> None:
         self.connection_lost(None)
@@ -245,7 +245,7 @@ class _Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         if self._has_head:
-            return  # an answer that nobody asked for
+            return  # an unrequested answer
         self.status = self._parser.get_status_code()
         if self.status < 200:
             self.headers.clear()  # an interim answer: the final one follows
@@ -254,7 +254,7 @@ class _Connection(asyncio.Protocol):
         self._keeps_alive = self._parser.should_keep_alive()
 
     def on_body(self, body: bytes) -> None:
-        if self._complete:  # of an answer that nobody asked for
+        if self._complete:  # of an unrequested answer
             self.abort()
             return
         self._pieces.append(body)

@@ -77,7 +77,7 @@ class RuntimeApi:
 
     def __init__(self) -> None:
         self.posts: queue.Queue[Post] = queue.Queue()
-        self.asked: queue.Queue[float] = queue.Queue()
+        self._next_at: queue.Queue[float] = queue.Queue()
         self.connections = 0
         self._deliveries: queue.Queue[Delivery | None] = queue.Queue()
         self._script = Script()
@@ -129,9 +129,9 @@ class RuntimeApi:
         self.deliver(event, **options)
         return self.posts.get(timeout=TIMEOUT_S)
 
-    def wait_asked(self) -> float:
-        """Wait until the function asks for an invocation once more."""
-        return self.asked.get(timeout=TIMEOUT_S)
+    def wait_next(self) -> float:
+        """Wait until the function requests another invocation; return when it did."""
+        return self._next_at.get(timeout=TIMEOUT_S)
 
     def drop_connections(self) -> None:
         """Close what is open, as a server does with connections that have idled."""
@@ -169,7 +169,7 @@ class RuntimeApi:
             self.posts.put(Post(head))
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
             return
-        self.asked.put(time.monotonic())
+        self._next_at.put(time.monotonic())
         delivery = self._deliveries.get()
         if delivery is None:
             raise OSError("shut down")

@@ -47,7 +47,7 @@ def test_a_failure_before_the_start_is_a_clean_500(hello: Environment, path: str
     assert SECRET not in hello.log
 
 
-def test_a_failure_tells_the_log_where_but_not_what(hello: Environment) -> None:
+def test_the_log_of_a_failure_has_its_place_but_not_its_text(hello: Environment) -> None:
     assert SECRET not in hello.get("/raise-before").raw.decode()
     assert 'apps.py", line ' in hello.log
     assert "in raise_before" in hello.log
@@ -63,7 +63,7 @@ def test_a_failure_tells_the_log_where_but_not_what(hello: Environment) -> None:
         ("/text-body", b"", "TypeError"),
     ],
 )
-def test_a_failure_after_the_start_is_told_in_trailers(
+def test_a_failure_after_the_start_is_in_trailers(
     hello: Environment, path: str, body: bytes, error_type: str
 ) -> None:
     post = hello.get(path)
@@ -168,10 +168,10 @@ def test_the_deadline_after_the_start_breaks_the_reply(start: Start, path: str, 
 
 def test_an_app_that_ignores_its_cancellation_is_left_behind(start: Start) -> None:
     environment = start()
-    environment.api.wait_asked()
+    environment.api.wait_next()
     began = time.monotonic()
     assert environment.get("/stubborn", deadline_s=0.5).prelude["statusCode"] == 504
-    assert environment.api.wait_asked() - began < 1
+    assert environment.api.wait_next() - began < 1
     environment.wait_note("ignored")
     assert environment.get("/hello").body == b"hello world"
     assert "ignored its cancellation" in environment.log
@@ -181,10 +181,10 @@ def test_an_app_that_ignores_its_cancellation_is_left_behind(start: Start) -> No
 @pytest.mark.parametrize("path", ["/stalls-after-event", "/stalls-after-text"])
 def test_a_broken_socket_stops_the_app(start: Start, path: str, reset: bool) -> None:
     environment = start()
-    environment.api.wait_asked()
+    environment.api.wait_next()
     post = environment.get(path, script=Script(chunks=2, reset=reset))
     assert environment.wait_note("stopped") - post.arrivals[-1] < 0.2
-    assert environment.api.wait_asked() - post.arrivals[-1] < 0.3
+    assert environment.api.wait_next() - post.arrivals[-1] < 0.3
     assert environment.get("/hello").body == b"hello world"
 
 
@@ -204,13 +204,13 @@ def test_a_broken_socket_closes_starlettes_generator(start: Start, reset: bool) 
 
 
 @pytest.mark.parametrize("size", [1000, 1_000_000])
-def test_a_broken_socket_wakes_an_app_that_waits_for_a_slow_reader(start: Start, size: int) -> None:
+def test_a_broken_socket_ends_the_wait_of_an_app_for_a_slow_reader(start: Start, size: int) -> None:
     environment = start()
-    environment.api.wait_asked()
+    environment.api.wait_next()
     event = url_event("/flood", query=str(size))
     script = Script(chunks=3, keep=False, reset=True, pace=lambda _total: time.sleep(0.1))
     post = environment.api.invoke(event, script=script)
-    assert environment.api.wait_asked() - post.arrivals[-1] < 0.3
+    assert environment.api.wait_next() - post.arrivals[-1] < 0.3
     assert environment.get("/hello").body == b"hello world"
 
 
@@ -238,9 +238,9 @@ def test_a_refused_whole_reply_is_logged(start: Start) -> None:
 
 def test_an_unanswered_reply_is_given_up_at_the_deadline(start: Start) -> None:
     environment = start()
-    environment.api.wait_asked()
+    environment.api.wait_next()
     post = environment.get("/hello", script=Script(answer=False), deadline_s=0.5)
-    assert 0.2 < environment.api.wait_asked() - post.arrivals[-1] < 0.6
+    assert 0.2 < environment.api.wait_next() - post.arrivals[-1] < 0.6
     assert environment.get("/hello").body == b"hello world"
     assert "but got no answer" in environment.log
 
@@ -249,7 +249,7 @@ def test_a_kept_connection_that_was_closed_is_replaced(start: Start) -> None:
     environment = start()
     environment.get("/hello")
     for _ in range(2):
-        environment.api.wait_asked()
+        environment.api.wait_next()
     environment.api.drop_connections()
-    environment.api.wait_asked()
+    environment.api.wait_next()
     assert environment.get("/hello").body == b"hello world"

@@ -112,7 +112,9 @@ def test_snapshots_are_taken_between_the_hooks(start: Start) -> None:
         ("after 1", "/2018-06-01/runtime/restore/error", "Runtime.AfterRestoreError", 65),
     ],
 )
-def test_failed_hooks_are_told(start: Start, hook: str, path: str, error_type: str, exit_code: int) -> None:
+def test_failed_hooks_are_reported(
+    start: Start, hook: str, path: str, error_type: str, exit_code: int
+) -> None:
     snap_start = {"AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start", "FAIL_HOOK": hook}
     environment = start("snapshot_function.handler", **snap_start)
     posts = [environment.api.posts.get(timeout=TIMEOUT_S) for _ in range(1 if hook == "before 1" else 2)]

@@ -31,8 +31,8 @@ def emulated(folder: Path, handler: str) -> Iterator[Emulator]:
     variables["NOTES"] = str(folder / "notes")
     with emulator(command, variables, folder=folder, timeout_s=10) as running:
         yield running
-        told_at = time.monotonic()
-    assert time.monotonic() - told_at < 5, "expected the emulator to end by itself when it is told to"
+        stopped_at = time.monotonic()
+    assert time.monotonic() - stopped_at < 5, "expected the emulator to end by itself on a signal"
 
 
 def test_the_emulator_takes_a_streamed_reply(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_each_message_arrives_when_it_is_sent(hello: Environment) -> None:
 
 
 @pytest.mark.parametrize("name", ["function_url_v2_text", "function_url_v2_base64", "rest_api_v1"])
-def test_front_doors_that_stream(hello: Environment, name: str) -> None:
+def test_event_sources_that_stream(hello: Environment, name: str) -> None:
     event = golden(name)
     event["path"] = event["rawPath"] = "/echo"
     event["requestContext"].setdefault("http", {})["path"] = "/echo"
@@ -104,7 +104,7 @@ def test_a_reply_of_fastapi(start: Start) -> None:
 
 
 @pytest.mark.parametrize("name", ["alb", "function_url_v2_text"])
-def test_other_front_doors_get_whole_replies(start: Start, name: str) -> None:
+def test_other_event_sources_get_whole_replies(start: Start, name: str) -> None:
     environment = start("apps.rest_only")
     event = golden(name)
     event["path"] = event["rawPath"] = "/hello"
@@ -120,7 +120,7 @@ def test_other_front_doors_get_whole_replies(start: Start, name: str) -> None:
     ]
 
 
-def test_the_environment_may_say_which_front_doors_stream(start: Start) -> None:
+def test_the_environment_may_set_which_event_sources_stream(start: Start) -> None:
     environment = start(LAMBDA_STREAMS="APIGateway")
     assert environment.get("/hello").json()["body"] == "hello world"
 

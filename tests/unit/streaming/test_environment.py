@@ -85,7 +85,7 @@ def test_reports_are_lambdas() -> None:
         (logging.INFO + 5, 0xA55A000F, 0xA55A000E),
     ],
 )
-def test_frames_tell_format_and_level(level: int, text: int, as_json: int) -> None:
+def test_frames_have_format_and_level(level: int, text: int, as_json: int) -> None:
     frames: list[int] = []
     for log_json in (False, True):
         handler = _log.LambdaLogHandler(lambda _message, kind: frames.append(kind), log_json)

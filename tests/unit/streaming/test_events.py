@@ -66,13 +66,13 @@ def test_the_context_has_what_the_stock_runtime_gives() -> None:
         "w3c": {"traceparent": "00-1", "other": "x", "baggage": 5},
     }
     cognito = {"cognitoIdentityId": "id", "cognitoIdentityPoolId": "pool"}
-    asked = invocation(
+    received = invocation(
         client_context=json.dumps(client),
         cognito_identity=json.dumps(cognito),
         invoked_function_arn="arn",
         aws_tenant_id="tenant",
     )
-    context: Any = LambdaContext(asked, FUNCTION)
+    context: Any = LambdaContext(received, FUNCTION)
     assert (context.function_name, context.memory_limit_in_mb) == ("chat", "512")
     assert (context.aws_request_id, context.invoked_function_arn, context.tenant_id) == ("1", "arn", "tenant")
     assert (context.client_context.client.app_title, context.client_context.custom) == ("title", {"a": 1})
@@ -86,7 +86,7 @@ def test_the_context_without_extras() -> None:
     assert (context.client_context, context.identity.cognito_identity_id, context.w3c()) == (None, None, {})
 
 
-def test_a_broken_context_is_told() -> None:
+def test_a_broken_context_is_reported() -> None:
     with pytest.raises(Fault, match="Unable to parse Client Context JSON"):
         LambdaContext(invocation(client_context="{"), FUNCTION)
 

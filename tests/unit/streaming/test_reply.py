@@ -76,6 +76,6 @@ def test_error_types_stay_on_their_line() -> None:
     assert b"Error-Type: Gr??e\r\n" in _reply.error_trailers(failure, "1")
 
 
-def test_a_group_is_told_by_its_first_leaf() -> None:
+def test_a_group_is_reported_by_its_first_leaf() -> None:
     group = ExceptionGroup("outer", [ExceptionGroup("inner", [KeyError("secret")]), ValueError()])
     assert Failure.raised(group).error_type == "KeyError"

@@ -107,10 +107,10 @@ def test_a_large_body_is_ended_when_the_loop_turns() -> None:
 
 
 @pytest.mark.parametrize("lost", ["connection_lost", "eof_received", "abort"])
-def test_a_broken_socket_is_told_once_and_wakes_who_waits(lost: str) -> None:
+def test_a_broken_socket_is_reported_once_and_ends_all_waits(lost: str) -> None:
     async def test(stream: ResponseStream, transport: Transport) -> None:
-        told: list[int] = []
-        stream.on_lost = lambda: told.append(1)
+        reports: list[int] = []
+        stream.on_lost = lambda: reports.append(1)
         stream.connection_made(transport)
         stream.pause_writing()
         waiting = asyncio.ensure_future(stream.drain())
@@ -119,7 +119,7 @@ def test_a_broken_socket_is_told_once_and_wakes_who_waits(lost: str) -> None:
         stream.connection_lost(None)
         with pytest.raises(CallerGone):
             await waiting
-        assert (told, stream.answered.result(), transport.ended) == ([1], None, "aborted")
+        assert (reports, stream.answered.result(), transport.ended) == ([1], None, "aborted")
 
     run(test)
 
@@ -138,10 +138,10 @@ def test_the_answer_may_come_in_pieces() -> None:
 
 def test_an_early_answer_is_a_loss() -> None:
     async def test(stream: ResponseStream, transport: Transport) -> None:
-        told: list[int] = []
-        stream.on_lost = lambda: told.append(1)
+        reports: list[int] = []
+        stream.on_lost = lambda: reports.append(1)
         stream.connection_made(transport)
         stream.data_received(b"HTTP/1.1 413 Too Large\r\n\r\n")
-        assert (stream.answered.result(), told) == (413, [1])
+        assert (stream.answered.result(), reports) == (413, [1])
 
     run(test)

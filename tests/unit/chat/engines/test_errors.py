@@ -66,7 +66,7 @@ def _sevens(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("recorded", recordings("*/err_context_overflow"), ids=str)
-def test_the_size_of_the_context_is_told(recorded: Recording) -> None:
+def test_the_size_of_the_context_is_reported(recorded: Recording) -> None:
     message = translate("tiny", recorded.status, parsed(recorded)).message
     assert "2048 tokens" in message
     assert "Shorten" in message
@@ -128,14 +128,14 @@ def test_the_status_decides_where_the_body_says_nothing(status: int, code: str, 
     ],
     ids=str,
 )
-def test_a_spent_quota_is_told_apart(body: Any) -> None:
+def test_a_spent_quota_is_recognised(body: Any) -> None:
     error = translate("tiny", 429, body)
     assert (error.type, error.code) == ("insufficient_quota", "insufficient_quota")
     assert error.headers == {"x-should-retry": "false"}
 
 
 @pytest.mark.parametrize(
-    ("asked", "seconds"),
+    ("headers", "seconds"),
     [
         ({}, 1),
         ({"retry-after": "0"}, 0.001),
@@ -149,8 +149,8 @@ def test_a_spent_quota_is_told_apart(body: Any) -> None:
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_the_wait_is_read_from_the_engine(asked: dict[str, str], seconds: float) -> None:
-    assert retry_after_s(httpx.Headers(asked)) == seconds
+def test_the_wait_is_read_from_the_engine(headers: dict[str, str], seconds: float) -> None:
+    assert retry_after_s(httpx.Headers(headers)) == seconds
 
 
 @pytest.mark.parametrize(

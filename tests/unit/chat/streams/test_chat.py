@@ -35,8 +35,8 @@ WHOLE = [each for each in STREAMS if "cut_by_sigterm" not in each.case]
 FUZZ = settings(max_examples=150, deadline=None, database=None, derandomize=True)
 
 
-def asked(recorded: Recording) -> tuple[int, bool]:
-    """Return `n` and `include_usage` of what was asked when the recording was made."""
+def options_of(recorded: Recording) -> tuple[int, bool]:
+    """Return `n` and `include_usage` of the recorded request."""
     try:
         fields = recorded.request["body"]
     except FileNotFoundError:
@@ -56,7 +56,7 @@ def unread(events: Sequence[Event]) -> bytes:
 
 @pytest.mark.parametrize("recorded", STREAMS, ids=str)
 def test_a_recording_gives_the_same_bytes_when_it_is_split(recorded: Recording) -> None:
-    n, with_usage = asked(recorded)
+    n, with_usage = options_of(recorded)
     whole = passed(recorded.body, model=RECORDED_MODEL, n=n, usage=with_usage)
     split = passed(cut(recorded.body, "7 bytes"), model=RECORDED_MODEL, n=n, usage=with_usage)
     assert (split.out, split.done, split.usage) == (whole.out, whole.done, whole.usage)
@@ -64,9 +64,9 @@ def test_a_recording_gives_the_same_bytes_when_it_is_split(recorded: Recording) 
 
 
 @pytest.mark.parametrize("with_usage", [False, True], ids=["usage hidden", "usage shown"])
-@pytest.mark.parametrize("recorded", [r for r in WHOLE if asked(r)[1]], ids=str)
+@pytest.mark.parametrize("recorded", [r for r in WHOLE if options_of(r)[1]], ids=str)
 def test_a_recording_obeys_the_contract_with_and_without_usage(recorded: Recording, with_usage: bool) -> None:
-    out = passed(recorded.body, model=RECORDED_MODEL, n=asked(recorded)[0], usage=with_usage).out
+    out = passed(recorded.body, model=RECORDED_MODEL, n=options_of(recorded)[0], usage=with_usage).out
     schema.validate_stream(out, include_usage=with_usage)
 
 

@@ -1,4 +1,4 @@
-"""What a stream mends, and what it cannot."""
+"""What a stream repairs, and what it cannot."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ from tests.unit.chat.chunks import (
 )
 from tests.unit.chat.passing import passed
 
-# what is mended
+# what is repaired
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_odd_calls_pass_as_they_came(calls: list[Any]) -> None:
 # choices
 
 
-def test_every_choice_asked_for_has_to_finish() -> None:
+def test_every_requested_choice_has_to_finish() -> None:
     both = role(0) + role(1) + word("a", 0) + word("b", 1) + finish("stop", 0)
     assert passed(both + finish("length", 1) + DONE, n=2).done
     result = passed(both + DONE, n=2)
@@ -175,7 +175,7 @@ def test_a_choice_says_nothing_after_its_finish_reason() -> None:
 
 
 @pytest.mark.parametrize("index", [1, -1, "0", None], ids=repr)
-def test_a_choice_that_was_not_asked_for_fails_the_stream(index: Any) -> None:
+def test_an_unrequested_choice_fails_the_stream(index: Any) -> None:
     odd = event(chunk(choice({"role": "assistant", "content": ""}, index=index)))
     result = passed(role() + odd + GOOD)
     assert (result.out, result.done) == (role(), False)
@@ -191,19 +191,19 @@ def test_a_second_end_with_usage_counts_as_usage_alone() -> None:
 # usage
 
 
-def test_usage_is_hidden_unless_asked_for_but_noted() -> None:
+def test_usage_is_hidden_unless_requested_but_noted() -> None:
     body = role() + finish() + usage() + DONE
     result = passed(body)
     assert (result.out, result.usage) == (role() + finish() + DONE, USAGE)
 
 
-def test_usage_asked_for_passes_as_it_came() -> None:
+def test_requested_usage_passes_as_it_came() -> None:
     body = role() + finish() + usage() + DONE
     result = passed(body, usage=True)
     assert (result.out, result.usage) == (body, USAGE)
 
 
-def test_null_usage_is_hidden_unless_asked_for() -> None:
+def test_null_usage_is_hidden_unless_requested() -> None:
     body = role(usage=None) + word(usage=None) + finish(usage=None) + usage() + DONE
     assert passed(body).out == role() + word() + finish() + DONE
     assert passed(body, usage=True).out == body

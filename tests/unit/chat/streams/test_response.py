@@ -206,7 +206,7 @@ async def test_a_caller_who_leaves_is_not_waited_for_by_a_blocked_send() -> None
 
 
 @pytest.mark.parametrize("at", [0, 1, 2], ids=["headers", "first run", "second run"])
-async def test_a_broken_send_closes_the_source_and_is_told(at: int) -> None:
+async def test_a_broken_send_closes_the_source_and_is_reported(at: int) -> None:
     source, caller = Source(role(), word()), Caller(breaks_at=at)
     with pytest.raises(OSError, match="gone"):
         await answer(source, caller)
