@@ -1,7 +1,7 @@
 """Fill `.local/graphiql` with the files of the page at /graphql: `python3 infra/graphiql.py`.
 
 Standard library and npm only. GraphiQL 4 is the newest that ships a build for browsers: 5 needs a bundler and
-makes four times as many bytes of 30 files. React 18 is the newest that ships one, too.
+makes 30 files with four times as many bytes. React 18 is the newest that ships one, too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ FOLDER = Path(__file__).resolve().parents[1] / ".local" / "graphiql"
 
 @dataclass(frozen=True)
 class Package:
-    """One package, by its tarball's hash; `files` are those we serve, by the ending we give them."""
+    """One package, by its tarball's hash.
+
+    Shape:  `files` are those that are served: path in the package → ending of the name here.
+    """
 
     name: str
     version: str
@@ -69,7 +72,7 @@ PACKAGES = (
 
 
 def fill(folder: Path) -> None:
-    """Replace the folder by one with these files."""
+    """Replace the folder with one that holds these files."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="graphiql-") as temporary:
         downloads, made = Path(temporary, "downloads"), Path(temporary, "made")
@@ -83,7 +86,7 @@ def fill(folder: Path) -> None:
 
 
 def download(folder: Path) -> None:
-    """Download the tarballs alone: installed, with all they depend on, they are 120 MB."""
+    """Download the tarballs only: installed, with their dependencies, they are 120 MB."""
     specifiers = [f"{package.name}@{package.version}" for package in PACKAGES]
     npm = shutil.which("npm")
     if not npm:

@@ -1,6 +1,6 @@
 """Put Node.js and npm into the Python environment that runs this: `.venv/bin/python infra/node.py`.
 
-The wheel's own `npm` does not work, for wheels carry no links.
+The wheel's own `npm` does not work: wheels contain no symbolic links.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ Ctrl-C stops everything.
 """
 _KEYS = """\
   key       {key}
-  keys      moto's DynamoDB on {url}, in memory: keys and usage end with it
+  keys      moto's DynamoDB on {url}, in memory: keys and usage are lost when it stops
 
 Make and manage keys:
 

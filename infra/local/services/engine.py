@@ -72,7 +72,7 @@ class EmbeddedEngine:
     async def keep_running(self) -> None:
         """Wait for its end, report it, start it again; return if it ends just after its start.
 
-        Raises: CannotStart, if it does not come back.
+        Raises: CannotStart, if it does not start again.
         """
         while True:
             ending = await asyncio.shield(self._ending)
