@@ -22,7 +22,7 @@
     └── UpstreamTimeout         504     server_error               timeout
 
 Any module raises; `app.py` alone renders. A message says what was wrong, what was expected and
-what to do next, and never quotes an engine.
+what to do next; it never quotes an engine.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class InvalidRequest(ApiError):
 
 
 class InvalidKey(ApiError):
-    """No key, or one that is not known here."""
+    """There is no key, or an unknown one."""
 
     status = 401
     default_code = "invalid_api_key"
@@ -80,7 +80,7 @@ class InvalidKey(ApiError):
 
 
 class ModelNotAllowed(ApiError):
-    """The key is good, but not for this model."""
+    """The key is valid, but not for this model."""
 
     status = 403
     default_code = "model_not_allowed"
@@ -97,13 +97,13 @@ class ModelNotFound(ApiError):
 
 
 class UnknownUrl(ApiError):
-    """Nothing lives at this path."""
+    """No route has this path."""
 
     status = 404
 
 
 class MethodNotAllowed(ApiError):
-    """The path is right, the method is not; `Allow` lists those that are."""
+    """The path exists, but not for this method; `Allow` lists the methods that it has."""
 
     status = 405
 
@@ -146,7 +146,7 @@ class RequestTooLarge(TokensLimited):
 
 
 class QuotaExhausted(ApiError):
-    """The budget is gone: waiting does not help, and `x-should-retry` keeps SDKs from retrying."""
+    """The budget is used up: waiting does not help, and `x-should-retry` keeps SDKs from retrying."""
 
     status = 429
     type = "insufficient_quota"
@@ -157,7 +157,7 @@ class QuotaExhausted(ApiError):
 
 
 class ServerError(ApiError):
-    """A fault of ours."""
+    """The fault is ours."""
 
     status = 500
     type = "server_error"

@@ -14,11 +14,11 @@ def parse(text: bytes) -> Any:
     return _DECODER.decode(text.decode())
 
 
-def _no_constant(name: str) -> Any:
+def _refuse_constant(name: str) -> Any:
     raise ValueError(name)
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def dump(value: dict[str, Any]) -> bytes:

@@ -15,9 +15,9 @@ from functions.shared.settings import AccessSettings, access_from
 class Model:
     """One model that callers can name, and the engine that answers for it.
 
-    Shape:  `key_secret`: the ARN of the secret that is the engine's key, where `key` is None.
+    Shape:  `key_secret`: the ARN of the secret that holds the engine's key, where `key` is None.
             `ecs_service`: the ARN of the service to start where the engine may be scaled to zero.
-    Units:  `start_s`: s from that start to the engine's first answer, about.
+    Units:  `start_s`: about how many seconds it takes from that start to the engine's first reply.
     """
 
     id: str
@@ -36,7 +36,7 @@ class Settings(AccessSettings):
     """The function's settings.
 
     Shape:  `models` by public id, in the order given: the first is `default`.
-            `metrics`: their namespace.
+            `metrics`: the namespace of the metrics.
     Units:  `…_s` seconds, `…_bytes` bytes.
     """
 
@@ -67,8 +67,15 @@ class Settings(AccessSettings):
             for name, (variable, number) in _NUMBERS.items()
             if variable in environ
         }
+        table = json_object(environ, "MODELS")
+        if not table:
+            raise SettingsError(
+                "MODELS is missing: it names the models to serve, as "
+                '{"<name>": {"base_url": "http://…/v1"}}. '
+                "`make run` sets it; when deployed, it is a variable of the chat function."
+            )
         return cls(
-            models=_models(environ),
+            models={name: _model(name, entry, environ) for name, entry in table.items()},
             metrics=environ.get("METRICS") or None,
             **access_from(environ),
             **numbers,
@@ -90,16 +97,6 @@ _NUMBERS: dict[str, tuple[str, Any]] = {
 }
 
 
-def _models(environ: Mapping[str, str]) -> dict[str, Model]:
-    table = json_object(environ, "MODELS")
-    if not table:
-        raise SettingsError(
-            'MODELS is missing: it names the models to serve, as {"<name>": {"base_url": "http://…/v1"}}. '
-            "`make run` sets it; when deployed, it is a variable of the chat function."
-        )
-    return {name: _model(name, entry, environ) for name, entry in table.items()}
-
-
 def _model(name: str, entry: Any, environ: Mapping[str, str]) -> Model:
     if not isinstance(entry, dict) or not str(entry.get("base_url", "")).startswith(("http://", "https://")):
         raise SettingsError(f"MODELS: expected `base_url` of {name!r} to be an http(s) address.")
@@ -112,11 +109,17 @@ def _model(name: str, entry: Any, environ: Mapping[str, str]) -> Model:
     served_name = entry.get("served_name", name)
     if not isinstance(served_name, str):
         raise SettingsError(f"MODELS: expected `served_name` of {name!r} to be a string.")
+    variable = entry.get("key_variable")
+    if variable is not None and not (isinstance(variable, str) and environ.get(variable)):
+        raise SettingsError(
+            f"MODELS: `key_variable` of {name!r} is {variable!r}, but no such variable is set. "
+            "Put the engine's API key there, or leave `key_variable` out."
+        )
     return Model(
         id=name,
         base_url=entry["base_url"].rstrip("/"),
         served_name=served_name,
-        key=_engine_key(name, entry.get("key_variable"), environ),
+        key=None if variable is None else environ[variable],
         key_secret=_arn(name, entry, "key_secret", _SECRET),
         max_tokens_default=min(default, limit),
         max_tokens_limit=limit,
@@ -130,14 +133,3 @@ def _arn(name: str, entry: dict[str, Any], member: str, form: str) -> str | None
     if arn is not None and not (isinstance(arn, str) and fnmatchcase(arn, form)):
         raise SettingsError(f"MODELS: expected `{member}` of {name!r} to be an ARN of the form {form}.")
     return arn
-
-
-def _engine_key(name: str, variable: Any, environ: Mapping[str, str]) -> str | None:
-    if variable is None:
-        return None
-    if not isinstance(variable, str) or not environ.get(variable):
-        raise SettingsError(
-            f"MODELS: `key_variable` of {name!r} is {variable!r}, but no such variable is set. "
-            "Put the engine's API key there, or leave `key_variable` out."
-        )
-    return environ[variable]

@@ -1,7 +1,7 @@
 """Errors that engines report, translated into ours.
 
-An engine's text may hold the prompt, a path or a stack; it is searched for the kind of fault, and never
-repeated. Shapes seen: vLLM `{"error": {…, "code": 400}}` and `{"error": "Unauthorized"}`,
+An engine's text may hold the prompt, a path or a stack trace. It is searched for the kind of fault, and never
+repeated. Known shapes: vLLM `{"error": {…, "code": 400}}` and `{"error": "Unauthorized"}`,
 llama.cpp `{"error": {…, "type": "…"}}`, FastAPI `{"detail": …}`, plain text (`tests/recordings`).
 """
 
@@ -56,9 +56,12 @@ def translate(model: str, status: int, body: Any, retry_after_s: float = 1.0) ->
     """Turn an engine's error reply into ours.
 
     Shape:  `status` is the HTTP status, or the code within an error event; `body` parsed JSON or None;
-            `retry_after_s` what the engine requests.
+            `retry_after_s` the wait that the engine set.
     """
-    text = _text(body)
+    error = body.get("error", body) if isinstance(body, dict) else body
+    text = str(error)
+    if isinstance(error, dict):
+        text = " ".join(str(error.get(key, "")) for key in ("message", "type", "param", "code"))
     if status == 429:
         if "insufficient_quota" in text:
             return QuotaExhausted("The engine's own quota is used up. Its operator has to raise it.")
@@ -73,14 +76,10 @@ def translate(model: str, status: int, body: Any, retry_after_s: float = 1.0) ->
         return UpstreamTimeout("The engine did not answer in time. Try again, or request fewer tokens.")
     if status == 404:
         return ModelNotFound(model)
-    if status in (400, 413, 422) or _is_rejection(text):
+    # llama.cpp answers 500 to an image sent to a text model: the request is wrong, not the server.
+    if status in (400, 413, 422) or "input is not supported" in text:
         return _rejected(text)
     return UpstreamError(f"The engine failed to answer (status {status}). Try again.")
-
-
-def _is_rejection(text: str) -> bool:
-    """llama.cpp answers 500 to an image sent to a text model: the request is wrong, not the server."""
-    return "input is not supported" in text
 
 
 def _rejected(text: str) -> InvalidRequest:
@@ -99,10 +98,3 @@ def _rejected(text: str) -> InvalidRequest:
         "The engine rejected the request as invalid. Check the roles, their order and the optional fields.",
         code="invalid_value",
     )
-
-
-def _text(body: Any) -> str:
-    error = body.get("error", body) if isinstance(body, dict) else body
-    if isinstance(error, dict):
-        return " ".join(str(error.get(key, "")) for key in ("message", "type", "param", "code"))
-    return str(error)

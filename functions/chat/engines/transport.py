@@ -1,7 +1,7 @@
-"""HTTP/1.1 for httpx on asyncio and httptools: what one read brings is one piece of body.
+"""HTTP/1.1 for httpx on asyncio and httptools: what one read of the socket brings is one piece of body.
 
-httpx's own transport hands a chunked body over one HTTP chunk at a time, each through pure Python: at one
-event a chunk, as engines send them, that is most of the work there is on an event
+httpx's own transport returns a chunked body one HTTP chunk at a time, each through pure Python. Engines send
+one event in each chunk, so that would be most of the work on an event
 (`docs/decisions/0002-engine-transport.md`).
 """
 
@@ -16,15 +16,15 @@ import httptools
 import httpx
 
 HIGH_WATER_BYTES = 256 * 1024
-_NO_ANSWER = "the engine closed the connection without an answer"
-_CUT = "the engine closed the connection in the middle of its answer"
+_NO_RESPONSE = "the engine closed the connection without a response"
+_CUT = "the engine closed the connection in the middle of its response"
 
 
 class EngineTransport(httpx.AsyncBaseTransport):
     """Send requests over kept-alive connections, each used by one request at a time.
 
-    Units:  `keep_alive_s` is how long an idle connection is used again.
-    Raises: what httpx's own transport raises; so callers need not know which one they have.
+    Units:  `keep_alive_s` is how long a connection may be idle and still be reused.
+    Raises: what httpx's own transport raises, so that callers need not know which one they have.
     """
 
     def __init__(self, tls: ssl.SSLContext | None, keep_alive_s: float = 60.0) -> None:
@@ -33,17 +33,19 @@ class EngineTransport(httpx.AsyncBaseTransport):
         self._idle: dict[tuple[str, int], list[_Connection]] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the answer's head; its body is still to be read."""
-        content = _head(request) + await request.aread()
+        """Send a request and return the response's head; its body is still to be read."""
+        lines = [b"%b %b HTTP/1.1" % (request.method.encode(), request.url.raw_path)]
+        lines += [b"%b: %b" % header for header in request.headers.raw]
+        content = b"\r\n".join(lines) + b"\r\n\r\n" + await request.aread()
         read_timeout_s: float = request.extensions["timeout"]["read"]
-        connection = self._kept(request.url)
+        connection = self._take_idle(request.url)
         if connection is not None:
             try:
                 await connection.send(content, read_timeout_s)
             except (httpx.RemoteProtocolError, httpx.ReadError):
-                connection = None  # closed while it was idle: nothing was answered on it
+                connection = None  # closed while it was idle: no byte of a response came on it
         if connection is None:
-            connection = await self._connected(request)
+            connection = await self._connect(request)
             await connection.send(content, read_timeout_s)
         return httpx.Response(
             connection.status, headers=connection.headers, stream=_Body(self, request.url, connection)
@@ -57,14 +59,14 @@ class EngineTransport(httpx.AsyncBaseTransport):
         self._idle.clear()
 
     def release(self, url: httpx.URL, connection: _Connection) -> None:
-        """Take a connection back: kept if its answer was read whole, closed otherwise."""
+        """Take a connection back: kept if its response was read whole, closed otherwise."""
         if connection.is_reusable:
             connection.idle_since = time.monotonic()
             self._idle.setdefault(_origin(url), []).append(connection)
         else:
             connection.abort()
 
-    def _kept(self, url: httpx.URL) -> _Connection | None:
+    def _take_idle(self, url: httpx.URL) -> _Connection | None:
         connections = self._idle.get(_origin(url), [])
         while connections:
             connection = connections.pop()
@@ -73,7 +75,7 @@ class EngineTransport(httpx.AsyncBaseTransport):
             connection.abort()
         return None
 
-    async def _connected(self, request: httpx.Request) -> _Connection:
+    async def _connect(self, request: httpx.Request) -> _Connection:
         host, port = _origin(request.url)
         tls = self._tls if request.url.scheme == "https" else None
         loop = asyncio.get_running_loop()
@@ -106,7 +108,7 @@ class _Body(httpx.AsyncByteStream):
 class _Connection(asyncio.Protocol):
     """One connection: `send`, then `read` until b"", then again.
 
-    The upper half is called by the reader, the lower by asyncio and by the parser.
+    The upper half is called by the transport, the lower by asyncio and by the parser.
     """
 
     def __init__(self) -> None:
@@ -130,7 +132,7 @@ class _Connection(asyncio.Protocol):
 
     @property
     def is_reusable(self) -> bool:
-        """Return whether the last answer was whole and the connection may carry another."""
+        """Return whether the last response was complete and the connection can carry another request."""
         return (
             self._complete
             and not self._paused
@@ -140,10 +142,10 @@ class _Connection(asyncio.Protocol):
         )
 
     async def send(self, content: bytes, timeout_s: float) -> None:
-        """Send a request and wait for the head of its answer.
+        """Send a request and wait for the head of its response.
 
-        Raises: httpx.ReadTimeout; httpx.ReadError, httpx.RemoteProtocolError if no byte of an answer came;
-                httpx.DecodingError if one did. The connection is closed then.
+        Raises: httpx.ReadTimeout; httpx.ReadError or httpx.RemoteProtocolError if no byte of a response came;
+                httpx.DecodingError if one did. The connection is then closed.
         """
         self._reset()
         self._complete = False
@@ -151,22 +153,22 @@ class _Connection(asyncio.Protocol):
         self._transport.write(content)
         try:
             while not self._has_head:
-                await self._more()
+                await self._wait()
         except (httpx.RemoteProtocolError, httpx.ReadError) as error:
             self.abort()
             if self._has_begun:
-                raise httpx.DecodingError("the engine's answer is broken") from error
+                raise httpx.DecodingError("the engine's response is broken") from error
             raise
         except BaseException:
             self.abort()
             raise
 
     async def read(self) -> bytes:
-        """Return what has come of the body by now, waiting for something if nothing has; b"" at its end."""
+        """Return what has arrived of the body, waiting if nothing has yet; b"" at its end."""
         while not self._pieces:
             if self._complete:
                 return b""
-            await self._more()
+            await self._wait()
         data = b"".join(self._pieces)
         self._pieces.clear()
         self._size = 0
@@ -179,8 +181,8 @@ class _Connection(asyncio.Protocol):
         """Close the connection at once: the engine notices and stops."""
         self._transport.abort()
 
-    async def _more(self) -> None:
-        """Wait until something has come, or the end, or the timeout."""
+    async def _wait(self) -> None:
+        """Wait until something has arrived, or the response ends, or the timeout passes."""
         if self._error is not None:
             raise self._error
         self._reading = self._loop.create_future()
@@ -209,14 +211,14 @@ class _Connection(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        if self._complete:  # there is no request: this belongs to none
+        if self._complete:  # no request is open: these bytes belong to none
             self.abort()
             return
         self._has_begun = True
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
-            self._fail(httpx.RemoteProtocolError("the engine's answer is not HTTP"))
+            self._fail(httpx.RemoteProtocolError("the engine's response is not HTTP"))
             self.abort()
         if self._size > HIGH_WATER_BYTES and not self._paused:
             self._paused = True
@@ -230,9 +232,9 @@ class _Connection(asyncio.Protocol):
         if self._has_head and self._ends_at_eof and exc is None:
             self._complete = True
         if exc is not None:
-            self._fail(httpx.ReadError(_CUT if self._has_head else _NO_ANSWER))
+            self._fail(httpx.ReadError(_CUT if self._has_head else _NO_RESPONSE))
         else:
-            self._fail(httpx.RemoteProtocolError(_CUT if self._has_head else _NO_ANSWER))
+            self._fail(httpx.RemoteProtocolError(_CUT if self._has_head else _NO_RESPONSE))
 
     # Called by the parser.
 
@@ -245,16 +247,16 @@ class _Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         if self._has_head:
-            return  # an unrequested answer
+            return  # a second response to one request
         self.status = self._parser.get_status_code()
         if self.status < 200:
-            self.headers.clear()  # an interim answer: the final one follows
+            self.headers.clear()  # an interim response: the final one follows
             return
         self._has_head = True
         self._keeps_alive = self._parser.should_keep_alive()
 
     def on_body(self, body: bytes) -> None:
-        if self._complete:  # of an unrequested answer
+        if self._complete:  # of a second response
             self.abort()
             return
         self._pieces.append(body)
@@ -266,9 +268,3 @@ class _Connection(asyncio.Protocol):
 
 def _origin(url: httpx.URL) -> tuple[str, int]:
     return url.host, url.port or (443 if url.scheme == "https" else 80)
-
-
-def _head(request: httpx.Request) -> bytes:
-    lines = [b"%b %b HTTP/1.1" % (request.method.encode(), request.url.raw_path)]
-    lines += [b"%b: %b" % header for header in request.headers.raw]
-    return b"\r\n".join(lines) + b"\r\n\r\n"
