@@ -17,7 +17,7 @@ from functions.chat.settings import Model, Settings
 from functions.chat.streams.chat import ChatReply, ChatStream
 from functions.chat.streams.response import EventStreamResponse
 
-from . import body, chat_schema
+from . import body, chat_schema, faults
 from .chat_schema import ChatCompletionRequest
 from .models import check_allowed, find_model
 from .service import Invocation, Service
@@ -60,8 +60,7 @@ def prepare(
     Raises: ModelNotFound, InvalidRequest.
     """
     model = find_model(checked.model, settings)
-    n = checked.n or 1
-    _check_limits(checked, model, n, settings)
+    _check_limits(checked, model, settings)
     sent = {key: value for key, value in parsed.items() if value is not None}
     sent["model"] = model.served_name
     sent.setdefault("temperature", DEFAULT_TEMPERATURE)
@@ -71,19 +70,19 @@ def prepare(
     else:
         sent["max_tokens"] = allowed
     sent.pop("stream_options", None)
-    reader: Callable[[], Reader] = partial(ChatReply, model=model.id, n=n, request_id=request_id)
+    reader: Callable[[], Reader] = partial(ChatReply, model=model.id, n=checked.n, request_id=request_id)
     if checked.stream:
         sent["stream_options"] = {"include_usage": True}
         include_usage = bool(checked.stream_options and checked.stream_options.include_usage)
-        reader = partial(ChatStream, model=model.id, n=n, include_usage=include_usage)
+        reader = partial(ChatStream, model=model.id, n=checked.n, include_usage=include_usage)
     return EngineRequest(
         model=model,
         path="chat/completions",
         body=body.to_json(sent),
-        stream=bool(checked.stream),
+        stream=checked.stream,
         reader=reader,
         request_id=request_id,
-        max_completion=n * allowed,
+        max_completion=checked.n * allowed,
     )
 
 
@@ -97,7 +96,7 @@ async def _json_body(request: Request, max_bytes: int) -> dict[str, Any]:
     return body.parse_json(raw)
 
 
-def _check_limits(checked: ChatCompletionRequest, model: Model, n: int, settings: Settings) -> None:
+def _check_limits(checked: ChatCompletionRequest, model: Model, settings: Settings) -> None:
     if len(checked.messages) > settings.max_messages:
         raise InvalidRequest(
             f"Invalid 'messages': array too long. Expected a length of at most "
@@ -106,14 +105,9 @@ def _check_limits(checked: ChatCompletionRequest, model: Model, n: int, settings
             code="array_above_max_length",
         )
     for param, value, limit in (
-        ("n", n, settings.max_n),
+        ("n", checked.n, settings.max_n),
         ("max_tokens", checked.max_tokens or 0, model.max_tokens_limit),
         ("max_completion_tokens", checked.max_completion_tokens or 0, model.max_tokens_limit),
     ):
         if value > limit:
-            raise InvalidRequest(
-                f"Invalid '{param}': integer above maximum value. "
-                f"Expected a value <= {limit}, but got {value} instead.",
-                param=param,
-                code="integer_above_max_value",
-            )
+            raise faults.above_maximum("integer", value, limit, (None, param))
