@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 
-from infra.install.step import ROOT, Step
+from infra.install.step import Step
+from infra.paths import ROOT
 
 SHOWN_LINES = 15
 _NETWORK = "Check the network, and the proxy or the index that {} is configured for"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 
 from infra.install.machine import has_node
-from infra.install.step import ROOT, VENV_PYTHON, Step
+from infra.install.step import VENV_PYTHON, Step
+from infra.paths import ROOT
 
 _PYTHON = str(VENV_PYTHON)
 _PIP = (_PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input")

@@ -8,7 +8,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from infra.install.step import ROOT, Step
+from infra.install.step import Step
+from infra.paths import ROOT
 
 OLDEST_NODE = 18
 # For what pip and npm unpack before they move it, and for what the goals write when they run.

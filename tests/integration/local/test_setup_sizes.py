@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from infra.install.goals import STEPS
-from infra.install.step import ROOT, Step
+from infra.install.step import Step
+from infra.paths import ROOT
 
 FOLDERS = {
     "model": ".local/model",
