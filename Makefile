@@ -12,7 +12,7 @@ export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 18,20
 CDK = $(WITH_NODE) node_modules/.bin/cdk
 PYTEST = $(WITH_NODE) $(VENV)/python -m pytest
 STAGE ?= dev
-.PHONY: help run migrate test test-all test-clients test-deploy faults mutants check check-prisma check-vllm fmt bench invoke synth deploy destroy lock release clean
+.PHONY: help run migrate test test-all test-clients test-deploy faults mutants check check-prisma check-vllm fmt bench invoke layer synth deploy destroy lock release clean
 export PORT BACKEND BACKEND_KEY CONCURRENCY TIMEOUT_S AUTH DEV_KEY NAME STAGE CORS_ORIGINS EVENT FUNCTION MODELS
 
 help: ## list the targets
@@ -45,6 +45,8 @@ bench: ## measure ratios within one run; `make bench BASE=<checkout>` compares t
 	@$(SETUP) test && $(WITH_NODE) $(VENV)/python -m bench$(if $(BASE),.compare "$(BASE)")
 invoke: ## one event through one function, as deployed: `make invoke EVENT=tests/events/todos_v1.json`
 	@$(SETUP) test && $(WITH_NODE) $(VENV)/python -m infra.invoke
+layer: ## build the streaming layer into dist: a wheel, and the archive of a Lambda layer
+	@$(SETUP) test && $(VENV)/python -m infra.layer
 synth: ## write the CloudFormation templates of a stage into cdk.out, without an AWS account
 	@$(SETUP) deploy && $(CDK) synth --quiet -c stage="$$STAGE" -c native-engine=optional && echo "The templates are in cdk.out."
 deploy: ## deploy a stage into the AWS account of your credentials, as in `make deploy STAGE=dev`
@@ -52,7 +54,7 @@ deploy: ## deploy a stage into the AWS account of your credentials, as in `make 
 destroy: ## remove a stage from AWS
 	@$(SETUP) deploy && $(CDK) destroy --all --progress events -c stage="$$STAGE" -c native-engine=optional $(ARGS)
 lock: ## pin the dependencies of pyproject.toml in requirements/
-	@$(SETUP) test && $(LOCK) --group local -o requirements/run.txt && $(LOCK) --group test -o requirements/test.txt && $(LOCK) --group bundle -o requirements/bundle.txt && $(LOCK) --group todos -o requirements/todos.txt && $(LOCK) --group chat -o requirements/chat.txt && $(LOCK) --group deploy -o requirements/deploy.txt && $(LOCK) --group ministack -o requirements/ministack.txt
+	@$(SETUP) test && $(LOCK) --group local -o requirements/run.txt && $(LOCK) --group test -o requirements/test.txt && $(LOCK) --group bundle -o requirements/bundle.txt && $(LOCK) --group todos -o requirements/todos.txt && $(LOCK) --group chat -o requirements/chat.txt && $(LOCK) --group deploy -o requirements/deploy.txt && $(LOCK) --group ministack -o requirements/ministack.txt && $(LOCK) --group streaming -o requirements/streaming.txt && $(LOCK) --group frameworks -o requirements/frameworks.txt
 release: ## check, test and tag the version of pyproject.toml; `git push` publishes it
 	@$(SETUP) test && $(VENV)/python -m infra.release check && $(MAKE) check test-all && $(VENV)/python -m infra.release tag
 clean: ## remove everything that was set up or built here, but not the todos in .local/postgres

@@ -64,7 +64,8 @@ class InvocationLoop:
         Raises: RuntimeApiError, OSError: Lambda has no more invocations for this environment.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._stop)
+            # Not the loop's own handlers: uvloop loses signals that come while it is not running.
+            signal.signal(number, lambda *_: self._loop.call_soon_threadsafe(self._stop))
         try:
             while not self._stopping:
                 self._serve(handler, self._until(self._api.next()))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
 from ._errors import CallerGone, Failure
 from ._reply import END, Headers, error_trailers, prelude
@@ -121,8 +122,8 @@ class ResponseStream(asyncio.Protocol):
     # Called by the transport.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports have these methods, but are no subclass.
+        self._transport = cast(asyncio.Transport, transport)
         self.resume_writing()
         self._flush()
 
