@@ -177,5 +177,5 @@ def _formatted(error: GraphQLError) -> dict[str, Any]:
         failure = BadUserInput(error.message)
     else:
         log_unexpected(logger, original)
-        failure = InternalError("Something went wrong here. Try again; if it persists, contact the operator.")
+        failure = InternalError("Something went wrong here. Try again; if it persists, tell the operator.")
     return {**error.formatted, "message": failure.message, "extensions": {"code": failure.code}}

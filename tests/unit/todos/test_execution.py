@@ -211,7 +211,7 @@ async def test_nothing_of_an_unexpected_error_reaches_the_caller_or_the_log(
     assert outcome.status == 200
     assert outcome.body["data"] is None
     (error,) = outcome.body["errors"]
-    assert error["message"] == "Something went wrong here. Try again; if it persists, contact the operator."
+    assert error["message"] == "Something went wrong here. Try again; if it persists, tell the operator."
     assert error["extensions"] == {"code": "INTERNAL_SERVER_ERROR"}
     assert SECRET not in str(outcome.body) + caplog.text + "".join(capfd.readouterr())
     assert caplog.records[-1].message.startswith("unexpected RuntimeError at ")
