@@ -40,7 +40,7 @@ class Function:
 
 def functions(folders: Iterable[str] = FOLDERS) -> list[Function]:
     """Return every function below the folders, nested ones too."""
-    found = [each for path in _modules(folders) for each in _functions(path)]
+    found = [each for path in _modules(folders) for each in functions_in(path)]
     return sorted(found, key=lambda each: (each.path, each.line))
 
 
@@ -66,7 +66,8 @@ def _modules(folders: Iterable[str]) -> list[Path]:
     return sorted(path for path in paths if "node_modules" not in path.parts)
 
 
-def _functions(path: Path) -> Iterator[Function]:
+def functions_in(path: Path) -> Iterator[Function]:
+    """Yield every function of a module."""
     tree = ast.parse(path.read_text())
     uses, values = _uses(tree)
     nested = {

@@ -42,7 +42,7 @@ USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "prompt_tokens_details": {"
 
 
 class FakeLedger:
-    """Notes what it is asked; refuses or fails when told to."""
+    """Records its calls; refuses or fails when a test sets that."""
 
     def __init__(self) -> None:
         self.failure: Exception | None = None
@@ -282,9 +282,9 @@ def test_no_cancellation_cuts_the_close_short(cancels: int) -> None:
     ("failure", "whole", "streamed"),
     [
         (ModelWarming("tiny", retry_after_s=5), "refused", "timeout"),
-        (EngineUnreachable("nobody there"), "error", "error"),
+        (EngineUnreachable("unreachable"), "error", "error"),
     ],
-    ids=["starting", "out of reach"],
+    ids=["starting", "unreachable"],
 )
 def test_a_request_that_reached_no_engine_costs_nothing(failure: ApiError, whole: str, streamed: str) -> None:
     async def scenario() -> None:
@@ -325,7 +325,7 @@ def test_a_refused_request_leaves_one_record_and_its_allowance() -> None:
         ("budget", "insufficient_quota", "insufficient_quota", False),
     ],
 )
-def test_a_limit_that_is_reached_is_told_as_sdks_know_it(
+def test_a_limit_that_is_reached_is_reported_as_sdks_know_it(
     kind: Any, type_: str, code: str, retries: bool
 ) -> None:
     async def scenario() -> None:
@@ -345,7 +345,7 @@ def test_a_limit_that_is_reached_is_told_as_sdks_know_it(
     run(scenario())
 
 
-def test_a_key_without_limits_asks_no_ledger() -> None:
+def test_a_key_without_limits_calls_no_ledger() -> None:
     bench = Bench()
     run(streamed(bench, RUN, key=FREE))
     assert (bench.ledger.reserved, bench.ledger.settled, bench.record.outcome) == ([], [], "ok")
@@ -358,12 +358,12 @@ def test_a_request_without_a_key_is_only_measured() -> None:
     assert json.loads(bench.lines[0])["_aws"]["CloudWatchMetrics"]
 
 
-def test_a_ledger_out_of_reach_is_left_alone_for_a_while(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unavailable_ledger_is_left_alone_for_a_while(capsys: pytest.CaptureFixture[str]) -> None:
     bench = Bench()
     bench.ledger.failure = KeysUnavailable()
     passed = run(streamed(bench, RUN))
     assert passed[-1] == End(USAGE)
-    bench.ledger.failure = AssertionError("asked too soon")
+    bench.ledger.failure = AssertionError("called too soon")
     run(streamed(bench, RUN))
     bench.clock[0] += LEDGER_PAUSE_S
     bench.ledger.failure = None
