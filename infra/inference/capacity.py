@@ -26,7 +26,7 @@ _MANAGED_REASONS = {
     f"IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/{_POLICY}]": (
         "ECS manages the machines by the policy that AWS made for this, and keeps up to date."
     ),
-    "IAM5[Resource::*]": "The agent finds its endpoint by an action that knows no resources.",
+    "IAM5[Resource::*]": "The agent finds its endpoint by an action that has no resources.",
     "IAM5[Resource::arn:<AWS::Partition>:ecs:<AWS::Region>:<AWS::AccountId>:container-instance/*]": (
         "The machines' names are not known before they exist."
     ),
@@ -35,7 +35,7 @@ _MACHINE_REASONS = {
     "AS3": "Machines start and stop with the tasks; ECS's own events record it.",
     "EC26": "The rule cannot read a launch template; the disk in it is encrypted, which a test checks.",
     "IAM5[Action::ecs:Submit*]": "The agent submits several states, and ECS limits them to its cluster.",
-    "IAM5[Resource::*]": "The agent finds its endpoint by an action that knows no resources.",
+    "IAM5[Resource::*]": "The agent finds its endpoint by an action that has no resources.",
 }
 
 
