@@ -148,11 +148,11 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         if self._current is not None:
-            self._client_left()
+            self._client_disconnected()
             self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's signature
-        self._client_left()
+        self._client_disconnected()
         if self._task is not None:
             self._task.cancel()
         self.lost.set()
@@ -217,7 +217,7 @@ class Connection(asyncio.Protocol):
             self.transport.close()
         self._answer_next()
 
-    def _client_left(self) -> None:
+    def _client_disconnected(self) -> None:
         if self._current is not None and self._current.is_open:
             self._current.disconnected_at = time.monotonic()
             self._engine.changed()
