@@ -30,7 +30,7 @@ class End(Enum):
     CUT = "TCP closed without the terminating chunk"
     HALF_CHUNK = "TCP closed inside a chunk whose size promised more"
     RESET = "TCP reset"
-    HANG = "nothing more until the client leaves"
+    HANG = "nothing more until the client disconnects"
 
 
 def head(status: int, headers: Mapping[str, str]) -> bytes:
@@ -131,7 +131,7 @@ class Flat:
 class Completion:
     """Answer with a whole completion.
 
-    `without` leaves top-level keys out. `keep` sends that many bytes of the JSON under an honest
+    `without` leaves top-level keys out. `keep` sends that many bytes of the JSON under a correct
     content-length; `missing` closes that many bytes before a content-length that promised them.
     """
 
@@ -186,7 +186,7 @@ class Chat:
 
 @dataclass(frozen=True)
 class Status:
-    """Answer any status and body, with an honest content-length."""
+    """Answer with any status and body, and a correct content-length."""
 
     status: int
     body: bytes = b""
@@ -201,7 +201,7 @@ class Status:
 
 @dataclass(frozen=True)
 class Raw:
-    """Answer given bytes, status line and all, then close."""
+    """Answer with given bytes, status line and headers included, then close."""
 
     data: bytes
 
@@ -213,7 +213,7 @@ class Raw:
 
 @dataclass(frozen=True)
 class Replay:
-    """Answer a recorded reply: its own bytes in one write, or its body in new chunks.
+    """Answer with a recorded reply: its own bytes in one write, or its body in new chunks.
 
     `split`: bytes per chunk and write; `per_event`: one event a write; `crlf`: line ends of the events.
     """
@@ -261,13 +261,13 @@ class Hang:
     """Accept the request and never answer."""
 
     async def __call__(self, request: Request, reply: Reply) -> None:  # noqa: ARG002
-        """Wait until the client leaves."""
+        """Wait until the client disconnects."""
         await reply.hang()
 
 
 @dataclass(frozen=True)
 class Drop:
-    """Close the connection without a byte of an answer."""
+    """Close the connection without a byte of a reply."""
 
     async def __call__(self, request: Request, reply: Reply) -> None:  # noqa: ARG002
         """Close."""
@@ -276,7 +276,7 @@ class Drop:
 
 @dataclass(frozen=True)
 class Reset:
-    """Reset the connection without a byte of an answer."""
+    """Reset the connection without a byte of a reply."""
 
     async def __call__(self, request: Request, reply: Reply) -> None:  # noqa: ARG002
         """Reset."""
@@ -285,7 +285,7 @@ class Reset:
 
 @dataclass
 class InTurn:
-    """Answer with each of the given once, in order, then always with the last one."""
+    """Answer with each fault once, in order, then always with `then`."""
 
     faults: Sequence[Behaviour]
     then: Behaviour = field(default_factory=Chat)
@@ -312,7 +312,7 @@ class ByModel:
 def vllm_error(
     status: int, message: str = "no", *, param: str | None = None, headers: Mapping[str, str] | None = None
 ) -> Status:
-    """Answer an error as vLLM does: an int code, a class name or the phrase as type."""
+    """Answer with an error as vLLM does: an int code, a class name or the phrase as type."""
     kind = {400: "BadRequestError", 404: "NotFoundError", 500: "InternalServerError"}
     error = {"message": message, "type": kind.get(status, HTTPStatus(status).phrase)}
     body = events.dumps({"error": {**error, "param": param, "code": status}})
@@ -322,26 +322,26 @@ def vllm_error(
 def llama_error(
     status: int, message: str = "no", kind: str = "invalid_request_error", **extra: int
 ) -> Status:
-    """Answer an error as llama.cpp does: an int code, no param, at times extra numbers."""
+    """Answer with an error as llama.cpp does: an int code, no param, at times extra numbers."""
     body = events.dumps({"error": {"code": status, "message": message, "type": kind, **extra}})
     return Status(status, body.encode(), "application/json; charset=utf-8")
 
 
 def fastapi_error(status: int, detail: Any = "Not Found") -> Status:
-    """Answer `{"detail": ...}`; detail is a string, or a list as for a 422."""
+    """Answer with `{"detail": ...}`; detail is a string, or a list as for a 422."""
     return Status(status, events.dumps({"detail": detail}).encode())
 
 
 def string_error(status: int, message: str = "Unauthorized") -> Status:
-    """Answer an error that is a string, as vLLM does for 401."""
+    """Answer with an error that is a string, as vLLM does for 401."""
     return Status(status, events.dumps({"error": message}).encode())
 
 
 def plain_error(status: int, text: str = "no") -> Status:
-    """Answer plain text, as proxies do."""
+    """Answer with plain text, as proxies do."""
     return Status(status, text.encode(), "text/plain")
 
 
 def html(status: int = 200) -> Status:
-    """Answer a page, as a captive or misrouted proxy does."""
+    """Answer with a page, as a captive or misrouted proxy does."""
     return Status(status, b"<!DOCTYPE html><title>Welcome</title><h1>Welcome</h1>", "text/html")

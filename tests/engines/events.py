@@ -1,6 +1,6 @@
 """Event sources for scripted streams, in the exact shape of vLLM 0.32.
 
-A source gives, for a request, the pieces to write: bytes (one write each) and floats (seconds to wait).
+A source returns, for a request, the pieces to write: bytes (one write each) and floats (seconds to wait).
 A stage takes a source and returns one: stages compose by nesting, as in `crlf(first(tokens(8), 3))`.
 """
 

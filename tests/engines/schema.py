@@ -1,4 +1,4 @@
-"""What may leave the gateway: OpenAI's schemas, and the wire rules of an event stream.
+"""What the API may send: OpenAI's schemas, and the wire rules of an event stream.
 
 Everything raises AssertionError with the rule that was broken.
 Source: openai/openai-openapi 2.3.0, the subset in tests/reference; the stream rules were measured with the
@@ -36,7 +36,7 @@ class CheckedStream:
         return usage
 
     def choices(self, index: int = 0) -> list[Json]:
-        """Return what the chunks say of one choice, in order."""
+        """Return the parts of one choice, in order."""
         return [choice for chunk in self.chunks for choice in chunk["choices"] if choice["index"] == index]
 
     def text(self, index: int = 0) -> str:
@@ -95,7 +95,7 @@ def validate_stream(body: bytes, *, include_usage: bool = False, n: int | None =
 
 
 def validate_failed_stream(body: bytes, *, include_usage: bool = False) -> StreamFailed:
-    """Check a stream that must have failed, and said so."""
+    """Check a stream that must have ended with an error."""
     stream = check_stream(body, include_usage=include_usage)
     if stream.error is None:
         _fail("expected an error event before [DONE], but got a stream that ended well")

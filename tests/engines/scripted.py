@@ -179,7 +179,7 @@ def scripted_engine(
 
 @contextmanager
 def refusing_engine() -> Iterator[str]:
-    """Give the base URL of a port that is taken but refuses connections."""
+    """Yield the base URL of a port that is taken but refuses connections."""
     with socket.socket() as taken:
         taken.bind((HOST, 0))
         yield f"http://{HOST}:{taken.getsockname()[1]}/v1"

@@ -22,7 +22,7 @@ LINGER_ZERO = struct.pack("ii", 1, 0)
 
 @dataclass
 class Request:
-    """A request as received, and what became of its reply."""
+    """A request as received, and when its reply began and ended."""
 
     number: int
     method: str
@@ -82,13 +82,13 @@ class Reply:
         await self._connection.write(data)
 
     async def write(self, data: bytes) -> None:
-        """Write, then wait until the socket takes more. Cancelled when the client leaves."""
+        """Write, then wait until the socket takes more. Cancelled when the client disconnects."""
         if data:
             self._first_byte()
             await self._connection.write(data)
 
     def finish(self, data: bytes = b"") -> None:
-        """Write the last bytes; a client that has them may leave, so the reply counts as ended before."""
+        """Write the last bytes; a client that has them may disconnect, so the reply has ended before."""
         if data:
             self._first_byte()
         self._request.ended_at = time.monotonic()
@@ -96,7 +96,7 @@ class Reply:
         self._connection.transport.write(data)
 
     async def hang(self) -> None:
-        """Wait until the client leaves or the engine stops."""
+        """Wait until the client disconnects or the engine stops."""
         await asyncio.Event().wait()
 
     def close(self) -> None:
@@ -148,11 +148,11 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         if self._current is not None:
-            self._client_disconnected()
+            self._note_disconnect()
             self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's signature
-        self._client_disconnected()
+        self._note_disconnect()
         if self._task is not None:
             self._task.cancel()
         self.lost.set()
@@ -217,7 +217,7 @@ class Connection(asyncio.Protocol):
             self.transport.close()
         self._answer_next()
 
-    def _client_disconnected(self) -> None:
+    def _note_disconnect(self) -> None:
         if self._current is not None and self._current.is_open:
             self._current.disconnected_at = time.monotonic()
             self._engine.changed()

@@ -119,8 +119,8 @@ BROKEN = {
     "no finish reason": (sse(FIRST, WORD) + DONE, "a finish_reason of choice 0"),
     "content after the finish reason": (sse(FIRST, LAST, WORD) + DONE, "nothing of choice 0 after"),
     "two finish reasons": (sse(FIRST, LAST, LAST) + DONE, "nothing of choice 0 after"),
-    "usage unasked": (sse(FIRST, LAST, USAGE_CHUNK) + DONE, "no usage"),
-    "usage null unasked": (sse(FIRST, LAST | {"usage": None}) + DONE, "no usage"),
+    "unrequested usage": (sse(FIRST, LAST, USAGE_CHUNK) + DONE, "no usage"),
+    "unrequested null usage": (sse(FIRST, LAST | {"usage": None}) + DONE, "no usage"),
     "chunk without choices": (sse(FIRST, chunk(), LAST) + DONE, "no usage and no chunk without"),
     "call without a name": (
         sse(FIRST, chunk(choice({"tool_calls": [{"index": 0}]})), LAST) + DONE,

@@ -49,7 +49,7 @@ def _keys(value: object) -> object:
     return [_keys(each) for each in value] if isinstance(value, list) else None
 
 
-def test_does_what_the_request_says(client: httpx.Client) -> None:
+def test_follows_the_request(client: httpx.Client) -> None:
     reply = complete(client, n=2, stream_options={"include_usage": True})
     stream = schema.check_stream(reply.content, include_usage=True, n=2)
     assert stream.text(0) == stream.text(1) == " word" * 8
@@ -81,19 +81,19 @@ def test_lists_models_and_is_healthy(engine: ScriptedEngine, client: httpx.Clien
     assert engine.requests == []
 
 
-def test_sees_a_client_leave(engine: ScriptedEngine, client: httpx.Client) -> None:
+def test_notices_a_disconnect(engine: ScriptedEngine, client: httpx.Client) -> None:
     engine.behaviour = Sse(events.first(events.tokens(8), 3), End.HANG)
     with client.stream("POST", URL, json={"stream": True}) as reply:
         arriving = reply.iter_raw()  # kept: httpx closes the stream with the iterator
         next(arriving)
         assert engine.open_streams == 1
-        left = time.monotonic()
+        closed_at = time.monotonic()
     engine.wait_until(lambda: engine.disconnects)
     assert engine.open_streams == 0
-    assert 0 <= engine.disconnects[0] - left < 0.2
+    assert 0 <= engine.disconnects[0] - closed_at < 0.2
 
 
-def test_sees_a_client_leave_that_does_not_read(engine: ScriptedEngine) -> None:
+def test_notices_the_disconnect_of_a_client_that_does_not_read(engine: ScriptedEngine) -> None:
     engine.behaviour = Flat(10_000_000)
     address = urlsplit(engine.base_url)
     with socket.create_connection((address.hostname, address.port)) as sock:
@@ -250,7 +250,7 @@ def test_reads_recordings_as_http_clients_do(recorded: Recording) -> None:
     assert (reply.status, body) == (recorded.status, recorded.body)
 
 
-def test_shows_a_behaviour_that_fails_by_itself() -> None:
+def test_raises_the_error_of_a_behaviour() -> None:
     async def broken(request: Request, _: Reply) -> None:
         raise LookupError(request.path)
 
