@@ -1,4 +1,4 @@
-"""Engines that send what they are given, and the settings around them."""
+"""Fake engines that send given events or bytes, and settings for them."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -54,9 +54,9 @@ class EventsEngine:
 
     def open(self, request: EngineRequest) -> aclosing[AsyncGenerator[Event, None]]:
         self.requests.append(request)
-        return aclosing(self._sent(request))
+        return aclosing(self._reply(request))
 
-    async def _sent(self, _: EngineRequest) -> AsyncGenerator[Event, None]:
+    async def _reply(self, _: EngineRequest) -> AsyncGenerator[Event, None]:
         self.open_streams += 1
         try:
             for event in self._events:
@@ -71,7 +71,7 @@ class EventsEngine:
 
 
 class FakeEngine(EventsEngine):
-    """Give pieces of a body to the request's reader; fail before them (`refuses`) or after (`breaks`)."""
+    """Feed pieces of a body to the request's reader; fail before (`refuses`) or after (`breaks`)."""
 
     def __init__(
         self, *pieces: bytes, refuses: ApiError | None = None, breaks: Exception | None = None
@@ -79,7 +79,7 @@ class FakeEngine(EventsEngine):
         super().__init__()
         self._pieces, self._refuses, self._breaks = pieces, refuses, breaks
 
-    async def _sent(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
+    async def _reply(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
         if self._refuses:
             yield Failure(self._refuses)
             return

@@ -1,4 +1,4 @@
-"""What the environment may say, and what is said of mistakes."""
+"""Settings from the environment, and the errors for wrong ones."""
 
 import json
 from typing import Any
@@ -28,7 +28,7 @@ def test_one_model_is_enough() -> None:
     assert (settings.max_body_bytes, settings.keep_alive_s, settings.keys) == (1024 * 1024, 10.0, {})
 
 
-def test_everything_about_a_model_may_be_said() -> None:
+def test_every_member_of_a_model_can_be_set() -> None:
     entry = {
         "base_url": URL + "/",
         "served_name": "/weights",
@@ -41,7 +41,7 @@ def test_everything_about_a_model_may_be_said() -> None:
     assert (model.max_tokens_default, model.max_tokens_limit) == (50, 50)
 
 
-def test_what_an_engine_in_aws_needs_may_be_said() -> None:
+def test_what_an_engine_in_aws_needs_can_be_set() -> None:
     entry = {"base_url": URL, "key_secret": SECRET, "ecs_service": SERVICE, "start_s": 90}
     model = read({"tiny": entry}).models["tiny"]
     assert (model.key, model.key_secret, model.ecs_service, model.start_s) == (None, SECRET, SERVICE, 90)
@@ -94,7 +94,7 @@ def test_missing_models_are_explained(environ: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("text", ["[]", '"x"', "null", "{", "1"])
 @pytest.mark.parametrize("variable", ["MODELS", "API_KEYS"])
-def test_what_is_no_object_names_its_variable(variable: str, text: str) -> None:
+def test_a_value_that_is_not_an_object_names_its_variable(variable: str, text: str) -> None:
     with pytest.raises(SettingsError, match=f"{variable}: expected a JSON object"):
         read(**{variable: text})
 

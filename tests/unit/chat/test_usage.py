@@ -1,4 +1,4 @@
-"""What a request reserves, settles and leaves behind, whatever becomes of it."""
+"""What a request reserves and settles, and the record that it leaves, however it ends."""
 
 import asyncio
 import json
@@ -42,7 +42,7 @@ USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "prompt_tokens_details": {"
 
 
 class FakeLedger:
-    """Records its calls; refuses or fails when a test sets that."""
+    """Keeps what is reserved and settled; raises `failure` if that is set."""
 
     def __init__(self) -> None:
         self.failure: Exception | None = None
@@ -135,7 +135,7 @@ def test_a_stream_reserves_first_and_settles_before_its_end() -> None:
                 assert (bench.ledger.settled, bench.record.outcome) == ([10], "ok")
             passed.append(each)
         assert passed == [Accepted(), RUN, RUN, End(USAGE)]
-        assert bench.usage.outcomes == ["cut", "ok"], "opened while the engine works, then replaced"
+        assert bench.usage.outcomes == ["cut", "ok"], "written while the engine works, then replaced"
         record = bench.record
         assert (record.key_id, record.model, record.request_id) == ("key_1", "tiny", "req")
         assert (record.prompt_tokens, record.completion_tokens, record.cached_tokens) == (7, 3, 2)
@@ -145,7 +145,7 @@ def test_a_stream_reserves_first_and_settles_before_its_end() -> None:
     run(scenario())
 
 
-def test_a_request_whose_environment_dies_counts_as_what_it_reserved() -> None:
+def test_a_request_whose_environment_is_killed_counts_as_what_it_reserved() -> None:
     async def scenario() -> None:
         bench = Bench()
         account = bench.account()
@@ -163,7 +163,7 @@ def test_a_request_whose_environment_dies_counts_as_what_it_reserved() -> None:
     run(scenario())
 
 
-def test_a_caller_who_leaves_pays_for_the_events_that_passed() -> None:
+def test_a_caller_who_disconnects_pays_for_the_events_that_were_sent() -> None:
     async def scenario() -> None:
         bench = Bench()
         account = bench.account()
@@ -181,10 +181,10 @@ def test_a_caller_who_leaves_pays_for_the_events_that_passed() -> None:
     run(scenario())
 
 
-@pytest.mark.parametrize(("left_ms", "outcome"), [(60_000, "cut"), (1_400, "timeout")])
-def test_a_cut_at_the_deadline_is_a_timeout(left_ms: int, outcome: str) -> None:
+@pytest.mark.parametrize(("remaining_ms", "outcome"), [(60_000, "cut"), (1_400, "timeout")])
+def test_a_cut_at_the_deadline_is_a_timeout(remaining_ms: int, outcome: str) -> None:
     async def scenario() -> None:
-        bench = Bench(lambda: left_ms)
+        bench = Bench(lambda: remaining_ms)
         account = bench.account()
         await account.admit(REQUEST)
         stream = account.run(reply(RUN), REQUEST)
@@ -282,7 +282,7 @@ def test_no_cancellation_cuts_the_close_short(cancels: int) -> None:
     ("failure", "whole", "streamed"),
     [
         (ModelWarming("tiny", retry_after_s=5), "refused", "timeout"),
-        (EngineUnreachable("unreachable"), "error", "error"),
+        (EngineUnreachable("no engine"), "error", "error"),
     ],
     ids=["starting", "unreachable"],
 )
@@ -297,7 +297,7 @@ def test_a_request_that_reached_no_engine_costs_nothing(failure: ApiError, whole
         await other.admit(REQUEST)
         async for _ in other.run(reply(failure=failure), REQUEST):
             pass
-        assert bench.ledger.settled == [0, 0], "all that was reserved is given back"
+        assert bench.ledger.settled == [0, 0], "the whole reservation is released"
         assert (bench.record.prompt_tokens, bench.record.completion_tokens) == (0, 0)
         assert [each for each in bench.usage.outcomes if each != "cut"] == [whole, streamed]
 
@@ -325,7 +325,7 @@ def test_a_refused_request_leaves_one_record_and_its_allowance() -> None:
         ("budget", "insufficient_quota", "insufficient_quota", False),
     ],
 )
-def test_a_limit_that_is_reached_is_reported_as_sdks_know_it(
+def test_a_reached_limit_is_reported_as_sdks_expect_it(
     kind: Any, type_: str, code: str, retries: bool
 ) -> None:
     async def scenario() -> None:
@@ -345,7 +345,7 @@ def test_a_limit_that_is_reached_is_reported_as_sdks_know_it(
     run(scenario())
 
 
-def test_a_key_without_limits_calls_no_ledger() -> None:
+def test_a_key_without_limits_needs_no_ledger() -> None:
     bench = Bench()
     run(streamed(bench, RUN, key=FREE))
     assert (bench.ledger.reserved, bench.ledger.settled, bench.record.outcome) == ([], [], "ok")
@@ -358,7 +358,7 @@ def test_a_request_without_a_key_is_only_measured() -> None:
     assert json.loads(bench.lines[0])["_aws"]["CloudWatchMetrics"]
 
 
-def test_an_unavailable_ledger_is_left_alone_for_a_while(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unavailable_ledger_is_not_called_for_a_while(capsys: pytest.CaptureFixture[str]) -> None:
     bench = Bench()
     bench.ledger.failure = KeysUnavailable()
     passed = run(streamed(bench, RUN))
@@ -372,7 +372,7 @@ def test_an_unavailable_ledger_is_left_alone_for_a_while(capsys: pytest.CaptureF
     assert capsys.readouterr().out == ""
 
 
-def test_usage_that_cannot_be_kept_goes_to_the_log_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_usage_that_cannot_be_stored_is_logged_once(capsys: pytest.CaptureFixture[str]) -> None:
     bench = Bench()
     bench.usage.failure = KeysUnavailable()
     run(streamed(bench, RUN, RUN))
@@ -381,7 +381,7 @@ def test_usage_that_cannot_be_kept_goes_to_the_log_once(capsys: pytest.CaptureFi
     assert {line["request_id"] for line in lines} == {"req"}
 
 
-def test_a_slow_table_costs_the_caller_no_more_than_a_moment(
+def test_a_slow_table_delays_the_caller_only_for_a_moment(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(metering, "CLOSE_S", 0.02)
@@ -424,7 +424,7 @@ def counted(usage: Any, on: str = "end") -> UsageRecord:
 
 
 @pytest.mark.parametrize("on", ["end", "failure", "chunk"])
-def test_the_engines_count_is_taken(on: str) -> None:
+def test_the_engines_count_is_used(on: str) -> None:
     record = counted(USAGE, on)
     assert (record.prompt_tokens, record.completion_tokens, record.cached_tokens) == (7, 3, 2)
 
@@ -443,7 +443,7 @@ def test_the_engines_count_is_taken(on: str) -> None:
     ],
     ids=str,
 )
-def test_what_is_no_count_changes_nothing(usage: Any) -> None:
+def test_a_wrong_count_changes_nothing(usage: Any) -> None:
     record = counted(usage)
     assert (record.prompt_tokens, record.completion_tokens, record.cached_tokens) == (100, 1, 0)
 

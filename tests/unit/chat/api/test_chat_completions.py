@@ -140,7 +140,7 @@ def test_a_whole_reply_is_requested_without_stream_options(stream: bool | None) 
     assert "stream_options" not in sent(stream=stream, stream_options=None)
 
 
-def test_default_is_the_first_model() -> None:
+def test_the_default_is_the_first_model() -> None:
     request = prepared(model="default")
     assert (request.model.id, json.loads(request.body)["model"]) == ("one", "/weights/one")
 
@@ -263,7 +263,7 @@ async def test_wrong_members_are_replaced(wrong: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"{", b'{"id": NaN}', b"[" * 100_000, b"\xff"], ids=lambda b: str(b[:12])
 )
-async def test_what_is_no_json_is_an_error(body: bytes) -> None:
+async def test_a_reply_that_is_not_json_is_an_error(body: bytes) -> None:
     with pytest.raises(UpstreamError):
         await called(FakeEngine(body))
 
@@ -342,6 +342,6 @@ async def test_an_unterminated_first_event_is_sent_and_then_the_failure(end: byt
 
 
 @pytest.mark.anyio
-async def test_a_bug_is_not_taken_for_a_failure_of_the_engine() -> None:
+async def test_a_bug_is_not_reported_as_a_failure_of_the_engine() -> None:
     with pytest.raises(ZeroDivisionError):
         await streamed(FakeEngine(role(), breaks=ZeroDivisionError()))

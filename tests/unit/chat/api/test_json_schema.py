@@ -31,7 +31,7 @@ def schema_of(rule: Object) -> Draft202012Validator:
 
 
 REQUEST = schema_of(CHAT_COMPLETION_REQUEST)
-# What no JSON Schema says: rules between members (no code, or a message without an answer), half characters.
+# What a JSON Schema cannot express: rules between members, and half a surrogate pair.
 BEYOND_A_SCHEMA = [
     with_messages({"role": "assistant"}),
     with_messages({"role": "assistant", "content": None, "tool_calls": None}),

@@ -1,4 +1,4 @@
-"""What engines say went wrong, in our words."""
+"""Errors that engines report, translated into ours."""
 
 import json
 import re
@@ -42,7 +42,7 @@ def parsed(recorded: Recording) -> Any:
 
 
 @pytest.mark.parametrize("recorded", REFUSALS, ids=str)
-def test_recorded_refusals_become_ours(recorded: Recording) -> None:
+def test_recorded_errors_are_translated(recorded: Recording) -> None:
     error = translate("tiny", recorded.status, parsed(recorded))
     expected = EXPECTED.get(recorded.case, INVALID)
     if recorded.status == 404:
@@ -56,11 +56,11 @@ def test_recorded_refusals_become_ours(recorded: Recording) -> None:
 def test_no_text_of_an_engine_is_repeated() -> None:
     for recorded in REFUSALS:
         ours = translate("tiny", recorded.status, parsed(recorded)).message
-        assert not _sevens(ours) & _sevens(recorded.body.decode()), recorded
+        assert not _word_runs(ours) & _word_runs(recorded.body.decode()), recorded
 
 
-def _sevens(text: str) -> set[str]:
-    """Return every run of seven words."""
+def _word_runs(text: str) -> set[str]:
+    """Return every run of seven words in a text."""
     words = re.findall(r"\w+", text)
     return {" ".join(words[at : at + 7]) for at in range(len(words) - 6)}
 
@@ -114,7 +114,7 @@ ODD: list[Any] = [
     ],
     ids=str,
 )
-def test_the_status_decides_where_the_body_says_nothing(status: int, code: str, body: Any) -> None:
+def test_the_status_decides_where_the_body_does_not(status: int, code: str, body: Any) -> None:
     error = translate("tiny", status, body)
     assert error.code == code
     schema.validate_error(error.body())
@@ -164,7 +164,7 @@ def test_the_wait_is_passed_on_within_bounds(
     assert headers == {"retry-after": whole, "retry-after-ms": thousandths}
 
 
-def test_an_image_to_a_text_model_is_the_caller_s_fault_also_as_500() -> None:
+def test_an_image_for_a_text_model_is_the_callers_fault_even_where_the_engine_reports_500() -> None:
     body = {"error": {"code": 500, "message": "image input is not supported - hint: mmproj"}}
     error = translate("tiny", 500, body)
     assert (error.status, error.param) == (400, "messages")

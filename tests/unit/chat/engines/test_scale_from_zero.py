@@ -26,13 +26,13 @@ SERVICE = "arn:aws:ecs:eu-central-1:123456789012:service/engines/tiny"
 START_S = 300.0
 TIMEOUT_S = 840.0
 TINY = model(ecs_service=SERVICE, start_s=START_S)
-UNREACHABLE = EngineUnreachable("Nothing there.")
+UNREACHABLE = EngineUnreachable("No engine.")
 STREAMED: list[Event] = [Accepted(), Run(b"data: {}\n\n", 1), End()]
 WHOLE: list[Event] = [Accepted(), Reply({"id": "c"}), End()]
 
 
 class Engine:
-    """Answers from a time on; before, it is unreachable. `fails` is its failure then, instead of a reply."""
+    """Unreachable until `answers_from`; from then on it replies, or fails with `fails` if that is set."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -65,7 +65,7 @@ class Engine:
 
 
 class Services:
-    """A service that runs `desired` tasks."""
+    """One ECS service, which runs `desired` tasks."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -126,7 +126,7 @@ class Bench:
 # an engine that answers
 
 
-async def test_an_engine_that_answers_is_left_alone() -> None:
+async def test_an_engine_that_answers_is_not_started() -> None:
     bench = Bench()
     bench.engine.answers_from = 0
     assert await bench.whole() == WHOLE
@@ -134,14 +134,14 @@ async def test_an_engine_that_answers_is_left_alone() -> None:
     assert (bench.services.called_at, bench.lines, bench.at) == ([], [], 0)
 
 
-async def test_other_failures_pass() -> None:
+async def test_other_failures_are_passed_on() -> None:
     bench = Bench()
     bench.engine.answers_from, bench.engine.fails = 0, Overloaded("Full.")
     assert await bench.whole() == await bench.stream() == [Failure(bench.engine.fails)]
     assert bench.services.called_at == []
 
 
-async def test_a_model_without_a_service_fails_as_it_did() -> None:
+async def test_without_a_service_the_engines_failure_is_passed_on() -> None:
     bench = Bench()
     assert await bench.whole(model()) == await bench.stream(model()) == [Failure(UNREACHABLE)]
     assert (bench.services.called_at, bench.lines, bench.at) == ([], [], 0)
@@ -218,14 +218,16 @@ async def test_concurrent_requests_start_it_once() -> None:
 
 
 async def test_a_service_that_runs_is_not_changed() -> None:
-    """Its engine has crashed, or starts: ECS restarts it."""
+    """Its engine is starting, or has crashed and is restarted by ECS."""
     bench = Bench()
     bench.services.desired = 3
     assert (await bench.refusal()).headers["retry-after"] == "120"
     assert bench.services.desired == 3
 
 
-async def test_a_service_that_cannot_be_started_fails_as_it_did(caplog: pytest.LogCaptureFixture) -> None:
+async def test_where_the_service_cannot_be_started_the_engines_failure_is_passed_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     bench = Bench()
     bench.services.failure = "AccessDeniedException"
     with caplog.at_level(logging.INFO):
@@ -332,8 +334,8 @@ async def test_a_caller_who_disconnects_between_events_closes_the_engines_stream
     assert bench.engine.open_streams == 0
 
 
-async def test_its_caller_gets_comments_and_then_the_completion() -> None:
-    """All the way to the wire: the wait is within the reply, not before it."""
+async def test_the_caller_gets_comments_and_then_the_completion() -> None:
+    """The reply begins before the wait, not after it."""
 
     class Caller:
         bodies: list[bytes]
@@ -389,7 +391,7 @@ async def test_a_start_is_measured_at_once() -> None:
     }
 
 
-async def test_each_start_is_measured_however_soon() -> None:
+async def test_each_start_is_measured_however_soon_it_follows() -> None:
     bench = Bench()
     await bench.refusal()
     bench.at, bench.services.desired = REPORT_S / 2, 0

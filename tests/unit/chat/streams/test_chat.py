@@ -1,4 +1,4 @@
-"""The checks of a stream, fed with lists of bytes."""
+"""The stream of a chat completion, fed with lists of bytes."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -242,7 +242,7 @@ FORGIVEN = {
 
 
 @pytest.mark.parametrize("name", FORGIVEN)
-def test_forgives(name: str) -> None:
+def test_odd_framing_is_accepted(name: str) -> None:
     body = FORGIVEN[name]
     for parts in (body, cut(body, "1 byte")):
         result = passed(parts)
@@ -289,7 +289,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_fails_after_what_was_good(name: str) -> None:
+def test_a_broken_stream_fails_after_its_good_part(name: str) -> None:
     body, before = BROKEN[name]
     for parts in (body, cut(body, "1 byte") if len(body) < 10_000 else body):
         result = passed(parts)

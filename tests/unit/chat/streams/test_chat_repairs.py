@@ -1,4 +1,4 @@
-"""What a stream repairs, and what it cannot."""
+"""What the stream of a chat completion repairs, and what it cannot."""
 
 import json
 from typing import Any
@@ -25,30 +25,30 @@ from tests.unit.chat.passing import passed
 
 
 @pytest.mark.parametrize(
-    ("given_", "code"),
+    ("received", "expected"),
     [("stop", "stop"), ("length", "length"), ("content_filter", "content_filter"), ("repetition", "stop")],
 )
-def test_finish_reasons_are_those_of_the_contract(given_: str, code: str) -> None:
-    result = passed(role() + finish(given_) + DONE)
-    assert result.out == role() + finish(code) + DONE
+def test_finish_reasons_are_those_of_the_contract(received: str, expected: str) -> None:
+    result = passed(role() + finish(received) + DONE)
+    assert result.out == role() + finish(expected) + DONE
 
 
 @pytest.mark.parametrize("field", ["id", "object", "created", "model"])
-def test_identity_that_changes_is_held_to_the_first(field: str) -> None:
+def test_identity_that_changes_keeps_its_first_value(field: str) -> None:
     others = {"id": "chatcmpl-2", "object": "chunk", "created": 1795373006, "model": "m2"}
     other: dict[str, Any] = {field: others[field]}
     body = role() + word(**other) + word(**other) + finish(**other) + DONE
     assert passed(body).out == role() + word() * 2 + finish() + DONE
 
 
-def test_only_the_changed_member_is_spliced() -> None:
+def test_only_the_changed_member_is_replaced() -> None:
     odd = word(extra=[1, 2.50], created=5).replace(b"2.5", b"2.50")
     assert passed(role() + odd + finish() + DONE).out == (
         role() + odd.replace(b'"created":5', b'"created":1795373005') + finish() + DONE
     )
 
 
-def test_the_model_is_the_public_one() -> None:
+def test_the_model_has_its_public_name() -> None:
     result = passed(GOOD.replace(b'"tiny"', b'"/models/weights"'))
     assert result.out == GOOD
 
@@ -85,7 +85,7 @@ def test_members_of_a_choice_that_are_missing_are_filled_in(key: str) -> None:
     assert len(schema.validate_stream(result.out)) == 3
 
 
-def test_llama_cpp_streams_are_spliced_to_one_time() -> None:
+def test_llama_cpp_streams_get_one_creation_time() -> None:
     body = recording("llama.cpp-b11549/stream_basic").body
     assert b'"created":1795373381' in body
     assert b'"created":1795373382' in body
@@ -117,7 +117,7 @@ def test_logprobs_get_the_members_that_they_lack() -> None:
     assert result.chunks[1]["choices"][0]["logprobs"] == {"content": [], "refusal": None}
 
 
-def test_a_chunk_spread_over_lines_leaves_as_one() -> None:
+def test_a_chunk_spread_over_lines_is_sent_as_one() -> None:
     body = GOOD.replace(b',"object"', b',\ndata: "object"')
     assert passed(body).out == GOOD
 
@@ -144,7 +144,7 @@ def test_a_call_begins_with_empty_arguments() -> None:
     assert result.chunks[-1]["choices"][0]["delta"] == {}
 
 
-def test_content_null_is_left_alone_beside_calls() -> None:
+def test_null_content_beside_calls_stays() -> None:
     begin = {"role": "assistant", "content": None, "tool_calls": [call(name="f", arguments="")]}
     body = event(chunk(choice(begin))) + event(chunk(choice({"content": None}, "tool_calls"))) + DONE
     assert passed(body).out == body
@@ -168,7 +168,7 @@ def test_every_requested_choice_has_to_finish() -> None:
     assert (result.done, result.out) == (False, both)
 
 
-def test_a_choice_says_nothing_after_its_finish_reason() -> None:
+def test_nothing_of_a_choice_is_sent_after_its_finish_reason() -> None:
     both = role(0) + role(1) + finish("stop", 0)
     body = both + word("late", 0) + word("b", 1) + finish("stop", 0) + finish("stop", 1) + DONE
     assert passed(body, n=2).out == both + word("b", 1) + finish("stop", 1) + DONE
@@ -181,7 +181,7 @@ def test_an_unrequested_choice_fails_the_stream(index: Any) -> None:
     assert (result.out, result.done) == (role(), False)
 
 
-def test_a_second_end_with_usage_counts_as_usage_alone() -> None:
+def test_a_second_end_with_usage_is_only_a_usage_chunk() -> None:
     again = event(chunk(choice({"role": "assistant", "content": ""}, None), usage=USAGE))
     body = role() + finish() + again + DONE
     assert passed(body).out == role() + finish() + DONE
@@ -191,7 +191,7 @@ def test_a_second_end_with_usage_counts_as_usage_alone() -> None:
 # usage
 
 
-def test_usage_is_hidden_unless_requested_but_noted() -> None:
+def test_unrequested_usage_is_hidden_but_counted() -> None:
     body = role() + finish() + usage() + DONE
     result = passed(body)
     assert (result.out, result.usage) == (role() + finish() + DONE, USAGE)
@@ -203,7 +203,7 @@ def test_requested_usage_passes_as_it_came() -> None:
     assert (result.out, result.usage) == (body, USAGE)
 
 
-def test_null_usage_is_hidden_unless_requested() -> None:
+def test_unrequested_null_usage_is_hidden() -> None:
     body = role(usage=None) + word(usage=None) + finish(usage=None) + usage() + DONE
     assert passed(body).out == role() + word() + finish() + DONE
     assert passed(body, usage=True).out == body

@@ -1,4 +1,4 @@
-"""The streaming reply with a hand-driven caller."""
+"""The streaming reply, with a caller that the test drives."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(5)]
 
 
 class Source:
-    """Events that come when they are put: bytes are a run, with `[DONE]` also the end; None ends silently."""
+    """Sends an event for each item: bytes are a run, with `[DONE]` also the end; None ends silently."""
 
     def __init__(self, *items: bytes | Exception | None) -> None:
         self.items: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
@@ -49,16 +49,16 @@ class Source:
 
 
 class Caller:
-    """What the caller got; `leaves` makes it go, `breaks_at` makes that send fail."""
+    """A caller and what it got. It is gone once `disconnects` is set; send number `breaks_at` raises."""
 
     def __init__(self, breaks_at: int | None = None) -> None:
         self.messages: list[Message] = []
-        self.leaves = asyncio.Event()
+        self.disconnects = asyncio.Event()
         self.got = asyncio.Condition()
         self._breaks_at = breaks_at
 
     async def receive(self) -> Message:
-        await self.leaves.wait()
+        await self.disconnects.wait()
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
@@ -85,14 +85,14 @@ class Caller:
         return [message["more_body"] for message in self.messages[1:]]
 
 
-async def answer(source: Source, caller: Caller, keep_alive_s: float = LONG_S) -> None:
+async def respond(source: Source, caller: Caller, keep_alive_s: float = LONG_S) -> None:
     response = await EventStreamResponse.open(source.events(), keep_alive_s, render_end)
     await response(SCOPE, caller.receive, caller.send)
 
 
 async def test_runs_are_sent_as_they_came_and_only_the_last_ends_the_body() -> None:
     source, caller = Source(role(), word(), GOOD, None), Caller()
-    await answer(source, caller)
+    await respond(source, caller)
     assert caller.bodies == [role(), word(), GOOD.removesuffix(DONE), DONE]
     assert caller.more == [True, True, True, False]
     assert source.is_closed
@@ -100,7 +100,7 @@ async def test_runs_are_sent_as_they_came_and_only_the_last_ends_the_body() -> N
 
 async def test_headers_are_exactly_those_of_an_event_stream() -> None:
     caller = Caller()
-    await answer(Source(GOOD, None), caller)
+    await respond(Source(GOOD, None), caller)
     assert caller.messages[0]["status"] == 200
     assert dict(caller.messages[0]["headers"]) == {
         b"content-type": b"text/event-stream",
@@ -111,7 +111,7 @@ async def test_headers_are_exactly_those_of_an_event_stream() -> None:
 
 async def test_the_headers_go_out_with_the_first_run() -> None:
     source, caller = Source(role()), Caller()
-    task = asyncio.ensure_future(answer(source, caller))
+    task = asyncio.ensure_future(respond(source, caller))
     await caller.wait_bodies(1)
     assert caller.bodies == [role()]
     source.items.put_nowait(GOOD)
@@ -121,7 +121,7 @@ async def test_the_headers_go_out_with_the_first_run() -> None:
 
 async def test_silence_is_filled_with_comments() -> None:
     source, caller = Source(role()), Caller()
-    task = asyncio.ensure_future(answer(source, caller, 0.01))
+    task = asyncio.ensure_future(respond(source, caller, 0.01))
     await caller.wait_bodies(4)
     source.items.put_nowait(GOOD)
     source.items.put_nowait(None)
@@ -133,7 +133,7 @@ async def test_silence_is_filled_with_comments() -> None:
 
 async def test_silence_before_the_first_event_is_filled_with_comments() -> None:
     source, caller = Source(), Caller()
-    task = asyncio.ensure_future(answer(source, caller, 0.01))
+    task = asyncio.ensure_future(respond(source, caller, 0.01))
     await caller.wait_bodies(3)
     assert set(caller.bodies) == {KEEP_ALIVE}
     source.items.put_nowait(GOOD)
@@ -145,7 +145,7 @@ async def test_silence_before_the_first_event_is_filled_with_comments() -> None:
 
 async def test_a_busy_stream_gets_no_comments() -> None:
     source, caller = Source(), Caller()
-    task = asyncio.ensure_future(answer(source, caller, 0.1))
+    task = asyncio.ensure_future(respond(source, caller, 0.1))
     for count in range(1, 31):
         source.items.put_nowait(word())
         await caller.wait_bodies(count)
@@ -159,14 +159,14 @@ async def test_a_busy_stream_gets_no_comments() -> None:
 async def test_a_failure_before_the_first_event_raises_and_sends_nothing() -> None:
     source, caller = Source(Overloaded("busy")), Caller()
     with pytest.raises(Overloaded):
-        await answer(source, caller)
+        await respond(source, caller)
     assert caller.messages == []
     assert source.is_closed
 
 
 async def test_a_failure_before_the_first_event_but_after_comments_is_an_event() -> None:
     source, caller = Source(), Caller()
-    task = asyncio.ensure_future(answer(source, caller, 0.01))
+    task = asyncio.ensure_future(respond(source, caller, 0.01))
     await caller.wait_bodies(1)
     source.items.put_nowait(UpstreamError("late"))
     await task
@@ -176,18 +176,18 @@ async def test_a_failure_before_the_first_event_but_after_comments_is_an_event()
 
 
 @pytest.mark.parametrize("first", [(), (role(),)], ids=["before the first event", "mid-stream"])
-async def test_a_caller_who_leaves_closes_the_source_at_once(first: tuple[bytes, ...]) -> None:
+async def test_a_caller_who_disconnects_closes_the_source_at_once(first: tuple[bytes, ...]) -> None:
     source, caller = Source(*first), Caller()
-    task = asyncio.ensure_future(answer(source, caller, LONG_S if first else 0.01))
+    task = asyncio.ensure_future(respond(source, caller, LONG_S if first else 0.01))
     await caller.wait_bodies(1)
     assert not source.is_closed
-    caller.leaves.set()
+    caller.disconnects.set()
     await task
     assert source.is_closed
     assert False not in caller.more
 
 
-async def test_a_caller_who_leaves_is_not_waited_for_by_a_blocked_send() -> None:
+async def test_a_disconnect_ends_a_blocked_send() -> None:
     source, caller = Source(role(), word()), Caller()
     blocked = asyncio.Event()
 
@@ -200,22 +200,22 @@ async def test_a_caller_who_leaves_is_not_waited_for_by_a_blocked_send() -> None
     response = await EventStreamResponse.open(source.events(), LONG_S, render_end)
     task = asyncio.ensure_future(response(SCOPE, caller.receive, send))
     await blocked.wait()
-    caller.leaves.set()
+    caller.disconnects.set()
     await task
     assert source.is_closed
 
 
 @pytest.mark.parametrize("at", [0, 1, 2], ids=["headers", "first run", "second run"])
-async def test_a_broken_send_closes_the_source_and_is_reported(at: int) -> None:
+async def test_a_failed_send_closes_the_source_and_is_raised(at: int) -> None:
     source, caller = Source(role(), word()), Caller(breaks_at=at)
     with pytest.raises(OSError, match="gone"):
-        await answer(source, caller)
+        await respond(source, caller)
     assert source.is_closed
 
 
-async def test_a_broken_send_of_a_comment_closes_the_source() -> None:
+async def test_a_failed_send_of_a_comment_closes_the_source() -> None:
     source, caller = Source(role()), Caller(breaks_at=2)
-    await asyncio.gather(answer(source, caller, 0.01), return_exceptions=True)
+    await asyncio.gather(respond(source, caller, 0.01), return_exceptions=True)
     assert caller.bodies == [role()]
     assert source.is_closed
 
@@ -223,7 +223,7 @@ async def test_a_broken_send_of_a_comment_closes_the_source() -> None:
 async def test_a_cancelled_reply_closes_the_source() -> None:
     for source, first in ((Source(), 0), (Source(role()), 1)):
         caller = Caller()
-        task = asyncio.ensure_future(answer(source, caller))
+        task = asyncio.ensure_future(respond(source, caller))
         await (caller.wait_bodies(first) if first else asyncio.sleep(0.01))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -232,7 +232,7 @@ async def test_a_cancelled_reply_closes_the_source() -> None:
 
 
 async def test_a_source_may_finish_its_work_after_the_end_marker() -> None:
-    """The end of the body makes a server report a disconnect: that must not cut the drain."""
+    """After the end of the body a server reports a disconnect: that must not cut off the drain."""
     source, caller = Source(GOOD), Caller()
     drained: list[str] = []
 
@@ -240,7 +240,7 @@ async def test_a_source_may_finish_its_work_after_the_end_marker() -> None:
         async for event in source.events():
             yield event
             if isinstance(event, End):
-                caller.leaves.set()
+                caller.disconnects.set()
                 await asyncio.sleep(0.01)
                 drained.append("drained")
                 return
@@ -253,12 +253,12 @@ async def test_a_source_may_finish_its_work_after_the_end_marker() -> None:
 async def test_a_bug_of_the_source_is_raised() -> None:
     source, caller = Source(role(), ZeroDivisionError()), Caller()
     with pytest.raises(ZeroDivisionError):
-        await answer(source, caller)
+        await respond(source, caller)
     assert False not in caller.more
 
 
 async def test_sends_never_overlap() -> None:
-    """A run that comes while a comment is on its way waits for it."""
+    """A run that arrives while a comment is being sent waits."""
     source, caller = Source(role()), Caller()
     active: list[Any] = []
     overlaps: list[bytes] = []
