@@ -45,16 +45,16 @@ class Keyed:
         self._key, self._behaviour = key, behaviour or Chat()
 
     async def __call__(self, request: Request, reply: Reply) -> None:
-        """Answer, or 401."""
+        """Reply, or refuse with 401."""
         right = request.headers.get("authorization") == f"Bearer {self._key}"
         await (self._behaviour if right else Status(401, b'{"error":"Unauthorized"}'))(request, reply)
 
 
 class ColdEngine:
-    """A service of ECS that may run no task, and its engine: up `start_s` after the service wants a task.
+    """An ECS service that may be scaled to zero, and its engine: up `start_s` after the service wants a task.
 
-    Shape:  `changes` is how many tasks ran, one after another. While `is_held` the engine does not start.
-            `up_at` is when it was up, by `time.monotonic()`.
+    Shape:  `changes` is the number of running tasks after each change. While `is_held` the engine does not
+            start. `up_at` is when it started, by `time.monotonic()`.
     """
 
     def __init__(self, aws_url: str, behaviour: Behaviour, *, start_s: float) -> None:
@@ -62,10 +62,10 @@ class ColdEngine:
         self.ecs.create_cluster(clusterName="engines")
         container: Any = {"name": "vllm", "image": "vllm", "memory": 1}
         self.ecs.register_task_definition(family="vllm", containerDefinitions=[container])
-        made = self.ecs.create_service(
+        created = self.ecs.create_service(
             cluster="engines", serviceName="tiny", taskDefinition="vllm", desiredCount=0
         )
-        self.arn = str(made["service"]["serviceArn"])
+        self.arn = str(created["service"]["serviceArn"])
         self.engine = ScriptedEngine(behaviour)
         self.changes: list[int] = []
         self.up_at: list[float] = []
@@ -88,7 +88,7 @@ class ColdEngine:
         return int(service["desiredCount"])
 
     def scale_to_zero(self) -> None:
-        """Scale to zero, as happens after an idle time, and wait until the engine has stopped."""
+        """Scale to zero, as happens when the engine is idle, and wait until it has stopped."""
         self.ecs.update_service(cluster="engines", service=self.arn, desiredCount=0)
         self.wait_until(lambda: not self._is_up())
 

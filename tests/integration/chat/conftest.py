@@ -34,13 +34,13 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def connect(engine: ScriptedEngine) -> Connect:
-    """Return a maker of clients of the API, in process; it takes variables of the function."""
+    """Return a function that makes a client of the API, in process, from variables of the function."""
     return partial(connected, engine.base_url)
 
 
 @pytest.fixture
 def serve(engine: ScriptedEngine) -> Iterator[Callable[..., str]]:
-    """Return a starter of real servers: variables of the function → address."""
+    """Return a function that starts a real server from variables of the function and returns its address."""
     with ExitStack() as servers:
 
         def start(**variables: Any) -> str:

@@ -28,7 +28,7 @@ def settings_for(base_url: str, **variables: Any) -> Settings:
 
 @asynccontextmanager
 async def connected(base_url: str, **variables: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """Give a client of the API, in process: replies come whole, the app's own exceptions are raised."""
+    """Yield a client of the API, in process: replies come whole, the app's own exceptions are raised."""
     settings = settings_for(base_url, **variables)
     engine = HttpEngine(settings)
     async with client_of(create_app(settings, engine)) as client:
@@ -43,7 +43,7 @@ def client_of(app: ASGIApp) -> httpx.AsyncClient:
 
 @contextmanager
 def served(app: ASGIApp) -> Iterator[str]:
-    """Run a real server in a thread; give its address."""
+    """Run a real server in a thread; yield its address."""
     config = uvicorn.Config(app, port=0, log_config=None, ws="none", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="chat-server", daemon=True)

@@ -34,7 +34,7 @@ Serve = Callable[..., str]
 
 @pytest.fixture
 def serve(engine: ScriptedEngine) -> Iterator[Serve]:
-    """Return a starter of servers as the function's handler composes them."""
+    """Return a function that starts a server, composed as the function's handler does."""
     with ExitStack() as servers:
 
         def start(**variables: Any) -> str:
@@ -75,7 +75,7 @@ async def test_a_preflight_of_another_page_allows_nothing(serve: Serve) -> None:
     [({}, 200), ({"stream": True}, 200), ({"temperature": 3}, 400), ({"model": "none"}, 404)],
     ids=["whole", "stream", "wrong", "unknown"],
 )
-async def test_replies_can_be_read_whatever_they_say(serve: Serve, fields: Any, status: int) -> None:
+async def test_replies_can_be_read_whatever_their_status(serve: Serve, fields: Any, status: int) -> None:
     async with browser(serve(CORS_ORIGINS=PAGE), origin=PAGE) as client:
         reply = await client.post(URL, json=body(**fields))
     assert reply.status_code == status
@@ -87,7 +87,7 @@ async def test_replies_can_be_read_whatever_they_say(serve: Serve, fields: Any, 
     assert "x-request-id" in reply.headers["access-control-expose-headers"]
 
 
-async def test_a_refusal_for_want_of_a_key_can_be_read(serve: Serve) -> None:
+async def test_a_refusal_without_a_key_can_be_read(serve: Serve) -> None:
     async with browser(serve(CORS_ORIGINS=PAGE, API_KEYS=KEYS), origin=PAGE) as client:
         reply = await client.post(URL, json=body())
     assert (reply.status_code, reply.headers["access-control-allow-origin"]) == (401, PAGE)

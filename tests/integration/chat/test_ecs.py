@@ -1,4 +1,4 @@
-"""The waker, with ECS as moto has it, and with one that refuses."""
+"""Starting an ECS service: with ECS in moto, and with one that refuses."""
 
 import asyncio
 import os
@@ -69,13 +69,13 @@ def test_a_service_that_is_scaled_to_zero_gets_one_task(ecs: Any) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_a_service_that_runs_is_left_as_it_is(ecs: Any, count: int) -> None:
+def test_a_service_that_runs_is_not_changed(ecs: Any, count: int) -> None:
     ecs.update_service(cluster="engines", service="tiny", desiredCount=count)
     assert not start()
     assert desired(ecs) == count
 
 
-def test_it_calls_for_this_service_and_no_other(ecs: Any) -> None:
+def test_every_call_names_this_service_and_no_other(ecs: Any) -> None:
     """The function's role allows two operations on one ARN."""
     calls: list[tuple[str, Any]] = []
     services = EcsServices(Aws())
@@ -97,7 +97,7 @@ def test_it_calls_for_this_service_and_no_other(ecs: Any) -> None:
         (ARN.replace("engines", "nope"), "ClusterNotFoundException"),
     ],
 )
-def test_a_service_that_is_not_there_is_reported(ecs: Any, arn: str, code: str) -> None:  # noqa: ARG001
+def test_a_missing_service_is_reported(ecs: Any, arn: str, code: str) -> None:  # noqa: ARG001
     assert failure(arn) == code
 
 
@@ -105,7 +105,7 @@ def test_a_service_that_is_not_there_is_reported(ecs: Any, arn: str, code: str) 
     ("code", "status", "attempts"),
     [("AccessDeniedException", 400, 1), ("ThrottlingException", 400, 2), ("ServerException", 500, 2)],
 )
-def test_what_ecs_refuses_is_reported_by_its_code(
+def test_a_refusal_of_ecs_is_reported_by_its_code(
     refusing: ScriptedAws, code: str, status: int, attempts: int
 ) -> None:
     refusing.fails(code, status)
@@ -113,6 +113,6 @@ def test_what_ecs_refuses_is_reported_by_its_code(
     assert refusing.calls == ["AmazonEC2ContainerServiceV20141113.DescribeServices"] * attempts
 
 
-def test_without_a_region_it_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_region_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     assert failure() == "NoRegionError"

@@ -1,4 +1,4 @@
-"""Every row of the contract's table of errors, produced for real."""
+"""Every kind of error in `docs/api.md`, caused by a request or by the engine."""
 
 import hashlib
 import json
@@ -36,7 +36,7 @@ def digest(key: str) -> str:
 KEYS = json.dumps({digest(KEY): [], digest(NARROW_KEY): ["other"]})
 
 
-def said(status: int, code: Any = None, **headers: str) -> Status:
+def refusal(status: int, code: Any = None, **headers: str) -> Status:
     """Return an engine's refusal that quotes a prompt, a path and a key."""
     error = {"message": f"{CANARY} Traceback /app/x.py", "type": CANARY, "param": CANARY, "code": code}
     return Status(status, dumps({"error": error}).encode(), headers=headers)
@@ -44,7 +44,7 @@ def said(status: int, code: Any = None, **headers: str) -> Status:
 
 @dataclass(frozen=True)
 class Row:
-    """A request, what the engine does, and the error that has to come of it."""
+    """A request, what the engine does, and the error that the caller must get."""
 
     status: int
     type: str
@@ -79,7 +79,7 @@ ROWS = {
         "messages",
         engine=vllm_error(400, f"maximum context length is 8 {CANARY}"),
     ),
-    "400 of the engine": Row(400, INVALID, "invalid_value", engine=said(400)),
+    "400 of the engine": Row(400, INVALID, "invalid_value", engine=refusal(400)),
     "400 no JSON": Row(400, INVALID, content=f'{{"a": {CANARY}'.encode()),
     "400 no object": Row(400, INVALID, content=b"[]"),
     "400 empty": Row(400, INVALID, content=b""),
@@ -95,7 +95,7 @@ ROWS = {
         403, INVALID, "model_not_allowed", method="GET", url="/v1/models/default", key=NARROW_KEY
     ),
     "404 model": Row(404, INVALID, "model_not_found", fields={"model": "gpt-x"}),
-    "404 model of the engine": Row(404, INVALID, "model_not_found", engine=said(404)),
+    "404 model of the engine": Row(404, INVALID, "model_not_found", engine=refusal(404)),
     "404 one model": Row(404, INVALID, "model_not_found", method="GET", url="/v1/models/gpt-x"),
     "404 url": Row(404, INVALID, url="/v1/x"),
     "404 slash": Row(404, INVALID, url=URL + "/"),
@@ -106,17 +106,17 @@ ROWS = {
     "415": Row(415, INVALID, content=b"{}", sent={"content-type": "text/plain"}),
     "415 encoding": Row(415, INVALID, content=b"{}", sent={**JSON, "content-encoding": "gzip"}),
     "429": Row(
-        429, "requests", "rate_limit_exceeded", engine=said(429, **{"retry-after": "7"}), headers=RETRY
+        429, "requests", "rate_limit_exceeded", engine=refusal(429, **{"retry-after": "7"}), headers=RETRY
     ),
     "429 quota": Row(
         429,
         "insufficient_quota",
         "insufficient_quota",
-        engine=said(429, "insufficient_quota"),
+        engine=refusal(429, "insufficient_quota"),
         headers={"x-should-retry": "false"},
     ),
-    "502 status": Row(502, SERVER, "upstream_error", engine=said(500)),
-    "502 our key at the engine": Row(502, SERVER, "upstream_error", engine=said(401)),
+    "502 status": Row(502, SERVER, "upstream_error", engine=refusal(500)),
+    "502 our key at the engine": Row(502, SERVER, "upstream_error", engine=refusal(401)),
     "502 redirect": Row(502, SERVER, "upstream_error", engine=Status(302, headers={"location": "/"})),
     "502 html": Row(502, SERVER, "upstream_error", engine=html()),
     "502 incomplete": Row(502, SERVER, "upstream_error", engine=Chat(Sse(pieces()), Completion(finish=None))),
@@ -124,11 +124,11 @@ ROWS = {
         503,
         "service_unavailable_error",
         "server_is_overloaded",
-        engine=said(503, **{"retry-after": "7"}),
+        engine=refusal(503, **{"retry-after": "7"}),
         headers=RETRY,
     ),
     "504": Row(504, SERVER, "timeout", engine=Hang(), variables=SHORT),
-    "504 of the engine": Row(504, SERVER, "timeout", engine=said(504)),
+    "504 of the engine": Row(504, SERVER, "timeout", engine=refusal(504)),
 }
 
 
@@ -178,7 +178,7 @@ async def test_row(
     async with connect(API_KEYS=KEYS, **row.variables) as client:
         reply = await sent(row, client, stream=stream)
     check(row, reply)
-    if name != "400 role":  # what the caller may see of the request
+    if name != "400 role":  # its message quotes the wrong role
         assert CANARY not in reply.text
     assert CANARY not in caplog.text
     assert "Traceback" not in reply.text + caplog.text
@@ -200,7 +200,7 @@ async def test_a_bug_is_500_and_shows_nothing_of_the_request(
 
 
 @pytest.mark.parametrize("name", ["default", "other"])
-async def test_a_key_may_be_good_for_one_model(connect: Connect, name: str) -> None:
+async def test_a_key_may_be_limited_to_one_model(connect: Connect, name: str) -> None:
     keys = json.dumps({digest(KEY): [name]})
     async with connect(API_KEYS=keys) as client:
         client.headers["authorization"] = f"Bearer {KEY}"
@@ -241,9 +241,9 @@ async def test_odd_replies_of_an_engine_are_never_a_bug_of_ours(
 ) -> None:
     engine.behaviour = Status(200, reply)
     async with connect() as client:
-        answer = await client.post(URL, json=body())
-    if answer.status_code == 200:
-        schema.validate_completion(answer.json())
+        response = await client.post(URL, json=body())
+    if response.status_code == 200:
+        schema.validate_completion(response.json())
     else:
-        assert answer.status_code == 502
-        schema.validate_error(answer.json())
+        assert response.status_code == 502
+        schema.validate_error(response.json())

@@ -1,4 +1,4 @@
-"""What a broken engine does to a caller: a real status before the first event, an error event after it."""
+"""What the caller gets when the engine fails: a status before the first event, an error event after it."""
 
 import asyncio
 import time
@@ -184,7 +184,7 @@ async def test_a_reset_in_the_middle_ends_with_an_error_event(
 
 
 @pytest.mark.parametrize("end", [End.CUT, End.HALF_CHUNK, End.RESET, End.HANG], ids=str)
-async def test_what_breaks_after_the_end_marker_changes_nothing(
+async def test_a_fault_after_the_end_marker_changes_nothing(
     engine: ScriptedEngine, connect: Connect, end: End
 ) -> None:
     engine.behaviour = Sse(end=end)
@@ -246,15 +246,20 @@ async def test_comments_of_the_engine_hold_off_the_timeout_but_not_our_comments(
 
 # retries
 
-PASSING: dict[str, Behaviour] = {"reset": Reset(), "drop": Drop(), "503": vllm_error(503), "drains": DRAINING}
+TRANSIENT: dict[str, Behaviour] = {
+    "reset": Reset(),
+    "drop": Drop(),
+    "503": vllm_error(503),
+    "drains": DRAINING,
+}
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize("name", PASSING)
-async def test_one_passing_fault_is_not_noticed(
+@pytest.mark.parametrize("name", TRANSIENT)
+async def test_one_transient_fault_is_hidden_from_the_caller(
     engine: ScriptedEngine, connect: Connect, name: str, stream: bool
 ) -> None:
-    engine.behaviour = InTurn([PASSING[name]])
+    engine.behaviour = InTurn([TRANSIENT[name]])
     async with connect() as client:
         reply = await complete(client, stream=stream)
     assert reply.status_code == 200
@@ -269,7 +274,7 @@ async def test_the_third_attempt_may_succeed(engine: ScriptedEngine, connect: Co
 
 
 @pytest.mark.parametrize("fault", [Reset(), vllm_error(503)], ids=["reset", "503"])
-async def test_attempts_are_apart(
+async def test_attempts_are_spaced(
     engine: ScriptedEngine, connect: Connect, monkeypatch: pytest.MonkeyPatch, fault: Behaviour
 ) -> None:
     monkeypatch.setattr(http, "BACKOFF_S", (0.05, 0.1))
@@ -288,7 +293,7 @@ async def test_every_attempt_is_the_same_request(engine: ScriptedEngine, connect
     assert first == second == third
 
 
-async def test_a_kept_connection_that_the_engine_closed_is_not_noticed(
+async def test_an_idle_connection_that_the_engine_closed_is_replaced(
     engine: ScriptedEngine, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http, "BACKOFF_S", (9, 9))
@@ -305,7 +310,7 @@ async def test_a_kept_connection_that_the_engine_closed_is_not_noticed(
 
 
 @asynccontextmanager
-async def no_connection_left(engine: ScriptedEngine) -> AsyncIterator[None]:
+async def no_stream_left_open(engine: ScriptedEngine) -> AsyncIterator[None]:
     yield
     await asyncio.to_thread(engine.wait_until, lambda: engine.open_streams == 0, 1.0)
 
@@ -320,12 +325,12 @@ async def no_connection_left(engine: ScriptedEngine) -> AsyncIterator[None]:
     ],
     ids=["another kind", "garbage first", "garbage later", "more after the end"],
 )
-async def test_a_stream_that_is_given_up_stops_the_engine(
+async def test_an_abandoned_stream_stops_the_engine(
     engine: ScriptedEngine, connect: Connect, behaviour: Behaviour
 ) -> None:
     engine.behaviour = behaviour
     async with connect() as client:
         await complete(client, stream=True)
-        async with no_connection_left(engine):
+        async with no_stream_left_open(engine):
             pass
         assert engine.disconnects

@@ -1,4 +1,4 @@
-"""The function as Lambda imports it: what a stock runtime calls, and what a bad setting does."""
+"""The function as Lambda imports it: with a stock runtime, and with a missing setting."""
 
 import importlib
 import json
@@ -68,7 +68,7 @@ def test_work_in_progress_is_finished_before_a_snapshot(handler: Any) -> None:  
     assert (drain, (), {}) in snapshot_restore_py.get_before_snapshot()
 
 
-def test_a_missing_setting_names_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MODELS", raising=False)
     monkeypatch.delitem(sys.modules, MODULE, raising=False)
     with pytest.raises(SettingsError, match="MODELS is missing"):

@@ -1,4 +1,4 @@
-"""Arrival and departure, over a real server."""
+"""When events arrive, and what stops when a client disconnects, over a real server."""
 
 import asyncio
 import time
@@ -30,8 +30,8 @@ async def streaming(address: str, **fields: Any) -> AsyncIterator[httpx.Response
         yield reply
 
 
-async def left(engine: ScriptedEngine, since: float) -> float:
-    """Return how long the engine took to notice."""
+async def time_to_notice(engine: ScriptedEngine, since: float) -> float:
+    """Return how long the engine took to notice the disconnect."""
     await asyncio.to_thread(engine.wait_until, lambda: engine.disconnects)
     return engine.disconnects[0] - since
 
@@ -56,7 +56,7 @@ async def test_the_body_ends_at_once_after_the_end_marker(engine: ScriptedEngine
 
 
 @pytest.mark.parametrize("silent", [True, False], ids=["silent", "busy"])
-async def test_a_client_that_leaves_stops_the_engine(
+async def test_a_client_that_disconnects_stops_the_engine(
     engine: ScriptedEngine, serve: Serve, silent: bool
 ) -> None:
     engine.behaviour = (
@@ -68,10 +68,10 @@ async def test_a_client_that_leaves_stops_the_engine(
         arriving = reply.aiter_raw()
         await anext(arriving)
         since = time.monotonic()
-    assert 0 <= await left(engine, since) < STOP_S
+    assert 0 <= await time_to_notice(engine, since) < STOP_S
 
 
-async def test_a_client_that_does_not_read_and_leaves_stops_the_engine(
+async def test_a_client_that_does_not_read_and_disconnects_stops_the_engine(
     engine: ScriptedEngine, serve: Serve
 ) -> None:
     engine.behaviour = Sse(events.batches(events.tokens(200_000), 200))
@@ -80,10 +80,10 @@ async def test_a_client_that_does_not_read_and_leaves_stops_the_engine(
         await anext(arriving)
         await asyncio.sleep(0.2)
         since = time.monotonic()
-    assert 0 <= await left(engine, since) < STOP_S
+    assert 0 <= await time_to_notice(engine, since) < STOP_S
 
 
-async def test_a_client_that_leaves_before_the_first_event_but_after_a_comment_stops_the_engine(
+async def test_a_disconnect_before_the_first_event_but_after_a_comment_stops_the_engine(
     engine: ScriptedEngine, serve: Serve
 ) -> None:
     engine.behaviour = Sse(events.pieces(), End.HANG)
@@ -91,7 +91,7 @@ async def test_a_client_that_leaves_before_the_first_event_but_after_a_comment_s
         arriving = reply.aiter_raw()
         assert await anext(arriving) == events.KEEP_ALIVE
         since = time.monotonic()
-    assert 0 <= await left(engine, since) < STOP_S
+    assert 0 <= await time_to_notice(engine, since) < STOP_S
 
 
 async def test_comments_arrive_while_the_engine_is_silent(engine: ScriptedEngine, serve: Serve) -> None:
@@ -126,7 +126,7 @@ async def test_a_connection_to_the_engine_outlives_a_stream(
     assert len(counting.connections) == 1
 
 
-async def test_streams_run_side_by_side(engine: ScriptedEngine, serve: Serve) -> None:
+async def test_streams_run_concurrently(engine: ScriptedEngine, serve: Serve) -> None:
     engine.behaviour = Sse(events.tokens(4, pace_s=0.05))
     address, began = serve(), time.monotonic()
 

@@ -23,7 +23,7 @@ from tests.unit.chat.fakes import FakeEngine
 
 
 def reply_of_an_engine() -> dict[str, Any]:
-    """Return a new reply each time: it is changed in place."""
+    """Return a new reply each time, since it is changed in place."""
     message = {"role": "assistant", "content": "Paris"}
     choices = [{"index": index, "message": dict(message), "finish_reason": "stop"} for index in range(8)]
     usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
@@ -52,7 +52,7 @@ API = schemathesis.openapi.from_asgi("/openapi.json", APP)
 )
 def test_every_reply_is_as_described(case: schemathesis.Case[Any]) -> None:
     if isinstance(case.body, dict) and isinstance(case.body.get("model"), str) and case.body["model"]:
-        case.body["model"] = "default"  # any other name is a 404, which says little
+        case.body["model"] = "default"  # any other name is a 404, which proves little
     # Rules between fields, such as top_logprobs only with logprobs, are not part of the schema.
     case.call_and_validate(excluded_checks=[positive_data_acceptance])
 

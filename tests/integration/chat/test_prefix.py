@@ -1,4 +1,4 @@
-"""Below a stage or a base path, /docs finds what it needs, and says where the API is."""
+"""Below a stage or a base path, /docs finds its files and shows the address of the API."""
 
 import json
 import re
@@ -38,7 +38,7 @@ def test_the_page_finds_its_document_and_its_assets(api: RestApi) -> None:
     assert replies[document].json()["info"]["title"] == "Chatbot API"
 
 
-def test_the_document_says_where_the_api_is(api: RestApi) -> None:
+def test_the_document_has_the_address_of_the_api(api: RestApi) -> None:
     for _ in range(2):
         document = api.get(f"{api.url}/openapi.json").json()
         servers = [server["url"] for server in document.get("servers", [{"url": "/"}])]
@@ -47,7 +47,7 @@ def test_the_document_says_where_the_api_is(api: RestApi) -> None:
     assert api.get(f"{api.url}/health").json() == {"status": "ok"}
 
 
-def test_the_document_of_one_address_says_nothing_of_another() -> None:
+def test_the_document_of_one_address_does_not_name_another() -> None:
     app = create_app(settings_for("http://engine/v1"), FakeEngine())
     servers = []
     for url, own_address in ADDRESSES.values():
@@ -63,7 +63,7 @@ def test_an_unknown_path_is_named_as_the_caller_knows_it(api: RestApi) -> None:
     assert f"(GET /{path}/v1/nope)".replace("//", "/") in json.loads(reply.body)["error"]["message"]
 
 
-def test_a_caller_cannot_feign_a_prefix(api: RestApi) -> None:
-    feigned = dict.fromkeys(("X-Forwarded-Prefix", "X-Script-Name", "X-Forwarded-Path"), "/evil")
+def test_a_caller_cannot_forge_a_prefix(api: RestApi) -> None:
+    forged = dict.fromkeys(("X-Forwarded-Prefix", "X-Script-Name", "X-Forwarded-Path"), "/evil")
     for path in ("/docs", "/openapi.json"):
-        assert "evil" not in api.get(f"{api.url}{path}", **feigned).text
+        assert "evil" not in api.get(f"{api.url}{path}", **forged).text

@@ -1,4 +1,4 @@
-"""Recorded replies of every shape, replayed as the backend, give a reply that obeys the contract."""
+"""Recorded replies of every shape, replayed by the engine: what the caller gets obeys the contract."""
 
 import json
 from typing import Any
@@ -85,7 +85,7 @@ async def test_replayed_to_its_own_request(
 
 
 @pytest.mark.parametrize("recorded", STREAMS, ids=str)
-async def test_a_stream_cut_anyhow_gives_the_same_bytes(
+async def test_a_stream_gives_the_same_bytes_however_it_is_split(
     engine: ScriptedEngine, connect: Connect, recorded: Recording
 ) -> None:
     fields = good(recorded)
@@ -100,7 +100,7 @@ async def test_a_stream_cut_anyhow_gives_the_same_bytes(
 
 
 def _without_error(stream: bytes) -> bytes:
-    """Return what comes before an error: an unterminated event is another fault when it is framed."""
+    """Return what comes before an error: that of an unterminated event depends on how it is split."""
     return stream.partition(b'data: {"error"')[0]
 
 
@@ -123,7 +123,9 @@ async def test_a_drained_stream_is_whole(engine: ScriptedEngine, connect: Connec
     schema.validate_stream(reply.content)
 
 
-async def test_comments_of_a_queueing_engine_stay_inside(engine: ScriptedEngine, connect: Connect) -> None:
+async def test_comments_of_an_engine_that_queues_are_not_passed_on(
+    engine: ScriptedEngine, connect: Connect
+) -> None:
     recorded = recording("vllm-0.32.0/stream_queued_with_keepalive")
     assert b"\n: " in recorded.body or recorded.body.startswith(b": ")
     engine.behaviour = Replay(recorded)

@@ -56,7 +56,7 @@ async def test_a_stream_has_exactly_the_headers_of_one(connect: Connect) -> None
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/models/default", "/health", "/docs", "/openapi.json"])
-async def test_the_other_routes_have_them_too(connect: Connect, path: str) -> None:
+async def test_the_other_routes_have_these_headers_too(connect: Connect, path: str) -> None:
     async with connect() as client:
         reply = await client.get(path)
     assert reply.status_code == 200
@@ -155,8 +155,8 @@ STAGES = {
     "empty events": events.before_each(events.tokens(), b"data: \n\n"),
     "comments": events.before_each(events.tokens(), events.KEEP_ALIVE),
     "batches": events.batches(events.tokens(), 4),
-    "usage unasked": events.tokens(usage="always"),
-    "usage never": events.tokens(usage="never"),
+    "unrequested usage": events.tokens(usage="always"),
+    "no usage": events.tokens(usage="never"),
     "more after the end": events.joined(events.tokens(), events.tokens()),
 }
 

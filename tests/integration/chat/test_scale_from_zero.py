@@ -17,12 +17,7 @@ from tests.engines import schema
 from tests.engines.behaviours import Status, vllm_error
 from tests.engines.scripted import ScriptedEngine, refusing_engine
 from tests.engines.wire import Behaviour
-from tests.integration.chat.cold_engine import (
-    CREDENTIALS,
-    ColdEngine,
-    cold_engine,
-    moto_server,
-)
+from tests.integration.chat.cold_engine import CREDENTIALS, ColdEngine, cold_engine, moto_server
 from tests.integration.chat.service import MODEL, URL, body, served
 from tests.integration.keys.aws import scripted_aws
 
@@ -55,7 +50,7 @@ Api = Callable[..., httpx.Client]
 
 @pytest.fixture
 def api() -> Iterator[Api]:
-    """Return a starter of the API, which gives a client of it."""
+    """Return a function that starts the API and returns a client of it."""
     with ExitStack() as stack:
 
         def start(base_url: str, service: str | None, **variables: str) -> httpx.Client:
@@ -106,9 +101,9 @@ def test_a_whole_reply_gets_a_time_to_retry(cold: ColdEngine, api: Api) -> None:
     assert (error["code"], error["type"]) == ("model_warming", "service_unavailable_error")
     assert 55 <= int(refused.headers["retry-after"]) <= 60
     cold.wait_until(lambda: cold.changes)
-    answered = client.post(URL, json=body())
-    assert answered.status_code == 200
-    schema.validate_completion(answered.json())
+    second = client.post(URL, json=body())
+    assert second.status_code == 200
+    schema.validate_completion(second.json())
 
 
 def test_listing_models_starts_nothing(cold: ColdEngine, api: Api) -> None:
@@ -132,7 +127,9 @@ def test_a_caller_who_disconnects_while_it_starts_sends_the_engine_nothing(
     assert len(cold.engine.requests) == 1
 
 
-def test_an_engine_that_does_not_start_in_time_is_an_event(cold: ColdEngine, api: Api) -> None:
+def test_an_engine_that_does_not_start_in_time_ends_the_stream_with_an_error(
+    cold: ColdEngine, api: Api
+) -> None:
     cold.is_held = True
     client = api(cold.base_url, cold.arn, KEEP_ALIVE_S="0.1", WARMING_TIMEOUT_S="0.3")
     with streamed(client) as reply:
@@ -144,7 +141,7 @@ def test_an_engine_that_does_not_start_in_time_is_an_event(cold: ColdEngine, api
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-def test_a_start_that_is_not_allowed_is_the_engines_failure(
+def test_where_the_start_is_not_allowed_the_engines_failure_is_reported(
     api: Api, stream: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with scripted_aws() as aws, refusing_engine() as base_url:
@@ -159,19 +156,19 @@ def balancer(status: int) -> Status:
     return Status(status, b"<html></html>", "text/html", {"server": "awselb/2.0"})
 
 
-LEAVING: dict[str, tuple[Behaviour, str, int]] = {
+UNREACHABLE: dict[str, tuple[Behaviour, str, int]] = {
     "balancer without targets": (balancer(503), "server_is_overloaded", 503),
     "balancer to a closed port": (balancer(502), "upstream_error", 502),
-    "balancer to nowhere": (balancer(504), "timeout", 504),
+    "balancer that times out": (balancer(504), "timeout", 504),
     "draining": (vllm_error(500, "cannot schedule new futures after shutdown"), "upstream_error", 502),
 }
 
 
-@pytest.mark.parametrize("name", LEAVING)
+@pytest.mark.parametrize("name", UNREACHABLE)
 def test_an_engine_that_its_balancer_does_not_find_is_started(
     engine: ScriptedEngine, cold: ColdEngine, api: Api, name: str
 ) -> None:
-    engine.behaviour, code, status = LEAVING[name]
+    engine.behaviour, code, status = UNREACHABLE[name]
     refused = api(engine.base_url, cold.arn).post(URL, json=body())
     assert (refused.status_code, schema.validate_error(refused.json())["code"]) == (503, "model_warming")
     assert cold.desired == 1

@@ -1,5 +1,5 @@
-"""From rest to tokens and back, twice: the function as Lambda runs it, ECS and Secrets Manager as moto has
-them, an engine that is up only while its service wants a task, OpenAI's own client."""
+"""From zero to tokens and back, twice: the function as Lambda runs it, ECS and Secrets Manager in moto, an
+engine that runs only while its service wants a task, and OpenAI's own client."""
 
 import io
 import json
@@ -46,7 +46,7 @@ class Output(Console):
 
 @dataclass(frozen=True)
 class Deployed:
-    """The function, its engine, and what it printed."""
+    """The function, its engine, and what the function printed."""
 
     url: str
     cold: ColdEngine
@@ -54,7 +54,7 @@ class Deployed:
 
     @property
     def starts(self) -> int:
-        """Return how often the metric reported a waiting request."""
+        """Return how often the metric reported a request that waits for a start."""
         records = [json.loads(line) for line in self.output.lines if line.startswith('{"_aws":')]
         return sum(record.get("wakes", 0) for record in records)
 

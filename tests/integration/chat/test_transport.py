@@ -87,7 +87,7 @@ async def test_a_reader_that_waits_pauses_the_engine(
     assert len(first) + len(second) + rest == size
 
 
-async def test_at_once_each_request_has_a_connection_of_its_own(
+async def test_concurrent_requests_have_connections_of_their_own(
     engine: ScriptedEngine, client: httpx.AsyncClient
 ) -> None:
     engine.behaviour = counting = Counting(OK)
@@ -99,7 +99,7 @@ async def test_at_once_each_request_has_a_connection_of_its_own(
     assert len(counting.connections) == before
 
 
-@pytest.mark.parametrize("header", [b"connection: close\r\n", b""], ids=["said", "by EOF"])
+@pytest.mark.parametrize("header", [b"connection: close\r\n", b""], ids=["by header", "by EOF"])
 async def test_a_connection_that_ends_is_not_used_again(
     engine: ScriptedEngine, client: httpx.AsyncClient, header: bytes
 ) -> None:
@@ -110,7 +110,7 @@ async def test_a_connection_that_ends_is_not_used_again(
     assert len(counting.connections) == 2
 
 
-async def test_an_unrequested_second_answer_never_reaches_a_caller(
+async def test_an_unrequested_second_response_never_reaches_a_caller(
     engine: ScriptedEngine, client: httpx.AsyncClient
 ) -> None:
     one = HEAD + b"content-length: 2\r\n\r\n"
@@ -129,7 +129,7 @@ async def test_an_unrequested_second_answer_never_reaches_a_caller(
     ],
     ids=["no HTTP", "half a head", "bad chunk", "no status"],
 )
-async def test_a_broken_reply_differs_from_one_that_never_came(
+async def test_a_broken_reply_differs_from_a_missing_one(
     engine: ScriptedEngine, client: httpx.AsyncClient, raw: bytes
 ) -> None:
     engine.behaviour = Raw(raw)
@@ -137,7 +137,9 @@ async def test_a_broken_reply_differs_from_one_that_never_came(
         await client.post("/")
 
 
-async def test_leaving_stops_the_engine(engine: ScriptedEngine, client: httpx.AsyncClient) -> None:
+async def test_a_cancelled_request_stops_the_engine(
+    engine: ScriptedEngine, client: httpx.AsyncClient
+) -> None:
     engine.behaviour = Hang()
     task = asyncio.ensure_future(client.post("/"))
     await asyncio.to_thread(engine.wait_until, lambda: engine.requests)
