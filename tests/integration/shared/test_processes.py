@@ -43,6 +43,7 @@ def line_of(child: Child) -> str:
     return child.stdout.readline()
 
 
+@pytest.mark.slow
 def test_of_200_requests_at_once_exactly_60_are_accepted(children: list[Child]) -> None:
     """In the second round the stored window has to turn, with all of them about it."""
     for now in (NOW, NOW + 60):

@@ -18,6 +18,7 @@ from infra.paths import ROOT
 from tests.local_service import run_local
 from tests.postgres import Postgres, run_postgres
 
+pytestmark = pytest.mark.slow
 APPLIED = "SELECT count(*) FROM _prisma_migrations WHERE finished_at IS NOT NULL"
 
 

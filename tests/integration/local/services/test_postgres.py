@@ -23,6 +23,7 @@ from infra.local.services import postgres, postgres_cluster, system_account
 from infra.local.services.postgres import PostgresServer
 from infra.paths import ROOT
 
+pytestmark = pytest.mark.slow
 Scenario = Callable[[PostgresServer], Awaitable[None]]
 
 
