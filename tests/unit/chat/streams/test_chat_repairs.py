@@ -117,11 +117,6 @@ def test_logprobs_get_the_members_that_they_lack() -> None:
     assert result.chunks[1]["choices"][0]["logprobs"] == {"content": [], "refusal": None}
 
 
-def test_a_chunk_spread_over_lines_is_sent_as_one() -> None:
-    body = GOOD.replace(b',"object"', b',\ndata: "object"')
-    assert passed(body).out == GOOD
-
-
 # tool calls
 
 
