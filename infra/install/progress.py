@@ -35,7 +35,7 @@ class Progress:
         fetch = f"{sum(step.fetch_mb for step in steps)} MB to download"
         disk = f"{sum(step.disk_mb for step in steps)} MB on disk in this folder"
         self._print(
-            f"Setting up `{goal}`, once: about {fetch}, {disk}.\n"
+            f"Setting up `{goal}`, once: at most {fetch}, {disk}.\n"
             "Nothing is installed outside of it; pip and npm keep the downloads in their caches.\n"
         )
         self._print(_ROW.format("", "", "download", "on disk", "time"), dim=True)

@@ -111,7 +111,7 @@ def test_set_up_says_what_it_will_do_and_numbers_what_is_done(installed: Install
     status, printed = installed(step("print('raw')"), step("print('raw')", name="b", stage=1))
     assert status == 0
     assert printed.splitlines()[0] == (
-        "Setting up `run`, once: about 6 MB to download, 8 MB on disk in this folder."
+        "Setting up `run`, once: at most 6 MB to download, 8 MB on disk in this folder."
     )
     rows = [line.split() for line in printed.splitlines() if line.startswith("[")]
     assert [row[:-2] for row in rows] == [
