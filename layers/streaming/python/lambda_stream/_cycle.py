@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections.abc import Callable
-from typing import Any, Protocol
-
-from mangum.types import ASGI, Message, Scope
+from typing import TYPE_CHECKING, Any, Protocol
 
 from . import _reply
 from ._errors import DEADLINE, AppMisbehaved, CallerGone, Failure, FailureHook, FailurePolicy
@@ -35,24 +33,27 @@ class State(enum.Enum):
     COMPLETE = "no message after the last"
 
 
-class Reply(Protocol):
-    """Where a reply goes; `paused` while it takes no more, `on_lost` is called when it breaks."""
+if TYPE_CHECKING:
+    from mangum.types import ASGI, Message, Scope
 
-    on_lost: Callable[[], None]
+    class Reply(Protocol):
+        """Where a reply goes; `paused` while it takes no more, `on_lost` is called when it breaks."""
 
-    @property
-    def paused(self) -> bool: ...
+        on_lost: Callable[[], None]
 
-    def begin(self, status: int, headers: _reply.Headers) -> None: ...
+        @property
+        def paused(self) -> bool: ...
 
-    def write(self, body: bytes) -> None: ...
+        def begin(self, status: int, headers: _reply.Headers) -> None: ...
 
-    def finish(self) -> None: ...
+        def write(self, body: bytes) -> None: ...
 
-    def cut(self, failure: Failure, body: bytes) -> None:
-        """End a reply that has begun and failed; `body` is for a reply that can still become an error."""
+        def finish(self) -> None: ...
 
-    async def drain(self) -> None: ...
+        def cut(self, failure: Failure, body: bytes) -> None:
+            """End a reply that has begun and failed; `body` is for a reply that can still become an error."""
+
+        async def drain(self) -> None: ...
 
 
 class Cycle:

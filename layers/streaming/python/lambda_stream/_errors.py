@@ -3,6 +3,7 @@
     OSError
     └── CallerGone       from `send`: the caller has disconnected
     RuntimeError
+    ├── LifespanFailure  the app refused to start, or failed to shut down
     ├── AppMisbehaved    the app broke the ASGI protocol, or sent what Lambda cannot carry
     ├── MalformedEvent   an HTTP event that holds no valid request
     ├── RuntimeApiError  the Runtime API answered with something other than success
@@ -15,9 +16,10 @@ handler is made with `tracebacks=True`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
-from mangum.types import Scope
+if TYPE_CHECKING:
+    from mangum.types import Scope
 
 _MAX_FRAMES = 20
 
@@ -27,6 +29,10 @@ class CallerGone(OSError):
 
     Source: ASGI HTTP specification 2.4, "Disconnected client", read 2026-11-22.
     """
+
+
+class LifespanFailure(RuntimeError):
+    """The app refused to start, or failed to shut down."""
 
 
 class AppMisbehaved(RuntimeError):
@@ -119,9 +125,15 @@ DEADLINE = Failure(
 FailureHook = Callable[[Failure], bytes]
 
 
-class FailurePolicy(NamedTuple):
+class FailurePolicy:
     """What an application wants of failed replies; see `StreamingHandler`."""
 
-    on_failure: FailureHook | None = None
-    error_body: FailureHook | None = None
-    tracebacks: bool = False
+    def __init__(
+        self,
+        on_failure: FailureHook | None = None,
+        error_body: FailureHook | None = None,
+        tracebacks: bool = False,
+    ) -> None:
+        self.on_failure = on_failure
+        self.error_body = error_body
+        self.tracebacks = tracebacks

@@ -5,20 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from inspect import isawaitable
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from mangum.types import LifespanMode, Receive, Scope, Send
-
-from ._cycle import Cycle, Reply
+from ._cycle import Cycle
 from ._errors import Failure, FailureHook, FailurePolicy, MalformedEvent, malformed
 from ._events import current
 from ._lifespan import Lifespan
-from ._requests import GATEWAYS, Request, gateways, http_request, scope_and_body, streaming_scope
+from ._requests import GATEWAYS, gateways, http_request, scope_and_body, streaming_scope
 from ._scope import without_prefix
 from ._whole import WholeReply
 
-ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
-EventHandler = Callable[[Any, Any], Any]
+if TYPE_CHECKING:
+    from mangum.types import LifespanMode, Receive, Scope, Send
+
+    from ._cycle import Reply
+    from ._requests import Request
+
+    ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+    EventHandler = Callable[[Any, Any], Any]
+
+LIFESPAN_MODES = ("auto", "on", "off")
 
 STOP_EARLY_S = 1.5
 """Before Lambda's deadline, to end the reply in time; a tenth of a shorter run."""
@@ -51,8 +57,8 @@ class StreamingHandler:
         tracebacks: bool = False,
         root_path: bool = True,
     ) -> None:
-        if lifespan not in get_args(LifespanMode):
-            raise ValueError(f"expected lifespan to be one of {get_args(LifespanMode)} but got {lifespan!r}")
+        if lifespan not in LIFESPAN_MODES:
+            raise ValueError(f"expected lifespan to be one of {LIFESPAN_MODES} but got {lifespan!r}")
         self.app = app
         self.streams = gateways(streams)
         self._policy = FailurePolicy(on_failure, error_body, tracebacks)

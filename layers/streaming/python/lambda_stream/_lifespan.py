@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mangum.exceptions import LifespanFailure
-from mangum.types import ASGI, LifespanMode, Message
-
-from ._errors import AppMisbehaved
+from ._errors import AppMisbehaved, LifespanFailure
 from ._logger import logger
+
+if TYPE_CHECKING:
+    from mangum.types import ASGI, LifespanMode, Message
 
 
 class Lifespan:

@@ -12,19 +12,19 @@ import json
 import os
 import signal
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from mangum.exceptions import LifespanFailure
-
-from ._errors import Fault, MalformedEvent
+from ._errors import Fault, LifespanFailure, MalformedEvent
 from ._events import Exchange, FunctionInfo, Invocation, LambdaContext, current
 from ._handler import StreamingHandler, stop_after_s
 from ._importer import Handler
 from ._log import LambdaLogHandler
 from ._logger import logger
 from ._report import describe
-from ._requests import Request
 from ._runtime_api import RuntimeApi
+
+if TYPE_CHECKING:
+    from ._requests import Request
 
 T = TypeVar("T")
 

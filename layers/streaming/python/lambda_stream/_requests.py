@@ -18,48 +18,68 @@ Source: AWS Lambda, "Invoking Lambda function URLs"; Amazon API Gateway, "Lambda
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Iterable
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote, unquote_plus
-
-from mangum import handlers as mangum
-from mangum.types import LambdaConfig, Response, Scope
 
 from ._errors import MalformedEvent
 from ._scope import fields_of, http_scope, paths_of, query_of, with_length
 
+if TYPE_CHECKING:
+    from mangum.types import Response, Scope
+
 GATEWAYS = ("HTTPGateway", "APIGateway")
 """What can carry a stream: payload v2 (Function URL) and payload v1 (REST API), as Mangum names them."""
 
-_CONFIG = LambdaConfig(
-    api_gateway_base_path="/",
-    text_mime_types=[
+_CONFIG = {
+    "api_gateway_base_path": "/",
+    "text_mime_types": [
         *("text/", "application/json", "application/javascript", "application/xml"),
         *("application/vnd.api+json", "application/vnd.oai.openapi"),
     ],
-    exclude_headers=[],
-)
-_PARAMETER = re.compile(r"\{([^{}+]+)\+?\}")
+    "exclude_headers": [],
+}
+"""Which bodies Mangum leaves as text."""
 
 
-class Request(Protocol):
-    """One HTTP event; called with a whole reply, it returns the reply in the form that its gateway takes."""
+class Request:
+    """One HTTP event. Called with a whole reply, it returns the reply in the form that its gateway takes."""
 
-    gateway: ClassVar[str | None]
+    gateway: ClassVar[str | None] = None
+    form: ClassVar[str]
+    config = _CONFIG
+
+    def __init__(self, event: Any, context: Any) -> None:
+        self.event = event
+        self.context = context
 
     @property
-    def scope(self) -> Scope: ...
+    def scope(self) -> Scope:
+        """The ASGI scope of the request."""
+        raise NotImplementedError
 
     @property
-    def body(self) -> bytes: ...
+    def body(self) -> bytes:
+        """The body, empty where there is none."""
+        body = self.event.get("body") or b""
+        if self.event.get("isBase64Encoded"):
+            return b64decode(body)
+        return body if isinstance(body, bytes) else body.encode()
 
-    def __call__(self, response: Response) -> dict[str, Any]: ...
+    def __call__(self, response: Response) -> dict[str, Any]:
+        """Return a whole reply as Mangum's class of that name writes it."""
+        from mangum import handlers  # here: a stream does not need it, and it is slow to import
+
+        reply: dict[str, Any] = getattr(handlers, self.form).__call__(self, response)
+        return reply
 
 
-class FunctionUrl(mangum.HTTPGateway):
+class FunctionUrl(Request):
     """Payload format 2.0 as a Function URL sends it: the path still percent-encoded."""
 
-    gateway: ClassVar[str | None] = "HTTPGateway"
+    gateway = "HTTPGateway"
+    form = "HTTPGateway"
 
     @property
     def scope(self) -> Scope:
@@ -68,10 +88,10 @@ class FunctionUrl(mangum.HTTPGateway):
         return _scope_v2(self.event, self.context, paths_of(path))
 
 
-class HttpApi(mangum.HTTPGateway):
+class HttpApi(Request):
     """An HTTP API's event in either format: the path is decoded, and begins with a named stage."""
 
-    gateway: ClassVar[str | None] = None
+    form = "HTTPGateway"
 
     @property
     def scope(self) -> Scope:
@@ -85,10 +105,11 @@ class HttpApi(mangum.HTTPGateway):
         return (_scope_v2 if v2 else _scope_v1)(event, self.context, paths)
 
 
-class RestApi(mangum.APIGateway):
+class RestApi(Request):
     """Payload format 1.0 of a REST API: the path still percent-encoded."""
 
-    gateway: ClassVar[str | None] = "APIGateway"
+    gateway = "APIGateway"
+    form = "APIGateway"
 
     @property
     def scope(self) -> Scope:
@@ -97,10 +118,10 @@ class RestApi(mangum.APIGateway):
         return _scope_v1(self.event, self.context, paths_of(path, prefix))
 
 
-class LoadBalancer(mangum.ALB):
+class LoadBalancer(Request):
     """A load balancer's event: path and query are still percent-encoded."""
 
-    gateway: ClassVar[str | None] = None
+    form = "ALB"
 
     @property
     def scope(self) -> Scope:
@@ -127,10 +148,10 @@ class LoadBalancer(mangum.ALB):
         )
 
 
-class Edge(mangum.LambdaAtEdge):
+class Edge(Request):
     """A viewer's or origin's request of CloudFront."""
 
-    gateway: ClassVar[str | None] = None
+    form = "LambdaAtEdge"
 
     @property
     def scope(self) -> Scope:
@@ -147,14 +168,21 @@ class Edge(mangum.LambdaAtEdge):
             client=request.get("clientIp"),
         )
 
+    @property
+    def body(self) -> bytes:
+        """The body, empty where there is none or where CloudFront leaves it out."""
+        body = self.event["Records"][0]["cf"]["request"].get("body") or {}
+        data = body.get("data") or ""
+        return b64decode(data) if body.get("encoding") == "base64" else data.encode()
+
 
 def http_request(event: Any, context: Any) -> Request | None:
     """Return the request in an event; None where the event is of another kind."""
     kind = _kind_of(event) if isinstance(event, dict) else None
-    return kind(event, context, _CONFIG) if kind else None
+    return kind(event, context) if kind else None
 
 
-def _kind_of(event: dict[str, Any]) -> type[Any] | None:
+def _kind_of(event: dict[str, Any]) -> type[Request] | None:
     context, records = event.get("requestContext"), event.get("Records")
     if isinstance(records, list):
         return Edge if records and isinstance(records[0], dict) and "cf" in records[0] else None
@@ -259,7 +287,9 @@ def split_path(event: dict[str, Any]) -> tuple[str, str]:
         return stage, path
     # The resource's own path is what a domain's mapping leads to; where it cannot be found, all is path.
     parameters = event.get("pathParameters") or {}
-    own = _PARAMETER.sub(lambda found: parameters.get(found[1], found[0]), event["resource"]).rstrip("/")
+    own = re.sub(
+        r"\{([^{}+]+)\+?\}", lambda found: parameters.get(found[1], found[0]), event["resource"]
+    ).rstrip("/")
     prefix = path.rstrip("/")
     if not prefix.endswith(own):
         return "", path

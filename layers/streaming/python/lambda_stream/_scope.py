@@ -6,10 +6,11 @@ Source: ASGI HTTP specification 2.4, "HTTP connection scope", read 2026-11-26.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlencode
 
-from mangum.types import Scope
+if TYPE_CHECKING:
+    from mangum.types import Scope
 
 _UNCHANGED = "!\"$%&'()*+,-./:;<=>@[\\]^_`{|}~"
 """What stays as it is in a path that was encoded by the caller."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-
-from mangum.types import Response
+from typing import TYPE_CHECKING
 
 from . import _reply
 from ._errors import Failure
+
+if TYPE_CHECKING:
+    from mangum.types import Response
 
 
 class WholeReply:
