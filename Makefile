@@ -55,8 +55,8 @@ destroy: ## remove a stage from AWS
 	@$(SETUP) deploy && $(CDK) destroy --all --progress events -c stage="$$STAGE" -c native-engine=optional $(ARGS)
 lock: ## pin the dependencies of pyproject.toml in requirements/
 	@$(SETUP) test && $(LOCK) --group local -o requirements/run.txt && $(LOCK) --group test -o requirements/test.txt && $(LOCK) --group bundle -o requirements/bundle.txt && $(LOCK) --group todos -o requirements/todos.txt && $(LOCK) --group chat -o requirements/chat.txt && $(LOCK) --group deploy -o requirements/deploy.txt && $(LOCK) --group ministack -o requirements/ministack.txt && $(LOCK) --group streaming -o requirements/streaming.txt && $(LOCK) --group frameworks -o requirements/frameworks.txt
-release: ## check, test and tag the version of pyproject.toml; `git push` publishes it
-	@$(SETUP) test && $(VENV)/python -m infra.release check && $(MAKE) check test-all && $(VENV)/python -m infra.release tag
+release: ## check, test, build and tag the version of pyproject.toml; `git push` publishes it
+	@$(SETUP) test && $(VENV)/python -m infra.release check && $(MAKE) check test-all layer && $(VENV)/python -m infra.release tag
 clean: ## remove everything that was set up or built here, but not the todos in .local/postgres
 	@if [ -d .local ]; then find .local -mindepth 1 -maxdepth 1 ! -name postgres -exec rm -rf {} +; fi
 	@rm -rf .venv cdk.out node_modules layers/prisma/node_modules .mypy_cache .ruff_cache .hypothesis .schemathesis && find . -name __pycache__ -type d -prune -exec rm -rf {} +
