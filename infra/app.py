@@ -46,7 +46,9 @@ def main() -> None:
     """
     app = App()
     try:
-        stage = chosen_stage(app.node.try_get_context("stage") or "dev")
+        stage = chosen_stage(
+            app.node.try_get_context("stage") or "dev", architecture=app.node.try_get_context("architecture")
+        )
     except ChoiceError as error:
         raise SystemExit(str(error)) from None
     optional = app.node.try_get_context("native-engine") == "optional"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from infra.constructs.log_groups import RETENTIONS
 from infra.inference import fit
@@ -19,8 +20,10 @@ class ChoiceError(Exception):
     """The command line or a stage has a mistake; the text has what was expected."""
 
 
-def chosen_stage(name: str, stages: Mapping[str, Stage] = STAGES) -> Stage:
-    """Return the stage of this name.
+def chosen_stage(
+    name: str, stages: Mapping[str, Stage] = STAGES, *, architecture: str | None = None
+) -> Stage:
+    """Return the stage of this name, its functions for the given processor instead of their own.
 
     Raises: ChoiceError, with the stages that there are, or all mistakes of this one.
     """
@@ -32,7 +35,11 @@ def chosen_stage(name: str, stages: Mapping[str, Stage] = STAGES) -> Stage:
     mistakes = list(_mistakes(stages[name]))
     if mistakes:
         raise ChoiceError("\n".join(f"infra/stages.py, {name}: {mistake}" for mistake in mistakes))
-    return stages[name]
+    if architecture is None:
+        return stages[name]
+    if architecture == "arm64" or architecture == "x86_64":
+        return replace(stages[name], architecture=architecture)
+    raise ChoiceError(f"Expected the architecture arm64 or x86_64, but got {architecture!r}.")
 
 
 def _mistakes(stage: Stage) -> Iterator[str]:

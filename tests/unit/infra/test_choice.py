@@ -88,3 +88,10 @@ def test_the_app_prints_the_mistake_and_exits() -> None:
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("Expected one of the stages dev, prod, but got 'foo'.")
     assert "Traceback" not in done.stderr
+
+
+def test_functions_may_be_built_for_another_processor() -> None:
+    assert chosen_stage("dev").architecture == "arm64"
+    assert chosen_stage("dev", architecture="x86_64").architecture == "x86_64"
+    with pytest.raises(ChoiceError, match="Expected the architecture arm64 or x86_64, but got 'sparc'"):
+        chosen_stage("dev", architecture="sparc")
