@@ -8,12 +8,13 @@ from dataclasses import replace
 
 from infra.constructs.log_groups import RETENTIONS
 from infra.inference import fit
-from infra.stages import STAGES, Domain, Stage
+from infra.stages import STAGES, Architecture, Domain, Stage
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
 _HOST = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}")
 _CERTIFICATE = re.compile(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]+")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/,*]+")
+_ARCHITECTURES: Mapping[str, Architecture] = {"arm64": "arm64", "x86_64": "x86_64"}
 
 
 class ChoiceError(Exception):
@@ -37,8 +38,8 @@ def chosen_stage(
         raise ChoiceError("\n".join(f"infra/stages.py, {name}: {mistake}" for mistake in mistakes))
     if architecture is None:
         return stages[name]
-    if architecture == "arm64" or architecture == "x86_64":
-        return replace(stages[name], architecture=architecture)
+    if architecture in _ARCHITECTURES:
+        return replace(stages[name], architecture=_ARCHITECTURES[architecture])
     raise ChoiceError(f"Expected the architecture arm64 or x86_64, but got {architecture!r}.")
 
 
