@@ -19,7 +19,7 @@ KNOWN_FAILURES = {
     "ReadTimeoutError": f"the package index does not respond. {_NETWORK.format('pip')}",
     "ENOTFOUND": f"the npm registry cannot be reached. {_NETWORK.format('npm')}",
     "ECONNREFUSED": f"the npm registry cannot be reached. {_NETWORK.format('npm')}",
-    "(from versions: none)": f"the package index cannot be reached, or lacks the package. {_NETWORK.format('pip')}",
+    "(from versions: none)": f"the package index cannot be reached or lacks it. {_NETWORK.format('pip')}",
     "No matching distribution": "the package index lacks a package for this Python or system. "
     "Try another Python from 3.11 to 3.13",
     "npm error code EUSAGE": "package.json and package-lock.json differ. Restore both as they were committed",
