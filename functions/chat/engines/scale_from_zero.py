@@ -28,11 +28,11 @@ from .engine import Accepted, Engine, EngineRequest, Event, Failure
 
 logger = logging.getLogger("chat.scale_from_zero")
 
-# Between two requests to an engine that is starting.
+# The pause between two requests to an engine that is starting.
 POLL_S = 2.0
 # The service is checked at most once in this time.
 CHECK_S = 15.0
-# A service without requests is scaled to zero again: this often the metric says that a request waits.
+# How often the metric reports that a request waits: without it, the service would be scaled to zero again.
 REPORT_S = 60.0
 RETRY_AFTER_S = (5.0, 120.0)
 
