@@ -62,8 +62,6 @@ EXCEPTIONS: dict[str, tuple[str, ...]] = {
         "ask the operator",
         "tell the operator",
     ),
-    # Entries of versions that are out stay as they are.
-    "CHANGELOG.md": ("until it is asked",),
     # CDK ids and CloudWatch's metrics are deployed, and keep their names.
     "docs/operations.md": ("FrontDoorAccessLog",),
     "infra/stacks/api.py": ("FrontDoor",),
