@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from lambda_stream import StreamingHandler
@@ -126,6 +127,12 @@ def hidden(event: Any, context: Any) -> Any:
 
 
 lazily = StreamingHandler(app)
+
+
+def threaded(event: Any, context: Any) -> Any:
+    """Call a handler in a thread, as decorators do that limit its time."""
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(stream, event, context).result()
 
 
 @decorated

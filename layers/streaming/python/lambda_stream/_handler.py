@@ -11,6 +11,7 @@ from ._cycle import Cycle
 from ._errors import Failure, FailureHook, FailurePolicy, MalformedEvent, malformed
 from ._events import current
 from ._lifespan import Lifespan
+from ._logger import logger
 from ._requests import GATEWAYS, gateways, http_request, scope_and_body, streaming_scope
 from ._scope import without_prefix
 from ._whole import WholeReply
@@ -64,6 +65,7 @@ class StreamingHandler:
         self._policy = FailurePolicy(on_failure, error_body, tracebacks)
         self._on_event = on_event
         self._root_path = root_path
+        self.adopted = False
         self._lifespan_mode = lifespan
         self._lifespan: Lifespan | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -76,6 +78,8 @@ class StreamingHandler:
         exchange = current.get()
         if exchange is not None:
             exchange.adopt(self)
+        elif self.adopted:
+            logger.warning("the handler was called in a thread of its own: its reply is whole, not streamed")
         loop = self.start()
         request = http_request(event, context)
         if request is None:

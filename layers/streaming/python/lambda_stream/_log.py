@@ -63,12 +63,12 @@ def configure(log_json: bool, level: str, fd: int | None) -> LambdaLogHandler:
     write = _to_stdout if fd is None else _to_descriptor(fd)
     # The runtime's own handler is another one: an app may close or replace those of the root logger.
     handlers = [LambdaLogHandler(write, log_json) for _ in range(2)]
+    logger.handlers.clear()
     for handler, owner in zip(handlers, (logging.getLogger(), logger), strict=True):
         handler.setFormatter(_formatter(log_json))
         owner.addHandler(handler)
         if level in LEVELS:
             owner.setLevel(LEVELS[level])
-    logger.propagate = False
     return handlers[0]
 
 

@@ -1,8 +1,8 @@
 """The runtime's own log lines, which no configuration of the app can switch off.
 
 `logging.config` disables the loggers that it finds, and an app may replace handlers or raise levels. This
-logger is registered nowhere, so none of that reaches it. The runtime gives it a handler of its own; elsewhere
-its lines go to the root logger's handlers.
+logger is registered nowhere, so none of that reaches it. The runtime gives it a handler of its own. On the
+stock runtime it keeps those that the root logger has at its import, Lambda's, or else writes to stderr.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ class RuntimeLogger(logging.Logger):
 
     def __init__(self) -> None:
         super().__init__("lambda_stream", logging.WARNING)
-        self.parent = logging.getLogger()
+        lambdas = [each for each in logging.getLogger().handlers if type(each) is not logging.NullHandler]
+        self.handlers = lambdas or [logging.lastResort or logging.StreamHandler()]
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - logging's name
         """Return whether a level is logged, `logging.disable` notwithstanding."""

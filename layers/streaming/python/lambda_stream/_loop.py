@@ -56,6 +56,7 @@ class InvocationLoop:
         """
         if handler not in self._adopted:
             handler.start(self._loop)
+            handler.adopted = True
             self._adopted.append(handler)
 
     def run(self, handler: Handler) -> None:
