@@ -32,7 +32,7 @@ _NOT_PASSED = frozenset(
     )
 )
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\U0010ffff]*")
 
 
 @dataclass(frozen=True)
@@ -155,5 +155,5 @@ def _head(reply: Any, default_type: str) -> ReplyHead:
             raise FunctionFailed("malformed reply: a header that HTTP forbids")
     passed = ((name, value) for name, value in pairs if name not in _NOT_PASSED)
     return ReplyHead(
-        status, tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in passed)
+        status, tuple((name.encode(), value.encode("utf-8", "replace")) for name, value in passed)
     )

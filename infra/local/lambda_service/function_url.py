@@ -45,13 +45,21 @@ def encode_event(
 
 
 def _headers(scope: Mapping[str, Any], trace_id: str) -> dict[str, str]:
-    pairs = ((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"])
+    pairs = ((name.decode("latin-1").lower(), _text(value)) for name, value in scope["headers"])
     return _joined(pair for pair in pairs if pair[0] not in _HOP_BY_HOP) | {
         "x-amzn-trace-id": trace_id,
         "x-forwarded-for": scope["client"][0],
         "x-forwarded-port": str(scope["server"][1]),
         "x-forwarded-proto": scope["scheme"],
     }
+
+
+def _text(value: bytes) -> str:
+    """Read a header's value: UTF-8, as browsers and clients send it, or else Latin-1."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:

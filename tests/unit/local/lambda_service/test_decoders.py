@@ -41,6 +41,10 @@ def test_the_body_is_handed_on_with_the_piece_that_ends_the_prelude() -> None:
     assert reply.feed(NULS[5:] + b"first") == b"first"
 
 
+def test_headers_are_written_in_utf8() -> None:
+    assert streamed({"headers": {"x-a": "grün 日"}}).headers[0] == (b"x-a", "grün 日".encode())
+
+
 def test_cookies_become_headers_and_the_connections_own_headers_are_dropped() -> None:
     head = streamed(
         {"headers": {"Content-Length": 3, "Date": "x", "Connection": "close"}, "cookies": ["a=1", "b=2"]}
@@ -68,7 +72,8 @@ def test_a_bodiless_reply_gets_no_type(status: int) -> None:
         {"headers": ["a"]},
         {"headers": {"a b": "c"}},
         {"headers": {"a": "b\r\nc: d"}},
-        {"headers": {"a": "日"}},
+        {"headers": {"a": "b\0"}},
+        {"headers": {"日": "a"}},
         {"cookies": 3},
         {"cookies": ["a\nb"]},
     ],

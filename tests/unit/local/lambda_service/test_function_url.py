@@ -106,3 +106,8 @@ def test_a_body_is_text_only_where_its_type_and_its_bytes_say_so(
     shown = event(headers=[(b"content-type", content_type)], body=body)
     assert shown["isBase64Encoded"] is not text
     assert shown["body"] == (body.decode() if text else base64.b64encode(body).decode())
+
+
+@pytest.mark.parametrize(("sent", "shown"), [("grün 日".encode(), "grün 日"), (b"caf\xe9", "café")])
+def test_headers_are_read_as_utf8_or_else_as_latin1(sent: bytes, shown: str) -> None:
+    assert event(headers=[(b"X-A", sent)])["headers"]["x-a"] == shown
