@@ -78,8 +78,8 @@ class ChatStream:
     def _passes(self, run: bytes, count: int) -> bool:
         """Return whether a run may go out unread: the hot path, a few searches over the whole run.
 
-        `count` is one more than the ends of events within the run, so with its start, its end and twice as many
-        line feeds every event is one line of `data: {…}`.
+        `count` is one more than the ends of events within the run, so with its start, its end and twice as
+        many line feeds every event is one line of `data: {…}`.
         """
         mark = self._identity_mark
         return (
