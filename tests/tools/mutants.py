@@ -81,8 +81,8 @@ class Mutant:
 
 def mutants(path: Path) -> Iterator[Mutant]:
     """Yield every mutant of the functions of a module."""
-    source = path.read_text()
-    starts = [0, *accumulate(len(text.encode()) for text in source.splitlines(keepends=True))]
+    source = path.read_bytes()
+    starts = [0, *accumulate(map(len, source.splitlines(keepends=True)))]
     for function in ast.walk(ast.parse(source)):
         if not isinstance(function, _Def):
             continue
