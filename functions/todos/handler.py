@@ -15,6 +15,7 @@ from functions.shared.snapshot import before_snapshot
 from .address import GivenAddress, SecretAddress
 from .app import EXPOSED, create_app
 from .database import Database
+from .failures import error_body
 from .settings import Settings
 from .store import PrismaStore
 
@@ -28,6 +29,6 @@ secret, authority = settings.database_secret, settings.database_ca
 address = SecretAddress(Secrets(aws), secret, authority) if secret else GivenAddress(settings.database_url)
 store = PrismaStore(Database(address, timeout_s=settings.query_timeout_s))
 app = create_app(settings, store, access.keyring, access.table)
-handler = StreamingHandler(with_cors(app, settings.cors_origins, exposed=EXPOSED))
+handler = StreamingHandler(with_cors(app, settings.cors_origins, exposed=EXPOSED), error_body=error_body)
 access.warm()
 before_snapshot(aws.drain)

@@ -30,7 +30,7 @@ CHAT = (
 )
 TODOS = (
     ("handler",),
-    ("app", "store"),
+    ("app", "store", "failures"),
     ("admission", "database", "graphql_http", "resolvers", "graphiql", "settings"),
     ("address", "execution"),
     ("todos", "limits"),
