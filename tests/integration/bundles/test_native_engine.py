@@ -13,6 +13,8 @@ from tests.integration.prisma.test_native_engine import Mirror, mirror
 
 __all__ = ["mirror"]
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def nothing_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.integration.prisma.project import LAYER, Ended, clean_environment, run
 
+pytestmark = pytest.mark.slow
 _ENGINE = b"#!/bin/sh\necho engine\n"
 
 

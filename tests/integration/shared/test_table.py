@@ -235,7 +235,7 @@ class TableMachine(LedgerMachine):
             self.mock.stop()
 
 
-TestTable = TableMachine.TestCase
+TestTable = pytest.mark.slow(TableMachine.TestCase)
 TestTable.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)
 
 
@@ -406,6 +406,7 @@ def test_a_record_that_is_put_twice_is_one_and_the_last_counts(table: Table) -> 
     assert list(table.usage(ALICE.id, 0, 10**14)) == [RECORD]
 
 
+@pytest.mark.slow
 def test_usage_of_more_than_one_response_is_found(table: Table) -> None:
     """A response of DynamoDB has at most 1 MB."""
     records = [

@@ -22,7 +22,7 @@ from tests.integration.todos.eager import eager_engine
 from tests.integration.todos.proxies import Pause, paused
 from tests.unit.todos.stores import NO_OWNER, todo
 
-pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("todos-faults")]
+pytestmark = [pytest.mark.slow, pytest.mark.anyio, pytest.mark.xdist_group("todos-faults")]
 
 LIMIT_S = 2.0
 RESUMES_AFTER_S = 2.5

@@ -7,6 +7,7 @@ from infra.bundling.prisma_layer import engine_file
 from .templates import Deployment
 
 
+@pytest.mark.slow
 def test_templates_without_the_native_engine_say_so(deployment: Deployment) -> None:
     metadata = (
         deployment.folder / f"Chatbot{deployment.stage.name.capitalize()}Api.metadata.json"

@@ -23,6 +23,7 @@ def test_no_finding_is_left(deployment: Deployment) -> None:
     assert violations == []
 
 
+@pytest.mark.slow
 def test_a_finding_fails_the_synthesis() -> None:
     app = App()
     sns.Topic(Stack(app, "Stack"), "Topic")

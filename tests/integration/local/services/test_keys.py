@@ -100,6 +100,7 @@ def test_without_auth_there_is_no_database_of_keys_and_no_request_needs_one(
         assert "KEYS_TABLE" not in local.functions()[0].environ()
 
 
+@pytest.mark.slow
 def test_the_end_of_the_database_is_reported_and_known_keys_still_work(shared_engine: ScriptedEngine) -> None:
     with run_local(BACKEND=shared_engine.base_url, AUTH="on") as local:
         key = f"Bearer {local.service.key}"
@@ -134,6 +135,7 @@ def test_a_database_that_does_not_start_is_reported(tmp_path: Path, monkeypatch:
     assert "ValidationException" in log.read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after_s", [0.0, 0.3, 0.6])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_outlives_a_start_that_is_interrupted(number: signal.Signals, after_s: float) -> None:
