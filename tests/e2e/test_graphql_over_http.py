@@ -30,6 +30,7 @@ def newest(client: httpx.Client) -> set[str]:
     return {todo["id"] for todo in todos}
 
 
+@pytest.mark.slow
 def test_all_audits_are_passed(local: LocalService) -> None:
     audits = run_audits(f"{local.service.url}/graphql")
     assert audits.keys() == set(AUDITS)
