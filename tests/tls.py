@@ -102,6 +102,9 @@ class TlsProxy:
                 self.accepted += 1
                 there, out = await asyncio.open_connection("127.0.0.1", self._behind)
                 await asyncio.gather(_copy(client, out), _copy(there, back))
+            except asyncio.CancelledError:
+                back.transport.abort()  # a TLS shutdown would outlive the loop
+                raise
             finally:
                 back.close()
 

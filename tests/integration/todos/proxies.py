@@ -45,6 +45,9 @@ class Proxy:
                 ways.create_task(self._pass(number, reader, back, is_request=False))
         except* (ConnectionError, asyncio.IncompleteReadError):
             pass
+        except* asyncio.CancelledError:
+            writer.transport.abort()  # what is unsent would keep it open beyond the test
+            back.transport.abort()
         finally:
             writer.close()
             back.close()
