@@ -3,7 +3,6 @@
 import json
 import re
 import sys
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -64,8 +63,10 @@ def test_frameworks(start: Start, name: str, request_of: Any) -> None:
         events = [
             at for chunk, at in zip(post.chunks, post.arrivals, strict=False) if chunk.startswith(b"data")
         ]
-        assert all(later - earlier > PAUSE_S / 2 for earlier, later in pairwise(events)), events
         assert len(events) == 3
+        assert events[-1] - events[0] > PAUSE_S, (
+            "expected events to arrive as they are sent, two pauses apart"
+        )
 
     body = {"text": "Grüße", "list": [1, 2]}
     post = environment.api.invoke(request_of("/echo", "POST", json.dumps(body)))

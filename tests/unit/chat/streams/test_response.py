@@ -145,11 +145,11 @@ async def test_silence_before_the_first_event_is_filled_with_comments() -> None:
 
 async def test_a_busy_stream_gets_no_comments() -> None:
     source, caller = Source(), Caller()
-    task = asyncio.ensure_future(respond(source, caller, 0.1))
-    for count in range(1, 31):
+    task = asyncio.ensure_future(respond(source, caller, 0.3))
+    for count in range(1, 41):
         source.items.put_nowait(word())
         await caller.wait_bodies(count)
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.01)
     source.items.put_nowait(DONE)
     source.items.put_nowait(None)
     await task
