@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.chat.engines.engine import Event, Run
+from functions.chat.engines.engine import Event, Failure, Run
 from functions.chat.errors import UpstreamError
 from functions.chat.streams import chat as chat_stream
-from functions.chat.streams.chat import ChatStream
+from functions.chat.streams.chat import ChatReply, ChatStream
 from tests.engines import schema
 from tests.engines.recordings import Recording, distinct, recording, recordings
 from tests.unit.chat.chunks import (
@@ -327,3 +327,12 @@ def test_nothing_comes_out_after_the_end(body: bytes) -> None:
     stream.feed(body)
     assert stream.ended
     assert [*stream.feed(GOOD), *stream.feed(b"data: half"), *stream.flush()] == []
+
+
+@pytest.mark.parametrize("body", [b'{"choices": []}', b"half"], ids=["incomplete", "no JSON"])
+def test_a_whole_reply_comes_at_the_end_of_the_body(body: bytes) -> None:
+    reply = ChatReply(model=MODEL, n=1, request_id="abc")
+    assert (list(reply.feed(body)), reply.ended) == ([], False)
+    (failure,) = reply.flush()
+    assert isinstance(failure, Failure)
+    assert reply.ended

@@ -1,0 +1,49 @@
+"""What the app adds to every reply, with a fake engine and limits in memory."""
+
+import httpx
+import pytest
+
+from functions.chat.app import create_app
+from functions.chat.usage import Meter
+from functions.shared.keys import Key, Keyring
+from tests.unit.chat.chunks import GOOD
+from tests.unit.chat.fakes import USER, FakeEngine, settings
+from tests.unit.shared.ledger import MemoryLedger
+
+pytestmark = pytest.mark.anyio
+NOW = 30.0
+
+
+class OneKey:
+    """A store that knows one key: two requests and 1,000 tokens a minute."""
+
+    async def key(self, digest: str) -> Key | None:
+        return Key(
+            id="key_1",
+            digest=digest,
+            name="alice",
+            requests_per_minute=2,
+            tokens_per_minute=1000,
+            created_at=0,
+        )
+
+
+async def test_every_reply_says_what_is_left_of_a_keys_limits() -> None:
+    meter = Meter(ledger=MemoryLedger(), now=lambda: NOW)
+    app = create_app(settings(), FakeEngine(GOOD), Keyring(OneKey()), meter)
+    body = {"model": "default", "messages": [USER], "stream": True, "max_tokens": 10}
+    headers = {"authorization": "Bearer sk-test-0123456789abcdef"}
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://chat", headers=headers
+    ) as client:
+        answered, invalid, refused = [
+            await client.post("/v1/chat/completions", json=each)
+            for each in (body, {**body, "n": "one"}, {**body, "max_tokens": 250, "n": 8})
+        ]
+    assert [reply.status_code for reply in (answered, invalid, refused)] == [200, 400, 429]
+    for reply in (answered, invalid, refused):
+        assert reply.headers["x-ratelimit-limit-requests"] == "2"
+        assert reply.headers["x-ratelimit-remaining-requests"] == "1"
+        assert reply.headers["x-ratelimit-limit-tokens"] == "1000"
+        assert reply.headers["x-ratelimit-reset-tokens"] == "30s"
+        assert "x-ratelimit-remaining-tokens" in reply.headers["access-control-expose-headers"]
