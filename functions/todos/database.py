@@ -100,12 +100,13 @@ class Database:
             try:
                 return await self._execute_once(query, start_s, limit_s)
             except _QueryFailed as failure:
-                sent += failure.sent
+                expires = failure.address_suspect and not refreshed
+                sent += failure.sent and not expires  # nothing is sent with a password that was changed
                 remaining_s = give_up_at - time.monotonic() - _PAUSE_S
                 if sent == 2 or (remaining_s <= 0 and (waited or not failure.sent)):
                     logger.error("the database cannot be queried: %s", failure)
                     raise DatabaseUnavailable from None
-                if failure.address_suspect and not refreshed:
+                if expires:
                     self._address.expire()
                     refreshed = True
                 if not failure.sent:

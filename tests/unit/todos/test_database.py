@@ -9,7 +9,8 @@ import pytest
 from prisma.errors import DataError
 
 from functions.todos.address import GivenAddress
-from functions.todos.database import Database, is_unreached, with_limits
+from functions.todos.database import Database, _QueryFailed, is_unreached, with_limits
+from functions.todos.errors import DatabaseUnavailable
 
 ADDRESS = "postgresql://user:p%40ss%2Fw%3Ard%3F%23%25%2B@host:5432/todos"
 LIMITS = "connection_limit=1&connect_timeout=4&pool_timeout=6"
@@ -83,3 +84,45 @@ def test_a_database_starts_nothing_before_it_is_opened_and_does_not_show_the_add
 def test_the_loggers_of_what_is_below_are_quiet() -> None:
     importlib.import_module("functions.todos.database")
     assert logging.getLogger("prisma").level == logging.getLogger("httpx").level == logging.WARNING
+
+
+LOST, WRONG_PASSWORD = _QueryFailed(TimeoutError()), _QueryFailed(TimeoutError(), address_suspect=True)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("failures", "expired", "succeeds"),
+    [
+        ([], 0, True),
+        ([LOST], 0, True),
+        ([LOST, LOST], 0, False),
+        ([WRONG_PASSWORD], 1, True),
+        ([LOST, WRONG_PASSWORD], 1, True),
+        ([WRONG_PASSWORD, WRONG_PASSWORD], 1, True),
+        ([WRONG_PASSWORD, WRONG_PASSWORD, WRONG_PASSWORD], 1, False),
+    ],
+    ids=["none", "lost", "lost twice", "password", "lost, then password", "password twice", "wrong password"],
+)
+async def test_a_query_is_sent_twice_at_most_and_with_a_new_address_once(
+    monkeypatch: pytest.MonkeyPatch, failures: list[Exception], expired: int, succeeds: bool
+) -> None:
+    class Address(GivenAddress):
+        expirations = 0
+
+        def expire(self) -> None:
+            self.expirations += 1
+
+    async def execute_once(*_: object) -> str:
+        if left:
+            raise left.pop(0)
+        return "result"
+
+    left, address = [*failures], Address(ADDRESS)
+    database = Database(address, timeout_s=1)
+    monkeypatch.setattr(database, "_execute_once", execute_once)
+    if succeeds:
+        assert await database.execute(lambda _: None) == "result"  # type: ignore[arg-type, return-value]
+    else:
+        with pytest.raises(DatabaseUnavailable):
+            await database.execute(lambda _: None)  # type: ignore[arg-type, return-value]
+    assert (left, address.expirations) == ([], expired)
