@@ -64,11 +64,14 @@ class HttpEngine:
                 response = await self._send(request)
                 try:
                     yield Accepted()
-                    async for data in _stream(response):
-                        for event in reader.feed(data):
-                            yield event
-                        if reader.ended:
-                            break
+                    if not request.stream:
+                        reader.feed(await response.aread())  # a compressed one is decoded
+                    else:
+                        async for data in _stream(response):
+                            for event in reader.feed(data):
+                                yield event
+                            if reader.ended:
+                                break
                     for event in reader.flush():
                         yield event
                     await _drain(response)

@@ -1,5 +1,6 @@
 """Replies, whole and streamed: bodies and headers."""
 
+import gzip
 import json
 import re
 from typing import Any
@@ -8,7 +9,7 @@ import httpx
 import pytest
 
 from tests.engines import events, schema
-from tests.engines.behaviours import Chat, InTurn, Sse, vllm_error
+from tests.engines.behaviours import Chat, InTurn, Sse, Status, vllm_error
 from tests.engines.scripted import ScriptedEngine
 from tests.integration.chat.conftest import Connect
 from tests.integration.chat.counting import Counting
@@ -198,3 +199,14 @@ async def test_processing_time_is_whole_milliseconds(connect: Connect) -> None:
     async with connect() as client:
         reply: httpx.Response = await client.post(URL, json=body())
     assert re.fullmatch(r"\d{1,4}", reply.headers["openai-processing-ms"])
+
+
+async def test_a_whole_reply_that_is_compressed_all_the_same_is_read(
+    engine: ScriptedEngine, connect: Connect
+) -> None:
+    choice = {"index": 0, "message": {"role": "assistant", "content": "Paris"}, "finish_reason": "stop"}
+    reply = json.dumps({"id": "chatcmpl-1", "created": 1795373005, "choices": [choice]}).encode()
+    engine.behaviour = Status(200, gzip.compress(reply), headers={"content-encoding": "gzip"})
+    async with connect() as client:
+        replies = [(await client.post(URL, json=body())).json() for _ in range(2)]
+    assert [each["choices"][0]["message"]["content"] for each in replies] == ["Paris", "Paris"]
