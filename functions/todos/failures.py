@@ -1,4 +1,4 @@
-"""What callers get when the function itself fails: its time is up, or an exception rendered nowhere."""
+"""What callers get when the function itself fails: at its deadline, or when an exception escapes the app."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .graphql_http import outcome_of
 
 
 class Failure(Protocol):
-    """What the streaming layer says of a failed reply."""
+    """What the streaming layer knows of a failed reply."""
 
     @property
     def kind(self) -> str: ...

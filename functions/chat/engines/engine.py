@@ -37,7 +37,7 @@ class Run:
 class Chunks:
     """Whole server-sent events that were read: the events to send, and the JSON of each, normalised.
 
-    Shape:  `usage` is the engine's own count, where one of these brought it.
+    Shape:  `usage` is the engine's own count so far, once it has sent one.
     """
 
     data: bytes

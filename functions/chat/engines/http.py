@@ -64,14 +64,14 @@ class HttpEngine:
                 response = await self._send(request)
                 try:
                     yield Accepted()
-                    if not request.stream:
-                        reader.feed(await response.aread())  # a compressed one is decoded
-                    else:
+                    if request.stream:
                         async for data in _stream(response):
                             for event in reader.feed(data):
                                 yield event
                             if reader.ended:
                                 break
+                    else:
+                        reader.feed(await response.aread())  # a compressed one is decoded
                     for event in reader.flush():
                         yield event
                     await _drain(response)
