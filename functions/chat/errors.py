@@ -33,6 +33,9 @@ from typing import ClassVar
 
 from functions.shared.limit_headers import retry_after
 
+# Official SDKs obey it, whatever the status.
+NO_RETRY: Mapping[str, str] = {"x-should-retry": "false"}
+
 
 class ApiError(Exception):
     """An error in the shape of OpenAI's API.
@@ -142,7 +145,7 @@ class RequestTooLarge(TokensLimited):
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
-        self.headers = {"x-should-retry": "false"}
+        self.headers = dict(NO_RETRY)
 
 
 class QuotaExhausted(ApiError):
@@ -153,7 +156,7 @@ class QuotaExhausted(ApiError):
     default_code = "insufficient_quota"
 
     def __init__(self, message: str) -> None:
-        super().__init__(message, headers={"x-should-retry": "false"})
+        super().__init__(message, headers=NO_RETRY)
 
 
 class ServerError(ApiError):
@@ -164,10 +167,16 @@ class ServerError(ApiError):
 
 
 class UpstreamError(ServerError):
-    """The engine could not be reached, or its reply was broken or incomplete."""
+    """The engine could not be reached, or its reply was broken or incomplete.
+
+    Shape:  `retry` is false wherever the engine may have run the request: SDKs then do not send it again.
+    """
 
     status = 502
     default_code = "upstream_error"
+
+    def __init__(self, message: str, *, retry: bool = True) -> None:
+        super().__init__(message, headers=None if retry else NO_RETRY)
 
 
 class EngineUnreachable(UpstreamError):
@@ -204,7 +213,13 @@ class ModelWarming(ServiceUnavailable):
 
 
 class UpstreamTimeout(ServerError):
-    """The engine stayed silent for too long."""
+    """The engine stayed silent for too long.
+
+    Shape:  `retry` is false wherever the engine may have run the request: SDKs then do not send it again.
+    """
 
     status = 504
     default_code = "timeout"
+
+    def __init__(self, message: str, *, retry: bool = True) -> None:
+        super().__init__(message, headers=None if retry else NO_RETRY)
