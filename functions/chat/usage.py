@@ -38,7 +38,6 @@ from .errors import (
 
 logger = logging.getLogger("chat.metering")
 
-BYTES_PER_TOKEN = 4
 # How long a caller's last event may wait for the close; the deadline leaves it that long.
 CLOSE_S = 1.5
 # With less time than this left, the deadline has cut the request, not its caller.
@@ -104,7 +103,7 @@ class Account:
         Raises: RateLimited and its kinds, QuotaExhausted.
         """
         self._model = request.model.id
-        self._estimate = len(request.body) // BYTES_PER_TOKEN + 1
+        self._estimate = request.prompt_tokens
         if self._key:
             try:
                 needed = self._estimate + request.max_completion

@@ -23,6 +23,12 @@ from .models import check_allowed, find_model
 from .service import Invocation, Service
 
 DEFAULT_TEMPERATURE = 0.7
+BYTES_PER_TOKEN = 4
+# What one image, recording or file is taken for; its bytes are not text.
+MEDIA_TOKENS = 1000
+MEDIA = ("image_url", "input_audio", "file")
+# What a chat template adds to the text: once, and around each message.
+TEMPLATE_TOKENS, MESSAGE_TOKENS = 512, 16
 
 
 async def create_chat_completion(service: Service, request: Request) -> Response:
@@ -75,15 +81,28 @@ def prepare(
         sent["stream_options"] = {"include_usage": True}
         include_usage = bool(checked.stream_options and checked.stream_options.include_usage)
         reader = partial(ChatStream, model=model.id, n=checked.n, include_usage=include_usage)
+    raw = body.to_json(sent)
+    media = [part for message in checked.messages for part in _media(message)]
+    text_bytes = len(raw) - sum(len(body.to_json(part)) for part in media)
+    media_tokens = MEDIA_TOKENS * len(media)
     return EngineRequest(
         model=model,
         path="chat/completions",
-        body=body.to_json(sent),
+        body=raw,
         stream=checked.stream,
         reader=reader,
         request_id=request_id,
+        prompt_tokens=text_bytes // BYTES_PER_TOKEN + media_tokens + 1,
+        prompt_tokens_most=(
+            text_bytes + media_tokens + TEMPLATE_TOKENS + MESSAGE_TOKENS * len(checked.messages)
+        ),
         max_completion=checked.n * allowed,
     )
+
+
+def _media(message: dict[str, Any]) -> list[dict[str, Any]]:
+    content = message.get("content")
+    return [part for part in content if part["type"] in MEDIA] if isinstance(content, list) else []
 
 
 async def _json_body(request: Request, max_bytes: int) -> dict[str, Any]:

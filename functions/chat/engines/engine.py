@@ -91,7 +91,8 @@ class EngineRequest:
     """One request to an engine.
 
     Shape:  `path` follows the engine's base URL; `body` is JSON; `reader` makes a reader of the reply.
-    Units:  `max_completion` tokens, of all choices together.
+    Units:  tokens: `prompt_tokens` about, `prompt_tokens_most` at most if each byte of text is one;
+            `max_completion` of all choices together.
     """
 
     model: Model
@@ -100,6 +101,8 @@ class EngineRequest:
     stream: bool
     reader: Callable[[], Reader]
     request_id: str
+    prompt_tokens: int
+    prompt_tokens_most: int
     max_completion: int
 
 

@@ -34,11 +34,14 @@ def engine_request(of: Model | None = None, *, stream: bool = True, **changes: A
     reader = (
         partial(ChatStream, model=of.id) if stream else partial(ChatReply, model=of.id, n=1, request_id="abc")
     )
+    estimate = len(changes.get("body", b"{}")) // 4 + 1
     fields: dict[str, Any] = {
         "path": "chat/completions",
         "body": b"{}",
         "reader": reader,
         "request_id": "r",
+        "prompt_tokens": estimate,
+        "prompt_tokens_most": 4 * estimate,
         "max_completion": 8,
     }
     return EngineRequest(model=of, stream=stream, **{**fields, **changes})
