@@ -19,7 +19,7 @@ from functions.chat.engines.errors import INCOMPLETE, translate
 from functions.chat.errors import ApiError, UpstreamError
 from functions.chat.json_text import dump, parse
 
-from .sse import EventSplitter, event, payload_of
+from .sse import MAX_EVENT_BYTES, EventSplitter, event, payload_of
 
 FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
 BROKEN = "The engine sent something that is not part of a completion. Nothing after this can be trusted."
@@ -32,7 +32,16 @@ class ChatStream:
             stays valid.
     """
 
-    def __init__(self, *, model: str, n: int = 1, include_usage: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        model: str,
+        n: int = 1,
+        include_usage: bool = False,
+        continuous_usage: bool = False,
+        expects_call: bool = False,
+        max_event_bytes: int = MAX_EVENT_BYTES,
+    ) -> None:
         self.ended = False
         self._model = model
         self._n = n
@@ -221,7 +230,7 @@ class ChatStream:
 class ChatReply:
     """Read one completion that comes whole."""
 
-    def __init__(self, *, model: str, n: int, request_id: str) -> None:
+    def __init__(self, *, model: str, n: int, request_id: str, expects_call: bool = False) -> None:
         self.ended = False
         self._model, self._n, self._request_id = model, n, request_id
         self._body = b""
