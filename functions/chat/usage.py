@@ -115,8 +115,9 @@ class Account:
                 self.allowance = self._reservation.allowance
         self._sent = time.perf_counter()
 
-    async def refuse(self) -> None:
+    async def refuse(self, error: ApiError) -> None:
         """Account for a request that is not passed on; look up what its key may still do."""
+        self._failure = error
         if self._key and not self.allowance:
             self.allowance = await self._meter.limiter.peek(self._key)
         await self._close("refused")
@@ -234,6 +235,7 @@ class Account:
             duration_ms=round(self._elapsed_ms()),
             first_byte_ms=None if self._first_byte_ms is None else round(self._first_byte_ms),
             outcome=outcome,
+            code=self._failure.code or self._failure.type if self._failure else None,
             started_at=round(self._started_at * 1000),
         )
 

@@ -42,6 +42,7 @@ class Metrics:
             "key_id": record.key_id,
             "outcome": record.outcome,
             "request_id": record.request_id,
+            **({"code": record.code} if record.code else {}),
         }
         sets: dict[tuple[str, ...], Values] = {
             ("model",): {**counts, **measured},

@@ -19,7 +19,7 @@ class UsageRecord:
     """What one request used.
 
     Shape:  `model` is a public id, never what the caller sent; it and `key_id` are `-` where there is none.
-            `first_byte_ms` is None where no byte was sent.
+            `first_byte_ms` is None where no byte was sent. `code` is that of the error that the caller got.
     Units:  `started_at`: ms since 1970.
     """
 
@@ -32,6 +32,7 @@ class UsageRecord:
     duration_ms: float
     first_byte_ms: float | None = None
     outcome: Outcome
+    code: str | None = None
     started_at: int
 
     def to_json(self) -> str:
@@ -82,10 +83,10 @@ class UsageStore(Protocol):
 def _fits(name: str, value: Any) -> bool:
     if name == "outcome":
         return value in OUTCOMES
-    if name in ("request_id", "key_id", "model"):
-        return isinstance(value, str) and bool(value)
     if value is None:
-        return name == "first_byte_ms"
+        return name in ("first_byte_ms", "code")
+    if name in ("request_id", "key_id", "model", "code"):
+        return isinstance(value, str) and bool(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     if isinstance(value, int):

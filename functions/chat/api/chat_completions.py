@@ -43,8 +43,8 @@ async def create_chat_completion(service: Service, request: Request) -> Response
         call = prepare(parsed, checked, service.settings, invocation.request_id)
         check_allowed(call.model, service.settings, key)
         await account.admit(call)
-    except ApiError:
-        await account.refuse()
+    except ApiError as error:
+        await account.refuse(error)
         raise
     events = account.run(service.engine, call)
     if call.stream:

@@ -14,6 +14,7 @@ from functions.chat.engines.engine import Accepted, Chunks, End, Event, Failure,
 from functions.chat.errors import (
     ApiError,
     EngineUnreachable,
+    InvalidRequest,
     ModelWarming,
     QuotaExhausted,
     RateLimited,
@@ -198,9 +199,10 @@ def test_a_cut_at_the_deadline_is_a_timeout(remaining_ms: int, outcome: str) -> 
 @pytest.mark.parametrize(
     ("failure", "outcome"), [(UpstreamError("broken"), "error"), (UpstreamTimeout("late"), "timeout")]
 )
-def test_a_failure_within_the_stream_has_its_outcome(failure: ApiError, outcome: str) -> None:
+def test_a_failure_within_the_stream_has_its_outcome_and_its_code(failure: ApiError, outcome: str) -> None:
     bench = Bench()
     passed = run(streamed(bench, RUN, failure=failure))
+    assert bench.record.code == json.loads(bench.lines[0])["code"] == failure.code
     assert passed == [Accepted(), RUN, Failure(failure)]
     assert (bench.record.outcome, bench.record.completion_tokens) == (outcome, 1)
 
@@ -308,10 +310,11 @@ def test_a_refused_request_leaves_one_record_and_its_allowance() -> None:
     async def scenario() -> None:
         bench = Bench()
         account = bench.account()
-        await account.refuse()
-        await account.refuse()
+        await account.refuse(InvalidRequest("wrong"))
+        await account.refuse(InvalidRequest("wrong"))
         assert (bench.usage.outcomes, account.allowance) == (["refused"], ALLOWANCE)
         assert (bench.record.prompt_tokens, bench.record.completion_tokens) == (0, 0)
+        assert bench.record.code == "invalid_request_error", "the type of an error that has no code"
 
     run(scenario())
 

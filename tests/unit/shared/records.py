@@ -30,5 +30,6 @@ records = st.builds(
     duration_ms=times,
     first_byte_ms=st.none() | times,
     outcome=st.sampled_from(OUTCOMES),
+    code=st.none() | names,
     started_at=counts,
 )

@@ -65,6 +65,12 @@ def test_metrics_that_were_not_measured_are_left_out() -> None:
     assert "engine_ms" not in text
 
 
+def test_an_error_is_named_beside_the_metrics() -> None:
+    failed = UsageRecord(request_id="r", duration_ms=1, outcome="error", code="upstream_error", started_at=0)
+    assert json.loads(line_of(failed))["code"] == "upstream_error"
+    assert "code" not in json.loads(line_of(RECORD))
+
+
 def test_a_start_is_counted_by_model() -> None:
     lines: list[str] = []
     Metrics("ChatbotApi/test", lines.append).write_start("tiny", 1000)

@@ -61,6 +61,7 @@ WRONG: dict[str, list[Any]] = {
     "prompt_tokens": [-1, 1.5, True, None, "1", 10**400],
     "duration_ms": [-1, float("nan"), float("inf"), None, "1", 1e300],
     "first_byte_ms": [-0.1, float("nan"), False],
+    "code": ["", 1],
     "outcome": ["OK", "", None, 1, []],
     "started_at": [-1, 1.5, 10**30, None],
 }
@@ -91,5 +92,6 @@ def test_neither_line_has_room_for_a_key_or_a_prompt() -> None:
         "duration_ms",
         "first_byte_ms",
         "outcome",
+        "code",
         "started_at",
     }
