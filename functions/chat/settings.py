@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Any
 
+from functions.chat.engines.kinds import ENGINES, NEVER, EngineKind
 from functions.shared.environment import SettingsError, count, json_object, seconds
 from functions.shared.settings import AccessSettings, access_from
 
@@ -17,6 +20,8 @@ class Model:
 
     Shape:  `key_secret`: the ARN of the secret that holds the engine's key, where `key` is None.
             `ecs_service`: the ARN of the service to start where the engine may be scaled to zero.
+            `engine`: its kind. `extra_fields`: sent on beside those of its kind.
+            `media_hosts`: where it may fetch images from. `developer_as_system`: it knows no developer.
     Units:  `start_s`: about how many seconds it takes from that start to the engine's first reply.
     """
 
@@ -29,6 +34,20 @@ class Model:
     max_tokens_limit: int
     ecs_service: str | None = None
     start_s: float = 420.0
+    engine: str = "vllm"
+    extra_fields: frozenset[str] = frozenset()
+    media_hosts: frozenset[str] = frozenset()
+    developer_as_system: bool = False
+
+    @cached_property
+    def kind(self) -> EngineKind:
+        """What its kind of engine reads."""
+        return ENGINES[self.engine]
+
+    @cached_property
+    def fields(self) -> frozenset[str]:
+        """The fields of a request that are sent on."""
+        return self.kind.fields | self.extra_fields
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +61,8 @@ class Settings(AccessSettings):
 
     models: Mapping[str, Model]
     metrics: str | None = None
-    max_body_bytes: int = 1024 * 1024
+    max_body_bytes: int = 4 * 1024 * 1024
+    max_event_bytes: int = 16 * 1024 * 1024
     max_messages: int = 2048
     max_n: int = 8
     keep_alive_s: float = 10.0
@@ -87,6 +107,7 @@ _SECRET = "arn:*:secretsmanager:*:*:secret:*"
 _SERVICE = "arn:*:ecs:*:*:service/*/*"
 _NUMBERS: dict[str, tuple[str, Any]] = {
     "max_body_bytes": ("MAX_BODY_BYTES", count),
+    "max_event_bytes": ("MAX_EVENT_BYTES", count),
     "max_messages": ("MAX_MESSAGES", count),
     "max_n": ("MAX_N", count),
     "keep_alive_s": ("KEEP_ALIVE_S", seconds),
@@ -125,7 +146,60 @@ def _model(name: str, entry: Any, environ: Mapping[str, str]) -> Model:
         max_tokens_limit=limit,
         ecs_service=_arn(name, entry, "ecs_service", _SERVICE),
         start_s=seconds(str(entry.get("start_s", 420)), f"MODELS: start_s of {name!r}"),
+        engine=_engine(name, entry),
+        extra_fields=_extra_fields(name, entry),
+        media_hosts=_media_hosts(name, entry),
+        developer_as_system=_flag(name, entry, "developer_as_system"),
     )
+
+
+def _engine(name: str, entry: dict[str, Any]) -> str:
+    engine = entry.get("engine", "vllm")
+    if not isinstance(engine, str) or engine not in ENGINES:
+        raise SettingsError(
+            f"MODELS: expected `engine` of {name!r} to be one of {', '.join(ENGINES)}, but got {engine!r}."
+        )
+    return engine
+
+
+def _extra_fields(name: str, entry: dict[str, Any]) -> frozenset[str]:
+    fields = _strings(name, entry, "extra_fields")
+    for reason, refused in NEVER.items():
+        # Some engines match names without regard to case.
+        if found := next((each for each in fields if each.lower() in refused), None):
+            raise SettingsError(
+                f"MODELS: `extra_fields` of {name!r} cannot have {found!r}: it {reason}. Leave it out."
+            )
+    return frozenset(fields)
+
+
+# A name whose last label begins with a letter, so no address; with a dot, so not of the local network.
+_HOST = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def _media_hosts(name: str, entry: dict[str, Any]) -> frozenset[str]:
+    hosts = [host.lower() for host in _strings(name, entry, "media_hosts")]
+    for host in hosts:
+        if not _HOST.fullmatch(host):
+            raise SettingsError(
+                f"MODELS: expected `media_hosts` of {name!r} to be public names of hosts, such as "
+                f"'images.example.com', without scheme, port or path, but got {host!r}."
+            )
+    return frozenset(hosts)
+
+
+def _strings(name: str, entry: dict[str, Any], member: str) -> list[str]:
+    values = entry.get(member, [])
+    if not isinstance(values, list) or not all(isinstance(each, str) and each for each in values):
+        raise SettingsError(f"MODELS: expected `{member}` of {name!r} to be a list of names.")
+    return values
+
+
+def _flag(name: str, entry: dict[str, Any], member: str) -> bool:
+    value = entry.get(member, False)
+    if not isinstance(value, bool):
+        raise SettingsError(f"MODELS: expected `{member}` of {name!r} to be true or false.")
+    return value
 
 
 def _arn(name: str, entry: dict[str, Any], member: str, form: str) -> str | None:

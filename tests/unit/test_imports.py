@@ -26,7 +26,7 @@ CHAT = (
     ("usage", "streams.response", "streams.chat", "engines.http", "engines.scale_from_zero"),
     ("engines.engine", "engines.errors", "engines.transport", "streams.sse"),
     ("settings", "json_text"),
-    ("errors",),
+    ("errors", "engines.kinds"),
 )
 TODOS = (
     ("handler",),

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from functions.chat.engines.kinds import ENGINES, NEVER
 from functions.chat.settings import Settings
 from functions.shared.environment import SettingsError
 
@@ -25,7 +26,10 @@ def test_one_model_is_enough() -> None:
     assert (model.id, model.served_name, model.base_url, model.key) == ("tiny", "tiny", URL, None)
     assert (model.max_tokens_default, model.max_tokens_limit) == (1024, 4096)
     assert (model.key_secret, model.ecs_service, model.start_s) == (None, None, 420)
-    assert (settings.max_body_bytes, settings.keep_alive_s, settings.keys) == (1024 * 1024, 10.0, {})
+    assert (model.engine, model.developer_as_system) == ("vllm", False)
+    assert model.extra_fields == model.media_hosts == frozenset()
+    assert (settings.max_body_bytes, settings.max_event_bytes) == (4 * 1024 * 1024, 16 * 1024 * 1024)
+    assert (settings.keep_alive_s, settings.keys) == (10.0, {})
 
 
 def test_every_member_of_a_model_can_be_set() -> None:
@@ -47,6 +51,32 @@ def test_what_an_engine_in_aws_needs_can_be_set() -> None:
     assert (model.key, model.key_secret, model.ecs_service, model.start_s) == (None, SECRET, SERVICE, 90)
 
 
+def test_what_an_engine_reads_and_fetches_can_be_set() -> None:
+    entry = {
+        "base_url": URL,
+        "engine": "llama.cpp",
+        "extra_fields": ["grammar", "metadata"],
+        "media_hosts": ["Images.example.com"],
+        "developer_as_system": True,
+    }
+    model = read({"tiny": entry}).models["tiny"]
+    assert model.kind is ENGINES["llama.cpp"]
+    assert model.fields == ENGINES["llama.cpp"].fields | {"grammar", "metadata"}
+    assert (model.media_hosts, model.developer_as_system) == ({"images.example.com"}, True)
+
+
+@pytest.mark.parametrize("field", sorted(frozenset[str]().union(*NEVER.values())))
+def test_no_setting_lets_through_what_the_gateway_cannot_count(field: str) -> None:
+    for spelled in (field, field.upper()):
+        with pytest.raises(SettingsError, match=f"MODELS: `extra_fields` of 'tiny' cannot have '{spelled}'"):
+            read({"tiny": {"base_url": URL, "extra_fields": ["min_tokens", spelled]}})
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_no_engine_is_sent_what_is_never_sent(engine: str) -> None:
+    assert not ENGINES[engine].fields & frozenset[str]().union(*NEVER.values())
+
+
 def test_the_order_of_models_is_kept() -> None:
     assert list(read({name: {"base_url": URL} for name in "zxy"}).models) == ["z", "x", "y"]
 
@@ -55,6 +85,7 @@ def test_the_order_of_models_is_kept() -> None:
     ("variable", "field", "text", "value"),
     [
         ("MAX_BODY_BYTES", "max_body_bytes", "2048", 2048),
+        ("MAX_EVENT_BYTES", "max_event_bytes", "65536", 65536),
         ("MAX_MESSAGES", "max_messages", "1", 1),
         ("MAX_N", "max_n", "3", 3),
         ("KEEP_ALIVE_S", "keep_alive_s", "0.5", 0.5),
@@ -68,7 +99,7 @@ def test_numbers_are_read(variable: str, field: str, text: str, value: float) ->
     assert getattr(read(**{variable: text}), field) == value
 
 
-COUNTS = ["MAX_BODY_BYTES", "MAX_MESSAGES", "MAX_N"]
+COUNTS = ["MAX_BODY_BYTES", "MAX_EVENT_BYTES", "MAX_MESSAGES", "MAX_N"]
 SECONDS = ["KEEP_ALIVE_S", "CONNECT_TIMEOUT_S", "STREAM_SILENCE_S", "REPLY_TIMEOUT_S", "WARMING_TIMEOUT_S"]
 
 
@@ -99,6 +130,24 @@ def test_a_value_that_is_not_an_object_names_its_variable(variable: str, text: s
         read(**{variable: text})
 
 
+NO_HOSTS = [
+    "",
+    "localhost",
+    "10.0.0.1",
+    "169.254.169.254",
+    "0x7f.1",
+    "[::1]",
+    "images.example.com:443",
+    "https://images.example.com",
+    "images.example.com/",
+    "*.example.com",
+    "images.example.com.",
+    "a@images.example.com",
+    "bücher.example",
+    "images.example.com\n",
+]
+
+
 @pytest.mark.parametrize(
     ("entry", "text"),
     [
@@ -127,6 +176,15 @@ def test_a_value_that_is_not_an_object_names_its_variable(variable: str, text: s
         ({"base_url": URL, "ecs_service": ["x"]}, "ecs_service"),
         ({"base_url": URL, "start_s": 0}, "start_s"),
         ({"base_url": URL, "start_s": "soon"}, "start_s"),
+        ({"base_url": URL, "engine": "VLLM"}, "engine"),
+        ({"base_url": URL, "engine": ["vllm"]}, "engine"),
+        ({"base_url": URL, "engine": None}, "engine"),
+        ({"base_url": URL, "extra_fields": "min_tokens"}, "extra_fields"),
+        ({"base_url": URL, "extra_fields": [1]}, "extra_fields"),
+        ({"base_url": URL, "extra_fields": [""]}, "extra_fields"),
+        ({"base_url": URL, "media_hosts": "images.example.com"}, "media_hosts"),
+        *(({"base_url": URL, "media_hosts": [host]}, "media_hosts") for host in NO_HOSTS),
+        ({"base_url": URL, "developer_as_system": 1}, "developer_as_system"),
     ],
     ids=str,
 )

@@ -1,0 +1,121 @@
+"""What each kind of engine reads of a request: the lists by which fields are sent on.
+
+A field of a request is sent on only if the list of the model's engine has it, or the model's `extra_fields`.
+OpenAI's other fields are accepted and left out; any other name is refused. The names in NEVER cannot be
+added: what they can do, the gateway could neither count nor undo.
+
+Sources, read 2026-11-26: `/openapi.json` of vLLM 0.32.0, `tools/server/server-schema.cpp` of llama.cpp,
+`entrypoints/openai/protocol.py` of SGLang, `router/src/lib.rs` of TGI, `openai/openai.go` of Ollama.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineKind:
+    """One kind of engine.
+
+    Shape:  `openai` are the fields of OpenAI's that it reads, `own` those that only it knows. `reasoning`:
+            where it reads the thoughts of an earlier turn. `takes_all`: it reads every member of OpenAI's
+            messages, tools and tool choices. `forces_calls`: a tool choice of `required` or a named tool
+            holds. `continuous_usage`: it can count in every chunk.
+    """
+
+    openai: frozenset[str]
+    own: frozenset[str] = frozenset()
+    reasoning: str | None = None
+    takes_all: bool = False
+    forces_calls: bool = True
+    continuous_usage: bool = False
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields that are sent on."""
+        return self.openai | self.own
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_ALL = _names(
+    """model messages max_tokens temperature top_p stop stream stream_options seed presence_penalty
+    frequency_penalty logprobs top_logprobs tools response_format"""
+)
+_MOST = _ALL | _names("max_completion_tokens n logit_bias tool_choice parallel_tool_calls reasoning_effort")
+_OPENAI = (_MOST - {"max_tokens"}) | _names(
+    """user safety_identifier prompt_cache_key prompt_cache_retention prompt_cache_options modalities audio
+    verbosity prediction metadata store moderation functions function_call"""
+)
+ENGINES: Mapping[str, EngineKind] = MappingProxyType(
+    {
+        "vllm": EngineKind(
+            openai=_MOST | {"user"},
+            own=_names(
+                """top_k min_p repetition_penalty stop_token_ids bad_words skip_special_tokens
+                include_reasoning thinking_token_budget chat_template_kwargs"""
+            ),
+            reasoning="reasoning",
+            continuous_usage=True,
+        ),
+        "llama.cpp": EngineKind(
+            openai=_MOST,
+            own=_names(
+                """top_k min_p typical_p top_n_sigma xtc_probability xtc_threshold repeat_penalty
+                dry_multiplier dry_base dry_allowed_length mirostat mirostat_tau mirostat_eta
+                chat_template_kwargs"""
+            ),
+            reasoning="reasoning_content",
+            # Not where the chat template knows no tools, nor with several that do:
+            # ggml-org/llama.cpp #27129, #27217, #27767.
+            forces_calls=False,
+        ),
+        "sglang": EngineKind(
+            openai=_MOST | {"user"},
+            own=_names(
+                """top_k min_p repetition_penalty stop_token_ids skip_special_tokens separate_reasoning
+                chat_template_kwargs"""
+            ),
+            reasoning="reasoning_content",
+            continuous_usage=True,
+        ),
+        "tgi": EngineKind(openai=_ALL | {"tool_choice"}),
+        "ollama": EngineKind(openai=_ALL | {"reasoning_effort"}, reasoning="reasoning", forces_calls=False),
+        "litellm": EngineKind(
+            openai=_OPENAI, own=_names("top_k"), reasoning="reasoning_content", takes_all=True
+        ),
+        "openai": EngineKind(openai=_OPENAI, takes_all=True),
+    }
+)
+
+# Why a field is never sent, whatever a model's `extra_fields` say → the fields.
+NEVER: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "raises tokens, choices, beams or log-probabilities above what is reserved": _names(
+            """n_predict num_predict max_new_tokens max_length n_cmpl best_of use_beam_search num_beams
+            length_penalty early_stopping ignore_eos options n_probs prompt_logprobs logprob_token_ids
+            return_logprob logprob_start_len top_logprobs_num"""
+        ),
+        "puts something else in the place of the counted messages": _names(
+            "prompt prompt_embeds prompt_token_ids input_ids input_embeds chat_template echo"
+        ),
+        "runs the caller's code in the engine, or changes how it works for others": _names(
+            """logits_processors custom_logit_processor custom_params vllm_xargs mm_processor_kwargs
+            media_io_kwargs images_config max_dynamic_patch min_dynamic_patch lora lora_path id_slot
+            session_params priority request_id rid kv_transfer_params ec_transfer_params bootstrap_host
+            bootstrap_port bootstrap_room routed_dp_rank data_parallel_rank disagg_prefill_dp_rank"""
+        ),
+        "hides from the gateway what the engine generates": _names(
+            """stream_interval response_fields return_progress sse_ping_interval verbose
+            return_hidden_states return_routed_experts _debug_render_only"""
+        ),
+        "leads a proxy to another model, address or key": _names(
+            """models fallbacks api_base base_url api_key api_version custom_llm_provider num_retries
+            extra_body extra_headers extra_query mock_response"""
+        ),
+    }
+)
