@@ -23,8 +23,9 @@ from functions.shared.limit_headers import exposed_headers, limit_headers
 from functions.shared.logs import log_unexpected
 from functions.shared.version import VERSION
 
+from .api import paths
 from .api.routes import ROUTES, Route
-from .api.service import Invocation, Service
+from .api.service import Invocation, Service, trace_in
 from .engines.engine import Engine
 from .errors import (
     ApiError,
@@ -116,12 +117,16 @@ class Envelope:
             return
         began = time.perf_counter()
         number = uuid.uuid4().hex
-        requested = Headers(scope=scope).get("x-request-id", "")
+        sent = Headers(scope=scope)
+        requested = sent.get("x-request-id", "")
         invocation = Invocation(
             request_id=requested if _CALLERS_ID.fullmatch(requested) else number,
             reply_id=f"req_{number}",
             remaining_ms=getattr(scope.get("aws.context"), "get_remaining_time_in_millis", None),
+            trace=trace_in(sent),
         )
+        is_head = scope["method"] == "HEAD"
+        scope = _as_routed(scope)
         scope.setdefault("state", {})["invocation"] = invocation
         started = False
 
@@ -133,8 +138,13 @@ class Envelope:
                 headers["x-request-id"] = invocation.reply_id
                 headers["openai-processing-ms"] = str(round((time.perf_counter() - began) * 1000))
                 headers["access-control-expose-headers"] = _EXPOSED
+                headers["x-content-type-options"] = "nosniff"
+                if headers.get("content-type") == "application/json":
+                    headers["cache-control"] = "no-store"
                 if invocation.account and invocation.account.allowance:
                     headers.update(limit_headers(invocation.account.allowance))
+            elif is_head:
+                message = {**message, "body": b""}
             await send(message)
 
         try:
@@ -145,6 +155,14 @@ class Envelope:
             log_unexpected(logger, error)
             failure = ServerError("Something went wrong here. Try again; if it persists, tell the operator.")
             await _response(failure)(scope, receive, send_with_headers)
+
+
+def _as_routed(scope: Scope) -> Scope:
+    """Return a scope whose path is spelt as its route's, and whose HEAD is a GET."""
+    root = scope.get("root_path", "")
+    rest = scope["path"].removeprefix(root)
+    method = "GET" if scope["method"] == "HEAD" else scope["method"]
+    return {**scope, "method": method, "path": root + paths.normal(rest)}
 
 
 def render_end(failure: ApiError) -> bytes:
@@ -164,10 +182,14 @@ def _of_routing(request: Request, error: Exception) -> ApiError:
     status = error.status_code if isinstance(error, HTTPException) else 500
     url = f"({request.method[:20]} {request.url.path[:200]})"
     if status == 404:
-        return UnknownUrl(f"Invalid URL {url}. The routes are listed at /docs.")
+        root = request.scope.get("root_path", "")
+        meant = paths.advice(request.url.path.removeprefix(root), root)
+        return UnknownUrl(f"Invalid URL {url}. {meant}")
     if status == 405:
-        allow = getattr(error, "headers", None) or {}
-        return MethodNotAllowed(f"Invalid method {url}. Expected {allow.get('Allow')}.", headers=allow)
+        allowed = (getattr(error, "headers", None) or {}).get("Allow", "")
+        if "GET" in allowed:
+            allowed = "GET, HEAD"
+        return MethodNotAllowed(f"Invalid method {url}. Expected {allowed}.", headers={"allow": allowed})
     return (
         ServerError("Something went wrong here.")
         if status >= 500

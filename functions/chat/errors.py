@@ -95,8 +95,8 @@ class ModelNotFound(ApiError):
     status = 404
     default_code = "model_not_found"
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"The model `{name}` does not exist or you do not have access to it.")
+    def __init__(self, name: str, *, advice: str = "") -> None:
+        super().__init__(f"The model `{name}` does not exist or you do not have access to it.{advice}")
 
 
 class UnknownUrl(ApiError):

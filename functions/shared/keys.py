@@ -183,9 +183,13 @@ class Keyring:
 
 
 def authorization_in(headers: Mapping[str, str]) -> str | None:
-    """Return a request's credentials: `authorization`, or `x-api-key` where that holds AWS's signature."""
-    sent, key = headers.get("authorization"), headers.get("x-api-key")
-    return f"Bearer {key}" if key and sent and sent.startswith(_SIGNED) else sent
+    """Return a request's credentials: `authorization`, else the key in `x-api-key`, else that in `api-key`.
+
+    AWS's own signature in `authorization` is no key.
+    """
+    sent = headers.get("authorization")
+    key = headers.get("x-api-key") or headers.get("api-key")
+    return f"Bearer {key}" if key and (not sent or sent.startswith(_SIGNED)) else sent
 
 
 def keys_from(environ: Mapping[str, str]) -> dict[str, frozenset[str]]:
@@ -204,12 +208,17 @@ def keys_from(environ: Mapping[str, str]) -> dict[str, frozenset[str]]:
 
 
 def _sent_key(authorization: str | None) -> str:
-    if authorization and authorization.startswith(_SIGNED):
-        raise KeyRefused("You didn't provide an API key. Beside AWS's signature, send it in `x-api-key`.")
-    scheme = _BEARER.match(authorization or "")
-    if not authorization or not scheme:
+    if not authorization:
         raise KeyRefused(
             "You didn't provide an API key. Send it in the header `Authorization: Bearer YOUR_KEY`."
+        )
+    if authorization.startswith(_SIGNED):
+        raise KeyRefused("You didn't provide an API key. Beside AWS's signature, send it in `x-api-key`.")
+    scheme = _BEARER.match(authorization)
+    if not scheme:
+        raise KeyRefused(
+            "You didn't provide an API key. Expected the header `Authorization: Bearer YOUR_KEY`, "
+            "but got one that does not begin with `Bearer`."
         )
     text = authorization[scheme.end() :].strip()
     try:

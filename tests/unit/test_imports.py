@@ -22,7 +22,7 @@ CHAT = (
     ("api.models", "api.chat_schema"),
     ("api.checks",),
     ("api.faults",),
-    ("api.service", "api.body"),
+    ("api.service", "api.body", "api.paths"),
     ("usage", "streams.response", "streams.chat", "engines.http", "engines.scale_from_zero"),
     ("engines.engine", "engines.errors", "engines.transport", "streams.sse"),
     ("settings", "json_text"),

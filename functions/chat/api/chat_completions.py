@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from functions.chat.json_text import dump
 from functions.chat.settings import Model, Settings
 from functions.chat.streams.chat import ChatReply, ChatStream
 from functions.chat.streams.response import EventStreamResponse
+from functions.shared.keys import Key
 
 from . import body, chat_schema, faults
 from .chat_schema import ChatCompletionRequest
@@ -40,7 +42,8 @@ async def create_chat_completion(service: Service, request: Request) -> Response
     try:
         parsed = await _json_body(request, service.settings.max_body_bytes)
         checked = chat_schema.check(parsed)
-        call = prepare(parsed, checked, service.settings, invocation.request_id)
+        call = prepare(parsed, checked, service.settings, invocation.request_id, key)
+        call = replace(call, headers=invocation.trace)
         check_allowed(call.model, service.settings, key)
         await account.admit(call)
     except ApiError as error:
@@ -59,13 +62,17 @@ async def create_chat_completion(service: Service, request: Request) -> Response
 
 
 def prepare(
-    parsed: dict[str, Any], checked: ChatCompletionRequest, settings: Settings, request_id: str
+    parsed: dict[str, Any],
+    checked: ChatCompletionRequest,
+    settings: Settings,
+    request_id: str,
+    key: Key | None = None,
 ) -> EngineRequest:
     """Turn a checked request into the engine's: our defaults and limits, the engine's name for the model.
 
     Raises: ModelNotFound, InvalidRequest.
     """
-    model = find_model(checked.model, settings)
+    model = find_model(checked.model, settings, key)
     _check_limits(checked, model, settings)
     sent = {key: value for key, value in parsed.items() if value is not None}
     sent["model"] = model.served_name

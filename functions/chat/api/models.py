@@ -28,18 +28,21 @@ async def list_models(service: Service, request: Request) -> Response:
 async def retrieve_model(service: Service, request: Request) -> Response:
     """Describe one model; `default` stands for the first."""
     key = await service.authenticate(request)
-    model = find_model(request.path_params["model"], service.settings)
+    model = find_model(request.path_params["model"], service.settings, key)
     check_allowed(model, service.settings, key)
     return JSONResponse(_card(model))
 
 
-def find_model(name: str, settings: Settings) -> Model:
+def find_model(name: str, settings: Settings, key: Key | None = None) -> Model:
     """Return the model that a name stands for.
 
-    Raises: ModelNotFound.
+    Raises: ModelNotFound, which names one that the key may use.
     """
     if name not in settings.models and name != "default":
-        raise ModelNotFound(name[:100])
+        usable = [each for each in settings.models.values() if _is_allowed(each, settings, key)]
+        shown = "default" if settings.default_model in usable else usable[0].id if usable else None
+        advice = f" `{shown}` exists; `GET /v1/models` lists all that you may use." if shown else ""
+        raise ModelNotFound(name[:60], advice=advice)
     return settings.models.get(name) or settings.default_model
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from functions.chat.engines.engine import Engine
@@ -12,6 +14,11 @@ from functions.chat.errors import ApiError
 from functions.chat.settings import Settings
 from functions.chat.usage import Account, Meter
 from functions.shared.keys import Key, Keyring, authorization_in
+
+_TRACE_PARENT = re.compile("(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACE_MEMBER = re.compile(
+    r"[a-z0-9][a-z0-9_*/@-]{0,255}=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +47,14 @@ class Invocation:
     """All that belongs to one request.
 
     Shape:  `request_id` is the caller's, where it sent one; `reply_id` ours. `account` once the key is known.
+            `trace`: the headers of the caller's trace, which the engine gets.
     Units:  `remaining_ms` returns ms until the deadline; None outside Lambda.
     """
 
     request_id: str
     reply_id: str
     remaining_ms: Callable[[], int] | None
+    trace: Mapping[str, str] = field(default_factory=dict)
     account: Account | None = None
 
     @classmethod
@@ -53,3 +62,17 @@ class Invocation:
         """Return the invocation that a request came with."""
         invocation: Invocation = request.state.invocation
         return invocation
+
+
+def trace_in(headers: Headers) -> dict[str, str]:
+    """Return the `traceparent` and `tracestate` of a request, as far as they are valid.
+
+    Source: W3C Trace Context, 2021-11-23, 3.2 and 3.3, read 2026-11-26.
+    """
+    parents = headers.getlist("traceparent")
+    if len(parents) != 1 or not _TRACE_PARENT.fullmatch(parents[0]):
+        return {}
+    state = ",".join(headers.getlist("tracestate"))[:513]
+    members = [member.strip(" \t") for member in state.split(",")]
+    valid = len(state) <= 512 and all(_TRACE_MEMBER.fullmatch(member) for member in members if member)
+    return {"traceparent": parents[0], **({"tracestate": state} if state and valid else {})}

@@ -8,9 +8,9 @@ A `Failure` may take the place of any of them, the first included. Nothing follo
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from functions.chat.errors import ApiError
@@ -91,6 +91,7 @@ class EngineRequest:
     """One request to an engine.
 
     Shape:  `path` follows the engine's base URL; `body` is JSON; `reader` makes a reader of the reply.
+            `headers` are sent beside our own: the caller's trace.
     Units:  tokens: `prompt_tokens` about, `prompt_tokens_most` at most if each byte of text is one;
             `max_completion` of all choices together.
     """
@@ -104,6 +105,7 @@ class EngineRequest:
     prompt_tokens: int
     prompt_tokens_most: int
     max_completion: int
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Engine(Protocol):

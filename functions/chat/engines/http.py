@@ -111,7 +111,11 @@ class HttpEngine:
 
     def _http_request(self, request: EngineRequest, key: str | None) -> httpx.Request:
         settings = self._settings
-        headers = {"content-type": "application/json", "x-request-id": request.request_id}
+        headers = {
+            **request.headers,
+            "content-type": "application/json",
+            "x-request-id": request.request_id,
+        }
         if key:
             headers["authorization"] = f"Bearer {key}"
         read_timeout_s = settings.stream_silence_s if request.stream else settings.reply_timeout_s

@@ -1,0 +1,46 @@
+"""What callers mean by a path: other spellings of our routes, and where every other path should have gone.
+
+Shape:  paths begin behind what API Gateway puts before them (a stage, a base path), which is the `root`.
+"""
+
+from __future__ import annotations
+
+import re
+
+_SLASHES = re.compile("//+")
+# The paths that OpenAI's clients add to their base URL, where that lacks its `/v1`.
+_WITHOUT_VERSION = re.compile("/chat/completions|/models(?:/.+)?")
+_CHAT = "POST {root}/v1/chat/completions"
+# The first that fits the whole path, without `/v1`s and what other services put before theirs.
+_MEANT = (
+    (
+        r"/(?:chat|chat/completions?|chat/complete|(?:engines|deployments)/[^/]+/chat/completions?)",
+        f"Expected {_CHAT}: the base URL of your client is {{root}}/v1.",
+    ),
+    (
+        r"/(?:models?|tags)(?:/.*)?",
+        "Expected GET {root}/v1/models: the base URL of your client is {root}/v1.",
+    ),
+    (
+        r"/(?:responses|messages|completions?|embeddings?|generate|embed|moderations|rerank|realtime|batches"
+        r"|files|assistants|threads|conversations|(?:audio|images|vector_stores|fine_tuning|engines"
+        r"|deployments)/.*)(?:/.*)?",
+        f"This endpoint is not served here: use your client's mode for chat completions, {_CHAT}.",
+    ),
+    (r"/?", "The base URL for clients is {root}/v1; {root}/docs shows what it serves."),
+)
+_BEFORE = re.compile(r"(?:/(?:v\d+|api|openai|proxy|compatible-mode)(?=/|$))*", re.IGNORECASE)
+
+
+def normal(path: str) -> str:
+    """Return a path with single slashes, none at its end, and with `/v1` where that alone is missing."""
+    path = _SLASHES.sub("/", path).rstrip("/") or "/"
+    return f"/v1{path}" if _WITHOUT_VERSION.fullmatch(path) else path
+
+
+def advice(path: str, root: str) -> str:
+    """Return what to call in place of a path that is no route."""
+    before = _BEFORE.match(path)
+    rest = path[before.end() :] if before else path
+    text = next((text for form, text in _MEANT if re.fullmatch(form, rest, re.IGNORECASE)), None)
+    return (text or "The routes are listed at {root}/docs.").format(root=root)
