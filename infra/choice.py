@@ -14,6 +14,10 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
 _HOST = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}")
 _CERTIFICATE = re.compile(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]+")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/,*]+")
+_FIELD = re.compile(r"[a-z][a-z0-9_]*")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+# Lambda takes events of 6 MB, of which the body is a part, with its quotes escaped.
+_MAX_BODY_BYTES = 5_000_000
 _ARCHITECTURES: Mapping[str, Architecture] = {"arm64": "arm64", "x86_64": "x86_64"}
 
 
@@ -57,8 +61,35 @@ def _mistakes(stage: Stage) -> Iterator[str]:
     for origin in stage.cors_origins:
         if stage.cors_origins != ("*",) and not _ORIGIN.fullmatch(origin):
             yield f'cors_origins: expected ("*",) or such as "https://app.example.com", but got {origin!r}.'
+    yield from _limit_mistakes(stage)
+    yield from _model_mistakes(stage)
     if stage.domain:
         yield from _domain_mistakes(stage.domain)
+
+
+def _limit_mistakes(stage: Stage) -> Iterator[str]:
+    if not 1 <= stage.max_body_bytes <= _MAX_BODY_BYTES:
+        yield (
+            f"max_body_bytes: expected 1 to {_MAX_BODY_BYTES}, since Lambda takes events of 6 MB, "
+            f"but got {stage.max_body_bytes}."
+        )
+    for name in ("max_event_bytes", "keep_records_days"):
+        if getattr(stage, name) < 1:
+            yield f"{name}: expected at least 1, but got {getattr(stage, name)}."
+
+
+def _model_mistakes(stage: Stage) -> Iterator[str]:
+    model, (_, at, digest) = stage.engine.model, stage.engine.image.partition("@")
+    for host in model.media_hosts:
+        if not _HOST.fullmatch(host):
+            yield f"engine.model.media_hosts: expected names such as images.example.com, but got {host!r}."
+    if model.media_hosts and stage.egress == "endpoints":
+        yield 'engine.model.media_hosts: expected none with egress="endpoints", from which none is reached.'
+    for field in model.extra_fields:
+        if not _FIELD.fullmatch(field):
+            yield f"engine.model.extra_fields: expected names such as top_k, but got {field!r}."
+    if at and not _DIGEST.fullmatch(digest):
+        yield f"engine.image: expected sha256: and 64 hexadecimal digits after @, but got {digest!r}."
 
 
 def _domain_mistakes(domain: Domain) -> Iterator[str]:

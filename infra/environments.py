@@ -23,6 +23,9 @@ def models(stage: Stage, *, base_url: str, key_secret: str, service: str) -> dic
         "key_secret": key_secret,
         "max_tokens_default": model.max_tokens_default,
         "max_tokens_limit": model.max_tokens_limit,
+        "engine": "vllm",
+        "media_hosts": list(model.media_hosts),
+        "extra_fields": list(model.extra_fields),
     }
     if stage.engine.scales_to_zero:
         engine |= {"ecs_service": service, "start_s": stage.engine.start_s}
@@ -35,6 +38,9 @@ def chat_environment(stage: Stage, *, models_json: str, table: str) -> dict[str,
         "MODELS": models_json,
         "KEYS_TABLE": table,
         "METRICS": stage.namespace,
+        "MAX_BODY_BYTES": str(stage.max_body_bytes),
+        "MAX_EVENT_BYTES": str(stage.max_event_bytes),
+        "KEEP_RECORDS_DAYS": str(stage.keep_records_days),
         "WARMING_TIMEOUT_S": str(WARMING_TIMEOUT_S),
         **_cors(stage),
     }

@@ -18,6 +18,9 @@ class Model:
     Shape:  `id` is its name at Hugging Face, and the name in requests; `revision` a commit there: what was
             copied under the name of a branch is not copied again.
             `tool_parser` and `reasoning_parser` are vLLM's names; None: the model has no such replies.
+            `media_hosts`: the hosts from which images, audio and video may be loaded, by https; with none,
+            callers send them as data URLs. `extra_fields`: fields of requests that are sent to the engine,
+            beside OpenAI's own.
     Units:  `context` and `max_tokens…` tokens; `weights_gib` GiB on disk, rounded up.
     """
 
@@ -28,6 +31,8 @@ class Model:
     max_tokens_limit: int = 8_192
     tool_parser: str | None = "hermes"
     reasoning_parser: str | None = "qwen3"
+    media_hosts: tuple[str, ...] = ()
+    extra_fields: tuple[str, ...] = ()
     weights_gib: int = 16
 
 
@@ -35,9 +40,10 @@ class Model:
 class Engine:
     """vLLM on ECS, on GPUs.
 
-    Shape:  `image` is the public image that is copied into the account's own registry. `gpus` of one machine
-            share one model (tensor parallel). `balancer`: a private load balancer is before the tasks;
-            without one a private DNS name leads to them. `tasks`: minimum and maximum.
+    Shape:  `image` is the public image that is copied into the account's own registry, once: the task runs
+            that copy by its digest. With `@sha256:…` after its name it is the image of that digest.
+            `gpus` of one machine share one model (tensor parallel). `balancer`: a private load balancer is
+            before the tasks; without one a private DNS name leads to them. `tasks`: minimum and maximum.
             `quiet_minutes`: after so long without requests, a service whose minimum is 0 has no task.
     Units:  `gpu_memory_gib` GiB of one GPU, at least; `memory_gib` GiB of main memory for the task.
             `queued` requests of one task, running or waiting; `waiting_target` those that wait.
@@ -103,6 +109,8 @@ class Stage:
             second. `url_auth`: who may call the Function URLs at all, before any API key is looked at.
             `cors_origins`: the web pages that may call; `("*",)` means all.
             `reserved`: environments that only the chat function, and only the todo function, may use.
+            `max_body_bytes`: the largest request of the chat function. `max_event_bytes`: the largest event
+            of an engine's stream. `keep_records_days`: for how long each request's usage record is kept.
     Units:  `memory_mb` MB (chat, todos); `rate` requests/s, `burst` requests; `log_days` days.
     """
 
@@ -123,7 +131,10 @@ class Stage:
     cors_origins: tuple[str, ...] = ()
     domain: Domain | None = None
     graphiql: bool = True
+    max_body_bytes: int = 1024 * 1024
+    max_event_bytes: int = 16 * 1024 * 1024
     log_days: int = 7
+    keep_records_days: int = 90
     alarms: bool = False
     alarm_email: str | None = None
 
@@ -150,6 +161,7 @@ PROD = Stage(
     burst=400,
     graphiql=False,
     log_days=90,
+    keep_records_days=400,
     alarms=True,
 )
 STAGES = {stage.name: stage for stage in (DEV, PROD)}

@@ -1,4 +1,7 @@
-"""vLLM's command line.
+"""vLLM's command line, and its variables.
+
+vLLM loads media from any address unless it is given a list of hosts, and an empty list counts as none. So
+without hosts it gets a name that nothing has: RFC 2606 reserves `.invalid` for that.
 
 No prompt is logged: vLLM logs none by default. The key is not an argument, because every principal that may
 describe a task can read its command: it is the variable VLLM_API_KEY.
@@ -18,6 +21,10 @@ KEEP_ALIVE_S = 15
 # The buffer for weights is this part of the task's memory: by default it is 40 GB, and ECS kills the task.
 _BUFFER_SHARE = 4
 _GIB = 1024**3
+NO_HOST = "none.invalid"
+# Neither Hugging Face nor vLLM's statistics can be reached, nor should they be. A redirect would lead away
+# from the hosts that media may be loaded from.
+VARIABLES = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_MEDIA_URL_ALLOW_REDIRECTS": "0"}
 
 
 def vllm_arguments(engine: Engine, *, model_path: str) -> list[str]:
@@ -26,7 +33,8 @@ def vllm_arguments(engine: Engine, *, model_path: str) -> list[str]:
     Shape:  `model_path`: the folder of the weights, as in `s3://bucket/models/…`. The model is served by its
             public id.
     Raises: UnfitEngine.
-    Source: `vllm serve --help=all` of vLLM 0.32.0, run 2026-11-23.
+    Source: `vllm serve --help=all` of vLLM 0.32.0, run 2026-11-23; its `multimodal/media/connector.py`, read
+            2026-11-26.
     """
     check(engine)
     model = engine.model
@@ -50,6 +58,7 @@ def vllm_arguments(engine: Engine, *, model_path: str) -> list[str]:
     if model.reasoning_parser:
         options["reasoning-parser"] = model.reasoning_parser
     switches = [
+        *("--allowed-media-domains", *(model.media_hosts or (NO_HOST,))),
         "--enable-prompt-tokens-details",
         "--disable-fastapi-docs",
         "--no-enable-log-requests",

@@ -3,6 +3,9 @@
 It runs outside the network. It starts when the stack is deployed with another image, model or revision, and
 the deployment waits until the build reports its result. A wait condition waits only once, so its name changes
 with the order. What is there already is not copied again.
+
+A tag is resolved once, when the image is first copied: a tag of ours is never given to another image, and the
+task runs the copy by the digest that the build reports.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from aws_cdk import CfnWaitCondition, CfnWaitConditionHandle, Duration, custom_resources
+from aws_cdk import CfnWaitCondition, CfnWaitConditionHandle, Duration, Fn, custom_resources
 from aws_cdk import aws_codebuild as codebuild
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
@@ -43,7 +46,7 @@ _REASONS = {
 class Copying(Construct):
     """A build, its start, and the wait for its end.
 
-    Shape:  `ready`: what needs the image and the weights depends on it.
+    Shape:  `ready`: what needs the image and the weights depends on it. `digest`: the copied image's.
     """
 
     def __init__(
@@ -84,6 +87,8 @@ class Copying(Construct):
         }
         project = self._project(stage, role, log, variables)
         self.ready = self._start(project, order(stage.engine), log_group(self, "CallLog", stage=stage))
+        # The condition's data is one signal's, as in {"its id": "its data"}: the fourth part between quotes.
+        self.digest = Fn.select(3, Fn.split('"', self.ready.attr_data.to_string()))
         acknowledge(self, _REASONS)
 
     def _project(
@@ -171,5 +176,6 @@ def build_spec() -> dict[str, object]:
 
 def order(engine: Engine) -> str:
     """Return the name of an order: another one for another image, model or revision."""
-    text = "\n".join((engine.image, engine.model.id, engine.model.revision))
+    # With the name of what a build reports: the result of an order of before has none.
+    text = "\n".join((engine.image, engine.model.id, engine.model.revision, "digest"))
     return hashlib.sha256(text.encode()).hexdigest()[:8]

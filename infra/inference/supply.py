@@ -18,7 +18,8 @@ from infra.stages import Stage
 class Supply(Construct):
     """A registry and a bucket, and the build that fills them.
 
-    Shape:  `model_path`: where vLLM finds the weights. `ready`: depends on the image and the weights.
+    Shape:  `model_path`: where vLLM finds the weights. `image`: the copy, by its digest. `ready`: depends on
+            the image and the weights.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, stage: Stage) -> None:
@@ -26,7 +27,6 @@ class Supply(Construct):
         policy = RemovalPolicy.RETAIN if stage.keeps_data else RemovalPolicy.DESTROY
         model = stage.engine.model
         self._folder = f"models/{model.id}/{model.revision}"
-        self.tag = tag(stage.engine.image)
         self.repository = ecr.Repository(
             self,
             "Registry",
@@ -49,15 +49,17 @@ class Supply(Construct):
         )
         acknowledge(self.bucket, {"S1": "It holds public weights; the engine's log says when they are read."})
         self.model_path = f"s3://{self.bucket.bucket_name}/{self._folder}"
-        self.ready = Copying(
+        copying = Copying(
             self,
             "Copying",
             stage=stage,
             repository=self.repository,
-            tag=self.tag,
+            tag=tag(stage.engine.image),
             bucket=self.bucket,
             folder=self._folder,
-        ).ready
+        )
+        self.ready = copying.ready
+        self.image = f"{self.repository.repository_uri}@{copying.digest}"
         acknowledge(self, self.reasons)
 
     @property

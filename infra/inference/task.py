@@ -9,7 +9,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from infra.inference import timeouts
-from infra.inference.arguments import PORT, vllm_arguments
+from infra.inference.arguments import PORT, VARIABLES, vllm_arguments
 from infra.inference.sources import source
 from infra.inference.supply import Supply
 from infra.nag import acknowledge
@@ -20,8 +20,6 @@ _URL = f"http://127.0.0.1:{PORT}"
 # The image's own files are read-only; vLLM writes below these, to a disk that ends with the task.
 _HOME = "/scratch"
 _WRITABLE = {"Home": _HOME, "Temporary": "/tmp"}
-# Neither Hugging Face nor vLLM's statistics can be reached, nor should they be.
-_OFFLINE = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
 _MARKER = "/tmp/answered"
 _REPORTER_MIB = 128
 _OPEN_FILES = 65_536
@@ -60,9 +58,10 @@ def task(
         runtime_platform=_X86 if managed else None,
         volumes=[ecs.Volume(name=name) for name in _WRITABLE],
     )
-    image = ecs.ContainerImage.from_ecr_repository(supply.repository, supply.tag)
+    image = ecs.ContainerImage.from_registry(supply.image)
     _add_engine(definition, engine, image, supply.model_path, key, log)
     _add_reporter(definition, stage, image, log)
+    supply.repository.grant_pull(definition.obtain_execution_role())
     supply.grant_load(definition.task_role)
     definition.node.add_dependency(supply.ready)
     acknowledge(definition, _REASONS | supply.reasons)
@@ -94,7 +93,7 @@ def _add_engine(
         gpu_count=engine.gpus,
         memory_limit_mib=engine.memory_gib * 1024 - _REPORTER_MIB,
         # ECS sets a container's region on Fargate only; the reader of the weights needs both variables.
-        environment={"HOME": _HOME, "AWS_REGION": region, "AWS_DEFAULT_REGION": region, **_OFFLINE},
+        environment={"HOME": _HOME, "AWS_REGION": region, "AWS_DEFAULT_REGION": region, **VARIABLES},
         secrets={"VLLM_API_KEY": ecs.Secret.from_secrets_manager(key)},
         health_check=health_check(engine.start_s),
         stop_timeout=Duration.seconds(timeouts.STOP_S),

@@ -3,7 +3,7 @@
 The image goes into the account's registry, the model's files go one by one into its bucket, because a large
 model is larger than a build's disk. What is there already is not copied again: an image is recognised by its
 tag, a model by a marker beside its folder, written last. `signal` reports the result to CloudFormation, also
-after a failure.
+after a failure; after a success with the digest of the copy, by which the task runs it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-REASON_FILE = Path("reason.txt")
+REASON_FILE, DIGEST_FILE = Path("reason.txt"), Path("digest.txt")
 # The same weights in other formats, and files that no engine reads.
 LEFT_OUT = (
     *("*.bin", "*.pt", "*.pth", "*.gguf", "*.onnx", "*.h5", "*.msgpack", "*.ot", "*.tflite"),
@@ -56,19 +56,24 @@ def wanted(names: Iterable[str]) -> list[str]:
 
 def copy_image(
     environment: Mapping[str, str], registry: Any, run: Run, pause: Callable[[float], None]
-) -> None:
-    """Copy the image into the registry, unless its tag is there.
+) -> str:
+    """Copy the image into the registry, unless its tag is there; return the digest of the copy.
 
     Raises: SupplyError.
     """
     repository, tag = environment["REPOSITORY"], environment["TAG"]
+
+    def digest() -> str:
+        found = registry.describe_images(repositoryName=repository, imageIds=[{"imageTag": tag}])
+        return str(found["imageDetails"][0]["imageDigest"])
+
     try:
-        registry.describe_images(repositoryName=repository, imageIds=[{"imageTag": tag}])
+        copied = digest()
     except registry.exceptions.ImageNotFoundException:
         pass
     else:
-        print(f"image {tag}: there already", flush=True)
-        return
+        print(f"image {tag}: there already, as {copied}", flush=True)
+        return copied
     source, uri = environment["IMAGE"], environment["REPOSITORY_URI"]
     _pull(source, run, pause)
     token = registry.get_authorization_token()["authorizationData"][0]["authorizationToken"]
@@ -76,7 +81,9 @@ def copy_image(
     run(["docker", "login", "--username", "AWS", "--password-stdin", uri.partition("/")[0]], password)
     run(["docker", "tag", source, f"{uri}:{tag}"], "")
     run(["docker", "push", "--quiet", f"{uri}:{tag}"], "")
-    print(f"image {tag}: copied", flush=True)
+    copied = digest()
+    print(f"image {tag}: copied, as {copied}", flush=True)
+    return copied
 
 
 def copy_model(environment: Mapping[str, str], bucket: Any, hub: Any) -> None:
@@ -106,13 +113,13 @@ def copy_model(environment: Mapping[str, str], bucket: Any, hub: Any) -> None:
     bucket.put_object(Key=marker, Body=commit.encode())
 
 
-def outcome(reason: str, unique: str) -> dict[str, str]:
-    """Return the result for CloudFormation: success where there is no reason for a failure."""
+def outcome(reason: str, unique: str, digest: str) -> dict[str, str]:
+    """Return the result for CloudFormation: success, with the image's digest, if no reason for a failure."""
     return {
         "Status": "FAILURE" if reason else "SUCCESS",
         "Reason": reason[-MAX_REASON:] or "The image and the model are there.",
         "UniqueId": unique,
-        "Data": "",
+        "Data": digest,
     }
 
 
@@ -153,10 +160,11 @@ def main(verb: str, environment: Mapping[str, str]) -> int:
     """Copy, or signal; a file passes the reason for a failure from one to the other."""
     if verb == "signal":
         reason = REASON_FILE.read_text() if REASON_FILE.exists() else "The build failed; its log says why."
+        digest = DIGEST_FILE.read_text() if DIGEST_FILE.exists() else ""
         # "project:uuid" is longer than the 64 characters that CloudFormation takes.
         unique = environment["CODEBUILD_BUILD_ID"].rpartition(":")[2]
         if url := environment.get("SIGNAL_URL"):  # not set where the build was started by hand
-            signal(url, outcome(reason, unique))
+            signal(url, outcome(reason, unique, digest))
         return 0
     import boto3
     import huggingface_hub  # type: ignore[import-not-found]
@@ -167,7 +175,7 @@ def main(verb: str, environment: Mapping[str, str]) -> int:
             image = both.submit(copy_image, environment, boto3.client("ecr"), _run, time.sleep)
             model = both.submit(copy_model, environment, bucket, huggingface_hub.HfApi())
             model.result()
-            image.result()
+            DIGEST_FILE.write_text(image.result())
     except (SupplyError, OSError) as error:
         print(error, file=sys.stderr)
         REASON_FILE.write_text(str(error) or type(error).__name__)

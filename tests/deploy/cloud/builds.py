@@ -42,7 +42,8 @@ def _run(spec: str, variables: Mapping[str, str]) -> None:
     build = yaml.safe_load(spec)["phases"]["build"]
     try:
         with tempfile.TemporaryDirectory() as folder:
-            for command in (build["commands"][0], ": > reason.txt", *build["finally"]):
+            digest = f"printf sha256:{'0' * 64} > digest.txt"
+            for command in (build["commands"][0], ": > reason.txt", digest, *build["finally"]):
                 _shell(command, folder, variables)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         token = wait_conditions.token_from_url(variables["SIGNAL_URL"])

@@ -161,7 +161,7 @@ def test_nothing_is_reported_while_no_engine_responds(server: Server) -> None:
 
 
 def test_cloudformation_is_signalled(server: Server) -> None:
-    supply.signal(f"{server.url}/signed?x=y", supply.outcome("no such model", "build:1"))
+    supply.signal(f"{server.url}/signed?x=y", supply.outcome("no such model", "build:1", ""))
     ((method, path, headers, body),) = server.requests
     assert (method, path, headers["Content-Type"]) == ("PUT", "/signed?x=y", "")
     assert json.loads(body) == {
@@ -184,9 +184,11 @@ def test_the_result_is_signalled_whatever_was_left(
 ) -> None:
     if left is not None:
         (tmp_path / "reason.txt").write_text(left)
+    (tmp_path / "digest.txt").write_text("sha256:0f")
     (tmp_path / "supply.py").write_text(source("supply"))
     environment = {"SIGNAL_URL": server.url, "CODEBUILD_BUILD_ID": "build:1"}
     command = [sys.executable, "-S", "supply.py", "signal"]  # without any packages
     subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=20)
     message = json.loads(server.requests[0][3])
     assert (message["Status"], bool(message["Reason"]), message["UniqueId"]) == (status, True, "1")
+    assert message["Data"] == "sha256:0f"

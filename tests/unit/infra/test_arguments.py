@@ -39,6 +39,7 @@ def test_the_default_engine_word_for_word() -> None:
         *("--disable-access-log-for-endpoints", "/health,/metrics"),
         *("--tool-call-parser", "hermes"),
         *("--reasoning-parser", "qwen3"),
+        *("--allowed-media-domains", "none.invalid"),
         "--enable-prompt-tokens-details",
         "--disable-fastapi-docs",
         "--no-enable-log-requests",
@@ -48,6 +49,15 @@ def test_the_default_engine_word_for_word() -> None:
 
 def test_the_engine_listens_where_the_network_lets_in() -> None:
     assert PORT == ENGINE_PORT
+
+
+def test_media_may_be_loaded_from_the_named_hosts_and_from_no_others() -> None:
+    model = Model(media_hosts=("images.example.com", "b.example"))
+    arguments = vllm_arguments(Engine(model=model), model_path=PATH)
+    first = arguments.index("--allowed-media-domains") + 1
+    assert arguments[first : first + 2] == ["images.example.com", "b.example"]
+    assert arguments[first + 2].startswith("--")
+    assert not any(each.startswith("--allowed-local-media-path") for each in arguments)
 
 
 def test_the_model_is_served_by_its_public_id() -> None:

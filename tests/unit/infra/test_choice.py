@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from infra.choice import ChoiceError, chosen_stage
-from infra.stages import DEV, PROD, STAGES, Database, Domain, Engine
+from infra.stages import DEV, PROD, STAGES, Database, Domain, Engine, Model
 
 from .templates import ROOT
 
@@ -45,6 +45,28 @@ def test_an_error_about_an_unknown_stage_lists_those_that_there_are() -> None:
         ({"log_days": 8}, "log_days: expected one of 1, 3, 5, 7"),
         ({"cors_origins": ("https://a.example/",)}, "cors_origins: expected"),
         ({"cors_origins": ("*", "https://a.example")}, "cors_origins: expected"),
+        ({"max_body_bytes": 0}, "max_body_bytes: expected 1 to 5000000, since Lambda takes events of 6 MB"),
+        ({"max_body_bytes": 6_000_000}, "max_body_bytes: expected 1 to 5000000"),
+        ({"max_event_bytes": 0}, "max_event_bytes: expected at least 1, but got 0."),
+        ({"keep_records_days": -1}, "keep_records_days: expected at least 1, but got -1."),
+        (
+            {"egress": "nat", "engine": Engine(model=Model(media_hosts=("https://a.example",)))},
+            "engine.model.media_hosts: expected names",
+        ),
+        (
+            {"egress": "nat", "engine": Engine(model=Model(media_hosts=("169.254.169.254",)))},
+            "engine.model.media_hosts: expected names",
+        ),
+        (
+            {"engine": Engine(model=Model(media_hosts=("images.example.com",)))},
+            'engine.model.media_hosts: expected none with egress="endpoints"',
+        ),
+        (
+            {"engine": Engine(model=Model(extra_fields=("top-k",)))},
+            "engine.model.extra_fields: expected names such as top_k, but got 'top-k'.",
+        ),
+        ({"engine": Engine(image="vllm/vllm-openai@sha256:12")}, "engine.image: expected sha256: and 64"),
+        ({"engine": Engine(image="vllm/vllm-openai@md5:" + "0" * 64)}, "engine.image: expected sha256:"),
         ({"engine": Engine(tasks=(2, 1))}, "engine.tasks: expected the minimum, then the maximum"),
         (
             {"database": Database(capacity=(0, 0))},
@@ -68,6 +90,12 @@ def test_all_mistakes_are_named_at_once() -> None:
 @pytest.mark.parametrize("origins", [("*",), (), ("https://a.example", "http://localhost:3000")])
 def test_these_origins_are_accepted(origins: tuple[str, ...]) -> None:
     chosen_stage("own", {"own": replace(DEV, cors_origins=origins)})
+
+
+def test_media_hosts_and_an_image_by_digest_are_accepted() -> None:
+    model = Model(media_hosts=("images.example.com",), extra_fields=("top_k", "min_p"))
+    engine = Engine(model=model, image="registry.example.com:5000/vllm:v1@sha256:" + "0f" * 32)
+    chosen_stage("own", {"own": replace(DEV, egress="nat", engine=engine)})
 
 
 def test_a_domain_with_its_certificate_is_accepted() -> None:

