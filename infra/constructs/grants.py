@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
@@ -14,9 +15,20 @@ def grant_secret_value(grantee: iam.IGrantable, secret: secretsmanager.ISecret) 
     _grant(grantee, ["secretsmanager:GetSecretValue"], secret.secret_arn)
 
 
-def grant_items(grantee: iam.IGrantable, table: dynamodb.Table, actions: Sequence[str]) -> None:
-    """Allow actions on a table's items, as in `("GetItem",)`."""
-    _grant(grantee, [f"dynamodb:{action}" for action in actions], table.table_arn)
+def grant_items(
+    grantee: iam.IGrantable, table: dynamodb.Table, kinds: Sequence[str], actions: Sequence[str]
+) -> None:
+    """Allow actions, as in `("GetItem",)`, on a table's items of some kinds: their partition keys begin so.
+
+    A request that names no partition key, as a scan, has no leading keys; "all of none" would be true.
+    Source: DynamoDB, "Using IAM policy conditions for fine-grained access control", read 2026-11-26.
+    """
+    leading = "dynamodb:LeadingKeys"
+    conditions: Mapping[str, Mapping[str, Any]] = {
+        "ForAllValues:StringLike": {leading: [f"{kind}#*" for kind in kinds]},
+        "Null": {leading: "false"},
+    }
+    _grant(grantee, [f"dynamodb:{action}" for action in actions], table.table_arn, conditions)
 
 
 def grant_desired_count(grantee: iam.IGrantable, service_arn: str) -> None:
@@ -24,6 +36,11 @@ def grant_desired_count(grantee: iam.IGrantable, service_arn: str) -> None:
     _grant(grantee, ["ecs:DescribeServices", "ecs:UpdateService"], service_arn)
 
 
-def _grant(grantee: iam.IGrantable, actions: list[str], resource: str) -> None:
-    statement = iam.PolicyStatement(actions=actions, resources=[resource])
+def _grant(
+    grantee: iam.IGrantable,
+    actions: list[str],
+    resource: str,
+    conditions: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
+    statement = iam.PolicyStatement(actions=actions, resources=[resource], conditions=conditions)
     grantee.grant_principal.add_to_principal_policy(statement)

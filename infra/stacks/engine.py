@@ -81,7 +81,7 @@ class EngineStack(Stack):
             engine=engine,
             vpc=network.vpc,
             subnets=network.subnets,
-            security_group=security_group,
+            security_group=self._immutable("MachinesGroup", network.machines_group),
         )
         zone = None if engine.balancer else endpoint.add_dns_zone(self, "Names", stage=stage, vpc=network.vpc)
         to_zero = engine.scales_to_zero

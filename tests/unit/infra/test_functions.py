@@ -7,6 +7,7 @@ import pytest
 
 from infra.stages import STAGES
 
+from .policies import Policies, Request, resolved
 from .templates import ROOT, Deployment, Json, Resource
 
 FUNCTION, PERMISSION, POLICY = "AWS::Lambda::Function", "AWS::Lambda::Permission", "AWS::IAM::Policy"
@@ -61,7 +62,7 @@ def test_the_chat_function_may_count_and_read_the_engine_s_key(deployment: Deplo
     scales_to_zero = deployment.stage.engine.tasks[0] == 0
     assert grants(deployment, resource(deployment, CHAT)) == {
         *(ALWAYS | TRACES | COUNTS),
-        ("Allow", "dynamodb:PutItem", "Table"),
+        *(("Allow", f"dynamodb:{action}Item", "Table") for action in ("Put", "Delete", "ConditionCheck")),
         ("Allow", "secretsmanager:GetSecretValue", "EngineKey"),
         *(start if scales_to_zero else ()),
     }
@@ -74,6 +75,66 @@ def test_the_todo_function_may_count_and_read_the_database_s_secret(deployment: 
 
 def test_the_migrating_function_may_read_the_database_s_secret(deployment: Deployment) -> None:
     assert grants(deployment, migrating(deployment)) == ALWAYS | {READS_THE_DATABASE_S_SECRET}
+
+
+READ, WRITE = ("GetItem",), ("PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem")
+WHOLE = ("Scan", "Query", "BatchGetItem", "BatchWriteItem", "PartiQLSelect", "DeleteTable")
+# A function, the beginnings of partition keys, the actions that are allowed on such items.
+ITEMS: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = [
+    (CHAT, ("key#",), READ),
+    (CHAT, ("id#", "usage#"), READ + WRITE),
+    (CHAT, ("keys", "", "k", "key", "xkey#", "other#"), ()),
+    (TODOS, ("key#",), READ),
+    (TODOS, ("id#",), ("GetItem", "UpdateItem")),
+    (TODOS, ("usage#", "keys", "", "xid#", "other#"), ()),
+]
+
+
+@pytest.mark.parametrize(("function", "beginnings", "allowed"), ITEMS)
+def test_a_function_reaches_only_the_items_it_works_with(
+    deployment: Deployment, function: str, beginnings: tuple[str, ...], allowed: tuple[str, ...]
+) -> None:
+    policies = policies_of(deployment, function)
+    for beginning in beginnings:
+        places = {"dynamodb:LeadingKeys": [f"{beginning}0123"] if beginning.endswith("#") else [beginning]}
+        for action in (*READ, *WRITE, *WHOLE):
+            request = Request(f"dynamodb:{action}", table_of(deployment, function), places)
+            assert policies.allow(request) is (action in allowed), (beginning, action)
+
+
+@pytest.mark.parametrize("function", [CHAT, TODOS])
+def test_a_request_that_names_no_item_is_refused(deployment: Deployment, function: str) -> None:
+    for action in (*READ, *WRITE, *WHOLE):
+        request = Request(f"dynamodb:{action}", table_of(deployment, function))
+        assert not policies_of(deployment, function).allow(request), action
+
+
+@pytest.mark.parametrize("function", [CHAT, TODOS])
+def test_one_item_without_a_grant_refuses_the_whole_request(deployment: Deployment, function: str) -> None:
+    for others in (["id#1", "key#2"], ["id#1", "keys"]):
+        keys = {"dynamodb:LeadingKeys": others}
+        request = Request("dynamodb:UpdateItem", table_of(deployment, function), keys)
+        assert not policies_of(deployment, function).allow(request), others
+
+
+def policies_of(deployment: Deployment, function: str) -> Policies:
+    (role, _) = resource(deployment, function).properties["Role"]["Fn::GetAtt"]
+    return Policies(
+        resolved(statement)
+        for policy in deployment.all(POLICY, "Api")
+        if {"Ref": role} in policy.properties["Roles"]
+        for statement in policy.properties["PolicyDocument"]["Statement"]
+    )
+
+
+def table_of(deployment: Deployment, function: str) -> str:
+    """Return the table of a function's grants, which is the only one."""
+    (table,) = {
+        str(each["Resource"])
+        for each in policies_of(deployment, function)
+        if "dynamodb" in str(each["Action"])
+    }
+    return table
 
 
 def test_a_function_s_own_code_cannot_change_the_network(deployment: Deployment) -> None:
