@@ -35,7 +35,7 @@ def error_body(failure: Failure) -> bytes:
 
 def end_of_stream(failure: Failure) -> bytes:
     """Return the last two events of a started stream, and before them the end of an event left open."""
-    if failure.content_type != "text/event-stream":
+    if failure.content_type.partition(";")[0] != "text/event-stream":
         return b""
     gap = b"" if not failure.last or failure.last.endswith(_EVENT_ENDS) else b"\n\n"
     return gap + render_end(_error(failure))

@@ -24,7 +24,8 @@ CHAT = (
     ("api.faults",),
     ("api.service", "api.body", "api.paths"),
     ("usage", "streams.response", "streams.chat", "engines.http", "engines.scale_from_zero"),
-    ("engines.engine", "engines.errors", "engines.transport", "streams.sse"),
+    ("engines.engine", "engines.errors", "engines.transport", "streams.sse", "streams.template", "streams.normalise"),
+    ("streams.calls",),
     ("settings", "json_text"),
     ("errors", "engines.kinds"),
 )

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from functions.chat.api.chat_schema import CHAT_COMPLETION_REQUEST
 from functions.chat.api.json_schema import REF, add_object
-from functions.chat.streams.chat import FINISH_REASONS
+from functions.chat.streams.normalise import FINISH_REASONS
 
 _EXAMPLE = {
     "model": "default",

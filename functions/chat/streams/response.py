@@ -14,7 +14,7 @@ from functions.chat.errors import ApiError
 from .sse import DONE, KEEP_ALIVE
 
 _HEADERS = {
-    "content-type": "text/event-stream",
+    "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-cache",
     "x-accel-buffering": "no",
 }

@@ -9,47 +9,67 @@ from functions.chat.errors import UpstreamError
 
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": keep-alive\n\n"
-MAX_EVENT_BYTES = 4 * 1024 * 1024
+MAX_EVENT_BYTES = 16 * 1024 * 1024
 
 
 class EventSplitter:
     """Cut bytes into runs of whole events; hold only the remainder."""
 
-    def __init__(self) -> None:
-        self._rest = b""
+    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._max_event_bytes = max_event_bytes
+        self._held: list[bytes] = []
 
     def feed(self, chunk: bytes) -> bytes:
         """Return the events that are whole by now, in one piece; b"" if none is.
 
-        Raises: UpstreamError if an event does not end within 4 MiB.
+        Raises: UpstreamError if an event is larger than is allowed.
         """
-        data = self._rest + chunk if self._rest else chunk
-        if b"\r" in data:
+        if self._held and self._held[-1].endswith((b"\r", b"\n")):
+            chunk = self._held.pop() + chunk  # an end of a line may be cut in two
+        half = b""
+        if b"\r" in chunk:
             # A CR at the very end may be half of a CRLF: it waits for what comes next.
-            held = data[-1:] == b"\r"
-            data = (data[:-1] if held else data).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-            end = data.rfind(b"\n\n") + 2
-            self._rest = (data[end:] if end > 1 else data) + (b"\r" if held else b"")
-        else:
-            end = data.rfind(b"\n\n") + 2
-            self._rest = data[end:] if end > 1 else data
-        if len(self._rest) > MAX_EVENT_BYTES:
-            raise UpstreamError("The engine sent an event without an end. Nothing after it can be trusted.")
-        return data[:end] if end > 1 else b""
+            half = b"\r" if chunk.endswith(b"\r") else b""
+            chunk = chunk.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        end = chunk.rfind(b"\n\n") + 2
+        if end < 2:
+            self._held.append(chunk + half)
+            if sum(map(len, self._held)) > self._max_event_bytes:
+                raise UpstreamError(
+                    f"The engine sent an event of more than {self._max_event_bytes} bytes. "
+                    "Request less, or have the operator of this API raise MAX_EVENT_BYTES.",
+                    retry=False,
+                )
+            return b""
+        run = chunk if end == len(chunk) else chunk[:end]
+        if self._held:
+            run = b"".join([*self._held, run])
+        rest = chunk[end:] + half
+        self._held = [rest] if rest else []
+        return run
 
     def flush(self) -> bytes:
         """Return what the end of the input left over, closed as an event."""
-        rest, self._rest = self._rest.replace(b"\r", b"\n").rstrip(b"\n"), b""
+        rest = b"".join(self._held).replace(b"\r", b"\n").rstrip(b"\n")
+        self._held.clear()
         return rest + b"\n\n" if rest else b""
 
 
-def payload_of(event: bytes) -> bytes:
-    """Return an event's data; other fields, and comments, are the engine's own business."""
+def fields_of(event: bytes) -> tuple[bytes, bytes]:
+    """Return an event's name, b"" where it has none, and its data; comments and other fields are left out.
+
+    A line of bare JSON counts as data: some engines report errors so.
+    """
     if event.startswith(b"data: ") and b"\n" not in event:
-        return event[6:]
-    lines = event.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    data = [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:")]
-    return b"\n".join(data).strip()
+        return b"", event[6:]
+    name, data = b"", []
+    for line in event.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
+        field, _, value = (b"data", b":", line) if line.startswith(b"{") else line.partition(b":")
+        if field == b"data":
+            data.append(value.removeprefix(b" "))
+        elif field == b"event":
+            name = value.strip()
+    return name, b"\n".join(data).strip()
 
 
 def event(payload: bytes) -> bytes:

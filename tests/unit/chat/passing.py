@@ -44,8 +44,10 @@ class Passed:
         return [json.loads(line.removeprefix("data: ")) for line in lines if not line.endswith("[DONE]")]
 
 
-def passed(parts: bytes | Iterable[bytes], *, model: str = MODEL, n: int = 1, usage: bool = False) -> Passed:
-    stream = ChatStream(model=model, n=n, include_usage=usage)
+def passed(
+    parts: bytes | Iterable[bytes], *, model: str = MODEL, n: int = 1, usage: bool = False, **more: bool
+) -> Passed:
+    stream = ChatStream(model=model, n=n, include_usage=usage, **more)
     events: list[Event] = []
     for part in [parts] if isinstance(parts, bytes) else parts:
         events += stream.feed(part)

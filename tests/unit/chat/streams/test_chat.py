@@ -92,17 +92,18 @@ def test_what_comes_out_is_always_whole_events(how: str) -> None:
 )
 def test_the_same_object_comes_out_for_every_plain_event_of_an_engine(name: str) -> None:
     stream = ChatStream(model=RECORDED_MODEL)
-    first, *middle, _, _ = cut(recording(name).body, "per event")
+    first, second, *middle, _, _ = cut(recording(name).body, "per event")
     stream.feed(first)
-    second = b'"created":' + str(json.loads(first[6:])["created"]).encode()
-    plain = [part for part in middle if second in part]
+    stream.feed(second)
+    created = b'"created":' + str(json.loads(first[6:])["created"]).encode()
+    plain = [part for part in middle if created in part]
     assert len(plain) >= 5
     assert [part for part in plain if unread(stream.feed(part)) is not part] == []
 
 
 def test_plain_runs_are_never_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = ChatStream(model=MODEL)
-    stream.feed(role())
+    stream.feed(role() + word())
 
     def fail(*_: object) -> None:
         raise AssertionError("expected no parsing on the hot path")
@@ -114,12 +115,23 @@ def test_plain_runs_are_never_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
         stream.feed(finish())
 
 
-def test_two_choices_take_the_hot_path_once_both_have_begun() -> None:
-    stream = ChatStream(model=MODEL, n=2)
-    stream.feed(role(0))
-    stream.feed(role(1))
-    run = word(" a", 0) + word(" b", 1)
-    assert unread(stream.feed(run)) is run
+def test_what_changes_in_each_event_alike_is_changed_unread() -> None:
+    stream = ChatStream(model=MODEL)
+    other: dict[str, Any] = {"model": "/models/weights", "created": 1795373006}
+    stream.feed(role() + word(**other))
+    assert unread(stream.feed(word(" é", **other) + word(' "a"', **other))) == word(" é") + word(' "a"')
+
+
+def test_an_event_that_differs_in_more_than_its_text_is_read() -> None:
+    stream = ChatStream(model=MODEL)
+    stream.feed(role() + word())
+    for odd in (
+        role(),
+        word(extra=1),
+        word().replace(b" word", b" wo\\xrd"),
+        word() + word()[:-1] + b" \n",
+    ):
+        assert not any(isinstance(each, Run) for each in stream.feed(odd))
 
 
 @pytest.mark.parametrize("name", ["stream_basic", "stream_unicode", "stream_length", "stream_stop"])
@@ -165,6 +177,8 @@ def test_no_text_of_a_model_confuses_the_stream(texts: list[str], cuts: list[int
 
     body = role() + b"".join(map(content, texts)) + finish() + DONE
     result = passed(_cut_at(body, cuts))
+    for separator in "\u0085\u2028\u2029":
+        body = body.replace(separator.encode(), f"\\u{ord(separator):04x}".encode())
     assert (result.out, result.done) == (body, True)
 
 
@@ -238,6 +252,13 @@ FORGIVEN = {
     "garbage after the end marker": GOOD + b"data: {{{\n\n",
     "an error after the end marker": GOOD + event({"error": {"message": "x"}}),
     "empty choices": event(chunk()) + GOOD,
+    "null choices": event(chunk(choices=None)) + GOOD,
+    "no end marker": GOOD.removesuffix(DONE),
+    "no end marker, no last line": GOOD.removesuffix(DONE)[:-2],
+    "ping events with data": GOOD.replace(b"data: ", b"event: ping\ndata: {}\n\ndata: "),
+    "ping events with text": GOOD.replace(b"data: ", b"event: ping\ndata: 2026-11-26\n\ndata: "),
+    "ping objects": GOOD.replace(b"data: ", b'data: {"type": "ping"}\n\ndata: '),
+    "empty objects": GOOD.replace(b"data: ", b"data: {}\n\ndata: "),
 }
 
 
@@ -254,7 +275,7 @@ def test_odd_framing_is_accepted(name: str) -> None:
 
 
 BROKEN = {
-    "no end marker": (GOOD.removesuffix(DONE), GOOD.removesuffix(DONE)),
+    "no end marker, half an event": (GOOD.removesuffix(DONE) + word()[:40], GOOD.removesuffix(DONE)),
     "no finish reason": (role() + word(), role() + word()),
     "end marker without a finish reason": (role() + word() + DONE, role() + word()),
     "only the end marker": (DONE, b""),
@@ -268,13 +289,17 @@ BROKEN = {
     "an array": (role() + event([1]), role()),
     "a number": (role() + event(1), role()),
     "null": (role() + event(None), role()),
-    "an empty object": (role() + event({}), role()),
     "deep nesting": (role() + b"data: " + b"[" * 200_000 + b"\n\n", role()),
     "NaN": (role() + word().replace(b"1795373005", b"NaN"), role()),
     "detail": (role() + event({"detail": "no"}), role()),
     "choices that are no array": (role() + event(chunk(choices={})), role()),
     "a choice that is no object": (role() + event(chunk(1)), role()),
-    "a choice without a delta": (role() + event(chunk({"index": 0})), role()),
+    "a completion of another kind": (role() + event(chunk({"index": 0, "text": "Hi"})), role()),
+    "an infinite number": (role() + word(extra=1).replace(b'"extra":1', b'"extra":1e999'), role()),
+    "bare JSON": (role() + b'{"error": {"message": "m"}}\n\n' + GOOD, role()),
+    "an error by its event's name": (role() + b'event: error\ndata: {"message": "m"}\n\n' + GOOD, role()),
+    "an error by its object": (role() + event({"object": "error", "message": "m", "code": 500}), role()),
+    "text after the finish reason": (role() + finish() + word("late") + DONE, role() + finish()),
     "an index that is no number": (role() + event(chunk(choice({}, index=[]))), role()),
     "a reason that is no string": (role() + finish({}), role()),
     "abort": (role() + word() + finish("abort") + DONE, role() + word()),

@@ -103,7 +103,7 @@ async def test_headers_are_exactly_those_of_an_event_stream() -> None:
     await respond(Source(GOOD, None), caller)
     assert caller.messages[0]["status"] == 200
     assert dict(caller.messages[0]["headers"]) == {
-        b"content-type": b"text/event-stream",
+        b"content-type": b"text/event-stream; charset=utf-8",
         b"cache-control": b"no-cache",
         b"x-accel-buffering": b"no",
     }

@@ -1,0 +1,176 @@
+"""One normaliser for chat completions, streamed and whole: what engines send, in the contract's shape.
+
+What leaves is strict; what comes may be odd, as long as its meaning is plain. What could only be left out
+fails the reply instead (`docs/decisions/0003-what-is-repaired-in-a-stream.md`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from functions.chat.errors import UpstreamError
+
+from .calls import ToolCalls, text_of_arguments
+
+BROKEN = "The engine sent something that is not part of a completion. Nothing after this can be trusted."
+# OpenAI's words for why a choice ended, and what engines say instead.
+FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
+_OTHER_REASONS = {
+    **dict.fromkeys(
+        ("eos", "eos_token", "end", "end_turn", "stop_token", "stop_sequence", "complete"), "stop"
+    ),
+    "repetition": "stop",  # vLLM cut a loop
+    **dict.fromkeys(("max_tokens", "max_length", "model_length", "max_output_tokens"), "length"),
+    **dict.fromkeys(("tool_use", "tool_call", "tool_calling"), "tool_calls"),
+    **dict.fromkeys(("content_filtered", "safety", "guardrail_intervened", "refusal"), "content_filter"),
+}
+# Engines send one of these; clients read one of the first two.
+_REASONING = ("reasoning_content", "reasoning", "thinking")
+# The types of content parts, by what they hold.
+_PARTS = {
+    **dict.fromkeys(("text", "output_text"), "content"),
+    **dict.fromkeys(("thinking", "reasoning", "reasoning_text", "summary_text"), "reasoning"),
+    "refusal": "refusal",
+}
+
+
+class Choice:
+    """One choice of a completion: what has come of it, and what it has to become.
+
+    Shape:  `expects_call`: the request left the model no choice but to call a tool.
+    """
+
+    def __init__(self, *, expects_call: bool) -> None:
+        self.has_begun = self.is_finished = False
+        self._calls = ToolCalls()
+        self._expects_call = expects_call
+        self._has_called = False
+
+    def message(self, came: Any, *, whole: bool) -> dict[str, Any]:
+        """Return a message, or a piece of one, as it leaves.
+
+        Raises: UpstreamError, for what cannot be read.
+        """
+        if not isinstance(came, dict | None):
+            raise broken()
+        said = {key: value for key, value in (came or {}).items() if value is not None or key == "refusal"}
+        found = _texts_of(said.pop("content", None))
+        for name in _REASONING:
+            _add_reasoning(found, said.pop(name, None))
+        self._read_calls(said, whole=whole)
+        if reasoning := found.get("reasoning"):
+            said |= {"reasoning_content": reasoning, "reasoning": reasoning}
+        if refusal := found.get("refusal"):
+            said["refusal"] = (said.get("refusal") or "") + refusal
+        if whole or not self.has_begun or "role" in said:
+            said["role"] = "assistant"
+        self.has_begun = True
+        if whole:
+            is_empty = not (self._has_called or reasoning or said.get("refusal"))
+            said |= {"content": found.get("content", "" if is_empty else None)}
+            said.setdefault("refusal", None)
+        elif "content" in found:
+            said["content"] = found["content"]
+        elif not self._has_called:
+            said["content"] = ""  # simple clients read `delta.content` of every event, the last one too
+        elif came and "content" in came:
+            said["content"] = None
+        return said
+
+    def finish(self, reason: Any) -> str | None:
+        """Return why the choice ended, in the contract's words; None while it goes on.
+
+        Raises: UpstreamError for a reason that means it did not end by itself, such as vLLM's `abort`.
+        """
+        if reason is None or reason == "":
+            return None
+        word = str(reason) if isinstance(reason, str) else ""
+        word = word if word in FINISH_REASONS else _OTHER_REASONS.get(word.lower(), word.lower())
+        if word not in FINISH_REASONS:
+            raise UpstreamError("The engine stopped the completion before it was whole.", retry=False)
+        self._calls.check_complete()
+        if self._expects_call and not self._has_called and word not in ("length", "content_filter"):
+            raise UpstreamError(
+                "The model answered in words where 'tool_choice' requires a call. "
+                'Send tool_choice "auto", or a request that the tool fits.',
+                retry=False,
+            )
+        self.is_finished = True
+        return word
+
+    def _read_calls(self, said: dict[str, Any], *, whole: bool) -> None:
+        calls = self._calls.read(said.pop("tool_calls", None) or [], whole=whole)
+        if calls:
+            said["tool_calls"] = calls
+        if "function_call" in said:
+            if not isinstance(call := said["function_call"], dict):
+                raise broken()
+            said["function_call"] = {**call, "arguments": text_of_arguments(call.get("arguments"))}
+        self._has_called |= bool(self._calls) or "function_call" in said
+
+
+def says_something(message: dict[str, Any]) -> bool:
+    """Return whether a message, or a piece of one, holds anything that the model said."""
+    said = ("content", "tool_calls", "function_call", "reasoning", "refusal", "audio")
+    return any(message.get(name) for name in said)
+
+
+def complete_logprobs(choice: dict[str, Any]) -> None:
+    """Give a choice's logprobs the members that the contract requires."""
+    logprobs = choice.get("logprobs")
+    if isinstance(logprobs, dict):
+        choice["logprobs"] = {"content": None, "refusal": None, **logprobs}
+
+
+def usage_of(value: Any) -> dict[str, Any] | None:
+    """Return an engine's count of tokens, complete; None where it is not one."""
+    if not isinstance(value, dict):
+        return None
+    usage = {key: member for key, member in value.items() if member is not None}
+    prompt, completion, total = (usage.get(f"{name}_tokens") for name in ("prompt", "completion", "total"))
+    if type(prompt) is not int:
+        return None
+    if type(completion) is not int:
+        completion = max(total - prompt, 0) if type(total) is int else 0
+    total = total if type(total) is int else prompt + completion
+    return {**usage, "completion_tokens": completion, "total_tokens": total}
+
+
+def broken() -> UpstreamError:
+    """Return the error for what is not part of a completion."""
+    return UpstreamError(BROKEN, retry=False)
+
+
+def _texts_of(content: Any) -> dict[str, str]:
+    """Return the text, reasoning and refusal in a content: text by "content", "reasoning", "refusal".
+
+    Raises: UpstreamError for a part of another type, which would be lost.
+    """
+    if content is None:
+        return {}
+    if isinstance(content, str):
+        return {"content": content}
+    found: dict[str, str] = {"content": ""}
+    for part in content if isinstance(content, list) else [content]:
+        kind, text = ("content", part) if isinstance(part, str) else _part(part)
+        found[kind] = found.get(kind, "") + text
+    return found
+
+
+def _part(part: Any) -> tuple[str, str]:
+    kind = _PARTS.get(part.get("type", "text")) if isinstance(part, dict) else None
+    if not kind:
+        raise broken()
+    for name in (part.get("type", "text"), "text", "content", "summary"):
+        if (text := part.get(name)) is not None:
+            return kind, "".join(_texts_of(text).values())
+    raise broken()
+
+
+def _add_reasoning(found: dict[str, str], value: Any) -> None:
+    """Add what one of its names holds; engines that send two send the same twice."""
+    text = "".join(_texts_of(value).values())
+    if text and found.get("reasoning", text) != text:
+        raise broken()
+    if text:
+        found["reasoning"] = text
