@@ -1,21 +1,25 @@
 """OpenAI-compatible engines, over HTTP: this module and the transport are the only ones that know httpx.
 
-Retries happen before the first byte alone, and only where nothing can have been generated: the
-connection was refused or reset, the engine is full (503), or it is a vLLM that drains (500).
+A request is never run twice. It is sent again only where it cannot have run: no connection was made, or TCP
+proves that the engine did not get all of it (`ConnectError`); the engine is full (503), or it is a vLLM that
+drains (500). Any other failure may have cost the engine its work, and SDKs are kept from repeating it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
 import ssl
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
-from functions.chat.errors import ApiError, EngineUnreachable, UpstreamError, UpstreamTimeout
+from functions.chat.errors import NO_RETRY, ApiError, EngineUnreachable, UpstreamError, UpstreamTimeout
 from functions.chat.json_text import parse
 from functions.chat.settings import Model, Settings
 from functions.shared.secrets import Secrets, SecretsUnavailable
@@ -28,10 +32,23 @@ logger = logging.getLogger("chat.backend")
 
 BACKOFF_S = (0.1, 0.4)
 DRAIN_S = 0.1
-_DRAINING = b"cannot schedule new futures after shutdown"
+# How long the body of an error may take; its status is known by then.
+ERROR_BODY_S = 2.0
+# A balancer that cannot connect says so within these; later than that, the engine had the request.
+REFUSED_S, CONNECT_S = 0.5, 12.0
+MAX_REPLY_BYTES = 16 * 1024 * 1024
 _MAX_ERROR_BYTES = 64 * 1024
+_BLANK = b"\xef\xbb\xbf \t\r\n"
+_DRAINING = "cannot schedule new futures after shutdown"
 _LOAD_BALANCER = "awselb/"
+# A proxy's 503 after it has passed the request on: Envoy, Varnish.
+_LOST = re.compile(rb"reset reason: (?!connection failure|overflow)|backend fetch failed", re.I)
 _UNREACHABLE = "The engine could not be reached. Try again shortly; if it persists, its operator has to look."
+_DROPPED = (
+    "The connection to the engine ended before it answered. The engine may have run the request, so it was"
+    " not sent again. Send it again if it may run twice."
+)
+_OTHER_KIND = "The engine's reply is not a completion. Its operator has to look at the model's `base_url`."
 
 
 class HttpEngine:
@@ -44,10 +61,7 @@ class HttpEngine:
         self._settings, self._secrets = settings, secrets
         secure = any(model.base_url.startswith("https://") for model in settings.models.values())
         # Reading the certificate store takes 20 ms: only where an engine needs it.
-        transport = EngineTransport(ssl.create_default_context() if secure else None)
-        self._client = httpx.AsyncClient(
-            transport=transport, headers={"accept-encoding": "identity"}, trust_env=False
-        )
+        self._transport = EngineTransport(ssl.create_default_context() if secure else None)
 
     def open(self, request: EngineRequest) -> aclosing[AsyncGenerator[Event, None]]:
         """Send a request, and give the events of its reply; leaving the block closes the connection."""
@@ -55,7 +69,7 @@ class HttpEngine:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._client.aclose()
+        await self._transport.aclose()
 
     async def _events(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
         reader = request.reader()
@@ -64,16 +78,25 @@ class HttpEngine:
                 response = await self._send(request)
                 try:
                     yield Accepted()
-                    if request.stream:
-                        async for data in _stream(response):
-                            for event in reader.feed(data):
-                                yield event
+                    body = _body(response)
+                    events = reader.feed(await _beginning(body, request.stream))
+                    if not reader.ended:
+                        for event in events:
+                            yield event
+                        async for data in body:
+                            events = reader.feed(data)
                             if reader.ended:
                                 break
-                    else:
-                        reader.feed(await response.aread())  # a compressed one is decoded
-                    for event in reader.flush():
-                        yield event
+                            for event in events:
+                                yield event
+                        else:
+                            events = reader.flush()
+                    for event in events:
+                        yield (
+                            Failure(_not_again(event.error), event.usage)
+                            if isinstance(event, Failure)
+                            else event
+                        )
                     await _drain(response)
                 finally:
                     await response.aclose()
@@ -86,20 +109,28 @@ class HttpEngine:
         Raises: ApiError, in the caller's terms.
         """
         sent = self._http_request(request, await self._key(request.model))
+        clock = asyncio.get_running_loop().time
         for pause_s in (*BACKOFF_S, None):
+            began = clock()
             try:
-                response = await self._client.send(sent, stream=True)
-            except (httpx.ConnectError, httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                response = await self._transport.handle_async_request(sent)
+            except httpx.ConnectError:
                 if pause_s is None:
                     raise
             else:
                 if response.status_code == 200:
-                    return await _checked(response, "text/event-stream" if request.stream else "json")
-                text = await _error_text(response, request)
-                if response.status_code == 401 and self._secrets and request.model.key_secret:
+                    return response
+                refusal = await _Refusal.read(response, clock() - began)
+                logger.warning(
+                    "engine refused: status=%d bytes=%d request=%s",
+                    refusal.status,
+                    len(refusal.text),
+                    request.request_id,
+                )
+                if refusal.status == 401 and self._secrets and request.model.key_secret:
                     self._secrets.expire(request.model.key_secret)  # it may have been rotated
-                if pause_s is None or not (response.status_code == 503 or _is_draining(response, text)):
-                    raise _failure(response, text, request)
+                if pause_s is None or not refusal.may_pass(pause_s):
+                    raise refusal.error(request.model)
             await asyncio.sleep(pause_s)
         raise AssertionError("the last attempt returns or raises")
 
@@ -112,82 +143,154 @@ class HttpEngine:
     def _http_request(self, request: EngineRequest, key: str | None) -> httpx.Request:
         settings = self._settings
         headers = {
-            **request.headers,
             "content-type": "application/json",
+            "accept-encoding": "identity",
             "x-request-id": request.request_id,
         }
         if key:
             headers["authorization"] = f"Bearer {key}"
         read_timeout_s = settings.stream_silence_s if request.stream else settings.reply_timeout_s
-        return self._client.build_request(
+        timeout = httpx.Timeout(read_timeout_s, connect=settings.connect_timeout_s)
+        return httpx.Request(
             "POST",
             f"{request.model.base_url}/{request.path}",
             content=request.body,
             headers=headers,
-            timeout=httpx.Timeout(read_timeout_s, connect=settings.connect_timeout_s),
+            extensions={"timeout": timeout.as_dict()},
         )
 
 
-async def _checked(response: httpx.Response, kind: str) -> httpx.Response:
-    if kind not in response.headers.get("content-type", kind):
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """An engine's reply that is not 200.
+
+    Units:  `took_s`: from the request to the head of the reply.
+    """
+
+    status: int
+    headers: httpx.Headers
+    text: bytes
+    took_s: float
+
+    @classmethod
+    async def read(cls, response: httpx.Response, took_s: float) -> _Refusal:
+        """Read a reply, bounded in size and time; what is missing then does not matter."""
+        text = b""
+        with suppress(TimeoutError, httpx.HTTPError):
+            async with asyncio.timeout(ERROR_BODY_S):
+                async for piece in _body(response):
+                    text += piece
+                    if len(text) > _MAX_ERROR_BYTES:
+                        break
         await response.aclose()
-        raise UpstreamError("The engine's reply was not of the requested kind. Try again.")
-    return response
+        return cls(response.status_code, response.headers, text, took_s)
+
+    def may_pass(self, pause_s: float) -> bool:
+        """Return whether the same request may be accepted after a pause, and has not run."""
+        return self._is_busy and retry_after_s(self.headers, otherwise=0) <= pause_s
+
+    def error(self, model: Model) -> ApiError:
+        """Return the error for the caller."""
+        if model.ecs_service and self._is_gone:
+            return EngineUnreachable(_UNREACHABLE)
+        if self.status == 503 and not self._is_busy:
+            return UpstreamError(_DROPPED, retry=False)
+        error = translate(model.id, self.status, self._parsed, retry_after_s(self.headers))
+        refused = 300 <= self.status < 500 and self.status != 408
+        return error if refused or self._is_busy else _not_again(error)
+
+    @property
+    def _parsed(self) -> Any:
+        try:
+            return parse(self.text)
+        except (ValueError, RecursionError):
+            return self.text.decode("utf-8", "replace")
+
+    @property
+    def _is_busy(self) -> bool:
+        """Return whether the engine says, before any work, that it takes none."""
+        parsed = self._parsed
+        if self.status == 503:
+            # A full engine says so in its own words or at once; later, a proxy has lost the engine at work.
+            return not _LOST.search(self.text) and (isinstance(parsed, dict) or self.took_s < REFUSED_S)
+        fault = parsed.get("error") if isinstance(parsed, dict) else None
+        return self.status == 500 and isinstance(fault, dict) and fault.get("message") == _DRAINING
+
+    @property
+    def _is_gone(self) -> bool:
+        """Return whether there is no engine behind the balancer, or one that is shutting down."""
+        if self.headers.get("server", "").startswith(_LOAD_BALANCER):
+            limit_s = {502: REFUSED_S, 503: math.inf, 504: CONNECT_S}.get(self.status, 0)
+            return self.took_s < limit_s
+        return self.status == 500 and self._is_busy
 
 
-def _stream(response: httpx.Response) -> httpx.AsyncByteStream:
-    """Return the body as the transport gives it: `aiter_raw` would cost each piece two generators more."""
+def _body(response: httpx.Response) -> AsyncIterator[bytes]:
+    """Return the pieces of a body; `aiter_bytes`, which decodes, would cost each two generators more."""
+    if response.headers.get("content-encoding", "identity") != "identity":
+        return response.aiter_bytes()
     assert isinstance(response.stream, httpx.AsyncByteStream)
-    return response.stream
+    return aiter(response.stream)
+
+
+async def _beginning(body: AsyncIterator[bytes], stream: bool) -> bytes:
+    """Return what a body begins with, once it shows what it is; all of it, if it is JSON.
+
+    Engines label events as JSON, and errors as events, so the headers are not considered. JSON in the place
+    of a stream, an error or a whole completion, is returned as the only event of one.
+    Raises: UpstreamError if it cannot be a completion.
+    """
+    begun = b""
+    async for data in body:
+        begun = data.lstrip(_BLANK)
+        if begun:
+            break
+    is_json = begun.startswith((b"{", b"["))
+    if begun.startswith(b"<") or (begun and not is_json and not stream):
+        raise UpstreamError(_OTHER_KIND, retry=False)
+    if stream and not is_json:
+        return begun
+    pieces, size = [begun], len(begun)
+    async for data in body:
+        pieces.append(data)
+        size += len(data)
+        if size > MAX_REPLY_BYTES:
+            raise UpstreamError(
+                f"The engine's reply is too large: expected at most {MAX_REPLY_BYTES} bytes of a whole one."
+                " Request fewer tokens, choices or log-probabilities, or a stream.",
+                retry=False,
+            )
+    whole = b"".join(pieces)
+    return (
+        b"data: " + whole.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n\ndata: [DONE]\n\n"
+        if stream
+        else whole
+    )
 
 
 async def _drain(response: httpx.Response) -> None:
     """Read what follows `[DONE]`, usually nothing, so that the connection can be used again."""
+    assert isinstance(response.stream, httpx.AsyncByteStream)
     with suppress(TimeoutError, httpx.HTTPError):
         async with asyncio.timeout(DRAIN_S):
-            async for _ in _stream(response):
+            async for _ in response.stream:
                 pass
 
 
-async def _error_text(response: httpx.Response, request: EngineRequest) -> bytes:
-    """Read an error reply, bounded; log its size and status, never its text."""
-    text = b""
-    async for piece in _stream(response):
-        text += piece
-        if len(text) > _MAX_ERROR_BYTES:
-            break
-    await response.aclose()
-    logger.warning(
-        "engine refused: status=%d bytes=%d request=%s", response.status_code, len(text), request.request_id
-    )
-    return text
+def _not_again(error: ApiError) -> ApiError:
+    """Keep SDKs from repeating a request that the engine may have run, where they would."""
+    if isinstance(error, UpstreamError | UpstreamTimeout):
+        error.headers.update(NO_RETRY)
+    return error
 
 
-def _failure(response: httpx.Response, text: bytes, request: EngineRequest) -> ApiError:
-    """Turn an error reply into ours."""
-    status, model = response.status_code, request.model
-    from_balancer = response.headers.get("server", "").startswith(_LOAD_BALANCER)
-    is_gone = (from_balancer and status in (502, 503, 504)) or _is_draining(response, text)
-    if model.ecs_service and is_gone:
-        return EngineUnreachable(_UNREACHABLE)
-    try:
-        body = parse(text)
-    except (ValueError, RecursionError):
-        body = text.decode("utf-8", "replace")
-    return translate(model.id, status, body, retry_after_s(response.headers))
-
-
-def _is_draining(response: httpx.Response, text: bytes) -> bool:
-    return response.status_code == 500 and _DRAINING in text
-
-
-def retry_after_s(headers: httpx.Headers) -> float:
-    """Read how long to wait before the next request: at least 1 ms; 1 s if the engine gives no time."""
+def retry_after_s(headers: httpx.Headers, otherwise: float = 1.0) -> float:
+    """Read how long to wait before the next request: at least 1 ms."""
     for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         value = headers.get(name, "")
         if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
             return max(float(value) * unit_s, 0.001)
-    return 1.0
+    return otherwise
 
 
 @contextmanager
@@ -201,7 +304,9 @@ def _translated() -> Iterator[None]:
         raise EngineUnreachable(_UNREACHABLE) from error
     except httpx.TimeoutException as error:
         raise UpstreamTimeout(
-            "The engine was silent for too long. Try again, or request fewer tokens."
+            "The engine was silent for too long. Try again, or request fewer tokens.", retry=False
         ) from error
+    except httpx.ReadError as error:
+        raise UpstreamError(_DROPPED, retry=False) from error
     except httpx.HTTPError as error:
-        raise UpstreamError(INCOMPLETE) from error
+        raise UpstreamError(INCOMPLETE, retry=False) from error

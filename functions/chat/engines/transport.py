@@ -3,33 +3,53 @@
 httpx's own transport returns a chunked body one HTTP chunk at a time, each through pure Python. Engines send
 one event in each chunk, so that would be most of the work on an event
 (`docs/decisions/0002-engine-transport.md`).
+
+A request is sent once, and once more only if TCP proves that the engine cannot have had all of it
+(`docs/decisions/0013-never-run-twice.md`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import select
+import socket
 import ssl
-import time
+import struct
+import termios
 from collections.abc import AsyncIterator
 
 import httptools
 import httpx
 
+from functions.shared.clock import Clock
+
 HIGH_WATER_BYTES = 256 * 1024
-_NO_RESPONSE = "the engine closed the connection without a response"
-_CUT = "the engine closed the connection in the middle of its response"
+MAX_HEAD_BYTES = 64 * 1024
+# How long an idle connection is kept: less than engines (vLLM, llama.cpp: 5 s) and balancers (60 s) keep it.
+KEEP_ALIVE_S = {"http": 4.0, "https": 50.0}
+# After 5 s of silence the other machine is probed every 2 s; one that acknowledges nothing for 15 s is gone.
+_PROBES = (
+    ("TCP_KEEPIDLE", 5),
+    ("TCP_KEEPALIVE", 5),  # macOS's name for it
+    ("TCP_KEEPINTVL", 2),
+    ("TCP_KEEPCNT", 5),
+    ("TCP_USER_TIMEOUT", 15_000),
+)
 
 
 class EngineTransport(httpx.AsyncBaseTransport):
     """Send requests over kept-alive connections, each used by one request at a time.
 
-    Units:  `keep_alive_s` is how long a connection may be idle and still be reused.
-    Raises: what httpx's own transport raises, so that callers need not know which one they have.
+    Raises: httpx.ConnectError, httpx.ConnectTimeout: the engine cannot have had the whole request.
+            httpx.ReadError: the connection ended before the response began.
+            httpx.RemoteProtocolError: the response is broken, or was cut.
+            httpx.ReadTimeout: the engine was silent for too long.
     """
 
-    def __init__(self, tls: ssl.SSLContext | None, keep_alive_s: float = 60.0) -> None:
+    def __init__(self, tls: ssl.SSLContext | None, clock: Clock | None = None) -> None:
         self._tls = tls
-        self._keep_alive_s = keep_alive_s
+        self._clock = clock or Clock()
         self._idle: dict[tuple[str, int], list[_Connection]] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -42,8 +62,8 @@ class EngineTransport(httpx.AsyncBaseTransport):
         if connection is not None:
             try:
                 await connection.send(content, read_timeout_s)
-            except (httpx.RemoteProtocolError, httpx.ReadError):
-                connection = None  # closed while it was idle: no byte of a response came on it
+            except httpx.ConnectError:
+                connection = None  # it was closed while it was idle
         if connection is None:
             connection = await self._connect(request)
             await connection.send(content, read_timeout_s)
@@ -61,7 +81,7 @@ class EngineTransport(httpx.AsyncBaseTransport):
     def release(self, url: httpx.URL, connection: _Connection) -> None:
         """Take a connection back: kept if its response was read whole, closed otherwise."""
         if connection.is_reusable:
-            connection.idle_since = time.monotonic()
+            connection.idle_since = self._clock.elapsed_s()
             self._idle.setdefault(_origin(url), []).append(connection)
         else:
             connection.abort()
@@ -70,7 +90,8 @@ class EngineTransport(httpx.AsyncBaseTransport):
         connections = self._idle.get(_origin(url), [])
         while connections:
             connection = connections.pop()
-            if connection.is_reusable and time.monotonic() - connection.idle_since < self._keep_alive_s:
+            idle_s = self._clock.elapsed_s() - connection.idle_since
+            if idle_s < KEEP_ALIVE_S[url.scheme] and connection.is_reusable and not connection.has_input:
                 return connection
             connection.abort()
         return None
@@ -124,6 +145,7 @@ class _Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._pieces: list[bytes] = []
         self._size = 0
+        self._head_size = 0
         self._has_begun = False
         self._has_head = False
         self._ends_at_eof = True
@@ -138,27 +160,33 @@ class _Connection(asyncio.Protocol):
             and not self._paused
             and self._error is None
             and not self._transport.is_closing()
+            and not self._transport.get_write_buffer_size()
             and (not self._has_head or self._keeps_alive)
         )
 
-    async def send(self, content: bytes, timeout_s: float) -> None:
-        """Send a request and wait for the head of its response.
+    @property
+    def has_input(self) -> bool:
+        """Return whether something has arrived that was not read yet: on an idle connection, its end."""
+        poll = select.poll()
+        poll.register(self._socket.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
-        Raises: httpx.ReadTimeout; httpx.ReadError or httpx.RemoteProtocolError if no byte of a response came;
-                httpx.DecodingError if one did. The connection is then closed.
+    async def send(self, content: bytes, timeout_s: float) -> None:
+        """Send a request and wait for the head of its response, all of it within `timeout_s`.
+
+        Raises: httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError, httpx.ReadTimeout, as the
+                transport does. The connection is then closed.
         """
         self._reset()
         self._complete = False
         self._timeout_s = timeout_s
+        until = self._loop.time() + timeout_s
         self._transport.write(content)
         try:
+            if self._transport.is_closing():  # the write failed at once
+                raise httpx.ConnectError("the connection had ended before the request was written")
             while not self._has_head:
-                await self._wait()
-        except (httpx.RemoteProtocolError, httpx.ReadError) as error:
-            self.abort()
-            if self._has_begun:
-                raise httpx.DecodingError("the engine's response is broken") from error
-            raise
+                await self._wait(until - self._loop.time())
         except BaseException:
             self.abort()
             raise
@@ -168,7 +196,7 @@ class _Connection(asyncio.Protocol):
         while not self._pieces:
             if self._complete:
                 return b""
-            await self._wait()
+            await self._wait(self._timeout_s)
         data = b"".join(self._pieces)
         self._pieces.clear()
         self._size = 0
@@ -181,12 +209,12 @@ class _Connection(asyncio.Protocol):
         """Close the connection at once: the engine notices and stops."""
         self._transport.abort()
 
-    async def _wait(self) -> None:
+    async def _wait(self, timeout_s: float) -> None:
         """Wait until something has arrived, or the response ends, or the timeout passes."""
         if self._error is not None:
             raise self._error
         self._reading = self._loop.create_future()
-        timer = self._loop.call_later(self._timeout_s, self._fail, httpx.ReadTimeout("the engine was silent"))
+        timer = self._loop.call_later(timeout_s, self._fail, httpx.ReadTimeout("the engine was silent"))
         try:
             await self._reading
         finally:
@@ -209,6 +237,11 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._socket: socket.socket = transport.get_extra_info("socket")
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _PROBES:
+            if option := getattr(socket, name, None):
+                self._socket.setsockopt(socket.IPPROTO_TCP, option, value)
 
     def data_received(self, data: bytes) -> None:
         if self._complete:  # no request is open: these bytes belong to none
@@ -217,24 +250,49 @@ class _Connection(asyncio.Protocol):
         self._has_begun = True
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._fail(httpx.RemoteProtocolError("the engine's response is not HTTP"))
             self.abort()
+        if not self._has_head:
+            self._head_size += len(data)
+            if self._head_size > MAX_HEAD_BYTES:
+                self._fail(httpx.RemoteProtocolError("the engine's response has too large a head"))
+                self.abort()
         if self._size > HIGH_WATER_BYTES and not self._paused:
             self._paused = True
             self._transport.pause_reading()
         self._notify_reader()
 
     def eof_received(self) -> None:
-        self.connection_lost(None)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._has_head and self._ends_at_eof and exc is None:
+        if self._has_head and self._ends_at_eof:
             self._complete = True
-        if exc is not None:
-            self._fail(httpx.ReadError(_CUT if self._has_head else _NO_RESPONSE))
-        else:
-            self._fail(httpx.RemoteProtocolError(_CUT if self._has_head else _NO_RESPONSE))
+        self._fail(self._ending(is_undelivered=self._has_unacknowledged()))
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - after an EOF it is known already
+        self._fail(self._ending(is_undelivered=False))
+
+    def _ending(self, *, is_undelivered: bool) -> httpx.TransportError:
+        if self._has_begun:
+            return httpx.RemoteProtocolError("the engine closed the connection in the middle of its response")
+        if is_undelivered:
+            return httpx.ConnectError("the engine closed the connection before it had the whole request")
+        return httpx.ReadError("the connection to the engine ended before the response began")
+
+    def _has_unacknowledged(self) -> bool:
+        """Return whether the engine's machine closed the connection before it had all of the request.
+
+        Whatever it sends acknowledges what it has received, the end of the connection too. Of TLS nothing is
+        known: its own last record counts as well.
+        """
+        if self._transport.get_extra_info("ssl_object"):
+            return False
+        if self._transport.get_write_buffer_size():
+            return True
+        try:
+            queued = fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, bytes(4))
+        except OSError:  # not on this platform
+            return False
+        return bool(struct.unpack("i", queued)[0])
 
     # Called by the parser.
 
