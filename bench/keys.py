@@ -151,11 +151,11 @@ def _dynamodb() -> Iterator[tuple[str, Any]]:
             str(listener.fileno()),
             json.dumps({"TableName": NAME, **TABLE}),
         )
+        os.environ.update(_CREDENTIALS)
         with Popen(command, cwd=bundle.ROOT, stdout=PIPE, pass_fds=(listener.fileno(),), text=True) as server:
             try:
                 assert server.stdout
                 assert server.stdout.readline().strip() == "ready"
-                os.environ.update(_CREDENTIALS)
                 yield endpoint, boto3.client("dynamodb", endpoint_url=endpoint)
             finally:
                 server.kill()

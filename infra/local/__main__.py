@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+from dataclasses import replace
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -61,8 +62,10 @@ async def _until_stopped(serve: Callable[[Guardian], Awaitable[None]]) -> None:
 async def _serve(
     settings: Settings, models: Models | None, listener: socket.socket, console: Console, guardian: Guardian
 ) -> None:
-    engine = None if models else EmbeddedEngine(guardian, console)
-    models = models or embedded_models(engine.base_url if engine else "")
+    engine = None
+    if models is None:
+        engine = EmbeddedEngine(guardian, console)
+        settings, models = replace(settings, backend_key=engine.key), embedded_models(engine.base_url)
     database = TodoDatabase.open(settings, guardian, console)
     keys = Keys(settings, guardian, console) if settings.auth else None
     key_variables = keys.environment if keys else None

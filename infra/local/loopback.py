@@ -1,11 +1,26 @@
-"""Ports of the loopback interface, which nothing outside this machine reaches."""
+"""The loopback interface, which nothing outside this machine reaches.
+
+Web pages do: the browser of this machine carries their requests. So each of our servers checks the names by
+which it is called.
+"""
 
 import errno
 import socket
+from collections.abc import Collection
 
 from infra.local.errors import CannotStart
 
 HOST = "127.0.0.1"
+NAMES = ("localhost", HOST, "[::1]")
+
+
+def is_named(host: str, names: Collection[str] = NAMES) -> bool:
+    """Return whether a Host header is one of these names, with or without a port.
+
+    A page of another name that resolves to this machine (DNS rebinding) sends that name.
+    """
+    name, colon, port = host.lower().rpartition(":")
+    return host.lower() in names or (bool(colon) and name in names and port.isdigit())
 
 
 def bind(port: int) -> socket.socket:

@@ -1,8 +1,12 @@
-"""The keys' database on this machine: moto's DynamoDB in a process of its own, which keeps all in memory."""
+"""The keys' database on this machine: moto's DynamoDB in a process of its own, which keeps all in memory.
+
+Its credentials are made anew at each start; nobody else has them, least of all a web page.
+"""
 
 import asyncio
 import json
 import os
+import secrets
 import sys
 from pathlib import Path
 from typing import Any
@@ -39,19 +43,22 @@ class DynamoDb:
         self._guardian, self._console = guardian, console
         self._listener = bind(0)
         self.url = f"http://{HOST}:{self._listener.getsockname()[1]}"
+        self._credentials = {
+            "AWS_ACCESS_KEY_ID": f"LOCAL{secrets.token_hex(12).upper()}",
+            "AWS_SECRET_ACCESS_KEY": secrets.token_hex(20),
+        }
         self._log = LogFile(log_file)
         self._ready = asyncio.Event()
         self._child: Child | None = None
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables with which AWS's SDK reaches the table: dummy credentials, none of the user's."""
+        """The variables with which AWS's SDK reaches the table: this run's credentials, none of the user's."""
         return {
             "KEYS_TABLE": NAME,
             "DYNAMODB_ENDPOINT": self.url,
             "AWS_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
+            **self._credentials,
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -71,7 +78,7 @@ class DynamoDb:
                 str(descriptor),
                 json.dumps({"TableName": NAME, **TABLE}),
             ),
-            environment=inherited_environment(),
+            environment={**inherited_environment(), **self._credentials},
             directory=ROOT,
             guardian=self._guardian,
             on_line=self._take_line,

@@ -1,7 +1,8 @@
-"""The embedded engine: started, and started again if it ends."""
+"""The embedded engine: started, and started again if it ends. Its key is made anew for each run."""
 
 import asyncio
 import os
+import secrets
 import sys
 import time
 from pathlib import Path
@@ -35,6 +36,7 @@ class EmbeddedEngine:
             raise CannotStart(f"The model is missing: {model_file}. Fetch it: python3 infra/setup.py run")
         port = free_port()
         self.base_url = f"http://{HOST}:{port}/v1"
+        self.key = secrets.token_hex(20)
         self._command = (
             sys.executable,
             "-m",
@@ -56,7 +58,10 @@ class EmbeddedEngine:
         self._ready = asyncio.Event()
         self._child = await Child.start(
             self._command,
-            environment={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
+            environment={
+                **{name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
+                "LLAMA_API_KEY": self.key,
+            },
             directory=ROOT,
             guardian=self._guardian,
             on_line=self._take_line,

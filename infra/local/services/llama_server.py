@@ -1,10 +1,11 @@
 """The embedded engine's process: llama.cpp's own server with a small model, on loopback.
 
 One thread, because it shares the machine; more HTTP threads than slots, or a waiting stream would block even
-`/health`. Run as `python -m infra.local.services.llama_server MODEL_FILE ALIAS PORT`; prints one line when it
-is ready.
+`/health`. Run as `python -m infra.local.services.llama_server MODEL_FILE ALIAS PORT`, with its API key in
+LLAMA_API_KEY; prints one line when it is ready.
 """
 
+import os
 import signal
 import sys
 
@@ -15,13 +16,19 @@ _TOKENS_PER_SLOT = 2048
 _HTTP_THREADS = 32
 
 
-def parameters(model_file: str, alias: str, port: int) -> xllamacpp.CommonParams:
+def parameters(model_file: str, alias: str, port: int, key: str) -> xllamacpp.CommonParams:
     """Return llama.cpp's settings."""
     chosen = xllamacpp.CommonParams()
     chosen.model.path = model_file
     chosen.model_alias = {alias}
     chosen.hostnames = ["127.0.0.1"]
     chosen.port = port
+    # llama.cpp lets every page read its responses, and checks no Host: without the key there is only /health.
+    chosen.api_keys = [key]
+    chosen.cors_origins = ""
+    chosen.cors_credentials = False
+    chosen.ui = False
+    chosen.endpoint_slots = False
     chosen.n_ctx = _SLOTS * _TOKENS_PER_SLOT
     chosen.n_parallel = _SLOTS
     chosen.cpuparams.n_threads = 1
@@ -33,7 +40,7 @@ def parameters(model_file: str, alias: str, port: int) -> xllamacpp.CommonParams
 
 def main(model_file: str, alias: str, port: str) -> None:
     """Serve until killed."""
-    server = xllamacpp.Server(parameters(model_file, alias, int(port)))
+    server = xllamacpp.Server(parameters(model_file, alias, int(port), os.environ["LLAMA_API_KEY"]))
     print(f"ready {server.listening_address}", flush=True)
     while True:
         signal.pause()

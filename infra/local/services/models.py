@@ -13,8 +13,16 @@ _TIMEOUT_S = 5
 
 
 def embedded_models(base_url: str) -> Models:
-    """Return the table for the embedded engine."""
-    return {EMBEDDED: {"base_url": base_url, "max_tokens_default": 512, "max_tokens_limit": 2048}}
+    """Return the table for the embedded engine, whose key is in `KEY_VARIABLE`."""
+    return {
+        EMBEDDED: {
+            "base_url": base_url,
+            "engine": "llama.cpp",
+            "key_variable": KEY_VARIABLE,
+            "max_tokens_default": 512,
+            "max_tokens_limit": 2048,
+        }
+    }
 
 
 def backend_models(base_url: str, key: str) -> Models:

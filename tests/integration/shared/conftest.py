@@ -1,6 +1,7 @@
 """DynamoDB, as moto has it: in process, and as a server."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -46,7 +47,14 @@ def server() -> Iterator[str]:
         descriptor, port = listener.fileno(), listener.getsockname()[1]
         schema = json.dumps({"TableName": NAME, **SCHEMA})
         command = [sys.executable, "-m", "infra.local.services.dynamodb_server", str(descriptor), schema]
-        child = subprocess.Popen(command, cwd=ROOT, pass_fds=[descriptor], stdout=subprocess.PIPE, text=True)
+        child = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **AWS},
+            pass_fds=[descriptor],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
     assert child.stdout
     try:
         assert child.stdout.readline() == "ready\n"
