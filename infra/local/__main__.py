@@ -5,13 +5,14 @@ import os
 import signal
 import socket
 import sys
-from dataclasses import replace
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 from infra.local.console import Console
 from infra.local.deployment import routes
 from infra.local.errors import CannotStart
+from infra.local.lambda_service.callers import Callers
 from infra.local.lambda_service.failures import FunctionFailed
 from infra.local.lambda_service.sandbox_pool import SandboxPool
 from infra.local.lambda_service.service import run_lambda_service
@@ -75,6 +76,7 @@ async def _serve(
             guardian=guardian,
             console=console,
             listener=listener,
+            callers=Callers(settings.hosts, settings.cors_origins.split(",")),
         ) as service:
             functions = {function.name: function for function in service.functions}
             await _together(

@@ -9,6 +9,7 @@ from infra.local.database_url import check_database_url
 from infra.local.errors import CannotStart
 
 REGION = "us-east-1"
+_HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\]", re.IGNORECASE)
 _ORIGIN = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/?#,*]+")
 
 
@@ -20,7 +21,8 @@ class Settings:
             takes a free one. `database_url` is the todo API's database, "" for a Postgres that is started
             here and keeps its data in `postgres_dir`, None for the clone's. `query_engine` is Prisma's,
             "" for the one in layers/prisma. `auth`: API keys are required; `dev_key` is the first of them,
-            "" for a generated one. `cors_origins` is for the functions, "" for none.
+            "" for a generated one. `cors_origins` is for the functions, "" for none. `hosts` are names of
+            this machine, beside localhost, that clients may use.
     """
 
     port: int = 8000
@@ -34,6 +36,7 @@ class Settings:
     auth: bool = False
     dev_key: str = field(default="", repr=False)
     cors_origins: str = ""
+    hosts: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -55,6 +58,7 @@ class Settings:
             auth=_switch(environment, "AUTH"),
             dev_key=_key(environment.get("DEV_KEY", "")),
             cors_origins=_origins(environment.get("CORS_ORIGINS", "")),
+            hosts=_hosts(environment, "HOSTS"),
         )
 
 
@@ -93,3 +97,14 @@ def _origins(text: str) -> str:
         f"Expected CORS_ORIGINS to be origins like http://localhost:3000, separated by commas, or *, "
         f"but got {text!r}."
     )
+
+
+def _hosts(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    hosts = tuple(each.strip().lower() for each in environment.get(name, "").split(",") if each.strip())
+    for host in hosts:
+        if not _HOST.fullmatch(host):
+            raise CannotStart(
+                f"Expected {name} to be host names like box.example, without a port, separated by commas, "
+                f"but got {host!r}."
+            )
+    return hosts

@@ -5,7 +5,10 @@ RequestFailure              its text ends the request's line on the console
 ├── FunctionFailed          502, or an aborted connection once the response has begun
 │   └── ReplyTooLong        and 413 for the function
 └── Refused                 the gateway's own response; the function is not invoked
+    └── NotServed           one that AWS's gateway would not give
 """
+
+import json
 
 
 class RequestFailure(Exception):
@@ -33,10 +36,19 @@ class ReplyTooLong(FunctionFailed):
 class Refused(RequestFailure):
     """The gateway responds in place of the function.
 
-    Shape:  `message` is the response's body, `reason` is for the console.
+    Shape:  `message` is the response's body, as AWS writes it; `reason` is for the console.
     """
 
     def __init__(self, status: int, message: str, reason: str) -> None:
         super().__init__(reason)
         self.status = status
         self.message = message
+
+
+class NotServed(Refused):
+    """What this gateway does not pass on but AWS's would; the body has the form of OpenAI's errors."""
+
+    def __init__(self, status: int, message: str, code: str) -> None:
+        kind = "service_unavailable_error" if status == 503 else "invalid_request_error"
+        error = {"message": message, "type": kind, "param": None, "code": code}
+        super().__init__(status, json.dumps({"error": error}), code.replace("_", " "))

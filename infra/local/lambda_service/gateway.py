@@ -12,6 +12,7 @@ from email.utils import formatdate
 from typing import Any, Protocol
 
 from infra.local.console import Console, RequestLine
+from infra.local.lambda_service.callers import Callers
 from infra.local.lambda_service.decoders import ReplyHead
 from infra.local.lambda_service.failures import ClientDisconnected, Refused, RequestFailure
 from infra.local.lambda_service.function_url import MAX_BYTES, encode_event
@@ -38,18 +39,22 @@ class Gateway:
     Shape:  `routes` are (path prefix of whole segments, function); the first that matches wins.
     """
 
-    def __init__(self, routes: Sequence[tuple[str, Invoker]], console: Console) -> None:
+    def __init__(
+        self, routes: Sequence[tuple[str, Invoker]], console: Console, callers: Callers | None = None
+    ) -> None:
         self._routes = routes
         self._console = console
+        self._callers = callers or Callers()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         line = RequestLine(scope["method"], scope["raw_path"].decode("latin-1"), self._console.clock_s())
         response = _Response(line, send, self._console.clock_s)
         try:
-            invocation = await _read_invocation(scope, receive)
-            response.request_id = invocation.request_id
+            body = await _read(receive)
+            self._callers.check(scope)
+            invocation = _invocation(scope, body, response.request_id)
             reply = await self.function_at(scope["path"]).invoke(invocation)
-            await _relay(reply, receive, response)
+            await _relay(reply, receive, response, head_only=scope["method"] == "HEAD")
         except RequestFailure as failure:
             line.outcome = str(failure)
             await response.fail(failure)
@@ -72,7 +77,7 @@ class _Response:
 
     def __init__(self, line: RequestLine, send: Send, clock_s: Callable[[], float]) -> None:
         self._line, self._send, self._clock_s = line, send, clock_s
-        self.request_id = ""
+        self.request_id = str(uuid.uuid4())
 
     async def begin(self, head: ReplyHead) -> None:
         self._line.status = head.status
@@ -104,8 +109,11 @@ class _Response:
         await self.end()
 
 
-async def _read_invocation(scope: Mapping[str, Any], receive: Receive) -> Invocation:
-    """Read a request to its end, even if it is too large: its client would not read an earlier response."""
+async def _read(receive: Receive) -> bytes | None:
+    """Read a request to its end, even if it is refused: its client would not read an earlier response.
+
+    Shape:  None for a body that is too large.
+    """
     body, size, more = bytearray(), 0, True
     while more:
         message = await receive()
@@ -115,16 +123,19 @@ async def _read_invocation(scope: Mapping[str, Any], receive: Receive) -> Invoca
         if size <= MAX_BYTES:
             body += message["body"]
         more = message["more_body"]
-    request_id = str(uuid.uuid4())
+    return bytes(body) if size <= MAX_BYTES else None
+
+
+def _invocation(scope: Mapping[str, Any], body: bytes | None, request_id: str) -> Invocation:
     trace_id = dict(scope["headers"]).get(b"x-amzn-trace-id", b"").decode("latin-1") or new_trace_id()
-    if size <= MAX_BYTES:
-        event = encode_event(scope, bytes(body), request_id=request_id, trace_id=trace_id, now_s=time.time())
+    if body is not None:
+        event = encode_event(scope, body, request_id=request_id, trace_id=trace_id, now_s=time.time())
         if len(event) <= MAX_BYTES:
             return Invocation(event, trace_id, request_id)
     raise Refused(413, _TOO_LARGE, "request too large")
 
 
-async def _relay(reply: FunctionReply, receive: Receive, response: _Response) -> None:
+async def _relay(reply: FunctionReply, receive: Receive, response: _Response, *, head_only: bool) -> None:
     """Pass a reply on as it arrives, to its end or until the client disconnects."""
 
     async def abandon_on_disconnect() -> None:
@@ -137,7 +148,7 @@ async def _relay(reply: FunctionReply, receive: Receive, response: _Response) ->
         head = await reply.head()
         await response.begin(head)
         while data := await reply.read():
-            if not head.bodiless:
+            if not (head.bodiless or head_only):
                 await response.write(data)
         await response.end()
     finally:

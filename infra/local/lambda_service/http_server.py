@@ -4,16 +4,67 @@ uvicorn's own server would wait for open streams, tick ten times a second and ta
 """
 
 import asyncio
+import re
 import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 _KEEP_ALIVE_S = 75
+_ABSOLUTE = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE)
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class GatewayProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, which reads the whole target, and does not send chunks to HTTP/1.0.
+
+    Source: RFC 9112, 3.2.2 "absolute-form" and 6.3 "Message Body Length", read 2026-11-26.
+    """
+
+    def on_headers_complete(self) -> None:
+        """Take the host from a target that has one: it counts, not the Host header."""
+        if absolute := _ABSOLUTE.match(self.url):
+            host, target = absolute.groups()
+            self.url = target if target.startswith(b"/") else b"/" + target
+            others = [field for field in self.headers if field[0] != b"host"]
+            self.headers[:] = [*others, (b"host", host)]
+        super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        unframed = cycle.scope["http_version"] == "1.0"
+        super()._start_asgi_task(cycle, partial(_until_close, cycle, app) if unframed else app)
+
+
+async def _until_close(
+    cycle: RequestResponseCycle, app: Any, scope: Any, receive: Any, send: Callable[[Any], Any]
+) -> None:
+    """Run an app whose response, where it has no length, ends with the connection.
+
+    One that broke off resets the connection: closed, it would look complete.
+    """
+
+    async def send_unframed(message: Any) -> None:
+        nonlocal has_length
+        if message["type"] == "http.response.start":
+            has_length = b"content-length" in dict(message["headers"])
+            cycle.chunked_encoding = None if has_length else False
+        elif not has_length:
+            cycle.expected_content_length = len(message["body"])
+        await send(message)
+
+    has_length = False
+    await app(scope, receive, send_unframed)
+    if not cycle.response_complete:
+        cycle.transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE
+        )
+        cycle.transport.abort()
 
 
 @asynccontextmanager
@@ -21,7 +72,7 @@ async def serving(app: Any, listener: socket.socket) -> AsyncIterator[None]:
     """Serve an ASGI app for as long as the context lasts."""
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=GatewayProtocol,
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -33,12 +84,7 @@ async def serving(app: Any, listener: socket.socket) -> AsyncIterator[None]:
     )
     config.load()
     state = ServerState()
-    protocol = partial(
-        cast(Callable[..., asyncio.Protocol], config.http_protocol_class),
-        config=config,
-        server_state=state,
-        app_state={},
-    )
+    protocol = partial(GatewayProtocol, config=config, server_state=state, app_state={})
     server = await asyncio.get_running_loop().create_server(protocol, sock=listener)
     try:
         yield

@@ -1,6 +1,6 @@
 """Functions behind a gateway, run as Lambda runs them. The path of one request:
 
-gateway         reads the HTTP request, encodes it as an event            (function_url)
+gateway         reads the HTTP request, encodes it as an event            (callers, function_url)
 sandbox_pool    finds an idle sandbox, or starts one, or responds 429
 sandbox         one process of the function: its start, time limit, end
 runtime_api     hands the event to the process, takes its reply           (runtime_connection, _requests)
@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from infra.local.console import Console
+from infra.local.lambda_service.callers import Callers
 from infra.local.lambda_service.function import LambdaFunction
 from infra.local.lambda_service.gateway import Gateway
 from infra.local.lambda_service.http_server import serving
@@ -49,6 +50,7 @@ async def run_lambda_service(
     guardian: Guardian,
     console: Console,
     listener: socket.socket | None = None,
+    callers: Callers | None = None,
 ) -> AsyncIterator[LambdaService]:
     """Serve functions behind one gateway for as long as the context lasts; without a listener on a free port.
 
@@ -58,7 +60,7 @@ async def run_lambda_service(
     pools = [SandboxPool(function, guardian, console.output_of(function.name)) for _, function in routes]
     prefixes = [prefix for prefix, _ in routes]
     try:
-        async with serving(Gateway(list(zip(prefixes, pools, strict=True)), console), listener):
+        async with serving(Gateway(list(zip(prefixes, pools, strict=True)), console, callers), listener):
             yield LambdaService(listener.getsockname()[1], pools)
     finally:
         await asyncio.gather(*(pool.stop() for pool in pools))

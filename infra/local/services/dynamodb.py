@@ -53,7 +53,7 @@ class DynamoDb:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables with which AWS's SDK reaches the table: this run's credentials, none of the user's."""
+        """The variables with which AWS's SDK reaches the table; the credentials are this run's."""
         return {
             "KEYS_TABLE": NAME,
             "DYNAMODB_ENDPOINT": self.url,

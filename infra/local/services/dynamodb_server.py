@@ -2,8 +2,8 @@
 
 It handles one request at a time. Moto reads an item and writes it without a lock: of simultaneous conditional
 updates too many would succeed, which DynamoDB rules out. Run as `python -m
-infra.local.services.dynamodb_server DESCRIPTOR TABLE`, of a listening socket; prints one line when it is ready.
-AWS_ACCESS_KEY_ID is the only key id that it accepts.
+infra.local.services.dynamodb_server DESCRIPTOR TABLE`, of a listening socket, with the only key id that it
+accepts in AWS_ACCESS_KEY_ID; prints one line when it is ready.
 """
 
 import http

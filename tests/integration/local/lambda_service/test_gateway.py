@@ -244,7 +244,7 @@ def test_a_client_that_disconnects_breaks_the_functions_socket(before_s: float, 
 
     async def scenario(running: Running) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
-        writer.write(f"GET /endless?file={broken}&before={before_s} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        writer.write(f"GET /endless?file={broken}&before={before_s} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         if before_s:
             await until(lambda: "starting" in running.log.getvalue())
             await asyncio.sleep(0.2)
@@ -270,7 +270,7 @@ def test_a_slow_client_slows_the_function_down(tmp_path: Path) -> None:
         before = psutil.Process().memory_info().rss
         reader, writer = await asyncio.open_connection("127.0.0.1", running.port, limit=1024)
         writer.write(
-            f"GET /flood?megabytes=100&file={count} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode()
+            f"GET /flood?megabytes=100&file={count} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
         )
         await until(count.exists)
         await asyncio.sleep(0.5)
