@@ -89,9 +89,9 @@ class Child:
         self, transport: asyncio.SubprocessTransport, protocol: _ChildProtocol, guardian: Guardian
     ) -> None:
         self._transport, self._protocol, self._guardian = transport, protocol, guardian
-        self._pid = transport.get_pid()
+        self.pid = transport.get_pid()
         self._alive = True
-        guardian.watch(self._pid)
+        guardian.watch(self.pid)
 
     @classmethod
     async def start(
@@ -127,7 +127,7 @@ class Child:
         """Wait for the end; return how it ended. No process of its group is left."""
         await self._protocol.exited.wait()
         self.kill()
-        self._guardian.forget(self._pid)
+        self._guardian.forget(self.pid)
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._protocol.silent.wait(), _PIPE_DRAIN_S)
         self._transport.close()
@@ -145,7 +145,7 @@ class Child:
         if self._alive:
             self._alive = False
             with suppress(ProcessLookupError):
-                os.killpg(self._pid, signal.SIGKILL)
+                os.killpg(self.pid, signal.SIGKILL)
 
 
 async def run(

@@ -2,6 +2,10 @@
 
     starting → idle (the function waits at /next) → busy → idle → …
 
+The next event is for a process of the sandbox only: it holds a prompt, and the caller's key. Others of this
+machine are refused, as Linux knows them by their connection; web pages are refused by their headers. A reply
+needs no such check: nobody else knows the id of the request.
+
 Source: AWS Lambda Developer Guide, "Using the Lambda runtime API for custom runtimes" and "Building a custom
 runtime", read 2026-11-22.
 """
@@ -13,6 +17,7 @@ from typing import Protocol
 
 from infra.local.lambda_service.failures import FunctionFailed
 from infra.local.lambda_service.invocation import Invocation
+from infra.local.lambda_service.peer import is_of_session
 from infra.local.lambda_service.runtime_connection import (
     ACCEPTED,
     RuntimeConnection,
@@ -21,9 +26,14 @@ from infra.local.lambda_service.runtime_connection import (
     error_response,
 )
 from infra.local.lambda_service.runtime_requests import ResponseRequest, WholeRequest, error_type
-from infra.local.loopback import HOST
+from infra.local.loopback import HOST, bind, is_named
 
 _ROOT = "/2018-06-01/runtime/"
+_OF_BROWSERS = ("origin", "sec-fetch-site")
+
+
+_NOT_FOR_PAGES = error_response(403, "Forbidden", "The Runtime API is not for web pages")
+_NOT_FOR_OTHERS = error_response(403, "Forbidden", "Only the function's own process gets its events")
 
 
 class RuntimeObserver(Protocol):
@@ -46,20 +56,31 @@ class RuntimeApiServer:
         self._observer = observer
         self._arn = arn
         self._timeout_s = timeout_s
+        self._listener = bind(0)
+        self._server: asyncio.Server | None = None
+        self._session: int | None = None
         self._poll: RuntimeConnection | None = None
         self._connections: set[RuntimeConnection] = set()
+        self._checked: set[RuntimeConnection] = set()
         self._invocation: Invocation | None = None
         self._delivered = False
 
-    async def listen(self) -> str:
-        """Open the listener; return its address for AWS_LAMBDA_RUNTIME_API."""
+    @property
+    def address(self) -> str:
+        """Its address for AWS_LAMBDA_RUNTIME_API; connections wait there until they are served."""
+        return f"{HOST}:{self._listener.getsockname()[1]}"
+
+    async def serve(self, session: int) -> None:
+        """Serve the processes of a session."""
+        self._session = session
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: RuntimeConnection(self), HOST, 0)
-        return f"{HOST}:{self._server.sockets[0].getsockname()[1]}"
+        self._server = await loop.create_server(lambda: RuntimeConnection(self), sock=self._listener)
 
     def close(self) -> None:
         """Stop listening and break every connection."""
-        self._server.close()
+        if self._server:
+            self._server.close()
+        self._listener.close()
         for connection in list(self._connections):
             connection.abort()
 
@@ -92,6 +113,7 @@ class RuntimeApiServer:
 
     def connection_lost(self, connection: RuntimeConnection) -> None:
         self._connections.discard(connection)
+        self._checked.discard(connection)
         if self._poll is connection:
             self._poll = None
 
@@ -99,10 +121,12 @@ class RuntimeApiServer:
         self, method: str, path: str, headers: Mapping[str, str], connection: RuntimeConnection
     ) -> RuntimeRequest:
         """Find what handles a request: the event, the reply or an error, or a refusal."""
+        if not is_named(headers.get("host", HOST)) or any(name in headers for name in _OF_BROWSERS):
+            return WholeRequest(lambda _: _NOT_FOR_PAGES)
         match method, *path.removeprefix(_ROOT).split("/"):
             case "GET", "invocation", "next":
                 return WholeRequest(lambda _: self._next(connection))
-            case "POST", "init", "error":
+            case "POST", "init", "error" if self._is_the_functions(connection):
                 return WholeRequest(lambda body: self._fail_init(error_type(headers, body)))
             case "POST", "invocation", request_id, "response" | "error" as kind:
                 refusal = self._refusal(request_id, headers)
@@ -113,6 +137,14 @@ class RuntimeApiServer:
                 return ResponseRequest(headers, connection, self._invocation.reply, self._observer.replied)
         message = f"Expected a path of the Runtime API, but got {method} {path}"
         return WholeRequest(lambda _: error_response(404, "InvalidPath", message))
+
+    def _is_the_functions(self, connection: RuntimeConnection) -> bool:
+        if connection not in self._checked and self._session is not None:
+            peer, own = connection.addresses()
+            if not is_of_session(self._session, peer, own):
+                return False
+        self._checked.add(connection)
+        return True
 
     def _refusal(self, request_id: str, headers: Mapping[str, str]) -> RuntimeResponse | None:
         """Return why no reply to an invocation is accepted, None if one is."""
@@ -139,6 +171,8 @@ class RuntimeApiServer:
 
     def _next(self, connection: RuntimeConnection) -> RuntimeResponse | None:
         """Return the event that waits for the function, None if the function waits for one."""
+        if not self._is_the_functions(connection):
+            return _NOT_FOR_OTHERS
         if self._invocation and not self._delivered:
             self._delivered = True
             return self._event_response(self._invocation)

@@ -133,6 +133,11 @@ class RuntimeConnection(asyncio.Protocol):
         if not keep:
             self._transport.close()
 
+    def addresses(self) -> tuple[tuple[str, int], tuple[str, int]]:
+        """Return the address of the other end, and of this one."""
+        peer, own = (self._transport.get_extra_info(name) for name in ("peername", "sockname"))
+        return peer, own
+
     def pause_reading(self) -> None:
         if not self._paused and not self._transport.is_closing():
             self._paused = True

@@ -48,7 +48,7 @@ class Sandbox:
 
         Raises: FunctionFailed, if it cannot be loaded, ends, or takes too long.
         """
-        environment = self._function.sandbox_environment(await self._api.listen())
+        environment = self._function.sandbox_environment(self._api.address)
         try:
             self._child = await Child.start(
                 self._function.command,
@@ -67,6 +67,7 @@ class Sandbox:
         limit_s = self._function.init_timeout_s
         self._start_time_limit(limit_s, f"init timed out after {limit_s:g} s")
         try:
+            await self._api.serve(self._child.pid)
             await self._ready
         except BaseException:
             await self.stop()

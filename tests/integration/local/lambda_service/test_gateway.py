@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -244,7 +245,9 @@ def test_a_client_that_disconnects_breaks_the_functions_socket(before_s: float, 
 
     async def scenario(running: Running) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
-        writer.write(f"GET /endless?file={broken}&before={before_s} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        writer.write(
+            f"GET /endless?file={broken}&before={before_s} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        )
         if before_s:
             await until(lambda: "starting" in running.log.getvalue())
             await asyncio.sleep(0.2)
@@ -269,9 +272,8 @@ def test_a_slow_client_slows_the_function_down(tmp_path: Path) -> None:
         await pid(running)
         before = psutil.Process().memory_info().rss
         reader, writer = await asyncio.open_connection("127.0.0.1", running.port, limit=1024)
-        writer.write(
-            f"GET /flood?megabytes=100&file={count} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
-        )
+        target, fields = f"/flood?megabytes=100&file={count}", "Host: localhost\r\nConnection: close\r\n"
+        writer.write(f"GET {target} HTTP/1.1\r\n{fields}\r\n".encode())
         await until(count.exists)
         await asyncio.sleep(0.5)
         assert int(count.read_text()) < 30
@@ -333,3 +335,19 @@ def test_a_path_prefix_is_one_of_whole_segments() -> None:
         assert gateway.function_at(path) is rest
     with pytest.raises(Refused):
         gateway.function_at("*")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere only web pages are refused")
+def test_only_the_function_gets_the_next_event() -> None:
+    """Another process knows the address, and asks before the request comes."""
+
+    async def scenario(running: Running) -> None:
+        await pid(running)
+        (function,) = children()
+        port = int(function.environ()["AWS_LAMBDA_RUNTIME_API"].rpartition(":")[2])
+        for target in ("invocation/next", "init/error"):
+            response = await get(port, f"/2018-06-01/runtime/{target}")
+            assert response.status in (403, 404)
+        assert await pid(running) == function.pid
+
+    with_service(scenario)

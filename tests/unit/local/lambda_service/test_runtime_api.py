@@ -47,6 +47,9 @@ class Transport:
     def abort(self) -> None:
         self.state = "aborted"
 
+    def get_extra_info(self, name: str) -> tuple[str, int]:
+        return ("127.0.0.1", len(name))
+
     def pause_reading(self) -> None:
         self.state = "paused"
 
@@ -105,7 +108,11 @@ def scenario(test: Callable[[Runtime], Any]) -> Callable[[], None]:
 
     def run() -> None:
         async def inside() -> None:
-            await test(Runtime())
+            runtime = Runtime()
+            try:
+                await test(runtime)
+            finally:
+                runtime.api.close()
 
         asyncio.run(inside())
 
@@ -250,3 +257,31 @@ async def test_expect_100_continue_is_answered(runtime: Runtime) -> None:
     connection, transport = runtime.connect()
     connection.data_received(post("invocation/id-1/response", b"", Expect="100-continue"))
     assert transport.written.startswith(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["Host: evil.example", "Origin: https://evil.example", "Origin: null", "Sec-Fetch-Site: same-site"],
+)
+@pytest.mark.parametrize(
+    "path", ["GET /2018-06-01/runtime/invocation/next", "POST /2018-06-01/runtime/init/error"]
+)
+def test_a_web_page_gets_nothing_and_changes_nothing(path: str, field: str) -> None:
+    @scenario
+    async def inner(runtime: Runtime) -> None:
+        runtime.api.invoke(runtime.invocation)
+        assert "403 Forbidden" in runtime.send(f"{path} HTTP/1.1\r\n{field}\r\n\r\n".encode())
+        assert runtime.observer.seen == []
+        assert runtime.send(NEXT).endswith('{"an":"event"}')
+
+    inner()
+
+
+@scenario
+async def test_a_process_that_is_not_the_functions_gets_nothing_and_changes_nothing(runtime: Runtime) -> None:
+    await runtime.api.serve(session=2**30)
+    runtime.api.invoke(runtime.invocation)
+    assert "403 Forbidden" in runtime.send(NEXT)
+    assert "404 Not Found" in runtime.post("init/error", b'{"errorType":"Fake"}')
+    assert "InvalidRequestID" in runtime.post("invocation/guessed/response", b"{}")
+    assert runtime.observer.seen == []

@@ -1,0 +1,44 @@
+"""Which process is at the other end of a loopback connection, as Linux reports it in /proc."""
+
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+Address = tuple[str, int]
+
+
+def is_of_session(session: int, peer: Address, own: Address, proc: Path = Path("/proc")) -> bool:
+    """Return whether a process of a session holds the other end; True on systems that do not report it.
+
+    Shape:  `session` is the id of the process that leads it.
+    Source: proc(5), /proc/net/tcp and /proc/pid/fd, read 2026-11-26.
+    """
+    try:
+        rows = [line.split() for line in (proc / "net/tcp").read_text().splitlines()[1:]]
+    except OSError:
+        return True
+    ends = [_hexadecimal(peer), _hexadecimal(own)]
+    sockets = {f"socket:[{row[9]}]" for row in rows if row[1:3] == ends}
+    return any(sockets.intersection(_open_files(pid, proc)) for pid in _processes(session, proc))
+
+
+def _hexadecimal(address: Address) -> str:
+    (number,) = struct.unpack("=I", socket.inet_aton(address[0]))
+    return f"{number:08X}:{address[1]:04X}"
+
+
+def _processes(session: int, proc: Path) -> Iterator[int]:
+    for pid in (int(name) for name in os.listdir(proc) if name.isdigit()):
+        with suppress(ProcessLookupError):
+            if os.getsid(pid) == session:
+                yield pid
+
+
+def _open_files(pid: int, proc: Path) -> Iterator[str]:
+    with suppress(OSError):
+        for descriptor in (proc / str(pid) / "fd").iterdir():
+            with suppress(OSError):
+                yield os.readlink(descriptor)
