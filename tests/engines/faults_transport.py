@@ -1,4 +1,4 @@
-"""An engine as a socket: what each of its connections does is a list of steps, below HTTP where that matters."""
+"""An engine as a socket: what each of its connections does is a list of steps, below HTTP if need be."""
 
 import json
 import select
@@ -145,7 +145,7 @@ class SocketEngine:
 def socket_engine(
     first: Sequence[Step], *, later: Sequence[Step] = (read, good) * 9
 ) -> Iterator[SocketEngine]:
-    """Run an engine whose first connection takes the given steps; each later one answers well, unless given."""
+    """Run an engine whose first connection takes the given steps; later ones answer well, unless given."""
     listener = socket.create_server(("127.0.0.1", 0))
     engine = SocketEngine(f"http://127.0.0.1:{listener.getsockname()[1]}/v1")
     sockets: list[socket.socket] = []

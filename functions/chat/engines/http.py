@@ -36,7 +36,6 @@ DRAIN_S = 0.1
 ERROR_BODY_S = 2.0
 # A balancer that cannot connect says so within these; later than that, the engine had the request.
 REFUSED_S, CONNECT_S = 0.5, 12.0
-MAX_REPLY_BYTES = 16 * 1024 * 1024
 _MAX_ERROR_BYTES = 64 * 1024
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 _DRAINING = "cannot schedule new futures after shutdown"
@@ -79,7 +78,8 @@ class HttpEngine:
                 try:
                     yield Accepted()
                     body = _body(response)
-                    events = reader.feed(await _beginning(body, request.stream))
+                    first = await _beginning(body, self._settings.max_event_bytes, stream=request.stream)
+                    events = reader.feed(first)
                     if not reader.ended:
                         for event in events:
                             yield event
@@ -143,6 +143,7 @@ class HttpEngine:
     def _http_request(self, request: EngineRequest, key: str | None) -> httpx.Request:
         settings = self._settings
         headers = {
+            **request.headers,
             "content-type": "application/json",
             "accept-encoding": "identity",
             "x-request-id": request.request_id,
@@ -233,7 +234,7 @@ def _body(response: httpx.Response) -> AsyncIterator[bytes]:
     return aiter(response.stream)
 
 
-async def _beginning(body: AsyncIterator[bytes], stream: bool) -> bytes:
+async def _beginning(body: AsyncIterator[bytes], max_bytes: int, *, stream: bool) -> bytes:
     """Return what a body begins with, once it shows what it is; all of it, if it is JSON.
 
     Engines label events as JSON, and errors as events, so the headers are not considered. JSON in the place
@@ -254,10 +255,10 @@ async def _beginning(body: AsyncIterator[bytes], stream: bool) -> bytes:
     async for data in body:
         pieces.append(data)
         size += len(data)
-        if size > MAX_REPLY_BYTES:
+        if size > max_bytes:
             raise UpstreamError(
-                f"The engine's reply is too large: expected at most {MAX_REPLY_BYTES} bytes of a whole one."
-                " Request fewer tokens, choices or log-probabilities, or a stream.",
+                f"The engine sent a whole reply of more than {max_bytes} bytes. Request less, or a stream,"
+                " or have the operator of this API raise MAX_EVENT_BYTES.",
                 retry=False,
             )
     whole = b"".join(pieces)

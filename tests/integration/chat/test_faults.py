@@ -124,7 +124,6 @@ EARLY: dict[str, Behaviour] = {
     "cut": Sse(events.pieces(), End.CUT),
     "reset": Sse(events.pieces(events.KEEP_ALIVE), End.RESET),
     "half a chunk": Sse(events.pieces(), End.HALF_CHUNK),
-    "a completion instead": Completion(),
 }
 
 
@@ -141,7 +140,6 @@ async def test_a_stream_that_breaks_before_its_first_event_has_a_status(
 LATE: dict[str, Behaviour] = {
     "ends early": Sse(SOME),
     "ends without a finish reason": Sse(events.tokens(finish=None)),
-    "ends without the end marker": Sse(events.tokens(done=False)),
     "abort": Sse(events.tokens(finish="abort")),
     "half an event": Sse(events.first(events.tokens(), 4, cut=50)),
     "half an event, cut": Sse(events.first(events.tokens(), 4, cut=50), End.CUT),

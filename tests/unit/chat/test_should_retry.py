@@ -1,4 +1,4 @@
-"""What tells an SDK whether it may send a request again."""
+"""The header by which SDKs decide whether to send a request again."""
 
 import httpx
 import pytest
