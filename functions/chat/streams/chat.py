@@ -131,8 +131,7 @@ class ChatStream:
         is_same = left == chunk and b"\n" not in payload and not LINE_SEPARATORS.search(payload.decode())
         data = event(payload if is_same else dump(left))
         batch.add(data, left)
-        is_running = not any(choice["finish_reason"] for choice in left["choices"])
-        self._template = Template.of(came, data) if has_begun and is_running else None
+        self._template = Template.of(came, data) if has_begun and _is_plain_text(left["choices"]) else None
         return False
 
     def _choices_of(self, chunk: dict[str, Any]) -> list[dict[str, Any]]:
@@ -267,6 +266,12 @@ class ChatReply:
         left.setdefault("logprobs", None)
         complete_logprobs(left)
         return left
+
+
+def _is_plain_text(choices: list[dict[str, Any]]) -> bool:
+    """Return whether a chunk is a piece of text of one choice that goes on: there may be more of its kind."""
+    (choice, *more) = choices
+    return not (more or choice["finish_reason"] or choice.get("logprobs") or "tool_calls" in choice["delta"])
 
 
 def _object_of(payload: bytes, model: str, *, is_error: bool = False) -> dict[str, Any]:

@@ -13,27 +13,40 @@ from dataclasses import dataclass
 
 from functions.chat.json_text import LINE_SEPARATORS
 
-_CONTENT = re.compile(rb'"content":\s*"((?:[^"\\]|\\.)*)"')
+_TEXT = re.compile(rb'"(?:content|reasoning|reasoning_content)":\s*"((?:[^"\\]|\\.)+)"')
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """The head of an event and its tail, as they came and as they left; a `joint` is a tail and a head."""
+    """What surrounds the text of an event as it came, and as it left; the `joint` is a tail and a head.
+
+    Shape:  `left` has one part more than the text has places, of which reasoning has two; it is empty where
+            events leave as they come.
+    """
 
     head: bytes
     joint: bytes
     tail: bytes
-    left: tuple[bytes, bytes, bytes] | None
+    left: tuple[bytes, ...]
 
     @classmethod
     def of(cls, came: bytes, left: bytes) -> Template | None:
         """Return the template of an event; None where it has no single text that left as it came."""
-        ours, theirs = _around_text(came), _around_text(left)
-        if not ours or not theirs or ours[1] != theirs[1]:
+        found = list(_TEXT.finditer(came))
+        if len(found) != 1 or came.count(b"\n") != 2:
             return None
-        (head, _, tail), (left_head, _, left_tail) = ours, theirs
-        changed = (left_head, left_tail + left_head, left_tail) if came != left else None
-        return cls(head, tail + head, tail, changed)
+        text, (start, end) = found[0][1], found[0].span(1)
+        head, tail = came[:start], came[end:]
+        if came == left:
+            return cls(head, tail + head, tail, ())
+        parts, begin = [], 0
+        for place in _TEXT.finditer(left):
+            if place[1] != text:
+                return None
+            parts.append(left[begin : place.start(1)])
+            begin = place.end(1)
+        is_known = len(parts) in (1, 2)
+        return cls(head, tail + head, tail, (*parts, left[begin:])) if is_known else None
 
     def apply(self, run: bytes) -> tuple[bytes, int]:
         """Return a run as it leaves, and of how many events; b"" if any is not of this template."""
@@ -46,18 +59,16 @@ class Template:
         if not _is_plain(texts):
             return b"", 0
         count = 1 + (len(between) - len(texts)) // (len(self.joint) - 1)
-        if not self.left:
-            return run, count
-        head, joint, tail = self.left
-        return head + between.replace(self.joint, joint) + tail, count
+        return (self._changed(between) if self.left else run), count
 
-
-def _around_text(event: bytes) -> tuple[bytes, bytes, bytes] | None:
-    found = list(_CONTENT.finditer(event))
-    if len(found) != 1 or event.count(b"\n") != 2:
-        return None
-    start, end = found[0].span(1)
-    return event[:start], event[start:end], event[end:]
+    def _changed(self, between: bytes) -> bytes:
+        head, *middle, tail = self.left
+        texts = between.split(self.joint)
+        if not all(texts):
+            return b""  # the normaliser leaves empty reasoning out
+        for part in middle:
+            texts = [text + part + text for text in texts]
+        return head + (tail + head).join(texts) + tail
 
 
 def _is_plain(texts: bytes) -> bool:

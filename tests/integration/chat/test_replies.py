@@ -51,7 +51,11 @@ async def test_every_reply_has_its_headers(connect: Connect, stream: bool) -> No
 async def test_a_stream_has_exactly_the_headers_of_one(connect: Connect) -> None:
     async with connect() as client:
         reply = await client.post(URL, json=body(stream=True))
-    expected = {"content-type": "text/event-stream", "cache-control": "no-cache", "x-accel-buffering": "no"}
+    expected = {
+        "content-type": "text/event-stream; charset=utf-8",
+        "cache-control": "no-cache",
+        "x-accel-buffering": "no",
+    }
     assert expected.items() <= dict(reply.headers).items()
     assert "content-length" not in reply.headers
 

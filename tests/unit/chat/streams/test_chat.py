@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.chat.engines.engine import Event, Failure, Run
+from functions.chat.engines.engine import Chunks, Event, Failure, Run
 from functions.chat.errors import UpstreamError
 from functions.chat.streams import chat as chat_stream
 from functions.chat.streams.chat import ChatReply, ChatStream
@@ -120,6 +120,32 @@ def test_what_changes_in_each_event_alike_is_changed_unread() -> None:
     other: dict[str, Any] = {"model": "/models/weights", "created": 1795373006}
     stream.feed(role() + word(**other))
     assert unread(stream.feed(word(" é", **other) + word(' "a"', **other))) == word(" é") + word(' "a"')
+
+
+def test_reasoning_takes_the_hot_path_under_both_names() -> None:
+    def thought(text: str) -> bytes:
+        return event(chunk(choice({"reasoning": text})))
+
+    stream = ChatStream(model=MODEL)
+    stream.feed(role() + thought("a"))
+    run = passed([role(), thought("b"), thought("c"), finish(), DONE]).out
+    assert unread(stream.feed(thought("b") + thought("c"))) in run
+    (empty,) = stream.feed(thought("b") + thought(""))
+    assert isinstance(empty, Chunks)
+    assert empty.values[1]["choices"][0]["delta"] == {"content": ""}
+
+
+@pytest.mark.parametrize("text", ["\u2028", "\u2029", "\u0085"], ids=ascii)
+def test_what_could_end_a_line_leaves_escaped_on_the_hot_path(text: str) -> None:
+    result = passed([role() + word(), word(f"a{text}b") + word()])
+    assert text not in result.out.decode()
+    assert result.chunks[2]["choices"][0]["delta"]["content"] == f"a{text}b"
+
+
+def test_halves_of_a_character_in_two_events_fail_the_stream() -> None:
+    first, second = word("é").replace(b"\xa9", b""), word("é").replace(b"\xc3", b"")
+    result = passed([role() + word(), first + second])
+    assert (result.out, result.done) == (role() + word(), False)
 
 
 def test_an_event_that_differs_in_more_than_its_text_is_read() -> None:

@@ -339,7 +339,11 @@ BODIES: dict[str, tuple[bytes, Said]] = {
         Said("Hi", finish="stop"),
     ),
     "no index": (
-        role(0) + event(chunk({"delta": {"content": "Hi"}})) + event(chunk({"finish_reason": "stop"})) + usage() + DONE,
+        role(0)
+        + event(chunk({"delta": {"content": "Hi"}}))
+        + event(chunk({"finish_reason": "stop"}))
+        + usage()
+        + DONE,
         Said("Hi", finish="stop"),
     ),
     "the role in every delta": (
