@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-import httpx
+import httpx2
 import openai
 import pytest
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, AsyncStream
+from openai.types.chat import ChatCompletionMessageParam
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from functions.chat.app import create_app
@@ -37,7 +38,7 @@ from tests.engines.faults_transport import (
     whole,
 )
 from tests.engines.scripted import refusing_engine
-from tests.integration.chat.service import MODEL, USER, settings_for
+from tests.integration.chat.service import MODEL, settings_for
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(20)]
 
@@ -82,7 +83,7 @@ async def sdk_of(base_url: str) -> AsyncIterator[tuple[App, AsyncOpenAI]]:
     settings = settings_for(base_url, **LIMITS)
     engine = HttpEngine(settings)
     app = App(create_app(settings, engine))
-    http = httpx.AsyncClient(transport=httpx.ASGITransport(app))
+    http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app))
     async with AsyncOpenAI(base_url="http://chat/v1", api_key="none", http_client=http) as sdk:
         yield app, sdk
     await engine.aclose()
@@ -91,8 +92,9 @@ async def sdk_of(base_url: str) -> AsyncIterator[tuple[App, AsyncOpenAI]]:
 async def outcome_of(sdk: AsyncOpenAI, *, stream: bool) -> Outcome:
     """Send a request with the SDK's default retries."""
     try:
-        reply = await sdk.chat.completions.create(model=MODEL, messages=[USER], stream=stream)  # type: ignore[call-overload]
-        if stream:
+        messages: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hi"}]
+        reply = await sdk.chat.completions.create(model=MODEL, messages=messages, stream=stream)
+        if isinstance(reply, AsyncStream):
             async for _ in reply:
                 pass
     except openai.APIStatusError as failure:
@@ -239,7 +241,7 @@ async def test_a_refused_connection_is_left_to_the_sdk_to_try_again(stream: bool
     assert (outcome.status, outcome.should_retry, app.requests) == (502, None, 3)
 
 
-# Connections that end around the write: whoever wins the race, it is run once.
+# Connections that end around the write: whichever comes first, the request is run once at most.
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
