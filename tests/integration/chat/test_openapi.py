@@ -22,12 +22,12 @@ from tests.unit.chat.chunks import DONE, dumps, finish, role
 from tests.unit.chat.fakes import FakeEngine
 
 
-def reply_of_an_engine() -> dict[str, Any]:
-    """Return a new reply each time, since it is changed in place."""
-    message = {"role": "assistant", "content": "Paris"}
-    choices = [{"index": index, "message": dict(message), "finish_reason": "stop"} for index in range(8)]
-    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
-    return {"id": "chatcmpl-1", "created": 1795373005, "choices": choices, "usage": usage}
+REPLY = {
+    "id": "chatcmpl-1",
+    "created": 1795373005,
+    "choices": [{"message": {"role": "assistant", "content": "Paris"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+}
 
 
 class SaneEngine(FakeEngine):
@@ -35,7 +35,7 @@ class SaneEngine(FakeEngine):
 
     def open(self, request: EngineRequest) -> aclosing[AsyncGenerator[Event, None]]:
         streamed = role() + finish() + DONE
-        return FakeEngine(streamed if request.stream else dumps(reply_of_an_engine())).open(request)
+        return FakeEngine(streamed if request.stream else dumps(REPLY)).open(request)
 
 
 APP = create_app(settings_for("http://engine/v1", MAX_N="1"), SaneEngine())

@@ -1,4 +1,4 @@
-"""What a caller is told: the pieces of a stream put together as SDKs do it, or a whole reply."""
+"""What a caller reads: the pieces of a stream put together as SDKs do it, or a whole reply."""
 
 import json
 from collections.abc import Iterable
