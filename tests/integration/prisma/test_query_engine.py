@@ -270,3 +270,19 @@ def test_it_does_not_outlive_its_parent(postgres: Postgres, schema: Path) -> Non
             time.sleep(0.01)
         parent.kill()
     engine.wait(3)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "evil.example"},
+        {"host": "localhost.evil.example:1"},
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"sec-fetch-site": "cross-site"},
+    ],
+)
+def test_a_web_page_is_refused(shared: QueryEngine, headers: dict[str, str]) -> None:
+    query = '{"query": "mutation { result: deleteManyPart { count } }"}'
+    refused = shared.http.post("/", content=query, headers={"content-type": "text/plain", **headers})
+    assert (refused.status_code, refused.json()["errors"][0]["error"]) == (403, "Web pages are refused.")

@@ -1,6 +1,6 @@
 "use strict";
 /**
- * The query engine's HTTP interface, on this machine only.
+ * The query engine's HTTP interface, on this machine only, and not for web pages that a browser of it shows.
  *
  *     GET  /status                          once the engine can answer
  *     POST /                                a query or a batch; `X-transaction-id` names its transaction
@@ -11,6 +11,7 @@ const http = require("node:http");
 const { renderError } = require("./replies");
 
 const HOST = "127.0.0.1";
+const LOCAL = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/i;
 const KEEP_ALIVE_MS = 60_000; // longer than any client keeps an idle connection
 
 /** Listen at once; requests wait for the engine. `onBroken` hears that the engine can never answer again. */
@@ -18,6 +19,7 @@ function serve(port, engine, onBroken) {
   const server = http.createServer(async (request, response) => {
     try {
       const body = await readBody(request);
+      if (isOfPage(request)) return send(response, 403, renderError({ message: "Web pages are refused." }));
       const reply = await answer(await engine, request, body);
       send(response, reply ? 200 : 404, reply ?? renderError({ message: `Unknown path ${request.url}.` }));
     } catch (error) {
@@ -28,6 +30,10 @@ function serve(port, engine, onBroken) {
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   server.listen(port, HOST);
   return server;
+}
+
+function isOfPage({ headers }) {
+  return "origin" in headers || "sec-fetch-site" in headers || !LOCAL.test(headers.host ?? "");
 }
 
 async function answer(engine, { method, url, headers }, body) {
