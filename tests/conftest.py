@@ -1,4 +1,4 @@
-"""The scripted engine, for every test that needs one."""
+"""The scripted engine, for every test that needs one; and a run that leaves no process."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,9 @@ import pytest
 
 from tests.engines.behaviours import Chat
 from tests.engines.scripted import ScriptedEngine, scripted_engine
+from tests.leftovers import pytest_configure, pytest_sessionfinish
+
+__all__ = ["pytest_configure", "pytest_sessionfinish"]
 
 
 @pytest.fixture(scope="session")

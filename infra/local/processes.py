@@ -2,14 +2,17 @@
 
 Each child leads a process group of its own; the group is killed as one. Where this process itself is killed,
 the guardian kills the groups: a small shell that reads their list from a pipe, which ends with this process.
+On Linux the kernel kills the children too, so that nothing is left where the guardian is killed with it.
 """
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
@@ -24,13 +27,30 @@ while read -r change group; do
 done
 for g in $groups; do kill -9 "-$g" 2>/dev/null; done
 """
-_INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+# TEST_RUN: by it a test run finds the processes that it has left.
+_INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "TEST_RUN")
 _PIPE_DRAIN_S = 0.5
 
 
 def inherited_environment() -> dict[str, str]:
     """Return those of our variables that a function, or the keys' database, starts with."""
     return {name: os.environ[name] for name in _INHERITED if name in os.environ}
+
+
+@cache
+def ending_with_parent(number: signal.Signals = signal.SIGKILL) -> tuple[str, ...]:
+    """Return what stands before a command so that the kernel ends it with its parent, () where it cannot.
+
+    The signal comes when the thread ends that started the command; it is lost where the command changes its
+    user.
+    Source: setpriv(1), --pdeathsig; PR_SET_PDEATHSIG(2const); read 2026-11-26.
+    """
+    program = shutil.which("setpriv")
+    if not program:
+        return ()
+    prefix = (program, "--pdeathsig", number.name.removeprefix("SIG"), "--")
+    known = subprocess.run((*prefix, "true"), capture_output=True, check=False).returncode == 0
+    return prefix if known else ()
 
 
 class Guardian:
@@ -112,6 +132,7 @@ class Child:
         # Not asyncio's Process: until Python 3.13 its wait() lasts until no process holds the output open.
         transport, protocol = await asyncio.get_running_loop().subprocess_exec(
             lambda: _ChildProtocol(on_line),
+            *ending_with_parent(),
             *command,
             env=environment,
             cwd=directory,

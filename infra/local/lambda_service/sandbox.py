@@ -70,6 +70,7 @@ class Sandbox:
             await self._api.serve(self._child.pid)
             await self._ready
         except BaseException:
+            self._ready.cancel()
             await self.stop()
             raise
         return self

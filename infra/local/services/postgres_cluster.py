@@ -15,11 +15,13 @@ import importlib.util
 import os
 import secrets
 import shutil
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 
 from infra.local.errors import CannotStart
 from infra.local.loopback import HOST, free_port
+from infra.local.processes import ending_with_parent
 from infra.local.services.system_account import choose_account
 
 USER = "postgres"
@@ -176,4 +178,9 @@ class Cluster:
         return self._command("postgres", "-D", str(self.data), *options)
 
     def _command(self, name: str, *arguments: str) -> tuple[str, ...]:
-        return (*self._account.prefix, str(program(name)), *arguments)
+        return (
+            *self._account.prefix,
+            *ending_with_parent(signal.SIGINT),  # as Ctrl-C: Postgres shuts down cleanly
+            str(program(name)),
+            *arguments,
+        )

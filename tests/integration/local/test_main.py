@@ -9,11 +9,12 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psutil
 import pytest
 
+from infra.local.processes import ending_with_parent
 from tests import launch
 from tests.local_service import run_local
 
@@ -59,6 +60,13 @@ def family(process: "subprocess.Popen[str]") -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
+def name(process: psutil.Process) -> str:
+    """Return a process's name, "" once it is gone."""
+    with suppress(psutil.NoSuchProcess):
+        return str(process.name())
+    return ""
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_everything_at_once(number: signal.Signals) -> None:
     process = launch.start(PORT="0")
@@ -81,6 +89,21 @@ def test_no_child_outlives_a_killed_parent() -> None:
     process.kill()
     process.communicate()
     assert gone(children, 2)
+
+
+@pytest.mark.skipif(not ending_with_parent(), reason="elsewhere the guardian alone kills them")
+def test_no_child_outlives_a_parent_that_is_killed_with_its_guardian() -> None:
+    process = launch.start(PORT="0", AUTH="on")
+    launch.url_when_ready(process)
+    children = family(process)
+    while "node" not in map(name, children):
+        time.sleep(0.05)
+        children = family(process)
+    guardian = next(child for child in children if name(child) == "sh")
+    process.kill()
+    guardian.kill()
+    process.communicate()
+    assert gone(children, 5)
 
 
 def test_a_signal_during_the_start_leaves_nothing() -> None:
