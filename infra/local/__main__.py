@@ -70,6 +70,7 @@ async def _serve(
     database = TodoDatabase.open(settings, guardian, console)
     keys = Keys(settings, guardian, console) if settings.auth else None
     key_variables = keys.environment if keys else None
+    waiting_for = {"functions"}
     try:
         async with run_lambda_service(
             routes(settings, models, database.url if database else "", key_variables),
@@ -77,14 +78,17 @@ async def _serve(
             console=console,
             listener=listener,
             callers=Callers(settings.hosts, settings.cors_origins.split(",")),
+            waiting_for=waiting_for,
         ) as service:
             functions = {function.name: function for function in service.functions}
-            await _together(
-                _prepare(functions.pop("chat"), console),
-                *([engine.start()] if engine else []),
-                *([database.prepare()] if database else []),
-                *([keys.prepare()] if keys else []),
-            )
+            parts = {
+                "functions": _prepare(functions.pop("chat"), console),
+                **({"engine": engine.start()} if engine else {}),
+                **({"database": database.prepare()} if database else {}),
+                **({"keys": keys.prepare()} if keys else {}),
+            }
+            waiting_for.update(parts)
+            await _together(*(_until_ready(name, part, waiting_for) for name, part in parts.items()))
             address = engine.base_url if engine else ""
             key = keys.key if keys else ""
             console.print(
@@ -113,6 +117,11 @@ async def _together(*parts: Coroutine[Any, Any, None]) -> None:
             if not task.cancelling():  # a second cancellation would interrupt its clean-up
                 task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _until_ready(name: str, part: Coroutine[Any, Any, None], waiting_for: set[str]) -> None:
+    await part
+    waiting_for.discard(name)
 
 
 async def _prepare(function: SandboxPool, console: Console) -> None:

@@ -5,10 +5,12 @@ RequestFailure              its text ends the request's line on the console
 ├── FunctionFailed          502, or an aborted connection once the response has begun
 │   └── ReplyTooLong        and 413 for the function
 └── Refused                 the gateway's own response; the function is not invoked
-    └── NotServed           one that AWS's gateway would not give
+    ├── NotServed           one that AWS's gateway would not give
+    └── Starting            the same, until the service is ready
 """
 
 import json
+from collections.abc import Collection
 
 
 class RequestFailure(Exception):
@@ -39,6 +41,8 @@ class Refused(RequestFailure):
     Shape:  `message` is the response's body, as AWS writes it; `reason` is for the console.
     """
 
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
     def __init__(self, status: int, message: str, reason: str) -> None:
         super().__init__(reason)
         self.status = status
@@ -49,6 +53,18 @@ class NotServed(Refused):
     """What this gateway does not pass on but AWS's would; the body has the form of OpenAI's errors."""
 
     def __init__(self, status: int, message: str, code: str) -> None:
-        kind = "service_unavailable_error" if status == 503 else "invalid_request_error"
-        error = {"message": message, "type": kind, "param": None, "code": code}
+        error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
         super().__init__(status, json.dumps({"error": error}), code.replace("_", " "))
+
+
+class Starting(Refused):
+    """What the service needs is not ready; `/health` gets the list of it."""
+
+    headers = ((b"retry-after", b"1"),)
+
+    def __init__(self, path: str, waiting_for: Collection[str]) -> None:
+        names = sorted(waiting_for)
+        message = f"The service is starting, and waits for: {', '.join(names)}. Try again in a second."
+        error = {"message": message, "type": "service_unavailable_error", "param": None, "code": "starting"}
+        health = {"status": "starting", "waiting_for": names}
+        super().__init__(503, json.dumps(health if path == "/health" else {"error": error}), "starting")

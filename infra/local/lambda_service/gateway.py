@@ -7,14 +7,14 @@ framing requires: a reply that broke off must not look complete.
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
 from email.utils import formatdate
 from typing import Any, Protocol
 
 from infra.local.console import Console, RequestLine
 from infra.local.lambda_service.callers import Callers
 from infra.local.lambda_service.decoders import ReplyHead
-from infra.local.lambda_service.failures import ClientDisconnected, Refused, RequestFailure
+from infra.local.lambda_service.failures import ClientDisconnected, Refused, RequestFailure, Starting
 from infra.local.lambda_service.function_url import MAX_BYTES, encode_event
 from infra.local.lambda_service.invocation import Invocation, new_trace_id
 from infra.local.lambda_service.reply import FunctionReply
@@ -36,15 +36,21 @@ class Invoker(Protocol):
 class Gateway:
     """Responds to each request with the reply of the function behind its path.
 
-    Shape:  `routes` are (path prefix of whole segments, function); the first that matches wins.
+    Shape:  `routes` are (path prefix of whole segments, function); the first that matches wins. `waiting_for`
+            names what is not ready; until it is empty, no function is invoked.
     """
 
     def __init__(
-        self, routes: Sequence[tuple[str, Invoker]], console: Console, callers: Callers | None = None
+        self,
+        routes: Sequence[tuple[str, Invoker]],
+        console: Console,
+        callers: Callers | None = None,
+        waiting_for: Collection[str] = (),
     ) -> None:
         self._routes = routes
         self._console = console
         self._callers = callers or Callers()
+        self._waiting_for = waiting_for
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         line = RequestLine(scope["method"], scope["raw_path"].decode("latin-1"), self._console.clock_s())
@@ -52,6 +58,8 @@ class Gateway:
         try:
             body = await _read(receive)
             self._callers.check(scope)
+            if self._waiting_for:
+                raise Starting(scope["path"], self._waiting_for)
             invocation = _invocation(scope, body, response.request_id)
             reply = await self.function_at(scope["path"]).invoke(invocation)
             await _relay(reply, receive, response, head_only=scope["method"] == "HEAD")
@@ -104,7 +112,7 @@ class _Response:
         refused = failure if isinstance(failure, Refused) else Refused(502, "Internal Server Error", "")
         body = refused.message.encode()
         fields = ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)))
-        await self.begin(ReplyHead(refused.status, fields))
+        await self.begin(ReplyHead(refused.status, (*fields, *refused.headers)))
         await self.write(body)
         await self.end()
 

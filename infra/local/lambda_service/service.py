@@ -10,7 +10,7 @@ gateway         sends the HTTP response
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -51,16 +51,19 @@ async def run_lambda_service(
     console: Console,
     listener: socket.socket | None = None,
     callers: Callers | None = None,
+    waiting_for: Collection[str] = (),
 ) -> AsyncIterator[LambdaService]:
     """Serve functions behind one gateway for as long as the context lasts; without a listener on a free port.
 
-    Shape:  `routes` are (path prefix of whole segments, function); the first that matches wins.
+    Shape:  `routes` are (path prefix of whole segments, function); the first that matches wins. Requests get
+            503 until `waiting_for` is empty.
     """
     listener = listener or bind(0)
     pools = [SandboxPool(function, guardian, console.output_of(function.name)) for _, function in routes]
     prefixes = [prefix for prefix, _ in routes]
     try:
-        async with serving(Gateway(list(zip(prefixes, pools, strict=True)), console, callers), listener):
+        gateway = Gateway(list(zip(prefixes, pools, strict=True)), console, callers, waiting_for)
+        async with serving(gateway, listener):
             yield LambdaService(listener.getsockname()[1], pools)
     finally:
         await asyncio.gather(*(pool.stop() for pool in pools))

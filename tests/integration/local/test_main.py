@@ -1,5 +1,6 @@
 """`python -m infra.local` as a user starts and stops it."""
 
+import http.client
 import http.server
 import json
 import signal
@@ -9,11 +10,12 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 
 import psutil
 import pytest
 
+from infra.local.loopback import free_port
 from infra.local.processes import ending_with_parent
 from tests import launch
 from tests.local_service import run_local
@@ -127,6 +129,33 @@ def test_an_engine_that_dies_is_started_again() -> None:
     assert "just after its start" in next(line for line in process.stdout if "engine" in line)
     process.terminate()
     process.communicate()
+
+
+def test_health_is_ok_once_the_first_request_succeeds_and_no_sooner() -> None:
+    body = json.dumps({"model": "default", "max_tokens": 1, "messages": [{"role": "user", "content": "Hi"}]})
+    headers = {"Authorization": "Bearer a-key", "Content-Type": "application/json"}
+    port = free_port()
+    process = launch.start(PORT=str(port), AUTH="on", DEV_KEY="a-key")
+    try:
+        statuses = {status(port, "GET", "/health")}
+        while 200 not in statuses:
+            time.sleep(0.01)
+            statuses.add(status(port, "GET", "/health"))
+        assert status(port, "POST", "/v1/chat/completions", body, headers) == 200
+        assert statuses == {0, 503, 200}
+    finally:
+        process.terminate()
+        output, _ = process.communicate(timeout=5)
+    assert output.count("Ctrl-C stops everything.") == 1
+
+
+def status(port: int, method: str, path: str, body: str = "", headers: dict[str, str] | None = None) -> int:
+    """Return the status of a response, 0 where nothing listens yet."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    with closing(connection), suppress(ConnectionRefusedError):
+        connection.request(method, path, body, headers or {})
+        return connection.getresponse().status
+    return 0
 
 
 def test_the_models_that_a_backend_lists_are_served() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from io import StringIO
@@ -38,14 +38,16 @@ def scripted_function(environment: Mapping[str, str] | None = None, **settings: 
 
 @asynccontextmanager
 async def scripted_service(
-    environment: Mapping[str, str] | None = None, **settings: Any
+    environment: Mapping[str, str] | None = None, *, waiting_for: Collection[str] = (), **settings: Any
 ) -> AsyncIterator[Running]:
     """Run the scripted function behind a gateway; everything is gone at the end."""
     function = scripted_function(environment, **settings)
     out, log = StringIO(), StringIO()
     console = Console(out=out, log=log)
     with Guardian() as guardian:
-        async with run_lambda_service([("/", function)], guardian=guardian, console=console) as service:
+        async with run_lambda_service(
+            [("/", function)], guardian=guardian, console=console, waiting_for=waiting_for
+        ) as service:
             yield Running(service, out, log)
 
 

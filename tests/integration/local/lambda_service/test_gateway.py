@@ -351,3 +351,21 @@ def test_only_the_function_gets_the_next_event() -> None:
         assert await pid(running) == function.pid
 
     with_service(scenario)
+
+
+def test_until_everything_is_ready_requests_are_told_what_is_missing() -> None:
+    waiting_for = {"engine", "database"}
+
+    async def scenario(running: Running) -> None:
+        health = await get(running.port, "/health")
+        assert (health.status, "retry-after: 1" in health.head) == (503, True)
+        assert json.loads(health.body) == {"status": "starting", "waiting_for": ["database", "engine"]}
+        refused = await get(running.port, "/v1/models")
+        assert refused.status == 503
+        assert json.loads(refused.body)["error"]["code"] == "starting"
+        assert "waits for: database, engine" in json.loads(refused.body)["error"]["message"]
+        assert "starting" not in running.log.getvalue(), "expected that no function runs"
+        waiting_for.clear()
+        assert (await get(running.port, "/health")).status == 200
+
+    with_service(scenario, waiting_for=waiting_for)
