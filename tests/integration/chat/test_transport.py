@@ -1,12 +1,17 @@
 """The engine's HTTP, against a real socket."""
 
 import asyncio
+import json
+import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
-from functions.chat.engines.transport import HIGH_WATER_BYTES, EngineTransport
+from functions.chat.engines.transport import HIGH_WATER_BYTES, KEEP_ALIVE_S, EngineTransport
+from functions.shared.clock import Clock
 from tests.engines.behaviours import Hang, InTurn, Raw, Status
 from tests.engines.scripted import ScriptedEngine
 from tests.engines.wire import Reply, Request
@@ -147,3 +152,87 @@ async def test_a_cancelled_request_stops_the_engine(
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await asyncio.to_thread(engine.wait_until, lambda: engine.disconnects)
+
+
+# idle connections and silent machines
+
+
+class Clocks:
+    """The wall clock, and the one that stops while the environment is frozen."""
+
+    def __init__(self) -> None:
+        self.wall, self.steady = 1000.0, 10.0
+
+    def clock(self) -> Clock:
+        return Clock(lambda: self.wall, lambda: self.steady)
+
+
+IDLE = KEEP_ALIVE_S["http"]
+
+
+@pytest.mark.parametrize(
+    ("wall_s", "steady_s", "connections"),
+    [
+        (IDLE - 0.1, IDLE - 0.1, 1),
+        (IDLE, IDLE, 2),
+        (600.0, 0.1, 2),
+        (-600.0, IDLE - 0.1, 1),
+        (-600.0, IDLE, 2),
+    ],
+    ids=["used again", "too old", "frozen for minutes", "clock set back", "clock set back, too old"],
+)
+async def test_an_idle_connection_is_used_again_for_a_few_seconds(
+    engine: ScriptedEngine, wall_s: float, steady_s: float, connections: int
+) -> None:
+    engine.behaviour = counting = Counting(OK)
+    clocks = Clocks()
+    transport = EngineTransport(None, clocks.clock())
+    async with httpx.AsyncClient(transport=transport, base_url=engine.base_url) as client:
+        await client.post("/")
+        clocks.wall += wall_s
+        clocks.steady += steady_s
+        await client.post("/")
+    assert len(counting.connections) == connections
+
+
+async def test_idle_connections_that_are_too_old_are_all_closed(engine: ScriptedEngine) -> None:
+    engine.behaviour = OK
+    clocks = Clocks()
+    transport = EngineTransport(None, clocks.clock())
+    async with httpx.AsyncClient(transport=transport, base_url=engine.base_url) as client:
+        await asyncio.gather(*(client.post("/") for _ in range(5)))
+        clocks.steady += IDLE
+        await client.post("/")
+        await asyncio.to_thread(engine.wait_until, lambda: engine.connections == 1)
+
+
+async def test_every_connection_is_probed(engine: ScriptedEngine) -> None:
+    """So that a machine that has gone, or a NAT gateway that forgot it, costs seconds and not the timeout."""
+    engine.behaviour = OK
+    transport = EngineTransport(None)
+    async with httpx.AsyncClient(transport=transport, base_url=engine.base_url) as client:
+        await client.post("/")
+        ((connection,),) = transport._idle.values()
+        sock = connection._socket
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        for name, most in (
+            ("TCP_KEEPIDLE", 10),
+            ("TCP_KEEPINTVL", 5),
+            ("TCP_KEEPCNT", 5),
+            ("TCP_USER_TIMEOUT", 20_000),
+        ):
+            if option := getattr(socket, name, None):
+                assert 1 <= sock.getsockopt(socket.IPPROTO_TCP, option) <= most, name
+
+
+def test_a_machine_that_vanishes_is_noticed_within_seconds() -> None:
+    """In a network of its own, from which the engine's address is taken away."""
+    isolated = ["unshare", "--map-root-user", "--net"]
+    if subprocess.run([*isolated, "ip", "address"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine does not let a test have a network of its own")
+    script = [sys.executable, "-m", "tests.integration.chat.black_hole"]
+    ended = subprocess.run([*isolated, *script], capture_output=True, text=True, timeout=30, check=False)
+    assert ended.returncode == 0, ended.stderr
+    failures = json.loads(ended.stdout)
+    assert (failures["kept"][0], failures["begun"][0]) == ("ReadError", "RemoteProtocolError")
+    assert max(seconds for _, seconds in failures.values()) < 10
