@@ -21,7 +21,6 @@ from tests.integration.chat.service import URL, body, client_of, settings_for
 from tests.unit.chat.chunks import DONE, dumps, finish, role
 from tests.unit.chat.fakes import FakeEngine
 
-
 REPLY = {
     "id": "chatcmpl-1",
     "created": 1795373005,

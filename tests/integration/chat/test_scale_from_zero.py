@@ -1,5 +1,6 @@
 """An engine that is scaled to zero, in process; `test_scale_from_zero_cycle.py` has a whole cycle."""
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -8,15 +9,15 @@ import httpx
 import pytest
 
 from functions.chat.app import create_app
-from functions.chat.engines import scale_from_zero
+from functions.chat.engines import http, scale_from_zero
 from functions.chat.engines.http import HttpEngine
 from functions.chat.engines.scale_from_zero import EcsServices, ScaleFromZero
 from functions.chat.settings import Settings
 from functions.shared.aws import Aws
 from tests.engines import schema
-from tests.engines.behaviours import Status, vllm_error
+from tests.engines.behaviours import Drop, Status, vllm_error
 from tests.engines.scripted import ScriptedEngine, refusing_engine
-from tests.engines.wire import Behaviour
+from tests.engines.wire import Behaviour, Reply, Request
 from tests.integration.chat.cold_engine import CREDENTIALS, ColdEngine, cold_engine, moto_server
 from tests.integration.chat.service import MODEL, URL, body, served
 from tests.integration.keys.aws import scripted_aws
@@ -174,6 +175,42 @@ def test_an_engine_that_its_balancer_does_not_find_is_started(
     assert cold.desired == 1
     other = api(engine.base_url, None).post(URL, json=body())
     assert (other.status_code, schema.validate_error(other.json())["code"]) == (status, code)
+
+
+def late(behaviour: Behaviour) -> Behaviour:
+    async def after_work(request: Request, reply: Reply) -> None:
+        await asyncio.sleep(0.1)
+        await behaviour(request, reply)
+
+    return after_work
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("status", [502, 504])
+def test_a_request_that_a_balancer_lost_at_work_is_not_sent_again(
+    engine: ScriptedEngine,
+    cold: ColdEngine,
+    api: Api,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    stream: bool,
+) -> None:
+    monkeypatch.setattr(http, "REFUSED_S", 0.05)
+    monkeypatch.setattr(http, "CONNECT_S", 0.05)
+    engine.behaviour = late(balancer(status))
+    refused = api(engine.base_url, cold.arn).post(URL, json=body(stream=stream))
+    assert (refused.status_code, refused.headers["x-should-retry"]) == (status, "false")
+    assert (len(engine.requests), cold.desired) == (1, 0)
+
+
+def test_a_request_that_waits_for_a_start_is_run_once(cold: ColdEngine, api: Api) -> None:
+    """The engine that has just started reads it, and drops the connection."""
+    cold.engine.behaviour = Drop()
+    client = api(cold.base_url, cold.arn, KEEP_ALIVE_S="0.1")
+    with streamed(client) as reply:
+        whole = reply.read()
+    assert b'"upstream_error"' in whole
+    assert len(cold.engine.requests) == 1
 
 
 @pytest.mark.parametrize(
