@@ -36,7 +36,7 @@ def idle_month(stage: Stage) -> Bill:
         "model's weights in S3, GB": (engine.model.weights_gib, 0.023),
         "Aurora's minimum, ACUs": ((1 + stage.database.readers) * stage.database.capacity[0], ACU),
         "Aurora's minimum of storage, GB": (10, 0.10),
-        "secrets": (2, 0.40),
+        "secrets": (3, 0.40),
         "snapshots of the functions, GB": (stage.snap_start * memory_gb, SNAPSHOT_GB_S * HOURS * 3600),
         "firewall": (stage.waf, 5.00),
         "rules of the firewall": (4 * stage.waf, 1.00),

@@ -131,7 +131,7 @@ class Stage:
     cors_origins: tuple[str, ...] = ()
     domain: Domain | None = None
     graphiql: bool = True
-    max_body_bytes: int = 1024 * 1024
+    max_body_bytes: int = 4 * 1024 * 1024
     max_event_bytes: int = 16 * 1024 * 1024
     log_days: int = 7
     keep_records_days: int = 90

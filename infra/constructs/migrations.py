@@ -18,7 +18,10 @@ _TIMEOUT = Duration.minutes(5)
 
 
 class Migrations(Construct):
-    """The migrating function and its trigger, which succeeds before `before` is made or changed."""
+    """The migrating function and its trigger, which succeeds before `before` is made or changed.
+
+    Shape:  it signs in as the user of `database_secret`, and makes that of `user_secret`.
+    """
 
     def __init__(
         self,
@@ -31,12 +34,14 @@ class Migrations(Construct):
         security_group: ec2.ISecurityGroup,
         code: lambda_.Code,
         database_secret: secretsmanager.ISecret,
+        user_secret: secretsmanager.ISecret,
         before: Construct,
     ) -> None:
         super().__init__(scope, construct_id)
         log = log_group(self, "Log", stage=stage, is_data=True)
         role = function_role(self, "Role", log=log)
         grant_secret_value(role, database_secret)
+        grant_secret_value(role, user_secret)
         self.function = lambda_.Function(
             self,
             "Function",
@@ -47,6 +52,7 @@ class Migrations(Construct):
             handler="index.handler",
             environment={
                 "DATABASE_SECRET": database_secret.secret_arn,
+                "USER_SECRET": user_secret.secret_arn,
                 "DATABASE_CA": "/var/task/rds-ca.pem",
             },
             memory_size=512,

@@ -55,6 +55,7 @@ class ApiStack(Stack):
             security_group=network.todos_group,
             code=bundles.migrations(),
             database_secret=data.database_secret,
+            user_secret=data.todos_secret,
             before=todos.function,
         ).function
         rest_api = StreamingRestApi(
@@ -126,7 +127,7 @@ class ApiStack(Stack):
             ],
             environment=environments.todos_environment(
                 self._stage,
-                database_secret=self._data.database_secret.secret_arn,
+                database_secret=self._data.todos_secret.secret_arn,
                 table=self._data.table.table_name,
             ),
             memory_mb=self._stage.memory_mb[1],
@@ -135,7 +136,7 @@ class ApiStack(Stack):
         )
         grant_items(todos.function, self._data.table, ("key",), ("GetItem",))
         grant_items(todos.function, self._data.table, ("id",), ("GetItem", "UpdateItem"))
-        grant_secret_value(todos.function, self._data.database_secret)
+        grant_secret_value(todos.function, self._data.todos_secret)
         return todos
 
     def _layer(self, construct_id: str, description: str, code: lambda_.Code) -> lambda_.LayerVersion:

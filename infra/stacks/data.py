@@ -20,7 +20,8 @@ _IDLE_MS = 60_000
 _REASONS = {
     "SMG4": "Rotation needs a function from the Serverless Application Repository, which the account's owner "
     "may choose; the database's secret is attached to the database, ready for it.",
-    "RDS6": "Prisma signs in with a password, and only the todo and the migrating function may read it.",
+    "RDS6": "Prisma signs in with a password; the migrating function may read the master's, the todo "
+    "function that of a user who can only read and change rows.",
 }
 # Only for a stage that does not keep its data: for others these are findings.
 _REASONS_WITHOUT_BACKUP = {
@@ -30,7 +31,7 @@ _REASONS_WITHOUT_BACKUP = {
 
 
 class DataStack(Stack):
-    """The table, the database, the secret of each and the engine's key."""
+    """The table, the database, the secrets of its master and of the todo function, and the engine's key."""
 
     def __init__(self, scope: Construct, construct_id: str, *, stage: Stage, network: NetworkStack) -> None:
         super().__init__(
@@ -56,6 +57,10 @@ class DataStack(Stack):
         self.database = _database(self, stage, network)
         assert self.database.secret is not None  # credentials are generated
         self.database_secret = self.database.secret
+        # The todo function's own: the migrating function makes the user, and RDS adds the address.
+        self.todos_secret = rds.DatabaseSecret(self, "TodosUser", username="todos_function").attach(
+            self.database
+        )
         self.engine_key = secretsmanager.Secret(
             self,
             "EngineKey",

@@ -55,6 +55,22 @@ def test_the_database_is_migrated(dev: Deployment, postgres: Postgres) -> None:
     assert done == sorted(path.name for path in MIGRATIONS.iterdir() if path.is_dir())
 
 
+def test_the_todo_function_signs_in_as_a_user_of_its_own(dev: Deployment, postgres: Postgres) -> None:
+    with dev.client("ApiUrl", dev.key) as client:
+        assert client.post("graphql", json={"query": "{ todos { id } }"}).json() == {"data": {"todos": []}}
+    connected = "SELECT DISTINCT usename FROM pg_stat_activity WHERE datname = 'todos'"
+    assert "todos_function" in postgres.run_sql(connected, "postgres").split("\n")
+    rights = "SELECT rolsuper OR rolcreaterole OR rolcreatedb FROM pg_roles WHERE rolname = 'todos_function'"
+    assert postgres.run_sql(rights, "postgres") == "f"
+
+
+def test_the_task_runs_its_image_by_digest(dev: Deployment) -> None:
+    ecs = dev.account.client("ecs")
+    (arn,) = ecs.list_task_definitions()["taskDefinitionArns"]
+    containers = ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]["containerDefinitions"]
+    assert {each["image"].partition("@")[2] for each in containers} == {f"sha256:{'0' * 64}"}
+
+
 def test_health(dev: Deployment) -> None:
     # ministack itself serves this path of a Function URL.
     with dev.client("ApiUrl") as client:

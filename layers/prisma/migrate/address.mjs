@@ -33,7 +33,8 @@ export function urlOf(secret, authority) {
   return `postgresql://${user}:${hidden}@${host}:${port}/${name}?${options}`;
 }
 
-function read(secret) {
+/** Return what a secret of RDS's form has. Raises: Error, which quotes nothing of it. */
+export function read(secret) {
   try {
     return Object(JSON.parse(secret));
   } catch {
@@ -42,7 +43,7 @@ function read(secret) {
 }
 
 /** `require` finds the SDK of Lambda's runtime, and loads it only where there is a secret. */
-async function fetchFromAws(arn) {
+export async function fetchFromAws(arn) {
   const require = createRequire(import.meta.url);
   const { GetSecretValueCommand, SecretsManagerClient } = require("@aws-sdk/client-secrets-manager");
   try {

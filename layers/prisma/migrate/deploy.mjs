@@ -1,4 +1,4 @@
-// `prisma migrate deploy`, the real one, as a function.
+// `prisma migrate deploy` and `prisma db execute`, the real ones, as functions.
 import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
 import os from "node:os";
@@ -38,6 +38,12 @@ export async function deployMigrations({ databaseUrl, schema, timeoutMs = Infini
   }
 }
 
+/** Execute SQL in one transaction. Raises: MigrationFailed. */
+export async function executeSql({ databaseUrl, schema, sql }) {
+  const ended = await run(["db", "execute", "--stdin", "--schema", schema], { env: environment(databaseUrl) }, sql);
+  if (ended.status !== 0) throw new MigrationFailed(failureText(ended.output, databaseUrl));
+}
+
 const whole = ({ signal, output }) => (signal ? `${output}\nError: prisma migrate deploy ran out of time.` : output);
 
 /** Lambda's disk is read-only except for /tmp, and this function connects to the database only. */
@@ -53,9 +59,11 @@ function environment(databaseUrl) {
   };
 }
 
-function run(args, options) {
+function run(args, options, input = "") {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [CLI, ...args], { ...options, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, [CLI, ...args], { ...options, stdio: "pipe" });
+    child.stdin.on("error", () => {}); // it has ended without reading
+    child.stdin.end(input);
     let output = "";
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding("utf8");

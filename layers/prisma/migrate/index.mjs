@@ -1,19 +1,25 @@
 // The Lambda function that migrates the database of a deployment, before the code that needs it takes traffic.
 import { fileURLToPath } from "node:url";
-import { databaseUrl } from "./address.mjs";
-import { deployMigrations } from "./deploy.mjs";
+import { databaseUrl, fetchFromAws } from "./address.mjs";
+import { deployMigrations, executeSql } from "./deploy.mjs";
+import { userSql } from "./user.mjs";
 
 /**
- * Apply the migrations that the database lacks.
+ * Apply the migrations that the database lacks; then make the user of USER_SECRET, or give it its new password.
  *
- * Shape:  the names of those applied now, in order.
+ * Shape:  the names of the migrations applied now, in order.
  * Raises: MigrationFailed, or Error where there is no address; CloudFormation shows the message and stops the
  *         deployment.
  */
 export async function handler(_event, context) {
-  return deployMigrations({
+  const database = {
     databaseUrl: await databaseUrl(process.env),
     schema: process.env.PRISMA_SCHEMA ?? fileURLToPath(new URL("prisma/schema.prisma", import.meta.url)),
-    timeoutMs: context?.getRemainingTimeInMillis(),
-  });
+  };
+  const applied = await deployMigrations({ ...database, timeoutMs: context?.getRemainingTimeInMillis() });
+  if (process.env.USER_SECRET) {
+    const master = decodeURIComponent(new URL(database.databaseUrl).username);
+    await executeSql({ ...database, sql: userSql(await fetchFromAws(process.env.USER_SECRET), master) });
+  }
+  return applied;
 }

@@ -2,7 +2,8 @@
 
 ministack keeps a cluster's properties and makes up its address. Here it is that of the Postgres which the
 test has started. The cluster's user and database are made in it, with the password that the template takes
-from Secrets Manager, so functions can connect with what the secret has. One cluster at a time: a
+from Secrets Manager, so functions can connect with what the secret has; as on Aurora it may make users, and is no
+superuser. One cluster at a time: a
 second one has the same names, and takes the place of the first.
 """
 
@@ -48,11 +49,13 @@ def _names(cluster: Mapping[str, Any]) -> dict[str, str]:
 _MAKING = """
 DROP DATABASE IF EXISTS :"database" WITH (FORCE);
 DROP ROLE IF EXISTS :"user";
-CREATE ROLE :"user" LOGIN PASSWORD :'password';
+DROP ROLE IF EXISTS todos_function;
+CREATE ROLE :"user" LOGIN CREATEROLE PASSWORD :'password';
 CREATE DATABASE :"database" OWNER :"user";
 """
 _REMOVING = """
 DROP DATABASE :"database" WITH (FORCE);
+DROP ROLE IF EXISTS todos_function;
 DROP ROLE :"user";
 """
 

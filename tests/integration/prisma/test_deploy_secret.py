@@ -5,24 +5,19 @@ Secrets Manager, by moto; the TLS is that of a proxy before Postgres.
 """
 
 import asyncio
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
-from infra.paths import ROOT
+from tests.integration.prisma.conftest import Vault
 from tests.integration.prisma.project import LAYER, Project
 from tests.integration.prisma.test_deploy import Deployment, start
 from tests.integration.todos.proxies import Pause, paused
-from tests.postgres import rds_secret
 from tests.tls import Authority, TlsProxy, tls_proxy
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio, pytest.mark.xdist_group("prisma")]
@@ -34,47 +29,6 @@ INIT = "CREATE TABLE a (i int);"
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
-
-
-class Vault:
-    """Secrets Manager, and what leads a function to it."""
-
-    def __init__(self, endpoint: str) -> None:
-        self.environment = {
-            "NODE_PATH": str(ROOT / "node_modules"),
-            "AWS_ENDPOINT_URL_SECRETS_MANAGER": endpoint,
-            "AWS_REGION": "eu-central-1",
-            "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        }
-        self._client = boto3.client(
-            "secretsmanager",
-            endpoint_url=endpoint,
-            region_name="eu-central-1",
-            aws_access_key_id="local",
-            aws_secret_access_key="local",
-        )
-
-    def close(self) -> None:
-        self._client.close()
-
-    def keep(self, name: str, url: str, **changes: Any) -> dict[str, str]:
-        """Keep an address as RDS does; return the variables that lead to it."""
-        made = self._client.create_secret(Name=name, SecretString=rds_secret(url, **changes))
-        return {**self.environment, "DATABASE_SECRET": made["ARN"]}
-
-
-@pytest.fixture(scope="module")
-def vault() -> Iterator[Vault]:
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    vault = Vault(f"http://{host}:{port}")
-    yield vault
-    vault.close()
-    server.stop()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The data, and what is kept of it when a stage is destroyed."""
 
+import json
 import string
 from collections.abc import Mapping
 
@@ -105,9 +106,28 @@ def test_the_engine_s_key_fits_into_a_header_and_a_variable(deployment: Deployme
 
 
 def test_the_database_s_password_needs_no_quoting_where_it_matters(deployment: Deployment) -> None:
-    (secret,) = [each for each in deployment.all(SECRET, "Data") if not each.id.startswith("EngineKey")]
+    secrets = [each for each in deployment.all(SECRET, "Data") if not each.id.startswith("EngineKey")]
+    assert len(secrets) == 2
+    for secret in secrets:
+        generated = secret.properties["GenerateSecretString"]
+        assert set(string.punctuation) - set(generated["ExcludeCharacters"]) == set(",-.=^_")
+
+
+def test_the_todo_function_s_user_has_a_secret_of_its_own_with_the_database_s_address(
+    deployment: Deployment,
+) -> None:
+    (secret,) = [each for each in deployment.all(SECRET, "Data") if each.id.startswith("TodosUser")]
+    (cluster,) = deployment.all(CLUSTER, "Data")
     generated = secret.properties["GenerateSecretString"]
-    assert set(string.punctuation) - set(generated["ExcludeCharacters"]) == set(",-.=^_")
+    assert json.loads(generated["SecretStringTemplate"]) == {"username": "todos_function"}
+    assert generated["GenerateStringKey"] == "password"
+    attached = deployment.all("AWS::SecretsManager::SecretTargetAttachment", "Data")
+    assert {
+        "SecretId": {"Ref": secret.id},
+        "TargetId": {"Ref": cluster.id},
+        "TargetType": "AWS::RDS::DBCluster",
+    } in [each.properties for each in attached]
+    assert "todos_function" not in str(cluster.properties["MasterUsername"])
 
 
 def _exported(reference: Json) -> str:

@@ -30,7 +30,8 @@ TRACES: set[Grant] = {
     ("Allow", "xray:PutTraceSegments", "*"),
     ("Allow", "xray:PutTelemetryRecords", "*"),
 }
-READS_THE_DATABASE_S_SECRET = ("Allow", "secretsmanager:GetSecretValue", "DatabaseSecret")
+READS_THE_MASTER_S_SECRET = ("Allow", "secretsmanager:GetSecretValue", "DatabaseSecret")
+READS_ITS_USER_S_SECRET = ("Allow", "secretsmanager:GetSecretValue", "TodosUser")
 COUNTS: set[Grant] = {("Allow", "dynamodb:GetItem", "Table"), ("Allow", "dynamodb:UpdateItem", "Table")}
 
 
@@ -49,11 +50,14 @@ def grants(deployment: Deployment, function: Resource) -> set[Grant]:
     assert not role.properties.get("ManagedPolicyArns")
     assert not role.properties.get("Policies")
     return {
-        (statement["Effect"], action, _kind(statement["Resource"]))
+        (statement["Effect"], action, _kind(reached))
         for policy in deployment.all(POLICY, "Api")
         if {"Ref": role_id} in policy.properties["Roles"]
         for statement in policy.properties["PolicyDocument"]["Statement"]
         for action in _listed(statement["Action"])
+        for reached in (
+            statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
+        )
     }
 
 
@@ -68,13 +72,18 @@ def test_the_chat_function_may_count_and_read_the_engine_s_key(deployment: Deplo
     }
 
 
-def test_the_todo_function_may_count_and_read_the_database_s_secret(deployment: Deployment) -> None:
-    allowed = grants(deployment, resource(deployment, TODOS))
-    assert allowed == ALWAYS | TRACES | COUNTS | {READS_THE_DATABASE_S_SECRET}
+def test_the_todo_function_may_count_and_read_the_secret_of_its_own_user(deployment: Deployment) -> None:
+    function = resource(deployment, TODOS)
+    assert grants(deployment, function) == ALWAYS | TRACES | COUNTS | {READS_ITS_USER_S_SECRET}
+    assert "TodosUser" in str(function.properties["Environment"]["Variables"]["DATABASE_SECRET"])
 
 
-def test_the_migrating_function_may_read_the_database_s_secret(deployment: Deployment) -> None:
-    assert grants(deployment, migrating(deployment)) == ALWAYS | {READS_THE_DATABASE_S_SECRET}
+def test_only_the_migrating_function_may_read_the_master_s_secret(deployment: Deployment) -> None:
+    function = migrating(deployment)
+    assert grants(deployment, function) == ALWAYS | {READS_THE_MASTER_S_SECRET, READS_ITS_USER_S_SECRET}
+    variables = function.properties["Environment"]["Variables"]
+    assert "DatabaseSecret" in str(variables["DATABASE_SECRET"])
+    assert "TodosUser" in str(variables["USER_SECRET"])
 
 
 READ, WRITE = ("GetItem",), ("PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem")
@@ -254,5 +263,5 @@ def _listed(value: Any) -> list[str]:
 
 def _kind(resource: Json | str) -> str:
     text = str(resource)
-    names = ("EngineKey", "DatabaseSecret", "Table", "Service", "Log")
+    names = ("EngineKey", "TodosUser", "DatabaseSecret", "Table", "Service", "Log")
     return next((name for name in names if name in text), text)

@@ -1,5 +1,6 @@
 """The variables of a template are those that the functions read, and are accepted by them."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from .test_functions import CHAT, TODOS, migrating, resource
 
 # Lambda itself reads it.
 FOR_LAMBDA = "AWS_LAMBDA_EXEC_WRAPPER"
-NOT_READ_YET = {"MAX_EVENT_BYTES", "KEEP_RECORDS_DAYS"}
+NOT_READ_YET = {"KEEP_RECORDS_DAYS"}
 
 
 class Recorded(Mapping[str, str]):
@@ -43,7 +44,7 @@ def resolved(value: Any) -> str:
             return str(separator).join(map(resolved, parts))
         case {"Fn::ImportValue": str(name)} if "Table" in name:
             return "Keys-1ABC"
-        case {"Fn::ImportValue": str(name)} if "Key" in name or "Secret" in name:
+        case {"Fn::ImportValue": str(name)} if re.search("Key|Secret|TodosUser", name):
             return "arn:aws:secretsmanager:eu-central-1:111122223333:secret:Name-AbCdEf"
         case {"Fn::ImportValue": str(name)} if "Cluster" in name:
             return "Cluster-1ABC"
@@ -73,6 +74,8 @@ def test_the_chat_function_accepts_its_variables(deployment: Deployment) -> None
     assert model.key_secret.startswith("arn:aws:secretsmanager:")
     assert model.max_tokens_limit == wanted.model.max_tokens_limit
     assert settings.max_body_bytes == deployment.stage.max_body_bytes
+    assert settings.max_event_bytes == deployment.stage.max_event_bytes
+    assert (model.engine, model.media_hosts, model.extra_fields) == ("vllm", set(), set())
     assert settings.keys_table == "Keys-1ABC"
     assert settings.metrics == f"ChatbotApi/{deployment.stage.name}"
     assert settings.cors_origins == deployment.stage.cors_origins
@@ -114,7 +117,7 @@ def test_a_query_may_wait_for_a_paused_database_and_be_repeated(dev: Deployment)
 def test_the_migrating_function_reads_its_variables(deployment: Deployment) -> None:
     variables = migrating(deployment).properties["Environment"]["Variables"]
     sources = "".join(path.read_text() for path in (ROOT / "layers/prisma/migrate").glob("*.mjs"))
-    assert variables.keys() == {"DATABASE_SECRET", "DATABASE_CA"}
+    assert variables.keys() == {"DATABASE_SECRET", "DATABASE_CA", "USER_SECRET"}
     for name in variables:
         assert name in sources
 
