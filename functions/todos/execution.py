@@ -6,6 +6,7 @@ Each step has its own error code. Only a request that reached the last step has 
 from __future__ import annotations
 
 import logging
+import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,6 +45,9 @@ logger = logging.getLogger("todos")
 
 _MAX_ERRORS = 10
 _MAX_CACHED = 100
+# GraphQL's own texts quote what they refuse, however long it is.
+_MAX_TEXT = 500
+_LONG_WORD = re.compile(r"(\S{60})\S{20,}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,8 +168,21 @@ def _operation(document: DocumentNode, request: Request) -> OperationDefinitionN
 
 def _refusal(errors: Sequence[GraphQLError], kind: type[ApiError]) -> Outcome:
     """Return the outcome of a request that was not executed: it has no `data`."""
-    body = {"errors": [{**error.formatted, "extensions": {"code": kind.code}} for error in errors]}
+    body = {
+        "errors": [
+            {**error.formatted, "message": _text(error), "extensions": {"code": kind.code}}
+            for error in errors
+        ]
+    }
     return Outcome(body, kind.status)
+
+
+def _text(error: GraphQLError) -> str:
+    """Return an error's text without Python's own, and with the beginning of what it quotes."""
+    if not isinstance(error.original_error, GraphQLError | ApiError | None):
+        return "Expected a value of the type that is declared here, but got one that cannot be read as such."
+    text = _LONG_WORD.sub(r"\1…", error.message)
+    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}…"
 
 
 def _formatted(error: GraphQLError) -> dict[str, Any]:
@@ -174,7 +191,7 @@ def _formatted(error: GraphQLError) -> dict[str, Any]:
     if isinstance(original, ApiError):
         failure = original
     elif original is None:
-        failure = BadUserInput(error.message)
+        failure = BadUserInput(_text(error))
     else:
         log_unexpected(logger, original)
         failure = InternalError("Something went wrong here. Try again; if it persists, tell the operator.")

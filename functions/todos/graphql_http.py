@@ -19,6 +19,8 @@ from .execution import Outcome, Request
 GRAPHQL = "application/graphql-response+json"
 JSON = "application/json"
 _PARAMETERS = {"query": str, "operationName": str, "variables": dict, "extensions": dict}
+# A HEAD is answered as its GET; the server leaves the body out.
+_READING = ("GET", "HEAD")
 _NAMES = {str: "a string", dict: "a JSON object"}
 _QUALITY = re.compile(r"q\s*=\s*([\d.]+)", re.IGNORECASE)
 
@@ -41,7 +43,7 @@ def media_type_for(accept: str) -> str:
 def wants_page(request: HttpRequest) -> bool:
     """Return whether a browser opens the address, rather than a client with a query."""
     accepted = next(iter(_by_quality(request.headers.get("accept", ""))), "")
-    return request.method == "GET" and "query" not in request.query_params and accepted == "text/html"
+    return request.method in _READING and "query" not in request.query_params and accepted == "text/html"
 
 
 def _by_quality(accept: str) -> Iterator[str]:
@@ -60,7 +62,7 @@ async def read_request(request: HttpRequest, max_bytes: int) -> Request:
 
     Raises: BadRequest or a subclass.
     """
-    if request.method == "GET":
+    if request.method in _READING:
         parameters = request.query_params
         given: dict[str, Any] = {name: parameters[name] for name in _PARAMETERS if name in parameters}
         for name in ("variables", "extensions"):
@@ -72,7 +74,7 @@ async def read_request(request: HttpRequest, max_bytes: int) -> Request:
     if request.method == "POST":
         return _checked(await _from_body(request, max_bytes), only_query=False)
     raise MethodNotAllowed(
-        f"Expected GET (queries only) or POST, but got {request.method[:20]}.", allow="GET, POST"
+        f"Expected GET (queries only) or POST, but got {request.method[:20]}.", allow="GET, HEAD, POST"
     )
 
 

@@ -2,9 +2,8 @@
 
 ministack keeps a cluster's properties and makes up its address. Here it is that of the Postgres which the
 test has started. The cluster's user and database are made in it, with the password that the template takes
-from Secrets Manager, so functions can connect with what the secret has; as on Aurora it may make users, and is no
-superuser. One cluster at a time: a
-second one has the same names, and takes the place of the first.
+from Secrets Manager, so functions can connect with what the secret has. As on Aurora, it may make others,
+and is no superuser. One cluster at a time: a second one has the same names, and takes the place of the first.
 """
 
 import subprocess

@@ -73,7 +73,7 @@ class Deployment:
         self._project = Project(folder, f"postgresql://{MASTER}:quiet@{self._address}")
 
     def run(self) -> dict[str, Any]:
-        return start(self._project, **self._variables).outcome()
+        return start(self._project, None, **self._variables).outcome()  # type: ignore[arg-type]
 
     def change_password(self, password: str) -> None:
         self._vault.change(self.arn, rds_secret(self.url(USER, ""), password=password))

@@ -74,7 +74,7 @@ async def test_a_mutation_by_get_is_refused() -> None:
 
 
 REFUSED: list[tuple[str, dict[str, Any], int, str, dict[str, str]]] = [
-    ("PUT", {"json": TODOS}, 405, "BAD_REQUEST", {"allow": "GET, POST"}),
+    ("PUT", {"json": TODOS}, 405, "BAD_REQUEST", {"allow": "GET, HEAD, POST"}),
     ("POST", {"json": TODOS, "headers": {"accept": "text/html"}}, 406, "BAD_REQUEST", {}),
     ("POST", {"data": TODOS}, 415, "BAD_REQUEST", {}),
     ("POST", {"json": {"query": "x" * 2000}}, 413, "BAD_REQUEST", {}),

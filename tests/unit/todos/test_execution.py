@@ -129,6 +129,90 @@ async def test_what_cannot_be_executed_has_a_code_and_no_data(
     assert store.queries == 0
 
 
+DIGITS, WORD = "9" * 5000, "x" * 5000
+_BY_N = "query($n: %s) { todos(%s) { id } }"
+# A document and its variables: each has a value, or a name, far longer than a reply should quote.
+LONG: dict[str, tuple[str, dict[str, Any]]] = {
+    "Int, digits": (f"{{ todos(first: {DIGITS}) {{ id }} }}", {}),
+    "Int, negative digits": (f"{{ todos(first: -{DIGITS}) {{ id }} }}", {}),
+    "Int, list of digits": (f"{{ todos(first: [{DIGITS}, {DIGITS}]) {{ id }} }}", {}),
+    "Int, fraction": (f"{{ todos(first: 1.{DIGITS}) {{ id }} }}", {}),
+    "Int, text": (f'{{ todos(first: "{WORD}") {{ id }} }}', {}),
+    "Int, short words": (f'{{ todos(first: "{"x " * 2500}") {{ id }} }}', {}),
+    "Int, block text": (f'{{ todos(first: """{WORD}""") {{ id }} }}', {}),
+    "Int, name": (f"{{ todos(first: {WORD}) {{ id }} }}", {}),
+    "Int, default": (f"query($n: Int = {DIGITS}) {{ todos(first: $n) {{ id }} }}", {}),
+    "Int, variable": (_BY_N % ("Int", "first: $n"), {"n": int("9" * 4000)}),
+    "Int, variable of text": (_BY_N % ("Int", "first: $n"), {"n": WORD}),
+    "Int, variable of lists": (_BY_N % ("Int", "first: $n"), {"n": [[WORD]] * 50}),
+    "Int, variable of objects": (_BY_N % ("Int", "first: $n"), {"n": {WORD: {WORD: WORD}}}),
+    "Int, float": (_BY_N % ("Int", "first: $n"), {"n": 1e308}),
+    "Int, infinity": (_BY_N % ("Int", "first: $n"), {"n": float("inf")}),
+    "Boolean, digits": (f"{{ todos(filter: {{completed: {DIGITS}}}) {{ id }} }}", {}),
+    "Boolean, text": (f'{{ todos(filter: {{completed: "{WORD}"}}) {{ id }} }}', {}),
+    "Boolean, variable": (_BY_N % ("Boolean", "filter: {completed: $n}"), {"n": WORD}),
+    "String, digits": (f"{{ todos(filter: {{title: {DIGITS}}}) {{ id }} }}", {}),
+    "String, variable": (_BY_N % ("String", "filter: {title: $n}"), {"n": int("9" * 4000)}),
+    "String, too long": (_BY_N % ("String", "filter: {title: $n}"), {"n": WORD}),
+    "ID, digits": (f"{{ todo(id: {DIGITS}) {{ id }} }}", {}),
+    "ID, text": (f'{{ todo(id: "{WORD}") {{ id }} }}', {}),
+    "ID, variable": ("query($n: ID!) { todo(id: $n) { id } }", {"n": int("9" * 4299)}),
+    "ID, variable of a fraction": ("query($n: ID!) { todo(id: $n) { id } }", {"n": 1.5e300}),
+    "enum, name": (f"{{ todos(orderBy: {{field: {WORD}}}) {{ id }} }}", {}),
+    "enum, digits": (f"{{ todos(orderBy: {{field: {DIGITS}}}) {{ id }} }}", {}),
+    "enum, variable": (_BY_N % ("TodoOrderField!", "orderBy: {field: $n}"), {"n": WORD}),
+    "input, field": (f"{{ todos(filter: {{{WORD}: 1}}) {{ id }} }}", {}),
+    "input, variable": (_BY_N % ("TodoFilter", "filter: $n"), {"n": {WORD: WORD}}),
+    "input, text": (_BY_N % ("TodoFilter", "filter: $n"), {"n": WORD}),
+    "cursor": ("query($n: String) { todosConnection(after: $n) { totalCount } }", {"n": WORD}),
+    "variable's name": (f"query(${WORD}: Int!) {{ todos(first: ${WORD}) {{ id }} }}", {}),
+    "variable's type": (f"query($n: {WORD}) {{ todos {{ id }} }}", {}),
+    "field": (f"{{ {WORD} }}", {}),
+    "argument": (f"{{ todos({WORD}: 1) {{ id }} }}", {}),
+    "alias": (f"{{ {WORD}: todos {WORD}: todo(id: 1) }}", {}),
+    "directive": (f"{{ todos {{ id @{WORD} }} }}", {}),
+    "fragment": (f"{{ todos {{ ...{WORD} }} }}", {}),
+    "fragment's type": (f"{{ ...f }} fragment f on {WORD} {{ id }}", {}),
+    "operations": (f"query {WORD} {{ todos {{ id }} }} query {WORD}2 {{ todos {{ id }} }}", {}),
+    "keyword": (f"{WORD} {{ todos {{ id }} }}", {}),
+    "number": (f"{{ todos(first: {DIGITS}x) {{ id }} }}", {}),
+}
+PYTHONS = (
+    "sys.",
+    "Exceeds",
+    "conversion",
+    "Error(",
+    "Traceback",
+    "object at 0x",
+    "argument must be",
+    "codec",
+)
+
+
+@pytest.mark.parametrize("what", LONG)
+async def test_no_long_value_and_nothing_of_python_is_in_a_reply(what: str) -> None:
+    query, variables = LONG[what]
+    outcome = await answered(query, variables=variables)
+    assert outcome.body["errors"]
+    for error in outcome.body["errors"]:
+        assert error["extensions"]["code"] != "INTERNAL_SERVER_ERROR"
+        assert len(error["message"]) <= 501
+        assert "9" * 100 not in error["message"]
+        assert "x" * 100 not in error["message"]
+        assert not [text for text in PYTHONS if text in error["message"]]
+
+
+async def test_what_is_quoted_keeps_its_beginning_and_what_was_expected() -> None:
+    outcome = await answered(f"{{ {WORD} }}")
+    expected = f"Cannot query field '{'x' * 59}… on type 'Query'."
+    assert outcome.body["errors"][0]["message"] == expected
+    outcome = await answered(f"{{ todos(first: {DIGITS}) {{ id }} }}")
+    assert outcome.body["errors"][0]["message"] == (
+        "Expected a value of the type that is declared here, but got one that cannot be read as such."
+    )
+    assert outcome.body["errors"][0]["locations"] == [{"line": 1, "column": 16}]
+
+
 async def test_a_fault_in_the_document_is_reported_with_its_place() -> None:
     outcome = await answered("{\n  todos { nope }\n}")
     assert outcome.body["errors"][0]["locations"] == [{"line": 2, "column": 11}]

@@ -135,7 +135,7 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
         ("GET", BROWSER, "query={todos{id}}", False),
         ("GET", BROWSER, "query=", False),
         ("POST", BROWSER, "", False),
-        ("HEAD", BROWSER, "", False),
+        ("HEAD", BROWSER, "", True),
         ("GET", "*/*", "", False),
         ("GET", "", "", False),
         ("GET", f"{JSON}, text/html", "", False),
@@ -316,12 +316,18 @@ async def test_an_endless_body_is_not_read_beyond_the_limit() -> None:
     assert sent == MAX + 100
 
 
-@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "x" * 100])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_query_in_the_address_is_read_and_cannot_change_anything(method: str) -> None:
+    read = await read_request(request(method, query="query={todos{id}}"), MAX)
+    assert read == Request(query="{todos{id}}", only_query=True)
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "x" * 100])
 async def test_other_methods_are_refused_with_those_that_are_not(method: str) -> None:
     with pytest.raises(MethodNotAllowed) as refused:
         await read_request(request(method), MAX)
     assert refused.value.status == 405
-    assert refused.value.headers == {"allow": "GET, POST"}
+    assert refused.value.headers == {"allow": "GET, HEAD, POST"}
     assert refused.value.message == f"Expected GET (queries only) or POST, but got {method[:20]}."
 
 
