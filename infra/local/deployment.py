@@ -15,7 +15,7 @@ _GRAPHIQL = ROOT / ".local" / "graphiql"
 
 def chat_function(settings: Settings, models: Models) -> LambdaFunction:
     """Return the chat function, with these models."""
-    environment = {"MODELS": json.dumps(models)}
+    environment = {"MODELS": json.dumps(models), "METRICS": "local"}
     if settings.backend_key:
         environment[KEY_VARIABLE] = settings.backend_key
     if not settings.backend:

@@ -89,6 +89,7 @@ class _Response:
 
     async def begin(self, head: ReplyHead) -> None:
         self._line.status = head.status
+        self._line.request_id = dict(head.headers).get(b"x-request-id", b"").decode("latin-1")
         fields = [
             (b"date", formatdate(usegmt=True).encode()),
             (b"x-amzn-requestid", self.request_id.encode()),
