@@ -286,6 +286,12 @@ async def flood(http: Exchange) -> None:
     await http.body()
 
 
+@behaviour
+async def large(http: Exchange) -> None:
+    await http.start()
+    await http.body(b"x" * int(http.scope["query_string"]))
+
+
 async def app(scope: Any, receive: Receive, send: Send) -> Any:
     if scope["type"] == "lifespan":
         return await lifespan(scope, receive, send)

@@ -59,7 +59,7 @@ class Script:
     status: int = 202
     chunks: int | None = None
     reset: bool = False
-    pace: Callable[[int], None] | None = None
+    pace: Callable[[int], object] | None = None
     keep: bool = True
     answer: bool = True
     early: bool = False

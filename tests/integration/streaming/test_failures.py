@@ -3,7 +3,9 @@ environment goes on."""
 
 import base64
 import json
+import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -212,6 +214,30 @@ def test_a_broken_socket_ends_the_wait_of_an_app_for_a_slow_reader(start: Start,
     post = environment.api.invoke(event, script=script)
     assert environment.api.wait_next() - post.arrivals[-1] < 0.3
     assert environment.get("/hello").body == b"hello world"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [url_event("/flood", query="1000000"), url_event("/large", query="30000000")],
+    ids=["while the app sends", "after its last message"],
+)
+def test_a_caller_who_takes_nothing_is_dropped(start: Start, event: dict[str, Any]) -> None:
+    environment = start(LAMBDA_STREAM_STALL_S="0.3")
+    environment.api.wait_next()
+    resume = threading.Event()
+    environment.api.deliver(event, script=Script(pace=lambda _total: resume.wait(10)))
+    began = time.monotonic()
+    environment.api.wait_next()
+    resume.set()
+    assert 0.3 < time.monotonic() - began < 2
+    assert "took nothing of its reply for 0.3 s" in environment.log
+
+
+def test_a_slow_caller_is_not_dropped(start: Start) -> None:
+    environment = start(LAMBDA_STREAM_STALL_S="0.3")
+    script = Script(pace=lambda _total: time.sleep(0.2))
+    assert len(environment.api.invoke(url_event("/large", query="5000000"), script=script).body) == 5_000_000
+    assert "took nothing" not in environment.log
 
 
 @pytest.mark.parametrize("status", [400, 410, 413, 500])

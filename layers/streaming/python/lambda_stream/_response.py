@@ -11,10 +11,14 @@ from collections.abc import Callable
 from typing import cast
 
 from ._errors import CallerGone, Failure
+from ._logger import logger
 from ._reply import END, Headers, error_trailers, prelude
 
 FLUSH_BYTES = 64 * 1024
 """Held at most before a write, and handed to the socket uncopied from this size on."""
+
+STALL_S = 60.0
+"""How long a caller may take nothing of a reply, until it is dropped: it holds the environment."""
 
 
 class ResponseStream(asyncio.Protocol):
@@ -24,7 +28,9 @@ class ResponseStream(asyncio.Protocol):
            written to before it is connected. `answered` is the status, or None when the socket broke.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, head: bytes, request_id: str = "") -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, head: bytes, request_id: str = "", stall_s: float = STALL_S
+    ) -> None:
         self.answered: asyncio.Future[int | None] = loop.create_future()
         self.on_lost: Callable[[], None] = lambda: None
         self.finished = False
@@ -32,6 +38,8 @@ class ResponseStream(asyncio.Protocol):
         self.paused = False
         self._loop = loop
         self._request_id = request_id
+        self._stall_s = stall_s
+        self._stall_timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
         self._writable = asyncio.Event()
         self._pending = [head]
@@ -66,6 +74,7 @@ class ResponseStream(asyncio.Protocol):
         self.finished = True
         self._pending.append(end)
         self._flush()
+        self._watch()
 
     def cut(self, failure: Failure, body: bytes) -> None:  # noqa: ARG002 - what was sent stays
         """Break the reply off, and report why in its trailers."""
@@ -108,10 +117,26 @@ class ResponseStream(asyncio.Protocol):
             self._pending_bytes = 0
             self._transport.write(data)
 
+    def _watch(self, left_before: int | None = None) -> None:
+        """Drop a reply of which nothing was taken since this was called last, `stall_s` ago."""
+        left = self._transport.get_write_buffer_size() if self._transport else 0
+        if left_before is not None and left >= left_before:
+            logger.warning("the caller took nothing of its reply for %g s: dropping it", self._stall_s)
+            self.abort()
+        elif left:
+            self._stop_watching()
+            self._stall_timer = self._loop.call_later(self._stall_s, self._watch, left)
+
+    def _stop_watching(self) -> None:
+        if self._stall_timer:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+
     def _settle(self, status: int | None) -> None:
         """Note how the exchange ended, once, and end all waiting for the socket."""
         if self.answered.done():
             return
+        self._stop_watching()
         self.answered.set_result(status)
         self.resume_writing()
         if self._transport is not None:
@@ -141,7 +166,10 @@ class ResponseStream(asyncio.Protocol):
     def pause_writing(self) -> None:
         self.paused = True
         self._writable.clear()
+        self._watch()
 
     def resume_writing(self) -> None:
         self.paused = False
         self._writable.set()
+        if not self.finished:
+            self._stop_watching()

@@ -25,7 +25,7 @@ def main(environ: MutableMapping[str, str], arguments: list[str]) -> None:
     environ.pop("_LAMBDA_TELEMETRY_LOG_FD", None)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     log = configure(settings.log_json, settings.log_level, settings.log_fd)
-    api = RuntimeApi(settings.api_address)
+    api = RuntimeApi(settings.api_address, settings.stall_s)
     loop, policy = asyncio.new_event_loop(), asyncio.get_event_loop_policy()
     asyncio.set_event_loop(loop)
     with fatal(loop, api, "/init/error", exit_code=1):

@@ -12,7 +12,7 @@ from ._errors import RuntimeApiError
 from ._events import Invocation
 from ._logger import logger
 from ._reply import API, request_head
-from ._response import ResponseStream
+from ._response import STALL_S, ResponseStream
 
 _HEAD_MAX_BYTES = 1024 * 1024
 _LOST = (OSError, asyncio.IncompleteReadError)
@@ -29,9 +29,10 @@ class Answer(NamedTuple):
 class RuntimeApi:
     """Fetches invocations from Lambda and posts what became of them. Opens no socket until it is used."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, stall_s: float = STALL_S) -> None:
         host, _, port = address.rpartition(":")
         self._address = address
+        self._stall_s = stall_s
         self._host, self._port = host or address, int(port or 80)
         self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
@@ -68,7 +69,8 @@ class RuntimeApi:
     def response(self, invocation: Invocation) -> ResponseStream:
         """Return the stream of this invocation's reply, not yet connected."""
         head = request_head(self._address, invocation.request_id, invocation.invocation_id)
-        return ResponseStream(asyncio.get_running_loop(), head, invocation.request_id)
+        loop = asyncio.get_running_loop()
+        return ResponseStream(loop, head, invocation.request_id, self._stall_s)
 
     async def connect(self, stream: ResponseStream) -> None:
         """Connect a stream, at once: a disconnect then shows even before the app's first message.

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import NamedTuple, Self
 
 from ._events import FunctionInfo
+from ._response import STALL_S
 
 
 class Settings(NamedTuple):
-    """The runtime's own settings; all but `streams` are set by Lambda."""
+    """The runtime's own settings; all but `streams` and `stall_s` are set by Lambda."""
 
     api_address: str
     handler: str
@@ -18,6 +19,8 @@ class Settings(NamedTuple):
     max_concurrency: str | None
     streams: tuple[str, ...] | None
     """Of `LAMBDA_STREAMS`: replaces the handler's own `streams`; empty means that nothing streams."""
+    stall_s: float
+    """Of `LAMBDA_STREAM_STALL_S`: seconds in which a caller may take nothing of its reply."""
     log_json: bool
     log_level: str
     log_fd: int | None
@@ -36,6 +39,7 @@ class Settings(NamedTuple):
             snap_start=environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start",
             max_concurrency=environ.get("AWS_LAMBDA_MAX_CONCURRENCY"),
             streams=None if streams is None else tuple(streams.replace(",", " ").split()),
+            stall_s=float(environ.get("LAMBDA_STREAM_STALL_S") or STALL_S),
             log_json=environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON",
             log_level=environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper(),
             log_fd=int(log_fd) if log_fd else None,
