@@ -28,6 +28,7 @@ from .api.routes import ROUTES, Route
 from .api.service import Invocation, Service, trace_in
 from .engines.engine import Engine
 from .errors import (
+    NO_RETRY,
     ApiError,
     InvalidKey,
     InvalidRequest,
@@ -153,7 +154,10 @@ class Envelope:
             if started:
                 raise
             log_unexpected(logger, error)
-            failure = ServerError("Something went wrong here. Try again; if it persists, tell the operator.")
+            failure = ServerError(
+                "Something went wrong here. Try again; if it persists, tell the operator.",
+                headers=NO_RETRY,  # an engine may have run the request
+            )
             await _response(failure)(scope, receive, send_with_headers)
 
 

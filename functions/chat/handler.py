@@ -8,6 +8,7 @@ from lambda_stream import StreamingHandler
 
 from functions.chat.engines.http import HttpEngine
 from functions.chat.engines.scale_from_zero import EcsServices, ScaleFromZero
+from functions.chat.errors import NO_RETRY
 from functions.shared.access import Access
 from functions.shared.aws import Aws
 from functions.shared.cors import with_cors
@@ -31,7 +32,10 @@ engine = ScaleFromZero(
 meter = Meter(ledger=access.table, usage=access.table, metrics=metrics)
 app = create_app(settings, engine, access.keyring, meter)
 handler = StreamingHandler(
-    with_cors(app, settings.cors_origins), on_failure=end_of_stream, error_body=error_body
+    with_cors(app, settings.cors_origins),
+    on_failure=end_of_stream,
+    error_body=error_body,
+    error_headers=NO_RETRY,  # at the deadline, or after a bug, an engine may have run the request
 )
 access.warm()
 secrets.warm(*(model.key_secret for model in settings.models.values() if model.key_secret))

@@ -193,7 +193,7 @@ async def test_a_bug_is_500_and_shows_nothing_of_the_request(
     app = create_app(settings_for("http://engine/v1"), EventsEngine(bug))
     async with client_of(app) as client:
         reply = await client.post(URL, json=body(messages=[PROMPT], stream=stream))
-    check(Row(500, SERVER), reply)
+    check(Row(500, SERVER, headers={"x-should-retry": "false"}), reply)
     assert CANARY not in reply.text + caplog.text
     assert "RuntimeError" in caplog.text
     assert "chat_completions.py" in caplog.text

@@ -12,7 +12,7 @@ import snapshot_restore_py  # type: ignore[import-untyped]
 
 from functions.shared.environment import SettingsError
 from tests.engines import schema
-from tests.engines.behaviours import string_error
+from tests.engines.behaviours import Hang, string_error
 from tests.engines.scripted import ScriptedEngine
 from tests.integration.chat.service import MODEL, body
 
@@ -32,7 +32,7 @@ def handler(engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch) -> Any:
         loop.close()
 
 
-def complete(handler: Any, **fields: Any) -> dict[str, Any]:
+def complete(handler: Any, *, remaining_ms: int = 60_000, **fields: Any) -> dict[str, Any]:
     """Call the handler as awslambdaric does."""
     http = {**EVENT["requestContext"]["http"], "method": "POST", "path": "/v1/chat/completions"}
     event = {
@@ -43,7 +43,8 @@ def complete(handler: Any, **fields: Any) -> dict[str, Any]:
         "body": json.dumps(body(**fields)),
         "isBase64Encoded": False,
     }
-    reply: dict[str, Any] = handler(event, SimpleNamespace(aws_request_id="1"))
+    context = SimpleNamespace(aws_request_id="1", get_remaining_time_in_millis=lambda: remaining_ms)
+    reply: dict[str, Any] = handler(event, context)
     return reply
 
 
@@ -61,6 +62,16 @@ def test_a_stock_runtime_gets_errors_too(handler: Any, engine: ScriptedEngine) -
     refused = complete(handler, stream=True)
     assert refused["statusCode"] == 503
     assert schema.validate_error(json.loads(refused["body"]))["code"] == "server_is_overloaded"
+
+
+def test_at_the_deadline_sdks_are_kept_from_running_the_request_again(
+    handler: Any, engine: ScriptedEngine
+) -> None:
+    engine.behaviour = Hang()
+    late = complete(handler, remaining_ms=300)
+    assert (late["statusCode"], late["headers"]["x-should-retry"]) == (504, "false")
+    assert schema.validate_error(json.loads(late["body"]))["code"] == "timeout"
+    assert len(engine.requests) == 1
 
 
 def test_work_in_progress_is_finished_before_a_snapshot(handler: Any) -> None:  # noqa: ARG001

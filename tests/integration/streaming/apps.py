@@ -353,6 +353,7 @@ hooked = StreamingHandler(
     app,
     on_failure=ending,
     error_body=lambda failure: json.dumps({"failed": failure.kind}).encode(),
+    error_headers={"x-failed": "yes"},
 )
 broken_hook = StreamingHandler(app, on_failure=broken, error_body=broken)
 rest_only = StreamingHandler(app, streams=["APIGateway"])

@@ -112,7 +112,7 @@ def test_an_application_may_word_error_replies(
     post = start("apps.hooked").get(path, method, deadline_s=1)
     assert post.prelude == {
         "statusCode": status,
-        "headers": {"content-type": "application/json"},
+        "headers": {"content-type": "application/json", "x-failed": "yes"},
         "cookies": [],
     }
     assert json.loads(post.body) == {"failed": kind}

@@ -50,8 +50,8 @@ if TYPE_CHECKING:
 
         def finish(self) -> None: ...
 
-        def cut(self, failure: Failure, body: bytes) -> None:
-            """End a reply that has begun and failed; `body` is for a reply that can still become an error."""
+        def cut(self, failure: Failure, headers: _reply.Headers, body: bytes) -> None:
+            """End a reply that has begun and failed; `headers` and `body` are for one that is not sent yet."""
 
         async def drain(self) -> None: ...
 
@@ -146,14 +146,14 @@ class Cycle:
         failure = failure._replace(scope=self.scope, headers=sent, last=self._last)
         body = self._hooked(self._policy.error_body, failure) or _reply.error_body(failure)
         if self.state is State.REQUEST:
-            self._begin(failure.status, _reply.ERROR_HEADERS)
+            self._begin(failure.status, self._policy.error_headers)
             self._send_body({"body": body})
             return
         ending = self._hooked(self._policy.on_failure, failure)
         if ending and not self._bodiless:
             self._reply.write(ending)
         self._complete()
-        self._reply.cut(failure, body)
+        self._reply.cut(failure, self._policy.error_headers, body)
 
     def _hooked(self, hook: FailureHook | None, failure: Failure) -> bytes:
         """Return what the application's hook makes of a failure; b"" without one, or if it fails too."""

@@ -15,7 +15,7 @@ handler is made with `tracebacks=True`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 if TYPE_CHECKING:
@@ -132,8 +132,11 @@ class FailurePolicy:
         self,
         on_failure: FailureHook | None = None,
         error_body: FailureHook | None = None,
+        error_headers: Mapping[str, str] | None = None,
         tracebacks: bool = False,
     ) -> None:
         self.on_failure = on_failure
         self.error_body = error_body
+        headers = {"content-type": "application/json", **(error_headers or {})}
+        self.error_headers = [(name.encode(), value.encode()) for name, value in headers.items()]
         self.tracebacks = tracebacks

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,7 @@ class StreamingHandler:
             `on_failure`: called with a `Failure` once the reply has started, returns the bytes that end its
             body, b"" for none; without it the body is cut. Lambda gets error trailers in either case.
             `error_body`: called with a `Failure` before the start, returns the JSON body of the error reply.
+            `error_headers`: what the error reply has beside its content type.
             `on_event`: handles events that are no HTTP requests, like any handler; may be asynchronous.
             `tracebacks`: log the app's exceptions with their texts, which may hold users' data.
             `root_path`: whether the app sees what API Gateway puts before its paths (a stage, a base path).
@@ -54,6 +55,7 @@ class StreamingHandler:
         streams: Iterable[str] = GATEWAYS,
         on_failure: FailureHook | None = None,
         error_body: FailureHook | None = None,
+        error_headers: Mapping[str, str] | None = None,
         on_event: EventHandler | None = None,
         tracebacks: bool = False,
         root_path: bool = True,
@@ -62,7 +64,7 @@ class StreamingHandler:
             raise ValueError(f"expected lifespan to be one of {LIFESPAN_MODES} but got {lifespan!r}")
         self.app = app
         self.streams = gateways(streams)
-        self._policy = FailurePolicy(on_failure, error_body, tracebacks)
+        self._policy = FailurePolicy(on_failure, error_body, error_headers, tracebacks)
         self._on_event = on_event
         self._root_path = root_path
         self.adopted = False

@@ -18,7 +18,6 @@ from ._report import error_report
 API = "/2018-06-01/runtime"
 END = b"0\r\n\r\n"
 PRELUDE_MAX_BYTES = 16 * 1024
-ERROR_HEADERS = [(b"content-type", b"application/json")]
 
 _DELIMITER = b"\0" * 8
 

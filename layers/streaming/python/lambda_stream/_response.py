@@ -76,7 +76,7 @@ class ResponseStream(asyncio.Protocol):
         self._flush()
         self._watch()
 
-    def cut(self, failure: Failure, body: bytes) -> None:  # noqa: ARG002 - what was sent stays
+    def cut(self, failure: Failure, headers: Headers, body: bytes) -> None:  # noqa: ARG002 - what was sent stays
         """Break the reply off, and report why in its trailers."""
         self.finish(error_trailers(failure, self._request_id))
 

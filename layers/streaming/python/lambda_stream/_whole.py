@@ -38,10 +38,10 @@ class WholeReply:
     def finish(self) -> None:
         """End the reply: there is nothing to do."""
 
-    def cut(self, failure: Failure, body: bytes) -> None:
+    def cut(self, failure: Failure, headers: _reply.Headers, body: bytes) -> None:
         """Replace a reply that has failed: its caller has seen nothing of it."""
         self._status, self._body = failure.status, bytearray(body)
-        self._headers = _reply.checked_head(failure.status, _reply.ERROR_HEADERS)
+        self._headers = _reply.checked_head(failure.status, headers)
 
     async def drain(self) -> None:
         """Wait for nothing: there is always room."""
