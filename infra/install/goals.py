@@ -38,6 +38,7 @@ def _venv() -> tuple[str, ...]:
 RUN, TEST, DEPLOY = (f"requirements/{goal}.txt" for goal in ("run", "test", "deploy"))
 MODEL, MINISTACK = "requirements/model.txt", "requirements/ministack.txt"
 EMULATOR, OPENAI = "requirements/emulator.txt", "requirements/openai-2.txt"
+CLIENTS = "requirements/clients.txt"
 FRAMEWORKS = "requirements/frameworks.txt"
 NODE, PAGE = "infra/node.py", "infra/graphiql.py"
 PACKAGES = "infra/install/packages.py"
@@ -55,10 +56,11 @@ STEPS = (
     Step(2, "emulator", "AWS's runtime emulator", 8, 8, _download(EMULATOR, ".local/emulator"), (EMULATOR,)),
     Step(2, "ministack", "Local AWS", 20, 67, _install(MINISTACK, ".local/ministack"), (MINISTACK,)),
     Step(2, "openai-2", "OpenAI's client, version 2", 2, 22, _install(OPENAI, ".local/openai-2"), (OPENAI,)),
+    Step(2, "clients", "Clients of other projects", 27, 140, _install(CLIENTS, ".local/clients"), (CLIENTS,)),
     Step(
         2, "frameworks", "ASGI frameworks", 57, 270, _install(FRAMEWORKS, ".local/frameworks"), (FRAMEWORKS,)
     ),
-    Step(2, "node-packages", "Node packages", 109, 180, _NPM, _NODE_LOCK),
+    Step(2, "node-packages", "Node packages", 113, 197, _NPM, _NODE_LOCK),
     Step(2, "cdk", "CDK", 11, 30, (*_NPM, "--omit=dev"), _NODE_LOCK),
     Step(3, "client-of-run", "Prisma client", 0, 1, _GENERATE, (_SCHEMA, RUN)),
     Step(3, "client-of-test", "Prisma client", 0, 1, _GENERATE, (_SCHEMA, TEST)),
@@ -69,7 +71,7 @@ _TEST = (*_EVERYWHERE, "packages-test", "client-of-test", "model", "emulator")
 GOALS = {
     "run": (*_EVERYWHERE, "packages-run", "client-of-run", "model"),
     "test": _TEST,
-    "test-all": (*_TEST, "ministack", "openai-2", "frameworks", "node-packages"),
+    "test-all": (*_TEST, "ministack", "openai-2", "clients", "frameworks", "node-packages"),
     "deploy": (*_EVERYWHERE, "packages-deploy", "client-of-deploy", "cdk"),
 }
 # What another step brings as well: this one would remove the rest of it.

@@ -1,5 +1,6 @@
 """The official `openai` packages, used as their users do: Python 3.x and 2.x, and Node."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -306,7 +307,9 @@ def test_what_breaks_in_a_stream_is_raised(scenes: Scenes, scenario: str) -> Non
 @pytest.fixture(scope="module")
 def custom(scripted_session: Scripted) -> Iterator[Service]:
     """A service with a key, and with keep-alive comments soon after silence begins."""
-    with custom_gateway(scripted_session.engine.base_url, key=KEY, keep_alive_s=0.2) as url:
+    models = {"scripted": {"base_url": scripted_session.engine.base_url}}
+    keys = json.dumps({hashlib.sha256(KEY.encode()).hexdigest(): []})
+    with custom_gateway(models, API_KEYS=keys, KEEP_ALIVE_S="0.2") as url:
         yield Service(url, KEY)
 
 

@@ -2,7 +2,7 @@
 
 whole replies  Chat (Sse or Completion, as requested), Sse, Flat, Completion, Status, Replay, Models
 no reply       Hang, Drop, Reset
-choosing       InTurn (faults first, then good), ByModel
+choosing       After (some work), InTurn (faults first, then good), ByModel
 status shapes  vllm_error, llama_error, fastapi_error, string_error, plain_error, html
 """
 
@@ -131,13 +131,17 @@ class Flat:
 class Completion:
     """Answer with a whole completion.
 
-    `without` leaves top-level keys out. `keep` sends that many bytes of the JSON under a correct
-    content-length; `missing` closes that many bytes before a content-length that promised them.
+    `message`, `choice` and `top` change members of the message, of its choice and of the reply; `without`
+    leaves some of the reply's out. `keep` sends that many bytes of the JSON under a correct content-length;
+    `missing` closes that many bytes before a content-length that promised them.
     """
 
     finish: str | None = "stop"
     content: str | None = "The capital of France is Paris."
     delay_s: float = 0.0
+    message: Mapping[str, Any] = field(default_factory=dict)
+    choice: Mapping[str, Any] = field(default_factory=dict)
+    top: Mapping[str, Any] = field(default_factory=dict)
     without: Sequence[str] = ()
     keep: int | None = None
     missing: int = 0
@@ -156,19 +160,22 @@ class Completion:
         """Return the reply's fields, in vLLM's shape with its extra keys."""
         choice = {"logprobs": None, "finish_reason": self.finish, "stop_reason": None, "token_ids": None}
         message = {"role": "assistant", "content": self.content, "refusal": None, "annotations": None}
-        message |= {"audio": None, "function_call": None, "reasoning": None}
+        message |= {"audio": None, "function_call": None, "reasoning": None, **self.message}
         count = request.fields.get("n") or 1
         return {
             "id": events.completion_id(request),
             "object": "chat.completion",
             "created": events.CREATED,
             "model": request.fields.get("model", "scripted"),
-            "choices": [{"index": index, "message": message, **choice} for index in range(count)],
+            "choices": [
+                {"index": index, "message": message, **choice, **self.choice} for index in range(count)
+            ],
             "service_tier": None,
             "system_fingerprint": "vllm-0.32.0-ff78bf91",
             "usage": events.usage_of(8 * count),
             "prompt_logprobs": None,
             "kv_transfer_params": None,
+            **self.top,
         }
 
 
@@ -254,6 +261,19 @@ class Models:
         shape = {"object": "model", "created": events.CREATED, "owned_by": "vllm", "max_model_len": 2048}
         listing = {"object": "list", "data": [{"id": name, **shape} for name in self.ids]}
         await Status(200, events.dumps(listing).encode())(request, reply)
+
+
+@dataclass(frozen=True)
+class After:
+    """Work for so long, then do what `then` does."""
+
+    work_s: float
+    then: Behaviour
+
+    async def __call__(self, request: Request, reply: Reply) -> None:
+        """Wait, then pass on."""
+        await asyncio.sleep(self.work_s)
+        await self.then(request, reply)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ A stage takes a source and returns one: stages compose by nesting, as in `crlf(f
 import json
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from tests.engines.wire import Request
 
@@ -117,6 +117,26 @@ def tokens(
 def _wants_usage(request: Request, usage: Usage) -> bool:
     options = request.fields.get("stream_options") or {}
     return usage == "always" or (usage == "requested" and bool(options.get("include_usage")))
+
+
+def chunks(*given: Any) -> Source:
+    """Write a chunk for each dictionary.
+
+    Shape:  one with `choices` holds members of the chunk, one with `delta` those of choice 0, any other is
+            the delta of choice 0. Pieces are written as they are.
+    """
+
+    def render(request: Request, value: Any) -> Piece:
+        if not isinstance(value, dict):
+            return cast(Piece, value)
+        if "choices" not in value:
+            choice = value if "delta" in value else {"delta": value}
+            value = {"choices": [{"index": 0, "finish_reason": None, **choice}]}
+        model = request.fields.get("model", "scripted")
+        identity = {"id": completion_id(request), "object": "chat.completion.chunk", "created": CREATED}
+        return event(dumps({**identity, "model": model, **value}))
+
+    return lambda request: (render(request, value) for value in given)
 
 
 def pieces(*given: Piece) -> Source:

@@ -15,6 +15,7 @@ FOLDERS = {
     "emulator": ".local/emulator",
     "ministack": ".local/ministack",
     "openai-2": ".local/openai-2",
+    "clients": ".local/clients",
     "frameworks": ".local/frameworks",
     "node-packages": "node_modules",
 }

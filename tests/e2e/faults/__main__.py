@@ -1,0 +1,89 @@
+"""`python -m tests.e2e.faults [WORD …]`: print the fault matrix; words choose faults and clients by name.
+
+Exit status 1 if a broken reply looked whole to a client, a client crashed, or a good reply did not arrive.
+"""
+
+import sys
+import time
+from collections import Counter
+
+from tests.e2e.faults.matrix import CLIENTS, Client, Matrix, Results, cases_of, matrix
+from tests.engines.faults import FAULTS
+
+# What a summary counts, and how the texts of it begin.
+KINDS = {
+    "silent successes": "silent success",
+    "client crashes": "crash",
+    "good replies refused": "refused",
+}
+WIDTH = max(map(len, FAULTS)) + 2
+
+
+def main(words: list[str]) -> int:
+    """Run the chosen part of the matrix and print it."""
+    clients = [each for each in CLIENTS if _named(each.name, words)] or list(CLIENTS)
+    faults = [name for name in FAULTS if _named(name, words)] or list(FAULTS)
+    names = [*FAULTS, *(each.name for each in CLIENTS)]
+    unknown = [word for word in words if not any(word in name for name in names)]
+    if unknown:
+        print(f"Expected parts of names, but got {unknown}. Faults and clients: {', '.join(names)}")
+        return 2
+    began_s = time.monotonic()
+    with matrix() as here:
+        columns = [_run(here, client, faults) for client in clients]
+    _print_matrix(faults, columns)
+    return _summarise(faults, columns, time.monotonic() - began_s)
+
+
+def _named(name: str, words: list[str]) -> bool:
+    return any(word in name for word in words)
+
+
+def _run(here: Matrix, client: Client, faults: list[str]) -> Results:
+    total, done, began_s = len(cases_of(client, faults)), 0, time.monotonic()
+
+    def show(end: str = "") -> None:
+        if end or sys.stdout.isatty():
+            print(f"\r{client.name:12} {done:>4} of {total}", end=end, flush=True)
+
+    def seen() -> None:
+        nonlocal done
+        done += 1
+        show()
+
+    results = here.run(client, faults, seen)
+    wrong = sum(map(bool, results.wrong.values()))
+    show(f" requests, {wrong} wrong, {time.monotonic() - began_s:.0f} s, version {results.version}\n")
+    return results
+
+
+def _print_matrix(faults: list[str], columns: list[Results]) -> None:
+    print("\n" + " " * WIDTH + "  ".join(column.client.name for column in columns))
+    for name in faults:
+        cells = [column.of(name) for column in columns]
+        marks = ("–" if not cell else "✗" if any(cell.values()) else "✓" for cell in cells)
+        aligned = (mark.ljust(len(each.client.name)) for mark, each in zip(marks, columns, strict=True))
+        print(name.ljust(WIDTH) + "  ".join(aligned).rstrip())
+        # Clients say the same in their own words: one of them is shown.
+        alike: dict[tuple[str, str], list[str]] = {}
+        for column, cell in zip(columns, cells, strict=True):
+            for mode, wrong in cell.items():
+                kind, _, text = " ".join(wrong.split()).partition(": ")
+                if kind:
+                    alike.setdefault((mode, kind), [text]).append(column.client.name)
+        for (mode, kind), (text, *names) in alike.items():
+            print(f"    {mode}: {kind} ({', '.join(names)}) {text[:120]}".rstrip())
+
+
+def _summarise(faults: list[str], columns: list[Results], took_s: float) -> int:
+    wrong = [text for column in columns for text in column.wrong.values() if text]
+    kinds = Counter(kind for text in wrong for kind, start in KINDS.items() if text.startswith(start))
+    counts = ", ".join(f"{kinds[kind]} {kind}" for kind in KINDS)
+    requests = sum(len(column.wrong) for column in columns)
+    print(f"\n{len(faults)} faults x {len(columns)} clients, {requests} requests in {took_s:.0f} s:")
+    print(f"{counts}, {len(wrong) - kinds.total()} other differences.")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

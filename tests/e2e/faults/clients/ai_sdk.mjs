@@ -1,0 +1,56 @@
+// The AI SDK with its provider for OpenAI-compatible services.
+import { createRequire } from "node:module";
+import { APICallError, RetryError, StreamProviderError, generateText, jsonSchema, streamText, tool } from "ai";
+import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
+import { FUNCTIONS, MESSAGES, main } from "./cases.mjs";
+
+const { version } = createRequire(import.meta.url)("ai/package.json");
+const tools = Object.fromEntries(
+  FUNCTIONS.map(({ name, description, parameters }) => [
+    name,
+    tool({ description, inputSchema: jsonSchema(parameters) }),
+  ]),
+);
+
+function client(baseURL, apiKey) {
+  const provider = createOpenAICompatible({ name: "here", baseURL, apiKey, includeUsage: true });
+  return ({ model, mode }) => {
+    const options = { model: provider(model), messages: MESSAGES, tools };
+    return mode === "whole" ? whole(options) : streamed(options);
+  };
+}
+
+async function whole(options) {
+  const { text, reasoningText, toolCalls, finishReason, usage } = await generateText(options);
+  const calls = toolCalls.map(({ toolName, input }) => [toolName, input]);
+  return outcome({ text, reasoning: reasoningText ?? "", calls, finish: finishReason }, usage);
+}
+
+async function streamed(options) {
+  const choice = { text: "", reasoning: "", calls: [], finish: null };
+  let usage = null;
+  for await (const part of streamText({ ...options, onError() {} }).stream) {
+    if (part.type === "text-delta") choice.text += part.text;
+    if (part.type === "reasoning-delta") choice.reasoning += part.text;
+    if (part.type === "tool-call") choice.calls.push([part.toolName, part.input]);
+    if (part.type === "error") throw part.error;
+    if (part.type === "finish") [choice.finish, usage] = [part.finishReason, part.totalUsage];
+  }
+  return outcome(choice, usage);
+}
+
+function outcome(choice, usage) {
+  const used = usage?.inputTokens === undefined ? null : [usage.inputTokens, usage.outputTokens];
+  return { choices: [{ ...choice, finish: choice.finish?.replaceAll("-", "_") }], usage: used };
+}
+
+main(version, client, (error) => {
+  const last = RetryError.isInstance(error) ? error.lastError : error;
+  return {
+    raised: last?.name ?? "error part",
+    own: APICallError.isInstance(last) || StreamProviderError.isInstance(last),
+    status: last?.statusCode ?? null,
+    code: last?.data?.error?.code ?? last?.code ?? null,
+    message: String(last?.message ?? last).slice(0, 500),
+  };
+});

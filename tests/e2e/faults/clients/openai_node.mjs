@@ -1,0 +1,67 @@
+// The official `openai` package for Node: its streams, whole replies and stream helper.
+import OpenAI from "openai";
+import { VERSION } from "openai/version";
+import { FUNCTIONS, MESSAGES, main } from "./cases.mjs";
+
+const tools = FUNCTIONS.map((each) => ({ type: "function", function: each }));
+
+function client(baseURL, apiKey) {
+  const { completions } = new OpenAI({ baseURL, apiKey }).chat;
+  return async ({ model, mode, n }) => {
+    const fields = { model, messages: MESSAGES, tools, ...(n > 1 && { n }) };
+    if (mode === "whole") return whole(await completions.create(fields));
+    fields.stream_options = { include_usage: true };
+    if (mode === "helper") {
+      const { choices, usage } = whole(await completions.stream(fields).finalChatCompletion());
+      // Of a member that it does not know, such as the reasoning, it keeps the last piece only.
+      return { choices: choices.map(({ reasoning, ...shown }) => shown), usage };
+    }
+    return streamed(await completions.create({ ...fields, stream: true }));
+  };
+}
+
+const used = (usage) => usage && [usage.prompt_tokens, usage.completion_tokens];
+
+// Both names of the reasoning must hold the same.
+function reasoningOf({ reasoning_content: one, reasoning: other }) {
+  return (one ?? "") === (other ?? "") ? one ?? "" : `reasoning_content ${one}, but reasoning ${other}`;
+}
+
+function whole(reply) {
+  const choices = reply.choices
+    .sort((a, b) => a.index - b.index)
+    .map(({ message, finish_reason }) => ({
+      text: message.content ?? "",
+      reasoning: reasoningOf(message),
+      calls: (message.tool_calls ?? []).map((call) => [call.function.name, call.function.arguments]),
+      finish: finish_reason,
+    }));
+  return { choices, usage: used(reply.usage) };
+}
+
+async function streamed(stream) {
+  const choices = [];
+  let usage = null;
+  for await (const chunk of stream) {
+    usage = chunk.usage ?? usage;
+    for (const { index, delta, finish_reason } of chunk.choices) {
+      const choice = (choices[index] ??= { text: "", reasoning: "", calls: [], finish: null });
+      choice.text += delta.content ?? "";
+      choice.reasoning += reasoningOf(delta);
+      choice.finish = finish_reason ?? choice.finish;
+      for (const piece of delta.tool_calls ?? []) {
+        const call = (choice.calls[piece.index] ??= ["", ""]);
+        call[0] += piece.function?.name ?? "";
+        call[1] += piece.function?.arguments ?? "";
+      }
+    }
+  }
+  return { choices, usage: used(usage) };
+}
+
+main(VERSION, client, (error) => ({
+  raised: error.constructor.name,
+  own: error instanceof OpenAI.OpenAIError,
+  status: error.status ?? null,
+  code: typeof error.code === "string" ? error.code : null,
+}));

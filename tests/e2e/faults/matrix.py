@@ -1,0 +1,233 @@
+"""The fault matrix: every fault of `tests/engines/faults.py` through the local gateway, with every client.
+
+Each client is a process of its own that runs all faults: a streamed request, one for a whole reply and, where
+the client has one, its helper for streams. What the client's user saw is compared with what is right, and how
+often the engine ran the request with what the client's own retries allow.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
+from typing import IO, Any
+
+from infra.paths import ROOT
+from tests.e2e.custom_gateway import custom_gateway
+from tests.engines.faults import ENGINE, FAULTS, SECRET, Bad, Fault, Good
+from tests.engines.scripted import ScriptedEngine, refusing_engine, scripted_engine
+
+FOLDER = Path(__file__).parent / "clients"
+MODES = ("stream", "whole", "helper")
+# Short enough that an engine that hangs costs little, and long enough for one that is slow.
+VARIABLES = {"STREAM_SILENCE_S": "3", "REPLY_TIMEOUT_S": "3", "KEEP_ALIVE_S": "0.5"}
+RETRIED = {408, 409, 429}
+AGAIN = 3  # a request and its client's own two retries
+
+Outcome = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client and what it cannot do: choose a mode, request several choices, or obey `x-should-retry`."""
+
+    name: str
+    script: str
+    library: str = ""
+    modes: Sequence[str] = ("stream", "whole")
+    takes_n: bool = False
+    retries: bool = True
+    obeys: bool = True
+
+    def start(self, errors: IO[str]) -> "subprocess.Popen[str]":
+        """Start its process, which reads its cases from stdin."""
+        module = f"tests.e2e.faults.clients.{self.script}"
+        node = self.script.endswith(".mjs")
+        command = ("node", FOLDER / self.script) if node else (sys.executable, "-m", module)
+        path = os.pathsep.join(str(ROOT / each) for each in (self.library, ".") if each)
+        return subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": path},
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+        )
+
+    def runs(self, right: Good | Bad, mode: str) -> int:
+        """Return how often the engine may get a request that is answered as is right."""
+        if isinstance(right, Good):
+            return 1
+        may_repeat = right.again or (not self.obeys and (right.status >= 500 or right.status in RETRIED))
+        repeats = self.retries and may_repeat and (mode == "whole" or not right.within)
+        return right.tries * (AGAIN if repeats else 1)
+
+
+CLIENTS = (
+    Client("raw HTTP", "raw_http", takes_n=True, retries=False),
+    Client("openai 3", "openai_python", modes=MODES, takes_n=True),
+    Client("openai 2", "openai_python", ".local/openai-2", modes=MODES, takes_n=True),
+    Client("openai Node", "openai_node.mjs", modes=MODES, takes_n=True),
+    Client("langchain", "langchain_chat", ".local/clients"),
+    Client("pydantic-ai", "pydantic_model", ".local/clients"),
+    Client("AI SDK", "ai_sdk.mjs", obeys=False),
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One request of one client."""
+
+    fault: str
+    mode: str
+
+
+@dataclass
+class Results:
+    """What went wrong with one client, by case: "" is right."""
+
+    client: Client
+    version: str = ""
+    wrong: dict[Case, str] = field(default_factory=dict)
+
+    def of(self, fault: str) -> dict[str, str]:
+        """Return what went wrong with a fault, by mode."""
+        return {case.mode: text for case, text in self.wrong.items() if case.fault == fault}
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A gateway in front of an engine that has every fault."""
+
+    engine: ScriptedEngine
+    url: str
+
+    def run(
+        self, client: Client, faults: Sequence[str] = tuple(FAULTS), seen: Callable[[], None] = lambda: None
+    ) -> Results:
+        """Run a client against the faults; `seen` is called after each case."""
+        results, cases = Results(client), cases_of(client, faults)
+        self.engine.received_requests.clear()
+        requested = [{"model": case.fault, "mode": case.mode, "n": FAULTS[case.fault].n} for case in cases]
+        outcomes: dict[int, Outcome] = {}
+        with tempfile.TemporaryFile("w+") as errors:
+            with client.start(errors) as process:
+                assert process.stdin
+                assert process.stdout
+                job = {"url": f"{self.url}/v1", "key": "your_api_key_here", "cases": requested}
+                with process.stdin as stdin:
+                    json.dump(job, stdin)
+                for line in process.stdout:
+                    said = json.loads(line)
+                    results.version = said.get("version", results.version)
+                    if "case" in said:
+                        outcomes[said["case"]] = said["outcome"]
+                        seen()
+            if process.returncode or not results.version:
+                errors.seek(0)
+                raise RuntimeError(f"The client {client.name} failed:\n{errors.read()}")
+        for place, case in enumerate(cases):
+            results.wrong[case] = self._judge(client, case, outcomes.get(place))
+        return results
+
+    def _judge(self, client: Client, case: Case, outcome: Outcome | None) -> str:
+        right = FAULTS[case.fault].right
+        if outcome is None:
+            return "no outcome"
+        wrong = wrong_with(right, case.mode, outcome)
+        if wrong or case.mode == "helper":
+            return wrong
+        # A helper's request is a streamed one too.
+        twice = case.mode == "stream" and "helper" in client.modes
+        most = client.runs(right, case.mode) * (2 if twice else 1)
+        runs = sum(
+            request.fields.get("model") == case.fault
+            and bool(request.fields.get("stream")) == (case.mode == "stream")
+            for request in self.engine.requests
+        )
+        return "" if runs <= most else f"{runs} runs at the engine, at most {most} expected"
+
+
+@contextmanager
+def matrix() -> Iterator[Matrix]:
+    """Open the gateway and the engine."""
+    with scripted_engine(ENGINE) as engine, refusing_engine() as refused:
+        models = {name: {"base_url": refused if name == "refused" else engine.base_url} for name in FAULTS}
+        with custom_gateway(models, **VARIABLES) as url:
+            yield Matrix(engine, url)
+
+
+def cases_of(client: Client, faults: Sequence[str]) -> list[Case]:
+    """Return the requests that a client makes."""
+
+    def applies(fault: Fault, mode: str) -> bool:
+        behaviour = fault.whole if mode == "whole" else fault.stream
+        return behaviour is not None and (fault.n == 1 or client.takes_n)
+
+    return [Case(name, mode) for name in faults for mode in client.modes if applies(FAULTS[name], mode)]
+
+
+def wrong_with(right: Good | Bad, mode: str, outcome: Outcome) -> str:
+    """Return what is wrong with an outcome, in a few words; "" if nothing is."""
+    if SECRET in json.dumps(outcome):
+        return "the engine's own words"
+    if "raised" in outcome:
+        if not outcome["own"]:
+            kind = "contract" if outcome["raised"] == "AssertionError" else f"crash: {outcome['raised']}"
+            return f"{kind}: {outcome['message']}"
+        if isinstance(right, Good):
+            status = outcome["status"] or outcome["raised"]
+            return f"refused: {status} {outcome['code']}: {outcome['message']}"
+        return _wrong_error(right, mode, outcome)
+    if isinstance(right, Bad):
+        return f"silent success: {str(outcome['choices'])[:100]}"
+    if right.usage and outcome["usage"] != list(right.usage):
+        return f"usage {outcome['usage']}, but {list(right.usage)} expected"
+    pairs = zip_longest((right, *right.others), outcome["choices"])
+    return next((wrong for pair in pairs if (wrong := _wrong_choice(*pair))), "")
+
+
+def _wrong_error(right: Bad, mode: str, outcome: Outcome) -> str:
+    within = right.within and mode != "whole"
+    if not within and outcome["status"] != right.status:
+        return f"status {outcome['status']}, but {right.status} expected: {outcome['message']}"
+    if outcome["code"] not in (right.code, None):
+        return f"code {outcome['code']}, but {right.code} expected: {outcome['message']}"
+    return ""
+
+
+def _wrong_choice(right: Good | None, choice: Outcome | None) -> str:
+    if right is None or choice is None:
+        return "a choice too many" if choice else "a choice is missing"
+    expected = {
+        "text": right.text,
+        "reasoning": right.reasoning,
+        "calls": [list(each) for each in right.calls],
+        "finish": right.finish,
+    }
+    # A list with a hole in it is what JavaScript makes of calls whose indices do not begin at 0.
+    shown = {**choice, "calls": [[call[0], _parsed(call[1])] if call else call for call in choice["calls"]]}
+    return next(
+        (
+            f"{name} {str(shown[name])[:60]!r}, but {str(value)[:60]!r} expected"
+            for name, value in expected.items()
+            if name in shown and shown[name] != value
+        ),
+        "",
+    )
+
+
+def _parsed(arguments: Any) -> Any:
+    """Return a call's arguments; where they came as text, empty text means none."""
+    if not isinstance(arguments, str):
+        return arguments
+    try:
+        return json.loads(arguments or "{}")
+    except ValueError:
+        return arguments
