@@ -84,7 +84,7 @@ def create_app(
     for failure in (ApiError, KeyRefused, KeysUnavailable, HTTPException):
         app.add_exception_handler(failure, _render)
     app.add_middleware(Envelope)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    app.openapi = lambda: _openapi(app, settings)  # type: ignore[method-assign]
     return app
 
 
@@ -205,9 +205,9 @@ def _response(error: ApiError) -> Response:
     return Response(dump(error.body()), error.status, headers=error.headers, media_type="application/json")
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
+def _openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
     from functions.chat.api.openapi import describe  # only /docs needs it
 
     if not app.openapi_schema:
-        app.openapi_schema = describe(app)
+        app.openapi_schema = describe(app, settings.models.values())
     return app.openapi_schema

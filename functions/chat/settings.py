@@ -136,6 +136,13 @@ def _model(name: str, entry: Any, environ: Mapping[str, str]) -> Model:
             f"MODELS: `key_variable` of {name!r} is {variable!r}, but no such variable is set. "
             "Put the engine's API key there, or leave `key_variable` out."
         )
+    engine, as_system = entry.get("engine", "vllm"), entry.get("developer_as_system", False)
+    if not isinstance(engine, str) or engine not in ENGINES:
+        raise SettingsError(
+            f"MODELS: expected `engine` of {name!r} to be one of {', '.join(ENGINES)}, but got {engine!r}."
+        )
+    if not isinstance(as_system, bool):
+        raise SettingsError(f"MODELS: expected `developer_as_system` of {name!r} to be true or false.")
     return Model(
         id=name,
         base_url=entry["base_url"].rstrip("/"),
@@ -146,20 +153,11 @@ def _model(name: str, entry: Any, environ: Mapping[str, str]) -> Model:
         max_tokens_limit=limit,
         ecs_service=_arn(name, entry, "ecs_service", _SERVICE),
         start_s=seconds(str(entry.get("start_s", 420)), f"MODELS: start_s of {name!r}"),
-        engine=_engine(name, entry),
+        engine=engine,
         extra_fields=_extra_fields(name, entry),
         media_hosts=_media_hosts(name, entry),
-        developer_as_system=_flag(name, entry, "developer_as_system"),
+        developer_as_system=as_system,
     )
-
-
-def _engine(name: str, entry: dict[str, Any]) -> str:
-    engine = entry.get("engine", "vllm")
-    if not isinstance(engine, str) or engine not in ENGINES:
-        raise SettingsError(
-            f"MODELS: expected `engine` of {name!r} to be one of {', '.join(ENGINES)}, but got {engine!r}."
-        )
-    return engine
 
 
 def _extra_fields(name: str, entry: dict[str, Any]) -> frozenset[str]:
@@ -193,13 +191,6 @@ def _strings(name: str, entry: dict[str, Any], member: str) -> list[str]:
     if not isinstance(values, list) or not all(isinstance(each, str) and each for each in values):
         raise SettingsError(f"MODELS: expected `{member}` of {name!r} to be a list of names.")
     return values
-
-
-def _flag(name: str, entry: dict[str, Any], member: str) -> bool:
-    value = entry.get(member, False)
-    if not isinstance(value, bool):
-        raise SettingsError(f"MODELS: expected `{member}` of {name!r} to be true or false.")
-    return value
 
 
 def _arn(name: str, entry: dict[str, Any], member: str, form: str) -> str | None:

@@ -16,7 +16,9 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 Json = dict[str, Any]
-SUBSET = Path(__file__).resolve().parent.parent / "reference" / "openai_chat_subset.json"
+REFERENCE = Path(__file__).resolve().parent.parent / "reference"
+SUBSET = REFERENCE / "openai_chat_subset.json"
+VLLM = REFERENCE / "vllm_chat_request.json"
 DONE = "[DONE]"
 ERROR_KEYS = {"message", "type", "param", "code"}
 
@@ -206,6 +208,38 @@ def _check_usage(chunks: list[Json], include_usage: bool, *, failed: bool) -> No
 
 def _is_usage_chunk(chunk: Json) -> bool:
     return chunk["choices"] == [] and isinstance(chunk.get("usage"), dict)
+
+
+def validate_engine_request(value: Json, *, reasoning: str | None) -> None:
+    """Check a request to an engine by vLLM's own schema, with no null and no member that it does not know.
+
+    `reasoning`: what this engine calls it.
+    """
+    for message in value["messages"]:
+        if reasoning in message:
+            message["reasoning"] = message.pop(reasoning)
+    if error := best_match(_vllm_validator().iter_errors(value)):
+        _fail(f"expected a request that vLLM reads, but got at {error.json_path}: {error.message}")
+
+
+@cache
+def _vllm_validator() -> Draft202012Validator:
+    definitions = json.loads(VLLM.read_bytes())["$defs"]
+    for definition in definitions.values():
+        _make_strict(definition)
+    return Draft202012Validator({"$ref": "#/$defs/ChatCompletionRequest", "$defs": definitions})
+
+
+def _make_strict(definition: Any) -> None:
+    """Take null and unknown members out of what a schema accepts, in place."""
+    if isinstance(definition, dict):
+        if "properties" in definition:
+            definition["additionalProperties"] = False
+        if "anyOf" in definition:
+            definition["anyOf"] = [each for each in definition["anyOf"] if each.get("type") != "null"]
+    for child in definition.values() if isinstance(definition, dict) else definition:
+        if isinstance(child, dict | list):
+            _make_strict(child)
 
 
 @cache

@@ -10,6 +10,7 @@ import pytest
 
 from functions.chat import errors
 from functions.chat import settings as chat_settings
+from functions.chat.engines.kinds import ENGINES, NEVER
 from functions.todos import errors as todo_errors
 from functions.todos import settings as todo_settings
 from functions.todos.limits import Limits
@@ -90,3 +91,22 @@ def test_make_targets_that_are_named_exist(document: str) -> None:
 def test_links_between_files_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", document.read_text()):
         assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def _listed(cell: str) -> set[str]:
+    return set(re.findall(r"`([^`]+)`", cell))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_fields_of_each_engine_are_documented(engine: str) -> None:
+    (shared,) = re.findall(r"^\| all \| (.*) \| \|$", CHAT, re.MULTILINE)
+    ((openai, own),) = re.findall(rf"^\| `{re.escape(engine)}` \| (.*?)\|(.*)\|$", CHAT, re.MULTILINE)
+    limits = {"max_tokens", "max_completion_tokens"}
+    assert _listed(shared) | _listed(openai) == ENGINES[engine].openai - limits
+    assert _listed(own) == ENGINES[engine].own
+
+
+def test_the_fields_that_are_never_sent_are_documented() -> None:
+    for reason, names in NEVER.items():
+        (listed,) = re.findall(rf"^\| (.*) \| {re.escape(reason)} \|$", CHAT, re.MULTILINE)
+        assert _listed(listed) == names

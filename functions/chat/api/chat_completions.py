@@ -19,16 +19,12 @@ from functions.chat.streams.chat import ChatReply, ChatStream
 from functions.chat.streams.response import EventStreamResponse
 from functions.shared.keys import Key
 
-from . import body, chat_schema, faults
+from . import body, chat_schema, faults, fields, media, messages
 from .chat_schema import ChatCompletionRequest
 from .models import check_allowed, find_model
 from .service import Invocation, Service
 
-DEFAULT_TEMPERATURE = 0.7
 BYTES_PER_TOKEN = 4
-# What one image, recording or file is taken for; its bytes are not text.
-MEDIA_TOKENS = 1000
-MEDIA = ("image_url", "input_audio", "file")
 # What a chat template adds to the text: once, and around each message.
 TEMPLATE_TOKENS, MESSAGE_TOKENS = 512, 16
 
@@ -45,6 +41,7 @@ async def create_chat_completion(service: Service, request: Request) -> Response
         call = prepare(parsed, checked, service.settings, invocation.request_id, key)
         call = replace(call, headers=invocation.trace)
         check_allowed(call.model, service.settings, key)
+        await media.check(checked.messages, call.model)
         await account.admit(call)
     except ApiError as error:
         await account.refuse(error)
@@ -74,30 +71,19 @@ def prepare(
     """
     model = find_model(checked.model, settings, key)
     _check_limits(checked, model, settings)
-    sent = {key: value for key, value in parsed.items() if value is not None}
-    sent["model"] = model.served_name
-    sent.setdefault("temperature", DEFAULT_TEMPERATURE)
+    fields.check_engine_can(checked, model)
+    messages.fit(checked.messages, model)
     allowed = checked.max_completion_tokens or checked.max_tokens or model.max_tokens_default
-    if checked.max_completion_tokens:
-        sent.pop("max_tokens", None)
-    else:
-        sent["max_tokens"] = allowed
-    sent.pop("stream_options", None)
-    reader: Callable[[], Reader] = partial(ChatReply, model=model.id, n=checked.n, request_id=request_id)
-    if checked.stream:
-        sent["stream_options"] = {"include_usage": True}
-        include_usage = bool(checked.stream_options and checked.stream_options.include_usage)
-        reader = partial(ChatStream, model=model.id, n=checked.n, include_usage=include_usage)
+    sent = fields.select(parsed, checked, model, allowed)
     raw = body.to_json(sent)
-    media = [part for message in checked.messages for part in _media(message)]
-    text_bytes = len(raw) - sum(len(body.to_json(part)) for part in media)
-    media_tokens = MEDIA_TOKENS * len(media)
+    media_tokens, media_bytes = media.measure(checked.messages)
+    text_bytes = len(raw) - media_bytes
     return EngineRequest(
         model=model,
         path="chat/completions",
         body=raw,
         stream=checked.stream,
-        reader=reader,
+        reader=_reader(checked, model, settings, request_id),
         request_id=request_id,
         prompt_tokens=text_bytes // BYTES_PER_TOKEN + media_tokens + 1,
         prompt_tokens_most=(
@@ -107,9 +93,22 @@ def prepare(
     )
 
 
-def _media(message: dict[str, Any]) -> list[dict[str, Any]]:
-    content = message.get("content")
-    return [part for part in content if part["type"] in MEDIA] if isinstance(content, list) else []
+def _reader(
+    checked: ChatCompletionRequest, model: Model, settings: Settings, request_id: str
+) -> Callable[[], Reader]:
+    needs_call = checked.needs_call
+    if not checked.stream:
+        return partial(ChatReply, model=model.id, n=checked.n, request_id=request_id, expects_call=needs_call)
+    options = checked.stream_options
+    return partial(
+        ChatStream,
+        model=model.id,
+        n=checked.n,
+        include_usage=options.include_usage,
+        continuous_usage=options.continuous_usage_stats and model.kind.continuous_usage,
+        expects_call=needs_call,
+        max_event_bytes=settings.max_event_bytes,
+    )
 
 
 async def _json_body(request: Request, max_bytes: int) -> dict[str, Any]:

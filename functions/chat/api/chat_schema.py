@@ -1,7 +1,4 @@
-"""What a chat completion request may hold.
-
-Only what the gateway reads or promises to check has a rule; every other member passes to the engine as it
-came.
+"""What a chat completion request may hold: every field of OpenAI's.
 
 Source: openai/openai-openapi 2.3.0, `CreateChatCompletionRequest`, read 2026-11-22.
 """
@@ -11,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from functions.chat.api.body import shown
 from functions.chat.api.checks import (
     Array,
     Boolean,
@@ -19,101 +17,17 @@ from functions.chat.api.checks import (
     Map,
     Number,
     Object,
-    Rule,
     String,
     StringOr,
     TaggedUnion,
     optional,
     required,
 )
+from functions.chat.api.message_schema import MESSAGE, TEXT, TEXT_PART
 from functions.chat.errors import InvalidRequest
 
-TEXT, ANY_OBJECT = String(), Map()
+ANY_OBJECT = Map()
 NAME = String(pattern="^[a-zA-Z0-9_-]{1,64}$")
-
-
-def _content(part: Rule) -> StringOr:
-    return StringOr(Array(part))
-
-
-TEXT_PART = Object("TextPart", {"type": required(Enum("text")), "text": required(TEXT)})
-IMAGE_URL = Object(
-    "ImageUrl",
-    {
-        "url": required(TEXT, "An address or a `data:` URL."),
-        "detail": optional(Enum("auto", "low", "high", "original")),
-    },
-)
-IMAGE_PART = Object("ImagePart", {"type": required(Enum("image_url")), "image_url": required(IMAGE_URL)})
-INPUT_AUDIO = Object(
-    "InputAudio", {"data": required(TEXT, "Base64."), "format": required(Enum("wav", "mp3"))}
-)
-AUDIO_PART = Object(
-    "AudioPart", {"type": required(Enum("input_audio")), "input_audio": required(INPUT_AUDIO)}
-)
-FILE_PART = Object("FilePart", {"type": required(Enum("file")), "file": required(ANY_OBJECT)})
-REFUSAL_PART = Object("RefusalPart", {"type": required(Enum("refusal")), "refusal": required(TEXT)})
-USER_PART = TaggedUnion(
-    "type", {"text": TEXT_PART, "image_url": IMAGE_PART, "input_audio": AUDIO_PART, "file": FILE_PART}
-)
-ASSISTANT_PART = TaggedUnion("type", {"text": TEXT_PART, "refusal": REFUSAL_PART})
-
-CALLED_FUNCTION = Object(
-    "CalledFunction",
-    {"name": required(TEXT), "arguments": required(TEXT, "JSON, as the model wrote it.")},
-)
-FUNCTION_CALL = Object(
-    "FunctionCall",
-    {"id": required(TEXT), "type": required(Enum("function")), "function": required(CALLED_FUNCTION)},
-)
-CUSTOM_CALL = Object(
-    "CustomCall",
-    {"id": required(TEXT), "type": required(Enum("custom")), "custom": required(ANY_OBJECT)},
-)
-TOOL_CALL = TaggedUnion("type", {"function": FUNCTION_CALL, "custom": CUSTOM_CALL})
-
-INSTRUCTION_MESSAGE = Object(
-    "InstructionMessage",
-    {"role": required(Enum("developer", "system")), "content": required(_content(TEXT_PART))},
-)
-USER_MESSAGE = Object(
-    "UserMessage", {"role": required(Enum("user")), "content": required(_content(USER_PART))}
-)
-ASSISTANT_MESSAGE = Object(
-    "AssistantMessage",
-    {
-        "role": required(Enum("assistant")),
-        "content": optional(_content(ASSISTANT_PART), "Required unless there are `tool_calls`."),
-        "tool_calls": optional(Array(TOOL_CALL)),
-    },
-)
-TOOL_MESSAGE = Object(
-    "ToolMessage",
-    {
-        "role": required(Enum("tool")),
-        "content": required(_content(TEXT_PART), "What the tool returned."),
-        "tool_call_id": required(TEXT, "The `id` of the call."),
-    },
-)
-FUNCTION_MESSAGE = Object(
-    "FunctionMessage",
-    {
-        "role": required(Enum("function")),
-        "content": required(TEXT, nullable=True),
-        "name": required(TEXT),
-    },
-)
-MESSAGE = TaggedUnion(
-    "role",
-    {
-        "developer": INSTRUCTION_MESSAGE,
-        "system": INSTRUCTION_MESSAGE,
-        "user": USER_MESSAGE,
-        "assistant": ASSISTANT_MESSAGE,
-        "tool": TOOL_MESSAGE,
-        "function": FUNCTION_MESSAGE,
-    },
-)
 
 FUNCTION = Object(
     "Function",
@@ -125,18 +39,34 @@ FUNCTION = Object(
     },
 )
 FUNCTION_TOOL = Object("FunctionTool", {"type": required(Enum("function")), "function": required(FUNCTION)})
-CUSTOM_TOOL = Object("CustomTool", {"type": required(Enum("custom")), "custom": required(ANY_OBJECT)})
-TOOL = TaggedUnion("type", {"function": FUNCTION_TOOL, "custom": CUSTOM_TOOL})
-FUNCTION_CHOICE = Object(
-    "FunctionChoice",
+GRAMMAR = Object("CustomGrammar", {"definition": required(TEXT), "syntax": required(Enum("lark", "regex"))})
+CUSTOM = Object(
+    "Custom",
     {
-        "type": required(Enum("function")),
-        "function": required(Object("NamedFunction", {"name": required(TEXT)})),
+        "name": required(TEXT),
+        "description": optional(TEXT),
+        "format": optional(
+            Object("CustomFormat", {"type": required(Enum("text", "grammar")), "grammar": optional(GRAMMAR)})
+        ),
     },
 )
-OTHER_CHOICE = Object("OtherChoice", {"type": required(Enum("allowed_tools", "custom"))})
+CUSTOM_TOOL = Object("CustomTool", {"type": required(Enum("custom")), "custom": required(CUSTOM)})
+TOOL = TaggedUnion("type", {"function": FUNCTION_TOOL, "custom": CUSTOM_TOOL})
+NAMED = Object("NamedTool", {"name": required(TEXT)})
+FUNCTION_CHOICE = Object("FunctionChoice", {"type": required(Enum("function")), "function": required(NAMED)})
+CUSTOM_CHOICE = Object("CustomChoice", {"type": required(Enum("custom")), "custom": optional(NAMED)})
+ALLOWED_TOOLS = Object(
+    "AllowedTools",
+    {"mode": optional(Enum("auto", "required")), "tools": optional(Array(ANY_OBJECT))},
+)
+ALLOWED_CHOICE = Object(
+    "AllowedToolsChoice", {"type": required(Enum("allowed_tools")), "allowed_tools": optional(ALLOWED_TOOLS)}
+)
 TOOL_CHOICE = StringOr(
-    TaggedUnion("type", {"function": FUNCTION_CHOICE, "allowed_tools": OTHER_CHOICE, "custom": OTHER_CHOICE}),
+    TaggedUnion(
+        "type",
+        {"function": FUNCTION_CHOICE, "allowed_tools": ALLOWED_CHOICE, "custom": CUSTOM_CHOICE},
+    ),
     string=Enum("none", "auto", "required"),
 )
 
@@ -161,8 +91,42 @@ STREAM_OPTIONS = Object(
     {
         "include_usage": optional(Boolean(), "Adds a last chunk with the engine's count of tokens."),
         "include_obfuscation": optional(Boolean()),
+        "continuous_usage_stats": optional(
+            Boolean(), "Adds the count so far to each chunk, where the engine can."
+        ),
     },
 )
+AUDIO = Object(
+    "AudioOutput",
+    {
+        "voice": required(StringOr(Object("CustomVoice", {"id": required(TEXT)}))),
+        "format": required(Enum("wav", "aac", "mp3", "flac", "opus", "pcm16")),
+    },
+)
+PREDICTION = Object(
+    "Prediction",
+    {"type": required(Enum("content")), "content": required(StringOr(Array(TEXT_PART)))},
+)
+PLACE = Object("Place", {name: optional(TEXT) for name in ("country", "region", "city", "timezone")})
+LOCATION = Object("UserLocation", {"type": required(Enum("approximate")), "approximate": required(PLACE)})
+WEB_SEARCH = Object(
+    "WebSearch",
+    {
+        "user_location": optional(LOCATION),
+        "search_context_size": optional(Enum("low", "medium", "high")),
+    },
+)
+MODERATED = Object("Moderated", {"mode": required(Enum("score", "block"))})
+MODERATION = Object(
+    "Moderation",
+    {
+        "model": required(TEXT),
+        "policy": optional(
+            Object("ModerationPolicy", {"input": optional(MODERATED), "output": optional(MODERATED)})
+        ),
+    },
+)
+CACHE_OPTIONS = Object("PromptCacheOptions", {"mode": optional(TEXT), "ttl": optional(TEXT)})
 
 CHAT_COMPLETION_REQUEST = Object(
     "ChatCompletionRequest",
@@ -183,7 +147,9 @@ CHAT_COMPLETION_REQUEST = Object(
         ),
         "stream_options": optional(STREAM_OPTIONS, "Only with `stream: true`."),
         "stop": optional(
-            StringOr(Array(TEXT, max_length=4)), "Stop before this text, or before any of up to 4."
+            StringOr(Array(TEXT, max_length=4)),
+            "Stop before this text, or before any of up to 4.",
+            may_be_empty=True,
         ),
         "presence_penalty": optional(
             Number(minimum=-2, maximum=2), "Above 0: against tokens that are already in the text."
@@ -196,14 +162,17 @@ CHAT_COMPLETION_REQUEST = Object(
             Integer(minimum=0, maximum=20),
             "How many of the likeliest tokens to return at each position. Only with `logprobs: true`.",
         ),
-        "logit_bias": optional(Map(Integer(minimum=-100, maximum=100)), "A bias for each token id."),
+        "logit_bias": optional(
+            Map(Integer(minimum=-100, maximum=100)), "A bias for each token id.", may_be_empty=True
+        ),
         "seed": optional(
             Integer(minimum=-(2**63), maximum=2**63 - 1), "The same seed gives the same reply, where it can."
         ),
         "response_format": optional(RESPONSE_FORMAT, "Text, any JSON object, or JSON that follows a schema."),
-        "tools": optional(Array(TOOL), "The tools that the model may call."),
+        "tools": optional(Array(TOOL), "The tools that the model may call.", may_be_empty=True),
         "tool_choice": optional(
-            TOOL_CHOICE, "Whether the model may or must call a tool, or which one it must."
+            TOOL_CHOICE,
+            "Whether the model may or must call a tool, or which one it must. Only with `tools`.",
         ),
         "parallel_tool_calls": optional(Boolean(), "Whether the model may call several tools at once."),
         "reasoning_effort": optional(
@@ -211,38 +180,60 @@ CHAT_COMPLETION_REQUEST = Object(
             "How long the model thinks before it answers.",
         ),
         "verbosity": optional(Enum("low", "medium", "high"), "How long the reply is."),
-        "user": optional(TEXT, "Who the request is for. Passed to the engine."),
+        "user": optional(TEXT, "Who the request is for."),
         "safety_identifier": optional(String(max_length=64), "The same, as a hash."),
         "metadata": optional(
             Map(String(max_length=512), keys=String(max_length=64), max_length=16),
-            "At most 16 texts by name. Passed to the engine.",
+            "At most 16 texts by name.",
+            may_be_empty=True,
         ),
-        "store": optional(Boolean(), "Passed to the engine. This API stores nothing."),
+        "store": optional(Boolean(), "This API itself stores nothing."),
+        "service_tier": optional(Enum("auto", "default", "flex", "scale", "priority", "fast")),
+        "prompt_cache_key": optional(TEXT),
+        "prompt_cache_options": optional(CACHE_OPTIONS),
+        "prompt_cache_retention": optional(TEXT),
+        "modalities": optional(Array(Enum("text", "audio")), may_be_empty=True),
+        "audio": optional(AUDIO),
+        "prediction": optional(PREDICTION),
+        "web_search_options": optional(WEB_SEARCH),
+        "moderation": optional(MODERATION),
+        "functions": optional(Array(FUNCTION, max_length=128), "Deprecated: `tools`.", may_be_empty=True),
+        "function_call": optional(StringOr(NAMED, string=Enum("none", "auto")), "Deprecated: `tool_choice`."),
     },
-    "The body of `POST /v1/chat/completions`. Other members are passed to the engine as they are.",
+    "The body of `POST /v1/chat/completions`. A field is sent on if the model's engine reads it. Unknown "
+    "members of messages, parts and tools are left out.",
 )
 # An assistant's message has one of these.
-_ANSWERS = ("content", "tool_calls", "function_call", "refusal", "audio")
+_ANSWERS = frozenset(
+    {"content", "tool_calls", "function_call", "refusal", "audio", "reasoning", "reasoning_content"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamOptions:
     """What a stream adds to the reply."""
 
-    include_usage: bool | None
+    include_usage: bool = False
+    continuous_usage_stats: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatCompletionRequest:
-    """What the gateway itself reads of a checked request."""
+    """What the gateway itself reads of a checked request.
 
+    Shape:  `fields` is all that may be sent on: known members that are not null. `messages` are those in it.
+            `needs_call`: the reply must be a tool call.
+    """
+
+    fields: dict[str, Any]
     model: str
     messages: list[dict[str, Any]]
     max_tokens: int | None
     max_completion_tokens: int | None
     n: int
     stream: bool
-    stream_options: StreamOptions | None
+    stream_options: StreamOptions
+    needs_call: bool
 
 
 def check(body: dict[str, Any]) -> ChatCompletionRequest:
@@ -250,28 +241,63 @@ def check(body: dict[str, Any]) -> ChatCompletionRequest:
 
     Raises: InvalidRequest for the first fault, with its `param` and OpenAI's `code`.
     """
-    CHAT_COMPLETION_REQUEST.check(body, None)
-    get = body.get
-    options = get("stream_options")
+    fields = CHAT_COMPLETION_REQUEST.check(body, None)
+    get = fields.get
     for name, other in (("stream_options", "stream"), ("top_logprobs", "logprobs")):
-        if get(name) is not None and not get(other):
+        if name in fields and not get(other):
             raise InvalidRequest(
                 f"The '{name}' parameter is only allowed when '{other}' is true.", param=name
             )
-    for index, message in enumerate(body["messages"]):
-        if message["role"] == "assistant" and all(message.get(key) is None for key in _ANSWERS):
+    for index, message in enumerate(fields["messages"]):
+        if message["role"] == "assistant" and _ANSWERS.isdisjoint(message):
             raise InvalidRequest(
                 f"Missing required parameter: 'messages[{index}].content'. "
                 "An assistant message needs 'content' or 'tool_calls'.",
                 param=f"messages[{index}].content",
                 code="missing_required_parameter",
             )
+    options = get("stream_options", {})
+    needs_call = _check_tool_choice(fields, has_empty_tools=body.get("tools") == [])
     return ChatCompletionRequest(
-        model=body["model"],
-        messages=body["messages"],
+        fields=fields,
+        model=fields["model"],
+        messages=fields["messages"],
         max_tokens=get("max_tokens"),
         max_completion_tokens=get("max_completion_tokens"),
-        n=get("n") or 1,
-        stream=bool(get("stream")),
-        stream_options=None if options is None else StreamOptions(include_usage=options.get("include_usage")),
+        n=get("n", 1),
+        stream=get("stream", False),
+        stream_options=StreamOptions(
+            include_usage=options.get("include_usage", False),
+            continuous_usage_stats=options.get("continuous_usage_stats", False),
+        ),
+        needs_call=needs_call,
     )
+
+
+def _check_tool_choice(fields: dict[str, Any], *, has_empty_tools: bool) -> bool:
+    """Check that a tool choice chooses among the tools; return whether it makes the model call one."""
+    tools, choice = fields.get("tools"), fields.get("tool_choice")
+    if not tools:
+        fields.pop("parallel_tool_calls", None)
+        if choice is None:
+            return False
+        if has_empty_tools and choice in ("none", "auto"):  # as agents without tools send it
+            del fields["tool_choice"]
+            return False
+        raise InvalidRequest(
+            "Invalid value for 'tool_choice': 'tool_choice' is only allowed when 'tools' are specified.",
+            param="tool_choice",
+        )
+    if not isinstance(choice, dict):
+        return choice == "required"
+    if choice["type"] == "allowed_tools":
+        return bool(choice.get("allowed_tools", {}).get("mode") == "required")
+    kind = choice["type"]
+    name = choice.get(kind, {}).get("name")
+    if name is not None and not any(name == tool.get(kind, {}).get("name") for tool in tools):
+        raise InvalidRequest(
+            f"Invalid value for 'tool_choice': {shown(name)} is not among 'tools'. Name one of them.",
+            param="tool_choice",
+            code="invalid_value",
+        )
+    return True

@@ -1,7 +1,9 @@
 """Rules for a parsed JSON body: an endpoint's schema is a table of them, nested like the body.
 
-Faults are found in the order of the table, and the first is raised. Types are exact, nothing is converted,
-and members without a rule pass. `json_schema.py` writes the same table for `/openapi.json`.
+A check returns what of the value may be sent on: members without a rule and those that are null are left out,
+at every level that has rules; what lies inside a map without rules is as it came. Nothing is converted, and
+types are exact. Faults are found in the order of the table, and the first is raised. `json_schema.py` writes
+the same table for `/openapi.json`.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ from functions.chat.api.faults import Path
 class Rule(Protocol):
     """What a value must be."""
 
-    def check(self, value: Any, path: Path) -> None:
-        """Check a value and all within it.
+    def check(self, value: Any, path: Path) -> Any:
+        """Check a value and all within it; return what of it may be sent on.
 
         Raises: InvalidRequest for the first fault.
         """
@@ -28,9 +30,10 @@ class Rule(Protocol):
 class Boolean:
     """`true` or `false`."""
 
-    def check(self, value: Any, path: Path) -> None:
+    def check(self, value: Any, path: Path) -> Any:
         if type(value) is not bool:
             raise faults.wrong_type("a boolean", value, path)
+        return value
 
 
 class Integer:
@@ -39,13 +42,14 @@ class Integer:
     def __init__(self, *, minimum: int, maximum: int | None = None) -> None:
         self.minimum, self.maximum = minimum, maximum
 
-    def check(self, value: Any, path: Path) -> None:
+    def check(self, value: Any, path: Path) -> Any:
         if type(value) is not int:
             raise faults.wrong_type("an integer", value, path)
         if value < self.minimum:
             raise faults.below_minimum("integer", value, self.minimum, path)
         if self.maximum is not None and value > self.maximum:
             raise faults.above_maximum("integer", value, self.maximum, path)
+        return value
 
 
 class Number:
@@ -54,7 +58,7 @@ class Number:
     def __init__(self, *, minimum: float, maximum: float) -> None:
         self.minimum, self.maximum = minimum, maximum
 
-    def check(self, value: Any, path: Path) -> None:
+    def check(self, value: Any, path: Path) -> Any:
         if type(value) is not float and type(value) is not int:
             raise faults.wrong_type("a number", value, path)
         if type(value) is float and not math.isfinite(value):
@@ -63,6 +67,7 @@ class Number:
             raise faults.below_minimum("decimal", value, self.minimum, path)
         if value > self.maximum:
             raise faults.above_maximum("decimal", value, self.maximum, path)
+        return value
 
 
 class Enum:
@@ -71,9 +76,10 @@ class Enum:
     def __init__(self, *values: str) -> None:
         self.values = values
 
-    def check(self, value: Any, path: Path) -> None:
+    def check(self, value: Any, path: Path) -> Any:
         if type(value) is not str or value not in self.values:
             raise faults.unsupported(value, self.values, path)
+        return value
 
 
 class String:
@@ -86,11 +92,11 @@ class String:
         self._regex = re.compile(pattern) if pattern else None
         self._is_limited = not_empty or max_length is not None or pattern is not None
 
-    def check(self, value: Any, path: Path) -> None:
+    def check(self, value: Any, path: Path) -> Any:
         if type(value) is not str:
             raise faults.wrong_type("a string", value, path)
         if not self._is_limited:
-            return
+            return value
         try:
             value.encode()
         except UnicodeEncodeError:  # half of a surrogate pair
@@ -101,6 +107,7 @@ class String:
             raise faults.too_long("string", self.max_length, path)
         if self._regex and not self._regex.fullmatch(value):
             raise faults.unmatched(value, self._regex.pattern, path)
+        return value
 
 
 class Array:
@@ -109,7 +116,7 @@ class Array:
     def __init__(self, items: Rule, *, max_length: int | None = None) -> None:
         self.items, self.max_length = items, max_length
 
-    def check(self, value: Any, path: Path) -> None:
+    def check(self, value: Any, path: Path) -> Any:
         if type(value) is not list:
             raise faults.wrong_type("an array", value, path)
         if not value:
@@ -117,19 +124,23 @@ class Array:
         if self.max_length is not None and len(value) > self.max_length:
             raise faults.too_long("array", self.max_length, path)
         check = self.items.check
-        for index, item in enumerate(value):
-            check(item, (path, index))
+        return [check(item, (path, index)) for index, item in enumerate(value)]
 
 
 class Map:
-    """An object whose members have names of the caller's choice."""
+    """An object whose members have names of the caller's choice; it is sent on as it came."""
 
     def __init__(
-        self, values: Rule | None = None, *, keys: String | None = None, max_length: int | None = None
+        self,
+        values: Rule | None = None,
+        *,
+        keys: String | None = None,
+        refused: frozenset[str] = frozenset(),
+        max_length: int | None = None,
     ) -> None:
-        self.values, self.keys, self.max_length = values, keys, max_length
+        self.values, self.keys, self.refused, self.max_length = values, keys, refused, max_length
 
-    def check(self, value: Any, path: Path) -> None:
+    def check(self, value: Any, path: Path) -> Any:
         if type(value) is not dict:
             raise faults.wrong_type("an object", value, path)
         if self.max_length is not None and len(value) > self.max_length:
@@ -139,45 +150,70 @@ class Map:
                 self.keys.check(name, (path, name))
             if self.values:
                 self.values.check(member, (path, name))
+            if name in self.refused:
+                raise faults.unknown(path, name)
+        return value
 
 
 class Member:
-    """A member of an object: its rule, and what is said of it. Its default is described, not set."""
+    """A member of an object: its rule, and what is said of it. Its default is described, not set.
 
-    def __init__(self, rule: Rule, description: str, default: Any, *, required: bool, nullable: bool) -> None:
+    Shape:  `is_required`: it must be there. `is_nullable`: null is the same as absent. `empty`: so is this
+            empty array or object.
+    """
+
+    def __init__(
+        self,
+        rule: Rule,
+        description: str,
+        default: Any,
+        *,
+        is_required: bool,
+        is_nullable: bool,
+        may_be_empty: bool,
+    ) -> None:
         self.rule, self.description, self.default = rule, description, default
-        self.required, self.nullable = required, nullable
+        self.is_required, self.is_nullable = is_required, is_nullable
+        self.empty: Any = ({} if isinstance(rule, Map) else []) if may_be_empty else None
 
 
 def required(rule: Rule, description: str = "", *, nullable: bool = False) -> Member:
     """Return a member that must be there."""
-    return Member(rule, description, None, required=True, nullable=nullable)
+    return Member(rule, description, None, is_required=True, is_nullable=nullable, may_be_empty=False)
 
 
-def optional(rule: Rule, description: str = "", *, default: Any = None) -> Member:
-    """Return a member that may be absent, or null."""
-    return Member(rule, description, default, required=False, nullable=True)
+def optional(rule: Rule, description: str = "", *, default: Any = None, may_be_empty: bool = False) -> Member:
+    """Return a member that may be absent or null; where it `may_be_empty`, empty is the same."""
+    return Member(rule, description, default, is_required=False, is_nullable=True, may_be_empty=may_be_empty)
 
 
 class Object:
-    """An object with known members, and any others."""
+    """An object with known members; any others are left out."""
 
     def __init__(self, name: str, members: Mapping[str, Member], description: str = "") -> None:
         self.name, self.members, self.description = name, members, description
         self._checks = [
-            (key, member.rule.check, member.required, member.nullable) for key, member in members.items()
+            (key, member.rule.check, member.is_required, member.is_nullable, member.empty)
+            for key, member in members.items()
         ]
 
-    def check(self, value: Any, path: Path) -> None:
+    def check(self, value: Any, path: Path) -> Any:
         if type(value) is not dict:
             raise faults.wrong_type("an object", value, path)
-        for key, check, is_required, is_nullable in self._checks:
-            if key in value:
-                member = value[key]
-                if member is not None or not is_nullable:
-                    check(member, (path, key))
-            elif is_required:
-                raise faults.missing((path, key))
+        kept = {}
+        for key, check, is_required, is_nullable, empty in self._checks:
+            if key not in value:
+                if is_required:
+                    raise faults.missing((path, key))
+                continue
+            member = value[key]
+            if member is None:
+                if is_nullable:
+                    continue
+            elif empty is not None and member == empty:
+                continue
+            kept[key] = check(member, (path, key))
+        return kept
 
 
 class TaggedUnion:
@@ -186,7 +222,7 @@ class TaggedUnion:
     def __init__(self, tag: str, objects: Mapping[str, Object]) -> None:
         self.tag, self.objects = tag, objects
 
-    def check(self, value: Any, path: Path) -> None:
+    def check(self, value: Any, path: Path) -> Any:
         if type(value) is not dict:
             raise faults.wrong_type("an object", value, path)
         if self.tag not in value:
@@ -196,7 +232,7 @@ class TaggedUnion:
             raise faults.wrong_type("a string", tag, (path, self.tag))
         if tag not in self.objects:
             raise faults.unsupported(tag, self.objects, (path, self.tag))
-        self.objects[tag].check(value, path)
+        return self.objects[tag].check(value, path)
 
 
 class StringOr:
@@ -205,6 +241,6 @@ class StringOr:
     def __init__(self, other: Rule, *, string: String | Enum | None = None) -> None:
         self.other, self.string = other, string or String()
 
-    def check(self, value: Any, path: Path) -> None:
+    def check(self, value: Any, path: Path) -> Any:
         rule = self.other if type(value) is list or type(value) is dict else self.string
-        rule.check(value, path)
+        return rule.check(value, path)

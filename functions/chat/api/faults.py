@@ -33,6 +33,12 @@ def missing(path: Path) -> InvalidRequest:
     )
 
 
+def unknown(path: Path, name: str, why: str = "") -> InvalidRequest:
+    """Return the error for a member that is not accepted; `why` is a sentence or more."""
+    text = f"Unknown parameter: {shown(spell((path, name)))}. {why}"
+    return InvalidRequest(text.rstrip(), param=spell((path, name)), code="unknown_parameter")
+
+
 def wrong_type(expected: str, value: Any, path: Path) -> InvalidRequest:
     """Return the error for a value of another type; `expected` comes with its article."""
     param = spell(path)

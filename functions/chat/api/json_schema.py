@@ -30,7 +30,7 @@ def add_object(rule: Object, components: dict[str, Schema]) -> Schema:
         components[rule.name] = {
             "type": "object",
             "properties": properties,
-            "required": [name for name, member in rule.members.items() if member.required],
+            "required": [name for name, member in rule.members.items() if member.is_required],
             "additionalProperties": True,
         }
         if rule.description:
@@ -40,8 +40,10 @@ def add_object(rule: Object, components: dict[str, Schema]) -> Schema:
 
 def _member(member: Member, components: dict[str, Schema]) -> Schema:
     schema = _any_rule(member.rule, components)
-    if member.nullable:
+    if member.is_nullable:
         schema = {"anyOf": [schema, {"type": "null"}]}
+    if member.empty == []:
+        schema["anyOf"].append({"type": "array", "maxItems": 0})
     if member.description:
         schema["description"] = member.description
     if member.default is not None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from functions.chat.api.chat_schema import CHAT_COMPLETION_REQUEST
 from functions.chat.api.json_schema import REF, add_object
+from functions.chat.settings import Model
 from functions.chat.streams.normalise import FINISH_REASONS
 
 _EXAMPLE = {
@@ -36,8 +37,11 @@ class Application(Protocol):
         """The routes of Starlette, each with its summary, description and tags."""
 
 
-def describe(app: Application) -> dict[str, Any]:
-    """Return the OpenAPI document: the routes, with the bodies of requests, replies and errors."""
+def describe(app: Application, models: Iterable[Model]) -> dict[str, Any]:
+    """Return the OpenAPI document: the routes, with the bodies of requests, replies and errors.
+
+    Shape:  a request has OpenAI's fields, and those that the engine of any of the models is sent.
+    """
     from fastapi.openapi.utils import get_openapi  # with a lighter application, only this needs FastAPI
 
     document = get_openapi(
@@ -46,6 +50,10 @@ def describe(app: Application) -> dict[str, Any]:
     components = document.setdefault("components", {})
     schemas: dict[str, Any] = {}
     request = add_object(CHAT_COMPLETION_REQUEST, schemas)
+    described = schemas[CHAT_COMPLETION_REQUEST.name]
+    described["additionalProperties"] = False
+    for name in sorted({name for model in models for name in model.fields} - described["properties"].keys()):
+        described["properties"][name] = {"description": "Only for models whose engine reads it."}
     components["schemas"] = {
         **schemas,
         "ChatCompletion": _COMPLETION,

@@ -85,8 +85,12 @@ ENGINES: Mapping[str, EngineKind] = MappingProxyType(
         ),
         "tgi": EngineKind(openai=_ALL | {"tool_choice"}),
         "ollama": EngineKind(openai=_ALL | {"reasoning_effort"}, reasoning="reasoning", forces_calls=False),
+        # LiteLLM reads settings of its own out of `metadata`.
         "litellm": EngineKind(
-            openai=_OPENAI, own=_names("top_k"), reasoning="reasoning_content", takes_all=True
+            openai=_OPENAI - {"metadata"},
+            own=_names("top_k"),
+            reasoning="reasoning_content",
+            takes_all=True,
         ),
         "openai": EngineKind(openai=_OPENAI, takes_all=True),
     }

@@ -1,5 +1,6 @@
 """`/docs` and `/openapi.json` describe what the API does."""
 
+import json
 import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -15,7 +16,9 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from functions.chat.api import chat_schema
 from functions.chat.app import create_app
 from functions.chat.engines.engine import EngineRequest, Event
+from functions.chat.engines.kinds import ENGINES
 from functions.chat.errors import InvalidRequest
+from functions.chat.settings import Settings
 from functions.shared.version import VERSION
 from tests.integration.chat.service import URL, body, client_of, settings_for
 from tests.unit.chat.chunks import DONE, dumps, finish, role
@@ -89,6 +92,18 @@ def test_the_example_is_accepted() -> None:
 def test_every_field_is_described() -> None:
     described = APP.openapi()["components"]["schemas"]["ChatCompletionRequest"]["properties"]
     assert chat_schema.CHAT_COMPLETION_REQUEST.members.keys() <= described.keys()
+
+
+def test_the_fields_of_the_models_engines_are_described_and_no_others() -> None:
+    table = {
+        "a": {"base_url": "http://engine/v1", "engine": "llama.cpp", "extra_fields": ["grammar"]},
+        "b": {"base_url": "http://engine/v1", "engine": "openai"},
+    }
+    app = create_app(Settings.from_environment({"MODELS": json.dumps(table)}), SaneEngine())
+    described = app.openapi()["components"]["schemas"]["ChatCompletionRequest"]
+    openai = chat_schema.CHAT_COMPLETION_REQUEST.members.keys()
+    assert described["properties"].keys() == openai | ENGINES["llama.cpp"].own | {"grammar"}
+    assert described["additionalProperties"] is False
 
 
 def test_a_field_that_is_described_as_required_is() -> None:

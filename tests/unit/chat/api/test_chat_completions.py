@@ -120,7 +120,7 @@ def test_temperature_passes(temperature: float) -> None:
     assert sent(temperature=temperature)["temperature"] == temperature
 
 
-def test_unknown_fields_pass_and_nulls_do_not() -> None:
+def test_the_fields_of_the_engine_pass_and_nulls_do_not() -> None:
     body = sent(top_k=5, chat_template_kwargs={"x": None}, stop=None, seed=None, n=None, min_p=None)
     assert body["top_k"] == 5
     assert body["chat_template_kwargs"] == {"x": None}
@@ -186,8 +186,8 @@ FILE = {"type": "file", "file": {"file_data": "data:application/pdf;base64," + "
 def test_media_cost_a_fixed_sum_of_tokens(part: dict[str, Any]) -> None:
     plain = prepared(messages=[{"role": "user", "content": [{"type": "text", "text": "Hi"}]}])
     request = prepared(messages=[{"role": "user", "content": [{"type": "text", "text": "Hi"}, part, part]}])
-    assert 0 <= request.prompt_tokens - plain.prompt_tokens - 2000 <= 1
-    assert 0 <= request.prompt_tokens_most - plain.prompt_tokens_most - 2000 <= 4
+    assert 0 <= request.prompt_tokens - plain.prompt_tokens - 2000 < 50
+    assert 0 <= request.prompt_tokens_most - plain.prompt_tokens_most - 2000 < 200
 
 
 @pytest.mark.parametrize("text", ["7" * 4000, "🙂" * 1000], ids=["digits", "emoji"])

@@ -98,6 +98,144 @@ def test_every_optional_field_may_be_null() -> None:
     chat_schema.check(body(**dict.fromkeys(OPTIONAL)))
 
 
+NESTED: dict[str, Any] = {"a": None, "b": [None, {}], "type": None}
+CALLS = {"role": "assistant", "tool_calls": [CALL]}
+NAMED = {"type": "function", "function": {"name": "f"}}
+EMPTY = {"role": "assistant", "content": ""}
+# What a body holds → what may be sent on of it.
+KEPT: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    (body(anything=[None], n=None), body()),
+    (body(stop=[], functions=[], metadata={}, logit_bias={}, modalities=[]), body()),
+    (body(tools=[]), body()),
+    (body(tools=[], tool_choice=None), body()),
+    (body(tools=[], tool_choice="auto", parallel_tool_calls=True), body()),
+    (body(tools=[], tool_choice="none"), body()),
+    (body(parallel_tool_calls=False), body()),
+    (
+        body(stream=True, stream_options={"include_usage": None, "x": 1}),
+        body(stream=True, stream_options={}),
+    ),
+    (
+        body(tools=[{**TOOL, "cache_control": {"type": "ephemeral"}, "defer_loading": None}]),
+        body(tools=[TOOL]),
+    ),
+    (
+        body(tools=[{"type": "function", "function": {"name": "f", "description": None, "strict": None}}]),
+        body(tools=[{"type": "function", "function": {"name": "f"}}]),
+    ),
+    (
+        body(tools=[{"type": "function", "function": {"name": "f", "parameters": NESTED, "x": 1}}]),
+        body(tools=[{"type": "function", "function": {"name": "f", "parameters": NESTED}}]),
+    ),
+    (
+        body(tools=[TOOL], tool_choice={**NAMED, "function": {"name": "f", "x": None}, "x": 1}),
+        body(tools=[TOOL], tool_choice=NAMED),
+    ),
+    (
+        body(
+            response_format={
+                "type": "json_schema",
+                "json_schema": {"name": "n", "schema": NESTED, "strict": None, "description": None, "x": 1},
+            }
+        ),
+        body(response_format={"type": "json_schema", "json_schema": {"name": "n", "schema": NESTED}}),
+    ),
+    (body(metadata={"a": "b"}), body(metadata={"a": "b"})),
+    (with_messages({**USER, "name": None, "cache_control": {}, "tools": [TOOL]}), body()),
+    (
+        with_messages({"role": "user", "content": [{"type": "text", "text": "Hi", "uuid": "1"}]}),
+        with_messages({"role": "user", "content": [{"type": "text", "text": "Hi"}]}),
+    ),
+    (
+        with_messages(
+            {
+                "role": "user",
+                "content": [{"type": "text", "text": "Hi", "video_url": {"url": "http://169.254.169.254/"}}],
+            }
+        ),
+        with_messages({"role": "user", "content": [{"type": "text", "text": "Hi"}]}),
+    ),
+    (
+        with_messages(
+            {
+                "role": "user",
+                "content": [
+                    {
+                        "type": "image_url",
+                        "image_url": {"url": "data:", "detail": None, "content_hash": "x"},
+                        "uuid": None,
+                    }
+                ],
+            }
+        ),
+        with_messages({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}),
+    ),
+    (
+        with_messages(
+            {
+                "role": "assistant",
+                "content": "Hi",
+                "tool_calls": [],
+                "refusal": None,
+                "audio": None,
+                "function_call": None,
+                "annotations": [{"type": "url_citation"}],
+                "reasoning": None,
+                "reasoning_content": None,
+                "reasoning_details": [],
+                "tool_call_id": None,
+                "provider_specific_fields": {"a": 1},
+            }
+        ),
+        with_messages({"role": "assistant", "content": "Hi"}),
+    ),
+    (
+        with_messages({**CALLS, "content": None, "tool_calls": [{**CALL, "index": 0, "x": None}]}),
+        with_messages(CALLS),
+    ),
+    (
+        with_messages({"role": "assistant", "audio": {"id": "a", "data": "A", "transcript": "t"}}),
+        with_messages({"role": "assistant", "audio": {"id": "a"}}),
+    ),
+    (
+        with_messages({"role": "assistant", "content": None, "reasoning_content": "Let me think"}),
+        with_messages({"role": "assistant", "reasoning_content": "Let me think"}),
+    ),
+    (
+        with_messages({"role": "assistant", "content": ""}),
+        with_messages({"role": "assistant", "content": ""}),
+    ),
+    (
+        with_messages({"role": "tool", "content": "x", "tool_call_id": "c", "is_error": False}),
+        with_messages({"role": "tool", "content": "x", "tool_call_id": "c"}),
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "kept"), KEPT, ids=lambda fields: json.dumps(fields)[60:140])
+def test_nulls_and_unknown_members_are_left_out(fields: dict[str, Any], kept: dict[str, Any]) -> None:
+    came = json.dumps(fields)
+    assert chat_schema.check(fields).fields == kept
+    assert json.dumps(fields) == came
+
+
+@pytest.mark.parametrize(
+    ("choice", "needs_call"),
+    [
+        (None, False),
+        ("auto", False),
+        ("none", False),
+        ("required", True),
+        (NAMED, True),
+        ({"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [NAMED]}}, False),
+        ({"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [NAMED]}}, True),
+    ],
+    ids=str,
+)
+def test_a_tool_choice_says_whether_the_reply_must_be_a_call(choice: Any, needs_call: bool) -> None:
+    assert chat_schema.check(body(tools=[TOOL], tool_choice=choice)).needs_call is needs_call
+
+
 STRING, INTEGER, NUMBER, BOOLEAN, OBJECT = "x", 7, 1.5, True, {"a": 1}
 ARRAY: list[int] = []
 KINDS: dict[str, tuple[str, list[Any]]] = {
@@ -124,6 +262,15 @@ KINDS: dict[str, tuple[str, list[Any]]] = {
     "safety_identifier": ("a string", [INTEGER, BOOLEAN, ARRAY, OBJECT]),
     "metadata": ("an object", [STRING, INTEGER, BOOLEAN, ARRAY]),
     "store": ("a boolean", [STRING, 0, ARRAY, OBJECT]),
+    "prompt_cache_key": ("a string", [INTEGER, BOOLEAN, ARRAY, OBJECT]),
+    "prompt_cache_retention": ("a string", [INTEGER, BOOLEAN, ARRAY, OBJECT]),
+    "prompt_cache_options": ("an object", [STRING, INTEGER, BOOLEAN, ARRAY]),
+    "modalities": ("an array", [STRING, INTEGER, BOOLEAN, OBJECT]),
+    "audio": ("an object", [STRING, INTEGER, BOOLEAN, ARRAY]),
+    "prediction": ("an object", [STRING, INTEGER, BOOLEAN, ARRAY]),
+    "web_search_options": ("an object", [STRING, INTEGER, BOOLEAN, ARRAY]),
+    "moderation": ("an object", [STRING, INTEGER, BOOLEAN, ARRAY]),
+    "functions": ("an array", [STRING, INTEGER, BOOLEAN, OBJECT]),
 }
 GOT = {str: "a string", int: "an integer", float: "a number", bool: "a boolean", list: "an array"}
 
@@ -139,7 +286,7 @@ def test_a_wrong_type_is_reported_with_both_types(name: str) -> None:
 
 
 def test_every_field_with_a_type_of_its_own_is_in_the_table() -> None:
-    others = {"tool_choice", "reasoning_effort", "verbosity"}
+    others = {"tool_choice", "reasoning_effort", "verbosity", "service_tier", "function_call"}
     assert KINDS.keys() | others == CHAT_COMPLETION_REQUEST.members.keys()
 
 
@@ -172,7 +319,6 @@ FAULTS: list[tuple[dict[str, Any], str, str | None]] = [
     (body(stream_options={}), "stream_options", None),
     (body(stream=False, stream_options={"include_usage": True}), "stream_options", None),
     (body(stream=True, stream_options={"include_usage": "yes"}), "stream_options.include_usage", TYPE),
-    (body(stop=[]), "stop", "empty_array"),
     (body(stop=list("abcde")), "stop", "array_above_max_length"),
     (body(stop=["a", 1]), "stop[1]", TYPE),
     (body(stop={"a": 1}), "stop", TYPE),
@@ -208,7 +354,18 @@ FAULTS: list[tuple[dict[str, Any], str, str | None]] = [
         "response_format.json_schema.schema",
         TYPE,
     ),
-    (body(tools=[]), "tools", "empty_array"),
+    (body(tools=[], tool_choice="required"), "tool_choice", None),
+    (body(tools=[], tool_choice={"type": "function", "function": {"name": "f"}}), "tool_choice", None),
+    (body(tool_choice="auto"), "tool_choice", None),
+    (body(tools=None, tool_choice="none"), "tool_choice", None),
+    (body(tools=[TOOL], tool_choice={"type": "function", "function": {"name": "g"}}), "tool_choice", VALUE),
+    (body(tools={}), "tools", TYPE),
+    (body(stop={}), "stop", TYPE),
+    (body(service_tier="fastest"), "service_tier", VALUE),
+    (body(modalities=["video"]), "modalities[0]", VALUE),
+    (body(functions=[{}]), "functions[0].name", MISSING),
+    (body(function_call={}), "function_call.name", MISSING),
+    (body(audio={"voice": "alloy"}), "audio.format", MISSING),
     (body(tools=["x"]), "tools[0]", TYPE),
     (body(tools=[{}]), "tools[0].type", MISSING),
     (body(tools=[{"type": "x"}]), "tools[0].type", VALUE),
@@ -256,7 +413,10 @@ FAULTS: list[tuple[dict[str, Any], str, str | None]] = [
         "messages[0].content",
         MISSING,
     ),
-    (with_messages({"role": "assistant", "tool_calls": []}), "messages[0].tool_calls", "empty_array"),
+    (with_messages({"role": "assistant", "tool_calls": []}), "messages[0].content", MISSING),
+    (with_messages({"role": "assistant", "tool_calls": {}}), "messages[0].tool_calls", TYPE),
+    (with_messages({"role": "assistant", "reasoning": ["x"]}), "messages[0].reasoning", TYPE),
+    (with_messages({"role": "assistant", "audio": {}}), "messages[0].audio.id", MISSING),
     (with_messages({"role": "assistant", "tool_calls": ["x"]}), "messages[0].tool_calls[0]", TYPE),
     (with_messages({"role": "assistant", "tool_calls": [{}]}), "messages[0].tool_calls[0].type", MISSING),
     (
@@ -326,7 +486,8 @@ def test_the_first_of_several_faults_is_that_of_the_table(
 def test_a_checked_request_has_the_defaults_of_the_api() -> None:
     request = chat_schema.check(body(n=None, stream=None))
     assert (request.model, request.messages, request.n, request.stream) == ("tiny", [USER], 1, False)
-    assert (request.max_tokens, request.max_completion_tokens, request.stream_options) == (None, None, None)
+    assert (request.max_tokens, request.max_completion_tokens, request.needs_call) == (None, None, False)
+    assert request.stream_options == chat_schema.StreamOptions()
 
 
 def test_a_checked_request_has_what_was_sent() -> None:
@@ -334,8 +495,7 @@ def test_a_checked_request_has_what_was_sent() -> None:
     request = chat_schema.check(body(stream=True, stream_options={"include_usage": True}, **fields))
     assert {name: getattr(request, name) for name in fields} == fields
     assert request.stream
-    assert request.stream_options
-    assert request.stream_options.include_usage
+    assert request.stream_options == chat_schema.StreamOptions(include_usage=True)
 
 
 def test_long_values_are_cut_in_texts() -> None:

@@ -19,7 +19,7 @@ from functions.chat.api.checks import (
     required,
 )
 from functions.chat.api.json_schema import REF, Schema, add_object
-from tests.unit.chat.api.test_chat_schema import FAULTS, GOOD, with_messages
+from tests.unit.chat.api.test_chat_schema import FAULTS, GOOD, KEPT, TOOL, body, with_messages
 
 
 def schema_of(rule: Object) -> Draft202012Validator:
@@ -35,6 +35,8 @@ REQUEST = schema_of(CHAT_COMPLETION_REQUEST)
 BEYOND_A_SCHEMA = [
     with_messages({"role": "assistant"}),
     with_messages({"role": "assistant", "content": None, "tool_calls": None}),
+    with_messages({"role": "assistant", "tool_calls": []}),
+    body(tools=[TOOL], tool_choice={"type": "function", "function": {"name": "g"}}),
 ]
 REFUSED = [
     fields
@@ -43,7 +45,10 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("fields", GOOD, ids=range(len(GOOD)))
+ACCEPTED = [*GOOD, *(fields for fields, _ in KEPT)]
+
+
+@pytest.mark.parametrize("fields", ACCEPTED, ids=range(len(ACCEPTED)))
 def test_what_is_accepted_is_valid(fields: dict[str, Any]) -> None:
     REQUEST.validate(fields)
 

@@ -1,0 +1,87 @@
+"""Which fields of a request are sent on: those that the model's kind of engine reads (`engines/kinds.py`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from functions.chat.api import faults
+from functions.chat.api.chat_schema import CHAT_COMPLETION_REQUEST, ChatCompletionRequest
+from functions.chat.api.checks import Map
+from functions.chat.engines.kinds import NEVER
+from functions.chat.errors import InvalidRequest
+from functions.chat.settings import Model
+
+OPENAI = CHAT_COMPLETION_REQUEST.members
+DEFAULT_TEMPERATURE = 0.7
+# What the tokenizer's own function takes: some engines hand it all that is given for the template.
+CHAT_TEMPLATE_KWARGS = Map(
+    refused=frozenset(
+        {"chat_template", "conversation", "conversations", "messages", "tools", "documents", "tokenize"}
+        | {"tokenizer_kwargs", "padding", "truncation", "max_length", "return_dict", "return_tensors"}
+        | {"add_generation_prompt", "continue_final_message", "add_special_tokens"}
+        | {"return_assistant_tokens_mask"}
+    )
+)
+# What to do about a field that no list has.
+ADVICE = (
+    "Expected fields of OpenAI's, or those that the model's engine is sent. If it should be sent this one, "
+    "the operator of this API adds it to `extra_fields` of the model in MODELS (with `make run`, "
+    "EXTRA_FIELDS)."
+)
+
+
+def select(
+    parsed: dict[str, Any], checked: ChatCompletionRequest, model: Model, max_tokens: int
+) -> dict[str, Any]:
+    """Return the body for the engine: the fields that it reads, our defaults, and one limit of tokens.
+
+    Raises: InvalidRequest, for a field that is neither OpenAI's nor the engine's, and for what it cannot do.
+    """
+    known = model.kind.openai
+    sent = {name: value for name, value in checked.fields.items() if name in model.fields}
+    for name, value in parsed.items():
+        if name in OPENAI or value is None:
+            continue
+        if name not in model.fields:
+            never = (f"It is never sent: it {reason}." for reason, names in NEVER.items() if name in names)
+            raise faults.unknown(None, name, next(never, ADVICE))
+        sent[name] = value
+    if kwargs := sent.get("chat_template_kwargs"):
+        CHAT_TEMPLATE_KWARGS.check(kwargs, (None, "chat_template_kwargs"))
+    sent.setdefault("temperature", DEFAULT_TEMPERATURE)
+    for name in ("max_tokens", "max_completion_tokens", "stream_options"):
+        sent.pop(name, None)
+    is_new = bool(checked.max_completion_tokens) or "max_tokens" not in known
+    sent["max_completion_tokens" if is_new and "max_completion_tokens" in known else "max_tokens"] = (
+        max_tokens
+    )
+    if checked.stream:
+        sent["stream_options"] = {"include_usage": True}
+        if checked.stream_options.continuous_usage_stats and model.kind.continuous_usage:
+            sent["stream_options"]["continuous_usage_stats"] = True
+    return {**sent, "model": model.served_name}
+
+
+def check_engine_can(checked: ChatCompletionRequest, model: Model) -> None:
+    """Check that the model's engine can do what is requested, where it would ignore or fail it.
+
+    Raises: InvalidRequest.
+    """
+    if checked.n > 1 and "n" not in model.fields:
+        raise faults.above_maximum("integer", checked.n, 1, (None, "n"))
+    choice = checked.fields.get("tool_choice")
+    if not model.kind.takes_all:
+        for index, tool in enumerate(checked.fields.get("tools", ())):
+            if tool["type"] != "function":
+                raise faults.unsupported(tool["type"], ("function",), (((None, "tools"), index), "type"))
+        if isinstance(choice, dict) and choice["type"] != "function":
+            raise faults.unsupported(choice["type"], ("function",), ((None, "tool_choice"), "type"))
+    if choice == "none" and "tool_choice" not in model.fields:
+        del checked.fields["tools"]
+    if checked.needs_call and not model.kind.forces_calls:
+        raise InvalidRequest(
+            "Invalid value for 'tool_choice': the engine of this model cannot be made to call a tool. "
+            "Send 'auto', and describe in a message when to call one.",
+            param="tool_choice",
+            code="invalid_value",
+        )

@@ -1,0 +1,131 @@
+"""Images, audio and files of a request: inline, or images at a host that the model's settings name.
+
+An engine that fetches any address would reach its own network for any caller. The engine resolves the name
+itself, and follows what redirects its own settings allow: its network has to be closed as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+import ipaddress
+import re
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+from functions.chat.api import faults
+from functions.chat.api.faults import Path
+from functions.chat.errors import InvalidRequest
+from functions.chat.settings import Model
+
+# About what an image, a recording or a file is to a model; its bytes are not text.
+TOKENS = 1000
+RESOLVE_S = 2.0
+# IPv4 addresses in IPv6, as NAT64 writes them.
+TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
+_DATA = re.compile(r"data:(?P<type>[a-z]+/[a-z0-9.+-]+)(;[a-z0-9=._-]+)*;base64,", re.IGNORECASE)
+# No user, no port, nothing that parsers of URLs disagree about.
+_ADDRESS = re.compile(r"https://(?P<host>[a-z0-9.-]+)/[!-\[\]-~]*", re.IGNORECASE)
+
+
+def measure(messages: list[dict[str, Any]]) -> tuple[int, int]:
+    """Return how many tokens the media of messages are taken for, and how many bytes of the body they are."""
+    tokens = size = 0
+    for part, _ in _parts(messages):
+        media = part[part["type"]]
+        data = media.get("url") or media.get("data") or media.get("file_data") or ""
+        tokens += TOKENS
+        size += 0 if data.startswith("https:") else len(data)
+    return tokens, size
+
+
+def is_public(text: str) -> bool:
+    """Return whether an address is one of the internet's, also one that holds an IPv4 address."""
+    address = ipaddress.ip_address(text)
+    if isinstance(address, ipaddress.IPv6Address):
+        if address in TRANSLATED:
+            address = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        else:
+            address = address.ipv4_mapped or address.sixtofour or address
+    return address.is_global and not address.is_multicast
+
+
+async def check(messages: list[dict[str, Any]], model: Model) -> None:
+    """Check that the engine need fetch nothing but images of the hosts that the model's settings name.
+
+    Raises: InvalidRequest.
+    """
+    for part, path in _parts(messages):
+        kind = part["type"]
+        within = (path, kind)
+        if kind == "input_audio":
+            _check_base64(part[kind]["data"], (within, "data"))
+        elif kind == "file":
+            _check_file(part[kind], within)
+        elif part[kind]["url"][:5].lower() == "data:":
+            _check_data_url(part[kind]["url"], (within, "url"), "image")
+        else:
+            await _check_address(part[kind]["url"], (within, "url"), model)
+
+
+def _parts(messages: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], Path]]:
+    """Yield each part that is not text, and where it is."""
+    for index, message in enumerate(messages):
+        content = message.get("content")
+        if isinstance(content, list):
+            for place, part in enumerate(content):
+                if part["type"] in ("image_url", "input_audio", "file"):
+                    yield part, ((((None, "messages"), index), "content"), place)
+
+
+def _check_file(file: dict[str, Any], path: Path) -> None:
+    if "file_id" in file:
+        raise faults.unknown(path, "file_id", "This API keeps no files. Send `file_data`.")
+    if "file_data" not in file:
+        raise faults.missing((path, "file_data"))
+    data = file["file_data"]
+    if data[:5].lower() == "data:":
+        _check_data_url(data, (path, "file_data"))
+    else:
+        _check_base64(data, (path, "file_data"))
+
+
+def _check_data_url(url: str, path: Path, media: str = "") -> None:
+    found = _DATA.match(url)
+    sort = found["type"].lower() if found else ""
+    if not found or not sort.startswith(media) or sort == "image/svg+xml":
+        raise _invalid(path, f"Expected `data:{media or 'application'}/…;base64,…`.")
+    _check_base64(url[found.end() :], path)
+
+
+def _check_base64(data: str, path: Path) -> None:
+    try:
+        binascii.a2b_base64(data, strict_mode=True)
+    except ValueError:  # also what is not ASCII
+        raise _invalid(path, "Expected base64, without spaces or line breaks.") from None
+
+
+async def _check_address(url: str, path: Path, model: Model) -> None:
+    found = _ADDRESS.fullmatch(url)
+    if not found or found["host"].lower() not in model.media_hosts:
+        raise _invalid(
+            path,
+            "Expected a `data:` URL (`data:image/png;base64,…`), or an `https` address at a host that the "
+            "operator of this API has named in `media_hosts` of the model in MODELS (with `make run`, "
+            "MEDIA_HOSTS).",
+        )
+    try:
+        async with asyncio.timeout(RESOLVE_S):
+            resolved = await asyncio.get_running_loop().getaddrinfo(
+                found["host"], 443, type=socket.SOCK_STREAM
+            )
+    except OSError:  # a timeout too
+        raise _invalid(path, "The name of its host cannot be resolved.") from None
+    if not all(is_public(str(sockaddr[0])) for *_, sockaddr in resolved):
+        raise _invalid(path, "Its host is not at a public address.")
+
+
+def _invalid(path: Path, expected: str) -> InvalidRequest:
+    error = faults.invalid(path)
+    return InvalidRequest(f"{error.message} {expected}", param=error.param, code=error.code)

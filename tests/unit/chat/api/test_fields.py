@@ -1,0 +1,241 @@
+"""Which fields of a request reach the engine, by its kind, and the errors for the others."""
+
+import json
+from typing import Any
+
+import pytest
+
+from functions.chat.api import chat_schema
+from functions.chat.api.chat_completions import prepare
+from functions.chat.api.chat_schema import CHAT_COMPLETION_REQUEST
+from functions.chat.api.fields import CHAT_TEMPLATE_KWARGS
+from functions.chat.engines.kinds import ENGINES, NEVER
+from functions.chat.errors import InvalidRequest
+from tests.engines.schema import VLLM
+from tests.unit.chat.fakes import USER, model, settings
+
+TOOL = {"type": "function", "function": {"name": "f"}}
+CUSTOM = {"type": "custom", "custom": {"name": "c"}}
+NAMED = {"type": "function", "function": {"name": "f"}}
+# Every field of OpenAI's, but for those that go by pairs or are set by the gateway.
+OPENAI: dict[str, Any] = {
+    "temperature": 0.5,
+    "top_p": 0.5,
+    "stop": ["a"],
+    "seed": 1,
+    "presence_penalty": 1,
+    "frequency_penalty": 1,
+    "logprobs": True,
+    "top_logprobs": 2,
+    "logit_bias": {"1": 1},
+    "response_format": {"type": "text"},
+    "tools": [TOOL],
+    "tool_choice": "auto",
+    "parallel_tool_calls": False,
+    "reasoning_effort": "low",
+    "verbosity": "low",
+    "user": "u",
+    "safety_identifier": "u",
+    "metadata": {"a": "b"},
+    "store": False,
+    "service_tier": "priority",
+    "prompt_cache_key": "k",
+    "prompt_cache_options": {"mode": "implicit"},
+    "prompt_cache_retention": "24h",
+    "modalities": ["text"],
+    "audio": {"voice": "alloy", "format": "mp3"},
+    "prediction": {"type": "content", "content": "x"},
+    "web_search_options": {"search_context_size": "high"},
+    "moderation": {"model": "m"},
+    "functions": [{"name": "f"}],
+    "function_call": "auto",
+}
+
+
+def sent(engine: str = "vllm", extra: tuple[str, ...] = (), **fields: Any) -> dict[str, Any]:
+    """Return what an engine of a kind is sent."""
+    of = model(engine=engine, extra_fields=frozenset(extra))
+    body = {"model": "tiny", "messages": [USER], **fields}
+    request = prepare(body, chat_schema.check(body), settings(of), "abc")
+    read: dict[str, Any] = json.loads(request.body)
+    return read
+
+
+def refused(engine: str = "vllm", extra: tuple[str, ...] = (), **fields: Any) -> InvalidRequest:
+    with pytest.raises(InvalidRequest) as raised:
+        sent(engine, extra, **fields)
+    return raised.value
+
+
+def test_every_field_of_openai_is_tried() -> None:
+    others = {"model", "messages", "max_tokens", "max_completion_tokens", "n", "stream", "stream_options"}
+    assert OPENAI.keys() | others == CHAT_COMPLETION_REQUEST.members.keys()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_openais_fields_are_accepted_and_sent_on_if_the_engine_reads_them(engine: str) -> None:
+    body = sent(engine, **OPENAI)
+    limit = "max_completion_tokens" if engine in ("openai", "litellm") else "max_tokens"
+    assert body.pop(limit) == 64
+    assert (body.pop("model"), body.pop("messages")) == ("tiny", [USER])
+    assert body == {name: value for name, value in OPENAI.items() if name in ENGINES[engine].openai}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_engines_own_fields_are_sent_on_to_it_alone(engine: str) -> None:
+    for name in frozenset[str]().union(*(kind.own for kind in ENGINES.values())):
+        value: Any = {"x": None} if name == "chat_template_kwargs" else 1
+        if name in ENGINES[engine].own:
+            assert sent(engine, **{name: value})[name] == value
+        else:
+            assert refused(engine, **{name: value}).param == name
+
+
+def test_what_vllm_is_sent_it_knows() -> None:
+    known = json.loads(VLLM.read_bytes())["$defs"]["ChatCompletionRequest"]["properties"]
+    assert ENGINES["vllm"].fields <= known.keys()
+    openai = CHAT_COMPLETION_REQUEST.members.keys() & known.keys()
+    assert ENGINES["vllm"].openai == openai
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "min_tokens",
+        "guided_regex",
+        "structured_outputs",
+        "grammar",
+        "top_K",
+        "Max_Tokens",
+        "MAX_TOKENS",
+        "max_tоkens",
+        "max_tokens ",
+        "\ufeffn",
+        "",
+        "frobnicate",
+        "x" * 5000,
+    ],
+    ids=lambda name: ascii(name[:20]),
+)
+def test_any_other_field_is_refused_with_the_setting_that_lets_it_through(name: str) -> None:
+    error = refused(**dict[str, Any]({name: 1}))
+    assert (error.code, error.status) == ("unknown_parameter", 400)
+    assert "`extra_fields`" in error.message
+    assert "EXTRA_FIELDS" in error.message
+    assert len(error.message) < 500
+    assert len(error.param or "") <= 200
+
+
+def test_a_setting_lets_more_fields_through() -> None:
+    body = sent(extra=("min_tokens", "metadata"), min_tokens=2, metadata={"a": "b"}, store=True)
+    assert (body["min_tokens"], body["metadata"]) == (2, {"a": "b"})
+    assert "store" not in body
+    assert refused(extra=("min_tokens",), min_token=2).param == "min_token"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_some_fields_are_never_sent(engine: str) -> None:
+    for reason, names in NEVER.items():
+        for name in names:
+            error = refused(engine, **dict[str, Any]({name: 1}))
+            assert (error.param, error.code) == (name, "unknown_parameter")
+            assert reason in error.message
+            assert "extra_fields" not in error.message
+
+
+def test_an_unknown_field_that_is_null_is_not_given() -> None:
+    assert "n_predict" not in sent(n_predict=None, frobnicate=None)
+
+
+@pytest.mark.parametrize("name", sorted(CHAT_TEMPLATE_KWARGS.refused))
+def test_the_tokenizer_cannot_be_called_otherwise(name: str) -> None:
+    error = refused(chat_template_kwargs={"enable_thinking": False, name: True})
+    assert (error.param, error.code) == (f"chat_template_kwargs.{name}", "unknown_parameter")
+
+
+@pytest.mark.parametrize("kwargs", ["x", [], [1], 1, True])
+def test_the_templates_arguments_are_an_object(kwargs: Any) -> None:
+    if kwargs:
+        assert refused(chat_template_kwargs=kwargs).code == "invalid_type"
+
+
+# the limit of tokens
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("requested", "limit"),
+    [
+        ({}, 64),
+        ({"max_tokens": 0}, 64),
+        ({"max_tokens": 7}, 7),
+        ({"max_completion_tokens": 9}, 9),
+        ({"max_completion_tokens": 9, "max_tokens": 256}, 9),
+        ({"max_completion_tokens": 256, "max_tokens": 9}, 256),
+    ],
+    ids=str,
+)
+def test_every_engine_gets_one_limit_that_it_reads(engine: str, requested: Any, limit: int) -> None:
+    body = sent(engine, **requested)
+    limits = {name: value for name, value in body.items() if name.startswith("max_")}
+    assert list(limits.values()) == [limit]
+    assert limits.keys() <= ENGINES[engine].openai
+
+
+def test_a_setting_does_not_rename_the_limit() -> None:
+    body = sent("ollama", ("max_completion_tokens",), max_completion_tokens=9)
+    assert (body["max_tokens"], "max_completion_tokens" in body) == (9, False)
+
+
+# what an engine cannot do
+
+
+@pytest.mark.parametrize("engine", ["tgi", "ollama"])
+def test_more_choices_than_an_engine_gives_are_refused(engine: str) -> None:
+    assert "n" not in sent(engine, n=1)
+    error = refused(engine, n=2)
+    assert (error.param, error.code) == ("n", "integer_above_max_value")
+
+
+@pytest.mark.parametrize("choice", ["required", NAMED], ids=str)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_call_is_forced_or_refused_before_it_runs(engine: str, choice: Any) -> None:
+    if ENGINES[engine].forces_calls:
+        assert sent(engine, tools=[TOOL], tool_choice=choice)["tool_choice"] == choice
+    else:
+        error = refused(engine, tools=[TOOL], tool_choice=choice)
+        assert (error.param, error.code) == ("tool_choice", "invalid_value")
+        assert "Send 'auto'" in error.message
+
+
+def test_no_tools_are_sent_to_an_engine_that_would_call_them_all_the_same() -> None:
+    assert "tools" not in sent("ollama", tools=[TOOL], tool_choice="none")
+    assert sent("vllm", tools=[TOOL], tool_choice="none")["tool_choice"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"tools": [TOOL, CUSTOM]}, "tools[1].type"),
+        (
+            {"tools": [TOOL], "tool_choice": {"type": "allowed_tools", "allowed_tools": {}}},
+            "tool_choice.type",
+        ),
+    ],
+    ids=str,
+)
+def test_tools_that_only_openai_has_are_refused_elsewhere(fields: dict[str, Any], param: str) -> None:
+    assert sent("openai", **fields)["tools"] == fields["tools"]
+    error = refused("vllm", **fields)
+    assert (error.param, error.code) == (param, "invalid_value")
+
+
+# streams
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_engine_that_can_counts_in_every_chunk_if_requested(engine: str) -> None:
+    options = {"continuous_usage_stats": True, "include_obfuscation": True}
+    body = sent(engine, stream=True, stream_options=options)
+    expected = {"continuous_usage_stats": True} if ENGINES[engine].continuous_usage else {}
+    assert body["stream_options"] == {"include_usage": True, **expected}
