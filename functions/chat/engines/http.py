@@ -23,6 +23,7 @@ from functions.chat.errors import NO_RETRY, ApiError, EngineUnreachable, Upstrea
 from functions.chat.json_text import parse
 from functions.chat.settings import Model, Settings
 from functions.shared.secrets import Secrets, SecretsUnavailable
+from functions.shared.version import VERSION
 
 from .engine import Accepted, EngineRequest, Event, Failure
 from .errors import INCOMPLETE, translate
@@ -92,11 +93,9 @@ class HttpEngine:
                         else:
                             events = reader.flush()
                     for event in events:
-                        yield (
-                            Failure(_not_again(event.error), event.usage)
-                            if isinstance(event, Failure)
-                            else event
-                        )
+                        if isinstance(event, Failure):
+                            _not_again(event.error)
+                        yield event
                     await _drain(response)
                 finally:
                     await response.aclose()
@@ -145,7 +144,10 @@ class HttpEngine:
         headers = {
             **request.headers,
             "content-type": "application/json",
+            "accept": "*/*",
             "accept-encoding": "identity",
+            "connection": "keep-alive",
+            "user-agent": f"chat/{VERSION}",
             "x-request-id": request.request_id,
         }
         if key:

@@ -288,6 +288,18 @@ async def test_every_attempt_is_the_same_request(engine: ScriptedEngine, connect
 # what must not leak
 
 
+async def test_an_engines_cookies_and_redirects_are_not_followed(
+    engine: ScriptedEngine, connect: Connect
+) -> None:
+    """A cookie would bind every caller to one task behind a balancer."""
+    headers = {"set-cookie": "AWSALB=1; Path=/", "location": "http://[nowhere"}
+    engine.behaviour = InTurn([Status(307, headers=headers)])
+    async with connect() as client:
+        check(await complete(client, stream=True), 502, "upstream_error")
+        assert (await complete(client, stream=True)).status_code == 200
+    assert [request.headers.get("cookie") for request in engine.requests] == [None, None]
+
+
 @asynccontextmanager
 async def no_stream_left_open(engine: ScriptedEngine) -> AsyncIterator[None]:
     yield
