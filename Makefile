@@ -1,4 +1,4 @@
-# `make` lists the targets; ARGS goes to pytest, PORT, BACKEND, BACKEND_KEY, DATABASE_URL, AUTH, CORS_ORIGINS to `make run`.
+# `make` lists the targets; ARGS goes to pytest, the variables of docs/local.md to `make run`.
 PYTHON ?= python3
 SETUP = command -v $(PYTHON) >/dev/null || { echo "Expected Python 3.11 or newer as $(PYTHON), but found none. Install it: https://www.python.org" >&2; exit 1; }; $(PYTHON) infra/setup.py
 VENV = .venv/bin

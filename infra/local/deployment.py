@@ -15,7 +15,17 @@ _GRAPHIQL = ROOT / ".local" / "graphiql"
 
 def chat_function(settings: Settings, models: Models) -> LambdaFunction:
     """Return the chat function, with these models."""
-    environment = {"MODELS": json.dumps(models), "METRICS": "local"}
+    added = {"media_hosts": settings.media_hosts, "extra_fields": settings.extra_fields}
+    table = {
+        name: {**entry, **{member: names for member, names in added.items() if names}}
+        for name, entry in models.items()
+    }
+    limits = {"MAX_BODY_BYTES": settings.max_body_bytes, "MAX_EVENT_BYTES": settings.max_event_bytes}
+    environment = {
+        "MODELS": json.dumps(table),
+        "METRICS": "local",
+        **{variable: str(limit) for variable, limit in limits.items() if limit},
+    }
     if settings.backend_key:
         environment[KEY_VARIABLE] = settings.backend_key
     if not settings.backend:

@@ -6,6 +6,7 @@ On Linux the kernel kills the children too, so that nothing is left where the gu
 """
 
 import asyncio
+import errno
 import os
 import shutil
 import signal
@@ -128,7 +129,10 @@ class Child:
         """Start a command in a group of its own; `on_line` gets each line that it prints.
 
         Shape:  `inherited` are the file descriptors that it keeps open.
+        Raises: OSError, where it cannot be started.
         """
+        if not shutil.which(command[0], path=environment.get("PATH")):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
         # Not asyncio's Process: until Python 3.13 its wait() lasts until no process holds the output open.
         transport, protocol = await asyncio.get_running_loop().subprocess_exec(
             lambda: _ChildProtocol(on_line),

@@ -9,7 +9,10 @@ from infra.local.database_url import check_database_url
 from infra.local.errors import CannotStart
 
 REGION = "us-east-1"
+# What Lambda takes, and the gateway.
+MAX_REQUEST_BYTES = 6 * 1024 * 1024
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\]", re.IGNORECASE)
+_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ORIGIN = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/?#,*]+")
 
 
@@ -22,7 +25,8 @@ class Settings:
             here and keeps its data in `postgres_dir`, None for the clone's. `query_engine` is Prisma's,
             "" for the one in layers/prisma. `auth`: API keys are required; `dev_key` is the first of them,
             "" for a generated one. `cors_origins` is for the functions, "" for none. `hosts` are names of
-            this machine, beside localhost, that clients may use.
+            this machine, beside localhost, that clients may use. The other settings are the chat function's
+            and its models'; None and () leave its defaults.
     """
 
     port: int = 8000
@@ -37,10 +41,14 @@ class Settings:
     dev_key: str = field(default="", repr=False)
     cors_origins: str = ""
     hosts: tuple[str, ...] = ()
+    max_body_bytes: int | None = None
+    max_event_bytes: int | None = None
+    media_hosts: tuple[str, ...] = ()
+    extra_fields: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
-        """Read PORT, BACKEND, BACKEND_KEY, CONCURRENCY, TIMEOUT_S, AUTH, DEV_KEY, and those of the functions.
+        """Read the variables of `make run`, which docs/local.md lists.
 
         Raises: CannotStart, naming the variable.
         """
@@ -58,7 +66,11 @@ class Settings:
             auth=_switch(environment, "AUTH"),
             dev_key=_key(environment.get("DEV_KEY", "")),
             cors_origins=_origins(environment.get("CORS_ORIGINS", "")),
-            hosts=_hosts(environment, "HOSTS"),
+            hosts=_names(environment, "HOSTS", _HOST, "host names like box.example, without a port"),
+            max_body_bytes=_bytes(environment, "MAX_BODY_BYTES", MAX_REQUEST_BYTES),
+            max_event_bytes=_bytes(environment, "MAX_EVENT_BYTES", 2**30),
+            media_hosts=_names(environment, "MEDIA_HOSTS", _HOST, "host names like images.example.com"),
+            extra_fields=_names(environment, "EXTRA_FIELDS", _FIELD, "fields of requests, like mirostat_tau"),
         )
 
 
@@ -99,12 +111,15 @@ def _origins(text: str) -> str:
     )
 
 
-def _hosts(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
-    hosts = tuple(each.strip().lower() for each in environment.get(name, "").split(",") if each.strip())
-    for host in hosts:
-        if not _HOST.fullmatch(host):
-            raise CannotStart(
-                f"Expected {name} to be host names like box.example, without a port, separated by commas, "
-                f"but got {host!r}."
-            )
-    return hosts
+def _bytes(environment: Mapping[str, str], name: str, highest: int) -> int | None:
+    return _number(environment, name, 0, 1, highest) if environment.get(name) else None
+
+
+def _names(
+    environment: Mapping[str, str], name: str, pattern: re.Pattern[str], expected: str
+) -> tuple[str, ...]:
+    names = tuple(each.strip() for each in environment.get(name, "").split(",") if each.strip())
+    for each in names:
+        if not pattern.fullmatch(each):
+            raise CannotStart(f"Expected {name} to be {expected}, separated by commas, but got {each!r}.")
+    return names

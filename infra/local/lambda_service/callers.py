@@ -44,7 +44,7 @@ class Callers:
             raise NotServed(431, message, "headers_too_large")
         if len(hosts) > 1 or (not hosts and scope["http_version"] != "1.0"):
             raise NotServed(400, f"Expected one Host header, but got {len(hosts)}.", "not_one_host")
-        if hosts and not is_named(hosts[0], {*NAMES, *self.hosts}):
+        if hosts and not is_named(hosts[0], {*NAMES, *(name.lower() for name in self.hosts)}):
             raise NotServed(
                 421,
                 f"This service does not answer to the host {hosts[0]!r}. Use localhost, or start it with"

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-MAX_BYTES = 6 * 1024 * 1024
+from infra.local.settings import MAX_REQUEST_BYTES
+
+MAX_BYTES = MAX_REQUEST_BYTES
 _HOP_BY_HOP = frozenset(
     ("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade")
 )

@@ -49,6 +49,8 @@ async def _until_close(
     One that broke off resets the connection: closed, it would look complete.
     """
 
+    has_length = False
+
     async def send_unframed(message: Any) -> None:
         nonlocal has_length
         if message["type"] == "http.response.start":
@@ -58,7 +60,6 @@ async def _until_close(
             cycle.expected_content_length = len(message["body"])
         await send(message)
 
-    has_length = False
     await app(scope, receive, send_unframed)
     if not cycle.response_complete:
         cycle.transport.get_extra_info("socket").setsockopt(

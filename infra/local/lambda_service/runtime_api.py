@@ -4,7 +4,7 @@
 
 The next event is for a process of the sandbox only: it holds a prompt, and the caller's key. Others of this
 machine are refused, as Linux knows them by their connection; web pages are refused by their headers. A reply
-needs no such check: nobody else knows the id of the request.
+needs no such check: no other process knows the id of the request.
 
 Source: AWS Lambda Developer Guide, "Using the Lambda runtime API for custom runtimes" and "Building a custom
 runtime", read 2026-11-22.

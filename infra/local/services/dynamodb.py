@@ -1,6 +1,6 @@
 """The keys' database on this machine: moto's DynamoDB in a process of its own, which keeps all in memory.
 
-Its credentials are made anew at each start; nobody else has them, least of all a web page.
+Its credentials are those of one run; no other program has them, and no web page.
 """
 
 import asyncio

@@ -87,7 +87,7 @@ class QuietHandler(werkzeug_app.MotoRequestHandler):
 def main(descriptor: str, table: str) -> None:
     """Serve until killed."""
     key_id = os.environ["AWS_ACCESS_KEY_ID"]
-    werkzeug_app.DISABLE_GLOBAL_CORS = True
+    setattr(werkzeug_app, "DISABLE_GLOBAL_CORS", True)  # noqa: B010 - moto does not export it
     app = OneAtATime(werkzeug_app.DomainDispatcherApplication(werkzeug_app.create_backend_app))
     signed = f"AWS4-HMAC-SHA256 Credential={key_id}/20260101/{REGION}/dynamodb/aws4_request"
     create = {"Authorization": signed, "X-Amz-Target": "DynamoDB_20120810.CreateTable"}

@@ -1,4 +1,4 @@
-"""The embedded engine: started, and started again if it ends. Its key is made anew for each run."""
+"""The embedded engine: started, and started again if it ends. Each run has a key of its own."""
 
 import asyncio
 import os

@@ -10,6 +10,15 @@ Models = dict[str, dict[str, Any]]
 EMBEDDED = "smollm2-135m-instruct"
 KEY_VARIABLE = "BACKEND_KEY"
 _TIMEOUT_S = 5
+# What an engine's list of models says of their owner → the kind of engine.
+_ENGINES = {
+    "vllm": "vllm",
+    "llamacpp": "llama.cpp",
+    "sglang": "sglang",
+    "library": "ollama",
+    "openai": "openai",
+    "system": "openai",
+}
 
 
 def embedded_models(base_url: str) -> Models:
@@ -28,20 +37,24 @@ def embedded_models(base_url: str) -> Models:
 def backend_models(base_url: str, key: str) -> Models:
     """Return the table for an OpenAI-compatible server, with its models in its order: the first is `default`.
 
+    Shape:  `engine` only where the server says what it is.
     Raises: CannotStart, where it does not return a list of models.
     """
     url = f"{base_url}/models"
     document = _fetch(url, key)
     try:
-        names = [str(model["id"]) for model in json.loads(document)["data"]]
-    except (ValueError, TypeError, LookupError) as error:
+        owners = {str(model["id"]): str(model.get("owned_by")) for model in json.loads(document)["data"]}
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise CannotStart(f"Expected a list of models at {url}, but got something else.") from error
-    if not names:
+    if not owners:
         raise CannotStart(f"The backend at {base_url} lists no models. Load one, then start again.")
-    entry = {"base_url": base_url, "max_tokens_default": 1024, "max_tokens_limit": 32768}
+    entry: dict[str, Any] = {"base_url": base_url, "max_tokens_default": 1024, "max_tokens_limit": 32768}
     if key:
         entry["key_variable"] = KEY_VARIABLE
-    return dict.fromkeys(names, entry)
+    return {
+        name: {**entry, **({"engine": _ENGINES[owner.lower()]} if owner.lower() in _ENGINES else {})}
+        for name, owner in owners.items()
+    }
 
 
 def _fetch(url: str, key: str) -> bytes:

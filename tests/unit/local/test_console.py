@@ -52,7 +52,7 @@ def test_a_line_has_the_model_the_tokens_and_how_a_stream_ended(
         **counted,
     }
     show(json.dumps({"_aws": {"Timestamp": 1}, **counted}, separators=(",", ":")))
-    show('{"_aws":{},"model":"tiny","wakes":1}')
+    show('{"_aws":{},"model":"tiny","requests":1}')
     show('{"_aws": broken')
     line = RequestLine(
         "POST", "/v1", 0, "req_1", status=200, first_byte_s=0.041, bytes_sent=3100, outcome=outcome

@@ -29,6 +29,15 @@ def test_the_chat_function_has_its_models() -> None:
     assert environment["MAX_N"] == "4"
 
 
+def test_limits_and_what_models_are_sent_are_settings() -> None:
+    assert not {"MAX_BODY_BYTES", "MAX_EVENT_BYTES"} & chat(Settings()).environment.keys()
+    chosen = Settings(max_body_bytes=7, max_event_bytes=8, media_hosts=("a.example",), extra_fields=("f",))
+    environment = chat(chosen).environment
+    assert (environment["MAX_BODY_BYTES"], environment["MAX_EVENT_BYTES"]) == ("7", "8")
+    (entry,) = json.loads(environment["MODELS"]).values()
+    assert (entry["media_hosts"], entry["extra_fields"]) == (["a.example"], ["f"])
+
+
 def test_a_backends_key_reaches_the_function_only_by_its_variable() -> None:
     environment = chat(Settings(backend="http://a/v1", backend_key="secret")).environment
     assert environment["BACKEND_KEY"] == "secret"

@@ -1,9 +1,13 @@
+import inspect
+import re
 from pathlib import Path
 
 import pytest
 
+from infra.local import settings as settings_module
 from infra.local.errors import CannotStart
 from infra.local.settings import Settings
+from infra.paths import ROOT
 
 
 def test_an_empty_environment_means_the_defaults() -> None:
@@ -23,6 +27,11 @@ def test_every_variable_is_read() -> None:
         "AUTH": "on",
         "DEV_KEY": "secret key",
         "CORS_ORIGINS": "http://localhost:3000, https://a.example",
+        "HOSTS": "box.example, box",
+        "MAX_BODY_BYTES": "2000000",
+        "MAX_EVENT_BYTES": "3000000",
+        "MEDIA_HOSTS": "images.example.com",
+        "EXTRA_FIELDS": "mirostat_tau,repeat_last_n,",
     }
     settings = Settings.from_environment(variables)
     assert settings == Settings(
@@ -37,6 +46,11 @@ def test_every_variable_is_read() -> None:
         auth=True,
         dev_key="secret key",
         cors_origins="http://localhost:3000, https://a.example",
+        hosts=("box.example", "box"),
+        max_body_bytes=2_000_000,
+        max_event_bytes=3_000_000,
+        media_hosts=("images.example.com",),
+        extra_fields=("mirostat_tau", "repeat_last_n"),
     )
     assert "secret" not in repr(settings)
 
@@ -54,11 +68,24 @@ def test_every_variable_is_read() -> None:
         ("AUTH", "ON"),
         ("CORS_ORIGINS", "localhost:3000"),
         ("CORS_ORIGINS", "http://localhost:3000/"),
+        ("HOSTS", "http://box.example"),
+        ("HOSTS", "box.example:8000"),
+        ("MEDIA_HOSTS", "images.example.com/path"),
+        ("MAX_BODY_BYTES", "6291457"),
+        ("MAX_BODY_BYTES", "4 MB"),
+        ("MAX_EVENT_BYTES", "0"),
+        ("EXTRA_FIELDS", "a-b"),
     ],
 )
 def test_a_wrong_value_names_its_variable(name: str, value: str) -> None:
     with pytest.raises(CannotStart, match=f"Expected {name} to be .* but got '{value}'"):
         Settings.from_environment({name: value})
+
+
+def test_every_variable_is_documented() -> None:
+    names = set(re.findall(r'"([A-Z][A-Z_]{3,})"', inspect.getsource(settings_module)))
+    documented = re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "docs/local.md").read_text(), re.MULTILINE)
+    assert sorted(documented) == sorted(names)
 
 
 def test_every_origin_may_be_allowed() -> None:

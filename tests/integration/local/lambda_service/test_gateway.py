@@ -339,7 +339,7 @@ def test_a_path_prefix_is_one_of_whole_segments() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere only web pages are refused")
 def test_only_the_function_gets_the_next_event() -> None:
-    """Another process knows the address, and asks before the request comes."""
+    """Another process knows the address, and polls before the request comes."""
 
     async def scenario(running: Running) -> None:
         await pid(running)
@@ -353,7 +353,7 @@ def test_only_the_function_gets_the_next_event() -> None:
     with_service(scenario)
 
 
-def test_until_everything_is_ready_requests_are_told_what_is_missing() -> None:
+def test_until_everything_is_ready_responses_say_what_is_missing() -> None:
     waiting_for = {"engine", "database"}
 
     async def scenario(running: Running) -> None:

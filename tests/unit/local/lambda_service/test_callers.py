@@ -8,9 +8,10 @@ from infra.local.lambda_service.callers import Callers
 from infra.local.lambda_service.failures import NotServed
 
 FOREIGN = "https://evil.example"
+PLAIN = Callers()
 
 
-def status(method: str = "POST", callers: Callers | None = None, version: str = "1.1", **headers: str) -> int:
+def status(method: str = "POST", callers: Callers = PLAIN, version: str = "1.1", **headers: str) -> int:
     """Return the status of the refusal, 0 where a request may pass."""
     fields = [
         (name.replace("_", "-").encode(), value.encode())
@@ -18,7 +19,7 @@ def status(method: str = "POST", callers: Callers | None = None, version: str = 
         if value != "-"
     ]
     try:
-        (callers or Callers()).check({"method": method, "headers": fields, "http_version": version})
+        callers.check({"method": method, "headers": fields, "http_version": version})
     except NotServed as refused:
         error = json.loads(refused.message)["error"]
         assert error.keys() == {"message", "type", "param", "code"}
@@ -95,7 +96,7 @@ def test_headers_have_an_end() -> None:
     ],
 )
 def test_a_foreign_page_is_refused(method: str, headers: dict[str, str]) -> None:
-    assert status(method, **headers) == 403
+    assert status(method, PLAIN, **headers) == 403
     assert status(method, Callers(origins=["https://chat.example"]), **headers) == 403
 
 
@@ -113,7 +114,7 @@ def test_a_foreign_page_is_refused(method: str, headers: dict[str, str]) -> None
     ],
 )
 def test_programs_own_pages_links_and_preflights_pass(method: str, headers: dict[str, str]) -> None:
-    assert status(method, **headers) == 0
+    assert status(method, PLAIN, **headers) == 0
 
 
 @pytest.mark.parametrize("allowed", ["https://chat.example", " HTTPS://chat.example:443", "*"])

@@ -16,6 +16,30 @@ def test_a_backends_models_keep_their_order(monkeypatch: pytest.MonkeyPatch) -> 
     }
 
 
+@pytest.mark.parametrize(
+    ("owner", "engine"),
+    [
+        ('"vllm"', "vllm"),
+        ('"llamacpp"', "llama.cpp"),
+        ('"sglang"', "sglang"),
+        ('"library"', "ollama"),
+        ('"openai"', "openai"),
+        ('"system"', "openai"),
+        ('"organization_owner"', None),
+        ('"a/model"', None),
+        ("null", None),
+        ("7", None),
+    ],
+)
+def test_the_kind_of_engine_is_what_its_list_of_models_says(
+    owner: str, engine: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        models, "_fetch", lambda *_: f'{{"data": [{{"id": "a", "owned_by": {owner}}}]}}'.encode()
+    )
+    assert models.backend_models("http://a/v1", "")["a"].get("engine") == engine
+
+
 @pytest.mark.parametrize("document", [b"<html>", b"[]", b"{}", b'{"data": [1]}', b'{"data": []}'])
 def test_what_is_no_list_of_models_cannot_start(document: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "_fetch", lambda *_: document)
