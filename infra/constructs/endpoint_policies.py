@@ -1,6 +1,6 @@
 """What may be requested through the network's endpoints: only what the functions and the machines do.
 
-Such a policy grants nothing by itself. It keeps whoever gets into a container from carrying data out through
+Such a policy grants nothing by itself. It keeps an intruder in a container from carrying data out through
 AWS's own services, with credentials and to a bucket of another account.
 """
 

@@ -59,12 +59,9 @@ class TodoDatabase:
             )
 
     async def keep_running(self) -> None:
-        """Start it again whenever it ends, unless it ends just after its start."""
+        """Start it again whenever it ends."""
         if self._postgres:
-            try:
-                await self._postgres.keep_running()
-            except CannotStart as error:
-                self._console.warn(f"The todo API has no database. {error}")
+            await self._postgres.keep_running()
 
     async def stop(self) -> None:
         """Stop it where it was started here."""

@@ -25,8 +25,9 @@ _STILL_RUNNING = "pre-existing shared memory block"
 _START_S = 30
 _STOP_S = 1.2
 _POLL_S = 0.1
-# One that ends sooner than this after its start would end again.
+# One that ends sooner than this after its start may end again, as a recovery that is killed does.
 _WORTH_RESTARTING_S = 10
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 
 
 class PostgresServer:
@@ -79,22 +80,26 @@ class PostgresServer:
         return lines if succeeded else None
 
     async def keep_running(self) -> None:
-        """Wait for its end, report it, start it again; return if it ends just after its start.
-
-        Raises: CannotStart, if it does not start again.
-        """
+        """Start it again whenever it ends: at once, or after a pause, which doubles while it ends early."""
+        pause_s = 0.0
         while True:
             if self._child:
                 ending = await asyncio.shield(self._ending)
-                if time.monotonic() - self._started_s < _WORTH_RESTARTING_S:
-                    break
-                self._console.warn(f"Postgres ended ({ending}) and is started again.")
-            else:
+                if time.monotonic() - self._started_s >= _WORTH_RESTARTING_S:
+                    pause_s = 0.0
+                self._console.warn(f"Postgres ended ({ending}) and is started again{_after(pause_s)}.")
+            elif not self._cluster.lock():
                 while not self._cluster.lock():  # noqa: ASYNC110
                     await asyncio.sleep(_POLL_S)
                 self._console.warn("The process that served Postgres has ended; this one serves it now.")
-            await self.start()
-        self._console.warn(f"Postgres ended ({ending}) just after its start. Its log: {self._log_path}")
+            while True:
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S) or _FIRST_PAUSE_S
+                try:
+                    await self.start()
+                    break
+                except CannotStart as error:
+                    self._console.warn(f"{error} It is started again{_after(pause_s)}.")
 
     async def stop(self) -> None:
         """Shut it down cleanly, or kill it where that takes long; wait until it is gone."""
@@ -159,3 +164,7 @@ class PostgresServer:
         errors = [line for line in lines if "FATAL:" in line or "rror:" in line]
         reason = (errors or lines or ["it ended without a message"])[0]
         return CannotStart(f"Postgres cannot {what}: {reason}. Its log: {self._log_path}")
+
+
+def _after(pause_s: float) -> str:
+    return f" in {pause_s:g} s" if pause_s else ""

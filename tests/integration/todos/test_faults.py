@@ -159,6 +159,20 @@ async def test_a_postgres_that_crashed_and_returned_is_queried_again(database: D
         await works(store)
 
 
+async def test_a_postgres_that_crashes_again_just_after_its_recovery_is_queried_again(
+    database: Database,
+) -> None:
+    async with open_store(database.url) as store:
+        await works(store)
+        for _ in range(2):
+            database.postgres.kill()
+            await fails(store.count(NO_OWNER, EVERY))
+            database.postgres.start()
+        database.postgres.kill()
+        database.postgres.start()
+        await works(store)
+
+
 async def test_while_postgres_is_down_each_query_fails_in_time_and_later_ones_work(
     database: Database,
 ) -> None:

@@ -139,13 +139,54 @@ def test_a_server_that_dies_is_started_again_on_its_port(
     asyncio.run(scene())
 
 
-def test_a_server_that_ends_at_once_is_not_started_for_ever(tmp_path: Path) -> None:
+def test_a_server_that_dies_again_and_again_is_started_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while it starts and recovers from the death before."""
+    monkeypatch.setattr(postgres, "_FIRST_PAUSE_S", 0.01)
+
     async def scene() -> None:
         terminal = Terminal()
         async with running(tmp_path, terminal) as server:
-            postmaster(tmp_path).kill()
-            await asyncio.wait_for(server.keep_running(), 5)
-        assert f"just after its start. Its log: {tmp_path / 'log'}" in terminal.log.getvalue()
+            keeping = asyncio.create_task(server.keep_running())
+            await note(server)
+            for _ in range(3):
+                dying = postmaster(tmp_path)
+                dying.kill()
+                async with asyncio.timeout(10):
+                    while not is_another(tmp_path, dying):  # noqa: ASYNC110
+                        await asyncio.sleep(0.001)
+            await until_it_has_a_note(server)
+            keeping.cancel()
+        assert "Postgres ended (signal SIGKILL) and is started again in 0.01 s." in terminal.log.getvalue()
+
+    asyncio.run(scene())
+
+
+def is_another(directory: Path, dead: psutil.Process) -> bool:
+    try:
+        return postmaster(directory).pid != dead.pid
+    except (OSError, IndexError, ValueError, psutil.NoSuchProcess):
+        return False
+
+
+def test_a_server_that_cannot_start_is_tried_again_until_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "_FIRST_PAUSE_S", 0.1)
+
+    async def scene() -> None:
+        terminal = Terminal()
+        async with running(tmp_path, terminal) as server:
+            await note(server)
+            with monkeypatch.context() as patch:
+                patch.setitem(postgres_cluster._SETTINGS, "shared_buffers", "much")
+                keeping = asyncio.create_task(server.keep_running())
+                postmaster(tmp_path).kill()
+                await terminal.shows("It is started again in 0.2 s.")
+            await until_it_has_a_note(server)
+            keeping.cancel()
+        assert "Postgres cannot start: " in terminal.log.getvalue()
 
     asyncio.run(scene())
 
