@@ -23,7 +23,9 @@ from functions.chat.engines import transport
 from functions.chat.engines.http import HttpEngine
 from tests.engines.faults_transport import (
     COMPLETION,
+    EVENTS,
     FIRST_EVENT,
+    Conversation,
     Step,
     close,
     good,
@@ -299,3 +301,29 @@ async def test_an_end_beside_the_write_is_proved_or_final(
     runs = len(engine.requests) - before
     assert (outcome.status, outcome.should_retry, runs) in {(200, None, 1), (502, "false", 0)}
     assert app.requests - before == 1
+
+
+# A response that is cut at any byte.
+
+WHOLE_RESPONSE = whole(200, COMPLETION, "content-type: application/json\r\n")
+CHUNKED_RESPONSE = HEAD + b"".join(
+    b"%x\r\n%b\n\n\r\n" % (len(each) + 2, each) for each in EVENTS.removesuffix(b"\n\n").split(b"\n\n")
+)
+
+
+@pytest.mark.parametrize("end", [close, reset], ids=["close", "reset"])
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_a_response_that_is_cut_anywhere_is_a_failure(end: Step, stream: bool) -> None:
+    response = CHUNKED_RESPONSE if stream else WHOLE_RESPONSE
+    cuts = range(0, response.index(b"data: [DONE]") if stream else len(response))
+
+    def cut(of: Conversation) -> None:
+        of.sock.sendall(response[: cuts[engine.connections - 1]])
+
+    steps = (read, cut, end)
+    with socket_engine(steps, later=steps) as engine:
+        async with sdk_of(engine.base_url) as (app, sdk):
+            outcomes = [await outcome_of(sdk, stream=stream) for _ in cuts]
+    assert {outcome.status for outcome in outcomes} <= {0, 502}
+    assert all(outcome.should_retry == "false" for outcome in outcomes if outcome.status)
+    assert len(engine.requests) == engine.connections == app.requests == len(cuts)
