@@ -35,7 +35,7 @@ CHAT = (
         "streams.normalise",
     ),
     ("streams.calls",),
-    ("settings", "json_text"),
+    ("settings", "json_text", "engines.wordings"),
     ("errors", "engines.kinds"),
 )
 TODOS = (

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from functions.chat.engines.engine import Chunks, End, Event, Failure, Reply, Run
-from functions.chat.engines.errors import INCOMPLETE, translate
+from functions.chat.engines.errors import INCOMPLETE, reports_error, translate
 from functions.chat.errors import ApiError, UpstreamError
 from functions.chat.json_text import LINE_SEPARATORS, dump, parse
 
@@ -285,10 +285,8 @@ def _object_of(payload: bytes, model: str, *, is_error: bool = False) -> dict[st
         raise broken() from error
     if not isinstance(value, dict):
         raise broken()
-    fault = value.get("error") or ((is_error or value.get("object") == "error") and value)
-    if fault:
-        code = fault.get("code") if isinstance(fault, dict) else None
-        raise translate(model, code if type(code) is int else 500, {"error": fault})
+    if is_error or reports_error(value):
+        raise translate(model, 200, value)
     return value
 
 

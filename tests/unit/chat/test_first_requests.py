@@ -133,14 +133,14 @@ async def test_a_path_that_is_not_served_names_the_one_to_call(path: str, root: 
 )
 async def test_head_has_the_headers_of_get_and_no_body(path: str) -> None:
     async with client() as caller:
-        got, asked = await caller.get(path), await caller.head(path)
-    assert (got.status_code, asked.status_code) == (200, 200)
-    assert asked.content == b""
+        got, head = await caller.get(path), await caller.head(path)
+    assert (got.status_code, head.status_code) == (200, 200)
+    assert head.content == b""
     own = {"x-request-id", "openai-processing-ms"}
-    assert {key: value for key, value in asked.headers.items() if key not in own} == {
+    assert {key: value for key, value in head.headers.items() if key not in own} == {
         key: value for key, value in got.headers.items() if key not in own
     }
-    assert asked.headers["content-length"] == str(len(got.content))
+    assert head.headers["content-length"] == str(len(got.content))
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,22 @@
 
 import json
 import re
+import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from functions.chat.engines.errors import translate
+from functions.chat.engines.errors import reports_error, translate
 from functions.chat.engines.http import retry_after_s
+from functions.chat.engines.wordings import WORDINGS
+from functions.chat.errors import ApiError
 from tests.engines import schema
 from tests.engines.recordings import Recording, recordings
+from tests.unit.chat.engines.texts import REJECTED, TEXTS, Answer
 
 REFUSALS = [each for each in recordings("*/*") if each.status >= 400]
 INVALID = (400, "invalid_value", None)
@@ -26,6 +33,19 @@ EXPECTED = {
     "err_max_tokens_over_context": CONTEXT,
     "err_tool_choice_unknown": (400, "invalid_value", "tool_choice"),
     "err_top_p": (400, "invalid_value", "top_p"),
+    "err_max_tokens_negative": (400, "invalid_value", "max_tokens"),
+    "llama.cpp-b11549/err_not_object": (400, "invalid_value", "messages"),
+    # From us it is never negative: then it is what the prompt leaves of the context.
+    "vllm-0.32.0/err_max_tokens_negative": CONTEXT,
+    "err_max_tokens_zero": (400, "invalid_value", "max_tokens"),
+    "err_missing_messages": (400, "invalid_value", "messages"),
+    "err_n_zero": (400, "invalid_value", "n"),
+    "err_stream_options_without_stream": (400, "invalid_value", "stream_options"),
+    "err_temperature_high": (400, "invalid_value", "temperature"),
+    "err_temperature_negative": (400, "invalid_value", "temperature"),
+    "err_temperature_type": (400, "invalid_value", "temperature"),
+    "err_top_logprobs_alone": (400, "invalid_value", "top_logprobs"),
+    "err_top_logprobs_big": (400, "invalid_value", "top_logprobs"),
     "err_bad_key": (502, "upstream_error", None),
     "err_no_key": (502, "upstream_error", None),
     "err_method": (502, "upstream_error", None),
@@ -44,7 +64,7 @@ def parsed(recorded: Recording) -> Any:
 @pytest.mark.parametrize("recorded", REFUSALS, ids=str)
 def test_recorded_errors_are_translated(recorded: Recording) -> None:
     error = translate("tiny", recorded.status, parsed(recorded))
-    expected = EXPECTED.get(recorded.case, INVALID)
+    expected = EXPECTED.get(str(recorded), EXPECTED.get(recorded.case, INVALID))
     if recorded.status == 404:
         expected = (404, "model_not_found", None)
     if recorded.status == 401:
@@ -168,3 +188,359 @@ def test_an_image_for_a_text_model_is_the_callers_fault_even_where_the_engine_re
     body = {"error": {"code": 500, "message": "image input is not supported - hint: mmproj"}}
     error = translate("tiny", 500, body)
     assert (error.status, error.param) == (400, "messages")
+
+
+# recorded wordings, in every shape
+
+
+def answer(error: ApiError, text: str) -> Answer:
+    schema.validate_error(error.body())
+    assert text in error.message, error.message
+    return Answer(error.status, error.type, error.code, error.param, text)
+
+
+def quoted(text: str) -> str:
+    """Return a text as LiteLLM quotes the reply of another server."""
+    return (
+        f"Error code: 400 - {{'error': {{'message': {text!r}, 'type': None, 'param': None, 'code': '400'}}}}"
+    )
+
+
+SHAPES: dict[str, tuple[int, Callable[[str], Any]]] = {
+    "status 400": (400, lambda text: {"error": {"message": text, "type": "BadRequestError", "code": 400}}),
+    "status 500": (500, lambda text: {"error": {"message": text, "type": "server_error", "code": 500}}),
+    "in a reply": (200, lambda text: {"error": {"message": text, "type": "BadRequestError", "code": 400}}),
+    "a string as code": (200, lambda text: {"error": {"message": text, "type": None, "code": "400"}}),
+    "a name as code": (200, lambda text: {"error": {"message": text, "code": "BadRequestError"}}),
+    "only a type": (200, lambda text: {"error": {"message": text, "type": "invalid_request_error"}}),
+    "older vLLM": (
+        400,
+        lambda text: {"object": "error", "message": text, "type": "BadRequestError", "code": 400},
+    ),
+    "an error as text": (400, lambda text: {"error": text}),
+    "TGI": (422, lambda text: {"error": text, "error_type": "validation"}),
+    "detail": (400, lambda text: {"detail": text}),
+    "a value error of FastAPI": (
+        422,
+        lambda text: {"detail": [{"type": "value_error", "loc": ["body"], "msg": f"Value error, {text}"}]},
+    ),
+    "Bedrock": (400, lambda text: {"message": text}),
+    "plain text": (400, lambda text: text),
+    "JSON that is cut": (400, lambda text: json.dumps({"error": {"message": text}})[:-2]),
+    "an exception": (500, lambda text: {"error": {"message": f"ValueError: {text}"}}),
+    "LiteLLM": (
+        400,
+        lambda text: {
+            "error": {
+                "message": f"litellm.BadRequestError: OpenAIException - {text}\nReceived Model Group=x",
+                "type": None,
+                "param": None,
+                "code": "400",
+            }
+        },
+    ),
+    "LiteLLM of JSON": (
+        400,
+        lambda text: {
+            "error": {
+                "message": "litellm.BadRequestError: Hosted_vllmException - "
+                + json.dumps({"error": {"message": text, "code": 400}})
+                + "\nReceived Model Group=x"
+            }
+        },
+    ),
+    "LiteLLM of LiteLLM": (
+        400,
+        lambda text: {
+            "error": {"message": f"litellm.BadRequestError: Litellm_proxyException - {quoted(text)}"}
+        },
+    ),
+    "OpenRouter": (
+        200,
+        lambda text: {
+            "error": {
+                "message": "Provider returned error",
+                "code": 400,
+                "metadata": {"raw": json.dumps({"message": text}), "provider_name": "x"},
+            }
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_recorded_wordings_get_the_same_answer_in_every_shape(shape: str) -> None:
+    status, wrap = SHAPES[shape]
+    for text, expected in TEXTS:
+        # Others' words for a name stand at the end of a text, where wrappers add theirs.
+        if shape.startswith("LiteLLM") and text.endswith(
+            ("model", "tools", "thinking", "chat", "input", "padding")
+        ):
+            continue
+        if shape == "status 500" and expected == REJECTED:
+            continue
+        body = wrap(text)
+        assert answer(translate("tiny", status, body), expected.text) == expected, body
+        assert reports_error(body) or not isinstance(body, dict)
+
+
+def test_every_recorded_wording_decides_a_text() -> None:
+    decided = set()
+    for text, _ in TEXTS:
+        for candidate in (
+            text,
+            *(text[at + 2 :] for at in range(len(text)) if text[at : at + 2] in (": ", "- ")),
+        ):
+            decided |= {
+                (kind, pattern)
+                for kind, rows in WORDINGS.items()
+                for _, pattern in rows
+                if re.match(pattern, candidate)
+            }
+    assert {(kind, pattern) for kind, rows in WORDINGS.items() for _, pattern in rows} - decided == set()
+
+
+BODIES: list[tuple[int, Any, tuple[int, str | None, str | None]]] = [
+    # the code within decides where the status does not
+    (200, {"error": {"message": "x", "code": 429}}, (429, "rate_limit_exceeded", None)),
+    (200, {"error": {"message": "x", "code": "429"}}, (429, "rate_limit_exceeded", None)),
+    (200, {"error": {"message": "x", "code": 429.0}}, (429, "rate_limit_exceeded", None)),
+    (200, {"error": {"message": "x", "code": "rate_limit_exceeded"}}, (429, "rate_limit_exceeded", None)),
+    (200, {"error": {"message": "x", "type": "RateLimitError"}}, (429, "rate_limit_exceeded", None)),
+    (200, {"error": {"message": "Rate limit exceeded", "code": 429}}, (429, "rate_limit_exceeded", None)),
+    (200, {"error": {"message": "x", "code": "BadRequestError"}}, (400, "invalid_value", None)),
+    (200, {"error": {"message": "x", "type": "BadRequestError"}}, (400, "invalid_value", None)),
+    (200, {"error": {"message": "x", "type": "Bad Request", "code": 400}}, (400, "invalid_value", None)),
+    (
+        200,
+        {"object": "error", "message": "x", "type": "NotFoundError", "code": 404},
+        (404, "model_not_found", None),
+    ),
+    (200, {"object": "error", "message": "x", "code": 400}, (400, "invalid_value", None)),
+    (200, {"error": {"type": "overloaded_error", "message": "x"}}, (503, "server_is_overloaded", None)),
+    (200, {"type": "error", "error": {"type": "overloaded_error"}}, (503, "server_is_overloaded", None)),
+    (529, {"type": "error", "error": {"type": "overloaded_error"}}, (503, "server_is_overloaded", None)),
+    (200, {"error": {"message": "x", "code": 503}}, (503, "server_is_overloaded", None)),
+    (200, {"error": {"message": "x", "type": "Service Unavailable"}}, (503, "server_is_overloaded", None)),
+    (200, {"error": {"message": "x", "code": 500}}, (502, "upstream_error", None)),
+    (200, {"error": {"message": "x", "code": 504}}, (504, "timeout", None)),
+    (200, {"error": {"message": "x", "code": 401}}, (502, "upstream_error", None)),
+    (200, {"error": "x"}, (502, "upstream_error", None)),
+    (200, {"error": "x", "error_type": "validation"}, (400, "invalid_value", None)),
+    (200, {"error": "x", "error_type": "overloaded"}, (503, "server_is_overloaded", None)),
+    (200, {"error": "x", "error_type": "generation"}, (502, "upstream_error", None)),
+    (424, {"error": "x", "error_type": "generation"}, (502, "upstream_error", None)),
+    (422, {"error": "x", "error_type": "template_error"}, (400, "invalid_value", "messages")),
+    (422, {"error": "x", "error_type": "tool_error"}, (400, "invalid_value", None)),
+    (500, {"error": {"message": "x", "type": "BadRequest", "code": 400}}, (400, "invalid_value", None)),
+    (
+        500,
+        {"object": "error", "message": "x", "type": "BadRequestError", "code": 400},
+        (400, "invalid_value", None),
+    ),
+    (
+        400,
+        {"__type": "com.amazon.coral#ThrottlingException", "message": "x"},
+        (429, "rate_limit_exceeded", None),
+    ),
+    (400, {"__type": "ValidationException", "message": "x"}, (400, "invalid_value", None)),
+    (402, {"error": {"message": "x"}}, (429, "insufficient_quota", None)),
+    (403, {"message": "x"}, (502, "upstream_error", None)),
+    (
+        501,
+        {"error": {"message": "x", "type": "not_supported_error", "code": 501}},
+        (400, "invalid_value", None),
+    ),
+    # codes that are right as they are
+    (
+        400,
+        {"error": {"message": "x", "code": "context_length_exceeded"}},
+        (400, "context_length_exceeded", "messages"),
+    ),
+    (
+        400,
+        {"error": {"message": "x", "type": "exceed_context_size_error", "n_ctx": 8192, "code": 500}},
+        (400, "context_length_exceeded", "messages"),
+    ),
+    (
+        400,
+        {"error": {"message": "x", "code": "content_filter", "param": "prompt"}},
+        (400, "content_filter", "messages"),
+    ),
+    (
+        400,
+        {"error": {"message": "x", "code": "x", "innererror": {"code": "ResponsibleAIPolicyViolation"}}},
+        (400, "content_filter", "messages"),
+    ),
+    (404, {"error": {"message": "x", "code": "DeploymentNotFound"}}, (404, "model_not_found", None)),
+    (
+        400,
+        {"error": {"message": "x", "code": "model_not_found", "param": "model"}},
+        (404, "model_not_found", None),
+    ),
+    (
+        400,
+        {"error": {"message": "x", "code": "unsupported_parameter", "param": "max_tokens"}},
+        (400, "unsupported_parameter", "max_tokens"),
+    ),
+    (
+        400,
+        {"error": {"message": "x", "code": "unsupported_value", "param": "temperature"}},
+        (400, "unsupported_value", "temperature"),
+    ),
+    (
+        400,
+        {"error": {"message": "x", "code": "integer_above_max_value", "param": "n"}},
+        (400, "integer_above_max_value", "n"),
+    ),
+    (
+        400,
+        {"error": {"message": "x", "code": "invalid_type", "param": "messages[0].content"}},
+        (400, "invalid_type", "messages[0].content"),
+    ),
+    (
+        400,
+        {"error": {"message": "x", "code": "invalid_value", "param": "my secret"}},
+        (400, "invalid_value", None),
+    ),
+    # validation errors: the place, never the value
+    (
+        422,
+        {"detail": [{"type": "missing", "loc": ["body", "messages"], "msg": "Field required", "input": {}}]},
+        (400, "invalid_value", "messages"),
+    ),
+    (
+        422,
+        {
+            "detail": [
+                {"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}
+            ]
+        },
+        (400, "unsupported_parameter", "seed"),
+    ),
+    (
+        400,
+        {
+            "object": "error",
+            "message": "[{'type': 'missing', 'loc': ('body', 'messages'), 'msg': 'Missing', 'input': 1}]",
+            "code": 400,
+        },
+        (400, "invalid_value", "messages"),
+    ),
+    (
+        400,
+        {
+            "object": "error",
+            "message": "1 validation error for ChatCompletionRequest\ntop_p\n  Input should be x",
+        },
+        (400, "invalid_value", "top_p"),
+    ),
+    (
+        400,
+        {
+            "error": {
+                "message": "1 validation error:\n  {'type': 'value_error', 'loc': 'body', 'msg': "
+                "'Value error, `tool_choice` must either be a named tool', 'input': 'x'}",
+                "code": 400,
+            }
+        },
+        (400, "invalid_value", "tool_choice"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "expected"), BODIES, ids=str)
+def test_the_shape_of_a_body_is_read(
+    status: int, body: Any, expected: tuple[int, str | None, str | None]
+) -> None:
+    error = translate("tiny", status, body)
+    assert (error.status, error.code, error.param) == expected
+    assert reports_error(body)
+    schema.validate_error(error.body())
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        [],
+        "error",
+        {},
+        {"id": "x", "choices": []},
+        {"choices": None, "usage": {}},
+        {"choices": [], "error": None},
+        {"object": "chat.completion.chunk", "choices": [], "message": "x"},
+        {"type": "ping"},
+    ],
+    ids=str,
+)
+def test_what_is_no_error_is_not_taken_for_one(value: Any) -> None:
+    assert not reports_error(value)
+
+
+# prompts
+
+TRIGGERS = (
+    "image",
+    "schema",
+    "grammar",
+    "tool_choice",
+    "top_p must be lower",
+    "greedy",
+    "video input is not supported",
+    "maximum context length is 5",
+    "This model's maximum context length is 5 tokens",
+    "context_length_exceeded",
+    "Rate limit exceeded",
+    "System role not supported",
+    "does not support tools",
+    "insufficient_quota",
+    "Error: Overloaded",
+    "\nTimeout: Request timed out",
+    "'loc': ('body', 'tools'), 'msg': 'x'",
+    '{"error": {"message": "Overloaded", "code": 429}}',
+)
+ECHOES: tuple[Callable[[str], Any], ...] = (
+    lambda prompt: {"error": {"message": f"The request is invalid: {prompt}", "code": 400}},
+    lambda prompt: {
+        "error": {"message": f"Could not read {prompt!r}", "type": "BadRequestError", "code": 400}
+    },
+    lambda prompt: {
+        "object": "error",
+        "message": f"Invalid body: {json.dumps({'prompt': prompt})}",
+        "code": 400,
+    },
+    lambda prompt: {"error": f"bad input {prompt}", "error_type": "validation"},
+    lambda prompt: {"detail": f"cannot parse {prompt}"},
+    lambda prompt: {"detail": [{"type": "x", "loc": ["body", 7], "msg": "Input is wrong", "input": prompt}]},
+    lambda prompt: {
+        "detail": [{"type": "x", "loc": ["body"], "msg": "Input is wrong", "ctx": {"error": prompt}}]
+    },
+    lambda prompt: {
+        "error": {
+            "message": f"1 validation error:\n  {{'type': 'x', 'loc': '', 'msg': 'x', 'input': {prompt!r}}}",
+            "code": 400,
+        }
+    },
+    lambda prompt: f"invalid request {prompt}",
+    lambda prompt: {"error": {"message": f"litellm.BadRequestError: OpenAIException - wrong: {prompt}"}},
+)
+
+
+@given(
+    st.lists(st.one_of(st.sampled_from(TRIGGERS), st.text(max_size=20)), min_size=1, max_size=4),
+    st.sampled_from(ECHOES),
+)
+def test_no_word_of_a_prompt_decides(words: list[str], echo: Callable[[str], Any]) -> None:
+    error = translate("tiny", 400, echo(" ".join(words)))
+    assert answer(error, REJECTED.text) == REJECTED
+
+
+@pytest.mark.parametrize(
+    "body", ["{" * 65536, "a." * 32768, "\n" * 65536, "'" * 65536, "[{'type': 'x', 'loc': (" + "1, " * 9999]
+)
+def test_a_long_text_costs_little(body: str) -> None:
+    began = time.perf_counter()
+    for shape in (body, {"error": {"message": body}}, {"error": {"message": f"ValueError: {body}"}}):
+        translate("tiny", 400, shape)
+    assert time.perf_counter() - began < 2
