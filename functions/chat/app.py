@@ -159,6 +159,9 @@ class Envelope:
                 headers=NO_RETRY,  # an engine may have run the request
             )
             await _response(failure)(scope, receive, send_with_headers)
+        finally:
+            if invocation.account:
+                await invocation.account.end()
 
 
 def _as_routed(scope: Scope) -> Scope:

@@ -29,7 +29,7 @@ metrics = Metrics(settings.metrics) if settings.metrics else None
 engine = ScaleFromZero(
     HttpEngine(settings, secrets), EcsServices(aws), timeout_s=settings.warming_timeout_s, metrics=metrics
 )
-meter = Meter(ledger=access.table, usage=access.table, metrics=metrics)
+meter = Meter(ledger=access.table, metrics=metrics)
 app = create_app(settings, engine, access.keyring, meter)
 handler = StreamingHandler(
     with_cors(app, settings.cors_origins),

@@ -1,12 +1,12 @@
 """What each request may use, and what it has used: one account a request.
 
-    admit    the key's limits are reserved before the engine gets the request: the prompt's estimate, and the
-             whole completion that is allowed
+    admit    what it may use is reserved before the engine gets the request: the prompt, at its most for keys
+             with a budget, and the whole completion that is allowed
     run      the engine's events pass, and are counted
-    close    before the last event leaves: the reservation is settled, the record kept, metrics written
+    close    before the last event leaves: metrics are written, the record is kept, the reservation settled
 
-Closing runs as a task of its own, so that no cancellation cuts it short. A request whose environment is
-killed counts as what it reserved: its record is opened after the first byte, and the close replaces it.
+Reserving and closing are tasks of their own: no cancellation cuts them short, and a close waits for what is
+being reserved. A request whose environment is killed stays in the table as running, and expires there.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, TypeGuard
 
 from functions.shared.keys import Key, KeysUnavailable
 from functions.shared.limiter import Limiter
-from functions.shared.limits import Allowance, Ledger, LimitReached, Reservation
+from functions.shared.limits import MOST_RUNNING, Allowance, Ledger, LimitReached, Reservation, Running
 from functions.shared.logs import log_unexpected
 from functions.shared.metrics import Metrics
-from functions.shared.usage import NONE, Outcome, UsageRecord, UsageStore
+from functions.shared.usage import NONE, Outcome, UsageRecord
 
-from .engines.engine import Chunks, End, Engine, EngineRequest, Event, Failure, Reply, Run
+from .engines.engine import Accepted, Chunks, End, Engine, EngineRequest, Event, Failure, Reply, Run
 from .errors import (
     ApiError,
     EngineUnreachable,
-    ModelWarming,
     QuotaExhausted,
     RateLimited,
     RequestTooLarge,
     TokensLimited,
+    UpstreamError,
     UpstreamTimeout,
 )
 
@@ -42,6 +42,14 @@ logger = logging.getLogger("chat.metering")
 CLOSE_S = 1.5
 # With less time than this left, the deadline has cut the request, not its caller.
 DEADLINE_MS = 2500
+# How long a request may run where no deadline is known, and how long after its deadline it counts as dead.
+LONGEST_MS, GRACE_S = 900_000, 60
+# Larger counts of an engine are mistakes, not counts.
+MOST_TOKENS = 10**9
+# A token is about so many bytes of text, white space aside; and in a longer text no more than so many.
+BYTES_PER_TOKEN, MOST_BYTES_PER_TOKEN = 4, 6
+# How much longer than that a choice may be: one of a few words may be one of few, long tokens.
+SHORT_BYTES = 10
 
 
 class Meter:
@@ -51,32 +59,33 @@ class Meter:
         self,
         *,
         ledger: Ledger | None = None,
-        usage: UsageStore | None = None,
         metrics: Metrics | None = None,
         now: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.limiter = Limiter(ledger, now)
-        self.usage, self.metrics, self.now = usage, metrics, now
-        self.idle = not (ledger or usage or metrics)
+        self.limiter = Limiter(ledger, now, steady)
+        self.metrics, self.now = metrics, now
+        self.idle = not (ledger or metrics)
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     def account(self, key: Key | None, request_id: str, remaining_ms: Callable[[], int] | None) -> Account:
         """Begin to account for a request, whatever becomes of it."""
         return Account(self, key, request_id, remaining_ms)
 
-    async def keep(self, record: UsageRecord) -> None:
-        """Keep a record; what the table does not take goes to the log, from where it can be replayed."""
-        try:
-            if self.usage:
-                await self.usage.put(record)
-        except KeysUnavailable:
-            print(record.to_json(), flush=True)
+    def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Start work that goes on when nobody waits for it any more; its failure may go unread."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return task
 
 
 class Account:
     """One request's account.
 
-    Units:  tokens are the engine's own count once it has sent one; until then the prompt's estimate, and the
-            events that the caller may have seen.
+    Units:  tokens are the engine's own count once it has sent one, but never fewer than the events that the
+            caller may have seen; until then the prompt's estimate, and these events.
     """
 
     def __init__(
@@ -84,13 +93,13 @@ class Account:
     ) -> None:
         self.allowance: Allowance | None = None
         self._meter, self._key, self._request_id, self._remaining_ms = meter, key, request_id, remaining_ms
-        self._model = NONE
-        self._estimate = 0
+        self._request: EngineRequest | None = None
+        self._passed = self._accepted = False
         self._tokens_seen = 0
-        self._counted: tuple[int, int, int] | None = None
+        self._whole: dict[str, Any] | None = None
+        self._counted: dict[str, int] = {}
         self._failure: ApiError | None = None
-        self._reservation: Reservation | None = None
-        self._opening: asyncio.Task[None] | None = None
+        self._reserving: asyncio.Task[Reservation | None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._started_at = meter.now()
         self._began = time.perf_counter()
@@ -98,56 +107,83 @@ class Account:
         self._first_byte_ms: float | None = None
 
     async def admit(self, request: EngineRequest) -> None:
-        """Let a request pass if its key's limits allow it.
+        """Let a request pass if its key's limits allow it; a key without limits waits for no table.
 
-        Raises: RateLimited and its kinds, QuotaExhausted.
+        Raises: RateLimited and its kinds, QuotaExhausted; KeysUnavailable.
         """
-        self._model = request.model.id
-        self._estimate = request.prompt_tokens
-        if self._key:
-            try:
-                needed = self._estimate + request.max_completion
-                self._reservation = await self._meter.limiter.reserve(self._key, needed)
-            except LimitReached as reached:
-                self.allowance = reached.allowance
-                raise _refusal(reached) from None
-            if self._reservation:
-                self.allowance = self._reservation.allowance
+        self._request = request
+        if self._key and self._meter.limiter.ledger:
+            self._reserving = self._meter.start(self._reserve(self._key, request))
+            if self._key.limited:
+                try:
+                    reservation = await asyncio.shield(self._reserving)
+                except LimitReached as reached:
+                    self.allowance = reached.allowance
+                    raise _refusal(reached, self._key) from None
+                except asyncio.CancelledError:
+                    await self._close("cut")
+                    raise
+                self.allowance = reservation.allowance if reservation else None
         self._sent = time.perf_counter()
 
+    async def _reserve(self, key: Key, request: EngineRequest) -> Reservation | None:
+        prompt = request.prompt_tokens if key.budget_tokens is None else request.prompt_tokens_most
+        remaining_ms = self._remaining_ms() if self._remaining_ms else LONGEST_MS
+        running = Running(
+            request_id=self._request_id,
+            model=request.model.id,
+            tokens=request.prompt_tokens + request.max_completion,
+            most=prompt + request.max_completion,
+            prompt=prompt,
+            started_at=round(self._started_at * 1000),
+            expires_at=round(self._meter.now() + remaining_ms / 1000) + GRACE_S,
+        )
+        return await self._meter.limiter.reserve(key, running)
+
     async def refuse(self, error: ApiError) -> None:
-        """Account for a request that is not passed on; look up what its key may still do."""
+        """Account for a request that is not passed on: it counts as one, and leaves no record."""
         self._failure = error
         if self._key and not self.allowance:
-            self.allowance = await self._meter.limiter.peek(self._key)
+            try:
+                if self._key.requests_per_minute is None:
+                    self.allowance = await self._meter.limiter.peek(self._key)
+                elif reservation := await self._meter.limiter.reserve(self._key):
+                    self.allowance = reservation.allowance
+            except LimitReached as reached:
+                self.allowance = reached.allowance
+            except KeysUnavailable:
+                pass
         await self._close("refused")
 
     async def run(self, engine: Engine, request: EngineRequest) -> AsyncGenerator[Event, None]:
         """Pass the events of an engine's reply on; the account is closed before the last one leaves."""
         outcome: Outcome = "cut"
-        if not request.stream:
-            self._open()
+        self._passed = True
         try:
             async with engine.open(request) as events:
                 async for event in events:
                     if isinstance(event, (Run, Chunks)):
                         self._count(event)
-                        yield event
-                        if not self._opening:
-                            self._open()
-                        continue
-                    if isinstance(event, Reply):
-                        self._first_byte_ms = self._elapsed_ms()
                     elif isinstance(event, End | Failure):
                         self._take(event.usage)
-                        outcome = "ok" if isinstance(event, End) else self._failed(event.error, request)
+                        outcome = "ok" if isinstance(event, End) else self._failed(event.error)
                         await self._close(outcome)
+                    elif isinstance(event, Reply):
+                        self._first_byte_ms = self._elapsed_ms()
+                        self._whole = event.value
+                    elif isinstance(event, Accepted):
+                        self._accepted = True
                     yield event
         except Exception:
             outcome = "error"
             raise
         finally:
             await self._close(outcome)
+
+    async def end(self) -> None:
+        """Close the account if nothing else has: the reply has ended, or was never read."""
+        if self._reserving and not self._closing:
+            await self._close("cut")
 
     def _count(self, event: Run | Chunks) -> None:
         if self._first_byte_ms is None:
@@ -157,81 +193,70 @@ class Account:
             self._take(event.usage)
 
     def _take(self, usage: Any) -> None:
-        """Take the engine's own count; what is not one is left out."""
-        if not isinstance(usage, dict) or not _is_count(usage.get("prompt_tokens")):
+        """Take the engine's own count; what is not one is left out, and no prompt has no tokens."""
+        if not isinstance(usage, dict):
             return
-        completion = usage.get("completion_tokens")
         details = usage.get("prompt_tokens_details")
-        cached = details.get("cached_tokens") if isinstance(details, dict) else None
-        self._counted = (
-            usage["prompt_tokens"],
-            completion if _is_count(completion) else 0,
-            cached if _is_count(cached) else 0,
-        )
+        found = {
+            "prompt": usage.get("prompt_tokens") or None,
+            "completion": usage.get("completion_tokens"),
+            "cached": details.get("cached_tokens") if isinstance(details, dict) else None,
+        }
+        self._counted |= {name: value for name, value in found.items() if _is_count(value)}
 
-    def _failed(self, failure: ApiError, request: EngineRequest) -> Outcome:
+    def _failed(self, failure: ApiError) -> Outcome:
         self._failure = failure
-        if isinstance(failure, ModelWarming) and not request.stream:
-            return "refused"
-        return "timeout" if isinstance(failure, UpstreamTimeout | ModelWarming) else "error"
-
-    def _open(self) -> None:
-        """Begin to keep what is true if nothing more comes; after the first byte, which it would delay."""
-        if self._key and self._meter.usage:
-            self._opening = asyncio.create_task(self._meter.keep(self._record("cut", reserved=True)))
+        return "timeout" if isinstance(failure, UpstreamTimeout) else "error"
 
     async def _close(self, outcome: Outcome) -> None:
-        """Settle, keep and report, once; it takes no longer than `CLOSE_S`, and raises nothing."""
+        """Report, keep and settle, once; it takes no longer than `CLOSE_S`, and raises nothing."""
         if self._meter.idle:
             return
         if not self._closing:
-            self._closing = asyncio.create_task(self._finish(outcome))
+            if outcome == "cut" and self._remaining_ms and self._remaining_ms() < DEADLINE_MS:
+                outcome = "timeout"
+            record = self._record(outcome)
+            if self._meter.metrics:
+                engine_ms = (time.perf_counter() - self._sent) * 1000
+                self._meter.metrics.write_request(record, engine_ms=engine_ms)
+            self._closing = self._meter.start(self._finish(record))
         await asyncio.shield(self._closing)
 
-    async def _finish(self, outcome: Outcome) -> None:
-        if outcome == "cut" and self._remaining_ms and self._remaining_ms() < DEADLINE_MS:
-            outcome = "timeout"
-        record = self._record(outcome)
-        try:
-            async with asyncio.timeout(CLOSE_S):
-                await self._write(record)
-        except TimeoutError:
+    async def _finish(self, record: UsageRecord) -> None:
+        """Settle; what the table has not taken yet goes to the log, from where it can be replayed."""
+        if not self._key or not self._meter.limiter.ledger:
+            return
+        settling = self._meter.start(self._settle(record))
+        await asyncio.wait({settling}, timeout=CLOSE_S)
+        settled = settling.done() and not settling.cancelled() and settling.result()
+        if not settled and record.outcome != "refused":
             print(record.to_json(), flush=True)
+
+    async def _settle(self, record: UsageRecord) -> bool:
+        running = None
+        if self._reserving:
+            await asyncio.wait({self._reserving})
+            if not self._reserving.cancelled() and not self._reserving.exception():
+                reservation = self._reserving.result()
+                running = reservation.running if reservation else None
+        try:
+            await self._meter.limiter.settle(record, running)
+        except KeysUnavailable:
+            return False
         except Exception as error:  # noqa: BLE001 - an account must not cost the caller the reply
             log_unexpected(logger, error)
-            print(record.to_json(), flush=True)
-        if self._meter.metrics:
-            engine_ms = (time.perf_counter() - self._sent) * 1000
-            self._meter.metrics.write_request(record, engine_ms=engine_ms)
+            return False
+        return True
 
-    async def _write(self, record: UsageRecord) -> None:
-        if self._opening:
-            await self._opening
-        writes = []
-        if self._reservation:
-            tokens = record.prompt_tokens + record.completion_tokens
-            writes.append(self._meter.limiter.settle(self._reservation, tokens))
-        if self._key:
-            writes.append(self._meter.keep(record))
-        await asyncio.gather(*writes)
-
-    def _record(self, outcome: Outcome, *, reserved: bool = False) -> UsageRecord:
-        cached = 0
-        if self._counted:
-            prompt, completion, cached = self._counted
-        elif outcome == "refused" or isinstance(self._failure, EngineUnreachable | ModelWarming):
-            prompt, completion = 0, 0  # no engine has read it
-        else:
-            prompt, completion = self._estimate, self._tokens_seen
-        if reserved and self._reservation:
-            completion = self._reservation.tokens - prompt
+    def _record(self, outcome: Outcome) -> UsageRecord:
+        prompt, completion = self._tokens()
         return UsageRecord(
             request_id=self._request_id,
             key_id=self._key.id if self._key else NONE,
-            model=self._model,
+            model=self._request.model.id if self._request else NONE,
             prompt_tokens=prompt,
             completion_tokens=completion,
-            cached_tokens=cached,
+            cached_tokens=min(self._counted.get("cached", 0), prompt),
             duration_ms=round(self._elapsed_ms()),
             first_byte_ms=None if self._first_byte_ms is None else round(self._first_byte_ms),
             outcome=outcome,
@@ -239,27 +264,79 @@ class Account:
             started_at=round(self._started_at * 1000),
         )
 
+    def _tokens(self) -> tuple[int, int]:
+        """Return the tokens that are charged, of the prompt and of the completion."""
+        if not self._request or not self._passed:
+            return 0, 0
+        if not self._counted and not self._tokens_seen and self._whole is None and self._not_run():
+            return 0, 0
+        prompt = self._counted.get("prompt", self._request.prompt_tokens)
+        completion = max(self._counted.get("completion", 0), self._tokens_seen)
+        if self._whole is not None:
+            choices = self._whole.get("choices") or ()
+            text = sum(map(_text_bytes, choices))
+            plausible = completion * MOST_BYTES_PER_TOKEN + len(choices) * SHORT_BYTES
+            if len(choices) > 1 and plausible < text:  # that of one choice, as llama.cpp's
+                completion = self._request.max_completion
+            elif text and not completion:
+                completion = text // BYTES_PER_TOKEN + 1
+        return prompt, completion
+
+    def _not_run(self) -> bool:
+        """Return whether the engine has refused the request, or has never had it."""
+        failure = self._failure
+        if not isinstance(failure, UpstreamError | UpstreamTimeout):
+            return failure is not None
+        retry = failure.headers.get("x-should-retry") != "false"
+        return isinstance(failure, EngineUnreachable) or (retry and not self._accepted)
+
     def _elapsed_ms(self) -> float:
         return (time.perf_counter() - self._began) * 1000
 
 
+def _text_bytes(choice: dict[str, Any]) -> int:
+    """Return how much text a choice has, white space aside."""
+    message = choice.get("message") or {}
+    calls = [call.get("function") or {} for call in message.get("tool_calls") or ()]
+    texts = [
+        message.get("content"),
+        message.get("reasoning_content"),
+        *(each.get("arguments") for each in calls),
+    ]
+    return sum(len("".join(text.split()).encode()) for text in texts if isinstance(text, str))
+
+
 def _is_count(value: Any) -> TypeGuard[int]:
-    return type(value) is int and value >= 0
+    return type(value) is int and 0 <= value <= MOST_TOKENS
 
 
-def _refusal(reached: LimitReached) -> ApiError:
+def _refusal(reached: LimitReached, key: Key) -> ApiError:
     """Say which limit was reached, and when to come back."""
-    allowance, wait_s = reached.allowance, reached.retry_after_s or 1.0
-    if reached.kind == "budget":
-        return QuotaExhausted("This API key has used up its budget. The operator of this API can raise it.")
-    if reached.kind == "too_large":
-        return RequestTooLarge(
-            f"The request needs more tokens than this API key may use in a minute ({allowance.limit_tokens})."
-            " Send less, or request fewer with `max_tokens`."
-        )
-    kind = RateLimited if reached.kind == "requests" else TokensLimited
-    limit = allowance.limit_requests if reached.kind == "requests" else allowance.limit_tokens
-    return kind(
-        f"This API key's limit of {limit} {reached.kind} a minute is reached. Try again in {wait_s:.3g} s.",
-        retry_after_s=wait_s,
+    wait_s = reached.retry_after_s or 1.0
+    again = f"Try again in {wait_s:.3g} s."
+    match reached.kind:
+        case "budget":
+            return QuotaExhausted(
+                "This API key has used up its budget. The operator of this API can raise it."
+            )
+        case "too_large":
+            return RequestTooLarge(
+                "The request needs more tokens than this API key may use in a minute"
+                f" ({key.tokens_per_minute}). Send less, or request fewer with `max_tokens`."
+            )
+        case "concurrent":
+            most = key.concurrent or MOST_RUNNING
+            return RateLimited(
+                f"This API key's limit of {most} concurrent requests is reached. {again}",
+                retry_after_s=wait_s,
+            )
+        case "throttled":
+            return RateLimited(
+                f"This API key sends more requests at once than can be counted. {again}", retry_after_s=wait_s
+            )
+    requests = reached.kind == "requests"
+    kind, limit = (
+        (RateLimited, key.requests_per_minute) if requests else (TokensLimited, key.tokens_per_minute)
     )
+    text = f"This API key's limit of {limit} {reached.kind} a minute is reached. {again}"
+    return kind(text, retry_after_s=wait_s)

@@ -21,7 +21,7 @@ CONNECT_TIMEOUT_S = 1
 READ_TIMEOUT_S = 2
 _POOL = 50
 _PAUSE_S = 0.05
-_THROTTLED = ("ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException")
+THROTTLED = ("ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException")
 
 
 class AwsError(Exception):
@@ -119,7 +119,7 @@ class Service:
             try:
                 return call(**parameters)
             except (exceptions.BotoCoreError, exceptions.ClientError) as error:
-                not_done = isinstance(error, exceptions.ConnectionError) or _code(error) in _THROTTLED
+                not_done = isinstance(error, exceptions.ConnectionError) or _code(error) in THROTTLED
                 status = _response(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
                 failed = status >= 500 or isinstance(error, exceptions.HTTPClientError)
                 if not (not_done or (idempotent and failed)):

@@ -3,19 +3,29 @@
 pk                sk                             holds
 key#<digest>      key                            the key
 keys              <key id>                       its digest; keys are listed by these items
-id#<key id>       limits                         window, requests, tokens, spent; outlives a rotation
-usage#<key id>    <UTC, to the ms>#<request id>  a usage record; written twice, it is one record
+id#<key id>       limits                         window, requests, tokens, spent, running, and
+                                                 run#<request id>, each; outlives a rotation
+usage#<key id>    <UTC, to the ms>#<request id>  a usage record; `ttl` is when DynamoDB may delete it
+usage#<key id>    day#<UTC day>#<model>          the sums of a day's records
+
+The chat function reads `key#`, reads and writes `id#` and `usage#`; the todo function all but `usage#`. Only
+the keys command writes `key#` and uses `keys`.
+
+A request reserves in one update, of `run#` and of what is counted. It is settled in two steps: its record is
+written with the sums, in one transaction, if there is none yet; then its `run#` is removed and `spent`
+corrected, in one update, if it is still there. So each step is done once, whoever does it again.
 """
 
 from __future__ import annotations
 
-from dataclasses import fields
+import re
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from .keys import Key
-from .limits import Counts, Reservation
-from .usage import UsageRecord
+from .limits import MOST_RUNNING, Counts, Running
+from .usage import UsageRecord, UsageSum
 
 Item = dict[str, dict[str, Any]]
 Parameters = dict[str, Any]
@@ -34,8 +44,14 @@ SCHEMA: dict[str, Any] = {
 }
 KEY_LIST = "keys"
 _END_OF_9999 = 253402300799999
+_DAY_S = 86400
 # Each by a name of its own: DynamoDB reserves some of these words.
-_NAMES = {"#w": "window", "#r": "requests", "#t": "tokens", "#s": "spent"}
+_NAMES = {"#w": "window", "#r": "requests", "#t": "tokens", "#s": "spent", "#n": "running"}
+_RUN = "run#"
+_DAY = "day#"
+_ASSUMED = "assumed"
+# No window is stored where nothing has ever been reserved.
+_LATER = "(attribute_not_exists(#w) OR #w > :window)"
 
 
 def key_place(digest: str) -> Item:
@@ -74,19 +90,42 @@ def counts_of(item: Item | None) -> Counts | None:
     """Return the counts of an item; None where nothing is counted yet."""
     if not item:
         return None
-    values = _values(item)
-    return Counts(**{each.name: values[each.name] for each in fields(Counts)})
+    values = {name: value for name, value in _values(item).items() if not name.startswith(_RUN)}
+    running = {
+        name.removeprefix(_RUN): Running(request_id=name.removeprefix(_RUN), **_values(attribute["M"]))
+        for name, attribute in item.items()
+        if name.startswith(_RUN)
+    }
+    numbers = {name: values.get(name, 0) for name in ("window", "requests", "tokens", "spent")}
+    return Counts(**numbers, running=running)
 
 
-def usage_item(record: UsageRecord) -> Item:
-    """Return the item of a usage record."""
+def usage_place(record: UsageRecord) -> Item:
+    """Return where a usage record is."""
     moment = f"{instant(record.started_at)}#{record.request_id}"
-    return _item({"pk": f"usage#{record.key_id}", "sk": moment, **_members(record)})
+    return _item({"pk": f"usage#{record.key_id}", "sk": moment})
 
 
 def usage_of(item: Item) -> UsageRecord:
     """Return the usage record of an item."""
     return UsageRecord.from_values(_values(item))
+
+
+def is_assumed(item: Item) -> bool:
+    """Return whether a record holds what its request had reserved, for want of the truth."""
+    return _ASSUMED in item
+
+
+def is_counted(item: Item) -> bool:
+    """Return whether a record is in the sums of its day; those of earlier versions are not."""
+    return "counted" in item
+
+
+def sum_of(item: Item) -> tuple[str, str, UsageSum]:
+    """Return the day, the model and the sums of an item."""
+    values = _values(item)
+    _, day, model = values["sk"].split("#", 2)
+    return day, model, UsageSum(**{each.name: values.get(each.name, 0) for each in fields(UsageSum)})
 
 
 def digest_of(item: Item) -> str:
@@ -101,40 +140,111 @@ def instant(epoch_ms: int) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{epoch_ms % 1000:03d}Z"
 
 
-def reserve_in_window(key: Key, tokens: int, window: int) -> Parameters:
-    """Return the update that reserves in the stored window, which must be ours or newer."""
-    conditions, values = _budget(key, tokens)
-    conditions += ["#w >= :window"]
-    values |= {":window": window, ":one": 1, ":tokens": tokens}
+def reserve_in_window(key: Key, request: Running | None, window: int) -> Parameters:
+    """Return the update that reserves in the stored window, which must be this one."""
+    conditions, values = _lasting(key, request)
+    conditions = ["#w = :window", *conditions]
+    values |= {":window": window, ":one": 1}
     if key.requests_per_minute is not None:
         conditions += ["#r < :requests"]
         values |= {":requests": key.requests_per_minute}
-    if key.tokens_per_minute is not None:
+    if request and key.tokens_per_minute is not None:
         conditions += ["#t <= :free"]
-        values |= {":free": key.tokens_per_minute - tokens}
-    return _update(key.id, "ADD #r :one, #t :tokens, #s :tokens", conditions, values)
+        values |= {":free": key.tokens_per_minute - request.tokens}
+    if request is None:
+        return _update(key.id, "ADD #r :one", conditions, values)
+    values |= {":tokens": request.tokens, ":most": request.most, ":run": replace(request, window=window)}
+    update = "SET #run = :run ADD #r :one, #t :tokens, #s :most, #n :one"
+    return _update(key.id, update, conditions, values, request)
 
 
-def reserve_in_new_window(key: Key, tokens: int, window: int) -> Parameters:
+def reserve_in_new_window(key: Key, request: Running | None, window: int) -> Parameters:
     """Return the update that reserves first in a window, which must be newer than the stored one."""
-    conditions, values = _budget(key, tokens)
-    conditions = ["(attribute_not_exists(pk) OR #w < :window)"] + [
+    conditions, values = _lasting(key, request)
+    conditions = ["(attribute_not_exists(#w) OR #w < :window)"] + [
         f"(attribute_not_exists(pk) OR {condition})" for condition in conditions
     ]
-    values |= {":window": window, ":one": 1, ":tokens": tokens}
-    return _update(key.id, "SET #w = :window, #r = :one, #t = :tokens ADD #s :tokens", conditions, values)
+    values |= {":window": window, ":one": 1, ":tokens": request.tokens if request else 0}
+    update = "SET #w = :window, #r = :one, #t = :tokens"
+    if request is None:
+        return _update(key.id, update, conditions, values)
+    values |= {":most": request.most, ":run": replace(request, window=window)}
+    return _update(key.id, f"{update}, #run = :run ADD #s :most, #n :one", conditions, values, request)
 
 
-def settle_in_window(reservation: Reservation, difference: int) -> Parameters:
-    """Return the update that corrects the window and the budget, if the window is still the same."""
-    values = {":window": reservation.window, ":more": difference}
-    return _update(reservation.key_id, "ADD #t :more, #s :more", ["#w = :window"], values)
+def reopen(key_id: str, request: Running) -> Parameters:
+    """Return the update that lists a request as running which is not, and reserves nothing for it."""
+    values = {":run": request, ":one": 1}
+    return _update(key_id, "SET #run = :run ADD #n :one", ["attribute_not_exists(#run)"], values, request)
 
 
-def settle_after_window(reservation: Reservation, difference: int) -> Parameters:
-    """Return the update that corrects the budget, if a newer window has begun."""
-    values = {":window": reservation.window, ":more": difference}
-    return _update(reservation.key_id, "ADD #s :more", ["#w > :window"], values)
+def release(key_id: str, request: Running, used: int, *, in_window: bool) -> Parameters:
+    """Return the update that counts what a running request has used; its window is stored, or a later one."""
+    values = {":window": request.window, ":less": -1, ":spent": used - request.most, ":run": request}
+    conditions = ["#run = :run", "#w = :window" if in_window else _LATER]
+    update = "REMOVE #run ADD #n :less, #s :spent"
+    if in_window:
+        update += ", #t :tokens"
+        values |= {":tokens": used - request.tokens}
+    return _update(key_id, update, conditions, values, request)
+
+
+def keep(
+    record: UsageRecord, *, days: int, assumed: bool = False, instead_of: UsageRecord | None = None
+) -> list[Parameters]:
+    """Return the writes that keep a record and add it to the sums of its day.
+
+    Shape:  `instead_of`: the record in its place, which must be an assumed one; without, there must be none.
+    """
+    more = {"counted": True, "ttl": record.started_at // 1000 + days * _DAY_S}
+    item = {**usage_place(record), **_item({**_members(record), **more})}
+    if assumed:
+        item[_ASSUMED] = _attribute(True)
+    condition: Parameters = {"ConditionExpression": "attribute_not_exists(pk)"}
+    if instead_of:
+        condition = {"ConditionExpression": "#a = :true", "ExpressionAttributeNames": {"#a": _ASSUMED}}
+        condition["ExpressionAttributeValues"] = _item({":true": True})
+    put = {"Item": item, "ReturnValuesOnConditionCheckFailure": "ALL_OLD", **condition}
+    sums = [count(record)]
+    if instead_of and instead_of.model == record.model:
+        sums = [count(record, instead_of)]
+    elif instead_of:
+        sums += [count(None, instead_of)]
+    return [{"Put": put}, *({"Update": each} for each in sums)]
+
+
+def count(record: UsageRecord | None, instead_of: UsageRecord | None = None) -> Parameters:
+    """Return the update that adds a record to the sums of its day, and takes another from them."""
+    amounts: dict[str, int] = {}
+    for each, sign in ((record, 1), (instead_of, -1)):
+        if each:
+            for name, amount in asdict(UsageSum.of(each)).items():
+                amounts[name] = amounts.get(name, 0) + sign * amount
+    one = record or instead_of
+    assert one
+    amounts = {name: amount for name, amount in amounts.items() if amount} or {"requests": 0}
+    return {
+        "Key": _item(
+            {"pk": f"usage#{one.key_id}", "sk": f"{_DAY}{instant(one.started_at)[:10]}#{one.model}"}
+        ),
+        "UpdateExpression": "ADD " + ", ".join(f"#{name} :{name}" for name in amounts),
+        "ExpressionAttributeNames": {f"#{name}": name for name in amounts},
+        "ExpressionAttributeValues": _item({f":{name}": amount for name, amount in amounts.items()}),
+    }
+
+
+def count_old(record: UsageRecord, *, days: int) -> list[Parameters]:
+    """Return the writes that add a record to the sums of its day, if it is not in them yet."""
+    mark = {
+        "Key": usage_place(record),
+        "UpdateExpression": "SET #c = :true, #l = :ttl",
+        "ConditionExpression": "attribute_exists(pk) AND attribute_not_exists(#c)",
+        "ExpressionAttributeNames": {"#c": "counted", "#l": "ttl"},
+        "ExpressionAttributeValues": _item(
+            {":true": True, ":ttl": record.started_at // 1000 + days * _DAY_S}
+        ),
+    }
+    return [{"Update": mark}, {"Update": count(record)}]
 
 
 def disable(key: Key, disabled: bool) -> Parameters:
@@ -184,8 +294,15 @@ def listed() -> Parameters:
 
 
 def used(key_id: str, since_ms: int, until_ms: int) -> Parameters:
-    """Return the query for a key's usage from one time up to another, which is not included."""
+    """Return the query for a key's records from one time up to another, which is not included."""
     values = {":pk": f"usage#{key_id}", ":since": instant(since_ms), ":until": instant(until_ms)}
+    return _query("pk = :pk AND sk BETWEEN :since AND :until", values)
+
+
+def summed(key_id: str, since_ms: int, until_ms: int) -> Parameters:
+    """Return the query for a key's sums of the days from one time to another, both included."""
+    since, until = (f"{_DAY}{instant(each)[:10]}" for each in (since_ms, until_ms))
+    values = {":pk": f"usage#{key_id}", ":since": since, ":until": f"{until}$"}  # after `#`, before a digit
     return _query("pk = :pk AND sk BETWEEN :since AND :until", values)
 
 
@@ -193,21 +310,29 @@ def _query(condition: str, values: dict[str, Any]) -> Parameters:
     return {"KeyConditionExpression": condition, "ExpressionAttributeValues": _item(values)}
 
 
-def _budget(key: Key, tokens: int) -> tuple[list[str], dict[str, int]]:
-    if key.budget_tokens is None:
+def _lasting(key: Key, request: Running | None) -> tuple[list[str], dict[str, Any]]:
+    """Return the conditions that hold in any window, and their values."""
+    if not request:
         return [], {}
-    return ["#s <= :unspent"], {":unspent": key.budget_tokens - tokens}
+    conditions = ["attribute_not_exists(#run)", "(attribute_not_exists(#n) OR #n < :concurrent)"]
+    values = {":concurrent": key.concurrent or MOST_RUNNING}
+    if key.budget_tokens is not None:
+        conditions += ["#s <= :unspent"]
+        values |= {":unspent": key.budget_tokens - request.most}
+    return conditions, values
 
 
-def _update(key_id: str, update: str, conditions: list[str], values: dict[str, int]) -> Parameters:
+def _update(
+    key_id: str, update: str, conditions: list[str], values: dict[str, Any], request: Running | None = None
+) -> Parameters:
     condition = " AND ".join(conditions)
+    names = {**_NAMES, "#run": f"{_RUN}{request.request_id}" if request else ""}
+    used = set(re.findall(r"#\w+", update + condition))
     return {
         "Key": limits_place(key_id),
         "UpdateExpression": update,
         "ConditionExpression": condition,
-        "ExpressionAttributeNames": {
-            short: name for short, name in _NAMES.items() if short in update + condition
-        },
+        "ExpressionAttributeNames": {short: name for short, name in names.items() if short in used},
         "ExpressionAttributeValues": _item(values),
         "ReturnValues": "ALL_NEW",
         # A refusal holds what is stored, which saves a read.
@@ -215,7 +340,7 @@ def _update(key_id: str, update: str, conditions: list[str], values: dict[str, i
     }
 
 
-def _members(record: Key | UsageRecord) -> dict[str, Any]:
+def _members(record: Key | UsageRecord | Running) -> dict[str, Any]:
     return {each.name: getattr(record, each.name) for each in fields(record)}
 
 
@@ -229,6 +354,10 @@ def _attribute(value: Any) -> dict[str, Any]:
         return {"BOOL": value}
     if isinstance(value, int | float):
         return {"N": repr(value)}
+    if isinstance(value, Running):
+        members = _members(value)
+        del members["request_id"]  # it is the attribute's name
+        return {"M": _item(members)}
     return {"SS": sorted(value)} if isinstance(value, frozenset) else {"S": value}
 
 

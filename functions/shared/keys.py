@@ -45,6 +45,14 @@ class KeysUnavailable(Exception):
     for_callers: ClassVar[str] = "Your API key cannot be checked right now. Try again in a moment."
 
 
+class KeyThrottled(KeysUnavailable):
+    """The table takes no more calls for this key right now; those of other keys it does."""
+
+
+class KeysRefused(KeysUnavailable):
+    """The table can be reached, but refuses the call: its name, or the permission to use it, is wrong."""
+
+
 class KeyTaken(Exception):
     """There is a key with this id or digest already."""
 
@@ -64,6 +72,7 @@ class Key:
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     budget_tokens: int | None = None
+    concurrent: int | None = None
     created_at: int
     expires_at: int | None = None
     disabled: bool = False
@@ -72,7 +81,7 @@ class Key:
     @property
     def limited(self) -> bool:
         """Whether it has any limit."""
-        limits = (self.requests_per_minute, self.tokens_per_minute, self.budget_tokens)
+        limits = (self.requests_per_minute, self.tokens_per_minute, self.budget_tokens, self.concurrent)
         return any(limit is not None for limit in limits)
 
 

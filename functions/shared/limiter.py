@@ -1,4 +1,4 @@
-"""Limits by a ledger; while it is unavailable, known keys are accepted without limits."""
+"""Limits by a ledger. While it cannot be reached, known keys are accepted, up to what can never fit."""
 
 from __future__ import annotations
 
@@ -6,54 +6,95 @@ import logging
 import time
 from collections.abc import Callable
 
-from .keys import Key, KeysUnavailable
-from .limits import Allowance, Ledger, Reservation
+from .clock import Clock
+from .keys import Key, KeysRefused, KeysUnavailable, KeyThrottled
+from .limits import (
+    Allowance,
+    Counts,
+    Ledger,
+    LimitReached,
+    Reservation,
+    Running,
+    allowance_of,
+    never_fits,
+    window_of,
+)
+from .usage import UsageRecord
 
 logger = logging.getLogger("limits")
 
-# How long a ledger that failed is not called.
+# How long a ledger that cannot be reached is not called for a key.
 LEDGER_PAUSE_S = 10.0
+_MOST_PAUSES = 1000
 
 
 class Limiter:
-    """Counts the requests of keys with limits, where there is a ledger and it is available."""
+    """Counts the requests of keys, where there is a ledger and it can be reached."""
 
-    def __init__(self, ledger: Ledger | None, now: Callable[[], float] = time.time) -> None:
-        self._ledger, self._now = ledger, now
-        self._paused_until = 0.0
+    def __init__(
+        self,
+        ledger: Ledger | None,
+        now: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.ledger, self._now, self._clock = ledger, now, Clock(now, steady)
+        self._paused: dict[str, float] = {}
 
-    async def reserve(self, key: Key, tokens: int) -> Reservation | None:
-        """Count one request and reserve its tokens; None where nothing is counted.
+    async def reserve(self, key: Key, request: Running | None = None) -> Reservation | None:
+        """Count one request, and reserve what it may use; None where nothing is counted.
 
-        Raises: LimitReached.
+        Raises: LimitReached; KeysRefused.
         """
-        ledger = self._ledger_for(key)
-        try:
-            return await ledger.reserve(key, tokens, self._now()) if ledger else None
-        except KeysUnavailable:
-            self._pause()
+        if not self.ledger or not (request or key.limited):
             return None
+        now = self._now()
+        try:
+            if not self._is_paused(key.id):
+                return await self.ledger.reserve(key, request, now)
+        except KeyThrottled:
+            raise LimitReached("throttled", Allowance()) from None
+        except KeysRefused:
+            raise
+        except KeysUnavailable:
+            self._pause(key.id)
+        if kind := never_fits(key, request):
+            raise LimitReached(kind, allowance_of(key, Counts(window=window_of(now)), now))
+        return None
 
     async def peek(self, key: Key) -> Allowance | None:
         """Return what a key may still do; None where that is not known."""
-        ledger = self._ledger_for(key)
+        if not self.ledger or not key.limited or self._is_paused(key.id):
+            return None
         try:
-            return await ledger.peek(key, self._now()) if ledger else None
+            return await self.ledger.peek(key, self._now())
+        except (KeyThrottled, KeysRefused):
+            return None
         except KeysUnavailable:
-            self._pause()
+            self._pause(key.id)
             return None
 
-    async def settle(self, reservation: Reservation, tokens: int) -> None:
-        """Correct a reservation; one that cannot be corrected stays as it is."""
+    async def settle(self, record: UsageRecord, running: Running | None) -> None:
+        """Keep a request's record, and count what was used.
+
+        Raises: KeysUnavailable: the record is not kept.
+        """
+        if not self.ledger:
+            return
+        if not running and self._is_paused(record.key_id):
+            raise KeysUnavailable
         try:
-            if self._ledger:
-                await self._ledger.settle(reservation, tokens)
+            await self.ledger.settle(record, running)
+        except (KeyThrottled, KeysRefused):
+            raise
         except KeysUnavailable:
-            self._pause()
+            self._pause(record.key_id)
+            raise
 
-    def _ledger_for(self, key: Key) -> Ledger | None:
-        return self._ledger if key.limited and self._now() >= self._paused_until else None
+    def _is_paused(self, key_id: str) -> bool:
+        return self._clock.elapsed_s() < self._paused.get(key_id, 0.0)
 
-    def _pause(self) -> None:
-        logger.error("limits are unavailable: known keys are accepted without them for %d s", LEDGER_PAUSE_S)
-        self._paused_until = self._now() + LEDGER_PAUSE_S
+    def _pause(self, key_id: str) -> None:
+        logger.error("limits are unreachable: %s is accepted without them for %d s", key_id, LEDGER_PAUSE_S)
+        if len(self._paused) >= _MOST_PAUSES:
+            self._paused.clear()
+        self._paused[key_id] = self._clock.elapsed_s() + LEDGER_PAUSE_S

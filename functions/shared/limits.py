@@ -1,30 +1,54 @@
-"""What a key may use: requests and tokens in each minute of UTC, and a budget of tokens in all.
+"""What a key may use: requests and tokens in each minute of UTC, requests at once, and a budget of tokens.
 
-A request reserves the most tokens that it can use before the engine is called, and is settled once after it.
-Until then it counts as what it reserved; if it is never settled, in its minute until that ends, and in the
-budget for good.
+A request reserves what it may use before the engine is called, and is settled once after it. Until then it is
+running, and counts as what it reserved; one that is running past its expiry has died.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from .keys import Key
+from .usage import UsageRecord
 
 WINDOW_S = 60
+# When to come back for a place among the concurrent requests, or to a counter that is throttled.
+BUSY_S = 1.0
+# More would not fit into the item of a key.
+MOST_RUNNING = 1000
 
-Kind = Literal["requests", "tokens", "budget", "too_large"]
+Kind = Literal["requests", "tokens", "concurrent", "throttled", "budget", "too_large"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """One request that has reserved and is not settled.
+
+    Units:  tokens: `tokens` reserved in the minute, `most` of the budget, `prompt` of these for the prompt.
+            `window`: the minute. `started_at`: ms, `expires_at`: s since 1970.
+    """
+
+    request_id: str
+    model: str
+    window: int = 0
+    tokens: int
+    most: int
+    prompt: int
+    started_at: int
+    expires_at: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What a key has used: in the minute `window`, counted from 1970, and ever (`spent`)."""
+    """What a key has used in the minute `window`, counted from 1970, and ever (`spent`); what is running."""
 
     window: int
     requests: int = 0
     tokens: int = 0
     spent: int = 0
+    running: Mapping[str, Running] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,51 +64,51 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
-    """One request that was accepted, and the tokens reserved for it; to be settled once.
+    """One request that was accepted.
 
-    Shape:  `counted` is false for a key without limits: nothing is written for it.
+    Shape:  `running`: what it reserved, to be settled; None where only the request counts.
     """
 
-    key_id: str
-    window: int
-    tokens: int
     allowance: Allowance
-    counted: bool = True
+    running: Running | None = None
 
 
 class LimitReached(Exception):
     """The request is over a limit.
 
-    Shape:  `requests`, `tokens`: wait `retry_after_s`. `budget`, `too_large`: do not wait, it is None.
+    Shape:  `requests`, `tokens`, `concurrent`, `throttled`: wait `retry_after_s`. `budget`, `too_large`: do
+            not wait, it is None.
     """
 
     def __init__(self, kind: Kind, allowance: Allowance) -> None:
         super().__init__(kind)
         self.kind: Kind = kind
         self.allowance = allowance
-        self.retry_after_s = allowance.resets_in_s if kind in ("requests", "tokens") else None
+        self.retry_after_s: float | None = BUSY_S
+        if kind in ("requests", "tokens"):
+            self.retry_after_s = allowance.resets_in_s
+        elif kind in ("budget", "too_large"):
+            self.retry_after_s = None
 
 
 class Ledger(Protocol):
-    """Where requests and tokens are counted. Every method raises KeysUnavailable if it cannot be reached."""
+    """Where requests and tokens are counted and records are kept.
 
-    async def reserve(self, key: Key, tokens: int, now: float) -> Reservation:
-        """Count one request and reserve its tokens.
+    Each method raises KeyThrottled, KeysRefused, or KeysUnavailable if it cannot be reached. Each may be
+    called again after any failure: what was done already is not done twice.
+    """
 
-        Raises: LimitReached; KeysUnavailable.
+    async def reserve(self, key: Key, request: Running | None, now: float) -> Reservation:
+        """Count one request, and reserve what it may use.
+
+        Raises: LimitReached.
         """
 
-    async def settle(self, reservation: Reservation, tokens: int) -> None:
-        """Count what was used instead of what was reserved. To be called once: a second call counts again.
-
-        Raises: KeysUnavailable: the request then counts as what it reserved.
-        """
+    async def settle(self, record: UsageRecord, running: Running | None = None) -> None:
+        """Keep a request's record, and count what was used instead of what was reserved, if it was."""
 
     async def peek(self, key: Key, now: float) -> Allowance:
-        """Return what a key may do, and use nothing of it.
-
-        Raises: KeysUnavailable.
-        """
+        """Return what a key may do, and use nothing of it."""
 
 
 def window_of(now: float) -> int:
@@ -96,22 +120,31 @@ def counts_in(window: int, stored: Counts | None) -> Counts:
     """Return what counts in a window; a newer one that is stored wins, for another clock is ahead of ours."""
     if stored and stored.window >= window:
         return stored
-    return Counts(window=window, spent=stored.spent if stored else 0)
+    if stored:
+        return Counts(window=window, spent=stored.spent, running=stored.running)
+    return Counts(window=window)
 
 
-def is_too_large(key: Key, tokens: int) -> bool:
-    """Return whether a request would break a limit of this key even if nothing had been used."""
-    return limit_reached(key, Counts(window=0), tokens) is not None
+def never_fits(key: Key, request: Running | None) -> Kind | None:
+    """Return the limit that a request would break even if nothing had been used."""
+    if request and key.budget_tokens is not None and request.most > key.budget_tokens:
+        return "budget"
+    if request and key.tokens_per_minute is not None and request.tokens > key.tokens_per_minute:
+        return "too_large"
+    return None
 
 
-def limit_reached(key: Key, counts: Counts, tokens: int) -> Kind | None:
+def limit_reached(key: Key, counts: Counts, request: Running | None) -> Kind | None:
     """Return the limit that one more request would break, the budget first: there, waiting does not help."""
-    if key.budget_tokens is not None and counts.spent + tokens > key.budget_tokens:
+    if request and key.budget_tokens is not None and counts.spent + request.most > key.budget_tokens:
         return "budget"
     if key.requests_per_minute is not None and counts.requests >= key.requests_per_minute:
         return "requests"
-    if key.tokens_per_minute is not None and counts.tokens + tokens > key.tokens_per_minute:
+    tokens = counts.tokens + (request.tokens if request else 0)
+    if request and key.tokens_per_minute is not None and tokens > key.tokens_per_minute:
         return "tokens"
+    if request and len(counts.running) >= (key.concurrent or MOST_RUNNING):
+        return "concurrent"
     return None
 
 
@@ -126,11 +159,18 @@ def allowance_of(key: Key, counts: Counts, now: float) -> Allowance:
     )
 
 
-def uncounted(key: Key, tokens: int, now: float) -> Reservation:
-    """Return the reservation of a key without limits."""
-    window = window_of(now)
-    allowance = allowance_of(key, Counts(window=window), now)
-    return Reservation(key_id=key.id, window=window, tokens=tokens, allowance=allowance, counted=False)
+def died(key_id: str, running: Running) -> UsageRecord:
+    """Return the record of a request that was never settled: cut, at what it had reserved."""
+    return UsageRecord(
+        request_id=running.request_id,
+        key_id=key_id,
+        model=running.model,
+        prompt_tokens=running.prompt,
+        completion_tokens=running.most - running.prompt,
+        duration_ms=0,
+        outcome="cut",
+        started_at=running.started_at,
+    )
 
 
 def _remaining(limit: int | None, used: int) -> int | None:

@@ -1,14 +1,16 @@
 """The table of keys, limits and usage, in DynamoDB.
 
-A call that got no response is retried once where that is safe: reads, writes under one name and conditional
-writes are idempotent. A reservation that is made twice counts twice, which errs on the safe side; a
-settlement is retried only if it certainly did not arrive.
+A call that got no response is retried once, for every write has a condition that keeps it from being done
+twice. Three exceptions err on the safe side: a request that counts without reserving, as a todo's, the sum
+of refused requests, and the peek at them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import random
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,35 +18,54 @@ from dataclasses import replace
 from typing import Any
 
 from . import items
-from .aws import Aws, AwsError
+from .aws import THROTTLED, Aws, AwsError
 from .items import Item, Parameters
-from .keys import Key, KeysUnavailable, KeyTaken
+from .keys import Key, KeysRefused, KeysUnavailable, KeyTaken, KeyThrottled
 from .limits import (
     Allowance,
+    Counts,
     LimitReached,
     Reservation,
+    Running,
     allowance_of,
     counts_in,
-    is_too_large,
+    died,
     limit_reached,
-    uncounted,
+    never_fits,
     window_of,
 )
-from .usage import UsageRecord
+from .usage import UsageRecord, UsageSum
 
 logger = logging.getLogger("table")
 
 _RACES = 4
+_CONFLICTS = 6
 _BATCH = 100
 _REMEMBERED = 1000
+# How many requests that have died are settled before another is let in.
+_DEAD = 4
+KEEP_RECORDS_DAYS = 90
+# How long a request is listed as running that is written late.
+_REOPENED_S = 60
+# How much longer each conflict with another transaction is waited for, at most.
+_CONFLICT_S = 0.03
 _CONDITION = "ConditionalCheckFailedException"
+_CONFLICT = ("TransactionConflict", "TransactionConflictException", "TransactionInProgressException")
+_THROTTLED = (*THROTTLED, *_CONFLICT, "ThrottlingError", "ProvisionedThroughputExceeded", _CONDITION)
 
 
 class Table:
     """Keys, counts and usage. The methods that are not async block; they are for the keys command."""
 
-    def __init__(self, name: str, *, aws: Aws | None = None, endpoint_url: str | None = None) -> None:
-        self._name = name
+    def __init__(
+        self,
+        name: str,
+        *,
+        aws: Aws | None = None,
+        endpoint_url: str | None = None,
+        keep_records_days: int = KEEP_RECORDS_DAYS,
+    ) -> None:
+        self._name, self._keep_days = name, keep_records_days
         self._service = (aws or Aws()).service("dynamodb", endpoint_url=endpoint_url)
         # The newest window that was seen of each key: it decides which of two updates is tried first.
         self._windows: dict[str, int] = {}
@@ -64,39 +85,28 @@ class Table:
         """
         return await asyncio.to_thread(self._key, digest)
 
-    async def reserve(self, key: Key, tokens: int, now: float) -> Reservation:
-        """Count one request and reserve its tokens.
+    async def reserve(self, key: Key, request: Running | None, now: float) -> Reservation:
+        """Count one request, and reserve what it may use.
 
-        Raises: LimitReached; KeysUnavailable.
+        Raises: LimitReached; KeysUnavailable and its kinds.
         """
-        if not key.limited:
-            return uncounted(key, tokens, now)
-        return await asyncio.to_thread(self._reserve, key, tokens, now)
+        return await asyncio.to_thread(self._reserve, key, request, now)
 
-    async def settle(self, reservation: Reservation, tokens: int) -> None:
-        """Count what was used instead of what was reserved. To be called once: a second call counts again.
+    async def settle(self, record: UsageRecord, running: Running | None = None) -> None:
+        """Keep a request's record, and count what was used instead of what was reserved, if it was.
 
-        Raises: KeysUnavailable.
+        A refused request is counted, and leaves no record.
+        Raises: KeysUnavailable and its kinds.
         """
-        difference = tokens - reservation.tokens
-        if reservation.counted and difference:
-            await asyncio.to_thread(self._settle, reservation, difference)
+        await asyncio.to_thread(self.put_usage, record, running)
 
     async def peek(self, key: Key, now: float) -> Allowance:
         """Return what a key may do, and use nothing of it.
 
-        Raises: KeysUnavailable.
+        Raises: KeysUnavailable and its kinds.
         """
-        if not key.limited:
-            return uncounted(key, 0, now).allowance
-        return await asyncio.to_thread(self._peek, key, now)
-
-    async def put(self, record: UsageRecord) -> None:
-        """Keep a record. It is safe to retry: the same record is kept once.
-
-        Raises: KeysUnavailable.
-        """
-        await asyncio.to_thread(self.put_usage, record)
+        counts = await asyncio.to_thread(self.counts, key.id)
+        return allowance_of(key, counts_in(window_of(now), counts), now)
 
     def add(self, key: Key) -> None:
         """Keep a new key.
@@ -159,72 +169,190 @@ class Table:
                 return new
         raise KeyTaken("There is a key of this text already.")
 
+    def counts(self, key_id: str) -> Counts | None:
+        """Return what is counted of a key; None where nothing is yet.
+
+        Raises: KeysUnavailable.
+        """
+        return items.counts_of(self._get(items.limits_place(key_id)))
+
     def spent(self, key_id: str) -> int:
         """Return the tokens that a key has used and reserved since it was created.
 
         Raises: KeysUnavailable.
         """
-        counts = items.counts_of(self._get(items.limits_place(key_id)))
+        counts = self.counts(key_id)
         return counts.spent if counts else 0
 
-    def usage(self, key_id: str, since_ms: int, until_ms: int) -> Iterator[UsageRecord]:
-        """Yield what a key used from one time, up to but without another, the oldest first.
+    def running(self, key_id: str, now: float) -> list[Running]:
+        """Return the requests of a key that are running; those that have died are settled, as cut.
 
         Raises: KeysUnavailable.
         """
-        yield from map(items.usage_of, self._query(items.used(key_id, since_ms, until_ms)))
+        while True:
+            counts = self.counts(key_id) or Counts(window=0)
+            if not self._bury(key_id, counts, now):
+                return list(counts.running.values())
 
-    def put_usage(self, record: UsageRecord) -> None:
-        """Keep a record. It is safe to retry: the same record is kept once.
+    def usage(
+        self, key_id: str, since_ms: int, until_ms: int, *, newest_first: bool = False
+    ) -> Iterator[UsageRecord]:
+        """Yield a key's records from one time, up to but without another, the oldest first.
 
         Raises: KeysUnavailable.
         """
-        self._call("put_item", TableName=self._name, Item=items.usage_item(record))
+        query = {**items.used(key_id, since_ms, until_ms), "ScanIndexForward": not newest_first}
+        yield from map(items.usage_of, self._query(query))
+
+    def sums(self, key_id: str, since_ms: int, until_ms: int) -> Iterator[tuple[str, str, UsageSum]]:
+        """Yield the day, the model and the sum of what a key used, of whole days of UTC.
+
+        Raises: KeysUnavailable.
+        """
+        yield from map(items.sum_of, self._query(items.summed(key_id, since_ms, until_ms)))
+
+    def recount(self, key_id: str, until_ms: int) -> int:
+        """Add the records that no sum has yet to the sums; return how many there were.
+
+        Raises: KeysUnavailable.
+        """
+        counted = 0
+        for item in self._query(items.used(key_id, 0, until_ms)):
+            if not items.is_counted(item):
+                with suppress(_Refused):  # it was counted or deleted in between
+                    self._write_together(items.count_old(items.usage_of(item), days=self._keep_days))
+                    counted += 1
+        return counted
+
+    def put_usage(self, record: UsageRecord, running: Running | None = None) -> None:
+        """Keep a request's record, and count what was used; whatever is done already is not done again.
+
+        A record in its place stays, unless it only holds what the request had reserved.
+        Raises: KeysUnavailable.
+        """
+        if record.outcome == "refused":
+            self._call("update_item", idempotent=False, TableName=self._name, **items.count(record))
+            return
+        if running and self._settle(record, running) == record:
+            return
+        if running := self._reopened(record):
+            self._settle(record, running, instead=True)
 
     def _key(self, digest: str) -> Key | None:
         item = self._get(items.key_place(digest))
         return items.key_of(item) if item else None
 
-    def _reserve(self, key: Key, tokens: int, now: float) -> Reservation:
+    def _reserve(self, key: Key, request: Running | None, now: float) -> Reservation:
         """Reserve in the window that is stored, if it is ours or newer, else begin ours.
 
         Which of the two it is can only be guessed; if the guess is wrong, the refusal holds what is stored.
         Windows never go back, so a call that lost the race for a new one succeeds at the third try.
         """
-        if is_too_large(key, tokens):
-            raise LimitReached("too_large", self._peek(key, now))
-        window = window_of(now)
-        begun = self._windows.get(key.id, 0) >= window
+        if kind := never_fits(key, request):
+            raise LimitReached(kind, allowance_of(key, counts_in(window_of(now), self.counts(key.id)), now))
+        window, known = window_of(now), self._windows.get(key.id, 0)
+        begun, window = known >= window, max(known, window)
         for _ in range(_RACES):
             reserve = items.reserve_in_window if begun else items.reserve_in_new_window
             try:
-                stored = items.counts_of(self._update(reserve(key, tokens, window)))
+                stored = items.counts_of(self._update(reserve(key, request, window)))
             except _Refused as refused:
                 stored = items.counts_of(refused.item)
                 counts = counts_in(window, stored)
-                reached = limit_reached(key, counts, tokens)
-                if reached:
-                    raise LimitReached(reached, allowance_of(key, counts, now)) from None
-                begun = stored == counts
-            else:
-                counts = counts_in(window, stored)
-                if len(self._windows) >= _REMEMBERED:
-                    self._windows.clear()
-                self._windows[key.id] = counts.window
-                allowance = allowance_of(key, counts, now)
-                return Reservation(key_id=key.id, window=counts.window, tokens=tokens, allowance=allowance)
-        raise KeysUnavailable(_CONDITION)
+                if not (request and request.request_id in counts.running):
+                    reached = limit_reached(key, counts, request)
+                    if reached and not (reached == "concurrent" and self._bury(key.id, counts, now)):
+                        raise LimitReached(reached, allowance_of(key, counts, now)) from None
+                    begun, window = stored == counts, counts.window
+                    continue
+                # An earlier try has arrived, though its response has not.
+            counts = counts_in(window, stored)
+            if len(self._windows) >= _REMEMBERED:
+                self._windows.clear()
+            self._windows[key.id] = counts.window
+            with suppress(KeysUnavailable):
+                self._bury(key.id, counts, now)
+            running = counts.running[request.request_id] if request else None
+            return Reservation(allowance=allowance_of(key, counts, now), running=running)
+        raise KeyThrottled(_CONDITION)
 
-    def _settle(self, reservation: Reservation, difference: int) -> None:
+    def _bury(self, key_id: str, counts: Counts, now: float) -> list[Running]:
+        """Settle requests that have died, as cut, and return them: a few at a time, for a caller waits."""
+        dead = [each for each in counts.running.values() if each.expires_at <= now][:_DEAD]
+        for each in dead:
+            self._settle(died(key_id, each), each, assumed=True)
+        return dead
+
+    def _reopened(self, record: UsageRecord) -> Running | None:
+        """Return a request as running, though nothing is reserved for it; None if its record is true already.
+
+        So its record can be kept, and its tokens counted, each once.
+        """
+        counts = self.counts(record.key_id)
+        listed = counts.running.get(record.request_id) if counts else None
+        stored = self._get(items.usage_place(record))
+        assumed = items.usage_of(stored) if stored and items.is_assumed(stored) else None
+        if listed and not assumed:
+            return listed
+        if stored and not assumed:
+            return None
+        if listed and assumed:
+            self._release(record.key_id, listed, assumed.tokens)
+        running = Running(
+            request_id=record.request_id,
+            model=record.model,
+            window=-1,
+            tokens=0,
+            most=assumed.tokens if assumed else 0,
+            prompt=0,
+            started_at=record.started_at,
+            expires_at=int(time.time()) + _REOPENED_S,
+        )
         try:
-            self._update(items.settle_in_window(reservation, difference), idempotent=False)
+            self._update(items.reopen(record.key_id, running))
         except _Refused:
-            with suppress(_Refused):  # the counts are gone
-                self._update(items.settle_after_window(reservation, difference), idempotent=False)
+            raise KeyThrottled(_CONDITION) from None  # another writes the same record just now
+        return running
 
-    def _peek(self, key: Key, now: float) -> Allowance:
-        stored = items.counts_of(self._get(items.limits_place(key.id)))
-        return allowance_of(key, counts_in(window_of(now), stored), now)
+    def _settle(
+        self, record: UsageRecord, running: Running, *, assumed: bool = False, instead: bool = False
+    ) -> UsageRecord:
+        """Keep a record, or leave the one in its place, and return it; count its tokens, not those reserved.
+
+        Shape:  `assumed`: it holds what was reserved, for want of the truth; `instead`: it replaces such one.
+        """
+        kept = self._keep(record, assumed=assumed, instead=instead)
+        self._release(record.key_id, running, kept.tokens)
+        return kept
+
+    def _keep(self, record: UsageRecord, *, assumed: bool, instead: bool) -> UsageRecord:
+        stored: UsageRecord | None = None
+        for _ in range(_RACES):
+            try:
+                self._write_together(
+                    items.keep(record, days=self._keep_days, assumed=assumed, instead_of=stored)
+                )
+            except _Refused as refused:
+                stored = items.usage_of(refused.item) if refused.item else None
+                if refused.item and stored and not (instead and items.is_assumed(refused.item)):
+                    return stored
+            else:
+                return record
+        raise KeyThrottled(_CONDITION)
+
+    def _release(self, key_id: str, running: Running, used: int) -> None:
+        in_window = self._windows.get(key_id, 0) <= running.window
+        for _ in range(_RACES):
+            try:
+                self._update(items.release(key_id, running, used, in_window=in_window))
+            except _Refused as refused:
+                counts = items.counts_of(refused.item)
+                if not counts or counts.running.get(running.request_id) != running:
+                    return  # another has released it
+                in_window = counts.window == running.window
+            else:
+                return
+        raise KeyThrottled(_CONDITION)
 
     def _get(self, place: Item) -> Item | None:
         response = self._call("get_item", TableName=self._name, Key=place, ConsistentRead=True)
@@ -240,26 +368,39 @@ class Table:
                 return
             page = {"ExclusiveStartKey": response["LastEvaluatedKey"]}
 
-    def _update(self, update: Parameters, *, idempotent: bool = True) -> Item:
-        response = self._call("update_item", idempotent=idempotent, TableName=self._name, **update)
-        item: Item = response["Attributes"]
+    def _update(self, update: Parameters) -> Item:
+        item: Item = self._call("update_item", TableName=self._name, **update)["Attributes"]
         return item
 
     def _write_together(self, writes: list[Parameters]) -> None:
+        """Do all writes or none; a conflict with another transaction is waited for."""
         named = [
             {kind: {"TableName": self._name, **write} for kind, write in each.items()} for each in writes
         ]
         # With the same token, a retry is the same write.
-        self._call("transact_write_items", TransactItems=named, ClientRequestToken=str(uuid.uuid4()))
+        token = str(uuid.uuid4())
+        for left in reversed(range(_CONFLICTS)):
+            try:
+                self._call("transact_write_items", TransactItems=named, ClientRequestToken=token)
+            except KeyThrottled as error:
+                if str(error) not in _CONFLICT or not left:
+                    raise
+                time.sleep(random.uniform(0, _CONFLICT_S * (_CONFLICTS - left)))
+            else:
+                return
 
     def _call(self, operation: str, *, idempotent: bool = True, **parameters: Any) -> Any:
         try:
             return self._service.call(operation, idempotent=idempotent, **parameters)
         except AwsError as error:
-            reasons = [reason.get("Code") for reason in error.response.get("CancellationReasons", ())]
-            if error.code == _CONDITION or "ConditionalCheckFailed" in reasons:
+            reasons = error.response.get("CancellationReasons", ())
+            codes = [reason.get("Code") for reason in reasons if reason.get("Code") not in (None, "None")]
+            if error.code == _CONDITION:
                 raise _Refused(error.response.get("Item")) from None
-            raise _unavailable(error) from None
+            if "ConditionalCheckFailed" in codes:
+                held = next((reason["Item"] for reason in reasons if "Item" in reason), None)
+                raise _Refused(held) from None
+            raise _unavailable(error, codes[0] if codes else error.code) from None
 
 
 class _Refused(Exception):
@@ -286,6 +427,11 @@ def table_from_stack(stack: str, *, aws: Aws, endpoint_url: str | None = None) -
     raise KeysUnavailable("OutputNotFound")
 
 
-def _unavailable(error: AwsError) -> KeysUnavailable:
-    logger.warning("AWS: %s", error.code)
-    return KeysUnavailable(error.code)
+def _unavailable(error: AwsError, code: str | None = None) -> KeysUnavailable:
+    """Return what an error means: this key is throttled, the call is refused, or there is no response."""
+    code = code or error.code
+    logger.warning("AWS: %s", code)
+    if code in _THROTTLED:
+        return KeyThrottled(code)
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return KeysRefused(code) if 400 <= status < 500 else KeysUnavailable(code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, get_args
 
 Outcome = Literal["ok", "cut", "error", "timeout", "refused"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
@@ -34,6 +34,11 @@ class UsageRecord:
     outcome: Outcome
     code: str | None = None
     started_at: int
+
+    @property
+    def tokens(self) -> int:
+        """All tokens that are charged."""
+        return self.prompt_tokens + self.completion_tokens
 
     def to_json(self) -> str:
         """Return the line that is logged, which `from_json` reads again."""
@@ -70,14 +75,32 @@ class UsageRecord:
             raise ValueError("Expected a usage record, but members are missing.") from None
 
 
-class UsageStore(Protocol):
-    """Where usage is kept."""
+@dataclass
+class UsageSum:
+    """What some requests used. Units: tokens, requests."""
 
-    async def put(self, record: UsageRecord) -> None:
-        """Keep a record. It is safe to retry: the same record is kept once.
+    requests: int = 0
+    ok: int = 0
+    cut: int = 0
+    error: int = 0
+    timeout: int = 0
+    refused: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
 
-        Raises: KeysUnavailable.
-        """
+    @classmethod
+    def of(cls, record: UsageRecord) -> UsageSum:
+        """Return what one request used."""
+        tokens = (record.prompt_tokens, record.cached_tokens, record.completion_tokens)
+        used = cls(1, 0, 0, 0, 0, 0, *tokens)
+        setattr(used, record.outcome, 1)
+        return used
+
+    def add(self, other: UsageSum) -> None:
+        """Add what others used."""
+        for name, amount in asdict(other).items():
+            setattr(self, name, getattr(self, name) + amount)
 
 
 def _fits(name: str, value: Any) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functions.shared.keys import KeyRefused, Keyring, KeysUnavailable
 from functions.shared.limit_headers import limit_headers
 from functions.shared.limiter import Limiter
-from functions.shared.limits import Ledger, LimitReached
+from functions.shared.limits import BUSY_S, Ledger, LimitReached
 
 from .errors import RateLimited, ServiceUnavailable, Unauthenticated
 
@@ -49,14 +49,18 @@ class Admission:
             return Caller()
         try:
             # Tokens are those of engines: todos count requests alone.
-            requests_only = replace(key, tokens_per_minute=None, budget_tokens=None)
-            reservation = await self._limiter.reserve(requests_only, 0)
+            requests_only = replace(key, tokens_per_minute=None, budget_tokens=None, concurrent=None)
+            reservation = await self._limiter.reserve(requests_only)
         except LimitReached as reached:
-            allowance = reached.allowance
+            wait_s = reached.retry_after_s or BUSY_S
+            limit = f"limit of {key.requests_per_minute} requests a minute is reached"
+            if reached.kind == "throttled":
+                limit = "requests are more at once than can be counted"
             raise RateLimited(
-                f"This API key's limit of {allowance.limit_requests} requests a minute is reached. "
-                f"Try again in {allowance.resets_in_s:.3g} s.",
-                retry_after_s=allowance.resets_in_s,
-                headers=limit_headers(allowance),
+                f"This API key's {limit}. Try again in {wait_s:.3g} s.",
+                retry_after_s=wait_s,
+                headers=limit_headers(reached.allowance),
             ) from None
+        except KeysUnavailable as unavailable:
+            raise ServiceUnavailable(unavailable.for_callers) from None
         return Caller(key.id, limit_headers(reservation.allowance) if reservation else {})

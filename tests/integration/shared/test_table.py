@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from dataclasses import replace
-from itertools import cycle
+from itertools import count, cycle
 from typing import Any
 
 import pytest
@@ -15,9 +15,9 @@ from functions.shared import table as table_module
 from functions.shared.items import SCHEMA
 from functions.shared.key_text import digest
 from functions.shared.keys import Key, KeyRefused, Keyring, KeysUnavailable, KeyTaken
-from functions.shared.limits import Allowance, Ledger, LimitReached, Reservation
+from functions.shared.limits import Allowance, Ledger, LimitReached, Reservation, Running, died
 from functions.shared.table import Table
-from functions.shared.usage import UsageRecord
+from functions.shared.usage import UsageRecord, UsageSum
 from tests.integration.shared.conftest import NAME
 from tests.unit.shared.ledger import LedgerMachine
 
@@ -44,6 +44,31 @@ RECORD = UsageRecord(
     outcome="ok",
     started_at=int(NOW * 1000) + 123,
 )
+
+
+numbers = count()
+
+
+def request(tokens: int, **changes: Any) -> Running:
+    """Return a new request of so many tokens."""
+    running = Running(
+        request_id=f"req_{next(numbers):06}",
+        model="tiny",
+        tokens=tokens,
+        most=tokens,
+        prompt=tokens,
+        started_at=int(NOW * 1000),
+        expires_at=int(NOW) + 900,
+    )
+    return replace(running, **changes)
+
+
+def ended(running: Running | None, tokens: int, **changes: Any) -> UsageRecord:
+    """Return the record of a request that has used so many tokens."""
+    assert running
+    return replace(
+        died(ALICE.id, running), prompt_tokens=0, completion_tokens=tokens, outcome="ok", **changes
+    )
 
 
 class CountingTable(Table):
@@ -127,7 +152,7 @@ def test_a_key_is_disabled_and_enabled(table: Table) -> None:
 
 def test_a_key_is_rotated(table: Table) -> None:
     table.add(ALICE)
-    asyncio.run(table.reserve(ALICE, 50, NOW))
+    asyncio.run(table.reserve(ALICE, request(50), NOW))
     rotated = replace(ALICE, digest=digest("new"), hint="sk-…wxyz")
     assert table.rotate(ALICE.id, rotated.digest, rotated.hint) == rotated
     assert asyncio.run(table.key(ALICE.digest)) is None
@@ -207,11 +232,11 @@ class TwoEnvironments:
         self.tables = cycle([Table(NAME), Table(NAME)])
         next(self.tables)._service.client.create_table(TableName=NAME, **SCHEMA)
 
-    async def reserve(self, key: Key, tokens: int, now: float) -> Reservation:
-        return await next(self.tables).reserve(key, tokens, now)
+    async def reserve(self, key: Key, request: Running | None, now: float) -> Reservation:
+        return await next(self.tables).reserve(key, request, now)
 
-    async def settle(self, reservation: Reservation, tokens: int) -> None:
-        await next(self.tables).settle(reservation, tokens)
+    async def settle(self, record: UsageRecord, running: Running | None = None) -> None:
+        await next(self.tables).settle(record, running)
 
     async def peek(self, key: Key, now: float) -> Allowance:
         return await next(self.tables).peek(key, now)
@@ -229,6 +254,15 @@ class TableMachine(LedgerMachine):
         assert isinstance(self.ledger, TwoEnvironments)
         return next(self.ledger.tables).spent(self.key.id)
 
+    def recorded(self) -> dict[str, int]:
+        assert isinstance(self.ledger, TwoEnvironments)
+        table = next(self.ledger.tables)
+        records = {record.request_id: record.tokens for record in table.usage(self.key.id, 0, 10**15)}
+        summed = [used for _, _, used in table.sums(self.key.id, 0, 10**14)]
+        assert sum(each.requests for each in summed) == len(records)
+        assert sum(each.prompt_tokens + each.completion_tokens for each in summed) == sum(records.values())
+        return records
+
     def teardown(self) -> None:
         super().teardown()
         if hasattr(self, "mock"):
@@ -241,17 +275,17 @@ TestTable.settings = settings(max_examples=12, stateful_step_count=25, deadline=
 
 async def refusal(table: Table, key: Key, tokens: int, now: float) -> LimitReached:
     with pytest.raises(LimitReached) as reached:
-        await table.reserve(key, tokens, now)
+        await table.reserve(key, request(tokens), now)
     return reached.value
 
 
-def test_one_call_reserves_and_one_settles(counting: CountingTable) -> None:
+def test_one_call_reserves_and_two_settle(counting: CountingTable) -> None:
     async def play() -> None:
         for now in (NOW, NOW + 1, NOW + 60, NOW + 61):
-            reservation = await counting.reserve(ALICE, 10, now)
+            reservation = await counting.reserve(ALICE, request(10), now)
             assert counting.calls == ["update_item"]
-            await counting.settle(reservation, 5)
-            assert counting.calls == ["update_item"] * 2
+            await counting.settle(ended(reservation.running, 5), reservation.running)
+            assert counting.calls == ["update_item", "transact_write_items", "update_item"]
             counting.calls.clear()
 
     asyncio.run(play())
@@ -260,7 +294,7 @@ def test_one_call_reserves_and_one_settles(counting: CountingTable) -> None:
 def test_a_refusal_takes_one_call(counting: CountingTable) -> None:
     async def play() -> None:
         for _ in range(3):
-            await counting.reserve(ALICE, 0, NOW)
+            await counting.reserve(ALICE, None, NOW)
         counting.calls.clear()
         reached = await refusal(counting, ALICE, 0, NOW)
         assert (reached.kind, reached.retry_after_s) == ("requests", 60)
@@ -269,23 +303,23 @@ def test_a_refusal_takes_one_call(counting: CountingTable) -> None:
     asyncio.run(play())
 
 
-def test_a_settlement_without_a_difference_calls_nothing(counting: CountingTable) -> None:
+def test_a_refused_request_is_in_the_sums_and_leaves_no_record(counting: CountingTable) -> None:
+    for _ in range(2):
+        counting.put_usage(replace(RECORD, outcome="refused", prompt_tokens=0))
+    assert counting.calls == ["update_item"] * 2
+    assert list(counting.usage(ALICE.id, 0, 10**14)) == []
+    ((day, model, used),) = counting.sums(ALICE.id, 0, 10**14)
+    assert (day, model, used) == ("2026-11-25", "tiny", UsageSum(requests=2, refused=2))
+
+
+def test_a_key_without_limits_is_counted_and_never_refused(table: Table) -> None:
     async def play() -> None:
-        reservation = await counting.reserve(ALICE, 10, NOW)
-        counting.calls.clear()
-        await counting.settle(reservation, 10)
-        assert counting.calls == []
-
-    asyncio.run(play())
-
-
-def test_a_key_without_limits_calls_nothing(counting: CountingTable) -> None:
-    async def play() -> None:
-        reservation = await counting.reserve(FREE, 10**9, NOW)
-        await counting.settle(reservation, 5)
-        await counting.peek(FREE, NOW)
-        assert counting.calls == []
-        assert not reservation.counted
+        reservation = await table.reserve(FREE, request(10**9), NOW)
+        assert table.spent(FREE.id) == 10**9
+        await table.settle(ended(reservation.running, 5, key_id=FREE.id), reservation.running)
+        assert table.spent(FREE.id) == 5
+        allowance = await table.peek(FREE, NOW)
+        assert (allowance.limit_requests, allowance.limit_tokens) == (None, None)
 
     asyncio.run(play())
 
@@ -293,13 +327,14 @@ def test_a_key_without_limits_calls_nothing(counting: CountingTable) -> None:
 def test_two_environments_share_a_window_whichever_clock_is_ahead(table: Table) -> None:
     async def play() -> None:
         ahead, behind = table, Table(NAME)
-        await behind.reserve(ALICE, 10, NOW - 0.2)
-        first = await ahead.reserve(ALICE, 10, NOW + 0.2)
-        second = await behind.reserve(ALICE, 10, NOW - 0.1)
-        assert (first.window, second.window) == (NOW // 60, NOW // 60)
+        await behind.reserve(ALICE, request(10), NOW - 0.2)
+        first = await ahead.reserve(ALICE, request(10), NOW + 0.2)
+        second = await behind.reserve(ALICE, request(10), NOW - 0.1)
+        windows = [each.running.window for each in (first, second) if each.running]
+        assert windows == [NOW // 60, NOW // 60]
         assert (first.allowance.remaining_requests, second.allowance.remaining_requests) == (2, 1)
         assert second.allowance.resets_in_s == pytest.approx(60.1)
-        await ahead.reserve(ALICE, 10, NOW + 0.3)
+        await ahead.reserve(ALICE, request(10), NOW + 0.3)
         assert (await refusal(behind, ALICE, 10, NOW - 0.05)).kind == "requests"
         assert (await behind.peek(ALICE, NOW - 0.05)).remaining_tokens == 70
 
@@ -308,8 +343,8 @@ def test_two_environments_share_a_window_whichever_clock_is_ahead(table: Table) 
 
 def test_an_environment_that_is_new_joins_the_window(table: Table) -> None:
     async def play() -> None:
-        await table.reserve(ALICE, 10, NOW)
-        joined = await Table(NAME).reserve(ALICE, 10, NOW)
+        await table.reserve(ALICE, request(10), NOW)
+        joined = await Table(NAME).reserve(ALICE, request(10), NOW)
         assert (joined.allowance.remaining_requests, joined.allowance.remaining_tokens) == (1, 80)
 
     asyncio.run(play())
@@ -317,20 +352,20 @@ def test_an_environment_that_is_new_joins_the_window(table: Table) -> None:
 
 def test_a_table_that_was_emptied_counts_again(table: Table) -> None:
     async def play() -> None:
-        lost = await table.reserve(ALICE, 10, NOW)
+        lost = await table.reserve(ALICE, request(10), NOW)
         table._service.client.delete_item(TableName=NAME, Key=items.limits_place(ALICE.id))
-        await table.settle(lost, 5)
-        assert table.spent(ALICE.id) == 0
-        assert (await table.reserve(ALICE, 20, NOW)).allowance.remaining_tokens == 80
+        await table.settle(ended(lost.running, 5), lost.running)
+        assert table.spent(ALICE.id) == 0, "and with them what was spent"
+        assert (await table.reserve(ALICE, request(20), NOW)).allowance.remaining_tokens == 80
 
     asyncio.run(play())
 
 
 def test_a_late_settlement_corrects_the_budget_alone(table: Table) -> None:
     async def play() -> None:
-        late = await table.reserve(ALICE, 80, NOW)
-        await table.reserve(ALICE, 50, NOW + 60)
-        await table.settle(late, 5)
+        late = await table.reserve(ALICE, request(80), NOW)
+        await table.reserve(ALICE, request(50), NOW + 60)
+        await table.settle(ended(late.running, 5), late.running)
         assert (await table.peek(ALICE, NOW + 60)).remaining_tokens == 50
         assert table.spent(ALICE.id) == 55
 
@@ -339,9 +374,9 @@ def test_a_late_settlement_corrects_the_budget_alone(table: Table) -> None:
 
 def test_a_request_that_dies_counts_until_its_minute_ends_and_in_the_budget(table: Table) -> None:
     async def play() -> None:
-        await table.reserve(ALICE, 80, NOW)
+        await table.reserve(ALICE, request(80), NOW)
         assert (await refusal(table, ALICE, 21, NOW + 59)).kind == "tokens"
-        await table.reserve(ALICE, 21, NOW + 60)
+        await table.reserve(ALICE, request(21), NOW + 60)
         assert table.spent(ALICE.id) == 101
 
     asyncio.run(play())
@@ -350,22 +385,102 @@ def test_a_request_that_dies_counts_until_its_minute_ends_and_in_the_budget(tabl
 def test_an_exhausted_budget_refuses_in_a_new_window_too(table: Table) -> None:
     async def play() -> None:
         key = replace(ALICE, budget_tokens=100)
-        await table.reserve(key, 95, NOW)
+        await table.reserve(key, request(95), NOW)
         for now in (NOW, NOW + 60, NOW + 3600):
             reached = await refusal(table, key, 6, now)
             assert (reached.kind, reached.retry_after_s) == ("budget", None)
             assert reached.allowance.resets_in_s == 60
-        assert (await table.reserve(key, 5, NOW + 3600)).tokens == 5
+        assert (await table.reserve(key, request(5), NOW + 3600)).running
 
     asyncio.run(play())
 
 
-def test_what_is_too_large_is_refused_with_the_true_allowance(table: Table) -> None:
+def test_a_retry_of_a_reservation_reserves_once(table: Table) -> None:
+    """The response to the first call was lost."""
+
     async def play() -> None:
-        await table.reserve(ALICE, 30, NOW)
-        reached = await refusal(table, ALICE, 101, NOW)
-        assert (reached.kind, reached.retry_after_s) == ("too_large", None)
-        assert (reached.allowance.remaining_tokens, reached.allowance.remaining_requests) == (70, 2)
+        running = request(30)
+        first = await table.reserve(ALICE, running, NOW)
+        second = await table.reserve(ALICE, running, NOW)
+        assert first.running == second.running
+        assert table.spent(ALICE.id) == 30
+        full = replace(ALICE, requests_per_minute=1, budget_tokens=30, concurrent=1)
+        assert (await table.reserve(full, running, NOW)).running == first.running
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["its reservation known", "its reservation lost"])
+def test_a_retry_of_a_settlement_counts_once(table: Table, known: bool) -> None:
+    async def play() -> None:
+        running = (await table.reserve(ALICE, request(30), NOW)).running
+        for _ in range(3):
+            await table.settle(ended(running, 5), running if known else None)
+        assert table.spent(ALICE.id) == 5
+        assert (await table.peek(ALICE, NOW)).remaining_tokens == 95
+        (_, _, used), *others = table.sums(ALICE.id, 0, 10**14)
+        assert (used.requests, used.completion_tokens, others) == (1, 5, [])
+        assert table.running(ALICE.id, NOW) == []
+
+    asyncio.run(play())
+
+
+def test_what_was_never_reserved_is_spent_when_its_record_comes(table: Table) -> None:
+    for _ in range(2):
+        table.put_usage(RECORD)
+    assert (table.spent(ALICE.id), table.running(ALICE.id, NOW)) == (7, [])
+
+
+def test_a_request_that_died_is_cut_at_what_it_reserved_by_whoever_reads_next(table: Table) -> None:
+    async def play() -> None:
+        running = (await table.reserve(ALICE, request(30, most=80, prompt=50), NOW)).running
+        assert running
+        assert table.running(ALICE.id, NOW + 899) == [running]
+        assert list(table.usage(ALICE.id, 0, 10**14)) == []
+        assert table.running(ALICE.id, NOW + 900) == []
+        (record,) = table.usage(ALICE.id, 0, 10**14)
+        assert (record.outcome, record.prompt_tokens, record.completion_tokens) == ("cut", 50, 30)
+        assert table.spent(ALICE.id) == record.tokens == 80
+        (_, _, used) = next(table.sums(ALICE.id, 0, 10**14))
+        assert (used.cut, used.prompt_tokens) == (1, 50)
+
+    asyncio.run(play())
+
+
+def test_the_truth_takes_the_place_of_what_was_assumed(table: Table) -> None:
+    async def play() -> None:
+        running = (await table.reserve(ALICE, request(30), NOW)).running
+        assert table.running(ALICE.id, NOW + 900) == []
+        for late in (running, None, None):
+            await table.settle(ended(running, 4), late)
+            assert [record.outcome for record in table.usage(ALICE.id, 0, 10**14)] == ["ok"]
+            assert table.spent(ALICE.id) == 4
+        ((_, _, used),) = table.sums(ALICE.id, 0, 10**14)
+        assert used == UsageSum(requests=1, ok=1, completion_tokens=4)
+
+    asyncio.run(play())
+
+
+def test_a_request_that_died_gives_its_place_to_the_next(table: Table) -> None:
+    async def play() -> None:
+        key = replace(FREE, concurrent=2)
+        running = [(await table.reserve(key, request(10), NOW)).running for _ in range(2)]
+        reached = await refusal(table, key, 10, NOW + 899)
+        assert (reached.kind, reached.retry_after_s) == ("concurrent", 1)
+        await table.settle(ended(running[0], 1, key_id=key.id), running[0])
+        await table.reserve(key, request(10), NOW)
+        assert (await refusal(table, key, 10, NOW)).kind == "concurrent"
+        await table.reserve(key, request(10, expires_at=int(NOW) + 2000), NOW + 900)
+        assert len(table.running(key.id, NOW + 901)) == 1
+
+    asyncio.run(play())
+
+
+def test_a_request_that_died_is_settled_by_the_next_one(table: Table) -> None:
+    async def play() -> None:
+        await table.reserve(ALICE, request(10), NOW)
+        await table.reserve(ALICE, request(10, expires_at=int(NOW) + 2000), NOW + 900)
+        assert [record.outcome for record in table.usage(ALICE.id, 0, 10**14)] == ["cut"]
 
     asyncio.run(play())
 
@@ -377,7 +492,7 @@ def test_windows_of_many_keys_are_remembered_within_bounds(
 
     async def play() -> None:
         for number in range(10):
-            await table.reserve(replace(ALICE, id=f"key_{number}"), 1, NOW)
+            await table.reserve(replace(ALICE, id=f"key_{number}"), request(1), NOW)
             assert len(table._windows) <= 3
 
     asyncio.run(play())
@@ -390,7 +505,7 @@ def test_usage_is_found_by_key_and_time(table: Table) -> None:
     at = RECORD.started_at
     records = [replace(RECORD, request_id=f"r{n}", started_at=at + n) for n in (2, 0, 1)]
     for record in records:
-        asyncio.run(table.put(record))
+        asyncio.run(table.settle(record))
     table.put_usage(replace(RECORD, key_id="key_2"))
     first, second, third = sorted(records, key=lambda record: record.started_at)
     assert list(table.usage(ALICE.id, 0, at + 10)) == [first, second, third]
@@ -398,22 +513,59 @@ def test_usage_is_found_by_key_and_time(table: Table) -> None:
     assert list(table.usage(ALICE.id, at + 1, at + 2)) == [second]
     assert list(table.usage(ALICE.id, at + 3, at + 10**6)) == []
     assert list(table.usage("key_3", 0, at + 10)) == []
+    assert list(table.usage(ALICE.id, 0, at + 10, newest_first=True)) == [third, second, first]
 
 
-def test_a_record_that_is_put_twice_is_one_and_the_last_counts(table: Table) -> None:
-    table.put_usage(replace(RECORD, outcome="cut"))
+def test_a_true_record_is_never_replaced(table: Table) -> None:
     table.put_usage(RECORD)
+    table.put_usage(replace(RECORD, outcome="cut", completion_tokens=900))
     assert list(table.usage(ALICE.id, 0, 10**14)) == [RECORD]
+    assert table.spent(ALICE.id) == RECORD.tokens
+
+
+def test_sums_are_of_whole_days_by_model(table: Table) -> None:
+    day_ms = 86_400_000
+    midnight = RECORD.started_at // day_ms * day_ms
+    for number, (at, model) in enumerate(
+        [(midnight - 1, "tiny"), (midnight, "tiny"), (midnight + 5, "big#2"), (midnight + day_ms, "tiny")]
+    ):
+        table.put_usage(replace(RECORD, request_id=f"r{number}", started_at=at, model=model))
+
+    def sums(since_ms: int, until_ms: int) -> list[tuple[str, str, int]]:
+        return [(day, model, used.requests) for day, model, used in table.sums(ALICE.id, since_ms, until_ms)]
+
+    today = [("2026-11-25", "big#2", 1), ("2026-11-25", "tiny", 1)]
+    assert sums(midnight + 1000, midnight + 2000) == today
+    assert sums(0, midnight) == [("2026-11-24", "tiny", 1), *today]
+    assert sums(midnight, midnight + day_ms) == [*today, ("2026-11-26", "tiny", 1)]
+
+
+def test_records_of_earlier_versions_are_added_to_the_sums_once(table: Table) -> None:
+    for number in range(3):
+        table.put_usage(replace(RECORD, request_id=f"r{number}"))
+    client = table._service.client
+    old = {
+        name: value
+        for name, value in items.keep(replace(RECORD, request_id="old"), days=1)[0]["Put"]["Item"].items()
+        if name not in ("counted", "ttl")
+    }
+    client.put_item(TableName=NAME, Item=old)
+    assert [table.recount(ALICE.id, 10**14) for _ in range(2)] == [1, 0]
+    ((_, _, used),) = table.sums(ALICE.id, 0, 10**14)
+    assert (used.requests, used.prompt_tokens) == (4, 28)
+    place = {name: old[name] for name in ("pk", "sk")}
+    assert "ttl" in client.get_item(TableName=NAME, Key=place)["Item"]
 
 
 @pytest.mark.slow
 def test_usage_of_more_than_one_response_is_found(table: Table) -> None:
     """A response of DynamoDB has at most 1 MB."""
     records = [
-        replace(RECORD, request_id=f"{n:04}" + "x" * 200, model="m" * 2000, started_at=n) for n in range(600)
+        replace(RECORD, request_id=f"{n:04}" + "x" * 200, code="c" * 2000, started_at=n) for n in range(600)
     ]
     for record in records:
-        table.put_usage(record)
+        item = items.keep(record, days=90)[0]["Put"]["Item"]
+        table._service.client.put_item(TableName=NAME, Item=item)
     assert list(table.usage(ALICE.id, 0, 1000)) == records
 
 

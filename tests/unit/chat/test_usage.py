@@ -8,6 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from functions.chat import usage as metering
 from functions.chat.engines.engine import Accepted, Chunks, End, Event, Failure, Reply, Run
@@ -16,20 +18,22 @@ from functions.chat.errors import (
     EngineUnreachable,
     InvalidRequest,
     ModelWarming,
+    Overloaded,
     QuotaExhausted,
     RateLimited,
     UpstreamError,
     UpstreamTimeout,
 )
 from functions.chat.usage import Account, Meter
-from functions.shared.keys import Key, KeysUnavailable
+from functions.shared.keys import Key, KeysRefused, KeysUnavailable, KeyThrottled
+from functions.shared.limit_headers import limit_headers
 from functions.shared.limiter import LEDGER_PAUSE_S
-from functions.shared.limits import Allowance, LimitReached, Reservation
+from functions.shared.limits import Allowance, LimitReached, Reservation, Running
 from functions.shared.metrics import Metrics
 from functions.shared.usage import UsageRecord
 from tests.unit.chat.fakes import EventsEngine, engine_request
 
-REQUEST = engine_request(body=b"x" * 399, max_completion=50)
+REQUEST = engine_request(prompt_tokens=100, prompt_tokens_most=400, max_completion=50)
 WHOLE = replace(REQUEST, stream=False)
 LIMITED = Key(
     id="key_1", digest="d", name="alice", requests_per_minute=60, tokens_per_minute=1000, created_at=0
@@ -43,58 +47,46 @@ USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "prompt_tokens_details": {"
 
 
 class FakeLedger:
-    """Keeps what is reserved and settled; raises `failure` if that is set."""
-
-    def __init__(self) -> None:
-        self.failure: Exception | None = None
-        self.reserved: list[int] = []
-        self.settled: list[int] = []
-
-    async def reserve(self, key: Key, tokens: int, now: float) -> Reservation:
-        if self.failure:
-            raise self.failure
-        self.reserved.append(tokens)
-        return Reservation(key_id=key.id, window=int(now // 60), tokens=tokens, allowance=ALLOWANCE)
-
-    async def settle(self, reservation: Reservation, tokens: int) -> None:  # noqa: ARG002
-        if self.failure:
-            raise self.failure
-        self.settled.append(tokens)
-
-    async def peek(self, key: Key, now: float) -> Allowance:  # noqa: ARG002
-        if self.failure:
-            raise self.failure
-        return ALLOWANCE
-
-
-class FakeUsage:
-    """Keeps records as the table does: one per request."""
+    """Keeps what is reserved and settled; raises `failure` if that is set, and takes `delay_s`."""
 
     def __init__(self) -> None:
         self.failure: Exception | None = None
         self.delay_s = 0.0
-        self.records: dict[str, UsageRecord] = {}
-        self.outcomes: list[str] = []
+        self.reserved: list[Running | None] = []
+        self.settled: list[tuple[int | None, int]] = []
+        self.records: list[UsageRecord] = []
 
-    async def put(self, record: UsageRecord) -> None:
+    async def _respond(self) -> None:
         await asyncio.sleep(self.delay_s)
         if self.failure:
             raise self.failure
-        self.records[record.request_id] = record
-        self.outcomes.append(record.outcome)
+
+    async def reserve(self, key: Key, request: Running | None, now: float) -> Reservation:  # noqa: ARG002
+        await self._respond()
+        self.reserved.append(request)
+        return Reservation(allowance=ALLOWANCE, running=request)
+
+    async def settle(self, record: UsageRecord, running: Running | None = None) -> None:
+        await self._respond()
+        self.settled.append((running.most if running else None, record.tokens))
+        self.records.append(record)
+
+    async def peek(self, key: Key, now: float) -> Allowance:  # noqa: ARG002
+        await self._respond()
+        return ALLOWANCE
 
 
 class Bench:
     """A meter on fakes."""
 
     def __init__(self, remaining_ms: Callable[[], int] | None = None) -> None:
-        self.ledger, self.usage, self.lines = FakeLedger(), FakeUsage(), list[str]()
+        self.ledger, self.lines = FakeLedger(), list[str]()
         self.clock = [1000.0]
         self.meter = Meter(
             ledger=self.ledger,
-            usage=self.usage,
             metrics=Metrics("Api", self.lines.append),
             now=lambda: self.clock[0],
+            steady=lambda: self.clock[0],
         )
         self._remaining_ms = remaining_ms
 
@@ -103,7 +95,7 @@ class Bench:
 
     @property
     def record(self) -> UsageRecord:
-        (record,) = self.usage.records.values()
+        (record,) = self.ledger.records
         return record
 
 
@@ -129,14 +121,23 @@ def test_a_stream_reserves_first_and_settles_before_its_end() -> None:
         bench = Bench()
         account = bench.account()
         await account.admit(REQUEST)
-        assert (bench.ledger.reserved, account.allowance) == ([100 + 50], ALLOWANCE)
+        (running,) = bench.ledger.reserved
+        assert running == Running(
+            request_id="req",
+            model="tiny",
+            tokens=100 + 50,
+            most=100 + 50,
+            prompt=100,
+            started_at=1_000_000,
+            expires_at=1000 + 900 + 60,
+        )
+        assert account.allowance == ALLOWANCE
         passed = []
         async for each in account.run(reply(RUN, RUN), REQUEST):
             if isinstance(each, End):
-                assert (bench.ledger.settled, bench.record.outcome) == ([10], "ok")
+                assert (bench.ledger.settled, bench.record.outcome) == ([(150, 10)], "ok")
             passed.append(each)
         assert passed == [Accepted(), RUN, RUN, End(USAGE)]
-        assert bench.usage.outcomes == ["cut", "ok"], "written while the engine works, then replaced"
         record = bench.record
         assert (record.key_id, record.model, record.request_id) == ("key_1", "tiny", "req")
         assert (record.prompt_tokens, record.completion_tokens, record.cached_tokens) == (7, 3, 2)
@@ -146,20 +147,28 @@ def test_a_stream_reserves_first_and_settles_before_its_end() -> None:
     run(scenario())
 
 
-def test_a_request_whose_environment_is_killed_counts_as_what_it_reserved() -> None:
+def test_a_key_with_a_budget_reserves_the_most_that_the_prompt_can_have() -> None:
+    async def scenario() -> None:
+        bench = Bench(lambda: 30_000)
+        await bench.account(replace(LIMITED, budget_tokens=10_000)).admit(REQUEST)
+        (running,) = bench.ledger.reserved
+        assert running
+        assert (running.tokens, running.most, running.prompt) == (150, 450, 400)
+        assert running.expires_at == 1000 + 30 + 60, "after the deadline"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_request_whose_environment_is_killed_leaves_its_reservation(stream: bool) -> None:
     async def scenario() -> None:
         bench = Bench()
         account = bench.account()
         await account.admit(REQUEST)
-        stream = account.run(reply(RUN, RUN), REQUEST)
+        events = account.run(reply(RUN, RUN), replace(REQUEST, stream=stream))
         for _ in range(3):
-            await anext(stream)
-        await asyncio.sleep(0.01)
-        assert (bench.record.outcome, bench.record.prompt_tokens, bench.record.completion_tokens) == (
-            "cut",
-            100,
-            50,
-        )
+            await anext(events)
+        assert (len(bench.ledger.reserved), bench.ledger.records) == (1, [])
 
     run(scenario())
 
@@ -173,11 +182,8 @@ def test_a_caller_who_disconnects_pays_for_the_events_that_were_sent() -> None:
         for _ in range(3):
             await anext(stream)
         await stream.aclose()
-        assert (bench.record.outcome, bench.record.completion_tokens, bench.ledger.settled) == (
-            "cut",
-            4,
-            [104],
-        )
+        assert (bench.record.outcome, bench.record.completion_tokens) == ("cut", 4)
+        assert bench.ledger.settled == [(150, 104)]
 
     run(scenario())
 
@@ -207,16 +213,51 @@ def test_a_failure_within_the_stream_has_its_outcome_and_its_code(failure: ApiEr
     assert (bench.record.outcome, bench.record.completion_tokens) == (outcome, 1)
 
 
-def test_a_failure_before_the_stream_has_its_outcome() -> None:
+RAN = UpstreamError("broken", retry=False), UpstreamTimeout("late", retry=False)
+NOT_RUN = (
+    InvalidRequest("too long", code="context_length_exceeded"),
+    RateLimited("busy"),
+    Overloaded("busy"),
+    EngineUnreachable("no engine"),
+    ModelWarming("tiny", retry_after_s=5),
+    UpstreamError("refused"),
+    UpstreamTimeout("not connected"),
+)
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize(
+    ("failure", "tokens"), [*((each, 100) for each in RAN), *((each, 0) for each in NOT_RUN)], ids=repr
+)
+def test_what_the_engine_has_refused_costs_nothing(failure: ApiError, tokens: int, stream: bool) -> None:
     async def scenario() -> None:
         bench = Bench()
         account = bench.account()
         await account.admit(REQUEST)
-        failure = Failure(UpstreamError("down"))
-        assert await anext(account.run(EventsEngine(failure), REQUEST)) == failure
-        assert (bench.record.outcome, bench.ledger.settled) == ("error", [100])
+        assert await anext(account.run(EventsEngine(Failure(failure)), replace(REQUEST, stream=stream)))
+        outcome = "timeout" if isinstance(failure, UpstreamTimeout) else "error"
+        assert (bench.record.outcome, bench.record.code) == (outcome, failure.code)
+        assert bench.ledger.settled == [(150, tokens)]
 
     run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("failure", "tokens"),
+    [
+        (InvalidRequest("too long"), 0),
+        (ModelWarming("tiny", retry_after_s=5), 0),
+        (EngineUnreachable("no engine"), 0),
+        (UpstreamError("broken"), 100),
+        (UpstreamTimeout("silent"), 100),
+    ],
+    ids=repr,
+)
+def test_a_request_that_was_accepted_and_then_refused_costs_nothing(failure: ApiError, tokens: int) -> None:
+    """As when an engine is started first, or sends its refusal as an event."""
+    bench = Bench()
+    run(streamed(bench, failure=failure))
+    assert bench.ledger.settled == [(150, tokens)]
 
 
 def test_a_bug_of_the_engine_is_an_error() -> None:
@@ -227,7 +268,7 @@ def test_a_bug_of_the_engine_is_an_error() -> None:
         with pytest.raises(ZeroDivisionError):
             async for _ in account.run(EventsEngine(Accepted(), RUN, ZeroDivisionError()), REQUEST):
                 pass
-        assert (bench.record.outcome, bench.ledger.settled) == ("error", [101])
+        assert (bench.record.outcome, bench.ledger.settled) == ("error", [(150, 101)])
 
     run(scenario())
 
@@ -239,13 +280,13 @@ def test_a_whole_completion_is_accounted_for() -> None:
         await account.admit(WHOLE)
         events = [event async for event in account.run(reply(Reply({})), WHOLE)]
         assert events == [Accepted(), Reply({}), End(USAGE)]
-        assert (bench.record.outcome, bench.ledger.settled) == ("ok", [10])
+        assert (bench.record.outcome, bench.ledger.settled) == ("ok", [(150, 10)])
         assert bench.record.first_byte_ms is not None
         other = bench.account()
         await other.admit(WHOLE)
         async for _ in other.run(reply(failure=UpstreamTimeout("late")), WHOLE):
             pass
-        late = bench.record
+        _, late = bench.ledger.records
         assert (late.outcome, late.first_byte_ms) == ("timeout", None)
 
     run(scenario())
@@ -255,9 +296,9 @@ def test_a_whole_completion_is_accounted_for() -> None:
 def test_no_cancellation_cuts_the_close_short(cancels: int) -> None:
     async def scenario() -> None:
         bench = Bench()
-        bench.usage.delay_s = 0.02
         account = bench.account()
         await account.admit(REQUEST)
+        bench.ledger.delay_s = 0.02
         blocked = asyncio.Event()
 
         async def read() -> None:
@@ -274,49 +315,37 @@ def test_no_cancellation_cuts_the_close_short(cancels: int) -> None:
             await asyncio.sleep(0.001)
         await asyncio.wait({task})
         await asyncio.sleep(0.1)
-        assert (bench.usage.outcomes, bench.ledger.settled) == (["cut"], [101])
-        assert bench.record.completion_tokens == 1
+        assert (bench.record.outcome, bench.ledger.settled) == ("cut", [(150, 101)])
+
+    run(scenario())
+
+
+def test_a_refused_request_is_counted_once_as_a_request() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        account = bench.account()
+        await account.refuse(InvalidRequest("wrong"))
+        await account.refuse(InvalidRequest("wrong"))
+        assert (bench.ledger.reserved, account.allowance) == ([None], ALLOWANCE)
+        assert (bench.record.outcome, bench.record.tokens) == ("refused", 0)
+        assert bench.record.code == "invalid_request_error", "the type of an error that has no code"
+        assert [json.loads(line)["outcome"] for line in bench.lines] == ["refused"]
 
     run(scenario())
 
 
 @pytest.mark.parametrize(
-    ("failure", "whole", "streamed"),
-    [
-        (ModelWarming("tiny", retry_after_s=5), "refused", "timeout"),
-        (EngineUnreachable("no engine"), "error", "error"),
-    ],
-    ids=["starting", "unreachable"],
+    "failure",
+    [KeysUnavailable(), KeyThrottled(), KeysRefused(), LimitReached("requests", ALLOWANCE)],
+    ids=repr,
 )
-def test_a_request_that_reached_no_engine_costs_nothing(failure: ApiError, whole: str, streamed: str) -> None:
-    async def scenario() -> None:
-        bench = Bench()
-        account = bench.account()
-        await account.admit(WHOLE)
-        async for _ in account.run(EventsEngine(Failure(failure)), WHOLE):
-            pass
-        other = bench.account()
-        await other.admit(REQUEST)
-        async for _ in other.run(reply(failure=failure), REQUEST):
-            pass
-        assert bench.ledger.settled == [0, 0], "the whole reservation is released"
-        assert (bench.record.prompt_tokens, bench.record.completion_tokens) == (0, 0)
-        assert [each for each in bench.usage.outcomes if each != "cut"] == [whole, streamed]
-
-    run(scenario())
-
-
-def test_a_refused_request_leaves_one_record_and_its_allowance() -> None:
-    async def scenario() -> None:
-        bench = Bench()
-        account = bench.account()
-        await account.refuse(InvalidRequest("wrong"))
-        await account.refuse(InvalidRequest("wrong"))
-        assert (bench.usage.outcomes, account.allowance) == (["refused"], ALLOWANCE)
-        assert (bench.record.prompt_tokens, bench.record.completion_tokens) == (0, 0)
-        assert bench.record.code == "invalid_request_error", "the type of an error that has no code"
-
-    run(scenario())
+def test_a_refusal_is_the_same_whatever_the_table_does(
+    failure: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = Bench()
+    bench.ledger.failure = failure
+    run(bench.account().refuse(InvalidRequest("wrong")))
+    assert (bench.ledger.records, capsys.readouterr().out) == ([], "")
 
 
 @pytest.mark.parametrize(
@@ -324,6 +353,7 @@ def test_a_refused_request_leaves_one_record_and_its_allowance() -> None:
     [
         ("requests", "requests", "rate_limit_exceeded", True),
         ("tokens", "tokens", "rate_limit_exceeded", True),
+        ("concurrent", "requests", "rate_limit_exceeded", True),
         ("too_large", "tokens", "rate_limit_exceeded", False),
         ("budget", "insufficient_quota", "insufficient_quota", False),
     ],
@@ -341,57 +371,183 @@ def test_a_reached_limit_is_reported_as_sdks_expect_it(
         assert (error.status, error.type, error.code) == (429, type_, code)
         assert account.allowance == ALLOWANCE
         if retries:
-            assert error.headers == {"retry-after": "18", "retry-after-ms": "17500"}
+            assert error.headers["retry-after"] == ("1" if kind == "concurrent" else "18")
         else:
             assert error.headers == {"x-should-retry": "false"}
 
     run(scenario())
 
 
-def test_a_key_without_limits_needs_no_ledger() -> None:
-    bench = Bench()
-    run(streamed(bench, RUN, key=FREE))
-    assert (bench.ledger.reserved, bench.ledger.settled, bench.record.outcome) == ([], [], "ok")
+def test_a_key_without_limits_does_not_wait_for_the_ledger() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        bench.ledger.delay_s = 0.05
+        account = bench.account(FREE)
+        await account.admit(REQUEST)
+        events = account.run(reply(RUN), REQUEST)
+        assert (await anext(events), await anext(events)) == (Accepted(), RUN)
+        assert bench.ledger.reserved == []
+        async for _ in events:
+            pass
+        assert (len(bench.ledger.reserved), bench.ledger.settled) == (1, [(150, 10)])
+
+    run(scenario())
 
 
 def test_a_request_without_a_key_is_only_measured() -> None:
     bench = Bench()
     run(streamed(bench, RUN, key=None))
-    assert (bench.usage.records, len(bench.lines)) == ({}, 1)
+    assert (bench.ledger.reserved, bench.ledger.records, len(bench.lines)) == ([], [], 1)
     assert json.loads(bench.lines[0])["_aws"]["CloudWatchMetrics"]
 
 
-def test_an_unavailable_ledger_is_not_called_for_a_while(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unreachable_ledger_is_not_called_for_a_while_for_that_key(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     bench = Bench()
     bench.ledger.failure = KeysUnavailable()
-    passed = run(streamed(bench, RUN))
-    assert passed[-1] == End(USAGE)
+    assert run(streamed(bench, RUN))[-1] == End(USAGE)
     bench.ledger.failure = AssertionError("called too soon")
     run(streamed(bench, RUN))
-    bench.clock[0] += LEDGER_PAUSE_S
-    bench.ledger.failure = None
-    run(streamed(bench, RUN))
-    assert bench.ledger.settled == [10]
-    assert capsys.readouterr().out == ""
-
-
-def test_usage_that_cannot_be_stored_is_logged_once(capsys: pytest.CaptureFixture[str]) -> None:
-    bench = Bench()
-    bench.usage.failure = KeysUnavailable()
-    run(streamed(bench, RUN, RUN))
     lines = [json.loads(line)["usage"] for line in capsys.readouterr().out.splitlines()]
-    assert [line["outcome"] for line in lines] == ["cut", "ok"], "replaying both keeps the last"
-    assert {line["request_id"] for line in lines} == {"req"}
+    assert [(line["outcome"], line["prompt_tokens"]) for line in lines] == [("ok", 7)] * 2
+    bench.ledger.failure = None
+    run(streamed(bench, RUN, key=replace(LIMITED, id="key_9")))
+    assert bench.record.key_id == "key_9"
+    bench.clock[0] += LEDGER_PAUSE_S
+    run(streamed(bench, RUN))
+    assert bench.ledger.settled == [(150, 10)] * 2
+
+
+def test_the_pause_ends_though_the_clock_is_set_back() -> None:
+    bench, steady = Bench(), [0.0]
+    bench.meter = Meter(ledger=bench.ledger, now=lambda: bench.clock[0], steady=lambda: steady[0])
+    bench.ledger.failure = KeysUnavailable()
+    run(streamed(bench, RUN))
+    bench.ledger.failure = None
+    bench.clock[0] -= 3600
+    steady[0] += LEDGER_PAUSE_S
+    run(streamed(bench, RUN))
+    assert bench.ledger.settled == [(150, 10)]
+
+
+def test_a_throttled_key_is_refused_and_no_other() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        bench.ledger.failure = KeyThrottled("ThrottlingException")
+        account = bench.account()
+        with pytest.raises(RateLimited, match="more requests at once than can be counted") as refused:
+            await account.admit(REQUEST)
+        assert refused.value.headers["retry-after"] == "1"
+        assert not limit_headers(account.allowance or ALLOWANCE)
+        bench.ledger.failure = None
+        await bench.account().admit(REQUEST)
+        assert len(bench.ledger.reserved) == 1, "at once"
+
+    run(scenario())
+
+
+def test_a_table_that_refuses_the_call_opens_no_limits() -> None:
+    bench = Bench()
+    bench.ledger.failure = KeysRefused("AccessDeniedException")
+    with pytest.raises(KeysUnavailable):
+        run(bench.account().admit(REQUEST))
+
+
+@pytest.mark.parametrize(
+    ("limits", "error"),
+    [({"tokens_per_minute": 149}, RateLimited), ({"budget_tokens": 449}, QuotaExhausted)],
+    ids=str,
+)
+def test_what_can_never_fit_is_refused_though_the_table_is_unreachable(
+    limits: dict[str, int], error: type[ApiError]
+) -> None:
+    bench = Bench()
+    bench.ledger.failure = KeysUnavailable()
+    for _ in range(2):
+        with pytest.raises(error):
+            run(bench.account(replace(LIMITED, **limits)).admit(REQUEST))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "failure", [KeysUnavailable(), KeyThrottled(), KeysRefused(), ZeroDivisionError()], ids=repr
+)
+def test_usage_that_cannot_be_stored_is_logged_once(
+    failure: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        account = bench.account()
+        await account.admit(REQUEST)
+        bench.ledger.failure = failure
+        async for _ in account.run(reply(RUN, RUN), REQUEST):
+            pass
+        assert len(bench.lines) == 1
+
+    run(scenario())
+    (line,) = (json.loads(line)["usage"] for line in capsys.readouterr().out.splitlines())
+    assert (line["outcome"], line["request_id"]) == ("ok", "req")
 
 
 def test_a_slow_table_delays_the_caller_only_for_a_moment(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        account = bench.account()
+        await account.admit(REQUEST)
+        bench.ledger.delay_s = 0.1
+        events = [event async for event in account.run(reply(RUN), REQUEST)]
+        assert (events[-1], bench.ledger.records) == (End(USAGE), [])
+        assert json.loads(capsys.readouterr().out)["usage"]["outcome"] == "ok"
+        await asyncio.sleep(0.12)
+        assert bench.ledger.settled == [(150, 10)], "all the same"
+
     monkeypatch.setattr(metering, "CLOSE_S", 0.02)
-    bench = Bench()
-    bench.usage.delay_s = 5
-    assert run(streamed(bench, RUN))[-1] == End(USAGE)
-    assert json.loads(capsys.readouterr().out)["usage"]["outcome"] == "ok"
+    run(scenario())
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.01, 0.03])
+@pytest.mark.parametrize("key", [LIMITED, FREE], ids=["limited", "free"])
+def test_a_caller_who_leaves_while_the_table_reserves_leaves_nothing_reserved(
+    key: Key, after_s: float
+) -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        bench.ledger.delay_s = 0.02
+        account = bench.account(key)
+
+        async def request() -> None:
+            await account.admit(REQUEST)
+            async with aclosing(account.run(reply(RUN), REQUEST)) as events:
+                async for event in events:
+                    if event == RUN:
+                        await asyncio.Event().wait()
+
+        task = asyncio.create_task(request())
+        await asyncio.sleep(after_s)
+        task.cancel()
+        await asyncio.wait({task})
+        await asyncio.sleep(0.06)
+        assert len(bench.ledger.reserved) == len(bench.ledger.settled) <= 1
+        assert [record.outcome for record in bench.ledger.records] == ["cut"] * len(bench.ledger.reserved)
+
+    run(scenario())
+
+
+def test_an_account_that_nobody_ran_is_closed_at_the_end() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        account = bench.account()
+        await account.admit(REQUEST)
+        await account.end()
+        await account.end()
+        assert (bench.record.outcome, bench.ledger.settled) == ("cut", [(150, 0)])
+        other = bench.account()
+        await other.end()
+        assert len(bench.ledger.records) == 1, "none that reserved nothing"
+
+    run(scenario())
 
 
 def test_an_idle_meter_passes_all_events() -> None:
@@ -433,25 +589,92 @@ def test_the_engines_count_is_used(on: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "usage",
+    ("usage", "charged"),
     [
-        None,
-        [],
-        "7",
-        {},
-        {"prompt_tokens": None},
-        {"prompt_tokens": -1},
-        {"prompt_tokens": True},
-        {"prompt_tokens": 1.5},
+        (None, (100, 1, 0)),
+        ([], (100, 1, 0)),
+        ("7", (100, 1, 0)),
+        ({}, (100, 1, 0)),
+        ({"prompt_tokens": None}, (100, 1, 0)),
+        ({"prompt_tokens": -1}, (100, 1, 0)),
+        ({"prompt_tokens": True}, (100, 1, 0)),
+        ({"prompt_tokens": 1.5}, (100, 1, 0)),
+        ({"prompt_tokens": 10**30, "completion_tokens": 10**30}, (100, 1, 0)),
+        ({"prompt_tokens": 0, "completion_tokens": 0}, (100, 1, 0)),
+        ({"prompt_tokens": 0, "completion_tokens": 5}, (100, 5, 0)),
+        ({"completion_tokens": 5}, (100, 5, 0)),
+        ({"prompt_tokens": 7, "completion_tokens": 0}, (7, 1, 0)),
+        ({"prompt_tokens": 7, "completion_tokens": -5}, (7, 1, 0)),
+        ({"prompt_tokens": 5000, "completion_tokens": 700}, (5000, 700, 0)),
+        ({"prompt_tokens": 7, "prompt_tokens_details": {"cached_tokens": 900}}, (7, 1, 7)),
+        ({"prompt_tokens": 7, "prompt_tokens_details": {"cached_tokens": -1}}, (7, 1, 0)),
+        ({"prompt_tokens": 7, "prompt_tokens_details": {"cached_tokens": "2"}}, (7, 1, 0)),
+        ({"prompt_tokens": 7, "prompt_tokens_details": []}, (7, 1, 0)),
     ],
     ids=str,
 )
-def test_a_wrong_count_changes_nothing(usage: Any) -> None:
+def test_what_is_no_count_is_left_out_and_nothing_seen_is_free(
+    usage: Any, charged: tuple[int, int, int]
+) -> None:
     record = counted(usage)
-    assert (record.prompt_tokens, record.completion_tokens, record.cached_tokens) == (100, 1, 0)
+    assert (record.prompt_tokens, record.completion_tokens, record.cached_tokens) == charged
 
 
-@pytest.mark.parametrize("details", [None, [], {}, {"cached_tokens": None}, {"cached_tokens": "2"}], ids=str)
-def test_details_may_be_missing(details: Any) -> None:
-    record = counted({"prompt_tokens": 7, "completion_tokens": None, "prompt_tokens_details": details})
-    assert (record.prompt_tokens, record.completion_tokens, record.cached_tokens) == (7, 0, 0)
+def choice(text: str) -> dict[str, Any]:
+    return {"message": {"content": text}}
+
+
+CALL = {"message": {"tool_calls": [{"function": {"name": "f", "arguments": '{"a": "' + 80 * "x" + '"}'}}]}}
+
+
+@pytest.mark.parametrize(
+    ("choices", "completion", "charged"),
+    [
+        ([choice("a word " * 20)], 40, 40),
+        ([choice("a word " * 20)], None, 26),
+        ([choice("a word " * 20)], 0, 26),
+        ([choice("")], 0, 0),
+        ([choice("x")], 1, 1),
+        ([choice(" " * 500)], 3, 3),
+        ([choice("Congratulations")], 1, 1),
+        ([CALL], None, 23),
+        ([choice("one two three " * 8)] * 2, 48, 48),
+        ([choice("Congratulations")] * 2, 2, 2),
+        ([choice("one two three " * 8)] * 2, 24, 50),
+        ([choice("one two three " * 8)] * 2, None, 50),
+        ([{}, {"message": None}], None, 0),
+    ],
+    ids=str,
+)
+def test_a_whole_reply_costs_its_text_at_least(
+    choices: list[dict[str, Any]], completion: int | None, charged: int
+) -> None:
+    """llama.cpp counts one of several choices: then the reservation stays."""
+
+    async def scenario() -> None:
+        bench = Bench()
+        account = bench.account()
+        await account.admit(WHOLE)
+        usage = {"prompt_tokens": 7, "completion_tokens": completion}
+        async for _ in account.run(EventsEngine(Accepted(), Reply({"choices": choices}), End(usage)), WHOLE):
+            pass
+        assert bench.record.completion_tokens == charged
+
+    run(scenario())
+
+
+@given(st.integers(0, 40), st.none() | st.integers(-5, 60), st.none() | st.integers(-5, 500))
+def test_no_engine_makes_a_stream_cheaper_than_what_was_seen(
+    seen: int, completion: int | None, prompt: int | None
+) -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        account = bench.account()
+        await account.admit(REQUEST)
+        usage = {"prompt_tokens": prompt, "completion_tokens": completion}
+        async for _ in account.run(EventsEngine(Accepted(), *[RUN] * seen, End(usage)), REQUEST):
+            pass
+        assert bench.record.completion_tokens >= max(seen, completion or 0)
+        assert bench.record.prompt_tokens == (prompt if prompt and prompt > 0 else 100)
+
+    run(scenario())

@@ -1,6 +1,7 @@
 """Where everything is stored in the table, and the calls that read and write it."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,10 +11,13 @@ from hypothesis import strategies as st
 from functions.shared import items
 from functions.shared.key_text import digest
 from functions.shared.keys import Key
-from functions.shared.limits import Reservation, uncounted
-from functions.shared.usage import UsageRecord
-from tests.unit.shared.records import records
+from functions.shared.limits import Counts, Running
+from functions.shared.usage import UsageRecord, UsageSum
+from tests.unit.shared.records import RECORD, records
 
+RUNNING = Running(
+    request_id="req_1", model="tiny", tokens=30, most=90, prompt=40, started_at=1000, expires_at=900
+)
 # A few of those that DynamoDB refuses in an expression.
 RESERVED = {"window", "name", "disabled", "token", "limit", "usage", "model", "digest", "key", "id"}
 
@@ -27,6 +31,7 @@ keys = st.builds(
     requests_per_minute=optional,
     tokens_per_minute=optional,
     budget_tokens=optional,
+    concurrent=optional,
     created_at=st.integers(0, 2**40),
     expires_at=optional,
     disabled=st.booleans(),
@@ -48,7 +53,68 @@ def test_a_key_is_read_as_it_was_kept(key: Key) -> None:
 
 @given(records)
 def test_a_usage_record_is_read_as_it_was_kept(record: UsageRecord) -> None:
-    assert items.usage_of(items.usage_item(record)) == record
+    (put, _) = items.keep(record, days=90)
+    item = put["Put"]["Item"]
+    assert items.usage_of(item) == record
+    assert {name: item[name] for name in ("pk", "sk")} == items.usage_place(record)
+    assert item["ttl"] == {"N": str(record.started_at // 1000 + 90 * 86400)}
+    assert items.is_counted(item)
+    assert not items.is_assumed(item)
+
+
+def test_a_record_may_be_assumed() -> None:
+    (put, _) = items.keep(RECORD, days=90, assumed=True)
+    assert items.is_assumed(put["Put"]["Item"])
+
+
+def test_what_is_counted_is_read_as_it_was_kept() -> None:
+    running = replace(RUNNING, window=7)
+    item = {
+        **items.limits_place("key_1"),
+        **{
+            name: {"N": str(at)}
+            for at, name in enumerate(("window", "requests", "tokens", "spent", "running"))
+        },
+        **{
+            f"run#{running.request_id}": {
+                "M": items.reopen("key_1", running)["ExpressionAttributeValues"][":run"]["M"]
+            }
+        },
+    }
+    assert items.counts_of(item) == Counts(
+        window=0, requests=1, tokens=2, spent=3, running={running.request_id: running}
+    )
+    assert items.counts_of(items.limits_place("key_1")) == Counts(window=0), "an item of an earlier version"
+    assert items.counts_of(None) is None
+
+
+@given(records)
+def test_the_sums_of_a_day_have_all_that_a_record_has(record: UsageRecord) -> None:
+    update = items.count(record)
+    added = {
+        name.removeprefix("#"): update["ExpressionAttributeValues"][f":{name.removeprefix('#')}"]
+        for name in update["ExpressionAttributeNames"]
+    }
+    day, model, used = items.sum_of({**update["Key"], **added})
+    assert (day, model) == (items.instant(record.started_at)[:10], record.model)
+    assert used == UsageSum.of(record)
+
+
+def test_a_record_in_place_of_another_changes_the_sums_by_the_difference() -> None:
+    assumed = replace(RECORD, outcome="cut", completion_tokens=50)
+    update = items.keep(RECORD, days=90, instead_of=assumed)[1]["Update"]
+    assert update["ExpressionAttributeValues"] == {
+        ":ok": {"N": "1"},
+        ":cut": {"N": "-1"},
+        ":completion_tokens": {"N": "-47"},
+    }
+    other = items.keep(RECORD, days=90, instead_of=replace(assumed, model="big"))
+    assert [each["Update"]["Key"]["sk"]["S"] for each in other[1:]] == [
+        "day#2026-11-25#tiny",
+        "day#2026-11-25#big",
+    ]
+    same = items.keep(RECORD, days=90, instead_of=RECORD)[1]["Update"]
+    assert same["ExpressionAttributeValues"] == {":requests": {"N": "0"}}
 
 
 def test_members_of_a_later_version_are_left_out() -> None:
@@ -74,22 +140,29 @@ def test_instants_sort_as_times_do(times: list[int]) -> None:
     assert sorted(map(items.instant, times)) == [items.instant(time) for time in sorted(times)]
 
 
-@given(keys, amounts, amounts, st.integers(-(10**9), 10**9))
+@given(keys, amounts, st.none() | st.just(RUNNING), records)
 def test_every_call_names_what_it_uses_and_nothing_else(
-    key: Key, tokens: int, window: int, difference: int
+    key: Key, window: int, request: Running | None, record: UsageRecord
 ) -> None:
     """DynamoDB refuses names and values that are missing or not used, and its reserved words."""
-    reservation: Reservation = uncounted(key, tokens, window * 60.0)
+    together = [
+        *items.additions(key),
+        *items.replacements(key, key),
+        *items.keep(record, days=90),
+        *items.keep(record, days=90, instead_of=replace(record, model="other")),
+        *items.count_old(record, days=90),
+    ]
     calls: list[dict[str, Any]] = [
-        items.reserve_in_window(key, tokens, window),
-        items.reserve_in_new_window(key, tokens, window),
-        items.settle_in_window(reservation, difference),
-        items.settle_after_window(reservation, difference),
+        items.reserve_in_window(key, request, window),
+        items.reserve_in_new_window(key, request, window),
+        items.reopen(key.id, RUNNING),
+        items.release(key.id, RUNNING, 7, in_window=True),
+        items.release(key.id, RUNNING, 7, in_window=False),
         items.disable(key, True),
         items.listed(),
-        items.used(key.id, tokens, window),
-        *(write for each in items.additions(key) for write in each.values()),
-        *(write for each in items.replacements(key, key) for write in each.values()),
+        items.used(key.id, window, window),
+        items.summed(key.id, window, window),
+        *(write for each in together for write in each.values()),
     ]
     for call in calls:
         text = " ".join(value for name, value in call.items() if name.endswith("Expression"))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functions.shared.key_text import digest
 from functions.shared.keys import Key, KeysUnavailable
-from functions.shared.limits import Allowance, LimitReached, Reservation
+from functions.shared.limits import Allowance, LimitReached, Reservation, Running
+from functions.shared.usage import UsageRecord
 
 
 def key(name: str, *, requests_per_minute: int | None = None) -> Key:
@@ -16,6 +17,7 @@ def key(name: str, *, requests_per_minute: int | None = None) -> Key:
         requests_per_minute=requests_per_minute,
         tokens_per_minute=0,
         budget_tokens=0,
+        concurrent=0,
         created_at=0,
     )
 
@@ -36,16 +38,16 @@ class FakeKeys:
 class FakeLedger:
     """Counts the requests of one endless minute, and enforces the limit of each key."""
 
-    def __init__(self, *, down: bool = False) -> None:
+    def __init__(self, *, failure: Exception | None = None) -> None:
         self.requests: dict[str, int] = {}
-        self.down = down
+        self.failure = failure
         self.queries = 0
 
-    async def reserve(self, key: Key, tokens: int, now: float) -> Reservation:
+    async def reserve(self, key: Key, request: Running | None, now: float) -> Reservation:  # noqa: ARG002
         self.queries += 1
-        if self.down:
-            raise KeysUnavailable("ThrottlingException")
-        assert (tokens, key.tokens_per_minute, key.budget_tokens) == (0, None, None)
+        if self.failure:
+            raise self.failure
+        assert (request, key.tokens_per_minute, key.budget_tokens, key.concurrent) == (None,) * 4
         assert key.requests_per_minute is not None
         used = self.requests.get(key.id, 0)
         allowance = Allowance(
@@ -56,10 +58,10 @@ class FakeLedger:
         if used >= key.requests_per_minute:
             raise LimitReached("requests", allowance)
         self.requests[key.id] = used + 1
-        return Reservation(key_id=key.id, window=int(now // 60), tokens=0, allowance=allowance)
+        return Reservation(allowance=allowance)
 
-    async def settle(self, reservation: Reservation, tokens: int) -> None:
-        raise AssertionError(f"expected nothing to settle, but got {reservation}, {tokens}")
+    async def settle(self, record: UsageRecord, running: Running | None = None) -> None:
+        raise AssertionError(f"expected nothing to settle, but got {record}, {running}")
 
     async def peek(self, key: Key, now: float) -> Allowance:
         raise AssertionError(f"expected no such query, but got {key}, {now}")

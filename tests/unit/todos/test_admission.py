@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from functions.shared.keys import Keyring, StaticKeys
+from functions.shared.keys import Keyring, KeysRefused, KeysUnavailable, KeyThrottled, StaticKeys
 from functions.shared.limiter import LEDGER_PAUSE_S
 from functions.todos.admission import Admission, Caller
 from functions.todos.errors import RateLimited, ServiceUnavailable, Unauthenticated
@@ -89,14 +89,25 @@ async def test_requests_are_counted_where_they_are_limited_whatever_else_is_used
 async def test_a_ledger_that_does_not_answer_is_left_alone_for_a_while(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    clock, ledger = Clock(), FakeLedger(down=True)
+    clock, ledger = Clock(), FakeLedger(failure=KeysUnavailable("EndpointConnectionError"))
     admission = Admission(Keyring(FakeKeys(ALICE)), ledger, now=clock)
     for _ in range(5):
         assert await admission.admit("Bearer alice") == Caller("key_alice", {})
     assert ledger.queries == 1
     assert [record.message for record in caplog.records if record.levelno == logging.ERROR] == [
-        "limits are unavailable: known keys are accepted without them for 10 s"
+        "limits are unreachable: key_alice is accepted without them for 10 s"
     ]
-    ledger.down = False
+    ledger.failure = None
     clock.at += LEDGER_PAUSE_S
     assert (await admission.admit("Bearer alice")).headers["x-ratelimit-remaining-requests"] == "1"
+
+
+async def test_a_throttled_key_and_a_table_that_refuses_the_call_let_nobody_in() -> None:
+    ledger = FakeLedger(failure=KeyThrottled("ThrottlingException"))
+    admission = Admission(Keyring(FakeKeys(ALICE, BOB)), ledger)
+    with pytest.raises(RateLimited, match="more at once than can be counted") as throttled:
+        await admission.admit("Bearer alice")
+    assert throttled.value.headers == {"retry-after": "1", "retry-after-ms": "1000"}
+    ledger.failure = KeysRefused("AccessDeniedException")
+    with pytest.raises(ServiceUnavailable):
+        await admission.admit("Bearer alice")
