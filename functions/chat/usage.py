@@ -24,7 +24,7 @@ from functions.shared.logs import log_unexpected
 from functions.shared.metrics import Metrics
 from functions.shared.usage import NONE, Outcome, UsageRecord
 
-from .engines.engine import Accepted, Chunks, End, Engine, EngineRequest, Event, Failure, Reply, Run
+from .engines.engine import Accepted, Chunks, Engine, EngineRequest, Event, Failure, Reply, Run
 from .errors import (
     ApiError,
     EngineUnreachable,
@@ -73,7 +73,7 @@ class Meter:
         return Account(self, key, request_id, remaining_ms)
 
     def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Start work that goes on when nobody waits for it any more; its failure may go unread."""
+        """Start work that goes on though its waiters are cancelled; its failure may go unread."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -163,16 +163,22 @@ class Account:
             async with engine.open(request) as events:
                 async for event in events:
                     if isinstance(event, (Run, Chunks)):
-                        self._count(event)
-                    elif isinstance(event, End | Failure):
-                        self._take(event.usage)
-                        outcome = "ok" if isinstance(event, End) else self._failed(event.error)
-                        await self._close(outcome)
-                    elif isinstance(event, Reply):
-                        self._first_byte_ms = self._elapsed_ms()
-                        self._whole = event.value
+                        self._tokens_seen += event.tokens
+                        if self._first_byte_ms is None:
+                            self._first_byte_ms = self._elapsed_ms()
+                        if isinstance(event, Chunks):
+                            self._take(event.usage)
                     elif isinstance(event, Accepted):
                         self._accepted = True
+                    elif isinstance(event, Reply):
+                        self._first_byte_ms, self._whole = self._elapsed_ms(), event.value
+                    else:
+                        self._take(event.usage)
+                        outcome = "ok"
+                        if isinstance(event, Failure):
+                            self._failure = event.error
+                            outcome = "timeout" if isinstance(event.error, UpstreamTimeout) else "error"
+                        await self._close(outcome)
                     yield event
         except Exception:
             outcome = "error"
@@ -185,13 +191,6 @@ class Account:
         if self._reserving and not self._closing:
             await self._close("cut")
 
-    def _count(self, event: Run | Chunks) -> None:
-        if self._first_byte_ms is None:
-            self._first_byte_ms = self._elapsed_ms()
-        self._tokens_seen += event.tokens
-        if isinstance(event, Chunks):
-            self._take(event.usage)
-
     def _take(self, usage: Any) -> None:
         """Take the engine's own count; what is not one is left out, and no prompt has no tokens."""
         if not isinstance(usage, dict):
@@ -203,10 +202,6 @@ class Account:
             "cached": details.get("cached_tokens") if isinstance(details, dict) else None,
         }
         self._counted |= {name: value for name, value in found.items() if _is_count(value)}
-
-    def _failed(self, failure: ApiError) -> Outcome:
-        self._failure = failure
-        return "timeout" if isinstance(failure, UpstreamTimeout) else "error"
 
     async def _close(self, outcome: Outcome) -> None:
         """Report, keep and settle, once; it takes no longer than `CLOSE_S`, and raises nothing."""

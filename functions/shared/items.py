@@ -13,7 +13,7 @@ the keys command writes `key#` and uses `keys`.
 
 A request reserves in one update, of `run#` and of what is counted. It is settled in two steps: its record is
 written with the sums, in one transaction, if there is none yet; then its `run#` is removed and `spent`
-corrected, in one update, if it is still there. So each step is done once, whoever does it again.
+corrected, in one update, if it is still there. So each step is done once, however often it is tried.
 """
 
 from __future__ import annotations

@@ -57,8 +57,8 @@ SHARED = (
     ("access",),
     ("secrets", "settings", "table"),
     ("items", "limit_headers", "limiter", "metrics"),
-    ("limits", "usage"),
-    ("cors", "keys"),
+    ("limits",),
+    ("cors", "keys", "usage"),
     ("aws", "clock", "environment", "key_text", "logs", "snapshot", "version"),
 )
 PACKAGES = {

@@ -61,7 +61,7 @@ def test_from_the_first_key_to_the_last_record(server_url: str) -> None:
         authenticate(keyring, text)
 
     now_ms = int(time.time() * 1000)
-    asyncio.run(table.put(a_record(1, key_id=key.id, model="default", started_at=now_ms - 2)))
+    asyncio.run(table.settle(a_record(1, key_id=key.id, model="default", started_at=now_ms - 2)))
     log = "START\n" + a_record(2, key_id=key.id, model="default", started_at=now_ms - 1).to_json() + "\n"
     for _ in range(2):
         printed = run("replay", "-", url=server_url, given=log)

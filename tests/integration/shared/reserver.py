@@ -4,13 +4,14 @@ Prints `ready`; for each line, a time, it prints how many were accepted and why 
 """
 
 import asyncio
+import os
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 from functions.shared import aws as aws_module
 from functions.shared.keys import Key
-from functions.shared.limits import LimitReached
+from functions.shared.limits import LimitReached, Running
 from functions.shared.table import Table
 from tests.integration.shared.conftest import NAME
 
@@ -24,13 +25,20 @@ async def main(endpoint: str, limit: str, count: str) -> None:
     await table.peek(key, 0.0)
     print("ready", flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
-        ends = await asyncio.gather(*(reserve(table, key, float(line)) for _ in range(int(count))))
+        requests = (running(f"{os.getpid()}-{line.strip()}-{number}") for number in range(int(count)))
+        ends = await asyncio.gather(*(reserve(table, key, each, float(line)) for each in requests))
         print(*(f"{end}={many}" for end, many in Counter(ends).items()), flush=True)
 
 
-async def reserve(table: Table, key: Key, now: float) -> str:
+def running(request_id: str) -> Running:
+    return Running(
+        request_id=request_id, model="tiny", tokens=1, most=1, prompt=1, started_at=0, expires_at=2**40
+    )
+
+
+async def reserve(table: Table, key: Key, request: Running, now: float) -> str:
     try:
-        await table.reserve(key, 1, now)
+        await table.reserve(key, request, now)
     except LimitReached as reached:
         return reached.kind
     return "through"

@@ -9,22 +9,24 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
 
 from functions.shared import aws as aws_module
+from functions.shared import table as table_module
 from functions.shared.aws import Aws
-from functions.shared.keys import Key, KeysUnavailable
-from functions.shared.limits import Reservation, uncounted
+from functions.shared.keys import Key, KeysRefused, KeysUnavailable, KeyThrottled
+from functions.shared.limits import Running
 from functions.shared.table import Table, table_from_stack
 from functions.shared.usage import UsageRecord
 from tests.integration.shared.conftest import NAME
 
 KEY = Key(id="key_1", digest="d" * 64, name="canary", requests_per_minute=3, created_at=0)
-RESERVATION: Reservation = replace(uncounted(KEY, 10, 0.0), counted=True)
+RUNNING = Running(
+    request_id="canary", model="tiny", tokens=10, most=10, prompt=10, started_at=0, expires_at=900
+)
 RECORD = UsageRecord(request_id="canary", key_id="key_1", duration_ms=1, outcome="ok", started_at=0)
 
 Scripted = tuple[int, dict[str, Any] | str] | None
@@ -137,27 +139,79 @@ def test_idempotent_calls_are_retried(response: Scripted, code: str, calls: int)
     with scripted(response) as server, closing(Table(NAME, endpoint_url=server.url)) as table:
         for call, name in (
             (lambda: table.key(KEY.digest), "GetItem"),
-            (lambda: table.reserve(KEY, 10, 0.0), "UpdateItem"),
+            (lambda: table.reserve(KEY, RUNNING, 0.0), "UpdateItem"),
             (lambda: table.peek(KEY, 0.0), "GetItem"),
-            (lambda: table.put(RECORD), "PutItem"),
+            (lambda: table.settle(RECORD, RUNNING), "TransactWriteItems"),
         ):
             assert unavailable(call()) == code
             assert server.calls == [name] * calls
             server.calls.clear()
 
 
-@pytest.mark.parametrize(("response", "calls"), [(BUSY, 1), (FULL, 2), (DENIED, 1), (HANGING_UP, 1)], ids=str)
-def test_a_settlement_is_retried_only_if_nothing_was_done(response: Scripted, calls: int) -> None:
+CANCELLED: list[tuple[str, type[KeysUnavailable]]] = [
+    ("TransactionConflict", KeyThrottled),
+    ("ThrottlingError", KeyThrottled),
+    ("ProvisionedThroughputExceeded", KeyThrottled),
+    ("ValidationError", KeysRefused),
+]
+
+
+def cancelled(code: str) -> Scripted:
+    """Return a transaction's refusal: the code is that of its second write."""
+    reasons = [{"Code": "None"}, {"Code": code}]
+    return 400, {"__type": "TransactionCanceledException", "CancellationReasons": reasons}
+
+
+@pytest.mark.parametrize(
+    ("response", "kind"),
+    [
+        *((cancelled(code), kind) for code, kind in CANCELLED),
+        *(
+            ((400, {"__type": code}), kind)
+            for code, kind in [
+                ("ProvisionedThroughputExceededException", KeyThrottled),
+                ("ThrottlingException", KeyThrottled),
+                ("RequestLimitExceeded", KeyThrottled),
+                ("TransactionConflictException", KeyThrottled),
+                ("TransactionInProgressException", KeyThrottled),
+                ("AccessDeniedException", KeysRefused),
+                ("ResourceNotFoundException", KeysRefused),
+                ("ValidationException", KeysRefused),
+            ]
+        ),
+        (BUSY, KeysUnavailable),
+        (HANGING_UP, KeysUnavailable),
+    ],
+    ids=str,
+)
+def test_a_throttled_key_a_refused_call_and_an_unreachable_table_differ(
+    response: Scripted, kind: type[KeysUnavailable], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_module, "_CONFLICT_S", 0.001)
     with scripted(response) as server, closing(Table(NAME, endpoint_url=server.url)) as table:
-        unavailable(table.settle(RESERVATION, 5))
-        assert len(server.calls) == calls
+        with pytest.raises(KeysUnavailable) as raised:
+            asyncio.run(table.settle(RECORD, RUNNING))
+        assert type(raised.value) is kind
+
+
+def test_a_conflict_with_another_transaction_is_tried_again_a_few_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(table_module, "_CONFLICT_S", 0.001)
+    item: Scripted = (200, {"Attributes": {}})
+    with scripted(*[CONFLICT] * 5, item) as server, closing(Table(NAME, endpoint_url=server.url)) as table:
+        asyncio.run(table.settle(RECORD, RUNNING))
+        assert server.calls == ["TransactWriteItems"] * 6 + ["UpdateItem"]
+    with scripted(CONFLICT) as server, closing(Table(NAME, endpoint_url=server.url)) as table:
+        assert unavailable(table.settle(RECORD, RUNNING)) == "TransactionConflict"
+        assert len(server.calls) == 6
 
 
 def test_a_key_that_another_process_writes_just_now_is_not_taken() -> None:
     with (
         scripted(CONFLICT) as server,
         closing(Table(NAME, endpoint_url=server.url)) as table,
-        pytest.raises(KeysUnavailable, match="TransactionCanceledException"),
+        pytest.raises(KeysUnavailable, match="TransactionConflict"),
     ):
         table.add(KEY)
 
@@ -185,7 +239,7 @@ def test_a_table_that_is_down_is_reported_at_once() -> None:
         _ = table._service.client
         began = time.monotonic()
         assert unavailable(table.key(KEY.digest)) == "EndpointConnectionError"
-        assert unavailable(table.settle(RESERVATION, 5)) == "EndpointConnectionError"
+        assert unavailable(table.settle(RECORD, RUNNING)) == "EndpointConnectionError"
         assert time.monotonic() - began < 1
 
 
@@ -197,7 +251,7 @@ def test_a_table_that_is_slow_is_waited_for_twice(
         _ = table._service.client
         calls: list[tuple[Any, int]] = [
             (lambda: table.key(KEY.digest), 2),
-            (lambda: table.settle(RESERVATION, 5), 1),
+            (lambda: table.settle(RECORD, RUNNING), 2),
         ]
         for call, waits in calls:
             began = time.monotonic()
@@ -240,7 +294,7 @@ def test_the_log_holds_the_code_alone(response: Scripted, caplog: pytest.LogCapt
         closing(Table(NAME, endpoint_url=server.url)) as table,
     ):
         code = unavailable(table.key(KEY.digest))
-        unavailable(table.put(RECORD))
+        unavailable(table.settle(RECORD, RUNNING))
     ours = [record.getMessage() for record in caplog.records if record.name == "table"]
     assert ours == [f"AWS: {code}"] * 2
     assert KEY.digest not in caplog.text

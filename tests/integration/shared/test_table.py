@@ -431,7 +431,7 @@ def test_what_was_never_reserved_is_spent_when_its_record_comes(table: Table) ->
     assert (table.spent(ALICE.id), table.running(ALICE.id, NOW)) == (7, [])
 
 
-def test_a_request_that_died_is_cut_at_what_it_reserved_by_whoever_reads_next(table: Table) -> None:
+def test_a_request_that_died_is_cut_at_what_it_reserved_once_it_is_read(table: Table) -> None:
     async def play() -> None:
         running = (await table.reserve(ALICE, request(30, most=80, prompt=50), NOW)).running
         assert running

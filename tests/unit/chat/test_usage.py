@@ -535,7 +535,7 @@ def test_a_caller_who_leaves_while_the_table_reserves_leaves_nothing_reserved(
     run(scenario())
 
 
-def test_an_account_that_nobody_ran_is_closed_at_the_end() -> None:
+def test_an_account_that_never_ran_is_closed_at_the_end() -> None:
     async def scenario() -> None:
         bench = Bench()
         account = bench.account()

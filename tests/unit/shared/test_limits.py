@@ -67,7 +67,7 @@ def test_a_stored_window_ahead_of_ours_stands() -> None:
     ],
 )
 def test_the_limit_that_is_reported_first_is_the_one_that_lasts(
-    counts: dict[str, int], tokens: int, reached: str | None
+    counts: dict[str, Any], tokens: int, reached: str | None
 ) -> None:
     request = replace(REQUEST, tokens=tokens, most=tokens)
     assert limit_reached(KEY, Counts(window=1, **counts), request) == reached

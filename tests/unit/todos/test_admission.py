@@ -102,7 +102,7 @@ async def test_a_ledger_that_does_not_answer_is_left_alone_for_a_while(
     assert (await admission.admit("Bearer alice")).headers["x-ratelimit-remaining-requests"] == "1"
 
 
-async def test_a_throttled_key_and_a_table_that_refuses_the_call_let_nobody_in() -> None:
+async def test_a_throttled_key_and_a_table_that_refuses_the_call_refuse_callers() -> None:
     ledger = FakeLedger(failure=KeyThrottled("ThrottlingException"))
     admission = Admission(Keyring(FakeKeys(ALICE, BOB)), ledger)
     with pytest.raises(RateLimited, match="more at once than can be counted") as throttled:
