@@ -1,8 +1,9 @@
 """The fault matrix: every fault of `tests/engines/faults.py` through the local gateway, with every client.
 
-Each client is a process of its own that runs all faults: a streamed request, one for a whole reply and, where
-the client has one, its helper for streams. What the client's user saw is compared with what is right, and how
-often the engine ran the request with what the client's own retries allow.
+Each client is a process of its own that runs all faults: a streamed request, one for a whole reply, the
+client's helper for streams where it has one, and a conversation that goes on after good replies. What the
+client's user saw is compared with what is right, what the engine got of the conversation with what it may get,
+and how often it ran a request with what the client's own retries allow.
 """
 
 import json
@@ -21,12 +22,18 @@ from infra.paths import ROOT
 from tests.e2e.custom_gateway import custom_gateway
 from tests.engines.faults import ENGINE, FAULTS, SECRET, Bad, Fault, Good
 from tests.engines.scripted import ScriptedEngine, refusing_engine, scripted_engine
+from tests.engines.wire import Request
 
 FOLDER = Path(__file__).parent / "clients"
-MODES = ("stream", "whole", "helper")
+# The requests of each mode: how many for streams, and how many for whole replies.
+REQUESTS = {"stream": (1, 0), "whole": (0, 1), "helper": (1, 0), "history": (1, 2)}
+SDK, FRAMEWORK = ("stream", "whole", "helper", "history"), ("stream", "whole", "history")
 # Short enough that an engine that hangs costs little, and long enough for one that is slow.
 VARIABLES = {"STREAM_SILENCE_S": "3", "REPLY_TIMEOUT_S": "3", "KEEP_ALIVE_S": "0.5"}
 RETRIED = {408, 409, 429}
+SAYING = {"tool_calls", "reasoning", "reasoning_content"}
+MESSAGE_MEMBERS = {"role", "content", "tool_call_id", *SAYING}
+MAX_HISTORY = 100_000
 AGAIN = 3  # a request and its client's own two retries
 
 Outcome = dict[str, Any]
@@ -39,7 +46,7 @@ class Client:
     name: str
     script: str
     library: str = ""
-    modes: Sequence[str] = ("stream", "whole")
+    modes: Sequence[str] = FRAMEWORK
     takes_n: bool = False
     retries: bool = True
     obeys: bool = True
@@ -70,10 +77,10 @@ class Client:
 
 
 CLIENTS = (
-    Client("raw HTTP", "raw_http", takes_n=True, retries=False),
-    Client("openai 3", "openai_python", modes=MODES, takes_n=True),
-    Client("openai 2", "openai_python", ".local/openai-2", modes=MODES, takes_n=True),
-    Client("openai Node", "openai_node.mjs", modes=MODES, takes_n=True),
+    Client("raw HTTP", "raw_http", modes=("stream", "whole"), takes_n=True, retries=False),
+    Client("openai 3", "openai_python", modes=SDK, takes_n=True),
+    Client("openai 2", "openai_python", ".local/openai-2", modes=SDK, takes_n=True),
+    Client("openai Node", "openai_node.mjs", modes=SDK, takes_n=True),
     Client("langchain", "langchain_chat", ".local/clients"),
     Client("pydantic-ai", "pydantic_model", ".local/clients"),
     Client("AI SDK", "ai_sdk.mjs", obeys=False),
@@ -141,16 +148,16 @@ class Matrix:
         if outcome is None:
             return "no outcome"
         wrong = wrong_with(right, case.mode, outcome)
+        requests = [each for each in self.engine.requests if each.fields.get("model") == case.fault]
         if wrong or case.mode == "helper":
             return wrong
-        # A helper's request is a streamed one too.
-        twice = case.mode == "stream" and "helper" in client.modes
-        most = client.runs(right, case.mode) * (2 if twice else 1)
-        runs = sum(
-            request.fields.get("model") == case.fault
-            and bool(request.fields.get("stream")) == (case.mode == "stream")
-            for request in self.engine.requests
-        )
+        if case.mode == "history":
+            return next(filter(None, map(wrong_history, requests)), "")
+        streams = case.mode == "stream"
+        runs = sum(bool(each.fields.get("stream")) == streams for each in requests)
+        modes = [each for each in client.modes if each != "history" or has_history(FAULTS[case.fault])]
+        sent = sum(REQUESTS[mode][0 if streams else 1] for mode in modes)
+        most = client.runs(right, case.mode) * sent
         return "" if runs <= most else f"{runs} runs at the engine, at most {most} expected"
 
 
@@ -167,10 +174,37 @@ def cases_of(client: Client, faults: Sequence[str]) -> list[Case]:
     """Return the requests that a client makes."""
 
     def applies(fault: Fault, mode: str) -> bool:
+        if mode == "history":
+            return has_history(fault)
         behaviour = fault.whole if mode == "whole" else fault.stream
         return behaviour is not None and (fault.n == 1 or client.takes_n)
 
     return [Case(name, mode) for name in faults for mode in client.modes if applies(FAULTS[name], mode)]
+
+
+def has_history(fault: Fault) -> bool:
+    """Return whether both replies are good, and small enough for a request."""
+    good = isinstance(fault.right, Good) and len(fault.right.text) < MAX_HISTORY
+    return good and fault.n == 1 and None not in (fault.stream, fault.whole)
+
+
+def wrong_history(request: Request) -> str:
+    """Return what is wrong with the messages that the engine got, in a few words."""
+    calls: list[str] = []
+    for message in request.fields["messages"]:
+        nulls = [name for name, value in message.items() if value is None and name != "content"]
+        unknown = message.keys() - MESSAGE_MEMBERS
+        if nulls or unknown:
+            return f"history: members of a message {[*nulls, *unknown]}"
+        if message.get("content") is None and not message.keys() & SAYING:
+            return f"history: a message that says nothing {message}"
+        calls += [call["id"] for call in message.get("tool_calls", ())]
+        texts = [call["function"]["arguments"] for call in message.get("tool_calls", ())]
+        if not all(isinstance(json.loads(text), dict) for text in texts):
+            return f"history: arguments {texts}"
+        if message["role"] == "tool" and message["tool_call_id"] not in calls:
+            return f"history: a result of no call in {calls}"
+    return ""
 
 
 def wrong_with(right: Good | Bad, mode: str, outcome: Outcome) -> str:

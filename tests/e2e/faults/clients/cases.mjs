@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 const AT_ONCE = 16;
 const TIMEOUT_MS = 25_000;
 export const MESSAGES = [{ role: "user", content: "What is the capital of France?" }];
+export const NEXT = { role: "user", content: "And of Italy?" };
 export const FUNCTIONS = [
   ["get_weather", "weather", "city"],
   ["get_time", "time", "zone"],

@@ -1,7 +1,10 @@
 """What all Python clients of the fault matrix do alike: take cases, run some at once, print each outcome.
 
-stdin   {"url": …, "key": …, "cases": [{"model": …, "mode": "stream" | "whole" | "helper", "n": …}, …]}
+stdin   {"url": …, "key": …, "cases": [{"model": …, "mode": …, "n": …}, …]}
 stdout  {"version": …}, then a line for each case: {"case": its place, "outcome": …}
+
+Modes: `stream`; `whole`; `helper`, the client's own for streams; `history`, a conversation to which a whole
+and a streamed reply are appended as the client's own objects, and the reply to that.
 
 An outcome has `usage` and `choices`, each with text, calls, finish and, where the client shows it, reasoning;
 or what was `raised`: its class, whether it is one of the client's own errors, and what it says.
@@ -15,6 +18,7 @@ from typing import Any
 
 AT_ONCE = 16
 TIMEOUT_S = 25
+NEXT = {"role": "user", "content": "And of Italy?"}
 MESSAGES = [{"role": "user", "content": "What is the capital of France?"}]
 TOOLS: list[dict[str, Any]] = [
     {

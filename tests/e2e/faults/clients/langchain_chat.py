@@ -4,9 +4,10 @@ from importlib.metadata import version
 from typing import Any
 
 import openai
+from langchain_core.messages import ToolMessage
 from langchain_openai import ChatOpenAI
 
-from tests.e2e.faults.clients.cases import MESSAGES, TOOLS, Outcome, Run, main
+from tests.e2e.faults.clients.cases import MESSAGES, NEXT, TOOLS, Outcome, Run, main
 
 
 def client(url: str, key: str) -> Run:
@@ -16,12 +17,23 @@ def client(url: str, key: str) -> Run:
         model = ChatOpenAI(model=case["model"], base_url=url, api_key=key, stream_usage=True).bind(
             tools=TOOLS
         )
-        if case["mode"] == "whole":
-            return _outcome(await model.ainvoke(MESSAGES))
-        total = None
-        async for chunk in model.astream(MESSAGES):
-            total = chunk if total is None else total + chunk
-        return _outcome(total)
+
+        async def stream(messages: list[Any]) -> Any:
+            total: Any = None
+            async for chunk in model.astream(messages):
+                total = chunk if total is None else total + chunk
+            return total
+
+        messages: list[Any] = list(MESSAGES)
+        if case["mode"] == "history":
+            for complete in (model.ainvoke, stream):
+                message = await complete(messages)
+                messages += [
+                    message,
+                    *(ToolMessage("done", tool_call_id=call["id"]) for call in message.tool_calls),
+                    NEXT,
+                ]
+        return _outcome(await (stream if case["mode"] == "stream" else model.ainvoke)(messages))
 
     return run
 

@@ -1,22 +1,29 @@
 // The official `openai` package for Node: its streams, whole replies and stream helper.
 import OpenAI from "openai";
 import { VERSION } from "openai/version";
-import { FUNCTIONS, MESSAGES, main } from "./cases.mjs";
+import { FUNCTIONS, MESSAGES, NEXT, main } from "./cases.mjs";
 
 const tools = FUNCTIONS.map((each) => ({ type: "function", function: each }));
 
 function client(baseURL, apiKey) {
   const { completions } = new OpenAI({ baseURL, apiKey }).chat;
   return async ({ model, mode, n }) => {
-    const fields = { model, messages: MESSAGES, tools, ...(n > 1 && { n }) };
-    if (mode === "whole") return whole(await completions.create(fields));
-    fields.stream_options = { include_usage: true };
-    if (mode === "helper") {
-      const { choices, usage } = whole(await completions.stream(fields).finalChatCompletion());
-      // Of a member that it does not know, such as the reasoning, it keeps the last piece only.
-      return { choices: choices.map(({ reasoning, ...shown }) => shown), usage };
+    const fields = { model, messages: [...MESSAGES], tools, ...(n > 1 && { n }) };
+    const stream_options = { include_usage: true };
+    const create = () => completions.create(fields);
+    const helper = () => completions.stream({ ...fields, stream_options }).finalChatCompletion();
+    if (mode === "history") {
+      for (const complete of [create, helper]) {
+        const { message } = (await complete()).choices[0];
+        const results = (message.tool_calls ?? []).map(({ id }) => ({ role: "tool", tool_call_id: id, content: "done" }));
+        fields.messages.push(message, ...results, NEXT);
+      }
     }
-    return streamed(await completions.create({ ...fields, stream: true }));
+    if (mode === "stream") return streamed(await completions.create({ ...fields, stream_options, stream: true }));
+    if (mode !== "helper") return whole(await create());
+    const { choices, usage } = whole(await helper());
+    // Of a member that it does not know, such as the reasoning, it keeps the last piece only.
+    return { choices: choices.map(({ reasoning, ...shown }) => shown), usage };
   };
 }
 

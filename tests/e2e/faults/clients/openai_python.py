@@ -4,7 +4,7 @@ from typing import Any
 
 import openai
 
-from tests.e2e.faults.clients.cases import MESSAGES, TOOLS, Outcome, Run, main
+from tests.e2e.faults.clients.cases import MESSAGES, NEXT, TOOLS, Outcome, Run, main
 
 
 def client(url: str, key: str) -> Run:
@@ -12,21 +12,31 @@ def client(url: str, key: str) -> Run:
     completions = openai.AsyncOpenAI(base_url=url, api_key=key).chat.completions
 
     async def run(case: dict[str, Any]) -> Outcome:
-        fields = {"model": case["model"], "messages": MESSAGES, "tools": TOOLS}
+        fields = {"model": case["model"], "messages": list(MESSAGES), "tools": TOOLS}
         if case["n"] > 1:
             fields["n"] = case["n"]
-        if case["mode"] == "whole":
-            return _whole(await completions.create(**fields))
-        fields["stream_options"] = {"include_usage": True}
-        if case["mode"] == "helper":
-            if openai.__version__.startswith("2."):
-                del fields["tools"]  # its helper takes strict ones only
-            async with completions.stream(**fields) as stream:
-                async for _ in stream:
-                    pass
-            # `get_final_completion` raises by design where the reason is "length".
-            return _whole(stream.current_completion_snapshot)
-        return await _streamed(await completions.create(**fields, stream=True))
+        if case["mode"] == "history":
+            for complete in (completions.create, helper):
+                message = (await complete(**fields)).choices[0].message
+                results = [
+                    {"role": "tool", "tool_call_id": call.id, "content": "done"}
+                    for call in message.tool_calls or ()
+                ]
+                fields["messages"] += [message, *results, NEXT]
+        if case["mode"] == "stream":
+            options = {"include_usage": True}
+            return await _streamed(await completions.create(**fields, stream=True, stream_options=options))
+        complete = helper if case["mode"] == "helper" else completions.create
+        return _whole(await complete(**fields))
+
+    async def helper(**fields: Any) -> Any:
+        if openai.__version__.startswith("2."):
+            del fields["tools"]  # its helper takes strict ones only
+        async with completions.stream(**fields, stream_options={"include_usage": True}) as stream:
+            async for _ in stream:
+                pass
+        # `get_final_completion` raises by design where the reason is "length".
+        return stream.current_completion_snapshot
 
     return run
 
