@@ -40,7 +40,7 @@ class Guarded:
         if refusal := self._refusal(environ):
             status, kind, message = refusal
             body = json.dumps({"__type": kind, "message": message}).encode()
-            fields = [("Content-Type", "application/x-amz-json-1.0"), ("Content-Length", str(len(body)))]
+            fields = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
             start_response(f"{status.value} {status.phrase}", fields)
             return [body]
         reply: Iterable[bytes] = self._app(environ, start_response)

@@ -10,10 +10,12 @@ const PINNED = "@sparticuz/chromium";
 const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 const ARGUMENTS = "--no-sandbox --no-zygote --disable-gpu --disable-quic --disable-background-networking".split(" ");
 
-/** Start a browser that finds no host but this one; null where there is none to start. */
-export async function launch(host) {
+/** Start a browser that finds no host but these, and `rebound` as this machine; null where there is none to start. */
+export async function launch(hosts, rebound) {
   const executablePath = (await pinned()) ?? installed();
-  const rules = `--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE ${host}`;
+  const excluded = [hosts].flat().map((host) => `EXCLUDE ${host}`);
+  const mapped = rebound ? [`MAP ${rebound} 127.0.0.1`] : [];
+  const rules = `--host-resolver-rules=${[...mapped, "MAP * ~NOTFOUND", ...excluded].join(", ")}`;
   return executablePath ? chromium.launch({ executablePath, args: [...ARGUMENTS, rules] }) : null;
 }
 
