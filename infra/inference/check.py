@@ -57,6 +57,8 @@ def cases() -> dict[str, list[str]]:
     engines["four GPUs"] = Engine(gpus=4, memory_gib=160, cpus=40)
     bare = replace(DEV.engine.model, tool_parser=None, reasoning_parser=None)
     engines["no parsers"] = Engine(model=bare)
+    media = replace(DEV.engine.model, media_hosts=("images.example.com", "b.example"))
+    engines["hosts of media"] = Engine(model=media)
     good = {name: vllm_arguments(engine, model_path=PATH) for name, engine in engines.items()}
     wrong = {
         "wrong option": [*good["dev"], "--no-such-option"],

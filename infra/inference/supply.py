@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
@@ -70,12 +71,13 @@ class Supply(Construct):
         files = f"<{Stack.of(self).get_logical_id(bucket)}.Arn>/{self._folder}/*"
         return {f"IAM5[Resource::{files}]": "The names of the files are the model's own."}
 
-    def grant_load(self, grantee: iam.IGrantable) -> None:
-        """Allow reading the model's files."""
+    def grant_load(self, grantee: iam.IGrantable, *, vpc: ec2.IVpc) -> None:
+        """Allow reading the model's files, from within the network only."""
+        inside = {"StringEquals": {"aws:SourceVpc": vpc.vpc_id}}
         files = self.bucket.arn_for_objects(f"{self._folder}/*")
         for action, resource in {"s3:ListBucket": self.bucket.bucket_arn, "s3:GetObject": files}.items():
             grantee.grant_principal.add_to_principal_policy(
-                iam.PolicyStatement(actions=[action], resources=[resource])
+                iam.PolicyStatement(actions=[action], resources=[resource], conditions=inside)
             )
 
 

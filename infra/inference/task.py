@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aws_cdk import Duration, Stack
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
@@ -41,6 +42,7 @@ def task(
     construct_id: str,
     *,
     stage: Stage,
+    vpc: ec2.IVpc,
     supply: Supply,
     key: secretsmanager.ISecret,
     log: logs.LogGroup,
@@ -62,7 +64,7 @@ def task(
     _add_engine(definition, engine, image, supply.model_path, key, log)
     _add_reporter(definition, stage, image, log)
     supply.repository.grant_pull(definition.obtain_execution_role())
-    supply.grant_load(definition.task_role)
+    supply.grant_load(definition.task_role, vpc=vpc)
     definition.node.add_dependency(supply.ready)
     acknowledge(definition, _REASONS | supply.reasons)
     return definition

@@ -42,7 +42,7 @@ class EngineStack(Stack):
             self, "Cluster", vpc=network.vpc, container_insights_v2=ecs.ContainerInsights.ENHANCED
         )
         supply = Supply(self, "Supply", stage=stage)
-        definition = task(self, "Task", stage=stage, supply=supply, key=engine_key, log=log)
+        definition = task(self, "Task", stage=stage, vpc=network.vpc, supply=supply, key=engine_key, log=log)
         self.service = self._service(definition, stage, network, security_group)
         host = endpoint.host_name(stage)
         if network.balancer_group:

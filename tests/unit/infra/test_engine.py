@@ -221,6 +221,13 @@ def test_logs_expire(engine: EngineTemplate) -> None:
         assert group["RetentionInDays"] == engine.stage.log_days
 
 
+def test_a_task_s_credentials_are_of_no_use_outside_the_network(engine: EngineTemplate) -> None:
+    for statement in engine.statements("TaskTaskRole"):
+        ((operator, keys),) = statement["Condition"].items()
+        assert (operator, list(keys)) == ("StringEquals", ["aws:SourceVpc"])
+        assert "Vpc" in str(keys["aws:SourceVpc"])
+
+
 def test_the_task_may_read_its_model_and_nothing_else(engine: EngineTemplate) -> None:
     (bucket,) = engine.all("AWS::S3::Bucket")
     model = engine.stage.engine.model
