@@ -18,8 +18,9 @@ corrected, in one update, if it is still there. So each step is done once, howev
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, astuple, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -92,7 +93,7 @@ def counts_of(item: Item | None) -> Counts | None:
         return None
     values = {name: value for name, value in _values(item).items() if not name.startswith(_RUN)}
     running = {
-        name.removeprefix(_RUN): Running(request_id=name.removeprefix(_RUN), **_values(attribute["M"]))
+        (request_id := name.removeprefix(_RUN)): Running(request_id, *json.loads(attribute["S"]))
         for name, attribute in item.items()
         if name.startswith(_RUN)
     }
@@ -340,7 +341,7 @@ def _update(
     }
 
 
-def _members(record: Key | UsageRecord | Running) -> dict[str, Any]:
+def _members(record: Key | UsageRecord) -> dict[str, Any]:
     return {each.name: getattr(record, each.name) for each in fields(record)}
 
 
@@ -354,10 +355,8 @@ def _attribute(value: Any) -> dict[str, Any]:
         return {"BOOL": value}
     if isinstance(value, int | float):
         return {"N": repr(value)}
-    if isinstance(value, Running):
-        members = _members(value)
-        del members["request_id"]  # it is the attribute's name
-        return {"M": _item(members)}
+    if isinstance(value, Running):  # one short text, for an item may hold hundreds; its id is in the name
+        return {"S": json.dumps(astuple(value)[1:], separators=(",", ":"))}
     return {"SS": sorted(value)} if isinstance(value, frozenset) else {"S": value}
 
 

@@ -22,22 +22,23 @@ MOST_RUNNING = 1000
 Kind = Literal["requests", "tokens", "concurrent", "throttled", "budget", "too_large"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Running:
     """One request that has reserved and is not settled.
 
+    Shape:  stored as the list of its members: later ones get a default, and come last.
     Units:  tokens: `tokens` reserved in the minute, `most` of the budget, `prompt` of these for the prompt.
             `window`: the minute. `started_at`: ms, `expires_at`: s since 1970.
     """
 
     request_id: str
     model: str
-    window: int = 0
     tokens: int
     most: int
     prompt: int
     started_at: int
     expires_at: int
+    window: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from werkzeug.serving import make_server
 from werkzeug.test import Client
 
 from infra.local.loopback import HOST, is_named
+from infra.local.services import moto_transactions
 from infra.local.settings import REGION
 
 _KEY_ID = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/]*)/")
@@ -87,6 +88,7 @@ class QuietHandler(werkzeug_app.MotoRequestHandler):
 def main(descriptor: str, table: str) -> None:
     """Serve until killed."""
     key_id = os.environ["AWS_ACCESS_KEY_ID"]
+    moto_transactions.install()
     setattr(werkzeug_app, "DISABLE_GLOBAL_CORS", True)  # noqa: B010 - moto does not export it
     app = OneAtATime(werkzeug_app.DomainDispatcherApplication(werkzeug_app.create_backend_app))
     signed = f"AWS4-HMAC-SHA256 Credential={key_id}/20260101/{REGION}/dynamodb/aws4_request"

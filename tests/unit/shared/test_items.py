@@ -75,11 +75,7 @@ def test_what_is_counted_is_read_as_it_was_kept() -> None:
             name: {"N": str(at)}
             for at, name in enumerate(("window", "requests", "tokens", "spent", "running"))
         },
-        **{
-            f"run#{running.request_id}": {
-                "M": items.reopen("key_1", running)["ExpressionAttributeValues"][":run"]["M"]
-            }
-        },
+        f"run#{running.request_id}": items.reopen("key_1", running)["ExpressionAttributeValues"][":run"],
     }
     assert items.counts_of(item) == Counts(
         window=0, requests=1, tokens=2, spent=3, running={running.request_id: running}
