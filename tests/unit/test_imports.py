@@ -25,7 +25,8 @@ CHAT = (
     ("api.checks",),
     ("api.faults",),
     ("api.service", "api.body", "api.paths"),
-    ("usage", "streams.response", "streams.chat", "engines.http", "engines.scale_from_zero"),
+    ("usage", "streams.response", "streams.chat"),
+    ("engines.context_lengths", "engines.http", "engines.scale_from_zero"),
     (
         "engines.engine",
         "engines.errors",

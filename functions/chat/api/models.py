@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -21,8 +22,9 @@ async def list_models(service: Service, request: Request) -> Response:
     """List the models that this key may use."""
     key = await service.authenticate(request)
     settings = service.settings
-    allowed = [_card(model) for model in settings.models.values() if _is_allowed(model, settings, key)]
-    return JSONResponse({"object": "list", "data": allowed})
+    allowed = [model for model in settings.models.values() if _is_allowed(model, settings, key)]
+    lengths = await service.context_lengths.of(allowed)
+    return JSONResponse({"object": "list", "data": [_card(model, lengths) for model in allowed]})
 
 
 async def retrieve_model(service: Service, request: Request) -> Response:
@@ -30,7 +32,7 @@ async def retrieve_model(service: Service, request: Request) -> Response:
     key = await service.authenticate(request)
     model = find_model(request.path_params["model"], service.settings, key)
     check_allowed(model, service.settings, key)
-    return JSONResponse(_card(model))
+    return JSONResponse(_card(model, await service.context_lengths.of([model])))
 
 
 def find_model(name: str, settings: Settings, key: Key | None = None) -> Model:
@@ -62,5 +64,6 @@ def _is_allowed(model: Model, settings: Settings, key: Key | None) -> bool:
     return key is None or not key.models or bool(names & key.models)
 
 
-def _card(model: Model) -> dict[str, Any]:
-    return {"id": model.id, "object": "model", "created": _STARTED, "owned_by": "chatbot-api"}
+def _card(model: Model, lengths: Mapping[str, int]) -> dict[str, Any]:
+    card = {"id": model.id, "object": "model", "created": _STARTED, "owned_by": "chatbot-api"}
+    return {**card, "max_model_len": lengths[model.id]} if model.id in lengths else card

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
+from functions.chat.engines.context_lengths import ContextLengths
 from functions.chat.engines.engine import Engine
 from functions.chat.errors import ApiError
 from functions.chat.settings import Settings
@@ -33,6 +34,10 @@ class Service:
     keyring: Keyring
     meter: Meter
     render_end: Callable[[ApiError], bytes]
+    context_lengths: ContextLengths = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "context_lengths", ContextLengths(self.engine))
 
     async def authenticate(self, request: Request) -> Key | None:
         """Return the key that a request bears; None where no key is needed.

@@ -114,5 +114,8 @@ class Engine(Protocol):
     def open(self, request: EngineRequest) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
         """Send a request, and give the events of its reply; leaving the block stops the engine's work."""
 
+    async def models(self, model: Model) -> Any:
+        """Return the list of models that the model's engine gives, as parsed JSON; None if it gives none."""
+
     async def aclose(self) -> None:
         """Close every connection."""

@@ -38,6 +38,7 @@ ERROR_BODY_S = 2.0
 # A balancer that cannot connect says so within these; later than that, the engine had the request.
 REFUSED_S, CONNECT_S = 0.5, 12.0
 _MAX_ERROR_BYTES = 64 * 1024
+_MAX_LIST_BYTES = 4 * 1024 * 1024
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 _DRAINING = "cannot schedule new futures after shutdown"
 _LOAD_BALANCER = "awselb/"
@@ -66,6 +67,28 @@ class HttpEngine:
     def open(self, request: EngineRequest) -> aclosing[AsyncGenerator[Event, None]]:
         """Send a request, and give the events of its reply; leaving the block closes the connection."""
         return aclosing(self._events(request))
+
+    async def models(self, model: Model) -> Any:
+        """Return the list of models that the model's engine gives, as parsed JSON; None if it gives none."""
+        request = httpx.Request(
+            "GET",
+            f"{model.base_url}/models",
+            headers=_headers(await self._key(model)),
+            extensions={"timeout": httpx.Timeout(self._settings.connect_timeout_s).as_dict()},
+        )
+        body = b""
+        with suppress(httpx.HTTPError):
+            response = await self._transport.handle_async_request(request)
+            try:
+                async for data in _body(response):
+                    body += data
+                    if len(body) > _MAX_LIST_BYTES:
+                        break
+            finally:
+                await response.aclose()
+        with suppress(ValueError, RecursionError):
+            return parse(body)
+        return None
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -143,15 +166,10 @@ class HttpEngine:
         settings = self._settings
         headers = {
             **request.headers,
+            **_headers(key),
             "content-type": "application/json",
-            "accept": "*/*",
-            "accept-encoding": "identity",
-            "connection": "keep-alive",
-            "user-agent": f"chat/{VERSION}",
             "x-request-id": request.request_id,
         }
-        if key:
-            headers["authorization"] = f"Bearer {key}"
         read_timeout_s = settings.stream_silence_s if request.stream else settings.reply_timeout_s
         timeout = httpx.Timeout(read_timeout_s, connect=settings.connect_timeout_s)
         return httpx.Request(
@@ -161,6 +179,17 @@ class HttpEngine:
             headers=headers,
             extensions={"timeout": timeout.as_dict()},
         )
+
+
+def _headers(key: str | None) -> dict[str, str]:
+    """Return the headers of each request to an engine."""
+    headers = {
+        "accept": "*/*",
+        "accept-encoding": "identity",
+        "connection": "keep-alive",
+        "user-agent": f"chat/{VERSION}",
+    }
+    return {**headers, "authorization": f"Bearer {key}"} if key else headers
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
 from math import inf
-from typing import Protocol
+from typing import Any, Protocol
 
 from functions.chat.errors import EngineUnreachable, ModelWarming
 from functions.chat.settings import Model
@@ -113,6 +113,10 @@ class ScaleFromZero:
         if not request.model.ecs_service:
             return self._engine.open(request)
         return aclosing(self._events(request))
+
+    async def models(self, model: Model) -> Any:
+        """Return the list of models of an engine that runs; none is started for it."""
+        return await self._engine.models(model)
 
     async def aclose(self) -> None:
         """Close the engine's connections."""

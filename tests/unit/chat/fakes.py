@@ -69,6 +69,9 @@ class EventsEngine:
         finally:
             self.open_streams -= 1
 
+    async def models(self, _: Model) -> Any:
+        """It has no list of models."""
+
     async def aclose(self) -> None:
         """Nothing to close."""
 

@@ -13,6 +13,7 @@ from functions.chat.app import render_end
 from functions.chat.engines.engine import Accepted, End, EngineRequest, Event, Failure, Reply, Run
 from functions.chat.engines.scale_from_zero import CHECK_S, POLL_S, REPORT_S, ScaleFromZero, StartFailed
 from functions.chat.errors import ApiError, EngineUnreachable, ModelWarming, Overloaded
+from functions.chat.settings import Model
 from functions.chat.streams.response import EventStreamResponse
 from functions.chat.streams.sse import KEEP_ALIVE
 from functions.chat.usage import Meter
@@ -59,6 +60,9 @@ class Engine:
                 yield event
         finally:
             self.open_streams -= 1
+
+    async def models(self, model: Model) -> dict[str, str]:
+        return {"of": model.id}
 
     async def aclose(self) -> None:
         self.is_closed = True
@@ -424,3 +428,9 @@ async def test_nothing_is_measured_without_metrics() -> None:
     bench.started._metrics = None
     await bench.refusal()
     assert bench.lines == []
+
+
+def test_a_list_of_models_starts_no_engine() -> None:
+    bench = Bench()
+    assert asyncio.run(bench.started.models(TINY)) == {"of": TINY.id}
+    assert bench.services.called_at == []
