@@ -151,8 +151,7 @@ THROUGH: list[tuple[str, str, str, bool]] = [
     ("s3", "s3:PutObject", "arn:aws:s3:::weights/models/a", False),
     ("s3", "s3:DeleteObject", "arn:aws:s3:::weights/models/a", False),
     *(("dynamodb", f"dynamodb:{action}", ROWS, True) for action in ("GetItem", "PutItem", "UpdateItem")),
-    *(("dynamodb", f"dynamodb:{action}", ROWS, True) for action in ("DeleteItem", "ConditionCheckItem")),
-    *(("dynamodb", f"dynamodb:{action}", ROWS, False) for action in ("Scan", "Query", "DeleteTable")),
+    *(("dynamodb", f"dynamodb:{action}", ROWS, False) for action in ("Scan", "Query", "DeleteItem")),
     ("secretsmanager", "secretsmanager:GetSecretValue", SECRET, True),
     ("secretsmanager", "secretsmanager:PutSecretValue", SECRET, False),
     *(
