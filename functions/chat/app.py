@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,7 +23,7 @@ from functions.shared.version import VERSION
 
 from .api import paths
 from .api.routes import ROUTES, Route
-from .api.service import Invocation, Service, trace_in
+from .api.service import Invocation, Service
 from .engines.engine import Engine
 from .errors import (
     NO_RETRY,
@@ -44,7 +42,6 @@ from .usage import Meter
 
 logger = logging.getLogger("chat")
 
-_CALLERS_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _EXPOSED = ", ".join(
     ("x-request-id", "openai-processing-ms", "x-should-retry", *exposed_headers("requests", "tokens"))
 )
@@ -117,18 +114,9 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        number = uuid.uuid4().hex
-        sent = Headers(scope=scope)
-        requested = sent.get("x-request-id", "")
-        invocation = Invocation(
-            request_id=requested if _CALLERS_ID.fullmatch(requested) else number,
-            reply_id=f"req_{number}",
-            remaining_ms=getattr(scope.get("aws.context"), "get_remaining_time_in_millis", None),
-            trace=trace_in(sent),
-        )
         is_head = scope["method"] == "HEAD"
-        scope = _as_routed(scope)
-        scope.setdefault("state", {})["invocation"] = invocation
+        scope = paths.routed(scope)
+        invocation = scope.setdefault("state", {})["invocation"] = Invocation.begin(scope)
         started = False
 
         async def send_with_headers(message: Message) -> None:
@@ -162,14 +150,6 @@ class Envelope:
         finally:
             if invocation.account:
                 await invocation.account.end()
-
-
-def _as_routed(scope: Scope) -> Scope:
-    """Return a scope whose path is spelt as its route's, and whose HEAD is a GET."""
-    root = scope.get("root_path", "")
-    rest = scope["path"].removeprefix(root)
-    method = "GET" if scope["method"] == "HEAD" else scope["method"]
-    return {**scope, "method": method, "path": root + paths.normal(rest)}
 
 
 def render_end(failure: ApiError) -> bytes:

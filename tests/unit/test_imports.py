@@ -35,7 +35,7 @@ CHAT = (
         "streams.template",
         "streams.normalise",
     ),
-    ("streams.calls",),
+    ("streams.calls", "engines.reports"),
     ("settings", "json_text", "engines.wordings"),
     ("errors", "engines.kinds"),
 )

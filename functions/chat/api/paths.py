@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from starlette.types import Scope
+
 _SLASHES = re.compile("//+")
 # The paths that OpenAI's clients add to their base URL, where that lacks its `/v1`.
 _WITHOUT_VERSION = re.compile("/chat/completions|/models(?:/.+)?")
@@ -30,6 +32,13 @@ _MEANT = (
     (r"/?", "The base URL for clients is {root}/v1; {root}/docs shows what it serves."),
 )
 _BEFORE = re.compile(r"(?:/(?:v\d+|api|openai|proxy|compatible-mode)(?=/|$))*", re.IGNORECASE)
+
+
+def routed(scope: Scope) -> Scope:
+    """Return a scope whose path is spelt as its route's, and whose HEAD is a GET."""
+    root = scope.get("root_path", "")
+    method = "GET" if scope["method"] == "HEAD" else scope["method"]
+    return {**scope, "method": method, "path": root + normal(scope["path"].removeprefix(root))}
 
 
 def normal(path: str) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
+from starlette.types import Scope
 
 from functions.chat.engines.context_lengths import ContextLengths
 from functions.chat.engines.engine import Engine
@@ -16,6 +18,7 @@ from functions.chat.settings import Settings
 from functions.chat.usage import Account, Meter
 from functions.shared.keys import Key, Keyring, authorization_in
 
+_CALLERS_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TRACE_PARENT = re.compile("(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _TRACE_MEMBER = re.compile(
     r"[a-z0-9][a-z0-9_*/@-]{0,255}=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
@@ -61,6 +64,19 @@ class Invocation:
     remaining_ms: Callable[[], int] | None
     trace: Mapping[str, str] = field(default_factory=dict)
     account: Account | None = None
+
+    @classmethod
+    def begin(cls, scope: Scope) -> Invocation:
+        """Return the invocation of a request that has just come."""
+        number = uuid.uuid4().hex
+        headers = Headers(scope=scope)
+        requested = headers.get("x-request-id", "")
+        return cls(
+            request_id=requested if _CALLERS_ID.fullmatch(requested) else number,
+            reply_id=f"req_{number}",
+            remaining_ms=getattr(scope.get("aws.context"), "get_remaining_time_in_millis", None),
+            trace=trace_in(headers),
+        )
 
     @classmethod
     def of(cls, request: Request) -> Invocation:

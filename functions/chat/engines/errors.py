@@ -10,12 +10,8 @@ alike as a status, in a body with 200 and as an event. Known shapes, one inside 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 from functions.chat.errors import (
@@ -29,48 +25,10 @@ from functions.chat.errors import (
     UpstreamTimeout,
 )
 
-from .wordings import CODES, FIELDS, NAMES, WORDINGS
+from .reports import Report
+from .wordings import NAMES
 
 INCOMPLETE = "The engine's reply was broken or incomplete. Try again."
-
-_MAX_LENGTH = 64 * 1024
-_MAX_DEPTH = 8
-# What may stand before an engine's own sentence, with the class of the error.
-_WRAPPERS = re.compile(
-    r"\s+|b['\"](?=\{)"
-    r"|(?:\w{1,40}\.){0,6}(?P<name>[A-Z]\w{1,60}(?:Error|Exception|Timeout)|Timeout)\s?(?::|-)\s?"
-    r"|An error occurred \((?P<aws>\w{1,60})\) when calling the \w{1,60} operation[^:\n]{0,60}: "
-    r"|(?:OpenAI )?(?:API )?[Ee]rror code: \d{3} - |\d{3} (?:[A-Z][A-Za-z ]{1,40}: )?(?=\S)"
-    r"|(?:Input validation|Template|template|Tool|Internal server|Server|vLLM) error(?: \d{3})?: "
-    r"|Value error, |invalid operation: |syntax error: |undefined value: |got exception: |Jinja Exception: "
-    r"|The model returned the following errors: |Malformed input request: (?:#[^:\n]{0,60}: )?"
-    r"|Request failed during generation: "
-    r"|Failed to (?:initialize samplers|create new sequence|format input): "
-    r"|Failed to deserialize the JSON body into the target type: (?:[\w.\[\]]{1,80}: )?"
-    r"|\{['\"](?:error|detail)['\"]: ?['\"]?|\{(?:['\"](?:type|object)['\"]: ?['\"][\w ]{0,60}['\"], ?)?"
-    r"(?:['\"]error['\"]: ?\{(?:['\"]type['\"]: ?['\"][\w ]{0,60}['\"], ?)?)?['\"]message['\"]: ?['\"]"
-)
-_TEMPLATE_TRACE = re.compile(r"While executing \w{1,40} at line \d+")
-# Where in a request something is wrong, as OpenAI's API and FastAPI name it.
-_PLACE = re.compile(r"(?:body\.)?([a-z_]{1,40})((?:\[\d{1,4}\]|\.[a-z_]{1,40}){0,8})")
-# Pydantic's report as text: the place stands before the value, which is the caller's.
-_VALIDATION = re.compile(
-    r"(?:\d+ validation errors?:\s+|\[)\{'type': '(?P<type>\w{1,60})', 'loc': "
-    r"(?P<loc>'[\w.]{1,200}'|\((?:'[\w.-]{1,60}'|\d{1,6}|, ?){1,60}\)), 'msg': ['\"]"
-    r"|\d+ validation errors? for \w{1,80}\n(?P<path>[\w.]{1,200})\n  "
-)
-
-
-@dataclass(slots=True)
-class _Report:
-    """What an engine says of a failure; `names` are what stands in `code`, `type` and the like."""
-
-    texts: list[str] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
-    codes: list[int] = field(default_factory=list)
-    param: str | None = None
-    size: int | None = None
-    unknown: bool = False
 
 
 def reports_error(value: Any) -> bool:
@@ -87,9 +45,8 @@ def translate(model: str, status: int, body: Any, retry_after_s: float = 1.0) ->
     Shape:  `status` is the HTTP status, 200 for an error in a reply or an event; `body` parsed JSON, text or
             None; `retry_after_s` the wait that the engine set.
     """
-    report = _Report()
-    _read(body, report, _MAX_DEPTH)
-    wording, groups = _recorded(report)
+    report = Report(body)
+    wording, groups = report.recorded()
     named = [NAMES[name] for name in report.names if name in NAMES]
     kinds = [each for each in named if isinstance(each, str)]
     kind = next((each for each in kinds if each in _CERTAIN), None) or wording or next(iter(kinds), None)
@@ -103,104 +60,15 @@ def translate(model: str, status: int, body: Any, retry_after_s: float = 1.0) ->
     if kind in _WAITS:
         error, message = _WAITS[kind]
         return error(message, retry_after_s=retry_after_s)
-    return _FAILURES[kind]() if kind in _FAILURES else _rejected(kind, groups, report)
+    return _FAILURES[kind]() if kind in _FAILURES else rejected(kind, groups, report)
 
 
-def _read(value: Any, report: _Report, depth: int) -> None:
-    """Collect what a body says, however deep its shape hides it."""
-    if depth == 0:
-        return
-    if isinstance(value, str):
-        _read_text(value[:_MAX_LENGTH], report, depth)
-    elif isinstance(value, list):
-        _read_validation(value, report, depth)
-    elif isinstance(value, dict):
-        for key in ("code", "status", "error_type", "type", "__type"):
-            _add_name(value.get(key), report)
-        if place := _PLACE.fullmatch(str(value.get("param"))):
-            report.param = report.param or (place[1] in FIELDS and place[1] + place[2]) or None
-        if isinstance(value.get("n_ctx"), int):
-            report.size = value["n_ctx"]
-        for key in ("error", "message", "Message", "detail", "innererror", "metadata", "raw"):
-            _read(value.get(key), report, depth - 1)
-
-
-def _read_text(text: str, report: _Report, depth: int) -> None:
-    """Add a text, and what is left of it as each wrapper is taken off; JSON inside is read as such."""
-    for _ in range(16):
-        if text.startswith("{"):
-            with suppress(ValueError, RecursionError):
-                _read(json.JSONDecoder().raw_decode(text)[0], report, depth - 1)
-                return
-        if _TEMPLATE_TRACE.match(text):
-            report.names.append("template")
-            text = text.rpartition("\nError: ")[2]
-        if place := _VALIDATION.match(text):
-            kind, loc = place["type"] or "", place["loc"] or place["path"]
-            report.unknown |= kind == "extra_forbidden"
-            report.param = report.param or _field_in(loc)
-            text = text[place.end() :]
-        report.texts.append(text)
-        wrapper = _WRAPPERS.match(text)
-        if not wrapper or wrapper.end() == 0:
-            return
-        _add_name(wrapper["name"] or wrapper["aws"], report)
-        text = text[wrapper.end() :]
-        if wrapper[0].startswith("{"):  # JSON that was cut, or Python's form of a dict
-            text = text.replace('\\"', '"').replace("\\n", "\n")
-
-
-def _read_validation(errors: list[Any], report: _Report, depth: int) -> None:
-    """Read a list of validation errors: what they are about and say, never the `input` that they quote."""
-    for error in errors[:20]:
-        if isinstance(error, dict):
-            loc = error.get("loc")
-            report.param = report.param or _field_in(
-                " ".join(map(str, loc)) if isinstance(loc, list) else str(loc)
-            )
-            report.unknown |= error.get("type") == "extra_forbidden"
-            if isinstance(message := error.get("msg"), str):
-                _read_text(message[:_MAX_LENGTH], report, depth - 1)
-
-
-def _add_name(value: Any, report: _Report) -> None:
-    if isinstance(value, str) and len(value) <= 200:
-        if re.fullmatch(r"\d{3}", value):
-            report.codes.append(int(value))
-        else:
-            letters = re.sub("[^a-z]", "", value.rpartition("#")[2].lower())
-            report.names += [re.sub("(?:error|exception)$", "", letters), value]
-    elif isinstance(value, int | float) and not isinstance(value, bool) and 100 <= value <= 599:
-        report.codes.append(int(value))
-
-
-def _field_in(place: str) -> str | None:
-    """Return the first name in a place that is a field of a request."""
-    return next((name for name in re.findall(r"[a-z_]+", place[:1000]) if name in FIELDS), None)
-
-
-@cache
-def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
-    return tuple((re.compile(pattern), kind) for kind, rows in WORDINGS.items() for _, pattern in rows)
-
-
-def _recorded(report: _Report) -> tuple[str | None, dict[str, str]]:
-    """Return the kind of the first recorded wording, and what it names."""
-    for text in reversed(report.texts):
-        for pattern, kind in _patterns():
-            found = pattern.match(text)
-            if found and (found.groupdict().get("param") or "stop") in FIELDS:
-                return kind, {name: group for name, group in found.groupdict().items() if group}
-    code = next((name for name in report.names if name in CODES), None)
-    return (CODES[code], {"code": code}) if code and report.param else (None, {})
-
-
-def _rejected(kind: str, groups: dict[str, str], report: _Report) -> InvalidRequest:
-    """Return what is wrong with the request, in our own words."""
+def rejected(kind: str, groups: dict[str, str], report: Report) -> InvalidRequest:
+    """Return the error for a kind of wrong request, in our own words."""
     param = groups.get("param") or report.param
     if kind == "rejected" and param:
         field_name = re.split(r"[.\[]", param)[0]
-        kind = _OF_FIELDS.get(field_name, "unsupported" if report.unknown else "value")
+        kind = _OF_FIELDS.get(field_name, "unsupported" if report.is_unknown else "value")
     if kind == "context":
         size = report.size or groups.get("size")
         limit = f"This model's context length is {size} tokens" if size else "This model's context is limited"

@@ -10,7 +10,9 @@ Source: `<engine>; <repository>#<issue or pull request>`, or `<engine> <version>
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from functools import cache
 
 _PARAM = r"[`'\"]?(?P<param>[a-z_]{1,40})[`'\"]?"
 # A model's name as Ollama shows it: quoted, or with its registry or its tag.
@@ -755,3 +757,9 @@ FIELDS = frozenset(
         *("user", "typical_p", "use_beam_search", "verbosity", "web_search_options"),
     )
 )
+
+
+@cache
+def patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Return each pattern and its kind, in order; compiled at the first error, not at a cold start."""
+    return tuple((re.compile(pattern), kind) for kind, rows in WORDINGS.items() for _, pattern in rows)
