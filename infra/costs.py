@@ -53,7 +53,7 @@ def million_completions(stage: Stage) -> Bill:
         "API Gateway, million requests": (1, 3.50),
         "Lambda, million requests": (1, 0.20),
         "Lambda, million GB-s": (10 * stage.memory_mb[0] / 1024, LAMBDA_GB_S[stage.architecture] * 1e6),
-        "DynamoDB, million writes": (4, 0.625),
+        "DynamoDB, million writes": (6, 0.625),
         "DynamoDB, million reads": (1, 0.125),
         "data to the internet, GB": (300 * 230 / 1e3, 0.09),
         "logs, GB": (2.5, 0.50),

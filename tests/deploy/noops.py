@@ -46,7 +46,7 @@ STAND_INS: Mapping[str, str] = {
     "aurora": "Aurora itself: the database is a Postgres on this machine",
     "builds": "that the image and the weights are copied: the build only signals that they are",
     "environments": "Lambda's own bounds: its Python, memory, processor, read-only disk, SnapStart",
-    "grants": "that ECS and buckets check grants as AWS's documentation says",
+    "grants": "that ECS, tables and buckets check grants as AWS's documentation says",
     "secrets": "that a reference to a secret is its ARN, as AWS's documentation says",
     "streamed": "that a REST API streams a reply",
     "variables": "the engine's address, RDS's certificates, and Prisma's native engine",

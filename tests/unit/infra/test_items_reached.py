@@ -13,6 +13,7 @@ from functions.shared.keys import Key
 from functions.shared.limits import LimitReached, Running, died
 from functions.shared.table import Table
 from functions.shared.usage import UsageRecord
+from infra import costs
 
 from .policies import Policies, Request
 from .templates import Deployment
@@ -114,3 +115,15 @@ def test_every_call_is_allowed(
 
 def allowed(policies: Policies, resource: str, action: str, keys: list[str]) -> bool:
     return policies.allow(Request(action, resource, {"dynamodb:LeadingKeys": keys}))
+
+
+def test_a_completion_costs_the_writes_of_the_bill(dev: Deployment, made: Made) -> None:
+    async def complete(table: Table) -> None:
+        reservation = await table.reserve(KEY, running(1), NOW)
+        assert reservation.running
+        await table.settle(replace(died(KEY.id, reservation.running), outcome="ok"), reservation.running)
+
+    asyncio.run(complete(recorded(made)))
+    # Each write of a transaction counts twice.
+    writes = sum(1 + (len(keys) > 1) for action, keys in made if "Get" not in action)
+    assert costs.million_completions(dev.stage)["DynamoDB, million writes"][0] == writes
