@@ -235,9 +235,9 @@ _FAILURES: dict[str, Callable[[], ApiError]] = {
     "no_template": lambda: UpstreamError(
         "The engine has no chat template for this model. Its operator has to set one.", retry=False
     ),
+    # A key that has been rotated is fetched again for the next request.
     "credentials": lambda: UpstreamError(
-        "The engine does not accept this service's own credentials. Its operator has to correct them.",
-        retry=False,
+        "The engine does not accept this service's own credentials. Its operator has to correct them."
     ),
     "quota": lambda: QuotaExhausted("The engine's own quota is used up. Its operator has to raise it."),
     "timeout": lambda: UpstreamTimeout(

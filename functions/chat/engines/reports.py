@@ -44,7 +44,7 @@ _VALIDATION = re.compile(
 class Report:
     """One report.
 
-    Shape:  `texts` from the outermost to the innermost; `names`: what stands in `code`, `type` and their like.
+    Shape:  `texts` from the outermost to the innermost; `names` are those in `code`, `type` and the like.
             `param`: a field of the request. `is_unknown`: the engine does not know that field.
     Units:  `size` tokens.
     """
