@@ -98,7 +98,7 @@ def both(right: Good | Bad, behaviour: Behaviour) -> Fault:
     return Fault(right, behaviour, behaviour)
 
 
-def streamed(*given: Any, finish: str | None = "stop", **options: Any) -> Sse:
+def streamed(*given: Any, finish: Any = "stop", **options: Any) -> Sse:
     """Stream the given chunks between a role and a finish reason, usage and [DONE]."""
     return Sse(
         events.chunks(ROLE, *given, {"delta": {}, "finish_reason": finish}, USAGE, DONE),
@@ -116,7 +116,7 @@ def staged(stage: Callable[..., Source], *arguments: Any) -> Sse:
     return Sse(stage(events.chunks(ROLE, *WORDS, STOP, USAGE, DONE), *arguments))
 
 
-def message(content: Any = TEXT, finish: str | None = "stop", **members: Any) -> Completion:
+def message(content: Any = TEXT, finish: Any = "stop", **members: Any) -> Completion:
     """Return a whole reply whose message has these members too."""
     return Completion(finish, content, message=members)
 
@@ -224,6 +224,12 @@ TEXTS = {
     ),
     "line-separators": Fault(Good(_LINES), streamed({"content": _LINES}), message(_LINES)),
     "event-5-mib": Fault(Good(_BIG), streamed({"content": _BIG}), message(_BIG)),
+    "message-in-a-stream": Fault(
+        SAID,
+        exactly(
+            {"choices": [{"index": 0, "message": {"content": TEXT}, "finish_reason": "stop"}]}, USAGE, DONE
+        ),
+    ),
     "two-choices": Fault(
         Good(TEXT, others=(Good("No."),)),
         exactly(
@@ -379,6 +385,25 @@ CALLS = {
             calling(call(0, id="", type="", name="", arguments=PARIS)),
         ),
     ),
+    # One call, or one without arguments and another? That is not to be guessed.
+    "call-name-in-pieces": Fault(
+        CUT,
+        in_calls(
+            calling(call(0, **{**FIRST, "name": "get_"}, arguments="")),
+            calling(call(0, name="weather")),
+            calling(call(0, arguments=PARIS)),
+        ),
+    ),
+    "calls-not-a-list": Fault(
+        CALLED,
+        in_calls({"tool_calls": call(0, **FIRST, arguments=PARIS)}),
+        message(None, "tool_calls", tool_calls=FIRST_WHOLE),
+    ),
+    "call-finish-stop": Fault(
+        replace(CALLED, finish="stop"),
+        streamed(calling(call(0, **FIRST, arguments=PARIS))),
+        message(None, tool_calls=[FIRST_WHOLE]),
+    ),
     "call-after-text": Fault(
         replace(CALLED, text=TEXT),
         in_calls(*WORDS, calling(call(0, **FIRST, arguments="")), calling(call(0, arguments=PARIS))),
@@ -416,6 +441,11 @@ ENDS = {
         )
         for sent, meant in _MEANT.items()
     },
+    "finish-unknown": Fault(CUT, streamed(*WORDS, finish="shutdown"), message(finish="shutdown")),
+    "finish-a-number": Fault(CUT, streamed(*WORDS, finish=0), message(finish=0)),
+    "finish-in-capitals": Fault(SAID, streamed(*WORDS, finish="STOP"), message(finish="STOP")),
+    "finish-empty-at-the-end": Fault(CUT, streamed(*WORDS, finish=""), message(finish="")),
+    "text-after-finish": Fault(CUT, exactly(ROLE, *WORDS[:2], STOP, WORDS[2], USAGE, DONE)),
     "finish-empty-while-running": Fault(
         SAID, streamed(*({"delta": word, "finish_reason": ""} for word in WORDS))
     ),
@@ -425,6 +455,12 @@ ENDS = {
     "finish-twice": Fault(SAID, exactly(ROLE, *WORDS, STOP, STOP, USAGE, DONE)),
     "events-after-finish": Fault(SAID, exactly(ROLE, *WORDS, STOP, {"content": ""}, {}, USAGE, DONE)),
     "no-done": Fault(SAID, exactly(ROLE, *WORDS, STOP, USAGE)),
+    "done-without-space": Fault(SAID, exactly(ROLE, *WORDS, STOP, USAGE, b"data:[DONE]\n\n")),
+    "done-not-ended": Fault(SAID, exactly(ROLE, *WORDS, STOP, USAGE, b"data: [DONE]")),
+    "done-with-spaces": Fault(SAID, exactly(ROLE, *WORDS, STOP, USAGE, b"data: [DONE] \n\n")),
+    "last-event-not-ended": Fault(
+        SAID, exactly(ROLE, *WORDS, STOP, event(dumps({"choices": [], "usage": usage_of(8)}))[:-2])
+    ),
     "done-twice": Fault(SAID, exactly(ROLE, *WORDS, STOP, USAGE, DONE, DONE)),
     "cut-after-done": Fault(SAID, exactly(ROLE, *WORDS, STOP, USAGE, DONE, end=End.CUT)),
     "usage-with-choices-null": Fault(
@@ -465,6 +501,7 @@ FRAMES = {
     "comment-lines-within": Fault(SAID, staged(events.before_each, b": processing\n")),
     "event-lines": Fault(SAID, staged(events.before_each, b"event: message\n")),
     "id-and-retry-lines": Fault(SAID, staged(events.before_each, b"id: 7\nretry: 3000\n")),
+    "cr": Fault(SAID, staged(events.each, lambda data: data.replace(b"\n", b"\r"))),
     "crlf": Fault(SAID, staged(events.crlf)),
     "no-space": Fault(SAID, staged(events.no_space)),
     "two-data-lines": Fault(SAID, staged(events.multi_line)),
@@ -569,6 +606,32 @@ BREAKS = {
     "message-missing": Fault(
         BROKEN, None, Completion(top={"choices": [{"index": 0, "finish_reason": "stop"}]})
     ),
+    "content-of-unknown-parts": Fault(
+        CUT,
+        streamed({"content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}),
+        message([{"type": "image_url"}]),
+    ),
+    "text-of-a-completion": Fault(
+        BROKEN,
+        exactly({"choices": [{"index": 0, "text": TEXT, "finish_reason": "stop"}]}, USAGE, DONE),
+        Completion(top={"choices": [{"index": 0, "text": TEXT, "finish_reason": "stop"}]}),
+    ),
+    "choices-an-object": Fault(
+        BROKEN, exactly({"choices": {"delta": ROLE}}, DONE), Completion(top={"choices": {}})
+    ),
+    "a-choice-too-many": Fault(
+        CUT, exactly(*_SOME, {"choices": [{"index": 1, "delta": ROLE, "finish_reason": None}]}, STOP, DONE)
+    ),
+    "not-utf-8": Fault(
+        CUT,
+        exactly(
+            *_SOME,
+            b'data: {"choices":[{"index":0,"delta":{"content":"\xff\xfe"},"finish_reason":null}]}\n\n',
+            STOP,
+            USAGE,
+            DONE,
+        ),
+    ),
     "html": both(BROKEN, html()),
     "redirect": both(Bad(again=True), Status(307, headers={"location": "/elsewhere"})),
     "not-http": both(BROKEN, Raw(b"SSH-2.0-OpenSSH_9.6\r\n")),
@@ -632,7 +695,7 @@ ERRORS: Mapping[str, tuple[int, Any, Bad]] = {
         {"error": f"Request failed during generation: Server error: {SECRET}", "error_type": "generation"},
         BROKEN,
     ),
-    "tgi-busy": (429, {"error": "Model is overloaded", "error_type": "overloaded"}, LIMITED),
+    "tgi-busy": (429, {"error": "Model is overloaded", "error_type": "overloaded"}, BUSY),
     "ollama": (500, object_error(500, "api_error", None, "llama runner process has terminated"), BROKEN),
     "ollama-string": (500, {"error": f"an error was encountered while running the model: {SECRET}"}, BROKEN),
     "litellm-limited": (

@@ -2,8 +2,8 @@
 
 Each client is a process of its own that runs all faults: a streamed request, one for a whole reply, the
 client's helper for streams where it has one, and a conversation that goes on after good replies. What the
-client's user saw is compared with what is right, what the engine got of the conversation with what it may get,
-and how often it ran a request with what the client's own retries allow.
+client's user saw is compared with what is right, what the engine got of the conversation with what it may
+get, and how often it ran a request with what the client's own retries allow.
 """
 
 import json

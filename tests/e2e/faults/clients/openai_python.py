@@ -9,10 +9,10 @@ from tests.e2e.faults.clients.cases import MESSAGES, NEXT, TOOLS, Outcome, Run, 
 
 def client(url: str, key: str) -> Run:
     """Return what runs one case."""
-    completions = openai.AsyncOpenAI(base_url=url, api_key=key).chat.completions
+    completions: Any = openai.AsyncOpenAI(base_url=url, api_key=key).chat.completions
 
     async def run(case: dict[str, Any]) -> Outcome:
-        fields = {"model": case["model"], "messages": list(MESSAGES), "tools": TOOLS}
+        fields: dict[str, Any] = {"model": case["model"], "messages": list(MESSAGES), "tools": TOOLS}
         if case["n"] > 1:
             fields["n"] = case["n"]
         if case["mode"] == "history":
