@@ -42,6 +42,7 @@ from .usage import Meter
 
 logger = logging.getLogger("chat")
 
+_BUG = "Something went wrong here. Try again; if it persists, tell the operator."
 _EXPOSED = ", ".join(
     ("x-request-id", "openai-processing-ms", "x-should-retry", *exposed_headers("requests", "tokens"))
 )
@@ -142,10 +143,7 @@ class Envelope:
             if started:
                 raise
             log_unexpected(logger, error)
-            failure = ServerError(
-                "Something went wrong here. Try again; if it persists, tell the operator.",
-                headers=NO_RETRY,  # an engine may have run the request
-            )
+            failure = ServerError(_BUG, headers=NO_RETRY)  # an engine may have run the request
             await _response(failure)(scope, receive, send_with_headers)
         finally:
             if invocation.account:

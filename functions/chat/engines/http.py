@@ -14,8 +14,6 @@ import re
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager, suppress
-from dataclasses import dataclass
-from typing import Any
 
 import httpx
 
@@ -35,12 +33,14 @@ BACKOFF_S = (0.1, 0.4)
 DRAIN_S = 0.1
 # How long the body of an error may take; its status is known by then.
 ERROR_BODY_S = 2.0
-# A balancer that cannot connect says so within these; later than that, the engine had the request.
-REFUSED_S, CONNECT_S = 0.5, 12.0
+# An engine that is full says so within this time.
+REFUSED_S = 0.5
+# Within what time a balancer of AWS says that it has no engine: none at all (503), one whose port is closed
+# (502) or whose machine is gone (504: it tries for 10 s). Later than that, the engine had the request.
+BALANCER_S = {502: REFUSED_S, 503: math.inf, 504: 12.0}
 _MAX_ERROR_BYTES = 64 * 1024
 _MAX_LIST_BYTES = 4 * 1024 * 1024
 _BLANK = b"\xef\xbb\xbf \t\r\n"
-_DRAINING = "cannot schedule new futures after shutdown"
 _LOAD_BALANCER = "awselb/"
 # A proxy's 503 after it has passed the request on: Envoy, Varnish.
 _LOST = re.compile(rb"reset reason: (?!connection failure|overflow)|backend fetch failed", re.I)
@@ -73,7 +73,7 @@ class HttpEngine:
         request = httpx.Request(
             "GET",
             f"{model.base_url}/models",
-            headers=_headers(await self._key(model)),
+            headers=await self._headers(model),
             extensions={"timeout": httpx.Timeout(self._settings.connect_timeout_s).as_dict()},
         )
         body = b""
@@ -130,7 +130,7 @@ class HttpEngine:
 
         Raises: ApiError, in the caller's terms.
         """
-        sent = self._http_request(request, await self._key(request.model))
+        sent = await self._http_request(request)
         clock = asyncio.get_running_loop().time
         for pause_s in (*BACKOFF_S, None):
             began = clock()
@@ -142,31 +142,63 @@ class HttpEngine:
             else:
                 if response.status_code == 200:
                     return response
-                refusal = await _Refusal.read(response, clock() - began)
+                error, least_s = await self._refusal(response, request.model, clock() - began)
                 logger.warning(
-                    "engine refused: status=%d bytes=%d request=%s",
-                    refusal.status,
-                    len(refusal.text),
-                    request.request_id,
+                    "engine refused: status=%d request=%s", response.status_code, request.request_id
                 )
-                if refusal.status == 401 and self._secrets and request.model.key_secret:
-                    self._secrets.expire(request.model.key_secret)  # it may have been rotated
-                if pause_s is None or not refusal.may_pass(pause_s):
-                    raise refusal.error(request.model)
+                if pause_s is None or least_s is None or least_s > pause_s:
+                    raise error
             await asyncio.sleep(pause_s)
         raise AssertionError("the last attempt returns or raises")
 
-    async def _key(self, model: Model) -> str | None:
-        if not model.key_secret:
-            return model.key
-        assert self._secrets, "expected a source of secrets, for an engine whose key is one"
-        return await self._secrets.value(model.key_secret)
+    async def _refusal(
+        self, response: httpx.Response, model: Model, took_s: float
+    ) -> tuple[ApiError, float | None]:
+        """Read a reply that is not 200; return the error, and how long to wait at least if it has not run.
 
-    def _http_request(self, request: EngineRequest, key: str | None) -> httpx.Request:
+        Units:  `took_s`: from the request to the head of the reply.
+        """
+        status, text = response.status_code, await _error_text(response)
+        try:
+            body = parse(text)
+        except (ValueError, RecursionError):
+            body = text.decode("utf-8", "replace")
+        error = translate(model.id, status, body, retry_after_s(response.headers))
+        # A full engine says so in its own words, or at once; later, a proxy has lost the engine at work.
+        is_full = status == 503 and not _LOST.search(text) and (isinstance(body, dict) or took_s < REFUSED_S)
+        is_draining = status == 500 and isinstance(error, UpstreamError) and not error.headers
+        if status == 503 and not is_full:
+            error = UpstreamError(_DROPPED, retry=False)
+        elif status == 401 and self._secrets and model.key_secret:
+            self._secrets.expire(model.key_secret)
+            error = UpstreamError("The engine's key may have changed, and is fetched again. Try again.")
+        elif not (is_full or is_draining or (300 <= status < 500 and status != 408)):
+            error = _not_again(error)
+        from_balancer = response.headers.get("server", "").startswith(_LOAD_BALANCER)
+        is_gone = from_balancer and took_s < BALANCER_S.get(status, 0)
+        if model.ecs_service and (is_draining or is_gone):
+            error = EngineUnreachable(_UNREACHABLE)
+        return error, retry_after_s(response.headers, otherwise=0) if is_full or is_draining else None
+
+    async def _headers(self, model: Model) -> dict[str, str]:
+        """Return the headers of each request to an engine."""
+        key = model.key
+        if model.key_secret:
+            assert self._secrets, "expected a source of secrets, for an engine whose key is one"
+            key = await self._secrets.value(model.key_secret)
+        headers = {
+            "accept": "*/*",
+            "accept-encoding": "identity",
+            "connection": "keep-alive",
+            "user-agent": f"chat/{VERSION}",
+        }
+        return {**headers, "authorization": f"Bearer {key}"} if key else headers
+
+    async def _http_request(self, request: EngineRequest) -> httpx.Request:
         settings = self._settings
         headers = {
             **request.headers,
-            **_headers(key),
+            **await self._headers(request.model),
             "content-type": "application/json",
             "x-request-id": request.request_id,
         }
@@ -181,80 +213,17 @@ class HttpEngine:
         )
 
 
-def _headers(key: str | None) -> dict[str, str]:
-    """Return the headers of each request to an engine."""
-    headers = {
-        "accept": "*/*",
-        "accept-encoding": "identity",
-        "connection": "keep-alive",
-        "user-agent": f"chat/{VERSION}",
-    }
-    return {**headers, "authorization": f"Bearer {key}"} if key else headers
-
-
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    """An engine's reply that is not 200.
-
-    Units:  `took_s`: from the request to the head of the reply.
-    """
-
-    status: int
-    headers: httpx.Headers
-    text: bytes
-    took_s: float
-
-    @classmethod
-    async def read(cls, response: httpx.Response, took_s: float) -> _Refusal:
-        """Read a reply, bounded in size and time; what is missing then does not matter."""
-        text = b""
-        with suppress(TimeoutError, httpx.HTTPError):
-            async with asyncio.timeout(ERROR_BODY_S):
-                async for piece in _body(response):
-                    text += piece
-                    if len(text) > _MAX_ERROR_BYTES:
-                        break
-        await response.aclose()
-        return cls(response.status_code, response.headers, text, took_s)
-
-    def may_pass(self, pause_s: float) -> bool:
-        """Return whether the same request may be accepted after a pause, and has not run."""
-        return self._is_busy and retry_after_s(self.headers, otherwise=0) <= pause_s
-
-    def error(self, model: Model) -> ApiError:
-        """Return the error for the caller."""
-        if model.ecs_service and self._is_gone:
-            return EngineUnreachable(_UNREACHABLE)
-        if self.status == 503 and not self._is_busy:
-            return UpstreamError(_DROPPED, retry=False)
-        error = translate(model.id, self.status, self._parsed, retry_after_s(self.headers))
-        refused = 300 <= self.status < 500 and self.status != 408
-        return error if refused or self._is_busy else _not_again(error)
-
-    @property
-    def _parsed(self) -> Any:
-        try:
-            return parse(self.text)
-        except (ValueError, RecursionError):
-            return self.text.decode("utf-8", "replace")
-
-    @property
-    def _is_busy(self) -> bool:
-        """Return whether the engine says, before any work, that it takes none."""
-        parsed = self._parsed
-        if self.status == 503:
-            # A full engine says so in its own words or at once; later, a proxy has lost the engine at work.
-            return not _LOST.search(self.text) and (isinstance(parsed, dict) or self.took_s < REFUSED_S)
-        fault = parsed.get("error") if isinstance(parsed, dict) else None
-        return self.status == 500 and isinstance(fault, dict) and fault.get("message") == _DRAINING
-
-    @property
-    def _is_gone(self) -> bool:
-        """Return whether there is no engine behind the balancer, or one that is shutting down."""
-        if self.headers.get("server", "").startswith(_LOAD_BALANCER):
-            limit_s = {502: REFUSED_S, 503: math.inf, 504: CONNECT_S}.get(self.status, 0)
-            return self.took_s < limit_s
-        return self.status == 500 and self._is_busy
+async def _error_text(response: httpx.Response) -> bytes:
+    """Read the body of an error, bounded in size and time; what is missing then does not matter."""
+    text = b""
+    with suppress(TimeoutError, httpx.HTTPError):
+        async with asyncio.timeout(ERROR_BODY_S):
+            async for piece in _body(response):
+                text += piece
+                if len(text) > _MAX_ERROR_BYTES:
+                    break
+    await response.aclose()
+    return text
 
 
 def _body(response: httpx.Response) -> AsyncIterator[bytes]:

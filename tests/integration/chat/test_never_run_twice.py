@@ -217,7 +217,6 @@ HAS_NOT_RUN: dict[str, tuple[Sequence[Step], int, int]] = {
     "drains": ((read, error(500, "cannot schedule new futures after shutdown")), 2, 1),
     "429": ((read, error(429)), 2, 2),
     "429 in a 200": ((read, page(200, b'{"error": {"message": "Rate limit exceeded", "code": 429}}')), 2, 2),
-    "401": ((read, error(401)), 2, 2),
 }
 
 

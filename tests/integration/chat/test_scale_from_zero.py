@@ -195,8 +195,7 @@ def test_a_request_that_a_balancer_lost_at_work_is_not_sent_again(
     status: int,
     stream: bool,
 ) -> None:
-    monkeypatch.setattr(http, "REFUSED_S", 0.05)
-    monkeypatch.setattr(http, "CONNECT_S", 0.05)
+    monkeypatch.setitem(http.BALANCER_S, status, 0.05)
     engine.behaviour = late(balancer(status))
     refused = api(engine.base_url, cold.arn).post(URL, json=body(stream=stream))
     assert (refused.status_code, refused.headers["x-should-retry"]) == (status, "false")
