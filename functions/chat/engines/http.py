@@ -14,6 +14,7 @@ import re
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager, suppress
+from typing import Any
 
 import httpx
 
