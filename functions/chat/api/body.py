@@ -7,10 +7,28 @@ import re
 from collections import Counter
 from typing import Any
 
-from functions.chat.errors import InvalidRequest, UnsupportedMediaType
+from starlette.requests import Request
+
+from functions.chat.errors import BodyTooLarge, InvalidRequest, UnsupportedMediaType
 
 MAX_DEPTH = 100
 _JSON_TYPE = re.compile(r'application/(json|[\w.-]+\+json)\s*(;\s*charset="?utf-?8"?\s*)?;?$', re.IGNORECASE)
+
+
+async def read_json(request: Request, max_bytes: int) -> dict[str, Any]:
+    """Read a request's body, a JSON object.
+
+    Raises: UnsupportedMediaType, BodyTooLarge, InvalidRequest.
+    """
+    content_type = request.headers.get("content-type", "")
+    if not content_type and "origin" in request.headers:
+        # A page may send this to any origin, without a preflight.
+        raise UnsupportedMediaType("Expected the header `Content-Type: application/json` from a web page.")
+    check_media_type(content_type, request.headers.get("content-encoding", ""))
+    raw = await request.body()
+    if len(raw) > max_bytes:
+        raise BodyTooLarge(f"The body is too large: {len(raw)} bytes. Expected at most {max_bytes}.")
+    return parse_json(raw)
 
 
 def check_media_type(content_type: str, content_encoding: str) -> None:

@@ -12,14 +12,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions.chat.engines.engine import EngineRequest, Failure, Reader, Reply
-from functions.chat.errors import ApiError, BodyTooLarge, InvalidRequest
+from functions.chat.errors import ApiError
 from functions.chat.json_text import dump
 from functions.chat.settings import Model, Settings
 from functions.chat.streams.chat import ChatReply, ChatStream
+from functions.chat.streams.grammar_call import GrammarCalls
 from functions.chat.streams.response import EventStreamResponse
 from functions.shared.keys import Key
 
-from . import body, chat_schema, faults, fields, media, messages
+from . import body, call_grammar, chat_schema, fields, media, messages
 from .chat_schema import ChatCompletionRequest
 from .models import check_allowed, find_model
 from .service import Invocation, Service
@@ -36,7 +37,7 @@ async def create_chat_completion(service: Service, request: Request) -> Response
     account = service.meter.account(key, invocation.reply_id, invocation.remaining_ms)
     invocation.account = account
     try:
-        parsed = await _json_body(request, service.settings.max_body_bytes)
+        parsed = await body.read_json(request, service.settings.max_body_bytes)
         checked = chat_schema.check(parsed)
         call = prepare(parsed, checked, service.settings, invocation.request_id, key)
         call = replace(call, headers=invocation.trace)
@@ -70,11 +71,14 @@ def prepare(
     Raises: ModelNotFound, InvalidRequest.
     """
     model = find_model(checked.model, settings, key)
-    _check_limits(checked, model, settings)
+    fields.check_limits(checked, model, settings)
     fields.check_engine_can(checked, model)
     messages.fit(checked.messages, model)
     allowed = checked.max_completion_tokens or checked.max_tokens or model.max_tokens_default
     sent = fields.select(parsed, checked, model, allowed)
+    by_schema = checked.needs_call and model.kind.forces_calls == "json_schema"
+    if by_schema:
+        call_grammar.force_by_schema(sent)
     raw = body.to_json(sent)
     media_tokens, media_bytes = media.measure(checked.messages)
     text_bytes = len(raw) - media_bytes
@@ -83,7 +87,7 @@ def prepare(
         path="chat/completions",
         body=raw,
         stream=checked.stream,
-        reader=_reader(checked, model, settings, request_id),
+        reader=_reader(checked, model, settings, request_id, by_schema=by_schema),
         request_id=request_id,
         prompt_tokens=text_bytes // BYTES_PER_TOKEN + media_tokens + 1,
         prompt_tokens_most=(
@@ -94,45 +98,21 @@ def prepare(
 
 
 def _reader(
-    checked: ChatCompletionRequest, model: Model, settings: Settings, request_id: str
+    checked: ChatCompletionRequest, model: Model, settings: Settings, request_id: str, *, by_schema: bool
 ) -> Callable[[], Reader]:
-    needs_call = checked.needs_call
-    if not checked.stream:
-        return partial(ChatReply, model=model.id, n=checked.n, request_id=request_id, expects_call=needs_call)
+    expects_call = checked.needs_call and not by_schema
     options = checked.stream_options
-    return partial(
-        ChatStream,
-        model=model.id,
-        n=checked.n,
-        include_usage=options.include_usage,
-        continuous_usage=options.continuous_usage_stats and model.kind.continuous_usage,
-        expects_call=needs_call,
-        max_event_bytes=settings.max_event_bytes,
+    reader: Callable[[], Reader] = partial(
+        ChatReply, model=model.id, n=checked.n, request_id=request_id, expects_call=expects_call
     )
-
-
-async def _json_body(request: Request, max_bytes: int) -> dict[str, Any]:
-    body.check_media_type(
-        request.headers.get("content-type", ""), request.headers.get("content-encoding", "")
-    )
-    raw = await request.body()
-    if len(raw) > max_bytes:
-        raise BodyTooLarge(f"The body is too large: {len(raw)} bytes. Expected at most {max_bytes}.")
-    return body.parse_json(raw)
-
-
-def _check_limits(checked: ChatCompletionRequest, model: Model, settings: Settings) -> None:
-    if len(checked.messages) > settings.max_messages:
-        raise InvalidRequest(
-            f"Invalid 'messages': array too long. Expected a length of at most "
-            f"{settings.max_messages}, but got {len(checked.messages)} instead.",
-            param="messages",
-            code="array_above_max_length",
+    if checked.stream:
+        reader = partial(
+            ChatStream,
+            model=model.id,
+            n=checked.n,
+            include_usage=options.include_usage,
+            continuous_usage=options.continuous_usage_stats and model.kind.continuous_usage,
+            expects_call=expects_call,
+            max_event_bytes=settings.max_event_bytes,
         )
-    for param, value, limit in (
-        ("n", checked.n, settings.max_n),
-        ("max_tokens", checked.max_tokens or 0, model.max_tokens_limit),
-        ("max_completion_tokens", checked.max_completion_tokens or 0, model.max_tokens_limit),
-    ):
-        if value > limit:
-            raise faults.above_maximum("integer", value, limit, (None, param))
+    return (lambda: GrammarCalls(reader())) if by_schema else reader

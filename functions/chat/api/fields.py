@@ -9,7 +9,7 @@ from functions.chat.api.chat_schema import CHAT_COMPLETION_REQUEST, ChatCompleti
 from functions.chat.api.checks import Map
 from functions.chat.engines.kinds import NEVER
 from functions.chat.errors import InvalidRequest
-from functions.chat.settings import Model
+from functions.chat.settings import Model, Settings
 
 OPENAI = CHAT_COMPLETION_REQUEST.members
 DEFAULT_TEMPERATURE = 0.7
@@ -60,6 +60,27 @@ def select(
         if checked.stream_options.continuous_usage_stats and model.kind.continuous_usage:
             sent["stream_options"]["continuous_usage_stats"] = True
     return {**sent, "model": model.served_name}
+
+
+def check_limits(checked: ChatCompletionRequest, model: Model, settings: Settings) -> None:
+    """Check a request against the limits of the API and of its model.
+
+    Raises: InvalidRequest.
+    """
+    if len(checked.messages) > settings.max_messages:
+        raise InvalidRequest(
+            f"Invalid 'messages': array too long. Expected a length of at most "
+            f"{settings.max_messages}, but got {len(checked.messages)} instead.",
+            param="messages",
+            code="array_above_max_length",
+        )
+    for param, value, limit in (
+        ("n", checked.n, settings.max_n),
+        ("max_tokens", checked.max_tokens or 0, model.max_tokens_limit),
+        ("max_completion_tokens", checked.max_completion_tokens or 0, model.max_tokens_limit),
+    ):
+        if value > limit:
+            raise faults.above_maximum("integer", value, limit, (None, param))
 
 
 def check_engine_can(checked: ChatCompletionRequest, model: Model) -> None:

@@ -22,9 +22,12 @@ from functions.chat.settings import Model
 # About what an image, a recording or a file is to a model; its bytes are not text.
 TOKENS = 1000
 RESOLVE_S = 2.0
+# The parts that are not text, and where each has its data.
+NAMES = {"image_url": "url", "input_audio": "data", "file": "file_data"}
 # IPv4 addresses in IPv6, as NAT64 writes them.
 TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
 _DATA = re.compile(r"data:(?P<type>[a-z]+/[a-z0-9.+-]+)(;[a-z0-9=._-]+)*;base64,", re.IGNORECASE)
+_IMAGE = re.compile(r"image/(?!svg)", re.IGNORECASE)
 # No user, no port, nothing that parsers of URLs disagree about.
 _ADDRESS = re.compile(r"https://(?P<host>[a-z0-9.-]+)/[!-\[\]-~]*", re.IGNORECASE)
 
@@ -34,7 +37,7 @@ def measure(messages: list[dict[str, Any]]) -> tuple[int, int]:
     tokens = size = 0
     for part, _ in _parts(messages):
         media = part[part["type"]]
-        data = media.get("url") or media.get("data") or media.get("file_data") or ""
+        data = media.get(NAMES[part["type"]], "")
         tokens += TOKENS
         size += 0 if data.startswith("https:") else len(data)
     return tokens, size
@@ -58,15 +61,23 @@ async def check(messages: list[dict[str, Any]], model: Model) -> None:
     """
     for part, path in _parts(messages):
         kind = part["type"]
-        within = (path, kind)
-        if kind == "input_audio":
-            _check_base64(part[kind]["data"], (within, "data"))
-        elif kind == "file":
-            _check_file(part[kind], within)
-        elif part[kind]["url"][:5].lower() == "data:":
-            _check_data_url(part[kind]["url"], (within, "url"), "image")
+        media, where = part[kind], (path, kind)
+        if "file_id" in media:
+            raise faults.unknown(where, "file_id", "This API keeps no files. Send `file_data`.")
+        name = NAMES[kind]
+        if name not in media:
+            raise faults.missing((where, name))
+        data, where = media[name], (where, name)
+        if kind != "input_audio" and data[:5].lower() == "data:":
+            media_type = "image" if kind == "image_url" else "application"
+            found = _DATA.match(data)
+            if not found or not (kind == "file" or _IMAGE.match(found["type"])):
+                raise _invalid(where, f"Expected `data:{media_type}/…;base64,…`.")
+            _check_base64(data[found.end() :], where)
+        elif kind == "image_url":
+            await _check_address(data, where, model)
         else:
-            await _check_address(part[kind]["url"], (within, "url"), model)
+            _check_base64(data, where)
 
 
 def _parts(messages: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], Path]]:
@@ -75,28 +86,8 @@ def _parts(messages: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], Pat
         content = message.get("content")
         if isinstance(content, list):
             for place, part in enumerate(content):
-                if part["type"] in ("image_url", "input_audio", "file"):
+                if part["type"] in NAMES:
                     yield part, ((((None, "messages"), index), "content"), place)
-
-
-def _check_file(file: dict[str, Any], path: Path) -> None:
-    if "file_id" in file:
-        raise faults.unknown(path, "file_id", "This API keeps no files. Send `file_data`.")
-    if "file_data" not in file:
-        raise faults.missing((path, "file_data"))
-    data = file["file_data"]
-    if data[:5].lower() == "data:":
-        _check_data_url(data, (path, "file_data"))
-    else:
-        _check_base64(data, (path, "file_data"))
-
-
-def _check_data_url(url: str, path: Path, media: str = "") -> None:
-    found = _DATA.match(url)
-    sort = found["type"].lower() if found else ""
-    if not found or not sort.startswith(media) or sort == "image/svg+xml":
-        raise _invalid(path, f"Expected `data:{media or 'application'}/…;base64,…`.")
-    _check_base64(url[found.end() :], path)
 
 
 def _check_base64(data: str, path: Path) -> None:

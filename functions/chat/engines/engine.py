@@ -24,7 +24,7 @@ class Accepted:
 
 @dataclass(slots=True)
 class Run:
-    """Whole server-sent events that may be sent unread.
+    """Whole server-sent events that may be sent unread; none, where what came is held back.
 
     Units:  `tokens`: how many of the events carry a piece of a completion.
     """

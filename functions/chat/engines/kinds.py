@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,15 +22,15 @@ class EngineKind:
 
     Shape:  `openai` are the fields of OpenAI's that it reads, `own` those that only it knows. `reasoning`:
             where it reads the thoughts of an earlier turn. `takes_all`: it reads every member of OpenAI's
-            messages, tools and tool choices. `forces_calls`: a tool choice of `required` or a named tool
-            holds. `continuous_usage`: it can count in every chunk.
+            messages, tools and tool choices. `forces_calls`: by which field it is made to call a tool, None
+            where nothing does. `continuous_usage`: it can count in every chunk.
     """
 
     openai: frozenset[str]
     own: frozenset[str] = frozenset()
     reasoning: str | None = None
     takes_all: bool = False
-    forces_calls: bool = True
+    forces_calls: Literal["tool_choice", "json_schema"] | None = "tool_choice"
     continuous_usage: bool = False
 
     @property
@@ -70,9 +71,9 @@ ENGINES: Mapping[str, EngineKind] = MappingProxyType(
                 chat_template_kwargs"""
             ),
             reasoning="reasoning_content",
-            # Not where the chat template knows no tools, nor with several that do:
-            # ggml-org/llama.cpp #27129, #27217, #27767.
-            forces_calls=False,
+            # Its tool choice does not hold where the template knows no tools, nor with several that do:
+            # ggml-org/llama.cpp #27129, #27217, #27767. A schema always does.
+            forces_calls="json_schema",
         ),
         "sglang": EngineKind(
             openai=_MOST | {"user"},
@@ -84,7 +85,7 @@ ENGINES: Mapping[str, EngineKind] = MappingProxyType(
             continuous_usage=True,
         ),
         "tgi": EngineKind(openai=_ALL | {"tool_choice"}),
-        "ollama": EngineKind(openai=_ALL | {"reasoning_effort"}, reasoning="reasoning", forces_calls=False),
+        "ollama": EngineKind(openai=_ALL | {"reasoning_effort"}, reasoning="reasoning", forces_calls=None),
         # LiteLLM reads settings of its own out of `metadata`.
         "litellm": EngineKind(
             openai=_OPENAI - {"metadata"},

@@ -105,7 +105,8 @@ class EventStreamResponse(Response):
 
     async def _send_event(self, send: Send, event: Event) -> None:
         if isinstance(event, (Run, Chunks)):
-            await self._send(send, event.data)
+            if event.data:
+                await self._send(send, event.data)
         else:
             last = self._render(event.error) if isinstance(event, Failure) else DONE
             await self._send(send, last, more=False)

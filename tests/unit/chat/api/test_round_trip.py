@@ -20,7 +20,7 @@ from tests.unit.chat.passing import passed
 from tests.unit.chat.streams.test_properties import MANY, STEPS, STYLE, TEXT, body_of
 
 TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
-TOLD = st.none() | TEXT
+MAYBE = st.none() | TEXT
 ARGUMENTS = st.sampled_from(["{}", "", '{"a": null}', '{"a": "', '"Paris"', "null", "[1]"]) | TEXT
 CALLS = st.lists(
     st.fixed_dictionaries(
@@ -34,9 +34,9 @@ MESSAGES = st.fixed_dictionaries(
     {},
     optional={
         "role": st.sampled_from(["assistant", "model"]),
-        "content": TOLD,
-        "reasoning": TOLD,
-        "refusal": TOLD,
+        "content": MAYBE,
+        "reasoning": MAYBE,
+        "refusal": MAYBE,
         "tool_calls": st.none() | CALLS,
         "function_call": st.none() | st.just({"name": "f", "arguments": "{"}),
         "audio": st.none() | st.just({"id": "a", "data": "AAAA", "expires_at": 1, "transcript": "Hi"}),
