@@ -22,7 +22,7 @@
     └── UpstreamTimeout         504     server_error               timeout
 
 An engine's work is not done twice: what may have run carries `x-should-retry: false` (`retry=False`, and any
-failure of this function itself), what cannot have run does not. `docs/api.md` has the table.
+failure of this function itself); so does what would only fail again. `docs/api.md` has the table.
 
 Any module raises; `app.py` alone renders. A message says what was wrong, what was expected and
 what to do next; it never quotes an engine.
