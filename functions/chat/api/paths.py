@@ -16,7 +16,7 @@ _CHAT = "POST {root}/v1/chat/completions"
 # The first that fits the whole path, without `/v1`s and what other services put before theirs.
 _MEANT = (
     (
-        r"/(?:chat|chat/completions?|chat/complete|(?:engines|deployments)/[^/]+/chat/completions?)",
+        r"/(?:chat|chat/completions?(?:/.*)?|chat/complete|(?:engines|deployments)/[^/]+/chat/completions?)",
         f"Expected {_CHAT}: the base URL of your client is {{root}}/v1.",
     ),
     (

@@ -187,6 +187,11 @@ _REJECTIONS: dict[str, tuple[str, str | None, str]] = {
         "messages",
         _VALUE,
     ),
+    "json_word": (
+        "With 'response_format' of the type json_object, the messages must contain the word JSON.",
+        "messages",
+        _VALUE,
+    ),
     "top_logprobs": (
         "This engine gives fewer log-probabilities of a token{limit}. Send a lower 'top_logprobs'.",
         "top_logprobs",

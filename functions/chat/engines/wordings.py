@@ -145,6 +145,15 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
             r"(?:Your )?[Ii]nput (?:tokens )?exceeds? the (?:configured limit of (?P<size>\d+)"
             r"|context window of this model)",
         ),
+        ("llama.cpp b3600 server.cpp", r"Input prompt is too big compared to KV size"),
+        ("TensorRT-LLM 1.0", r"Prompt length \(\d+\) exceeds maximum input length \((?P<size>\d+)\)"),
+        (
+            "various",
+            r"(?:[Yy]our |[Tt]he )?(?:prompt|input|request)(?: length| tokens?)? (?:is too (?:long"
+            r"|large)|exceeds? "
+            r"(?:the )?(?:model'?s? )?(?:maximum )?context)|[Cc]ontext (?:length|window|size)(?: has "
+            r"been| is)? exceeded",
+        ),
     ),
     "max_tokens": (
         ("TGI; transformers#28523", r"`max_new_tokens` must be <= (?P<most>\d+)"),
@@ -180,6 +189,10 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
         (
             "openai 2026",
             r"Invalid content type\. image_url is only supported by certain models",
+        ),
+        (
+            "Groq, DeepSeek; litellm 1.110.2",
+            r"messages\[\d+\]\.content must be a string|unknown variant `(?:image_url|input_audio)`",
         ),
     ),
     "too_many_media": (
@@ -277,6 +290,7 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
             "Bedrock; AWS, Converse",
             rf"This model doesn't support the {_WHAT}",
         ),
+        ("OpenRouter; litellm 1.110.2", rf"No endpoints found that support {_WHAT} input"),
     ),
     "tools_off": (
         ("vllm#9986", r"[\"'`]?auto[\"'`]? tool choice requires --enable-auto-tool-choice"),
@@ -290,6 +304,13 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ),
         ("ollama#14795, pydantic-ai#703", rf"{_NAME} does not support tools{_END}"),
         ("Bedrock; litellm 1.110.2 llms/bedrock", r"This model doesn't support tool use"),
+        ("OpenRouter; litellm 1.110.2", r"No endpoints found that support tool use"),
+        (
+            "Groq, DeepSeek, Mistral; litellm 1.110.2",
+            r"[`']?[Tt]ool(?:s| calling| use|_choice)?[`']? (?:is|are) not supported (?:with|by|for) "
+            r"this model"
+            r"|[\w./:@-]{1,200} does not support Function Calling|Function calling is not enabled",
+        ),
     ),
     "tool_choice": (
         (
@@ -356,6 +377,10 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
             r"A conversation must (?:start|end) with a user message|messages: roles must alternate"
             r"|Conversation blocks and tool result blocks cannot be provided in the same turn",
         ),
+        (
+            "chat template; llama.cpp b11549 models/templates",
+            r"Only user and assistant roles are supported, with the exception",
+        ),
     ),
     "no_system": (
         (
@@ -396,6 +421,12 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
             r"An assistant message with 'tool_calls' must be followed by tool messages"
             r"|Invalid parameter: messages with role 'tool' must be a response",
         ),
+        (
+            "chat template; llama.cpp b11549 models/templates",
+            r"Tool call IDs should be|Message has tool role, but|Tool message outside of|Cannot pass "
+            r"both content and "
+            r"thinking|Cannot have both tool outputs",
+        ),
     ),
     "no_template": (
         (
@@ -410,6 +441,17 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
             r"An error occurred in `mistral_common` while applying chat template"
             r"|Unknown role: |Unsupported message role|Unexpected message role|Invalid content type"
             r"|Failed to (?:render|apply) chat template|Failed to apply template",
+        ),
+        (
+            "chat template; llama.cpp b11549 models/templates",
+            r"Only [\w, ]{1,60} (?:are|is) supported|Unrecognized content type|Unexpected (?:item"
+            r"|content) type"
+            r"|Invalid (?:message )?role|Invalid (?:user|assistant|system) (?:message|part|content|block)"
+            r"|Invalid tool call|System message cannot contain|(?:User|Assistant) message must have",
+        ),
+        (
+            "vllm 0.33.0 chat_message.py",
+            r"Found more '[^'\n]{1,60}' placeholders|(?:Missing|Invalid) 'type' field in multimodal part",
         ),
     ),
     "schema": (
@@ -438,6 +480,11 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ),
         ("ollama 2026-08-21 llm/llama_server.go", r"invalid (?:format: |JSON schema in format)"),
         ("openai 2026", r"Invalid schema for response_format"),
+        (
+            "DeepSeek, Groq, Azure; litellm 1.110.2",
+            r"This response_format type is unavailable|This model does not support response format"
+            r"|response_format value as json_schema is enabled only",
+        ),
     ),
     "top_logprobs": (
         (
@@ -492,6 +539,7 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "logit_bias": (
         ("vLLM, SGLang; vllm 0.33.0 sampling_params.py", r"logit_bias |token_id\(s\) .{0,200} in logit_bias"),
     ),
+    "json_word": (("openai 2026", r"'messages' must contain the word 'json'"),),
     "value": (
         ("llama.cpp b11549 server-common.cpp", r"(?P<param>top_logprobs) requires logprobs to be set"),
         ("llama.cpp b11549 server-common.cpp", r"'(?P<param>messages)' is required"),
@@ -520,6 +568,10 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
             r"The (?:decoder|encoder) prompt cannot be empty|`inputs` cannot be empty|Messages "
             r"cannot be empty",
         ),
+        (
+            "chat template; llama.cpp b11549 models/templates",
+            r"No messages provided|Expected non-empty messages",
+        ),
     ),
     "model": (
         (
@@ -543,6 +595,7 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
             r"|Invocation of model ID |You don't have access to the model",
         ),
         ("Azure; litellm 1.110.2", r"The API deployment for this resource"),
+        ("OpenRouter; litellm 1.110.2", r"No endpoints found for "),
     ),
     "no_chat": (
         (

@@ -67,3 +67,17 @@ def test_a_caller_cannot_forge_a_prefix(api: RestApi) -> None:
     forged = dict.fromkeys(("X-Forwarded-Prefix", "X-Script-Name", "X-Forwarded-Path"), "/evil")
     for path in ("/docs", "/openapi.json"):
         assert "evil" not in api.get(f"{api.url}{path}", **forged).text
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/", "//v1/models", "/models", "/models/"])
+def test_other_spellings_of_a_path_are_served_below_it_too(api: RestApi, path: str) -> None:
+    reply = api.get(f"{api.url}{path}")
+    assert (reply.status, reply.json()["object"]) == (200, "list")
+
+
+def test_a_path_that_is_not_served_names_the_one_below_it(api: RestApi) -> None:
+    prefix = api.url.removeprefix("https://").partition("/")[2]
+    root = f"/{prefix}" if prefix else ""
+    reply = api.get(f"{api.url}/openai/v1/models")
+    assert reply.status == 404
+    assert f"Expected GET {root}/v1/models" in reply.json()["error"]["message"]

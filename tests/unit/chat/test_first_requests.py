@@ -84,6 +84,7 @@ MEANT = {
     "/v1/chat": (CHAT, BASE),
     "/api/chat": (CHAT, BASE),
     "/V1/Chat/Completions": (CHAT, BASE),
+    "/v1/chat/completions/chatcmpl-1": (CHAT, BASE),
     "/openai/deployments/gpt-4o/chat/completions": (CHAT, BASE),
     "/v1/engines/davinci/chat/completions": (CHAT, BASE),
     "/v1/v1/models": (MODELS, BASE),

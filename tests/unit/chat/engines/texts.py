@@ -504,6 +504,43 @@ TEXTS: tuple[tuple[str, Answer], ...] = (
     ),
     ("Output blocked by content filtering policy", FILTERED),
     ("litellm.ContentPolicyViolationError: AzureException - x", FILTERED),
+    # hosted APIs, and templates
+    ("Input prompt is too big compared to KV size. Please try increasing KV size.", context(None)),
+    ("Prompt length (4097) exceeds maximum input length (4096). Set log level", context(4096)),
+    ("The prompt is too long.", context(None)),
+    ("Your request exceeds the model's maximum context length.", context(None)),
+    ("Context length exceeded", context(None)),
+    ("messages[0].content must be a string", TEXT_ONLY),
+    (
+        "Failed to deserialize the JSON body into the target type: messages[0]: unknown variant `image_url`, "
+        "expected `text` at line 1 column 70",
+        TEXT_ONLY,
+    ),
+    ("No endpoints found that support image input", NO_IMAGES),
+    ("No endpoints found that support tool use. To learn more about provider routing", TOOLS_OFF),
+    ("`tools` is not supported with this model", TOOLS_OFF),
+    ("tool calling is not supported with this model", TOOLS_OFF),
+    ("deepseek-reasoner does not support Function Calling", TOOLS_OFF),
+    ("Function calling is not enabled for this model", TOOLS_OFF),
+    (
+        "Only user and assistant roles are supported, with the exception of an initial optional system "
+        "message!",
+        ROLES,
+    ),
+    ("Tool call IDs should be alphanumeric strings with length 9!", HISTORY),
+    ("Message has tool role, but there was no previous assistant message with a tool call!", HISTORY),
+    ("Only user, assistant and tool roles are supported, got developer.", TEMPLATE),
+    ("Unexpected content type.", TEMPLATE),
+    ("System message cannot contain images.", TEMPLATE),
+    ("Found more '<image>' placeholders in input prompt than actual multimodal data items.", TEMPLATE),
+    ("No messages provided.", EMPTY),
+    ("This response_format type is unavailable now", SCHEMA),
+    (
+        "'messages' must contain the word 'json' in some form, to use 'response_format' of type "
+        "'json_object'.",
+        invalid("messages", "the word JSON"),
+    ),
+    ("No endpoints found for openai/gpt-9.", MODEL),
     # full, starting, limited
     (
         "The engine is currently busy and cannot accept new requests. Please try again later or on a "
