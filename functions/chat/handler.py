@@ -23,7 +23,7 @@ from .usage import Meter
 
 settings = Settings.from_environment(os.environ)
 aws = Aws()
-access = Access(settings, aws)
+access = Access(settings, aws, keep_records_days=settings.keep_records_days)
 secrets = Secrets(aws)
 metrics = Metrics(settings.metrics) if settings.metrics else None
 engine = ScaleFromZero(

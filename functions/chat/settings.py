@@ -11,6 +11,7 @@ from typing import Any
 
 from functions.chat.engines.kinds import ENGINES, NEVER, EngineKind
 from functions.shared.environment import SettingsError, count, json_object, seconds
+from functions.shared.items import KEEP_RECORDS_DAYS
 from functions.shared.settings import AccessSettings, access_from
 
 
@@ -70,6 +71,7 @@ class Settings(AccessSettings):
     stream_silence_s: float = 120.0
     reply_timeout_s: float = 600.0
     warming_timeout_s: float = 840.0
+    keep_records_days: int = KEEP_RECORDS_DAYS
 
     @property
     def default_model(self) -> Model:
@@ -115,6 +117,7 @@ _NUMBERS: dict[str, tuple[str, Any]] = {
     "stream_silence_s": ("STREAM_SILENCE_S", seconds),
     "reply_timeout_s": ("REPLY_TIMEOUT_S", seconds),
     "warming_timeout_s": ("WARMING_TIMEOUT_S", seconds),
+    "keep_records_days": ("KEEP_RECORDS_DAYS", count),
 }
 
 

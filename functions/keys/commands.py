@@ -5,7 +5,9 @@ from __future__ import annotations
 import secrets
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from itertools import chain, islice
 from typing import Any
 
 import click
@@ -13,13 +15,15 @@ from rich.table import Table
 
 from functions.shared.key_text import MistypedKey, check_key, digest, hint, new_key
 from functions.shared.keys import Key, KeysUnavailable
-from functions.shared.usage import NONE
+from functions.shared.usage import NONE, UsageSum
 
 from . import options, views
 from .replay import Replay
 from .session import PROGRAM, Session
 
 _CANDIDATES = 10
+# How many keys' usage is read at a time.
+_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ _KEY = click.argument("key", type=options.WHICH, metavar="ID")
 )
 @click.option("--rpm", type=options.COUNT, help="Requests a minute. Default: no limit.")
 @click.option("--tpm", type=options.COUNT, help="Tokens a minute, with prompts. Default: no limit.")
+@click.option("--concurrent", type=options.COUNT, help="Requests at a time. Default: no limit.")
 @click.option("--budget-tokens", type=options.COUNT, help="Tokens in all. Default: no limit.")
 @click.option(
     "--expires",
@@ -104,6 +109,7 @@ def create(
     models: Sequence[list[str]],
     rpm: int | None,
     tpm: int | None,
+    concurrent: int | None,
     budget_tokens: int | None,
     expires: int | None,
     key_from_env: str | None,
@@ -118,6 +124,7 @@ def create(
         models=frozenset(model for names in models for model in names),
         requests_per_minute=rpm,
         tokens_per_minute=tpm,
+        concurrent=concurrent,
         budget_tokens=budget_tokens,
         created_at=int(session.now),
         expires_at=expires,
@@ -141,14 +148,20 @@ def list_(session: Session) -> Result:
 @command("show alice")
 @_KEY
 def show(session: Session, key: str) -> Result:
-    """Show all that is known of a key, and what is left of its budget.
+    """Show all that is known of a key, what is left of its budget, and how many requests are running.
 
     ID is the key's id, the beginning of it, or its name.
     """
     found = select(session.store.all_keys(), key)
+    running = session.store.running(found.id, session.now)
     spent = session.store.spent(found.id)
-    data = {**views.key_record(found, session.now), "spent_tokens": spent}
-    return Result(views.key_details(found, spent, session.now), data)
+    data = {
+        **views.key_record(found, session.now),
+        "spent_tokens": spent,
+        "running_requests": len(running),
+        "reserved_tokens": sum(each.most for each in running),
+    }
+    return Result(views.key_details(found, spent, running, session.now), data)
 
 
 @command("disable key_1f2e")
@@ -217,20 +230,33 @@ def rotate(session: Session, key: str) -> Result:
     type=options.PAST,
     default="30d",
     show_default=True,
-    help="30d, 12h or 30m ago, or a date such as 2026-11-01 (00:00 UTC).",
+    help="30d ago, or a date such as 2026-11-01: from 00:00 UTC of that day.",
 )
-def usage(session: Session, key: str | None, by: str, since: int) -> Result:
-    """Add up what was used.
+@click.option("--records", is_flag=True, help="List the requests of one key, the newest first.")
+@click.option(
+    "--limit", type=options.COUNT, default="100", show_default=True, help="How many requests to list."
+)
+def usage(session: Session, key: str | None, by: str, since: int, records: bool, limit: int) -> Result:
+    """Add up what was used, in whole days of UTC.
 
     ID is the key's id, the beginning of it, or its name. Without it, all keys are added up, and the requests
     that had none.
     """
     keys = session.store.all_keys()
-    key_ids = [select(keys, key).id] if key else [NONE, *(each.id for each in keys)]
     until_ms = int(session.now * 1000) + 1
-    report = views.Report.of(
-        (record for key_id in key_ids for record in session.store.usage(key_id, since * 1000, until_ms)), by
-    )
+    if records:
+        if not key:
+            raise click.UsageError("Expected the ID of a key with --records, but got none.")
+        return _records(session, select(keys, key), since, until_ms, limit)
+    key_ids = [select(keys, key).id] if key else [NONE, *(each.id for each in keys)]
+    store = session.store
+
+    def used_by(key_id: str) -> list[tuple[str, str, str, UsageSum]]:
+        store.running(key_id, session.now)  # those that have died are settled
+        return [(key_id, *used) for used in store.sums(key_id, since * 1000, until_ms)]
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        report = views.Report.of(chain.from_iterable(pool.map(used_by, key_ids)), by)
     text: str | Table = (
         f"No usage since {views.iso_day(since)}. Go further back with --since, as in --since 365d."
         "\nA request counts as soon as it has been answered."
@@ -238,9 +264,33 @@ def usage(session: Session, key: str | None, by: str, since: int) -> Result:
     if report.sums:
         names = {NONE: "(no key)", **{each.id: f"{each.name} {each.id}" for each in keys}}
         text = report.table(names if by == "key" else {})
-    times = {"since": views.iso_time(since), "until": views.iso_time(session.now)}
+    first = since - since % 86400
+    times = {"since": views.iso_time(first), "until": views.iso_time(session.now)}
     data = {**times, "by": by, "key": key_ids[0] if key else None, "rows": report.records()}
     return Result(text, data)
+
+
+def _records(session: Session, key: Key, since: int, until_ms: int, limit: int) -> Result:
+    """List a key's newest records: no more of them are read than are listed."""
+    found = session.store.usage(key.id, since * 1000, until_ms, newest_first=True)
+    listed = list(islice(found, limit))
+    text: str | Table = f"No records since {views.iso_day(since)}. Go further back with --since 365d."
+    if listed:
+        text = views.records_table(listed)
+    times = {"since": views.iso_time(since), "until": views.iso_time(session.now)}
+    return Result(text, {**times, "key": key.id, "records": [asdict(each) for each in listed]})
+
+
+@command("recount --stack chatbot")
+def recount(session: Session) -> Result:
+    """Add the records of earlier versions to what `usage` adds up, each once.
+
+    It is safe to repeat, and to stop, and to run while requests come.
+    """
+    key_ids = [NONE, *(each.id for each in session.store.all_keys())]
+    until_ms = int(session.now * 1000) + 1
+    counted = sum(session.store.recount(key_id, until_ms) for key_id in key_ids)
+    return Result(f"Added {views.counted(counted, 'record')} to the sums.", {"counted": counted})
 
 
 @command("replay function.log")

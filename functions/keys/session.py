@@ -12,10 +12,13 @@ import click
 
 from functions.shared.aws import Aws
 from functions.shared.keys import Key
+from functions.shared.limits import Running
 from functions.shared.table import Table, table_from_stack
-from functions.shared.usage import UsageRecord
+from functions.shared.usage import UsageRecord, UsageSum
 
 PROGRAM = "python -m functions.keys"
+# A person at a command line waits longer than a caller of a function.
+_LONGER = 10
 
 _NO_TABLE = """\
 No table was named. Say where the keys are, in one of three ways:
@@ -35,7 +38,12 @@ class Store(Protocol):
     def set_disabled(self, key_id: str, disabled: bool) -> Key | None: ...
     def rotate(self, key_id: str, new_digest: str, new_hint: str) -> Key | None: ...
     def spent(self, key_id: str) -> int: ...
-    def usage(self, key_id: str, since_ms: int, until_ms: int) -> Iterator[UsageRecord]: ...
+    def running(self, key_id: str, now: float) -> list[Running]: ...
+    def usage(
+        self, key_id: str, since_ms: int, until_ms: int, *, newest_first: bool = False
+    ) -> Iterator[UsageRecord]: ...
+    def sums(self, key_id: str, since_ms: int, until_ms: int) -> Iterator[tuple[str, str, UsageSum]]: ...
+    def recount(self, key_id: str, until_ms: int) -> int: ...
     def put_usage(self, record: UsageRecord) -> None: ...
 
 
@@ -88,7 +96,7 @@ def connect(location: Location) -> tuple[Location, Store]:
 
     Raises: KeysUnavailable.
     """
-    aws, endpoint_url = Aws(region=location.region), location.endpoint_url
+    aws, endpoint_url = Aws(region=location.region, longer=_LONGER), location.endpoint_url
     if not location.table:
         name = table_from_stack(location.stack or "", aws=aws, endpoint_url=endpoint_url)
         location = replace(location, table=name)

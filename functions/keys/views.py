@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from functions.shared.keys import Key
-from functions.shared.usage import UsageRecord
+from functions.shared.limits import Running
+from functions.shared.usage import UsageRecord, UsageSum
 
 # Wider than any row: where no person reads, a row is a line.
 _PIPED_WIDTH = 100_000
@@ -42,13 +43,15 @@ def keys_table(keys: Iterable[Key], now: float) -> Table:
     return _table(columns, rows, folding=("NAME", "MODELS"))
 
 
-def key_details(key: Key, spent: int, now: float) -> Table:
-    """Return all that is known of a key, with the state of its budget."""
+def key_details(key: Key, spent: int, running: Sequence[Running], now: float) -> Table:
+    """Return all that is known of a key, with what it has spent and what is running."""
     budget = "no limit" if key.budget_tokens is None else f"{key.budget_tokens:,} tokens"
     if key.budget_tokens is not None:
         budget += f"; {spent:,} spent, {max(0, key.budget_tokens - spent):,} left"
     elif spent:
         budget += f"; {spent:,} tokens spent"
+    reserved = sum(each.most for each in running)
+    running_text = f"{counted(len(running), 'request')}, {counted(reserved, 'token')} reserved"
     expiry = "never"
     if key.expires_at is not None:
         ahead_s = key.expires_at - now
@@ -63,7 +66,9 @@ def key_details(key: Key, spent: int, now: float) -> Table:
         "models": _models(key),
         "requests": _a_minute(key.requests_per_minute),
         "tokens": _a_minute(key.tokens_per_minute),
+        "at once": "no limit" if key.concurrent is None else counted(key.concurrent, "request"),
         "budget": budget,
+        "running": running_text,
         "created": clock(key.created_at),
         "expires": expiry,
     }
@@ -83,6 +88,7 @@ def key_record(key: Key, now: float) -> dict[str, Any]:
         "models": sorted(key.models),
         "requests_per_minute": key.requests_per_minute,
         "tokens_per_minute": key.tokens_per_minute,
+        "concurrent": key.concurrent,
         "budget_tokens": key.budget_tokens,
         "created_at": iso_time(key.created_at),
         "expires_at": None if key.expires_at is None else iso_time(key.expires_at),
@@ -96,46 +102,23 @@ def state(key: Key, now: float) -> str:
     return "expired" if key.expires_at is not None and key.expires_at <= now else "active"
 
 
-@dataclass
-class Sum:
-    """What some requests used. Units: tokens, requests."""
-
-    requests: int = 0
-    ok: int = 0
-    cut: int = 0
-    error: int = 0
-    timeout: int = 0
-    refused: int = 0
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    completion_tokens: int = 0
-
-    def add(self, record: UsageRecord) -> None:
-        """Count one request."""
-        self.requests += 1
-        setattr(self, record.outcome, getattr(self, record.outcome) + 1)
-        self.prompt_tokens += record.prompt_tokens
-        self.cached_tokens += record.cached_tokens
-        self.completion_tokens += record.completion_tokens
-
-
 @dataclass(frozen=True)
 class Report:
     """The sums of each day, model or key, in the order of their names, and of all."""
 
     by: str
-    sums: Mapping[str, Sum]
-    total: Sum
+    sums: Mapping[str, UsageSum]
+    total: UsageSum
 
     @classmethod
-    def of(cls, records: Iterable[UsageRecord], by: str) -> Report:
-        """Add up what was used by `day` (UTC), `model` or `key`."""
-        sums: dict[str, Sum] = {}
-        total = Sum()
-        for record in records:
-            groups = {"day": iso_day(record.started_at / 1000), "model": record.model, "key": record.key_id}
-            sums.setdefault(groups[by], Sum()).add(record)
-            total.add(record)
+    def of(cls, used: Iterable[tuple[str, str, str, UsageSum]], by: str) -> Report:
+        """Add up what was used by `key`, `day` (UTC) or `model`, which are given in this order."""
+        sums: dict[str, UsageSum] = {}
+        total = UsageSum()
+        for key_id, day, model, each in used:
+            groups = {"key": key_id, "day": day, "model": model}
+            sums.setdefault(groups[by], UsageSum()).add(each)
+            total.add(each)
         return cls(by, dict(sorted(sums.items())), total)
 
     def table(self, names: Mapping[str, str]) -> Table:
@@ -150,6 +133,26 @@ class Report:
     def records(self) -> list[dict[str, Any]]:
         """Return the sums for programs."""
         return [{self.by: group, **asdict(sums)} for group, sums in self.sums.items()]
+
+
+def records_table(records: Iterable[UsageRecord]) -> Table:
+    """Return a row for each record."""
+    columns = ("TIME", "REQUEST", "MODEL", "OUTCOME", "CODE", "PROMPT", "CACHED", "COMPLETION", "MS")
+    rows = [
+        (
+            iso_time(each.started_at / 1000),
+            each.request_id,
+            each.model,
+            each.outcome,
+            each.code,
+            each.prompt_tokens,
+            each.cached_tokens,
+            each.completion_tokens,
+            round(each.duration_ms),
+        )
+        for each in records
+    ]
+    return _table(columns, rows, folding=("REQUEST", "MODEL", "CODE"))
 
 
 def iso_time(seconds: float) -> str:

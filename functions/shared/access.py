@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .aws import Aws
+from .items import KEEP_RECORDS_DAYS
 from .keys import Keyring
 from .settings import AccessSettings
 from .table import Table
@@ -11,9 +12,17 @@ from .table import Table
 class Access:
     """The keyring, and the table of keys, limits and usage, which is None where keys are set without one."""
 
-    def __init__(self, settings: AccessSettings, aws: Aws) -> None:
-        name, endpoint_url = settings.keys_table, settings.dynamodb_endpoint
-        self.table = Table(name, aws=aws, endpoint_url=endpoint_url) if name else None
+    def __init__(
+        self, settings: AccessSettings, aws: Aws, *, keep_records_days: int = KEEP_RECORDS_DAYS
+    ) -> None:
+        self.table = None
+        if settings.keys_table:
+            self.table = Table(
+                settings.keys_table,
+                aws=aws,
+                endpoint_url=settings.dynamodb_endpoint,
+                keep_records_days=keep_records_days,
+            )
         self.keyring = Keyring.of(settings.keys, self.table)
 
     def warm(self) -> None:

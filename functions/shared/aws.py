@@ -36,10 +36,13 @@ class AwsError(Exception):
 
 
 class Aws:
-    """One account in one region, whose services share what takes time to load."""
+    """One account in one region, whose services share what takes time to load.
 
-    def __init__(self, *, region: str | None = None) -> None:
-        self._region = region
+    Shape:  `longer`: how many times longer than in a function a response is waited for.
+    """
+
+    def __init__(self, *, region: str | None = None, longer: int = 1) -> None:
+        self._region, self._longer = region, longer
         self._session: Any = None
         self._making = threading.Lock()
         self._services: list[Service] = []
@@ -73,8 +76,8 @@ class Aws:
             if self._session is None:
                 self._session = boto3.session.Session(region_name=self._region)
             config = Config(
-                connect_timeout=CONNECT_TIMEOUT_S,
-                read_timeout=READ_TIMEOUT_S,
+                connect_timeout=CONNECT_TIMEOUT_S * self._longer,
+                read_timeout=READ_TIMEOUT_S * self._longer,
                 retries={"mode": "standard", "total_max_attempts": 1},
                 max_pool_connections=_POOL,
                 tcp_keepalive=True,

@@ -44,6 +44,7 @@ SCHEMA: dict[str, Any] = {
     "BillingMode": "PAY_PER_REQUEST",
 }
 KEY_LIST = "keys"
+KEEP_RECORDS_DAYS = 90
 _END_OF_9999 = 253402300799999
 _DAY_S = 86400
 # Each by a name of its own: DynamoDB reserves some of these words.

@@ -44,7 +44,6 @@ _BATCH = 100
 _REMEMBERED = 1000
 # How many requests that have died are settled before another is let in.
 _DEAD = 4
-KEEP_RECORDS_DAYS = 90
 # How long a request is listed as running that is written late.
 _REOPENED_S = 60
 # How much longer each conflict with another transaction is waited for, at most.
@@ -63,7 +62,7 @@ class Table:
         *,
         aws: Aws | None = None,
         endpoint_url: str | None = None,
-        keep_records_days: int = KEEP_RECORDS_DAYS,
+        keep_records_days: int = items.KEEP_RECORDS_DAYS,
     ) -> None:
         self._name, self._keep_days = name, keep_records_days
         self._service = (aws or Aws()).service("dynamodb", endpoint_url=endpoint_url)
@@ -98,7 +97,11 @@ class Table:
         A refused request is counted, and leaves no record.
         Raises: KeysUnavailable and its kinds.
         """
-        await asyncio.to_thread(self.put_usage, record, running)
+        if record.outcome == "refused":
+            update = {"TableName": self._name, **items.count(record)}
+            await asyncio.to_thread(self._call, "update_item", idempotent=False, **update)
+        else:
+            await asyncio.to_thread(self.put_usage, record, running)
 
     async def peek(self, key: Key, now: float) -> Allowance:
         """Return what a key may do, and use nothing of it.
@@ -230,9 +233,6 @@ class Table:
         A record in its place stays, unless it only holds what the request had reserved.
         Raises: KeysUnavailable.
         """
-        if record.outcome == "refused":
-            self._call("update_item", idempotent=False, TableName=self._name, **items.count(record))
-            return
         if running and self._settle(record, running) == record:
             return
         if running := self._reopened(record):

@@ -305,7 +305,7 @@ def test_a_refusal_takes_one_call(counting: CountingTable) -> None:
 
 def test_a_refused_request_is_in_the_sums_and_leaves_no_record(counting: CountingTable) -> None:
     for _ in range(2):
-        counting.put_usage(replace(RECORD, outcome="refused", prompt_tokens=0))
+        asyncio.run(counting.settle(replace(RECORD, outcome="refused", prompt_tokens=0)))
     assert counting.calls == ["update_item"] * 2
     assert list(counting.usage(ALICE.id, 0, 10**14)) == []
     ((day, model, used),) = counting.sums(ALICE.id, 0, 10**14)

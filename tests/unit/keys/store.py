@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from functions.keys.commands import Result, cli
 from functions.keys.session import PROGRAM, Session
-from functions.keys.views import render
+from functions.keys.views import iso_day, render
 from functions.shared.keys import Key
-from functions.shared.usage import UsageRecord
+from functions.shared.limits import Running
+from functions.shared.usage import UsageRecord, UsageSum
 
 NOW = 1795572000.0  # 2026-11-25 02:00 UTC
 DAY_S = 86400
@@ -21,6 +22,8 @@ class MemoryStore:
 
     keys: dict[str, Key] = field(default_factory=dict)
     tokens_spent: dict[str, int] = field(default_factory=dict)
+    in_flight: list[Running] = field(default_factory=list)
+    uncounted: int = 0
     records: dict[tuple[str, int, str], UsageRecord] = field(default_factory=dict)
     failing: Exception | None = None
     answered: int = 0
@@ -43,11 +46,27 @@ class MemoryStore:
         self._count()
         return self.tokens_spent.get(key_id, 0)
 
-    def usage(self, key_id: str, since_ms: int, until_ms: int) -> Iterator[UsageRecord]:
+    def running(self, key_id: str, now: float) -> list[Running]:  # noqa: ARG002
         self._count()
-        for record in self.records.values():
+        return self.in_flight
+
+    def usage(
+        self, key_id: str, since_ms: int, until_ms: int, *, newest_first: bool = False
+    ) -> Iterator[UsageRecord]:
+        self._count()
+        for record in sorted(self.records.values(), key=lambda each: each.started_at, reverse=newest_first):
             if record.key_id == key_id and since_ms <= record.started_at < until_ms:
                 yield record
+
+    def sums(self, key_id: str, since_ms: int, until_ms: int) -> Iterator[tuple[str, str, UsageSum]]:
+        first, last = iso_day(since_ms / 1000), iso_day(until_ms / 1000)
+        for record in self.usage(key_id, 0, 10**15):
+            if first <= (day := iso_day(record.started_at / 1000)) <= last:
+                yield day, record.model, UsageSum.of(record)
+
+    def recount(self, key_id: str, until_ms: int) -> int:  # noqa: ARG002
+        self._count()
+        return self.uncounted
 
     def put_usage(self, record: UsageRecord) -> None:
         self._count()

@@ -12,6 +12,7 @@ import pytest
 from functions.keys.commands import Result, select
 from functions.shared.key_text import check_key, digest
 from functions.shared.keys import Key
+from functions.shared.limits import Running
 from functions.shared.usage import NONE
 from tests.unit.keys.store import DAY_S, NOW, MemoryStore, a_key, a_record, invoke, printed
 
@@ -54,6 +55,7 @@ def test_a_key_is_made_and_shown_once() -> None:
         "hint": key.hint,
         "status": "active",
         "models": ["default"],
+        "concurrent": None,
         **LIMITS,
         "created_at": "2026-11-25T02:00:00Z",
         "expires_at": "2027-02-23T02:00:00Z",
@@ -92,9 +94,13 @@ def test_an_empty_list_says_what_to_do() -> None:
 
 
 def test_all_that_is_known_of_a_key_is_shown() -> None:
-    key = a_key(models=frozenset({"small", "default"}), expires_at=int(NOW) + 90 * DAY_S, **LIMITS)
+    models = frozenset({"small", "default"})
+    key = a_key(models=models, expires_at=int(NOW) + 90 * DAY_S, concurrent=4, **LIMITS)
     store = store_of(key)
     store.tokens_spent[key.id] = 12345
+    store.in_flight = [
+        Running("req_1", "tiny", tokens=40, most=90, prompt=50, started_at=0, expires_at=int(NOW) + 900)
+    ]
     result = invoke(store, "show", "alice", now=NOW + 60)
     assert (
         printed(result)
@@ -106,25 +112,29 @@ status    active
 models    default, small
 requests  60 a minute
 tokens    20,000 a minute
+at once   4 requests
 budget    1,000,000 tokens; 12,345 spent, 987,655 left
+running   1 request, 90 tokens reserved
 created   2026-11-25 02:00 UTC
 expires   2027-02-23 02:00 UTC (in 90 days)"""
     )
     assert result.data["spent_tokens"] == 12345
+    assert (result.data["running_requests"], result.data["reserved_tokens"]) == (1, 90)
     assert key.digest not in printed(result) + json.dumps(result.data)
 
 
 def test_a_key_without_limits_is_shown() -> None:
     store = store_of(a_key(expires_at=int(NOW) - 7200, disabled=True))
     lines = printed(invoke(store, "show", "alice")).splitlines()
-    assert lines[3:8] == [
+    assert lines[3:9] == [
         "status    disabled",
         "models    all",
         "requests  no limit",
         "tokens    no limit",
+        "at once   no limit",
         "budget    no limit",
     ]
-    assert lines[9] == "expires   2026-11-25 00:00 UTC (2 hours ago)"
+    assert lines[11] == "expires   2026-11-25 00:00 UTC (2 hours ago)"
 
 
 def test_an_overdrawn_budget_has_nothing_left() -> None:
@@ -230,7 +240,7 @@ total              6   2    1      1        1        1   1,540       5          
         "cached_tokens": 0,
         "completion_tokens": 0,
     }
-    assert result.data["since"] == "2026-10-26T02:00:01Z"
+    assert result.data["since"] == "2026-10-26T00:00:00Z"
     assert result.data["until"] == "2026-11-25T02:00:01Z"
     assert (result.data["by"], result.data["key"]) == ("day", None)
 
@@ -266,9 +276,37 @@ def test_usage_of_one_row_has_no_total() -> None:
     assert len(printed(invoke(USED, "usage", "bob", "--by", "day", now=LATER)).splitlines()) == 2
 
 
-def test_usage_counts_from_since_until_now() -> None:
-    assert invoke(USED, "usage", "alice", "--by", "day", now=NOW).data["rows"][-1]["day"] == "2026-11-24"
+def test_usage_is_of_whole_days_since() -> None:
+    yesterday = invoke(USED, "usage", "alice", "--by", "day", "--since", "12h", now=LATER)
+    assert [row["day"] for row in yesterday.data["rows"]] == ["2026-11-24", "2026-11-25"]
     assert invoke(USED, "usage", "alice", "--since", "50d", now=LATER).data["rows"][0]["day"] == "2026-10-16"
+
+
+def test_records_are_listed_newest_first_as_many_as_are_wanted() -> None:
+    result = invoke(USED, "usage", "alice", "--records", "--limit", "2", now=LATER)
+    head, newest, second = printed(result).splitlines()
+    assert head.split()[:5] == ["TIME", "REQUEST", "MODEL", "OUTCOME", "CODE"]
+    assert newest.split() == [
+        *("2026-11-25T02:00:00Z", f"req_{2:032x}", "large", "ok"),
+        *("-", "1,500", "0", "20", "12"),
+    ]
+    assert second.split()[1] == f"req_{1:032x}"
+    assert [each["request_id"][-1] for each in result.data["records"]] == ["2", "1"]
+    assert result.data["since"] == "2026-10-26T02:00:01Z"
+    listed = invoke(USED, "usage", "alice", "--records", "--since", "50d", now=LATER).data["records"]
+    assert len(listed) == 5
+    none = invoke(USED, "usage", "bob", "--records", now=NOW)
+    assert printed(none) == "No records since 2026-10-26. Go further back with --since 365d."
+
+
+def test_records_are_of_one_key() -> None:
+    with pytest.raises(click.UsageError, match="Expected the ID of a key with --records, but got none"):
+        invoke(USED, "usage", "--records", now=LATER)
+
+
+def test_records_of_earlier_versions_are_counted_of_all_keys() -> None:
+    result = invoke(MemoryStore({a_key().id: a_key()}, uncounted=600), "recount")
+    assert (printed(result), result.data) == ("Added 1,200 records to the sums.", {"counted": 1200})
 
 
 def test_no_usage_says_what_to_do() -> None:

@@ -14,7 +14,7 @@ from tests.unit.keys.store import DAY_S, NOW, MemoryStore, invoke, invoke_in, se
 
 # Of a key's length and form; it opens nothing.
 KEY = "sk-" + "A1" * 24 + "B"
-COMMANDS = ("create", "list", "show", "disable", "enable", "rotate", "usage", "replay")
+COMMANDS = ("create", "list", "show", "disable", "enable", "rotate", "usage", "recount", "replay")
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -33,8 +33,10 @@ def test_a_new_key_may_have_every_limit() -> None:
         store,
         *("create", "--name", " alice ", "--models", "default,small", "--models", "large"),
         *("--rpm", "60", "--tpm", "20000", "--budget-tokens", "1000000", "--expires", "90d"),
+        *("--concurrent", "4"),
     )
     (key,) = store.keys.values()
+    assert key.concurrent == 4
     assert (key.name, key.models) == ("alice", frozenset({"default", "small", "large"}))
     assert (key.requests_per_minute, key.tokens_per_minute, key.budget_tokens) == (60, 20000, 1000000)
     assert key.expires_at == NOW + 90 * DAY_S
@@ -49,7 +51,7 @@ def test_a_new_key_needs_a_name_alone() -> None:
 
 def test_usage_is_by_day_and_of_30_days_by_default() -> None:
     data = invoke(MemoryStore(), "usage").data
-    assert (data["by"], data["key"], data["since"]) == ("day", None, "2026-10-26T02:00:00Z")
+    assert (data["by"], data["key"], data["since"]) == ("day", None, "2026-10-26T00:00:00Z")
     data = invoke(MemoryStore(), "usage", "--by", "model", "--since", "2026-11-01").data
     assert (data["by"], data["since"]) == ("model", "2026-11-01T00:00:00Z")
 

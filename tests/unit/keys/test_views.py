@@ -54,7 +54,7 @@ def test_on_a_wide_enough_terminal_nothing_is_folded() -> None:
 @pytest.mark.usefixtures("columns")
 def test_long_details_are_folded_beside_their_name() -> None:
     names = frozenset(f"a-model-of-this-name-{number}" for number in range(10))
-    lines = views.render(views.key_details(a_key(models=names), 0, NOW)).splitlines()
+    lines = views.render(views.key_details(a_key(models=names), 0, [], NOW)).splitlines()
     first = next(number for number, line in enumerate(lines) if line.startswith("models"))
     assert lines[first + 1].startswith(" " * 10 + "a-model")
     assert all(len(line) <= 80 for line in lines)
