@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
@@ -101,22 +102,16 @@ class Console:
         """Return a function that shows what a child prints, and keeps metrics for the lines of requests."""
 
         def show(line: str) -> None:
-            if line.startswith(_METRICS):
-                self._count(line)
-            elif not line.startswith(_USAGE):
+            if not line.startswith((_METRICS, _USAGE)):
                 self.warn(f"{name} | {line}")
-
-        return show
-
-    def _count(self, line: str) -> None:
-        try:
-            metrics = json.loads(line)
-        except ValueError:
-            return
-        if request_id := metrics.get("request_id"):
-            self._counted[request_id] = metrics
+            elif line.startswith(_METRICS):
+                with suppress(ValueError, KeyError):
+                    metrics = json.loads(line)
+                    self._counted[metrics["request_id"]] = metrics
             if len(self._counted) > _MAX_COUNTED:
                 del self._counted[next(iter(self._counted))]
+
+        return show
 
 
 def _duration(seconds: float) -> str:

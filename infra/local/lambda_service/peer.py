@@ -22,7 +22,7 @@ def is_of_session(session: int, peer: Address, own: Address, proc: Path = Path("
         return True
     ends = [_hexadecimal(peer), _hexadecimal(own)]
     sockets = {f"socket:[{row[9]}]" for row in rows if row[1:3] == ends}
-    return any(sockets.intersection(_open_files(pid, proc)) for pid in _processes(session, proc))
+    return not sockets.isdisjoint(_open_files(session, proc))
 
 
 def _hexadecimal(address: Address) -> str:
@@ -30,15 +30,9 @@ def _hexadecimal(address: Address) -> str:
     return f"{number:08X}:{address[1]:04X}"
 
 
-def _processes(session: int, proc: Path) -> Iterator[int]:
-    for pid in (int(name) for name in os.listdir(proc) if name.isdigit()):
-        with suppress(ProcessLookupError):
-            if os.getsid(pid) == session:
-                yield pid
-
-
-def _open_files(pid: int, proc: Path) -> Iterator[str]:
-    with suppress(OSError):
-        for descriptor in (proc / str(pid) / "fd").iterdir():
-            with suppress(OSError):
-                yield os.readlink(descriptor)
+def _open_files(session: int, proc: Path) -> Iterator[str]:
+    for name in os.listdir(proc):
+        with suppress(OSError):  # a process that ends meanwhile
+            descriptors = proc / name / "fd"
+            if name.isdigit() and os.getsid(int(name)) == session:
+                yield from map(os.readlink, descriptors.iterdir())
