@@ -11,7 +11,19 @@ from functools import cache
 from infra.paths import ROOT
 
 _READY = "Ctrl-C stops everything."
-_UNSET = {"DATABASE_URL": "", "AUTH": "", "DEV_KEY": ""}
+_UNSET = dict.fromkeys(
+    (
+        "DATABASE_URL",
+        "AUTH",
+        "DEV_KEY",
+        "HOSTS",
+        "MAX_BODY_BYTES",
+        "MAX_EVENT_BYTES",
+        "MEDIA_HOSTS",
+        "EXTRA_FIELDS",
+    ),
+    "",
+)
 
 
 @cache

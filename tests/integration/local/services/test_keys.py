@@ -7,11 +7,14 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import boto3
 import psutil
 import pytest
+from botocore.exceptions import ClientError
 
 from functions.shared.key_text import new_key
 from infra.local.console import Console
@@ -149,6 +152,55 @@ def test_nothing_outlives_a_start_that_is_interrupted(number: signal.Signals, af
     left = psutil.wait_procs(children, timeout=2)[1]
     assert not [each for each in left if each.status() != psutil.STATUS_ZOMBIE]
     assert "Traceback" not in output
+
+
+def test_a_transaction_that_is_cancelled_changes_nothing_and_other_credentials_reach_nothing(
+    tmp_path: Path,
+) -> None:
+    def item(name: str) -> dict[str, Any]:
+        return {"pk": {"S": "a"}, "sk": {"S": name}}
+
+    def change(environment: dict[str, str]) -> list[Any]:
+        client = boto3.client(
+            "dynamodb",
+            endpoint_url=environment["DYNAMODB_ENDPOINT"],
+            region_name=environment["AWS_REGION"],
+            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        )
+        with closing(client):
+            client.put_item(TableName="keys", Item={**item("sum"), "n": {"N": "1"}})
+            add = {"UpdateExpression": "ADD n :n", "ExpressionAttributeValues": {":n": {"N": "5"}}}
+            with pytest.raises(client.exceptions.TransactionCanceledException):
+                client.transact_write_items(
+                    TransactItems=[
+                        {"Update": {"TableName": "keys", "Key": item("sum"), **add}},
+                        {"Update": {"TableName": "keys", "Key": item("new"), **add}},
+                        {"Put": {"TableName": "keys", "Item": item("put")}},
+                        {
+                            "ConditionCheck": {
+                                "TableName": "keys",
+                                "Key": item("none"),
+                                "ConditionExpression": "attribute_exists(pk)",
+                            }
+                        },
+                    ]
+                )
+            return list(client.scan(TableName="keys")["Items"])
+
+    async def run() -> list[Any]:
+        with Guardian() as guardian:
+            database = DynamoDb(guardian, Console(), log_file=tmp_path / "log")
+            await database.start()
+            try:
+                others = {**database.environment, "AWS_ACCESS_KEY_ID": "local"}
+                with pytest.raises(ClientError, match="UnrecognizedClientException"):
+                    await asyncio.to_thread(change, others)
+                return await asyncio.to_thread(change, database.environment)
+            finally:
+                await database.stop()
+
+    assert asyncio.run(run()) == [{**item("sum"), "n": {"N": "1"}}]
 
 
 class Overlapping:
