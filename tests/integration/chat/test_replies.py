@@ -130,6 +130,19 @@ async def test_the_engine_s_key_is_sent_and_the_caller_s_is_not(
     assert engine.requests[0].headers["authorization"] == "Bearer sk-engine"
 
 
+async def test_the_caller_s_trace_reaches_the_engine(engine: ScriptedEngine, connect: Connect) -> None:
+    trace = {
+        "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "tracestate": "rojo=00f067aa0ba902b7",
+    }
+    async with connect() as client:
+        await client.post(URL, json=body(), headers=trace)
+        await client.post(URL, json=body(), headers={**trace, "traceparent": "not one"})
+    first, second = (request.headers for request in engine.requests)
+    assert {name: first.get(name) for name in trace} == trace
+    assert not trace.keys() & second.keys()
+
+
 async def test_models_are_listed_in_order_without_a_completion(
     engine: ScriptedEngine, connect: Connect
 ) -> None:

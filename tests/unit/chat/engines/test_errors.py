@@ -11,12 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from functions.chat.engines.engine import Failure
 from functions.chat.engines.errors import reports_error, translate
 from functions.chat.engines.http import retry_after_s
 from functions.chat.engines.wordings import WORDINGS
 from functions.chat.errors import ApiError
+from functions.chat.streams.chat import ChatReply, ChatStream
 from tests.engines import schema
 from tests.engines.recordings import Recording, recordings
+from tests.unit.chat.chunks import role, word
 from tests.unit.chat.engines.texts import REJECTED, TEXTS, Answer
 
 REFUSALS = [each for each in recordings("*/*") if each.status >= 400]
@@ -457,6 +460,25 @@ def test_the_shape_of_a_body_is_read(
     assert (error.status, error.code, error.param) == expected
     assert reports_error(body)
     schema.validate_error(error.body())
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"), [(body, expected) for status, body, expected in BODIES if status == 200], ids=str
+)
+def test_an_error_in_a_reply_and_in_a_stream_is_the_same(
+    body: Any, expected: tuple[int, str | None, str | None]
+) -> None:
+    raw = json.dumps(body).encode()
+    whole = ChatReply(model="tiny", n=1, request_id="r")
+    first, later = ChatStream(model="tiny"), ChatStream(model="tiny")
+    later.feed(role() + word())
+    results = [
+        *(*whole.feed(raw), *whole.flush()),
+        *(*first.feed(b"data: " + raw + b"\n\n"), *first.flush()),
+        *(*later.feed(b"event: error\ndata: " + raw + b"\n\ndata: [DONE]\n\n"), *later.flush()),
+    ]
+    failures = [each.error for each in results if isinstance(each, Failure)]
+    assert [(error.status, error.code, error.param) for error in failures] == [expected] * 3
 
 
 @pytest.mark.parametrize(
