@@ -194,6 +194,16 @@ TEXTS = {
         streamed(*({"content": [{"type": "text", "text": word["content"]}]} for word in WORDS)),
         message([{"type": "text", "text": word["content"]} for word in WORDS]),
     ),
+    "content-an-object": Fault(
+        SAID,
+        streamed(*({"content": {"type": "text", "text": word["content"]}} for word in WORDS)),
+        message({"type": "text", "text": TEXT}),
+    ),
+    "thinking": Fault(
+        replace(SAID, reasoning="Let me think."),
+        streamed({"thinking": "Let me think."}, *WORDS),
+        message(thinking="Let me think."),
+    ),
     "thinking-parts": Fault(
         replace(SAID, reasoning="Let me think."),
         streamed(
@@ -404,6 +414,28 @@ CALLS = {
         streamed(calling(call(0, **FIRST, arguments=PARIS))),
         message(None, tool_calls=[FIRST_WHOLE]),
     ),
+    # The whole call again after its pieces: its arguments are not to be doubled.
+    "call-repeated": Fault(
+        CUT,
+        in_calls(
+            calling(call(0, **FIRST, arguments=PARIS[:5])),
+            calling(call(0, arguments=PARIS[5:])),
+            calling(call(0, **FIRST, arguments=PARIS)),
+        ),
+    ),
+    "call-without-function": Fault(
+        CALLED,
+        in_calls(calling({"index": 0, **FIRST, "arguments": PARIS})),
+        message(None, "tool_calls", tool_calls=[{**FIRST, "arguments": PARIS}]),
+    ),
+    "calls-of-one-id": Fault(
+        CALLED_TWICE,
+        in_calls(
+            calling(call(0, **FIRST, arguments=PARIS)),
+            calling(call(1, **{**SECOND, "id": "a1"}, arguments=CET)),
+        ),
+        whole_calls(FIRST_WHOLE, {**SECOND_WHOLE, "id": "a1"}),
+    ),
     "call-after-text": Fault(
         replace(CALLED, text=TEXT),
         in_calls(*WORDS, calling(call(0, **FIRST, arguments="")), calling(call(0, arguments=PARIS))),
@@ -433,7 +465,9 @@ _MEANT = {
     "end_turn": "stop",
     "max_tokens": "length",
     "model_length": "length",
+    "STOP": "stop",
 }
+_USAGE_NULLS = {**usage_of(8), "prompt_tokens_details": {"cached_tokens": None}}
 ENDS = {
     **{
         f"finish-{sent}": Fault(
@@ -443,7 +477,6 @@ ENDS = {
     },
     "finish-unknown": Fault(CUT, streamed(*WORDS, finish="shutdown"), message(finish="shutdown")),
     "finish-a-number": Fault(CUT, streamed(*WORDS, finish=0), message(finish=0)),
-    "finish-in-capitals": Fault(SAID, streamed(*WORDS, finish="STOP"), message(finish="STOP")),
     "finish-empty-at-the-end": Fault(CUT, streamed(*WORDS, finish=""), message(finish="")),
     "text-after-finish": Fault(CUT, exactly(ROLE, *WORDS[:2], STOP, WORDS[2], USAGE, DONE)),
     "finish-empty-while-running": Fault(
@@ -487,6 +520,11 @@ ENDS = {
         ),
         Completion(top={"usage": None}),
     ),
+    "usage-with-nulls-within": Fault(
+        SAID,
+        exactly(ROLE, *WORDS, STOP, {"choices": [], "usage": _USAGE_NULLS}, DONE),
+        Completion(top={"usage": _USAGE_NULLS}),
+    ),
     "usage-missing": Fault(
         replace(SAID, usage=None), exactly(ROLE, *WORDS, STOP, DONE), Completion(without=("usage",))
     ),
@@ -494,6 +532,7 @@ ENDS = {
 
 FRAMES = {
     "ping-events": Fault(SAID, staged(events.before_each, b"event: ping\ndata: {}\n\n")),
+    "ping-with-a-type": Fault(SAID, staged(events.before_each, b'data: {"type": "ping"}\n\n')),
     "ping-without-data": Fault(SAID, staged(events.before_each, b"event: ping\n\n")),
     "data-empty-object": Fault(SAID, staged(events.before_each, b"data: {}\n\n")),
     "data-empty": Fault(SAID, staged(events.before_each, b"data: \n\n")),
@@ -736,6 +775,11 @@ REPORTS = {
 _CUDA = event(dumps(object_error(500)))
 EVENTS = {
     "error-after-finish": Fault(CUT, exactly(*_SOME, STOP, _CUDA, DONE)),
+    "error-in-a-choice": Fault(
+        CUT,
+        exactly(*_SOME, {"delta": {"content": ""}, "finish_reason": "stop", "error": {"code": 502}}, DONE),
+        Completion(choice={"error": {"code": 502, "message": SECRET}}),
+    ),
     "error-event-named": Fault(CUT, exactly(*_SOME, b"event: error\n" + _CUDA, DONE)),
     "error-without-data-prefix": Fault(CUT, exactly(*_SOME, b'error: {"message": "CUDA error"}\n\n')),
     "error-as-bare-json": Fault(CUT, exactly(*_SOME, dumps(object_error(500)).encode() + b"\n")),
@@ -759,6 +803,7 @@ HTTP = {
         Status(422, dumps({"detail": [{"loc": ["body"], "msg": SECRET, "input": SECRET}]}).encode()),
     ),
     "404-model": both(Bad(404, "model_not_found"), vllm_error(404, "The model does not exist.")),
+    "429-bedrock": both(LIMITED, Status(429, b'{"message":"Too many requests, please wait."}')),
     "429-retry-after": both(LIMITED, vllm_error(429, headers={"retry-after": "1"})),
     "500-llama.cpp": both(BROKEN, llama_error(500, SECRET, "server_error")),
     "502-of-a-proxy": both(BROKEN, Status(502, _GATEWAY, "text/html")),
