@@ -4,26 +4,30 @@ import { VERSION } from "openai/version";
 import { FUNCTIONS, MESSAGES, NEXT, main } from "./cases.mjs";
 
 const tools = FUNCTIONS.map((each) => ({ type: "function", function: each }));
+// As `runTools` takes them: it calls the functions itself.
+const runnable = FUNCTIONS.map((each) => ({ type: "function", function: { ...each, function: () => "done" } }));
+const resultOf = ({ id }) => ({ role: "tool", tool_call_id: id, content: "done" });
 
 function client(baseURL, apiKey) {
   const { completions } = new OpenAI({ baseURL, apiKey }).chat;
   return async ({ model, mode, n }) => {
     const fields = { model, messages: [...MESSAGES], tools, ...(n > 1 && { n }) };
     const stream_options = { include_usage: true };
-    const create = () => completions.create(fields);
-    const helper = () => completions.stream({ ...fields, stream_options }).finalChatCompletion();
-    if (mode === "history") {
-      for (const complete of [create, helper]) {
-        const { message } = (await complete()).choices[0];
-        const results = (message.tool_calls ?? []).map(({ id }) => ({ role: "tool", tool_call_id: id, content: "done" }));
-        fields.messages.push(message, ...results, NEXT);
-      }
-    }
+    const helped = () => completions.stream({ ...fields, stream_options }).finalChatCompletion();
     if (mode === "stream") return streamed(await completions.create({ ...fields, stream_options, stream: true }));
-    if (mode !== "helper") return whole(await create());
-    const { choices, usage } = whole(await helper());
-    // Of a member that it does not know, such as the reasoning, it keeps the last piece only.
-    return { choices: choices.map(({ reasoning, ...shown }) => shown), usage };
+    if (mode === "helper") {
+      const { choices, usage } = whole(await helped());
+      // Of a member that it does not know, such as the reasoning, it keeps the last piece only.
+      return { choices: choices.map(({ reasoning, ...shown }) => shown), usage };
+    }
+    if (mode === "history") {
+      const runner = completions.runTools({ ...fields, tools: runnable }, { maxChatCompletions: 1 });
+      await runner.done();
+      fields.messages = [...runner.messages, NEXT];
+      const { message } = (await helped()).choices[0];
+      fields.messages.push(message, ...(message.tool_calls ?? []).map(resultOf), NEXT);
+    }
+    return whole(await completions.create(fields));
   };
 }
 

@@ -15,30 +15,40 @@ def client(url: str, key: str) -> Run:
         fields: dict[str, Any] = {"model": case["model"], "messages": list(MESSAGES), "tools": TOOLS}
         if case["n"] > 1:
             fields["n"] = case["n"]
-        if case["mode"] == "history":
-            for complete in (completions.create, helper):
-                message = (await complete(**fields)).choices[0].message
-                results = [
-                    {"role": "tool", "tool_call_id": call.id, "content": "done"}
-                    for call in message.tool_calls or ()
-                ]
-                fields["messages"] += [message, *results, NEXT]
         if case["mode"] == "stream":
             options = {"include_usage": True}
             return await _streamed(await completions.create(**fields, stream=True, stream_options=options))
-        complete = helper if case["mode"] == "helper" else completions.create
-        return _whole(await complete(**fields))
-
-    async def helper(**fields: Any) -> Any:
-        if openai.__version__.startswith("2."):
-            del fields["tools"]  # its helper takes strict ones only
-        async with completions.stream(**fields, stream_options={"include_usage": True}) as stream:
-            async for _ in stream:
-                pass
-        # `get_final_completion` raises by design where the reason is "length".
-        return stream.current_completion_snapshot
+        if case["mode"] == "helper":
+            return _whole(await _helped(completions, **fields))
+        if case["mode"] == "history":
+            for complete in (_parsed, _helped):
+                message = (await complete(completions, **fields)).choices[0].message
+                ids = [call.id for call in message.tool_calls or ()]
+                results = [{"role": "tool", "tool_call_id": each, "content": "done"} for each in ids]
+                fields["messages"] += [message, *results, NEXT]
+        return _whole(await completions.create(**fields))
 
     return run
+
+
+async def _parsed(completions: Any, **fields: Any) -> Any:
+    """Request a whole reply with the package's helper, which takes strict tools only."""
+    del fields["tools"]
+    try:
+        return await completions.parse(**fields)
+    except openai.LengthFinishReasonError as error:  # by design
+        return error.completion
+
+
+async def _helped(completions: Any, **fields: Any) -> Any:
+    """Request a stream with the package's helper, which in 2.x takes strict tools only."""
+    if openai.__version__.startswith("2."):
+        del fields["tools"]
+    async with completions.stream(**fields, stream_options={"include_usage": True}) as stream:
+        async for _ in stream:
+            pass
+    # `get_final_completion` raises by design where the reason is "length".
+    return stream.current_completion_snapshot
 
 
 def _whole(reply: Any) -> Outcome:
