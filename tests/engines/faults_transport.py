@@ -3,6 +3,7 @@
 import json
 import select
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -143,16 +144,20 @@ class SocketEngine:
 
 @contextmanager
 def socket_engine(
-    first: Sequence[Step], *, later: Sequence[Step] = (read, good) * 9
+    first: Sequence[Step], *, later: Sequence[Step] = (read, good) * 9, tls: ssl.SSLContext | None = None
 ) -> Iterator[SocketEngine]:
     """Run an engine whose first connection takes the given steps; later ones answer well, unless given."""
     listener = socket.create_server(("127.0.0.1", 0))
-    engine = SocketEngine(f"http://127.0.0.1:{listener.getsockname()[1]}/v1")
+    origin = "https://localhost" if tls else "http://127.0.0.1"
+    engine = SocketEngine(f"{origin}:{listener.getsockname()[1]}/v1")
     sockets: list[socket.socket] = []
 
     def converse(sock: socket.socket, steps: Sequence[Step]) -> None:
-        conversation = Conversation(engine, sock)
         with suppress(OSError):
+            if tls:
+                sock = tls.wrap_socket(sock, server_side=True)
+                sockets.append(sock)
+            conversation = Conversation(engine, sock)
             for step in steps:
                 step(conversation)
 

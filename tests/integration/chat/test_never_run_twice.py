@@ -6,10 +6,12 @@ kept from an earlier request; every later one would answer well, so a request th
 
 import asyncio
 import json
+import ssl
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx2
 import openai
@@ -41,6 +43,7 @@ from tests.engines.faults_transport import (
 )
 from tests.engines.scripted import refusing_engine
 from tests.integration.chat.service import MODEL, settings_for
+from tests.tls import Authority
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(20)]
 
@@ -300,6 +303,45 @@ async def test_an_end_beside_the_write_is_proved_or_final(
     runs = len(engine.requests) - before
     assert (outcome.status, outcome.should_retry, runs) in {(200, None, 1), (502, "false", 0)}
     assert app.requests - before == 1
+
+
+@pytest.fixture
+def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    authority = Authority(tmp_path, "ca")
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    return authority.server("localhost")
+
+
+@pytest.mark.parametrize("end", [close, reset], ids=["close", "reset"])
+@pytest.mark.parametrize("worked", [(), (pause(0.05),)], ids=["at once", "after work"])
+async def test_over_tls_nothing_is_proved_and_nothing_sent_again(
+    tls: ssl.SSLContext, worked: Sequence[Step], end: Step
+) -> None:
+    with socket_engine((*(read, good) * 2, read, *worked, end), tls=tls) as engine:
+        async with sdk_of(engine.base_url) as (app, sdk):
+            assert [(await outcome_of(sdk, stream=True)).status for _ in range(2)] == [200, 200]
+            outcome = await outcome_of(sdk, stream=True)
+    assert (outcome.status, outcome.should_retry) == (502, "false")
+    assert (len(engine.requests), engine.connections, app.requests) == (3, 1, 3)
+
+
+async def test_over_tls_a_connection_that_ended_while_it_was_idle_is_replaced(tls: ssl.SSLContext) -> None:
+    with socket_engine((read, good, close), tls=tls) as engine:
+        async with sdk_of(engine.base_url) as (_, sdk):
+            assert (await outcome_of(sdk, stream=True)).status == 200
+            await asyncio.sleep(0.1)
+            assert (await outcome_of(sdk, stream=True)).status == 200
+    assert (len(engine.requests), engine.connections) == (2, 2)
+
+
+async def test_an_engine_whose_certificate_is_not_trusted_gets_no_request(
+    tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    with socket_engine((read, good), tls=tls) as engine:
+        async with sdk_of(engine.base_url) as (_, sdk):
+            outcome = await outcome_of(sdk, stream=True)
+    assert (outcome.status, outcome.should_retry, engine.requests) == (502, None, [])
 
 
 # A response that is cut at any byte.
