@@ -10,7 +10,6 @@ from starlette.types import Message
 from functions.chat.app import render_end
 from functions.chat.engines.engine import Accepted, End, Event, Failure, Run
 from functions.chat.errors import ApiError, Overloaded, UpstreamError
-from functions.chat.streams import response as response_module
 from functions.chat.streams.response import EventStreamResponse
 from functions.chat.streams.sse import KEEP_ALIVE
 from tests.engines import schema
@@ -204,33 +203,6 @@ async def test_a_disconnect_ends_a_blocked_send() -> None:
     caller.disconnects.set()
     await task
     assert source.is_closed
-
-
-@pytest.mark.parametrize("blocked_at", [0, 1, 2], ids=["headers", "first run", "second run"])
-async def test_a_caller_who_takes_nothing_is_cut(blocked_at: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(response_module, "SLOW_READER_S", 0.05)
-    source, caller = Source(role(), word()), Caller()
-
-    async def send(message: Message) -> None:
-        if len(caller.messages) == blocked_at:
-            await asyncio.Event().wait()
-        await caller.send(message)
-
-    response = await EventStreamResponse.open(source.events(), LONG_S, render_end)
-    with pytest.raises(TimeoutError, match="the caller has taken nothing"):
-        await response(SCOPE, caller.receive, send)
-    assert source.is_closed
-
-
-async def test_a_caller_who_waits_for_the_engine_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(response_module, "SLOW_READER_S", 0.02)
-    monkeypatch.setattr(response_module, "_AGAIN_S", 0.01)
-    source, caller = Source(role()), Caller()
-    task = asyncio.ensure_future(respond(source, caller))
-    await asyncio.sleep(0.1)
-    assert not task.done()
-    task.cancel()
-    await asyncio.wait({task})
 
 
 @pytest.mark.parametrize("at", [0, 1, 2], ids=["headers", "first run", "second run"])
