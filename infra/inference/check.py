@@ -1,17 +1,18 @@
-"""Check every stage's arguments with vLLM's own parser: `make check-vllm`.
+"""Check every stage's arguments with vLLM's own parser, and with its loader of media: `make check-vllm`.
 
-vLLM for CPUs has the same parser as the image. It needs 6 GB in .local/vllm and some minutes to install, so
-this is no part of `make check`.
+vLLM for CPUs has the same parser and loader as the image. It needs 6 GB in .local/vllm and some minutes to
+install, so this is no part of `make check`.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
 
-from infra.inference.arguments import vllm_arguments
+from infra.inference.arguments import NO_HOST, VARIABLES, vllm_arguments
 from infra.paths import ROOT
 from infra.stages import DEV, STAGES, Engine
 
@@ -25,10 +26,25 @@ PATH = "s3://bucket/models/model/main"
 # Runs in vLLM's own environment: reads {name: arguments}, writes {name: complaint or ""}.
 PROGRAM = """
 import contextlib, io, json, sys
+from vllm import envs
 from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
+from vllm.multimodal.media.connector import MediaConnector
 from vllm.reasoning import ReasoningParserManager
 from vllm.tool_parsers import ToolParserManager
 from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+def loads(parsed, url):
+    connector = MediaConnector(
+        allowed_media_domains=parsed.allowed_media_domains,
+        allowed_local_media_path=parsed.allowed_local_media_path,
+    )
+    try:
+        connector.fetch_image(url)
+    except OSError:  # it has tried
+        return True
+    except (RuntimeError, ValueError):
+        return False
+    return True
 
 def complaint(arguments):
     output = io.StringIO()
@@ -40,6 +56,12 @@ def complaint(arguments):
             ToolParserManager.get_tool_parser(parsed.tool_call_parser)
         if parsed.reasoning_parser:
             ReasoningParserManager.get_reasoning_parser(parsed.reasoning_parser)
+        if envs.VLLM_MEDIA_URL_ALLOW_REDIRECTS:
+            return "it follows redirects"
+        addresses = ("http://127.0.0.1:9/", "http://[::1]:9/", "file:///etc/passwd")
+        reached = [address for address in addresses if loads(parsed, address)]
+        if reached:
+            return f"it loads {', '.join(reached)}"
     except SystemExit:
         return output.getvalue().strip().splitlines()[-1]
     except (KeyError, TypeError, ValueError) as error:
@@ -52,7 +74,7 @@ json.dump({name: complaint(arguments) for name, arguments in cases.items()}, ope
 
 
 def cases() -> dict[str, list[str]]:
-    """Return the arguments of all stages, of other shapes of an engine, and two that must be refused."""
+    """Return the arguments of all stages, of other shapes of an engine, and three that must be refused."""
     engines = {name: stage.engine for name, stage in STAGES.items()}
     engines["four GPUs"] = Engine(gpus=4, memory_gib=160, cpus=40)
     bare = replace(DEV.engine.model, tool_parser=None, reasoning_parser=None)
@@ -63,6 +85,7 @@ def cases() -> dict[str, list[str]]:
     wrong = {
         "wrong option": [*good["dev"], "--no-such-option"],
         "wrong parser": [each.replace("hermes", "no-such-parser") for each in good["dev"]],
+        "wrong hosts": [each for each in good["dev"] if each not in ("--allowed-media-domains", NO_HOST)],
     }
     return good | wrong
 
@@ -85,7 +108,8 @@ def complaints(arguments: dict[str, list[str]]) -> dict[str, str]:
     """Return vLLM's complaint about each, which is empty where it has none."""
     given, found = FOLDER / "arguments.json", FOLDER / "complaints.json"
     given.write_text(json.dumps(arguments))
-    subprocess.run([str(PYTHON), "-c", PROGRAM, str(given), str(found)], check=True, cwd=FOLDER)
+    command, environment = [str(PYTHON), "-c", PROGRAM, str(given), str(found)], os.environ | VARIABLES
+    subprocess.run(command, check=True, cwd=FOLDER, env=environment)
     read: dict[str, str] = json.loads(found.read_text())
     return read
 
@@ -95,7 +119,7 @@ def main() -> int:
     install()
     found = complaints(cases())
     for name, complaint in found.items():
-        print(f"{name:<14}{complaint or 'accepted'}")
+        print(f"{name:<16}{complaint or 'accepted'}")
     unexpected = [name for name, complaint in found.items() if name.startswith("wrong") == (not complaint)]
     if unexpected:
         print(
