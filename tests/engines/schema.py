@@ -104,10 +104,13 @@ def validate_failed_stream(body: bytes, *, include_usage: bool = False) -> Strea
     return StreamFailed(stream.chunks, stream.error)
 
 
-def check_stream(body: bytes, *, include_usage: bool = False, n: int | None = None) -> CheckedStream:
+def check_stream(
+    body: bytes, *, include_usage: bool = False, continuous_usage: bool = False, n: int | None = None
+) -> CheckedStream:
     """Check the raw bytes of a stream, succeeded or failed.
 
-    `include_usage`: as in the request. `n`: the requested number of choices, if it is to be checked.
+    `include_usage`, `continuous_usage`: as in the request. `n`: the requested number of choices, if it is
+    to be checked.
     """
     comments: list[str] = []
     data = list(_data_of(body, comments))
@@ -119,7 +122,7 @@ def check_stream(body: bytes, *, include_usage: bool = False, n: int | None = No
     chunks = [validate_chunk(value) for value in values]
     _check_sameness(chunks)
     _check_choices(chunks, failed=error is not None, n=n)
-    _check_usage(chunks, include_usage, failed=error is not None)
+    _check_usage(chunks, include_usage, continuous_usage, failed=error is not None)
     return CheckedStream(chunks, error, comments)
 
 
@@ -194,7 +197,7 @@ def _check_tool_calls(index: int, choices: list[Json]) -> None:
             )
 
 
-def _check_usage(chunks: list[Json], include_usage: bool, *, failed: bool) -> None:
+def _check_usage(chunks: list[Json], include_usage: bool, continuous: bool, *, failed: bool) -> None:
     if not include_usage:
         extra = [chunk for chunk in chunks if "usage" in chunk or not chunk["choices"]]
         _require(not extra, f"expected no usage and no chunk without choices, but got {extra[:1]}")
@@ -202,7 +205,8 @@ def _check_usage(chunks: list[Json], include_usage: bool, *, failed: bool) -> No
     last = bool(chunks) and _is_usage_chunk(chunks[-1])
     _require(failed or last, "expected usage in a last chunk with choices [], but got none")
     others = chunks[:-1] if last else chunks
-    early = [chunk for chunk in others if chunk.get("usage") is not None or not chunk["choices"]]
+    has_early = [chunk.get("usage") is not None and not continuous for chunk in others]
+    early = [chunk for chunk, has in zip(others, has_early, strict=True) if has or not chunk["choices"]]
     _require(not early, f"expected usage null or absent before the last chunk, but got {early[:1]}")
 
 

@@ -111,7 +111,9 @@ def _reader(
             model=model.id,
             n=checked.n,
             include_usage=options.include_usage,
-            continuous_usage=options.continuous_usage_stats and model.kind.continuous_usage,
+            continuous_usage=(
+                options.include_usage and options.continuous_usage_stats and model.kind.continuous_usage
+            ),
             expects_call=expects_call,
             max_event_bytes=settings.max_event_bytes,
         )

@@ -92,7 +92,7 @@ STREAM_OPTIONS = Object(
         "include_usage": optional(Boolean(), "Adds a last chunk with the engine's count of tokens."),
         "include_obfuscation": optional(Boolean()),
         "continuous_usage_stats": optional(
-            Boolean(), "Adds the count so far to each chunk, where the engine can."
+            Boolean(), "With `include_usage`: adds the count so far to each chunk, where the engine can."
         ),
     },
 )

@@ -151,7 +151,7 @@ class Map:
             if self.values:
                 self.values.check(member, (path, name))
             if name in self.refused:
-                raise faults.unknown(path, name)
+                raise faults.unknown(path, name, "It is not for callers to set. Leave it out.")
         return value
 
 
@@ -242,5 +242,7 @@ class StringOr:
         self.other, self.string = other, string or String()
 
     def check(self, value: Any, path: Path) -> Any:
+        if type(value) is dict and isinstance(self.other, Array):
+            raise faults.wrong_type("a string or an array", value, path)
         rule = self.other if type(value) is list or type(value) is dict else self.string
         return rule.check(value, path)

@@ -13,6 +13,7 @@ from functions.chat.settings import Model, Settings
 
 OPENAI = CHAT_COMPLETION_REQUEST.members
 DEFAULT_TEMPERATURE = 0.7
+MAX_INTEGER = 2**63 - 1
 # What the tokenizer's own function takes: some engines hand it all that is given for the template.
 CHAT_TEMPLATE_KWARGS = Map(
     refused=frozenset(
@@ -43,18 +44,24 @@ def select(
         if name in OPENAI or value is None:
             continue
         if name not in model.fields:
-            never = (f"It is never sent: it {reason}." for reason, names in NEVER.items() if name in names)
+            never = (
+                f"It is never sent: it {reason}, so `extra_fields` (EXTRA_FIELDS) cannot have it. "
+                "Leave it out."
+                for reason, names in NEVER.items()
+                if name in names
+            )
             raise faults.unknown(None, name, next(never, ADVICE))
+        if type(value) is int and abs(value) > MAX_INTEGER:
+            raise faults.above_maximum("integer", abs(value), MAX_INTEGER, (None, name))
         sent[name] = value
-    if kwargs := sent.get("chat_template_kwargs"):
-        CHAT_TEMPLATE_KWARGS.check(kwargs, (None, "chat_template_kwargs"))
+    if "chat_template_kwargs" in sent:
+        CHAT_TEMPLATE_KWARGS.check(sent["chat_template_kwargs"], (None, "chat_template_kwargs"))
     sent.setdefault("temperature", DEFAULT_TEMPERATURE)
     for name in ("max_tokens", "max_completion_tokens", "stream_options"):
         sent.pop(name, None)
     is_new = bool(checked.max_completion_tokens) or "max_tokens" not in known
-    sent["max_completion_tokens" if is_new and "max_completion_tokens" in known else "max_tokens"] = (
-        max_tokens
-    )
+    limit = "max_completion_tokens" if is_new and "max_completion_tokens" in known else "max_tokens"
+    sent[limit] = max_tokens
     if checked.stream:
         sent["stream_options"] = {"include_usage": True}
         if checked.stream_options.continuous_usage_stats and model.kind.continuous_usage:

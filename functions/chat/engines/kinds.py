@@ -58,7 +58,7 @@ ENGINES: Mapping[str, EngineKind] = MappingProxyType(
             openai=_MOST | {"user"},
             own=_names(
                 """top_k min_p repetition_penalty stop_token_ids bad_words skip_special_tokens
-                include_reasoning thinking_token_budget chat_template_kwargs"""
+                thinking_token_budget chat_template_kwargs"""
             ),
             reasoning="reasoning",
             continuous_usage=True,

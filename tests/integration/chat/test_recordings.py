@@ -46,7 +46,11 @@ def check(reply: httpx.Response, fields: dict[str, Any]) -> None:
         assert reply.status_code in (400, 404, 502, 503)
     elif fields.get("stream"):
         options = fields.get("stream_options") or {}
-        stream = schema.check_stream(reply.content, include_usage=bool(options.get("include_usage")))
+        stream = schema.check_stream(
+            reply.content,
+            include_usage=bool(options.get("include_usage")),
+            continuous_usage=bool(options.get("continuous_usage_stats")),
+        )
         assert {chunk["model"] for chunk in stream.chunks} <= {fields["model"]}
     else:
         assert schema.validate_completion(reply.json())["model"] == fields["model"]

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from starlette.requests import Request
+from starlette.types import Message
 
 from functions.chat.api import body
-from functions.chat.errors import InvalidRequest, UnsupportedMediaType
+from functions.chat.errors import BodyTooLarge, InvalidRequest, UnsupportedMediaType
 
 
 @pytest.mark.parametrize(
@@ -171,3 +173,29 @@ def test_no_bytes_raise_anything_else(raw: bytes) -> None:
 )
 def test_values_are_quoted_and_cut(value: Any, shown: str) -> None:
     assert body.shown(value) == shown
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("headers", "refused"),
+    [
+        ({}, False),
+        ({"content-type": "application/json", "origin": "https://chat.example"}, False),
+        ({"origin": "https://evil.example"}, True),
+        ({"content-type": "text/plain", "origin": "https://evil.example"}, True),
+    ],
+    ids=str,
+)
+async def test_a_web_page_has_to_declare_json(headers: dict[str, str], refused: bool) -> None:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    request = Request({"type": "http", "method": "POST", "headers": raw}, receive)
+    if refused:
+        with pytest.raises(UnsupportedMediaType, match="Content-Type: application/json"):
+            await body.read_json(request, 100)
+    else:
+        assert await body.read_json(request, 100) == {}
+        with pytest.raises(BodyTooLarge, match="at most 1"):
+            await body.read_json(request, 1)

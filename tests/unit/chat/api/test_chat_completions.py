@@ -135,6 +135,31 @@ def test_usage_is_always_requested_of_a_stream(options: dict[str, bool] | None) 
     assert request.reader.keywords["include_usage"] is bool(options and options.get("include_usage"))
 
 
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ({"continuous_usage_stats": True}, False),
+        ({"include_usage": True, "continuous_usage_stats": True}, True),
+        ({"include_usage": True}, False),
+    ],
+    ids=str,
+)
+def test_usage_in_every_chunk_is_shown_beside_that_at_the_end(options: dict[str, bool], shown: bool) -> None:
+    request = prepared(stream=True, stream_options=options)
+    assert isinstance(request.reader, partial)
+    assert request.reader.keywords["continuous_usage"] is shown
+    assert request.reader.keywords["max_event_bytes"] == TWO.max_event_bytes
+
+
+@pytest.mark.parametrize(("choice", "expected"), [("auto", False), ("required", True)])
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_reader_knows_whether_a_call_has_to_come(stream: bool, choice: str, expected: bool) -> None:
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    request = prepared(stream=stream, tools=tools, tool_choice=choice)
+    assert isinstance(request.reader, partial)
+    assert request.reader.keywords["expects_call"] is expected
+
+
 @pytest.mark.parametrize("stream", [False, None])
 def test_a_whole_reply_is_requested_without_stream_options(stream: bool | None) -> None:
     assert "stream_options" not in sent(stream=stream, stream_options=None)

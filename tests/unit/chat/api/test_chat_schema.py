@@ -456,6 +456,11 @@ def test_a_fault_is_reported_with_its_param_and_code(
             "Invalid type for 'temperature': expected a finite number, but got a number instead.",
         ),
         (
+            with_messages({"role": "user", "content": {"type": "text", "text": "Hi"}}),
+            "Invalid type for 'messages[0].content': expected a string or an array, "
+            "but got an object instead.",
+        ),
+        (
             with_messages({"role": "string", "content": "Hi"}),
             "Invalid value: 'string'. Supported values are: "
             "'developer', 'system', 'user', 'assistant', 'tool', 'function'.",
