@@ -16,13 +16,15 @@ def is_of_session(session: int, peer: Address, own: Address, proc: Path = Path("
     Shape:  `session` is the id of the process that leads it.
     Source: proc(5), /proc/net/tcp and /proc/pid/fd, read 2026-11-26.
     """
-    try:
-        rows = [line.split() for line in (proc / "net/tcp").read_text().splitlines()[1:]]
-    except OSError:
-        return True
     ends = [_hexadecimal(peer), _hexadecimal(own)]
-    sockets = {f"socket:[{row[9]}]" for row in rows if row[1:3] == ends}
-    return not sockets.isdisjoint(_open_files(session, proc))
+    sockets = set()
+    for table in ("net/tcp", "net/tcp6"):  # an IPv6 socket may be connected to an IPv4 address
+        with suppress(OSError):
+            for line in (proc / table).read_text().splitlines():
+                row = line.split()
+                if [end[-len(ends[0]) :] for end in row[1:3]] == ends:
+                    sockets.add(f"socket:[{row[9]}]")
+    return not sockets or not sockets.isdisjoint(_open_files(session, proc))
 
 
 def _hexadecimal(address: Address) -> str:
