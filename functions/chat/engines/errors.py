@@ -70,7 +70,7 @@ def rejected(kind: str, groups: dict[str, str], report: Report) -> InvalidReques
         field_name = re.split(r"[.\[]", param)[0]
         kind = _OF_FIELDS.get(field_name, "unsupported" if report.is_unknown else "value")
     if kind == "context":
-        size = report.size or groups.get("size")
+        size = report.size or groups.get("size", "").replace(",", "")
         limit = f"This model's context length is {size} tokens" if size else "This model's context is limited"
         return InvalidRequest(
             f"{limit}, and the messages and 'max_tokens' together need more. Shorten one of them.",

@@ -25,52 +25,56 @@ _VLLM_TOO_LONG = r"(?:The )?(?:decoder |encoder )?[Pp]rompt (?:\(length \d+\)|le
 # By kind (`errors.py`): where a wording was seen, and the pattern.
 WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "context": (
-        ("vllm#20409", r"(?:This model's )?maximum context length is (?P<size>\d+)"),
+        (
+            "vllm#20409",
+            r"(?:This (?:model|endpoint)'s )?maximum (?:context|prompt) length is (?P<size>[\d,]*\d)",
+        ),
         (
             "vllm#21391",
-            r"'max_tokens' or 'max_completion_tokens' is too large: \d+\. "
-            r"(?:This model's )?maximum context length is (?P<size>\d+)",
+            r"'max_tokens'(?: or 'max_completion_tokens')? is too large: [\d,]+\. "
+            r"(?:This model's )?maximum context length is (?P<size>[\d,]*\d)",
         ),
         (
             "vllm 0.32.0 renderers/params.py",
-            r"\w{1,40}=\d+ cannot be greater than \w{1,40}=(?P<size>\d+)",
+            r"\w{1,40}=\d+ cannot be greater than \w{1,40}=(?P<size>[\d,]*\d)",
         ),
         (
             "vLLM; thu-coai/Glyph#9",
             _VLLM_TOO_LONG + r" (?:plus the number of requested output tokens \(at least 1\) )?"
-            r"is longer than the maximum model length of (?P<size>\d+)",
+            r"is longer than the maximum model length of (?P<size>[\d,]*\d)",
         ),
         (
             "vllm#12165",
             r"The (?:\w+ )?prompt \(total length \d+\) is too long to fit into the model "
-            r"\(context length (?P<size>\d+)\)",
+            r"\(context length (?P<size>[\d,]*\d)\)",
         ),
         (
             "vllm 0.16.0 renderers/params.py",
             r"You passed \d+ input (?:tokens|characters)(?: and requested \d+ output tokens)?\. "
-            r"However, the model's context length is only (?P<size>\d+)",
+            r"However, the model's context length is only (?P<size>[\d,]*\d)",
         ),
         (
             "vllm 0.33.0 api_utils.py",
-            r"Input length \(\d+\) exceeds model's maximum context length \((?P<size>\d+)\)",
+            r"Input length \(\d+\) exceeds model's maximum context length \((?P<size>[\d,]*\d)\)",
         ),
         ("vllm#4667", r"max_tokens must be at least 1, got -\d+"),
         (
             "vllm#10440",
             r"Input prompt \(\d+ tokens\) is too long and exceeds (?:the )?(?:capacity|limit) of "
-            r"(?P<size>\d+)",
+            r"(?P<size>[\d,]*\d)",
         ),
         (
             "sglang#8096",
-            r"The input \(\d+ tokens\) is longer than the model's context length \((?P<size>\d+) tokens\)",
+            r"The input \(\d+ tokens\) is longer than the model's context length \((?P<size>[\d,]*\d) "
+            r"tokens\)",
         ),
         (
             "sglang 0.5.23 managers/tokenizer_manager.py",
-            r"Requested token count exceeds the model's maximum context length of (?P<size>\d+)",
+            r"Requested token count exceeds the model's maximum context length of (?P<size>[\d,]*\d)",
         ),
         (
             "sglang 0.5.23 managers/utils.py",
-            r"Input length \(\d+ tokens\) exceeds the maximum allowed length \((?P<size>\d+) tokens\)",
+            r"Input length \(\d+ tokens\) exceeds the maximum allowed length \((?P<size>[\d,]*\d) tokens\)",
         ),
         (
             "sglang 0.5.23 managers/scheduler.py",
@@ -79,74 +83,94 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
         (
             "llama.cpp#19774",
             r"(?:the )?request (?:\(\d+ tokens\) )?exceeds the available context size"
-            r"(?: \((?P<size>\d+) tokens\))?",
+            r"(?: \((?P<size>[\d,]*\d) tokens\))?",
         ),
         (
             "llama.cpp b11549 server-context.cpp",
-            r"input \(\d+ tokens\) is larger than the max context size \((?P<size>\d+) tokens\)",
+            r"input \(\d+ tokens\) is larger than the max context size \((?P<size>[\d,]*\d) tokens\)",
         ),
         (
             "llama.cpp b11549 server-context.cpp",
             r"input(?: \(\d+ tokens\))? is too large to process\. increase the physical batch size"
-            r"(?: \(current batch size: (?P<size>\d+)\))?",
+            r"(?: \(current batch size: (?P<size>[\d,]*\d)\))?",
         ),
         ("llama.cpp#19774", r"Context size has been exceeded|context shift is disabled"),
         (
             "llama-cpp-python#416",
-            r"Requested tokens \(\d+\) exceed context window of (?P<size>\d+)",
+            r"Requested tokens \(\d+\) exceed context window of (?P<size>[\d,]*\d)",
         ),
         (
             "LM Studio; lmstudio-bug-tracker#2339",
             r"Trying to keep the first \d+ tokens when context (?:the )?overflows\. "
-            r"However, the model is loaded with context length of only (?P<size>\d+)",
+            r"However, the model is loaded with context length of only (?P<size>[\d,]*\d)",
         ),
         (
             "tgi#628",
-            r"`inputs` tokens \+ `max_new_tokens` must be <= (?P<size>\d+)",
+            r"`inputs` tokens \+ `max_new_tokens` must be <= (?P<size>[\d,]*\d)",
         ),
-        ("tgi#937", r"`inputs` must have less than (?P<size>\d+) tokens"),
+        ("tgi#937", r"`inputs` must have less than (?P<size>[\d,]*\d) tokens"),
         (
             "ollama 2026-08-21 llm/llama_server.go, server/routes.go",
             r"(?:the )?(?:prompt is longer than|input (?:length |after truncation )?exceeds) "
             r"(?:the |maximum )?context length|prompt too long; exceeded max context length",
         ),
-        ("Bedrock; aws-samples/bedrock-chat#95", r"Input is too long(?: for requested model)?"),
+        ("Bedrock; aws-samples/bedrock-chat#95", r"[Ii]nput is too long(?: for requested model)?"),
         (
             "Bedrock; litellm 1.110.2",
-            r"Too many input tokens(?:\. Max input tokens: (?P<size>\d+))?|expected maxLength: \d+",
+            r"Too many input tokens(?:\. Max input tokens: (?P<size>[\d,]*\d))?|expected maxLength: \d+",
         ),
-        ("Anthropic; litellm#7259", r"prompt is too long: \d+ tokens > (?P<size>\d+) maximum"),
+        ("Anthropic; litellm#7259", r"prompt is too long: \d+ tokens > (?P<size>[\d,]*\d) maximum"),
         (
             "Anthropic; BrokkAi/brokk-app#540",
-            r"input length and `max_tokens` exceed context limit: \d+ \+ \d+ > (?P<size>\d+)",
+            r"input length and `max_tokens` exceed context limit: \d+ \+ \d+ > (?P<size>[\d,]*\d)",
         ),
         (
             "Mistral; litellm 1.110.2",
-            r"Prompt contains \d+ tokens (?:and \d+ draft tokens, )?too large for model with (?P<size>\d+) "
+            r"Prompt contains \d+ tokens,? (?:and \d+ draft tokens, |this is |which is )?too large for "
+            r"model with (?P<size>[\d,]*\d) "
             r"maximum context length",
         ),
         (
             "Gemini; litellm#18282",
             r"(?:Unable to submit request because )?[Tt]he input token count (?:\(\d+\) |is \d+ )?"
             r"(?:but model only supports up to|exceeds the maximum number of tokens allowed) "
-            r"\(?(?P<size>\d+)",
+            r"\(?(?P<size>[\d,]*\d)",
         ),
         (
             "Cerebras, Groq; litellm 1.110.2",
             r"Please reduce the length of the messages or completion"
-            r"(?:\. Current length is \d+ while limit is (?P<size>\d+))?",
+            r"(?:\. Current length is \d+ while limit is (?P<size>[\d,]*\d))?",
         ),
         (
             "Fireworks; litellm 1.110.2",
-            r"The prompt is too long: \d+, model maximum context length: (?P<size>\d+)",
+            r"The prompt is too long: \d+, model maximum context length: (?P<size>[\d,]*\d)",
         ),
         (
             "OpenAI; litellm#18927",
-            r"(?:Your )?[Ii]nput (?:tokens )?exceeds? the (?:configured limit of (?P<size>\d+)"
+            r"(?:Your )?[Ii]nput (?:tokens )?exceeds? the (?:configured limit of (?P<size>[\d,]*\d)"
             r"|context window of this model)",
         ),
         ("llama.cpp b3600 server.cpp", r"Input prompt is too big compared to KV size"),
-        ("TensorRT-LLM 1.0", r"Prompt length \(\d+\) exceeds maximum input length \((?P<size>\d+)\)"),
+        ("TensorRT-LLM 1.0", r"Prompt length \(\d+\) exceeds maximum input length \((?P<size>[\d,]*\d)\)"),
+        ("Copilot; clients' tests", r"prompt token count of [\d,]+ exceeds the limit of (?P<size>[\d,]*\d)"),
+        ("Kimi; clients' tests", r"Your request exceeded model token limit: (?P<size>[\d,]*\d)"),
+        ("MiniMax; clients' tests", r"invalid params, context window exceeds limit"),
+        (
+            "DashScope; clients' tests",
+            r"(?:<\d+> \S{1,60}: )?Range of input length should be \[1, (?P<size>[\d,]*\d)\]",
+        ),
+        (
+            "Poolside; clients' tests",
+            r"Input length [\d,]+ exceeds the maximum allowed input length of (?P<size>[\d,]*\d)",
+        ),
+        (
+            "DwarfStar; clients' tests",
+            r"Prompt has [\d,]+ tokens, but the configured context size is (?P<size>[\d,]*\d)",
+        ),
+        (
+            "LM Studio; clients' tests",
+            r"(?:The number of )?tokens to keep from the initial prompt is greater than the context length",
+        ),
         (
             "various",
             r"(?:[Yy]our |[Tt]he )?(?:prompt|input|request)(?: length| tokens?)? (?:is too (?:long"
@@ -700,6 +724,8 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
 NAMES: Mapping[str, int | str] = {
     "contextlengthexceeded": "context",
     "contextwindowexceeded": "context",
+    "modelcontextwindowexceeded": "context",
+    "modelmaxprompttokensexceeded": "context",
     "exceedcontextsize": "context",
     "contentfilter": "content_filter",
     "contentpolicyviolation": "content_filter",

@@ -504,6 +504,33 @@ TEXTS: tuple[tuple[str, Answer], ...] = (
     ),
     ("Output blocked by content filtering policy", FILTERED),
     ("litellm.ContentPolicyViolationError: AzureException - x", FILTERED),
+    # hosted APIs: the context
+    ("This model's maximum prompt length is 131072 but the request contains 537812 tokens", context(131072)),
+    (
+        "This endpoint's maximum context length is 131072 tokens. However, you requested about 150211 "
+        "tokens.",
+        context(131072),
+    ),
+    (
+        "This model's maximum context length is 1,048,576 tokens. However, you requested 2,000 output tokens",
+        context(1048576),
+    ),
+    (
+        "'max_tokens' is too large: 2,000. This model's maximum context length is 1,000,000 tokens",
+        context(1000000),
+    ),
+    ("prompt token count of 200000 exceeds the limit of 128000", context(128000)),
+    ("Your request exceeded model token limit: 131072 (requested: 265330)", context(131072)),
+    ("invalid params, context window exceeds limit (2013)", context(None)),
+    ("Range of input length should be [1, 129024]", context(129024)),
+    ("Input length 300000 exceeds the maximum allowed input length of 262144 tokens.", context(262144)),
+    ("Prompt has 5000 tokens, but the configured context size is 4096 tokens", context(4096)),
+    (
+        "Prompt contains 265330 tokens, which is too large for model with 131072 maximum context length",
+        context(131072),
+    ),
+    ("tokens to keep from the initial prompt is greater than the context length", context(None)),
+    ("input is too long for requested model", context(None)),
     # hosted APIs, and templates
     ("Input prompt is too big compared to KV size. Please try increasing KV size.", context(None)),
     ("Prompt length (4097) exceeds maximum input length (4096). Set log level", context(4096)),
