@@ -270,8 +270,9 @@ class Table:
             if len(self._windows) >= _REMEMBERED:
                 self._windows.clear()
             self._windows[key.id] = counts.window
-            with suppress(KeysUnavailable):
-                self._bury(key.id, counts, now)
+            if request:  # without one it is the todo function, which may not write records
+                with suppress(KeysUnavailable):
+                    self._bury(key.id, counts, now)
             running = counts.running[request.request_id] if request else None
             return Reservation(allowance=allowance_of(key, counts, now), running=running)
         raise KeyThrottled(_CONDITION)
