@@ -218,6 +218,13 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
             "Groq, DeepSeek; litellm 1.110.2",
             r"messages\[\d+\]\.content must be a string|unknown variant `(?:image_url|input_audio)`",
         ),
+        (
+            "hosted APIs; clients' tests",
+            r"Only '?text'? content type is supported|(?:image_url|image content|(?:multimodal"
+            r"|vision)(?: content| input)?) "
+            r"is not supported|multimodal processing is not enabled"
+            r"|[Tt]h(?:is|e) model (?:does not|doesn't) support (?:image|vision|multimodal)",
+        ),
     ),
     "too_many_media": (
         (
@@ -273,6 +280,12 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
         (
             "openai 2026",
             r"You uploaded an unsupported (?P<what>image)|Invalid (?:base64 )?(?:image_url|image data)",
+        ),
+        (
+            "OpenAI, Gemini; clients' tests",
+            r"The image data you provided does not represent|(?:Unable|Failed) to (?:process|decode) "
+            r"(?:the )?(?:input )?"
+            r"(?P<what>image)|Invalid (?:input )?image\b",
         ),
     ),
     "media_url": (
@@ -334,6 +347,10 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
             r"[`']?[Tt]ool(?:s| calling| use|_choice)?[`']? (?:is|are) not supported (?:with|by|for) "
             r"this model"
             r"|[\w./:@-]{1,200} does not support Function Calling|Function calling is not enabled",
+        ),
+        (
+            "hosted APIs; clients' tests",
+            r"[Tt]h(?:is|e) model (?:does not|doesn't) support (?:tool|function)",
         ),
     ),
     "tool_choice": (
@@ -737,6 +754,11 @@ NAMES: Mapping[str, int | str] = {
     "billinghardlimitreached": "quota",
     "paymentrequired": "quota",
     "modelnotfound": "model",
+    "modelnotsupported": "model",
+    "invalidimage": "media_invalid",
+    "invalidimageformat": "media_invalid",
+    "imageparse": "media_invalid",
+    "invalidimageurl": "media_url",
     "deploymentnotfound": "model",
     "overloaded": "overloaded",
     "serverisoverloaded": "overloaded",

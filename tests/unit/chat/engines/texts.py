@@ -504,6 +504,14 @@ TEXTS: tuple[tuple[str, Answer], ...] = (
     ),
     ("Output blocked by content filtering policy", FILTERED),
     ("litellm.ContentPolicyViolationError: AzureException - x", FILTERED),
+    # hosted APIs: images and tools
+    ("Only 'text' content type is supported.", TEXT_ONLY),
+    ("image_url is not supported by this model", TEXT_ONLY),
+    ("multimodal processing is not enabled for this model", TEXT_ONLY),
+    ("This model does not support image input", TEXT_ONLY),
+    ("The image data you provided does not represent a valid image.", UNREADABLE),
+    ("Unable to process input image. Please retry or report in the forum", UNREADABLE),
+    ("The model does not support function calling", TOOLS_OFF),
     # hosted APIs: the context
     ("This model's maximum prompt length is 131072 but the request contains 537812 tokens", context(131072)),
     (
