@@ -628,7 +628,7 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ),
         (
             "litellm 1.110.2 proxy/route_llm_request.py",
-            r"(?:\S{1,60}: )?Invalid model name passed in model=",
+            r"(?:/[\w/]{1,60}: )?Invalid model name passed in model=",
         ),
         (
             "Bedrock; litellm 1.110.2; anthropics/claude-code#1466",

@@ -558,6 +558,13 @@ def test_no_word_of_a_prompt_decides(words: list[str], echo: Callable[[str], Any
     assert answer(error, REJECTED.text) == REJECTED
 
 
+def test_a_recorded_wording_that_a_prompt_holds_does_not_decide() -> None:
+    for text, _ in TEXTS:
+        for echo in ECHOES:
+            error = translate("tiny", 400, echo(text))
+            assert answer(error, REJECTED.text) == REJECTED, echo(text)
+
+
 @pytest.mark.parametrize(
     "body", ["{" * 65536, "a." * 32768, "\n" * 65536, "'" * 65536, "[{'type': 'x', 'loc': (" + "1, " * 9999]
 )
