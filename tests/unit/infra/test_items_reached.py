@@ -93,7 +93,7 @@ async def chat(table: Table) -> None:
 
 async def todos(table: Table) -> None:
     """Count requests, up to the limit, also where completions of the same key have died."""
-    await Table(NAME).reserve(KEY, running(1), NOW - 2000)
+    await Table(NAME).reserve(KEY, replace(running(1), expires_at=int(NOW) - 1), NOW - 60)
     assert await table.key(KEY.digest) == KEY
     await table.peek(KEY, NOW)
     only_requests = replace(KEY, requests_per_minute=2)
