@@ -231,7 +231,7 @@ def _wrong_error(right: Bad, mode: str, outcome: Outcome) -> str:
     within = right.within and mode != "whole"
     if not within and outcome["status"] != right.status:
         return f"status {outcome['status']}, but {right.status} expected: {outcome['message']}"
-    if outcome["code"] not in (right.code, None):
+    if outcome["code"] != right.code:
         return f"code {outcome['code']}, but {right.code} expected: {outcome['message']}"
     return ""
 
