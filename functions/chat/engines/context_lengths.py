@@ -18,7 +18,7 @@ KNOWN_S, UNKNOWN_S = 3600.0, 60.0
 
 
 class ContextLengths:
-    """What engines report is kept for an hour; one that reports nothing is asked again after a minute."""
+    """What engines report is kept for an hour; one that reports nothing is queried again after a minute."""
 
     def __init__(self, engine: Engine, clock: Clock | None = None) -> None:
         self._engine = engine

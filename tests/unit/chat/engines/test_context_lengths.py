@@ -75,7 +75,7 @@ def test_recorded_lists_have_the_length_that_their_errors_name(recorded: Any) ->
     assert lengths(json.loads(recorded.body)) == {"one": 2048}
 
 
-def test_an_engine_is_asked_once_an_hour_and_one_that_knows_nothing_once_a_minute() -> None:
+def test_an_engine_is_queried_once_an_hour_and_one_that_knows_nothing_once_a_minute() -> None:
     at = 0.0
 
     async def scenario() -> None:
