@@ -45,8 +45,10 @@ logger = logging.getLogger("todos")
 
 _MAX_ERRORS = 10
 _MAX_CACHED = 100
-# GraphQL's own texts quote what they refuse, however long it is.
+# GraphQL's own texts quote what they refuse, however long it is, and as Python writes it.
 _MAX_TEXT = 500
+_PYTHONS = {"None": "null", "True": "true", "False": "false"}
+_QUOTED_OR_PYTHONS = re.compile(rf"""('[^']*'|"[^"]*")|\b({"|".join(_PYTHONS)})\b""")
 _LONG_WORD = re.compile(r"(\S{60})\S{20,}")
 
 
@@ -181,7 +183,8 @@ def _text(error: GraphQLError) -> str:
     """Return an error's text without Python's own, and with the beginning of what it quotes."""
     if not isinstance(error.original_error, GraphQLError | ApiError | None):
         return "Expected a value of the type that is declared here, but got one that cannot be read as such."
-    text = _LONG_WORD.sub(r"\1…", error.message)
+    text = _QUOTED_OR_PYTHONS.sub(lambda found: found[1] or _PYTHONS[found[2]], error.message)
+    text = _LONG_WORD.sub(r"\1…", text)
     return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}…"
 
 

@@ -202,6 +202,28 @@ async def test_no_long_value_and_nothing_of_python_is_in_a_reply(what: str) -> N
         assert not [text for text in PYTHONS if text in error["message"]]
 
 
+BY_TITLE = "query($n: String) { todos(filter: {title: $n}) { id } }"
+
+
+@pytest.mark.parametrize(
+    ("query", "value", "message"),
+    [
+        (_BY_N % ("Int!", "first: $n"), None, "Expected value of non-null type 'Int!' not to be null."),
+        (_BY_N % ("Int", "first: $n"), True, "Int cannot represent non-integer value: true"),
+        (
+            _BY_N % ("Int", "first: $n"),
+            [None, False, {"None": "it's None"}, "None"],
+            "Int cannot represent non-integer value: [null, false, {'None': \"it's None\"}, 'None']",
+        ),
+        (BY_TITLE, False, "String cannot represent a non string value: false"),
+        ("query($n: ID!) { todo(id: $n) { id } }", True, "ID cannot represent value: true"),
+    ],
+)
+async def test_values_are_quoted_as_json_has_them(query: str, value: object, message: str) -> None:
+    outcome = await answered(query, variables={"n": value})
+    assert outcome.body["errors"][0]["message"] == f"Variable '$n' has invalid value: {message}"
+
+
 async def test_what_is_quoted_keeps_its_beginning_and_what_was_expected() -> None:
     outcome = await answered(f"{{ {WORD} }}")
     expected = f"Cannot query field '{'x' * 59}… on type 'Query'."
