@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 _END = b"\r\n0\r\n\r\n"
+# Against the tokens that end a turn of the embedded SmolLM2.
+_NO_END = {"0": -100, "2": -100}
 
 
 def completion(model: str, tokens: int) -> dict[str, Any]:
     """Return the fields of a streamed completion of exactly that many tokens, also from a real engine."""
     messages = [{"role": "user", "content": "Tell me a joke"}]
     fields = {"model": model, "messages": messages, "max_tokens": tokens, "stream": True}
-    return {**fields, "temperature": 0, "ignore_eos": True}
+    return {**fields, "temperature": 0, "logit_bias": _NO_END}
 
 
 @dataclass(frozen=True)

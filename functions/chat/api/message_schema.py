@@ -86,7 +86,9 @@ ASSISTANT_MESSAGE = Object(
     "AssistantMessage",
     {
         "role": required(Enum("assistant")),
-        "content": optional(_content(ASSISTANT_PART), "Required unless another member says something."),
+        "content": optional(
+            _content(ASSISTANT_PART), "Required unless another member says something.", may_be_empty=True
+        ),
         "tool_calls": optional(Array(TOOL_CALL), may_be_empty=True),
         "name": optional(TEXT),
         "refusal": optional(TEXT),

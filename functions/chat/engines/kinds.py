@@ -66,7 +66,7 @@ ENGINES: Mapping[str, EngineKind] = MappingProxyType(
         "llama.cpp": EngineKind(
             openai=_MOST,
             own=_names(
-                """top_k min_p typical_p top_n_sigma xtc_probability xtc_threshold repeat_penalty
+                """cache_prompt top_k min_p typical_p top_n_sigma xtc_probability xtc_threshold repeat_penalty
                 dry_multiplier dry_base dry_allowed_length mirostat mirostat_tau mirostat_eta
                 chat_template_kwargs"""
             ),

@@ -415,6 +415,7 @@ FAULTS: list[tuple[dict[str, Any], str, str | None]] = [
     ),
     (with_messages({"role": "assistant", "tool_calls": []}), "messages[0].content", MISSING),
     (with_messages({"role": "assistant", "tool_calls": {}}), "messages[0].tool_calls", TYPE),
+    (with_messages({"role": "assistant", "content": []}), "messages[0].content", MISSING),
     (with_messages({"role": "assistant", "reasoning": ["x"]}), "messages[0].reasoning", TYPE),
     (with_messages({"role": "assistant", "audio": {}}), "messages[0].audio.id", MISSING),
     (with_messages({"role": "assistant", "tool_calls": ["x"]}), "messages[0].tool_calls[0]", TYPE),

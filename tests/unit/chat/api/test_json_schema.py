@@ -36,6 +36,7 @@ BEYOND_A_SCHEMA = [
     with_messages({"role": "assistant"}),
     with_messages({"role": "assistant", "content": None, "tool_calls": None}),
     with_messages({"role": "assistant", "tool_calls": []}),
+    with_messages({"role": "assistant", "content": []}),
     body(tools=[TOOL], tool_choice={"type": "function", "function": {"name": "g"}}),
 ]
 REFUSED = [
