@@ -120,9 +120,6 @@ class Account:
                 except LimitReached as reached:
                     self.allowance = reached.allowance
                     raise _refusal(reached, self._key) from None
-                except asyncio.CancelledError:
-                    await self._close("cut")
-                    raise
                 self.allowance = reservation.allowance if reservation else None
         self._sent = time.perf_counter()
 
@@ -187,7 +184,7 @@ class Account:
             await self._close(outcome)
 
     async def end(self) -> None:
-        """Close the account if nothing else has: the reply has ended, or was never read."""
+        """Close the account if nothing else has: its caller has left before the reply was read."""
         if self._reserving and not self._closing:
             await self._close("cut")
 

@@ -118,6 +118,11 @@ def is_assumed(item: Item) -> bool:
     return _ASSUMED in item
 
 
+def listing_of(item: Item) -> int | None:
+    """Return for which listing of its request a record was kept; None for one of an earlier version."""
+    return int(item["listing"]["N"]) if "listing" in item else None
+
+
 def is_counted(item: Item) -> bool:
     """Return whether a record is in the sums of its day; those of earlier versions are not."""
     return "counted" in item
@@ -174,7 +179,7 @@ def reserve_in_new_window(key: Key, request: Running | None, window: int) -> Par
     return _update(key.id, f"{update}, #run = :run ADD #s :most, #n :one", conditions, values, request)
 
 
-def reopen(key_id: str, request: Running) -> Parameters:
+def list_again(key_id: str, request: Running) -> Parameters:
     """Return the update that lists a request as running which is not, and reserves nothing for it."""
     values = {":run": request, ":one": 1}
     return _update(key_id, "SET #run = :run ADD #n :one", ["attribute_not_exists(#run)"], values, request)
@@ -192,13 +197,18 @@ def release(key_id: str, request: Running, used: int, *, in_window: bool) -> Par
 
 
 def keep(
-    record: UsageRecord, *, days: int, assumed: bool = False, instead_of: UsageRecord | None = None
+    record: UsageRecord,
+    running: Running,
+    days: int,
+    *,
+    assumed: bool = False,
+    instead_of: UsageRecord | None = None,
 ) -> list[Parameters]:
-    """Return the writes that keep a record and add it to the sums of its day.
+    """Return the writes that keep the record of a running request and add it to the sums of its day.
 
     Shape:  `instead_of`: the record in its place, which must be an assumed one; without, there must be none.
     """
-    more = {"counted": True, "ttl": record.started_at // 1000 + days * _DAY_S}
+    more = {"counted": True, "listing": running.listing, "ttl": record.started_at // 1000 + days * _DAY_S}
     item = {**usage_place(record), **_item({**_members(record), **more})}
     if assumed:
         item[_ASSUMED] = _attribute(True)

@@ -26,7 +26,8 @@ Kind = Literal["requests", "tokens", "concurrent", "throttled", "budget", "too_l
 class Running:
     """One request that has reserved and is not settled.
 
-    Shape:  stored as the list of its members: later ones get a default, and come last.
+    Shape:  stored as the list of its members: later ones get a default, and come last. `listing`: a number of
+            its own, where it is listed again so that a late record can be kept; else 0.
     Units:  tokens: `tokens` reserved in the minute, `most` of the budget, `prompt` of these for the prompt.
             `window`: the minute. `started_at`: ms, `expires_at`: s since 1970.
     """
@@ -39,6 +40,7 @@ class Running:
     started_at: int
     expires_at: int
     window: int = 0
+    listing: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,8 +44,8 @@ _BATCH = 100
 _REMEMBERED = 1000
 # How many requests that have died are settled before another is let in.
 _DEAD = 4
-# How long a request is listed as running that is written late.
-_REOPENED_S = 60
+# How long a request is listed again whose record comes late.
+_LISTED_S = 60
 # How much longer each conflict with another transaction is waited for, at most.
 _CONFLICT_S = 0.03
 _CONDITION = "ConditionalCheckFailedException"
@@ -233,10 +233,12 @@ class Table:
         A record in its place stays, unless it only holds what the request had reserved.
         Raises: KeysUnavailable.
         """
-        if running and self._settle(record, running) == record:
-            return
-        if running := self._reopened(record):
-            self._settle(record, running, instead=True)
+        for _ in range(_RACES):
+            running = running or self._listed_again(record)
+            if not running or self._settle(record, running):
+                return
+            running = None
+        raise KeyThrottled(_CONDITION)
 
     def _key(self, digest: str) -> Key | None:
         item = self._get(items.key_place(digest))
@@ -284,64 +286,67 @@ class Table:
             self._settle(died(key_id, each), each, assumed=True)
         return dead
 
-    def _reopened(self, record: UsageRecord) -> Running | None:
-        """Return a request as running, though nothing is reserved for it; None if its record is true already.
+    def _listed_again(self, record: UsageRecord) -> Running | None:
+        """Return a request as running, listed again if need be, without reserving anything for it.
 
-        So its record can be kept, and its tokens counted, each once.
+        So its record can be kept, and its tokens counted, each once. None if its record is true already.
         """
         counts = self.counts(record.key_id)
         listed = counts.running.get(record.request_id) if counts else None
         stored = self._get(items.usage_place(record))
-        assumed = items.usage_of(stored) if stored and items.is_assumed(stored) else None
-        if listed and not assumed:
-            return listed
-        if stored and not assumed:
+        if stored and items.is_assumed(stored) and listed:
+            self._release(record.key_id, listed, stored)
+        elif stored and not items.is_assumed(stored):
+            if listed:
+                self._release(record.key_id, listed, stored)
             return None
-        if listed and assumed:
-            self._release(record.key_id, listed, assumed.tokens)
+        elif listed:
+            return listed
         running = Running(
             request_id=record.request_id,
             model=record.model,
-            window=-1,
             tokens=0,
-            most=assumed.tokens if assumed else 0,
+            most=items.usage_of(stored).tokens if stored else 0,
             prompt=0,
             started_at=record.started_at,
-            expires_at=int(time.time()) + _REOPENED_S,
+            expires_at=int(time.time()) + _LISTED_S,
+            window=-1,
+            listing=random.getrandbits(48),
         )
         try:
-            self._update(items.reopen(record.key_id, running))
+            self._update(items.list_again(record.key_id, running))
         except _Refused:
             raise KeyThrottled(_CONDITION) from None  # another writes the same record just now
         return running
 
-    def _settle(
-        self, record: UsageRecord, running: Running, *, assumed: bool = False, instead: bool = False
-    ) -> UsageRecord:
-        """Keep a record, or leave the one in its place, and return it; count its tokens, not those reserved.
+    def _settle(self, record: UsageRecord, running: Running, *, assumed: bool = False) -> bool:
+        """Keep a record, unless there is one in its place; count its tokens instead of those reserved.
 
-        Shape:  `assumed`: it holds what was reserved, for want of the truth; `instead`: it replaces such one.
+        Shape:  `assumed`: it holds what was reserved, for want of the truth; the record of a request that is
+                listed again replaces such one. Returns whether the record in its place is true now.
         """
-        kept = self._keep(record, assumed=assumed, instead=instead)
-        self._release(record.key_id, running, kept.tokens)
-        return kept
-
-    def _keep(self, record: UsageRecord, *, assumed: bool, instead: bool) -> UsageRecord:
-        stored: UsageRecord | None = None
+        stored: Item | None = None
         for _ in range(_RACES):
+            instead_of = items.usage_of(stored) if stored else None
+            writes = items.keep(record, running, self._keep_days, assumed=assumed, instead_of=instead_of)
             try:
-                self._write_together(
-                    items.keep(record, days=self._keep_days, assumed=assumed, instead_of=stored)
-                )
+                self._write_together(writes)
             except _Refused as refused:
-                stored = items.usage_of(refused.item) if refused.item else None
-                if refused.item and stored and not (instead and items.is_assumed(refused.item)):
-                    return stored
+                stored = refused.item
+                if stored and (assumed or not running.listing or not items.is_assumed(stored)):
+                    break
             else:
-                return record
-        raise KeyThrottled(_CONDITION)
+                stored = writes[0]["Put"]["Item"]
+                break
+        else:
+            raise KeyThrottled(_CONDITION)
+        assert stored
+        self._release(record.key_id, running, stored)
+        return not items.is_assumed(stored)
 
-    def _release(self, key_id: str, running: Running, used: int) -> None:
+    def _release(self, key_id: str, running: Running, stored: Item) -> None:
+        """Count the tokens of a request's record if it was kept for this listing; others are counted."""
+        used = items.usage_of(stored).tokens if items.listing_of(stored) == running.listing else running.most
         in_window = self._windows.get(key_id, 0) <= running.window
         for _ in range(_RACES):
             try:

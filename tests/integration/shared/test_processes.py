@@ -15,11 +15,13 @@ import pytest
 from functions.shared import items
 from functions.shared.key_text import digest
 from functions.shared.keys import Key, KeyTaken
+from functions.shared.limits import Running
 from functions.shared.table import Table
 from tests.integration.shared.conftest import NAME, ROOT
 from tests.unit.shared.records import RECORD
 
 NOW = 1_795_572_000
+RUNNING = Running("req", "tiny", tokens=1, most=1, prompt=1, started_at=0, expires_at=0)
 PROCESSES = 4
 EACH = 50
 LIMIT = 60
@@ -81,7 +83,7 @@ def test_a_request_takes_as_long_beside_2000_records_as_beside_none(server: str)
 
     alone_s = median_s("alone")
     items_of = [
-        items.keep(replace(RECORD, request_id=f"req_{number}", key_id="key_beside"), days=90)[0]["Put"][
+        items.keep(replace(RECORD, request_id=f"req_{number}", key_id="key_beside"), RUNNING, 90)[0]["Put"][
             "Item"
         ]
         for number in range(2000)

@@ -518,11 +518,14 @@ def test_a_caller_who_leaves_while_the_table_reserves_leaves_nothing_reserved(
         account = bench.account(key)
 
         async def request() -> None:
-            await account.admit(REQUEST)
-            async with aclosing(account.run(reply(RUN), REQUEST)) as events:
-                async for event in events:
-                    if event == RUN:
-                        await asyncio.Event().wait()
+            try:
+                await account.admit(REQUEST)
+                async with aclosing(account.run(reply(RUN), REQUEST)) as events:
+                    async for event in events:
+                        if event == RUN:
+                            await asyncio.Event().wait()
+            finally:
+                await account.end()
 
         task = asyncio.create_task(request())
         await asyncio.sleep(after_s)

@@ -53,7 +53,7 @@ def test_a_key_is_read_as_it_was_kept(key: Key) -> None:
 
 @given(records)
 def test_a_usage_record_is_read_as_it_was_kept(record: UsageRecord) -> None:
-    (put, _) = items.keep(record, days=90)
+    (put, _) = items.keep(record, RUNNING, 90)
     item = put["Put"]["Item"]
     assert items.usage_of(item) == record
     assert {name: item[name] for name in ("pk", "sk")} == items.usage_place(record)
@@ -63,7 +63,7 @@ def test_a_usage_record_is_read_as_it_was_kept(record: UsageRecord) -> None:
 
 
 def test_a_record_may_be_assumed() -> None:
-    (put, _) = items.keep(RECORD, days=90, assumed=True)
+    (put, _) = items.keep(RECORD, RUNNING, 90, assumed=True)
     assert items.is_assumed(put["Put"]["Item"])
 
 
@@ -75,7 +75,7 @@ def test_what_is_counted_is_read_as_it_was_kept() -> None:
             name: {"N": str(at)}
             for at, name in enumerate(("window", "requests", "tokens", "spent", "running"))
         },
-        f"run#{running.request_id}": items.reopen("key_1", running)["ExpressionAttributeValues"][":run"],
+        f"run#{running.request_id}": items.list_again("key_1", running)["ExpressionAttributeValues"][":run"],
     }
     assert items.counts_of(item) == Counts(
         window=0, requests=1, tokens=2, spent=3, running={running.request_id: running}
@@ -98,18 +98,18 @@ def test_the_sums_of_a_day_have_all_that_a_record_has(record: UsageRecord) -> No
 
 def test_a_record_in_place_of_another_changes_the_sums_by_the_difference() -> None:
     assumed = replace(RECORD, outcome="cut", completion_tokens=50)
-    update = items.keep(RECORD, days=90, instead_of=assumed)[1]["Update"]
+    update = items.keep(RECORD, RUNNING, 90, instead_of=assumed)[1]["Update"]
     assert update["ExpressionAttributeValues"] == {
         ":ok": {"N": "1"},
         ":cut": {"N": "-1"},
         ":completion_tokens": {"N": "-47"},
     }
-    other = items.keep(RECORD, days=90, instead_of=replace(assumed, model="big"))
+    other = items.keep(RECORD, RUNNING, 90, instead_of=replace(assumed, model="big"))
     assert [each["Update"]["Key"]["sk"]["S"] for each in other[1:]] == [
         "day#2026-11-25#tiny",
         "day#2026-11-25#big",
     ]
-    same = items.keep(RECORD, days=90, instead_of=RECORD)[1]["Update"]
+    same = items.keep(RECORD, RUNNING, 90, instead_of=RECORD)[1]["Update"]
     assert same["ExpressionAttributeValues"] == {":requests": {"N": "0"}}
 
 
@@ -144,14 +144,14 @@ def test_every_call_names_what_it_uses_and_nothing_else(
     together = [
         *items.additions(key),
         *items.replacements(key, key),
-        *items.keep(record, days=90),
-        *items.keep(record, days=90, instead_of=replace(record, model="other")),
+        *items.keep(record, RUNNING, 90),
+        *items.keep(record, RUNNING, 90, instead_of=replace(record, model="other")),
         *items.count_old(record, days=90),
     ]
     calls: list[dict[str, Any]] = [
         items.reserve_in_window(key, request, window),
         items.reserve_in_new_window(key, request, window),
-        items.reopen(key.id, RUNNING),
+        items.list_again(key.id, RUNNING),
         items.release(key.id, RUNNING, 7, in_window=True),
         items.release(key.id, RUNNING, 7, in_window=False),
         items.disable(key, True),

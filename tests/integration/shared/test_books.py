@@ -1,0 +1,199 @@
+"""The books balance in the table, whichever of its calls is killed, fails, or loses its response."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from enum import Enum
+from itertools import count
+from typing import Any
+
+import pytest
+
+from functions.shared.items import SCHEMA
+from functions.shared.keys import Key, KeysUnavailable, KeyThrottled
+from functions.shared.limits import Running, died
+from functions.shared.table import Table
+from functions.shared.usage import UsageRecord, UsageSum
+from tests.integration.shared.conftest import NAME
+
+NOW = 1_795_572_000
+LATER = NOW + 10_000
+KEY = Key(id="key_1", digest="d" * 64, name="alice", budget_tokens=1000, concurrent=5, created_at=0)
+REQUEST = Running(
+    "req_1", "tiny", tokens=100, most=150, prompt=100, started_at=NOW * 1000, expires_at=NOW + 900
+)
+RECORD = replace(died(KEY.id, REQUEST), prompt_tokens=30, completion_tokens=12, outcome="ok", duration_ms=5)
+
+
+class Killed(BaseException):
+    """Nothing more happens in this environment."""
+
+
+class Fault(Enum):
+    """What becomes of a call, and whether it is done all the same."""
+
+    KILLED_BEFORE = (Killed, False)
+    KILLED_AFTER = (Killed, True)
+    UNREACHABLE = (KeysUnavailable, False)
+    NO_RESPONSE = (KeysUnavailable, True)
+    THROTTLED = (KeyThrottled, False)
+
+
+class FaultyTable(Table):
+    """Has a fault in one of its calls, and in those after it while it lasts."""
+
+    def __init__(self, fault: Fault, at: int, lasts: int = 1) -> None:
+        super().__init__(NAME)
+        self._fault, self._at, self._lasts, self._calls = fault, at, lasts, count()
+
+    def _call(self, operation: str, *, idempotent: bool = True, **parameters: Any) -> Any:
+        error, is_done = self._fault.value
+        is_faulty = self._at <= next(self._calls) < self._at + self._lasts
+        if is_faulty and not is_done:
+            raise error("fault")
+        response = super()._call(operation, idempotent=idempotent, **parameters)
+        if is_faulty:
+            raise error("fault")
+        return response
+
+
+async def request(table: Table) -> None:
+    """Reserve and settle, as a function does."""
+    running = None
+    try:
+        running = (await table.reserve(KEY, REQUEST, NOW)).running
+    except KeyThrottled:
+        return
+    except KeysUnavailable:
+        pass
+    await table.settle(RECORD, running)
+
+
+async def request_alone(table: Table) -> None:
+    """Settle what was never reserved: the table could not be reached."""
+    await table.settle(RECORD)
+
+
+async def late_request(table: Table) -> None:
+    """Settle what has died meanwhile."""
+    running = (await Table(NAME).reserve(KEY, REQUEST, NOW)).running
+    Table(NAME).running(KEY.id, LATER)
+    await table.settle(RECORD, running)
+
+
+async def dead_request(table: Table) -> None:
+    """Bury a request that has died."""
+    await Table(NAME).reserve(KEY, REQUEST, NOW)
+    table.running(KEY.id, LATER)
+
+
+async def next_request(table: Table) -> None:
+    """Reserve, and so bury a request that has died."""
+    await Table(NAME).reserve(KEY, replace(REQUEST, request_id="req_0"), NOW)
+    await request(table)
+
+
+def check(table: Table) -> list[UsageRecord]:
+    """Check that what is spent is recorded or running, and that the sums are those of the records."""
+    counts = table.counts(KEY.id)
+    records = list(table.usage(KEY.id, 0, 10**15))
+    if counts:
+        assert len({each.request_id for each in records} | set(counts.running)) <= 2
+        by_request = {each.request_id: each.tokens for each in records}
+        by_request |= {each.request_id: each.most for each in counts.running.values()}
+        assert counts.spent == sum(by_request.values())
+    total = UsageSum()
+    for _, _, used in table.sums(KEY.id, 0, 10**14):
+        total.add(used)
+    expected = UsageSum()
+    for record in records:
+        expected.add(UsageSum.of(record))
+    assert total == expected
+    return records
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lasts", [1, 100], ids=["once", "for good"])
+@pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name.lower())
+@pytest.mark.parametrize(
+    "play",
+    [request, request_alone, late_request, dead_request, next_request],
+    ids=lambda play: play.__name__,
+)
+def test_the_books_balance_whichever_call_fails(
+    play: Callable[[Table], Any], fault: Fault, lasts: int, table: Table
+) -> None:
+    for at in count():
+        faulty = FaultyTable(fault, at, lasts)
+        with suppress(Killed, KeysUnavailable):
+            asyncio.run(play(faulty))
+        check(table)
+        table.running(KEY.id, LATER)
+        assert table.running(KEY.id, 2**40) == []
+        before = check(table)
+        assert len(before) <= (2 if play is next_request else 1)
+        for _ in range(2):
+            table.put_usage(RECORD)
+            after = {each.request_id: each for each in check(table)}
+            assert after[RECORD.request_id] == RECORD, "its line is replayed"
+        if next(faulty._calls) <= at:
+            return
+        table._service.client.delete_table(TableName=NAME)
+        table._service.client.create_table(TableName=NAME, **SCHEMA)
+
+
+class InterruptedTable(Table):
+    """Lets another do all its work between two of its calls."""
+
+    def __init__(self, at: int, other: Callable[[], Any]) -> None:
+        super().__init__(NAME)
+        self._at, self._other, self._calls = at, other, count()
+
+    def _call(self, operation: str, *, idempotent: bool = True, **parameters: Any) -> Any:
+        if next(self._calls) == self._at:
+            with suppress(KeysUnavailable):
+                self._other()
+        return super()._call(operation, idempotent=idempotent, **parameters)
+
+
+def settle(table: Table) -> None:
+    table.put_usage(RECORD, replace(REQUEST, window=NOW // 60))
+
+
+def replay(table: Table) -> None:
+    table.put_usage(RECORD)
+
+
+def bury(table: Table) -> None:
+    table.running(KEY.id, LATER)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("buried", [False, True], ids=["running", "buried"])
+@pytest.mark.parametrize("reserved", [True, False], ids=["reserved", "not reserved"])
+@pytest.mark.parametrize("other", [settle, replay, bury], ids=lambda each: each.__name__)
+@pytest.mark.parametrize("one", [settle, replay, bury], ids=lambda each: each.__name__)
+def test_they_balance_if_another_comes_between(
+    one: Callable[[Table], None], other: Callable[[Table], None], reserved: bool, buried: bool, table: Table
+) -> None:
+    if not reserved and settle in (one, other):
+        return
+    for at in range(20):
+        if reserved:
+            asyncio.run(table.reserve(KEY, REQUEST, NOW))
+        if buried:
+            bury(table)
+        interrupted = InterruptedTable(at, lambda: other(Table(NAME)))
+        with suppress(KeysUnavailable):
+            one(interrupted)
+        bury(table)
+        table.running(KEY.id, 2**40)
+        check(table)
+        replay(table)
+        assert check(table) == [RECORD]
+        assert table.spent(KEY.id) == RECORD.tokens
+        if next(interrupted._calls) <= at:
+            return
+        table._service.client.delete_table(TableName=NAME)
+        table._service.client.create_table(TableName=NAME, **SCHEMA)
