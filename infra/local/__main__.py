@@ -13,7 +13,7 @@ from infra.local.console import Console
 from infra.local.deployment import routes
 from infra.local.errors import CannotStart
 from infra.local.lambda_service.callers import Callers
-from infra.local.lambda_service.failures import FunctionFailed
+from infra.local.lambda_service.failures import FunctionFailed, InitFailed
 from infra.local.lambda_service.sandbox_pool import SandboxPool
 from infra.local.lambda_service.service import run_lambda_service
 from infra.local.loopback import bind
@@ -128,6 +128,8 @@ async def _prepare(function: SandboxPool, console: Console) -> None:
     try:
         await function.prepare()
     except FunctionFailed as failure:
+        if isinstance(failure, InitFailed) and failure.error_type == "SettingsError":
+            raise CannotStart(failure.message) from failure
         console.warn(
             f"The {function.name} function does not start ({failure}); it is tried again at every request."
         )

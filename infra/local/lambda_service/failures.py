@@ -3,6 +3,7 @@
 RequestFailure              its text ends the request's line on the console
 ├── ClientDisconnected      no response is sent
 ├── FunctionFailed          502, or an aborted connection once the response has begun
+│   ├── InitFailed
 │   └── ReplyTooLong        and 413 for the function
 └── Refused                 the gateway's own response; the function is not invoked
     ├── NotServed           one that AWS's gateway would not give
@@ -26,6 +27,14 @@ class ClientDisconnected(RequestFailure):
 
 class FunctionFailed(RequestFailure):
     """The function crashed, timed out, reported an error, or sent a reply that cannot be passed on."""
+
+
+class InitFailed(FunctionFailed):
+    """The function reported that it could not be loaded; `message` is what it reported."""
+
+    def __init__(self, error_type: str, message: str) -> None:
+        super().__init__(f"init failed: {error_type}")
+        self.error_type, self.message = error_type, message
 
 
 class ReplyTooLong(FunctionFailed):

@@ -25,7 +25,7 @@ from infra.local.lambda_service.runtime_connection import (
     RuntimeResponse,
     error_response,
 )
-from infra.local.lambda_service.runtime_requests import ResponseRequest, WholeRequest, error_type
+from infra.local.lambda_service.runtime_requests import ResponseRequest, WholeRequest, reported_error
 from infra.local.loopback import HOST, bind, is_named
 
 _ROOT = "/2018-06-01/runtime/"
@@ -45,7 +45,7 @@ class RuntimeObserver(Protocol):
     def replied(self) -> None:
         """The reply is over; the function has not requested its next event yet."""
 
-    def failed_init(self, error_type: str) -> None:
+    def failed_init(self, error_type: str, message: str) -> None:
         """The function could not be loaded."""
 
 
@@ -127,13 +127,13 @@ class RuntimeApiServer:
             case "GET", "invocation", "next":
                 return WholeRequest(lambda _: self._next(connection))
             case "POST", "init", "error" if self._is_the_functions(connection):
-                return WholeRequest(lambda body: self._fail_init(error_type(headers, body)))
+                return WholeRequest(lambda body: self._fail_init(*reported_error(headers, body)))
             case "POST", "invocation", request_id, "response" | "error" as kind:
                 refusal = self._refusal(request_id, headers)
                 if refusal or not self._invocation:
                     return WholeRequest(lambda _: refusal)
                 if kind == "error":
-                    return WholeRequest(lambda body: self._fail_invocation(error_type(headers, body)))
+                    return WholeRequest(lambda body: self._fail_invocation(reported_error(headers, body)[0]))
                 return ResponseRequest(headers, connection, self._invocation.reply, self._observer.replied)
         message = f"Expected a path of the Runtime API, but got {method} {path}"
         return WholeRequest(lambda _: error_response(404, "InvalidPath", message))
@@ -159,8 +159,8 @@ class RuntimeApiServer:
             )
         return None
 
-    def _fail_init(self, error: str) -> RuntimeResponse:
-        self._observer.failed_init(error)
+    def _fail_init(self, error: str, message: str) -> RuntimeResponse:
+        self._observer.failed_init(error, message)
         return ACCEPTED
 
     def _fail_invocation(self, error: str) -> RuntimeResponse:

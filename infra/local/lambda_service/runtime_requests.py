@@ -80,9 +80,11 @@ class ResponseRequest:
         self._replied()
 
 
-def error_type(headers: Mapping[str, str], body: bytes) -> str:
-    """Return the type of an error that a function reports, from its headers or its body."""
+def reported_error(headers: Mapping[str, str], body: bytes) -> tuple[str, str]:
+    """Return the type and the message of an error that a function reports, from its headers or its body."""
     try:
-        return headers.get(_ERROR_TYPE) or str(json.loads(body)["errorType"])
-    except (ValueError, TypeError, LookupError):
-        return "Runtime.Unknown"
+        report = dict(json.loads(body))
+    except (ValueError, TypeError):
+        report = {}
+    kind = headers.get(_ERROR_TYPE) or report.get("errorType") or "Runtime.Unknown"
+    return str(kind), str(report.get("errorMessage", ""))

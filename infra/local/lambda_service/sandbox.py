@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol, Self
 
-from infra.local.lambda_service.failures import FunctionFailed
+from infra.local.lambda_service.failures import FunctionFailed, InitFailed
 from infra.local.lambda_service.function import LambdaFunction
 from infra.local.lambda_service.invocation import Invocation
 from infra.local.lambda_service.runtime_api import RuntimeApiServer
@@ -116,8 +116,8 @@ class Sandbox:
     def replied(self) -> None:
         self._pool.replied(self)
 
-    def failed_init(self, error_type: str) -> None:
-        self._fail(FunctionFailed(f"init failed: {error_type}"))
+    def failed_init(self, error_type: str, message: str) -> None:
+        self._fail(InitFailed(error_type, message))
 
     def _start_time_limit(self, limit_s: float, what: str) -> None:
         def time_out() -> None:

@@ -90,7 +90,7 @@ def test_no_child_outlives_a_killed_parent() -> None:
     children = family(process)
     process.kill()
     process.communicate()
-    assert gone(children, 2)
+    assert gone(children, 5)
 
 
 @pytest.mark.skipif(not ending_with_parent(), reason="elsewhere the guardian alone kills them")
@@ -198,6 +198,13 @@ def test_wrong_settings_are_reported_in_one_line(variables: dict[str, str], mess
     assert output.startswith(message)
     assert output.count("\n") == 1
     assert "pw" not in output
+
+
+def test_settings_that_a_function_refuses_end_the_start_with_its_text() -> None:
+    output, status = output_and_status(EXTRA_FIELDS="n_predict")
+    assert status == 1
+    assert output.splitlines()[-1].startswith("MODELS: `extra_fields` of 'smollm2-135m-instruct' cannot have")
+    assert "answers on" not in output
 
 
 def test_a_key_that_the_backend_refuses_is_reported_in_one_line() -> None:
