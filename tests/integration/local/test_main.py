@@ -93,6 +93,7 @@ def test_no_child_outlives_a_killed_parent() -> None:
     assert gone(children, 5)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not ending_with_parent(), reason="elsewhere the guardian alone kills them")
 def test_no_child_outlives_a_parent_that_is_killed_with_its_guardian() -> None:
     process = launch.start(PORT="0", AUTH="on")
@@ -118,17 +119,28 @@ def test_a_signal_during_the_start_leaves_nothing() -> None:
     assert gone(children, 0.5)
 
 
-def test_an_engine_that_dies_is_started_again() -> None:
-    process = launch.start(PORT="0")
-    launch.url_when_ready(process)
-    engine = next(
-        child for child in family(process) if "infra.local.services.llama_server" in child.cmdline()
-    )
-    engine.kill()
-    assert process.stdout
-    assert "just after its start" in next(line for line in process.stdout if "engine" in line)
-    process.terminate()
-    process.communicate()
+@pytest.mark.slow
+def test_an_engine_that_dies_is_started_again_however_often() -> None:
+    with run_local() as local, local.service.client() as client:
+        next(each for each in local.processes() if is_engine(each)).kill()
+        local.out.wait_for(lambda text: "The engine ended (signal SIGKILL) and is started again." in text)
+        while not (again := [each for each in local.processes() if is_engine(each)]):
+            time.sleep(0.01)
+        again[0].kill()
+        local.out.wait_for(
+            lambda text: "The engine ended (signal SIGKILL) and is started again in 1 s." in text
+        )
+        body = {"model": "default", "max_tokens": 1, "messages": [{"role": "user", "content": "Hi"}]}
+        until_s = time.monotonic() + 20
+        while client.post("/v1/chat/completions", json=body).status_code != 200:
+            assert time.monotonic() < until_s
+            time.sleep(0.1)
+
+
+def is_engine(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return "infra.local.services.llama_server" in process.cmdline()
+    return False
 
 
 def test_health_is_ok_once_the_first_request_succeeds_and_no_sooner() -> None:
