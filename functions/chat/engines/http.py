@@ -18,7 +18,14 @@ from typing import Any
 
 import httpx
 
-from functions.chat.errors import NO_RETRY, ApiError, EngineUnreachable, UpstreamError, UpstreamTimeout
+from functions.chat.errors import (
+    NO_RETRY,
+    ApiError,
+    EngineUnreachable,
+    Overloaded,
+    UpstreamError,
+    UpstreamTimeout,
+)
 from functions.chat.json_text import parse
 from functions.chat.settings import Model, Settings
 from functions.shared.secrets import Secrets, SecretsUnavailable
@@ -166,11 +173,12 @@ class HttpEngine:
             body = text.decode("utf-8", "replace")
         error = translate(model.id, status, body, retry_after_s(response.headers))
         # A full engine says so in its own words, or at once; later, a proxy has lost the engine at work.
-        is_full = status == 503 and not _LOST.search(text) and (isinstance(body, dict) or took_s < REFUSED_S)
-        is_draining = status == 500 and isinstance(error, UpstreamError) and not error.headers
-        if status == 503 and not is_full:
+        is_late = not isinstance(body, dict) and took_s > REFUSED_S
+        if status == 503 and (is_late or _LOST.search(text)):
             error = UpstreamError(_DROPPED, retry=False)
-        elif status == 401 and self._secrets and model.key_secret:
+        is_full = status == 503 and isinstance(error, Overloaded)
+        is_draining = status == 500 and isinstance(error, UpstreamError) and not error.headers
+        if status == 401 and self._secrets and model.key_secret:
             self._secrets.expire(model.key_secret)
             error = UpstreamError("The engine's key may have changed, and is fetched again. Try again.")
         elif not (is_full or is_draining or (300 <= status < 500 and status != 408)):

@@ -21,7 +21,7 @@ from openai.types.chat import ChatCompletionMessageParam
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from functions.chat.app import create_app
-from functions.chat.engines import transport
+from functions.chat.engines import http, transport
 from functions.chat.engines.http import HttpEngine
 from tests.engines.faults_transport import (
     COMPLETION,
@@ -113,6 +113,7 @@ async def outcome_of(sdk: AsyncOpenAI, *, stream: bool) -> Outcome:
 @pytest.fixture(autouse=True)
 def _retries_without_pauses(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(AsyncOpenAI, "_calculate_retry_timeout", lambda *_, **__: 0.001)
+    monkeypatch.setattr(http, "REFUSED_S", 0.1)
     return iter(())
 
 
@@ -135,6 +136,8 @@ MAY_HAVE_RUN: dict[str, tuple[Sequence[Step], int]] = {
     "502": ((read, page(502)), 502),
     "502 of a balancer": ((read, page(502, headers="server: awselb/2.0\r\n")), 502),
     "503 of a proxy that lost the engine": ((read, page(503, ENVOY + b"connection termination")), 502),
+    "503 of a proxy, after work": ((read, pause(0.2), page(503)), 502),
+    "503 of an engine that has crashed": ((read, error(503, "EngineCore encountered an issue.")), 502),
     "503 of a cache": ((read, page(503, b"<h1>Error 503 Backend fetch failed</h1>")), 502),
     "504": ((read, page(504)), 504),
     "408": ((read, page(408)), 504),
@@ -217,6 +220,7 @@ HAS_NOT_RUN: dict[str, tuple[Sequence[Step], int, int]] = {
     "loading": ((read, page(503, b"Loading model", "content-type: text/plain\r\n")), 2, 1),
     "a proxy without an engine": ((read, page(503, ENVOY + b"connection failure")), 2, 1),
     "full for a while": ((read, error(503, headers="retry-after: 7\r\n")), 2, 2),
+    "full, after a while": ((read, pause(0.2), error(503)), 2, 1),
     "drains": ((read, error(500, "cannot schedule new futures after shutdown")), 2, 1),
     "429": ((read, error(429)), 2, 2),
     "429 in a 200": ((read, page(200, b'{"error": {"message": "Rate limit exceeded", "code": 429}}')), 2, 2),
@@ -319,7 +323,8 @@ async def test_over_tls_nothing_is_proved_and_nothing_sent_again(
 ) -> None:
     with socket_engine((*(read, good) * 2, read, *worked, end), tls=tls) as engine:
         async with sdk_of(engine.base_url) as (app, sdk):
-            assert [(await outcome_of(sdk, stream=True)).status for _ in range(2)] == [200, 200]
+            before = [await outcome_of(sdk, stream=True) for _ in range(2)]
+            assert [each.status for each in before] == [200, 200], before
             outcome = await outcome_of(sdk, stream=True)
     assert (outcome.status, outcome.should_retry) == (502, "false")
     assert (len(engine.requests), engine.connections, app.requests) == (3, 1, 3)
@@ -344,7 +349,7 @@ async def test_an_engine_whose_certificate_is_not_trusted_gets_no_request(
     assert (outcome.status, outcome.should_retry, engine.requests) == (502, None, [])
 
 
-# A response that is cut at any byte.
+# A response that is cut, at every third byte: framing, head, JSON, events.
 
 WHOLE_RESPONSE = whole(200, COMPLETION, "content-type: application/json\r\n")
 CHUNKED_RESPONSE = HEAD + b"".join(
@@ -356,7 +361,7 @@ CHUNKED_RESPONSE = HEAD + b"".join(
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 async def test_a_response_that_is_cut_anywhere_is_a_failure(end: Step, stream: bool) -> None:
     response = CHUNKED_RESPONSE if stream else WHOLE_RESPONSE
-    cuts = range(0, response.index(b"data: [DONE]") if stream else len(response))
+    cuts = range(0, response.index(b"data: [DONE]") if stream else len(response), 3)
 
     def cut(of: Conversation) -> None:
         of.sock.sendall(response[: cuts[engine.connections - 1]])
