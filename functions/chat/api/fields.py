@@ -56,6 +56,8 @@ def select(
         sent[name] = value
     if "chat_template_kwargs" in sent:
         CHAT_TEMPLATE_KWARGS.check(sent["chat_template_kwargs"], (None, "chat_template_kwargs"))
+    if "tool_choice" not in model.fields and checked.fields.get("tool_choice") == "none":
+        del sent["tools"]
     sent.setdefault("temperature", DEFAULT_TEMPERATURE)
     for name in ("max_tokens", "max_completion_tokens", "stream_options"):
         sent.pop(name, None)
@@ -104,8 +106,6 @@ def check_engine_can(checked: ChatCompletionRequest, model: Model) -> None:
                 raise faults.unsupported(tool["type"], ("function",), (((None, "tools"), index), "type"))
         if isinstance(choice, dict) and choice["type"] != "function":
             raise faults.unsupported(choice["type"], ("function",), ((None, "tool_choice"), "type"))
-    if choice == "none" and "tool_choice" not in model.fields:
-        del checked.fields["tools"]
     if checked.needs_call and not model.kind.forces_calls:
         raise InvalidRequest(
             "Invalid value for 'tool_choice': the engine of this model cannot be made to call a tool. "

@@ -57,7 +57,7 @@ ENGINES: Mapping[str, EngineKind] = MappingProxyType(
         "vllm": EngineKind(
             openai=_MOST | {"user"},
             own=_names(
-                """top_k min_p repetition_penalty stop_token_ids bad_words skip_special_tokens
+                """top_k min_p repetition_penalty stop_token_ids skip_special_tokens
                 thinking_token_budget chat_template_kwargs"""
             ),
             reasoning="reasoning",

@@ -4,6 +4,9 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as settings_of
+from hypothesis import strategies as st
 
 from functions.chat.api import chat_schema
 from functions.chat.api.chat_completions import prepare
@@ -11,6 +14,7 @@ from functions.chat.api.chat_schema import CHAT_COMPLETION_REQUEST
 from functions.chat.api.fields import CHAT_TEMPLATE_KWARGS
 from functions.chat.engines.kinds import ENGINES, NEVER
 from functions.chat.errors import InvalidRequest
+from tests.engines import schema
 from tests.engines.schema import VLLM
 from tests.unit.chat.fakes import USER, model, settings
 
@@ -251,3 +255,38 @@ def test_an_engine_that_can_counts_in_every_chunk_if_requested(engine: str) -> N
     assert body["stream_options"] == {"include_usage": True, **expected}
     alone = sent(engine, stream=True, stream_options=continuous)
     assert alone["stream_options"] == body["stream_options"]
+
+
+# whatever a caller sends
+
+NAMES = sorted(
+    CHAT_COMPLETION_REQUEST.members.keys()
+    | frozenset[str]().union(*NEVER.values(), *(kind.own for kind in ENGINES.values()))
+    | {"MAX_TOKENS", "N", "min_tokens", "frobnicate"}
+)
+VALUES = st.sampled_from(
+    [None, 0, 1, 2, 8, 20, 256, 257, 10**6, -1, 0.5, True, False, "", "x", [], {}, [1], {"1": 1}]
+) | st.sampled_from(["required", {"include_usage": True, "x": 1}, [TOOL], [CUSTOM], NAMED])
+
+
+@settings_of(max_examples=400, deadline=None, database=None, derandomize=True)
+@given(st.sampled_from(sorted(ENGINES)), st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=8))
+def test_nothing_raises_what_an_engine_may_do_above_what_is_reserved(
+    engine: str, fields: dict[str, Any]
+) -> None:
+    body = {**fields, "model": "tiny", "messages": [{**USER, **fields}]}
+    of = model(engine=engine)
+    try:
+        request = prepare(body, chat_schema.check(body), settings(of), "abc")
+    except InvalidRequest as error:
+        schema.validate_error(error.body())
+        return
+    read = json.loads(request.body)
+    assert read.keys() <= of.fields | {"json_schema"}
+    assert None not in read.values()
+    assert read["messages"][0].keys() <= {"role", "content", "name"}
+    (limit,) = (value for name, value in read.items() if name.startswith("max_"))
+    assert 1 <= limit <= of.max_tokens_limit
+    assert read.get("n", 1) * limit == request.max_completion
+    assert read.get("n", 1) <= 8
+    assert read.get("top_logprobs", 0) <= 20
