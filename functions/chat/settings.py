@@ -165,12 +165,19 @@ def _model(name: str, entry: Any, environ: Mapping[str, str]) -> Model:
 
 def _extra_fields(name: str, entry: dict[str, Any]) -> frozenset[str]:
     fields = _strings(name, entry, "extra_fields")
-    for reason, refused in NEVER.items():
+    for field_name in fields:
         # Some engines match names without regard to case.
-        if found := next((each for each in fields if each.lower() in refused), None):
+        if not re.fullmatch(r"[a-z_][a-z0-9_.]*", field_name):
             raise SettingsError(
-                f"MODELS: `extra_fields` of {name!r} cannot have {found!r}: it {reason}. Leave it out."
+                f"MODELS: expected `extra_fields` of {name!r} to be names of fields in lower case, such as "
+                f"'min_tokens', but got {field_name!r}."
             )
+        for reason, refused in NEVER.items():
+            if field_name in refused:
+                raise SettingsError(
+                    f"MODELS: `extra_fields` of {name!r} cannot have {field_name!r}: it {reason}. "
+                    "Leave it out."
+                )
     return frozenset(fields)
 
 

@@ -68,9 +68,8 @@ def test_what_an_engine_reads_and_fetches_can_be_set() -> None:
 
 @pytest.mark.parametrize("field", sorted(frozenset[str]().union(*NEVER.values())))
 def test_no_setting_lets_through_what_the_gateway_cannot_count(field: str) -> None:
-    for spelled in (field, field.upper()):
-        with pytest.raises(SettingsError, match=f"MODELS: `extra_fields` of 'tiny' cannot have '{spelled}'"):
-            read({"tiny": {"base_url": URL, "extra_fields": ["min_tokens", spelled]}})
+    with pytest.raises(SettingsError, match=f"MODELS: `extra_fields` of 'tiny' cannot have '{field}'"):
+        read({"tiny": {"base_url": URL, "extra_fields": ["min_tokens", field]}})
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -182,6 +181,9 @@ NO_HOSTS = [
         ({"base_url": URL, "engine": None}, "engine"),
         ({"base_url": URL, "extra_fields": "min_tokens"}, "extra_fields"),
         ({"base_url": URL, "extra_fields": [1]}, "extra_fields"),
+        ({"base_url": URL, "extra_fields": ["N_Predict"]}, "extra_fields"),
+        ({"base_url": URL, "extra_fields": ["MAX_TOKENS"]}, "extra_fields"),
+        ({"base_url": URL, "extra_fields": ["min_tokens "]}, "extra_fields"),
         ({"base_url": URL, "extra_fields": [""]}, "extra_fields"),
         ({"base_url": URL, "media_hosts": "images.example.com"}, "media_hosts"),
         *(({"base_url": URL, "media_hosts": [host]}, "media_hosts") for host in NO_HOSTS),
