@@ -107,23 +107,21 @@ class Account:
         self._first_byte_ms: float | None = None
 
     async def admit(self, request: EngineRequest) -> None:
-        """Let a request pass if its key's limits allow it; a key without limits waits for no table.
+        """Let a request pass if its key's limits allow it.
 
         Raises: RateLimited and its kinds, QuotaExhausted; KeysUnavailable.
         """
         self._request = request
-        if self._key and self._meter.limiter.ledger:
-            self._reserving = self._meter.start(self._reserve(self._key, request))
-            if self._key.limited:
-                try:
-                    reservation = await asyncio.shield(self._reserving)
-                except LimitReached as reached:
-                    self.allowance = reached.allowance
-                    raise _refusal(reached, self._key) from None
-                self.allowance = reservation.allowance if reservation else None
+        if self._key and self._key.limited:
+            try:
+                reservation = await asyncio.shield(self._reserve(self._key, request))
+            except LimitReached as reached:
+                self.allowance = reached.allowance
+                raise _refusal(reached, self._key) from None
+            self.allowance = reservation.allowance if reservation else None
         self._sent = time.perf_counter()
 
-    async def _reserve(self, key: Key, request: EngineRequest) -> Reservation | None:
+    def _reserve(self, key: Key, request: EngineRequest) -> asyncio.Task[Reservation | None]:
         prompt = request.prompt_tokens if key.budget_tokens is None else request.prompt_tokens_most
         remaining_ms = self._remaining_ms() if self._remaining_ms else LONGEST_MS
         running = Running(
@@ -135,7 +133,8 @@ class Account:
             started_at=round(self._started_at * 1000),
             expires_at=round(self._meter.now() + remaining_ms / 1000) + GRACE_S,
         )
-        return await self._meter.limiter.reserve(key, running)
+        self._reserving = self._meter.start(self._meter.limiter.reserve(key, running))
+        return self._reserving
 
     async def refuse(self, error: ApiError) -> None:
         """Account for a request that is not passed on: it counts as one, and leaves no record."""
@@ -156,16 +155,23 @@ class Account:
         """Pass the events of an engine's reply on; the account is closed before the last one leaves."""
         outcome: Outcome = "cut"
         self._passed = True
+        # Without limits, nothing has been reserved: it would delay the first byte of a stream.
+        unreserved = None if self._reserving else self._key
+        if unreserved and not request.stream:
+            self._reserve(unreserved, request)
         try:
             async with engine.open(request) as events:
                 async for event in events:
                     if isinstance(event, (Run, Chunks)):
                         self._tokens_seen += event.tokens
-                        if self._first_byte_ms is None:
-                            self._first_byte_ms = self._elapsed_ms()
+                        self._first_byte_ms = self._first_byte_ms or self._elapsed_ms()
                         if isinstance(event, Chunks):
                             self._take(event.usage)
-                    elif isinstance(event, Accepted):
+                        yield event
+                        if unreserved and not self._reserving:
+                            self._reserve(unreserved, request)
+                        continue
+                    if isinstance(event, Accepted):
                         self._accepted = True
                     elif isinstance(event, Reply):
                         self._first_byte_ms, self._whole = self._elapsed_ms(), event.value
