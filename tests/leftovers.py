@@ -11,6 +11,7 @@ import pytest
 # All that a run starts inherits it; `infra.local` passes it on to functions.
 _VARIABLE = "TEST_RUN"
 _END_S = 3
+_CDK = "/jsii-runtime.js"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -24,8 +25,8 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     yield
     if hasattr(session.config, "workerinput"):
         return
-    left = psutil.wait_procs(list(_of_this_run()), timeout=_END_S)[1]
-    lines = [f"{process.pid} {_command(process)}" for process in left if _command(process)]
+    left = psutil.wait_procs([each for each in _of_this_run() if _command(each)], timeout=_END_S)[1]
+    lines = [f"{process.pid} {command}" for process in left if (command := _command(process))]
     if lines:
         print("\nexpected no process to be left of this run, but got:", *lines, sep="\n  ")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -39,7 +40,9 @@ def _of_this_run() -> Iterator[psutil.Process]:
 
 
 def _command(process: psutil.Process) -> str:
-    """Return a process's command, "" once it has ended."""
+    """Return a process's command, "" once it has ended, and for the CDK's, which ends with this process."""
     with suppress(psutil.Error):
-        return " ".join(" ".join(process.cmdline()).split())[:120]
+        parent = process.parent()
+        if not any(_CDK in " ".join(each.cmdline()) for each in (process, parent) if each):
+            return " ".join(" ".join(process.cmdline()).split())[:120]
     return ""
