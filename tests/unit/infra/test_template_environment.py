@@ -1,13 +1,17 @@
 """The variables of a template are those that the functions read, and are accepted by them."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from functions.chat.settings import Settings as ChatSettings
 from functions.todos.settings import Settings as TodosSettings
+from infra import environments
+from infra.stages import DEV, STAGES, Engine, Model, Stage
 
 from .templates import ROOT, Deployment, Json
 from .test_functions import CHAT, TODOS, migrating, resource
@@ -82,6 +86,30 @@ def test_the_chat_function_accepts_its_variables(deployment: Deployment) -> None
     assert settings.metrics == f"ChatbotApi/{deployment.stage.name}"
     assert settings.cors_origins == deployment.stage.cors_origins
     assert set(environment(deployment, CHAT)) - variables.read == {FOR_LAMBDA}
+
+
+MEDIA = Model(media_hosts=("images.example.com",), extra_fields=("top_k", "min_p"))
+OWN = replace(DEV, egress="nat", engine=Engine(model=MEDIA), max_body_bytes=1000, keep_records_days=7)
+
+
+@pytest.mark.parametrize("stage", [*STAGES.values(), OWN], ids=lambda stage: str(stage.name))
+def test_the_chat_function_accepts_every_stage_s_model_and_limits(stage: Stage) -> None:
+    """Without a synthesis, so also those of a stage of one's own."""
+    models = environments.models(
+        stage,
+        base_url="http://engine:8000/v1",
+        key_secret="arn:aws:secretsmanager:eu-central-1:111122223333:secret:Name-AbCdEf",
+        service="arn:aws:ecs:eu-central-1:111122223333:service/Cluster/Service",
+    )
+    variables = environments.chat_environment(stage, models_json=json.dumps(models), table="Keys")
+    settings = ChatSettings.from_environment(variables)
+    (model,) = settings.models.values()
+    assert model.media_hosts == set(stage.engine.model.media_hosts)
+    assert model.extra_fields == set(stage.engine.model.extra_fields)
+    assert (settings.max_body_bytes, settings.keep_records_days) == (
+        stage.max_body_bytes,
+        stage.keep_records_days,
+    )
 
 
 def test_only_an_engine_that_scales_to_zero_can_be_started(dev: Deployment, prod: Deployment) -> None:
