@@ -21,9 +21,11 @@ Message = dict[str, Any]
 def fit(messages: list[Message], model: Model) -> None:
     """Change checked messages, in place, into what the model's engine reads."""
     for message in messages:
-        role = message["role"]
+        role, content = message["role"], message.get("content")
         if role == "assistant":
-            _fit_answer(message, model)
+            is_plain = len(message) == 2 and type(content) is str and content.isascii()
+            if not is_plain:  # most are, and need nothing
+                _fit_answer(message, model)
         elif role == "developer" and model.developer_as_system:
             message["role"] = "system"
         elif role == "function" and not model.kind.takes_all:
