@@ -155,10 +155,12 @@ class _Call:
         Raises: UpstreamError for a second name, and for arguments after the last.
         """
         begins = not self.name
-        if (piece.name and not begins and piece.name != self.name) or (
-            piece.text and (self.is_closed or (piece.is_json and self.text))
-        ):
+        if piece.name and not begins and piece.name != self.name:
             raise _broken()
+        if piece.text and (self.is_closed or (piece.is_json and self.text)):
+            raise _broken()
+        if piece.name and piece.text and self._is_whole():
+            raise _broken()  # the whole call once more
         self.name, self.text = self.name or piece.name, self.text + piece.text
         self.is_closed |= piece.is_json
         if not self.name:
@@ -176,13 +178,15 @@ class _Call:
         """
         if not self.name or (piece.name == self.name and not piece.text):
             return False
-        try:
-            is_whole = isinstance(json.loads(self.text), dict)
-        except (ValueError, RecursionError):
-            is_whole = False
-        if piece.name != self.name and self.text and not is_whole:
+        if piece.name != self.name and not self._is_whole():
             raise _broken()
-        return is_whole or piece.name != self.name
+        return self._is_whole()
+
+    def _is_whole(self) -> bool:
+        try:
+            return isinstance(json.loads(self.text), dict)
+        except (ValueError, RecursionError):
+            return False
 
 
 def text_of_arguments(value: Any) -> str:

@@ -123,6 +123,7 @@ class ChatStream:
             }
         has_begun = all(choice.has_begun for choice in self._choices)
         left = {**chunk, **self._identity, "choices": self._choices_of(chunk)}
+        left.pop("error", None)  # null: some SDKs raise where it is present
         if not left["choices"]:
             if usage:
                 self._last = left
@@ -158,7 +159,7 @@ class ChatStream:
             said = came.get("message")
         if said is None and came.get("text"):
             raise broken()  # a completion of another kind
-        left = {key: value for key, value in came.items() if key != "message"}
+        left = {key: value for key, value in came.items() if key not in ("message", "error")}
         left |= {"index": index, "delta": choice.message(said, whole=is_whole and said is not None)}
         left["finish_reason"] = choice.finish(came.get("finish_reason"))
         complete_logprobs(left)
@@ -287,6 +288,9 @@ def _object_of(payload: bytes, model: str, *, is_error: bool = False) -> dict[st
         raise broken()
     if is_error or reports_error(value):
         raise translate(model, 200, value)
+    for choice in value.get("choices") or ():
+        if isinstance(choice, dict) and choice.get("error"):
+            raise translate(model, 200, choice)
     return value
 
 

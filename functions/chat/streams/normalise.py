@@ -126,7 +126,7 @@ def usage_of(value: Any) -> dict[str, Any] | None:
     """Return an engine's count of tokens, complete; None where it is not one."""
     if not isinstance(value, dict):
         return None
-    usage = {key: member for key, member in value.items() if member is not None}
+    usage = without_nulls(value)
     prompt, completion, total = (usage.get(f"{name}_tokens") for name in ("prompt", "completion", "total"))
     if type(prompt) is not int:
         return None
@@ -134,6 +134,14 @@ def usage_of(value: Any) -> dict[str, Any] | None:
         completion = max(total - prompt, 0) if type(total) is int else 0
     total = total if type(total) is int else prompt + completion
     return {**usage, "completion_tokens": completion, "total_tokens": total}
+
+
+def without_nulls(value: dict[str, Any]) -> dict[str, Any]:
+    """Return an object without the members that are null, and its objects likewise."""
+    kept = {key: member for key, member in value.items() if member is not None}
+    return {
+        key: without_nulls(member) if isinstance(member, dict) else member for key, member in kept.items()
+    }
 
 
 def broken() -> UpstreamError:

@@ -61,7 +61,7 @@ def fields_of(event: bytes) -> tuple[bytes, bytes]:
     A line of bare JSON counts as data: some engines report errors so.
     """
     if event.startswith(b"data: ") and b"\n" not in event:
-        return b"", event[6:]
+        return b"", event[6:].strip()
     name, data = b"", []
     for line in event.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
         field, _, value = (b"data", b":", line) if line.startswith(b"{") else line.partition(b":")

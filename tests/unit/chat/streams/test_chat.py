@@ -335,6 +335,7 @@ BROKEN = {
     "an error": (role() + event({"error": {"message": "m", "code": 500}}) + DONE, role()),
     "an error as a string": (role() + event({"error": "m"}) + DONE, role()),
     "an error in a chunk": (role() + word(error={"message": "m"}) + DONE, role()),
+    "an error in a choice": (role() + event(chunk(choice({}, "stop", error={"code": 502}))), role()),
     "an error at first": (event({"error": {"message": "m", "code": 500}}) + DONE, b""),
 }
 
