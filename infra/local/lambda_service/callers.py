@@ -64,7 +64,8 @@ class Callers:
         if origin is not None:
             own = origin.partition("://")[2] == headers.get("host", "").lower()
             return not (own or "*" in self.origins or _plain(origin) in map(_plain, self.origins))
-        opened_in_a_window = method in ("GET", "HEAD") and headers.get("sec-fetch-mode") == "navigate"
+        opened = headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest", "document")
+        opened_in_a_window = method in ("GET", "HEAD") and opened == ("navigate", "document")
         foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site")
         return foreign and not opened_in_a_window and "*" not in self.origins
 

@@ -92,6 +92,7 @@ def test_headers_have_an_end() -> None:
         ("POST", {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}),
         ("GET", {"origin": FOREIGN}),
         ("GET", {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}),
+        ("GET", {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe"}),
         ("DELETE", {"origin": FOREIGN}),
     ],
 )
@@ -109,6 +110,7 @@ def test_a_foreign_page_is_refused(method: str, headers: dict[str, str]) -> None
         ("POST", {"sec-fetch-site": "same-origin"}),
         ("POST", {"sec-fetch-site": "none"}),
         ("GET", {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}),
+        ("GET", {"sec-fetch-site": "same-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}),
         ("HEAD", {"sec-fetch-site": "none", "sec-fetch-mode": "navigate"}),
         ("OPTIONS", {"origin": FOREIGN, "access-control-request-method": "POST"}),
     ],
