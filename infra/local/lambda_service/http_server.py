@@ -17,15 +17,30 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 _KEEP_ALIVE_S = 75
+_MAX_HEAD_BYTES = 1024 * 1024
 _ABSOLUTE = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE)
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class GatewayProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which reads the whole target, and does not send chunks to HTTP/1.0.
+    """uvicorn's protocol, which reads the whole target, ends heads that do not, and sends HTTP/1.0 no chunks.
 
     Source: RFC 9112, 3.2.2 "absolute-form" and 6.3 "Message Body Length", read 2026-11-26.
     """
+
+    _head_bytes: int | None = None
+
+    def on_message_begin(self) -> None:
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def data_received(self, data: bytes) -> None:
+        """Refuse a head that has not ended after so many bytes, which would fill the memory."""
+        super().data_received(data)
+        if self._head_bytes is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > _MAX_HEAD_BYTES and not self.transport.is_closing():
+                self.send_400_response(f"Expected a request's head within {_MAX_HEAD_BYTES} bytes.")
 
     def on_headers_complete(self) -> None:
         """Take the host from a target that has one: it counts, not the Host header."""
@@ -34,6 +49,7 @@ class GatewayProtocol(HttpToolsProtocol):
             self.url = target if target.startswith(b"/") else b"/" + target
             others = [field for field in self.headers if field[0] != b"host"]
             self.headers[:] = [*others, (b"host", host)]
+        self._head_bytes = None
         super().on_headers_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:

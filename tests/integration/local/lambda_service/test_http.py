@@ -30,6 +30,7 @@ REQUESTS = {
     "a path that decodes to nonsense": (b"GET /%zz%ff%00 HTTP/1.1\r\n" + CLOSED, 200),
     "a target of 100 kB": (b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n" + CLOSED, 400),
     "a header of 70 kB": (b"GET / HTTP/1.1\r\nX: " + b"a" * 70_000 + b"\r\n" + CLOSED, 431),
+    "a header without an end": (b"GET / HTTP/1.1\r\n" + HOST + b"X: " + b"a" * 1_500_000, 400),
     "length and chunks": (
         b"POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n" + CLOSE + b"\r\n0\r\n\r\n",
         400,
