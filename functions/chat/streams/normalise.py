@@ -103,7 +103,8 @@ class Choice:
         if calls:
             said["tool_calls"] = calls
         if "function_call" in said:
-            if not isinstance(call := said["function_call"], dict):
+            call = said["function_call"]
+            if not isinstance(call, dict) or (whole and not isinstance(call.get("name"), str)):
                 raise broken()
             said["function_call"] = {**call, "arguments": text_of_arguments(call.get("arguments"))}
         self._has_called |= bool(self._calls) or "function_call" in said

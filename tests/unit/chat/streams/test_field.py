@@ -276,6 +276,14 @@ def test_what_would_be_lost_fails_the_reply(name: str) -> None:
     assert isinstance(whole(completion(LOST[name])), UpstreamError)
 
 
+def test_a_function_call_of_the_old_kind_has_a_name() -> None:
+    assert isinstance(whole(completion({"function_call": {"arguments": "{}"}})), UpstreamError)
+    reply = whole(completion({"function_call": {"name": "f", "arguments": {"x": 1}}}, "function_call"))
+    assert isinstance(reply, dict)
+    call = reply["choices"][0]["message"]["function_call"]
+    assert call == {"name": "f", "arguments": '{"x":1}'}
+
+
 # Finish reasons: what comes, and what leaves; None for an engine that did not end by itself.
 
 REASONS = {
