@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from itertools import chain, islice
+from itertools import chain
 from typing import Any
 
 import click
@@ -272,8 +272,7 @@ def usage(session: Session, key: str | None, by: str, since: int, records: bool,
 
 def _records(session: Session, key: Key, since: int, until_ms: int, limit: int) -> Result:
     """List a key's newest records: no more of them are read than are listed."""
-    found = session.store.usage(key.id, since * 1000, until_ms, newest_first=True)
-    listed = list(islice(found, limit))
+    listed = list(session.store.usage(key.id, since * 1000, until_ms, newest=limit))
     text: str | Table = f"No records since {views.iso_day(since)}. Go further back with --since 365d."
     if listed:
         text = views.records_table(listed)

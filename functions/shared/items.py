@@ -1,12 +1,12 @@
 """How keys, counts and usage are stored in the table: one item each, read by its whole primary key.
 
-pk                sk                             holds
-key#<digest>      key                            the key
-keys              <key id>                       its digest; keys are listed by these items
-id#<key id>       limits                         window, requests, tokens, spent, running, and
-                                                 run#<request id>, each; outlives a rotation
-usage#<key id>    <UTC, to the ms>#<request id>  a usage record; `ttl` is when DynamoDB may delete it
-usage#<key id>    day#<UTC day>#<model>          the sums of a day's records
+pk                   sk                             holds
+key#<digest>         key                            the key
+keys                 <key id>                       its digest; keys are listed by these items
+id#<key id>          limits                         window, requests, tokens, spent, running, and
+                                                    run#<request id>, each; outlives a rotation
+usage#<key id>       <UTC, to the ms>#<request id>  a usage record; `ttl` is when DynamoDB may delete it
+usage#<key id>#sums  <UTC day>#<model>              the sums of a day's records
 
 The chat function reads `key#`, reads and writes `id#` and `usage#`; the todo function all but `usage#`. Only
 the keys command writes `key#` and uses `keys`.
@@ -50,7 +50,6 @@ _DAY_S = 86400
 # Each by a name of its own: DynamoDB reserves some of these words.
 _NAMES = {"#w": "window", "#r": "requests", "#t": "tokens", "#s": "spent", "#n": "running"}
 _RUN = "run#"
-_DAY = "day#"
 _ASSUMED = "assumed"
 # No window is stored where nothing has ever been reserved.
 _LATER = "(attribute_not_exists(#w) OR #w > :window)"
@@ -131,7 +130,7 @@ def is_counted(item: Item) -> bool:
 def sum_of(item: Item) -> tuple[str, str, UsageSum]:
     """Return the day, the model and the sums of an item."""
     values = _values(item)
-    _, day, model = values["sk"].split("#", 2)
+    day, model = values["sk"].split("#", 1)
     return day, model, UsageSum(**{each.name: values.get(each.name, 0) for each in fields(UsageSum)})
 
 
@@ -236,9 +235,7 @@ def count(record: UsageRecord | None, instead_of: UsageRecord | None = None) -> 
     assert one
     amounts = {name: amount for name, amount in amounts.items() if amount} or {"requests": 0}
     return {
-        "Key": _item(
-            {"pk": f"usage#{one.key_id}", "sk": f"{_DAY}{instant(one.started_at)[:10]}#{one.model}"}
-        ),
+        "Key": _item({"pk": f"usage#{one.key_id}#sums", "sk": f"{instant(one.started_at)[:10]}#{one.model}"}),
         "UpdateExpression": "ADD " + ", ".join(f"#{name} :{name}" for name in amounts),
         "ExpressionAttributeNames": {f"#{name}": name for name in amounts},
         "ExpressionAttributeValues": _item({f":{name}": amount for name, amount in amounts.items()}),
@@ -313,8 +310,12 @@ def used(key_id: str, since_ms: int, until_ms: int) -> Parameters:
 
 def summed(key_id: str, since_ms: int, until_ms: int) -> Parameters:
     """Return the query for a key's sums of the days from one time to another, both included."""
-    since, until = (f"{_DAY}{instant(each)[:10]}" for each in (since_ms, until_ms))
-    values = {":pk": f"usage#{key_id}", ":since": since, ":until": f"{until}$"}  # after `#`, before a digit
+    since, until = (instant(each)[:10] for each in (since_ms, until_ms))
+    values = {
+        ":pk": f"usage#{key_id}#sums",
+        ":since": since,
+        ":until": f"{until}$",
+    }  # after `#`, before a digit
     return _query("pk = :pk AND sk BETWEEN :since AND :until", values)
 
 

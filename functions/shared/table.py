@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from . import items
@@ -41,6 +42,7 @@ logger = logging.getLogger("table")
 _RACES = 4
 _CONFLICTS = 6
 _BATCH = 100
+_PAGE = 1000
 _REMEMBERED = 1000
 # How many requests that have died are settled before another is let in.
 _DEAD = 4
@@ -198,14 +200,17 @@ class Table:
                 return list(counts.running.values())
 
     def usage(
-        self, key_id: str, since_ms: int, until_ms: int, *, newest_first: bool = False
+        self, key_id: str, since_ms: int, until_ms: int, *, newest: int | None = None
     ) -> Iterator[UsageRecord]:
         """Yield a key's records from one time, up to but without another, the oldest first.
 
+        Shape:  `newest`: only so many, the newest first.
         Raises: KeysUnavailable.
         """
-        query = {**items.used(key_id, since_ms, until_ms), "ScanIndexForward": not newest_first}
-        yield from map(items.usage_of, self._query(query))
+        query = items.used(key_id, since_ms, until_ms)
+        if newest is not None:
+            query |= {"ScanIndexForward": False, "Limit": min(newest, _PAGE)}
+        yield from islice(map(items.usage_of, self._query(query)), newest)
 
     def sums(self, key_id: str, since_ms: int, until_ms: int) -> Iterator[tuple[str, str, UsageSum]]:
         """Yield the day, the model and the sum of what a key used, of whole days of UTC.

@@ -513,7 +513,8 @@ def test_usage_is_found_by_key_and_time(table: Table) -> None:
     assert list(table.usage(ALICE.id, at + 1, at + 2)) == [second]
     assert list(table.usage(ALICE.id, at + 3, at + 10**6)) == []
     assert list(table.usage("key_3", 0, at + 10)) == []
-    assert list(table.usage(ALICE.id, 0, at + 10, newest_first=True)) == [third, second, first]
+    assert list(table.usage(ALICE.id, 0, at + 10, newest=2)) == [third, second]
+    assert list(table.usage(ALICE.id, 0, at + 10, newest=9)) == [third, second, first]
 
 
 def test_a_true_record_is_never_replaced(table: Table) -> None:
@@ -538,6 +539,17 @@ def test_sums_are_of_whole_days_by_model(table: Table) -> None:
     assert sums(midnight + 1000, midnight + 2000) == today
     assert sums(0, midnight) == [("2026-11-24", "tiny", 1), *today]
     assert sums(midnight, midnight + day_ms) == [*today, ("2026-11-26", "tiny", 1)]
+
+
+def test_sums_are_read_without_the_records(counting: CountingTable) -> None:
+    for number in range(40):
+        counting.put_usage(replace(RECORD, request_id=f"r{number}"))
+    counting.calls.clear()
+    ((_, _, used),) = counting.sums(ALICE.id, 0, 10**14)
+    assert (used.requests, counting.calls) == (40, ["query"])
+    query = items.summed(ALICE.id, 0, 10**14)
+    read = counting._service.client.query(TableName=NAME, ReturnConsumedCapacity="TOTAL", **query)
+    assert read["ScannedCount"] == 1
 
 
 def test_records_of_earlier_versions_are_added_to_the_sums_once(table: Table) -> None:

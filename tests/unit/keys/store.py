@@ -51,12 +51,13 @@ class MemoryStore:
         return self.in_flight
 
     def usage(
-        self, key_id: str, since_ms: int, until_ms: int, *, newest_first: bool = False
+        self, key_id: str, since_ms: int, until_ms: int, *, newest: int | None = None
     ) -> Iterator[UsageRecord]:
         self._count()
-        for record in sorted(self.records.values(), key=lambda each: each.started_at, reverse=newest_first):
-            if record.key_id == key_id and since_ms <= record.started_at < until_ms:
-                yield record
+        found = sorted(self.records.values(), key=lambda each: each.started_at, reverse=newest is not None)
+        yield from [
+            record for record in found if record.key_id == key_id and since_ms <= record.started_at < until_ms
+        ][:newest]
 
     def sums(self, key_id: str, since_ms: int, until_ms: int) -> Iterator[tuple[str, str, UsageSum]]:
         first, last = iso_day(since_ms / 1000), iso_day(until_ms / 1000)

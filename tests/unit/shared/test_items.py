@@ -106,8 +106,8 @@ def test_a_record_in_place_of_another_changes_the_sums_by_the_difference() -> No
     }
     other = items.keep(RECORD, RUNNING, 90, instead_of=replace(assumed, model="big"))
     assert [each["Update"]["Key"]["sk"]["S"] for each in other[1:]] == [
-        "day#2026-11-25#tiny",
-        "day#2026-11-25#big",
+        "2026-11-25#tiny",
+        "2026-11-25#big",
     ]
     same = items.keep(RECORD, RUNNING, 90, instead_of=RECORD)[1]["Update"]
     assert same["ExpressionAttributeValues"] == {":requests": {"N": "0"}}
