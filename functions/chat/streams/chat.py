@@ -107,7 +107,7 @@ class ChatStream:
     def _one(self, came: bytes, batch: _Batch) -> bool:
         """Read one event, and add what the caller may see of it; return whether it is the last."""
         name, payload = fields_of(came[:-2])
-        if not payload or name in _KEEP_ALIVE:
+        if payload in (b"", b"null") or name in _KEEP_ALIVE:
             return False
         if payload == b"[DONE]":
             return True

@@ -325,6 +325,10 @@ BODIES: dict[str, tuple[bytes, Said]] = {
         role() + word("Hi") + finish() + event({"usage": USAGE, "choices": None}) + DONE,
         Said("Hi", finish="stop"),
     ),
+    "null events": (
+        b"data: null\n\n" + role() + word("Hi") + b"data: null\n\n" + finish() + usage() + DONE,
+        Said("Hi", finish="stop"),
+    ),
     "usage without choices": (
         role() + word("Hi") + finish() + event({"usage": USAGE}) + DONE,
         Said("Hi", finish="stop"),
