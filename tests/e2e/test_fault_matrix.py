@@ -5,12 +5,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.faults.matrix import CLIENTS, Client, Matrix, matrix
-from tests.engines.faults import FAULTS, REPORTS
+from tests.engines.faults.errors import REPORTS
+from tests.engines.faults.table import FAULTS
 
 pytestmark = pytest.mark.slow
 # Of the errors that engines report, one engine's are enough where no wording is at stake.
 SOME = [name for name in FAULTS if name not in REPORTS or name.startswith("vllm")]
-ALL_FAULTS = ("raw HTTP", "openai 3")
+ALL_FAULTS = ("http", "openai-3")
 
 
 @pytest.fixture(scope="module")

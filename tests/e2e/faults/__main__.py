@@ -1,4 +1,4 @@
-"""`python -m tests.e2e.faults [WORD …]`: print the fault matrix; words choose faults and clients by name.
+"""`python -m tests.e2e.faults [WORD …]`: print the fault matrix, or what has one of the words in its name.
 
 Exit status 1 if a broken reply looked whole to a client, a client crashed, or a good reply did not arrive.
 """
@@ -8,7 +8,7 @@ import time
 from collections import Counter
 
 from tests.e2e.faults.matrix import CLIENTS, Client, Matrix, Results, cases_of, matrix
-from tests.engines.faults import FAULTS
+from tests.engines.faults.table import FAULTS
 
 # What a summary counts, and how the texts of it begin.
 KINDS = {
@@ -22,9 +22,10 @@ WIDTH = max(map(len, FAULTS)) + 2
 def main(words: list[str]) -> int:
     """Run the chosen part of the matrix and print it."""
     clients = [each for each in CLIENTS if _named(each.name, words)] or list(CLIENTS)
-    faults = [name for name in FAULTS if _named(name, words)] or list(FAULTS)
+    parts = [word for word in words if word not in {client.name for client in clients}]
+    faults = [name for name in FAULTS if _named(name, parts)] or list(FAULTS)
     names = [*FAULTS, *(each.name for each in CLIENTS)]
-    unknown = [word for word in words if not any(word in name for name in names)]
+    unknown = [word for word in words if not any(_named(name, [word]) for name in names)]
     if unknown:
         print(f"Expected parts of names, but got {unknown}. Faults and clients: {', '.join(names)}")
         return 2
@@ -36,15 +37,16 @@ def main(words: list[str]) -> int:
 
 
 def _named(name: str, words: list[str]) -> bool:
-    return any(word in name for word in words)
+    return any(word.lower() in name.lower() for word in words)
 
 
 def _run(here: Matrix, client: Client, faults: list[str]) -> Results:
     total, done, began_s = len(cases_of(client, faults)), 0, time.monotonic()
 
     def show(end: str = "") -> None:
-        if end or sys.stdout.isatty():
-            print(f"\r{client.name:12} {done:>4} of {total}", end=end, flush=True)
+        start = "\r" if sys.stdout.isatty() else ""
+        if start or end:
+            print(f"{start}{client.name:12} {done:>4} of {total}", end=end, flush=True)
 
     def seen() -> None:
         nonlocal done
@@ -80,10 +82,13 @@ def _summarise(faults: list[str], columns: list[Results], took_s: float) -> int:
     kinds = Counter(kind for text in wrong for kind, start in KINDS.items() if text.startswith(start))
     counts = ", ".join(f"{kinds[kind]} {kind}" for kind in KINDS)
     requests = sum(len(column.wrong) for column in columns)
-    print(f"\n{len(faults)} faults x {len(columns)} clients, {requests} requests in {took_s:.0f} s:")
-    print(f"{counts}, {len(wrong) - kinds.total()} other differences.")
+    size = f"{len(faults)} faults x {len(columns)} clients, {requests:,} requests in {took_s:.0f} s"
+    print(f"\n{size}: {counts}, {len(wrong) - kinds.total()} other differences.")
     return 1 if wrong else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,4 +1,4 @@
-"""The fault matrix: every fault of `tests/engines/faults.py` through the local gateway, with every client.
+"""The fault matrix: every fault of `tests/engines/faults` through the local gateway, with every client.
 
 Each client is a process of its own that runs all faults: a streamed request, one for a whole reply, the
 client's helper for streams where it has one, and a conversation that goes on after good replies. What the
@@ -20,7 +20,8 @@ from typing import IO, Any
 
 from infra.paths import ROOT
 from tests.e2e.custom_gateway import custom_gateway
-from tests.engines.faults import ENGINE, FAULTS, SECRET, Bad, Fault, Good
+from tests.engines.faults.script import SECRET, Bad, Fault, Good
+from tests.engines.faults.table import ENGINE, FAULTS
 from tests.engines.scripted import ScriptedEngine, refusing_engine, scripted_engine
 from tests.engines.wire import Request
 
@@ -77,13 +78,13 @@ class Client:
 
 
 CLIENTS = (
-    Client("raw HTTP", "raw_http", modes=("stream", "whole"), takes_n=True, retries=False),
-    Client("openai 3", "openai_python", modes=SDK, takes_n=True),
-    Client("openai 2", "openai_python", ".local/openai-2", modes=SDK, takes_n=True),
-    Client("openai Node", "openai_node.mjs", modes=SDK, takes_n=True),
+    Client("http", "raw_http", modes=("stream", "whole"), takes_n=True, retries=False),
+    Client("openai-3", "openai_python", modes=SDK, takes_n=True),
+    Client("openai-2", "openai_python", ".local/openai-2", modes=SDK, takes_n=True),
+    Client("openai-node", "openai_node.mjs", modes=SDK, takes_n=True),
     Client("langchain", "langchain_chat", ".local/clients"),
     Client("pydantic-ai", "pydantic_model", ".local/clients"),
-    Client("AI SDK", "ai_sdk.mjs", obeys=False),
+    Client("ai-sdk", "ai_sdk.mjs", obeys=False),
 )
 
 
