@@ -125,7 +125,7 @@ def test_every_reply_has_what_is_left(kept: Kept) -> None:
         first = client.post(URL, json=BODY)
         wrong = client.post(URL, json={**BODY, "temperature": 3})
     assert (first.status_code, wrong.status_code) == (200, 400)
-    for reply, requests in ((first, "59"), (wrong, "59")):
+    for reply, requests in ((first, "59"), (wrong, "58")):
         assert reply.headers["x-ratelimit-limit-requests"] == "60"
         assert reply.headers["x-ratelimit-remaining-requests"] == requests
         assert reply.headers["x-ratelimit-limit-tokens"] == "20000"
@@ -188,6 +188,23 @@ def test_a_caller_who_leaves_is_counted_for_what_passed(kept: Kept) -> None:
     record = settled(kept, key_id)
     assert record.outcome == "cut"
     assert 2 <= record.completion_tokens < 20
+
+
+def test_concurrent_requests_of_a_key_are_limited(kept: Kept) -> None:
+    key_id, service = kept.create("--concurrent", "1")
+    kept.engine.behaviour = Chat(Sse(events.tokens(1000, pace_s=0.02)))
+    with service.client() as client:
+        with client.stream("POST", URL, json={**BODY, "stream": True}) as reply:
+            lines = reply.iter_lines()
+            next(lines)
+            refused = client.post(URL, json=BODY)
+            shown = kept.keys("show", key_id)
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+        assert "limit of 1 concurrent requests is reached" in refused.json()["error"]["message"]
+        assert (shown["running_requests"], shown["concurrent"]) == (1, 1)
+        settled(kept, key_id)
+        kept.engine.behaviour = Chat(Sse(events.tokens(8)))
+        assert client.post(URL, json={**BODY, "stream": True}).status_code == 200
 
 
 @pytest.mark.slow
