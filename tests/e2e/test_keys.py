@@ -202,7 +202,10 @@ def test_concurrent_requests_of_a_key_are_limited(kept: Kept) -> None:
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
         assert "limit of 1 concurrent requests is reached" in refused.json()["error"]["message"]
         assert (shown["running_requests"], shown["concurrent"]) == (1, 1)
-        settled(kept, key_id)
+        until = time.monotonic() + 5
+        while kept.table.running(key_id, 0):
+            assert time.monotonic() < until
+            time.sleep(0.05)
         kept.engine.behaviour = Chat(Sse(events.tokens(8)))
         assert client.post(URL, json={**BODY, "stream": True}).status_code == 200
 
