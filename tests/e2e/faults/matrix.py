@@ -42,13 +42,13 @@ Outcome = dict[str, Any]
 
 @dataclass(frozen=True)
 class Client:
-    """A client and what it cannot do: choose a mode, request several choices, or obey `x-should-retry`."""
+    """A client: its modes, whether it takes any field, whether it retries and obeys `x-should-retry`."""
 
     name: str
     script: str
     library: str = ""
     modes: Sequence[str] = FRAMEWORK
-    takes_n: bool = False
+    takes_fields: bool = False
     retries: bool = True
     obeys: bool = True
 
@@ -78,10 +78,10 @@ class Client:
 
 
 CLIENTS = (
-    Client("http", "raw_http", modes=("stream", "whole"), takes_n=True, retries=False),
-    Client("openai-3", "openai_python", modes=SDK, takes_n=True),
-    Client("openai-2", "openai_python", ".local/openai-2", modes=SDK, takes_n=True),
-    Client("openai-node", "openai_node.mjs", modes=SDK, takes_n=True),
+    Client("http", "raw_http", modes=("stream", "whole"), takes_fields=True, retries=False),
+    Client("openai-3", "openai_python", modes=SDK, takes_fields=True),
+    Client("openai-2", "openai_python", ".local/openai-2", modes=SDK, takes_fields=True),
+    Client("openai-node", "openai_node.mjs", modes=SDK, takes_fields=True),
     Client("langchain", "langchain_chat", ".local/clients"),
     Client("pydantic-ai", "pydantic_model", ".local/clients"),
     Client("ai-sdk", "ai_sdk.mjs", obeys=False),
@@ -122,7 +122,10 @@ class Matrix:
         """Run a client against the faults; `seen` is called after each case."""
         results, cases = Results(client), cases_of(client, faults)
         self.engine.received_requests.clear()
-        requested = [{"model": case.fault, "mode": case.mode, "n": FAULTS[case.fault].n} for case in cases]
+        requested = [
+            {"fields": {"model": case.fault, **FAULTS[case.fault].fields}, "mode": case.mode}
+            for case in cases
+        ]
         outcomes: dict[int, Outcome] = {}
         with tempfile.TemporaryFile("w+") as errors:
             with client.start(errors) as process:
@@ -178,7 +181,9 @@ def cases_of(client: Client, faults: Sequence[str]) -> list[Case]:
         if mode == "history":
             return has_history(fault)
         behaviour = fault.whole if mode == "whole" else fault.stream
-        return behaviour is not None and (fault.n == 1 or client.takes_n)
+        # The helper of openai 2 is not given the tools.
+        fits = client.takes_fields and not (mode == "helper" and "tool_choice" in fault.fields)
+        return behaviour is not None and (fits or not fault.fields)
 
     return [Case(name, mode) for name in faults for mode in client.modes if applies(FAULTS[name], mode)]
 
@@ -186,7 +191,7 @@ def cases_of(client: Client, faults: Sequence[str]) -> list[Case]:
 def has_history(fault: Fault) -> bool:
     """Return whether both replies are good, and small enough for a request."""
     good = isinstance(fault.right, Good) and len(fault.right.text) < MAX_HISTORY
-    return good and fault.n == 1 and None not in (fault.stream, fault.whole)
+    return good and not fault.fields and None not in (fault.stream, fault.whole)
 
 
 def wrong_history(request: Request) -> str:

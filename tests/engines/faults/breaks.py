@@ -60,7 +60,7 @@ BREAKS = {
                 ]
             }
         ),
-        n=2,
+        fields={"n": 2},
     ),
     "done-without-finish": Fault(CUT, exactly(*SOME, USAGE, DONE), message(finish=None)),
     "done-at-once": Fault(BROKEN, exactly(DONE), Completion(top={"choices": []})),
@@ -102,6 +102,13 @@ BREAKS = {
         ),
     ),
     "events-for-a-whole-reply": Fault(BROKEN, None, streamed(*WORDS)),
+    "required-call-in-words": Fault(CUT, streamed(*WORDS), message(), fields={"tool_choice": "required"}),
+    "named-call-in-words": Fault(
+        CUT,
+        streamed(*WORDS),
+        message(),
+        fields={"tool_choice": {"type": "function", "function": {"name": "get_time"}}},
+    ),
     "html": both(BROKEN, html()),
     "redirect": both(Bad(again=True), Status(307, headers={"location": "/elsewhere"})),
     "not-http": both(BROKEN, Raw(b"SSH-2.0-OpenSSH_9.6\r\n")),

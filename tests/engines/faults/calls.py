@@ -186,6 +186,12 @@ CALLS = {
         ),
         whole_calls(FIRST_WHOLE, {**SECOND_WHOLE, "id": "a1"}),
     ),
+    "required-call": Fault(
+        CALLED,
+        in_calls(calling(call(0, **FIRST, arguments=PARIS))),
+        whole_calls(FIRST_WHOLE),
+        fields={"tool_choice": "required"},
+    ),
     "call-after-text": Fault(
         replace(CALLED, text=TEXT),
         in_calls(*WORDS, calling(call(0, **FIRST, arguments="")), calling(call(0, arguments=PARIS))),

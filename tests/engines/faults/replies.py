@@ -147,7 +147,7 @@ TEXTS = {
                 ],
             }
         ),
-        n=2,
+        fields={"n": 2},
     ),
     "two-choices-in-one-event": Fault(
         Good("Yes.", others=(Good("No."),)),
@@ -161,7 +161,7 @@ TEXTS = {
             USAGE,
             DONE,
         ),
-        n=2,
+        fields={"n": 2},
     ),
 }
 

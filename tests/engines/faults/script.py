@@ -3,8 +3,8 @@
 `SECRET` is in the texts of engines' errors, and must reach no caller.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.engines import events
@@ -53,12 +53,15 @@ class Bad:
 
 @dataclass(frozen=True)
 class Fault:
-    """What an engine does with a request for a stream or a whole reply, and what the caller must get."""
+    """What an engine does with a request for a stream or a whole reply, and what the caller must get.
+
+    Shape:  `fields` are those of the request that are the caller's own.
+    """
 
     right: Good | Bad
     stream: Behaviour | None = None
     whole: Behaviour | None = None
-    n: int = 1
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
 
 SAID = Good(TEXT)

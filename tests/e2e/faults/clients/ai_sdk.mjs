@@ -14,7 +14,7 @@ const tools = Object.fromEntries(
 
 function client(baseURL, apiKey) {
   const provider = createOpenAICompatible({ name: "here", baseURL, apiKey, includeUsage: true });
-  return async ({ model, mode }) => {
+  return async ({ mode, fields: { model } }) => {
     const options = { model: provider(model), messages: [...MESSAGES], tools };
     if (mode === "history") {
       for (const complete of [whole, streamed]) {

@@ -1,8 +1,9 @@
 """What all Python clients of the fault matrix do alike: take cases, run some at once, print each outcome.
 
-stdin   {"url": …, "key": …, "cases": [{"model": …, "mode": …, "n": …}, …]}
+stdin   {"url": …, "key": …, "cases": [{"mode": …, "fields": …}, …]}
 stdout  {"version": …}, then a line for each case: {"case": its place, "outcome": …}
 
+`fields` are those of the request: the model, and others where the client takes any.
 Modes: `stream`; `whole`; `helper`, the client's own for streams; `history`, a conversation to which a whole
 and a streamed reply are appended as the client's own objects, and the reply to that.
 

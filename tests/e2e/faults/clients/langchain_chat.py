@@ -14,7 +14,7 @@ def client(url: str, key: str) -> Run:
     """Return what runs one case."""
 
     async def run(case: dict[str, Any]) -> Outcome:
-        model = ChatOpenAI(model=case["model"], base_url=url, api_key=key, stream_usage=True).bind(
+        model = ChatOpenAI(model=case["fields"]["model"], base_url=url, api_key=key, stream_usage=True).bind(
             tools=TOOLS
         )
 

@@ -11,8 +11,8 @@ const resultOf = ({ id }) => ({ role: "tool", tool_call_id: id, content: "done" 
 
 function client(baseURL, apiKey) {
   const { completions } = new OpenAI({ baseURL, apiKey }).chat;
-  return async ({ model, mode, n }) => {
-    const fields = { model, messages: [...MESSAGES], tools, ...(n > 1 && { n }) };
+  return async ({ mode, fields: own }) => {
+    const fields = { messages: [...MESSAGES], tools, ...own };
     const stream_options = { include_usage: true };
     const helped = () => completions.stream({ ...fields, stream_options }).finalChatCompletion();
     if (mode === "stream") return streamed(await completions.create({ ...fields, stream_options, stream: true }));

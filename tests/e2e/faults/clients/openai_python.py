@@ -12,9 +12,7 @@ def client(url: str, key: str) -> Run:
     completions: Any = openai.AsyncOpenAI(base_url=url, api_key=key).chat.completions
 
     async def run(case: dict[str, Any]) -> Outcome:
-        fields: dict[str, Any] = {"model": case["model"], "messages": list(MESSAGES), "tools": TOOLS}
-        if case["n"] > 1:
-            fields["n"] = case["n"]
+        fields: dict[str, Any] = {"messages": list(MESSAGES), "tools": TOOLS, **case["fields"]}
         if case["mode"] == "stream":
             options = {"include_usage": True}
             return await _streamed(await completions.create(**fields, stream=True, stream_options=options))

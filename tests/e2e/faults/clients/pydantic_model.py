@@ -30,7 +30,7 @@ def client(url: str, key: str) -> Run:
     provider = OpenAIProvider(base_url=url, api_key=key)
 
     async def run(case: dict[str, Any]) -> Outcome:
-        model = OpenAIChatModel(case["model"], provider=provider)
+        model = OpenAIChatModel(case["fields"]["model"], provider=provider)
         messages: list[Any] = [ModelRequest.user_text_prompt(MESSAGES[0]["content"])]
         if case["mode"] == "history":
             for complete in (whole, stream):

@@ -24,7 +24,7 @@ def client(url: str, key: str) -> Run:
     )
 
     async def run(case: dict[str, Any]) -> Outcome:
-        fields = {"model": case["model"], "messages": MESSAGES, "tools": TOOLS, "n": case["n"]}
+        fields = {"messages": MESSAGES, "tools": TOOLS, **case["fields"]}
         if case["mode"] == "stream":
             fields |= {"stream": True, "stream_options": {"include_usage": True}}
         reply = await http.post("/chat/completions", json=fields)
@@ -35,7 +35,7 @@ def client(url: str, key: str) -> Run:
             assert kind == "application/json", kind
             return _whole(schema.validate_completion(reply.json()))
         assert kind == "text/event-stream; charset=utf-8", kind
-        return _streamed(reply.content, case["n"])
+        return _streamed(reply.content, fields.get("n", 1))
 
     return run
 
