@@ -77,7 +77,7 @@ async def _serve(
             guardian=guardian,
             console=console,
             listener=listener,
-            callers=Callers(settings.hosts, settings.cors_origins.split(",")),
+            callers=Callers(settings.hosts, [*filter(None, settings.cors_origins.split(","))]),
             waiting_for=waiting_for,
         ) as service:
             functions = {function.name: function for function in service.functions}
