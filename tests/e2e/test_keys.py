@@ -2,7 +2,9 @@
 
 import json
 import os
+import random
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -188,6 +191,36 @@ def test_a_caller_who_leaves_is_counted_for_what_passed(kept: Kept) -> None:
     record = settled(kept, key_id)
     assert record.outcome == "cut"
     assert 2 <= record.completion_tokens < 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stream", [True, False], ids=["streams", "whole replies"])
+def test_of_200_callers_who_leave_within_12_ms_none_leaves_anything_reserved(
+    kept: Kept, stream: bool
+) -> None:
+    key_id, service = kept.create("--budget-tokens", "1000000000")
+    kept.engine.behaviour = Chat(Sse(events.tokens(50, pace_s=0.02)))
+    url = urlsplit(service.url)
+    body = json.dumps({**BODY, "stream": stream}).encode()
+    head = (
+        f"POST {URL} HTTP/1.1\r\nhost: {url.netloc}\r\nauthorization: Bearer {service.key}\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+
+    def leave(_: int) -> None:
+        with socket.create_connection((url.hostname or "", url.port or 0)) as connection:
+            connection.sendall(head.encode() + body)
+            time.sleep(random.uniform(0, 0.012))
+
+    with ThreadPoolExecutor(32) as pool:
+        list(pool.map(leave, range(200)))
+    until, quiet_since, seen = time.monotonic() + 60, time.monotonic(), -1
+    while time.monotonic() - quiet_since < 4:
+        assert time.monotonic() < until
+        if kept.table.running(key_id, 0) or kept.table.spent(key_id) != seen:
+            quiet_since, seen = time.monotonic(), kept.table.spent(key_id)
+        time.sleep(0.2)
+    assert kept.table.spent(key_id) == sum(record.tokens for record in kept.usage(key_id))
 
 
 def test_concurrent_requests_of_a_key_are_limited(kept: Kept) -> None:
