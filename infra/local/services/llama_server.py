@@ -11,6 +11,8 @@ import sys
 
 import xllamacpp
 
+from infra.local.services.models import PREFIX
+
 _SLOTS = 4
 _TOKENS_PER_SLOT = 2048
 _HTTP_THREADS = 32
@@ -23,8 +25,9 @@ def parameters(model_file: str, alias: str, port: int, key: str) -> xllamacpp.Co
     chosen.model_alias = {alias}
     chosen.hostnames = ["127.0.0.1"]
     chosen.port = port
-    # llama.cpp lets every page read its responses, and checks no Host: without the key there is only /health.
+    # llama.cpp checks no Host, and lets pages read its responses. Nothing is served without the key.
     chosen.api_keys = [key]
+    chosen.api_prefix = PREFIX
     chosen.cors_origins = ""
     chosen.cors_credentials = False
     chosen.ui = False

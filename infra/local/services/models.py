@@ -9,6 +9,8 @@ Models = dict[str, dict[str, Any]]
 
 EMBEDDED = "smollm2-135m-instruct"
 KEY_VARIABLE = "BACKEND_KEY"
+# Of the embedded engine's paths: llama.cpp serves some without a key, but none that has a prefix.
+PREFIX = "/engine"
 _TIMEOUT_S = 5
 # What an engine's list of models says of their owner → the kind of engine.
 _ENGINES = {
