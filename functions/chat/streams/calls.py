@@ -7,6 +7,7 @@ call. What stays ambiguous fails the reply: a call with another call's arguments
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,8 @@ from functions.chat.errors import UpstreamError
 
 # Where each type of call has what the model wrote.
 _TEXTS = {"function": "arguments", "custom": "input"}
-_KNOWN = frozenset({"index", "id", "type", "name", *_TEXTS, *_TEXTS.values()})
+_TWO_OBJECTS = re.compile(r"\}\s*\{")
+_KNOWN = frozenset({"index", "id", "type", "name", "parameters", *_TEXTS, *_TEXTS.values()})
 
 
 class ToolCalls:
@@ -53,11 +55,11 @@ class ToolCalls:
         return leaving
 
     def check_complete(self) -> None:
-        """Return if every call has its name.
+        """Return if every call has its name, and the arguments of one call.
 
-        Raises: UpstreamError.
+        Raises: UpstreamError, also where the engine sent the arguments twice.
         """
-        if not all(call.name for call in self._calls):
+        if not all(call.name and not call.has_two_objects() for call in self._calls):
             raise _broken()
 
     def _call_of(self, piece: _Piece, begun: list[_Call]) -> _Call:
@@ -125,7 +127,7 @@ class _Piece:
             raise _broken()
         if not (name is None or isinstance(name, str)):
             raise _broken()
-        text = body.get(_TEXTS[kind])
+        text = body.get(_TEXTS[kind], body.get("parameters"))
         return cls(
             index=index,
             id="" if call_id is None else str(call_id),
@@ -145,6 +147,7 @@ class _Call:
     index: int | None
     id: str
     has_our_id: bool
+    kind: str = "function"
     name: str = ""
     text: str = ""
     is_closed: bool = False
@@ -167,9 +170,20 @@ class _Call:
             return None
         text = _TEXTS[piece.kind]
         if begins:
+            self.kind = piece.kind
             inner = {"name": self.name, text: self.text}
             return {"index": self.place, "id": self.id, "type": piece.kind, piece.kind: inner, **piece.more}
         return {"index": self.place, piece.kind: {text: piece.text}, **piece.more}
+
+    def has_two_objects(self) -> bool:
+        """Return whether a function's arguments are one JSON object and then another."""
+        if self.kind != "function" or not _TWO_OBJECTS.search(self.text):
+            return False
+        try:
+            _, end = json.JSONDecoder().raw_decode(self.text.lstrip())
+        except (ValueError, RecursionError):
+            return False
+        return self.text.lstrip()[end:].lstrip().startswith("{")
 
     def is_followed_by(self, piece: _Piece) -> bool:
         """Return whether a piece with a name and no id begins another call in the place of this one.

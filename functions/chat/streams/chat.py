@@ -16,12 +16,12 @@ from functions.chat.engines.errors import INCOMPLETE, reports_error, translate
 from functions.chat.errors import ApiError, UpstreamError
 from functions.chat.json_text import LINE_SEPARATORS, dump, parse
 
-from .normalise import Choice, broken, complete_logprobs, says_something, usage_of
+from .normalise import Choice, broken, complete_logprobs, says_something, tidy, usage_of
 from .sse import MAX_EVENT_BYTES, EventSplitter, event, fields_of
 from .template import Template
 
 # Events by which engines keep a connection open; what they hold is of no completion.
-_KEEP_ALIVE = frozenset({b"ping", b"keepalive", b"keep-alive", b"heartbeat"})
+_KEEP_ALIVE = frozenset({b"ping", b"keepalive", b"keep-alive", b"keep_alive", b"heartbeat"})
 # What an event may hold that is of no choice.
 _NO_CHOICES = frozenset(
     {"id", "object", "created", "model", "choices", "type", "service_tier", "system_fingerprint"}
@@ -122,8 +122,7 @@ class ChatStream:
                 "model": self._model,
             }
         has_begun = all(choice.has_begun for choice in self._choices)
-        left = {**chunk, **self._identity, "choices": self._choices_of(chunk)}
-        left.pop("error", None)  # null: some SDKs raise where it is present
+        left = {**tidy(chunk), **self._identity, "choices": self._choices_of(chunk)}
         if not left["choices"]:
             if usage:
                 self._last = left
@@ -237,7 +236,7 @@ class ChatReply:
         choices = reply.get("choices")
         if not isinstance(choices, list) or len(choices) != self._n:
             raise UpstreamError(INCOMPLETE, retry=False)
-        left = {key: value for key, value in reply.items() if value is not None}
+        left = {key: value for key, value in tidy(reply).items() if value is not None}
         left["choices"] = [self._choice(choice, place) for place, choice in enumerate(choices)]
         if sorted(choice["index"] for choice in left["choices"]) != list(range(self._n)):
             raise broken()

@@ -15,17 +15,34 @@ from .calls import ToolCalls, text_of_arguments
 BROKEN = "The engine sent something that is not part of a completion. Nothing after this can be trusted."
 # OpenAI's words for why a choice ended, and what engines say instead.
 FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
+SERVICE_TIERS = (None, "auto", "default", "flex", "scale", "priority", "fast")
 _OTHER_REASONS = {
     **dict.fromkeys(
-        ("eos", "eos_token", "end", "end_turn", "stop_token", "stop_sequence", "complete"), "stop"
+        (
+            *("eos", "eos_token", "end", "end_id", "end_turn", "end_of_turn", "stop_token", "stop_sequence"),
+            *("stop_words", "complete", "completed", "finish", "finished", "done"),
+        ),
+        "stop",
     ),
     "repetition": "stop",  # vLLM cut a loop
-    **dict.fromkeys(("max_tokens", "max_length", "model_length", "max_output_tokens"), "length"),
+    **dict.fromkeys(
+        (
+            *("max_tokens", "max_new_tokens", "max_output_tokens", "max_completion_tokens", "max_length"),
+            *("model_length", "token_limit", "out_of_tokens", "model_context_window_exceeded"),
+        ),
+        "length",
+    ),
     **dict.fromkeys(("tool_use", "tool_call", "tool_calling"), "tool_calls"),
-    **dict.fromkeys(("content_filtered", "safety", "guardrail_intervened", "refusal"), "content_filter"),
+    **dict.fromkeys(
+        (
+            *("content_filtered", "safety", "guardrail_intervened", "refusal", "recitation", "blocklist"),
+            *("prohibited_content", "spii", "image_safety", "sensitive", "error_toxic"),
+        ),
+        "content_filter",
+    ),
 }
 # Engines send one of these; clients read one of the first two.
-_REASONING = ("reasoning_content", "reasoning", "thinking")
+_REASONING = ("reasoning_content", "reasoning", "thinking", "reasoning_text")
 # The types of content parts, by what they hold.
 _PARTS = {
     **dict.fromkeys(("text", "output_text"), "content"),
@@ -53,8 +70,8 @@ class Choice:
         """
         if not isinstance(came, dict | None):
             raise broken()
-        said = {key: value for key, value in (came or {}).items() if value is not None or key == "refusal"}
-        found = _texts_of(said.pop("content", None))
+        said = {key: value for key, value in (came or {}).items() if not _is_absent(key, value)}
+        found = _texts_of(said.pop("content", None) if "content" in said else said.pop("text", None))
         for name in _REASONING:
             _add_reasoning(found, said.pop(name, None))
         self._read_calls(said, whole=whole)
@@ -82,10 +99,12 @@ class Choice:
 
         Raises: UpstreamError for a reason that means it did not end by itself, such as vLLM's `abort`.
         """
-        if reason is None or reason == "":
+        if reason is None or reason in ("", "null"):
             return None
-        word = str(reason) if isinstance(reason, str) else ""
-        word = word if word in FINISH_REASONS else _OTHER_REASONS.get(word.lower(), word.lower())
+        word = reason if isinstance(reason, str) else ""
+        if word not in FINISH_REASONS:  # Gemini adds its own word: `content_filter: RECITATION`
+            word = word.partition(":")[0].lower().replace("-", "_").removeprefix("finish_reason_")
+            word = _OTHER_REASONS.get(word, word)
         if word not in FINISH_REASONS:
             raise UpstreamError("The engine stopped the completion before it was whole.", retry=False)
         self._calls.check_complete()
@@ -117,10 +136,38 @@ def says_something(message: dict[str, Any]) -> bool:
 
 
 def complete_logprobs(choice: dict[str, Any]) -> None:
-    """Give a choice's logprobs the members that the contract requires."""
-    logprobs = choice.get("logprobs")
-    if isinstance(logprobs, dict):
-        choice["logprobs"] = {"content": None, "refusal": None, **logprobs}
+    """Give a choice's logprobs the members that the contract requires.
+
+    Raises: UpstreamError, for what are none.
+    """
+    if not choice.get("logprobs"):
+        if "logprobs" in choice:
+            choice["logprobs"] = None
+        return
+    try:
+        logprobs = choice["logprobs"] = {"content": None, "refusal": None, **choice["logprobs"]}
+        for name in ("content", "refusal"):
+            if logprobs[name]:
+                logprobs[name] = [
+                    {**each, "top_logprobs": _with_bytes(each.get("top_logprobs") or [])}
+                    for each in _with_bytes(logprobs[name])
+                ]
+    except (AttributeError, TypeError) as error:
+        raise broken() from error
+
+
+def _with_bytes(tokens: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"bytes": None, **token} for token in tokens]
+
+
+def tidy(reply: dict[str, Any]) -> dict[str, Any]:
+    """Return a reply, or a chunk, without an empty error and a tier of service that OpenAI does not have."""
+    tier = reply.get("service_tier")
+    return {
+        key: value
+        for key, value in reply.items()
+        if (value or key != "error") and (key != "service_tier" or tier in SERVICE_TIERS)
+    }
 
 
 def usage_of(value: Any) -> dict[str, Any] | None:
@@ -148,6 +195,11 @@ def without_nulls(value: dict[str, Any]) -> dict[str, Any]:
 def broken() -> UpstreamError:
     """Return the error for what is not part of a completion."""
     return UpstreamError(BROKEN, retry=False)
+
+
+def _is_absent(name: str, value: Any) -> bool:
+    """Return whether a member of a message is the same as absent."""
+    return (value is None and name != "refusal") or (not value and name in ("audio", "function_call"))
 
 
 def _texts_of(content: Any) -> dict[str, str]:

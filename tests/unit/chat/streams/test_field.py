@@ -113,6 +113,11 @@ CALLS: dict[str, tuple[list[Any], list[tuple[str, str, str]]]] = {
     ),
     "arguments as an object": ([[f({"x": 1}, id="a")]], [("a", "f", '{"x":1}')]),
     "arguments as an array": ([[f([1], id="a")]], [("a", "f", "[1]")]),
+    "parameters in place of arguments": (
+        [[{"id": "a", "function": {"name": "f", "parameters": {"x": 1}}}]],
+        [("a", "f", '{"x":1}')],
+    ),
+    "two pieces of a call in one list": ([[f("{", id="a", index=0), args("}", index=0)]], [("a", "f", "{}")]),
     "null arguments": ([[f(None, id="a", index=0)], [args("{}", index=0)]], [("a", "f", "{}")]),
     "no arguments": ([[f(id="a", index=0)]], [("a", "f", "")]),
     "no inner object": ([[{"id": "a", "name": "f", "arguments": {"x": 1}}]], [("a", "f", '{"x":1}')]),
@@ -120,11 +125,15 @@ CALLS: dict[str, tuple[list[Any], list[tuple[str, str, str]]]] = {
     "no type": ([[f("{}", id="a", index=0)]], [("a", "f", "{}")]),
     "another type": ([[f("{}", id="a", index=0, type="tool")]], [("a", "f", "{}")]),
     "custom": ([[{"id": "a", "type": "custom", "custom": {"name": "c", "input": "x"}}]], [("a", "c", "x")]),
+    "two objects as a custom input": (
+        [[{"id": "a", "type": "custom", "custom": {"name": "c", "input": '{"x":1}\n{"x":2}'}}]],
+        [("a", "c", '{"x":1}\n{"x":2}')],
+    ),
     "nothing in a list": ([[], [None], [{}], [{"index": 0, "function": {}}]], []),
     "null": ([None], []),
 }
 # The contract has no custom calls in a stream; a whole reply has no pieces.
-ONLY_WHOLE = {"custom"}
+ONLY_WHOLE = {"custom", "two objects as a custom input"}
 ONLY_STREAMED = {
     name for name, (lists, calls) in CALLS.items() if sum(map(len, filter(None, lists))) > len(calls)
 }
@@ -166,6 +175,8 @@ AMBIGUOUS: dict[str, list[Any]] = {
     "another name in the middle of arguments": [[f("{", index=0)], [f("}", "g", index=0)]],
     "arguments after an object": [[f({"x": 1}, id="a")], [args("{}", id="a")]],
     "an object after arguments": [[f("{", id="a")], [args({"x": 1}, id="a")]],
+    "an empty object before the arguments": [[f("{}", id="a", index=0)], [args('{"x":1}', index=0)]],
+    "the arguments twice": [[f('{"x":{}}', id="a", index=0)], [args(' {"x":{}}', index=0)]],
     "no name": [[{"id": "a", "function": {"arguments": "{}"}}]],
     "text": ["f()"],
     "a number": [[1]],
@@ -202,6 +213,9 @@ MESSAGES: dict[str, tuple[dict[str, Any], Said]] = {
     "a part without a type": ({"content": [{"text": "Hello"}]}, Said("Hello")),
     "strings as parts": ({"content": ["Hel", "lo"]}, Said("Hello")),
     "no parts": ({"content": []}, Said()),
+    "text in place of content": ({"content": None, "text": "Hello"}, Said("Hello")),
+    "text beside content": ({"content": "Hello", "text": "Hello"}, Said("Hello")),
+    "empty audio and call": ({"content": "Hi", "audio": {}, "function_call": {}}, Said("Hi")),
     "thinking": (
         {"content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "Hello"}]},
         Said("Hello", "hm"),
@@ -215,6 +229,7 @@ MESSAGES: dict[str, tuple[dict[str, Any], Said]] = {
     "reasoning": ({"content": None, "reasoning": "hm"}, Said(reasoning="hm")),
     "reasoning_content": ({"content": None, "reasoning_content": "hm"}, Said(reasoning="hm")),
     "thinking beside the text": ({"content": "Hi", "thinking": "hm"}, Said("Hi", "hm")),
+    "reasoning_text": ({"content": "Hi", "reasoning_text": "hm"}, Said("Hi", "hm")),
     "both names": ({"content": "Hi", "reasoning": "hm", "reasoning_content": "hm"}, Said("Hi", "hm")),
     "one name empty": ({"content": "Hi", "reasoning": "", "reasoning_content": "hm"}, Said("Hi", "hm")),
     "null reasoning": ({"content": "Hi", "reasoning": None, "reasoning_content": None}, Said("Hi")),
@@ -284,15 +299,47 @@ def test_a_function_call_of_the_old_kind_has_a_name() -> None:
     assert call == {"name": "f", "arguments": '{"x":1}'}
 
 
+def test_an_error_within_a_choice_is_one() -> None:
+    failed = {"error": {"code": 429, "message": "Rate limit exceeded"}}
+    streamed = passed(
+        role() + word("Hi") + event(chunk({**choice({"content": ""}, "stop"), **failed})) + DONE
+    )
+    for failure in (streamed.failure, whole(completion({"content": "Hi"}, **failed))):
+        assert isinstance(failure, ApiError)
+        assert failure.status == 429
+
+
+def test_log_probabilities_are_complete() -> None:
+    sent = {"content": [{"token": "Hi", "logprob": -1, "top_logprobs": [{"token": "Hi", "logprob": -1}]}]}
+    bare = {"content": [{"token": "Hi", "logprob": -1, "bytes": [72, 105], "top_logprobs": None}]}
+    for logprobs, alternatives in ((sent, [{"bytes": None, "token": "Hi", "logprob": -1}]), (bare, [])):
+        streamed = passed(
+            role() + event(chunk(choice({"content": "Hi"}, logprobs=logprobs))) + finish() + DONE
+        )
+        said_in(streamed)
+        reply = whole(completion({"content": "Hi"}, logprobs=logprobs))
+        assert isinstance(reply, dict)
+        for left in (streamed.chunks[1], reply):
+            assert left["choices"][0]["logprobs"]["content"][0]["top_logprobs"] == alternatives
+    for no_logprobs in (7, "x", {"content": [7]}, {"content": 7}):
+        assert isinstance(whole(completion({"content": "Hi"}, logprobs=no_logprobs)), UpstreamError)
+
+
 # Finish reasons: what comes, and what leaves; None for an engine that did not end by itself.
 
 REASONS = {
     **dict.fromkeys(("stop", "eos", "eos_token", "stop_sequence", "end_turn", "repetition", "STOP"), "stop"),
-    **dict.fromkeys(("length", "max_tokens", "model_length", "MAX_TOKENS"), "length"),
-    **dict.fromkeys(("tool_calls", "tool_use"), "tool_calls"),
-    **dict.fromkeys(("content_filter", "SAFETY", "guardrail_intervened"), "content_filter"),
+    **dict.fromkeys(("COMPLETE", "FINISHED", "end_of_turn", "stop_words", "FINISH_REASON_STOP"), "stop"),
+    **dict.fromkeys(("length", "max_tokens", "model_length", "MAX_TOKENS", "token_limit"), "length"),
+    **dict.fromkeys(("max_new_tokens", "out_of_tokens", "model_context_window_exceeded"), "length"),
+    **dict.fromkeys(("tool_calls", "tool_use", "TOOL_CALL", "tool-calls"), "tool_calls"),
+    **dict.fromkeys(("content_filter", "SAFETY", "guardrail_intervened", "content-filter"), "content_filter"),
+    **dict.fromkeys(("content_filter: RECITATION", "PROHIBITED_CONTENT", "sensitive"), "content_filter"),
     "function_call": "function_call",
-    **dict.fromkeys(("abort", "error", "tired", "ABORT")),
+    **dict.fromkeys(
+        ("abort", "error", "tired", "ABORT", "OTHER", "network_error", "MALFORMED_FUNCTION_CALL")
+    ),
+    **dict.fromkeys(("function_call_filter: MALFORMED_FUNCTION_CALL", "insufficient_system_resource")),
 }
 
 
@@ -309,7 +356,7 @@ def test_finish_reasons_are_those_of_the_contract(reason: str) -> None:
         assert isinstance(reply, UpstreamError)
 
 
-@pytest.mark.parametrize("reason", [None, "", 7, {}, []], ids=repr)
+@pytest.mark.parametrize("reason", [None, "", "null", 7, {}, []], ids=repr)
 def test_a_whole_reply_has_a_finish_reason(reason: Any) -> None:
     assert isinstance(whole(completion({"content": "Hi"}, reason)), UpstreamError)
 
@@ -320,6 +367,43 @@ BODIES: dict[str, tuple[bytes, Said]] = {
     "empty reasons while it runs": (
         b"".join(event(chunk(choice({"content": t}, ""))) for t in ("Hel", "lo")) + finish() + usage() + DONE,
         Said("Hello", finish="stop"),
+    ),
+    "null as text while it runs": (
+        role() + event(chunk(choice({"content": "Hi"}, "null"))) + finish() + usage() + DONE,
+        Said("Hi", finish="stop"),
+    ),
+    "comments while it waits": (
+        b": OPENROUTER PROCESSING\n\n" * 3 + role() + word("Hi") + finish() + usage() + DONE,
+        Said("Hi", finish="stop"),
+    ),
+    "spaces around the data": (
+        (role() + word("Hi") + finish() + usage() + DONE)
+        .replace(b"data: ", b"data:  ")
+        .replace(b"\n\n", b" \n\n"),
+        Said("Hi", finish="stop"),
+    ),
+    "an empty error": (
+        role(error=None) + word("Hi", error={}) + finish(error="") + usage(error=None) + DONE,
+        Said("Hi", finish="stop"),
+    ),
+    "what a filter found, before, between and after": (
+        event({"id": "", "object": "", "created": 0, "model": "", "choices": [], "prompt_filter_results": []})
+        + role()
+        + event(chunk({"index": 0, "finish_reason": None, "content_filter_results": {}}, id="", created=0))
+        + word("Hi")
+        + finish()
+        + event(chunk({"index": 0, "finish_reason": None, "content_filter_offsets": {}}, id="", created=0))
+        + usage()
+        + DONE,
+        Said("Hi", finish="stop"),
+    ),
+    "a tier of service of its own": (
+        role(service_tier="on_demand") + word("Hi", service_tier="on_demand") + finish() + usage() + DONE,
+        Said("Hi", finish="stop"),
+    ),
+    "empty logprobs": (
+        event(chunk(choice({"content": "Hi"}, logprobs={}))) + finish(logprobs=[]) + usage() + DONE,
+        Said("Hi", finish="stop"),
     ),
     "usage with null choices": (
         role() + word("Hi") + finish() + event({"usage": USAGE, "choices": None}) + DONE,
@@ -435,6 +519,17 @@ def test_what_is_no_count_is_left_out(sent: Any) -> None:
 def test_a_count_is_completed() -> None:
     for sent in ({"prompt_tokens": 3, "total_tokens": 5}, {"prompt_tokens": 3, "completion_tokens": 2}):
         assert passed(role() + finish() + usage(usage=sent) + DONE, usage=True).usage == USAGE
+
+
+def test_details_of_a_count_are_numbers() -> None:
+    sent = {**USAGE, "prompt_tokens_details": {"cached_tokens": None, "audio_tokens": 0}, "queue_time": 0.1}
+    counted = {**sent, "prompt_tokens_details": {"audio_tokens": 0}}
+    assert passed(role() + finish() + usage(usage=sent) + DONE, usage=True).usage == counted
+    assert isinstance(
+        reply := whole({**completion({"content": ""}), "usage": sent, "service_tier": "x"}), dict
+    )
+    assert reply["usage"] == counted
+    assert "service_tier" not in reply
 
 
 def test_continuous_usage_is_shown_where_it_was_requested() -> None:
