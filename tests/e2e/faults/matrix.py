@@ -198,10 +198,9 @@ def wrong_history(request: Request) -> str:
     """Return what is wrong with the messages that the engine got, in a few words."""
     calls: list[str] = []
     for message in request.fields["messages"]:
-        nulls = [name for name, value in message.items() if value is None and name != "content"]
-        unknown = message.keys() - MESSAGE_MEMBERS
-        if nulls or unknown:
-            return f"history: members of a message {[*nulls, *unknown]}"
+        nulls = {name for name, value in message.items() if value is None and name != "content"}
+        if odd := nulls | (message.keys() - MESSAGE_MEMBERS):
+            return f"history: members of a message {sorted(odd)}"
         if message.get("content") is None and not message.keys() & SAYING:
             return f"history: a message that says nothing {message}"
         calls += [call["id"] for call in message.get("tool_calls", ())]
