@@ -23,7 +23,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class GatewayProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which reads the whole target, ends heads that do not, and sends HTTP/1.0 no chunks.
+    """uvicorn's protocol, which reads the whole target, limits a head, and sends HTTP/1.0 no chunks.
 
     Source: RFC 9112, 3.2.2 "absolute-form" and 6.3 "Message Body Length", read 2026-11-26.
     """
