@@ -129,13 +129,7 @@ class Table:
         Raises: KeysUnavailable.
         """
         places = [items.key_place(items.digest_of(entry)) for entry in self._query(items.listed())]
-        found: list[Key] = []
-        while places:
-            batch = {self._name: {"Keys": places[:_BATCH], "ConsistentRead": True}}
-            response = self._call("batch_get_item", RequestItems=batch)
-            unread = response["UnprocessedKeys"].get(self._name, {}).get("Keys", [])
-            found += map(items.key_of, response["Responses"][self._name])
-            places = unread + places[_BATCH:]
+        found = map(items.key_of, self._get_all(places))
         return sorted(found, key=lambda key: (key.created_at, key.id))
 
     def find(self, key_id: str) -> Key | None:
@@ -192,12 +186,20 @@ class Table:
     def running(self, key_id: str, now: float) -> list[Running]:
         """Return the requests of a key that are running; those that have died are settled, as cut.
 
+        One whose function died between the two steps of its settlement has its record: it is settled, too.
         Raises: KeysUnavailable.
         """
         while True:
             counts = self.counts(key_id) or Counts(window=0)
-            if not self._bury(key_id, counts, now):
-                return list(counts.running.values())
+            if self._bury(key_id, counts, now):
+                continue
+            running = counts.running
+            places = [items.usage_place(died(key_id, each)) for each in running.values()]
+            recorded = {items.usage_of(item).request_id: item for item in self._get_all(places)}
+            for request_id, item in recorded.items():
+                if items.listing_of(item) == running[request_id].listing:
+                    self._release(key_id, running[request_id], item)
+            return [each for each in running.values() if each.request_id not in recorded]
 
     def usage(
         self, key_id: str, since_ms: int, until_ms: int, *, newest: int | None = None
@@ -369,6 +371,14 @@ class Table:
         response = self._call("get_item", TableName=self._name, Key=place, ConsistentRead=True)
         item: Item | None = response.get("Item")
         return item
+
+    def _get_all(self, places: list[Item]) -> Iterator[Item]:
+        while places:
+            batch = {self._name: {"Keys": places[:_BATCH], "ConsistentRead": True}}
+            response = self._call("batch_get_item", RequestItems=batch)
+            yield from response["Responses"][self._name]
+            unread = response["UnprocessedKeys"].get(self._name, {}).get("Keys", [])
+            places = unread + places[_BATCH:]
 
     def _query(self, query: Parameters) -> Iterator[Item]:
         page: Parameters = {}

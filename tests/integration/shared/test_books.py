@@ -129,6 +129,9 @@ def test_the_books_balance_whichever_call_fails(
         with suppress(Killed, KeysUnavailable):
             asyncio.run(play(faulty))
         check(table)
+        running = table.running(KEY.id, NOW)
+        recorded = sum(record.tokens for record in check(table))
+        assert table.spent(KEY.id) == recorded + sum(each.most for each in running)
         table.running(KEY.id, LATER)
         assert table.running(KEY.id, 2**40) == []
         before = check(table)
