@@ -24,7 +24,8 @@ _WRAPPERS = re.compile(
     r"|(?:Input validation|Template|template|Tool|Internal server|Server|vLLM) error(?: \d{3})?: "
     r"|Value error, |invalid operation: |syntax error: |undefined value: |got exception: |Jinja Exception: "
     r"|The model returned the following errors: |Malformed input request: (?:#[^:\n]{0,60}: )?"
-    r"|Request failed during generation: "
+    r"|Request failed during generation: |ollama: |LLM request rejected: |<\d{3}> [\w.]{1,80}: "
+    r"|Invalid input argument for Model '[^'\n]{1,200}': "
     r"|Failed to (?:initialize samplers|create new sequence|format input): "
     r"|Failed to deserialize the JSON body into the target type: (?:[\w.\[\]]{1,80}: )?"
     r"|\{['\"](?:error|detail)['\"]: ?['\"]?|\{(?:['\"](?:type|object)['\"]: ?['\"][\w ]{0,60}['\"], ?)?"
@@ -74,7 +75,7 @@ class Report:
                 self.param = self.param or (place[1] in FIELDS and place[1] + place[2]) or None
             if isinstance(value.get("n_ctx"), int):
                 self.size = value["n_ctx"]
-            for key in ("error", "message", "Message", "detail", "innererror", "metadata", "raw"):
+            for key in ("error", "errors", "message", "Message", "detail", "innererror", "metadata", "raw"):
                 self.read(value.get(key), depth - 1)
 
     def read_text(self, text: str, depth: int) -> None:
@@ -101,8 +102,13 @@ class Report:
                 text = text.replace('\\"', '"').replace("\\n", "\n")
 
     def read_fault(self, fault: Any, depth: int) -> None:
-        """Read one of pydantic's faults: what it is about and says, never the `input` that it quotes."""
-        if isinstance(fault, dict):
+        """Read one of pydantic's faults: what it is about and says, never the `input` that it quotes.
+
+        Gemini and watsonx have errors in lists.
+        """
+        if isinstance(fault, dict) and "msg" not in fault:
+            self.read(fault, depth - 1)
+        elif isinstance(fault, dict):
             loc = fault.get("loc")
             self.add_param(" ".join(map(str, loc)) if isinstance(loc, list) else str(loc))
             self.is_unknown |= fault.get("type") == "extra_forbidden"

@@ -138,7 +138,7 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ),
         (
             "Cerebras, Groq; litellm 1.110.2",
-            r"Please reduce the length of the messages or completion"
+            r"Please reduce the length of the (?:messages or completion|messages|prompt|input)"
             r"(?:\. Current length is \d+ while limit is (?P<size>[\d,]*\d))?",
         ),
         (
@@ -172,11 +172,31 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
             r"(?:The number of )?tokens to keep from the initial prompt is greater than the context length",
         ),
         (
+            "GLM; opencode#35920",
+            r"tokens in request more than max tokens allowed",
+        ),
+        (
+            "Cohere; openclaw#58839",
+            r"too many tokens: (?:total number of tokens in the prompt cannot exceed (?P<size>[\d,]*\d)"
+            r"|size limit exceeded)",
+        ),
+        (
+            "Cohere; openclaw#58839; watsonx; clients' tests",
+            r"(?:[Tt]otal|[Tt]he number of|[Tt]he total number of) (?:input )?tokens (?:in the prompt )?"
+            r"(?:\(?\d+\)? )?(?:cannot )?exceeds? the "
+            r"(?:model's max|total tokens limit|limit|maximum context length)"
+            r"(?: of)? \(?(?P<size>[\d,]*\d)",
+        ),
+        (
+            "TabbyAPI backends/exllamav2/model.py",
+            r"(?:Prompt|Context) length \d+ is greater than max_seq_len (?P<size>[\d,]*\d)",
+        ),
+        (
             "various",
-            r"(?:[Yy]our |[Tt]he )?(?:prompt|input|request)(?: length| tokens?)? (?:is too (?:long"
-            r"|large)|exceeds? "
-            r"(?:the )?(?:model'?s? )?(?:maximum )?context)|[Cc]ontext (?:length|window|size)(?: has "
-            r"been| is)? exceeded",
+            r"(?:[Yy]our |[Tt]he )?(?:[Pp]rompt|[Ii]nput|request)(?: length| size| tokens?)? "
+            r"(?:is too (?:long|large)|exceeds? (?:the )?(?:model'?s? )?(?:max(?:imum)? )?"
+            r"(?:context|input token))|[Cc]ontext (?:length|window|size)(?: has been| is)? exceeded"
+            r"|context_length_exceeded",
         ),
     ),
     "max_tokens": (
@@ -188,6 +208,18 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
         (
             "openai 2026",
             r"max_tokens is too large: \d+\. This model supports at most (?P<most>\d+) completion tokens",
+        ),
+        (
+            "DeepSeek; clients' tests",
+            r"Invalid max_tokens value, the valid range of max_tokens is \[1, (?P<most>\d+)",
+        ),
+        (
+            "DashScope; clients' tests",
+            r"Range of max_tokens should be \[1, (?P<most>\d+)",
+        ),
+        (
+            "Anthropic; clients' tests",
+            r"max_tokens: \d+ > (?P<most>\d+), which is the maximum",
         ),
     ),
     "text_only": (
@@ -225,6 +257,11 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
             r"is not supported|multimodal processing is not enabled"
             r"|[Tt]h(?:is|e) model (?:does not|doesn't) support (?:image|vision|multimodal)",
         ),
+        (
+            "hosted APIs; litellm 1.110.2",
+            r"image_url is only supported by certain models"
+            r"|Model does not support (?:image|vision|multimodal)",
+        ),
     ),
     "too_many_media": (
         (
@@ -244,6 +281,10 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
         (
             "ollama 2026-08-21 server/prompt.go",
             r"this model only supports (?P<most>one) (?P<what>image)",
+        ),
+        (
+            "Groq; clients' tests",
+            r"Too many (?P<what>image)s provided\. This model supports up to (?P<most>\d+)",
         ),
     ),
     "media_invalid": (
@@ -344,7 +385,7 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("OpenRouter; litellm 1.110.2", r"No endpoints found that support tool use"),
         (
             "Groq, DeepSeek, Mistral; litellm 1.110.2",
-            r"[`']?[Tt]ool(?:s| calling| use|_choice)?[`']? (?:is|are) not supported (?:with|by|for) "
+            r"[`']?[Tt]ool(?:s| calling| use|_choice)?[`']? (?:is|are) not supported (?:with|by|for|in) "
             r"this model"
             r"|[\w./:@-]{1,200} does not support Function Calling|Function calling is not enabled",
         ),
@@ -405,6 +446,10 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
         (
             "vLLM, SGLang, OpenAI; vllm 0.33.0 responses/serving.py",
             r"logprobs are not supported|You are not allowed to request logprobs",
+        ),
+        (
+            "Groq, Gemini; clients' tests",
+            r"[`'\"]?(?:top_)?logprobs[`'\"]? is not supported",
         ),
     ),
     "roles": (
@@ -468,6 +513,18 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
             r"both content and "
             r"thinking|Cannot have both tool outputs",
         ),
+        (
+            "Anthropic; litellm 1.110.2",
+            r"(?:messages\.\d+(?:\.content\.\d+)?: )?(?:unexpected )?`?tool_use(?:_id)?`? "
+            r"(?:ids were found without|found in)"
+            r"|This model does not support assistant message prefill",
+        ),
+        (
+            "Gemini, DeepSeek; clients' tests",
+            r"Please ensure that (?:the number of )?function (?:response|call)"
+            r"|The last message cannot have role|Messages with role 'tool' must be a response"
+            r"|The [`']?reasoning_content[`']? in the thinking mode must",
+        ),
     ),
     "no_template": (
         (
@@ -526,6 +583,10 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
             r"This response_format type is unavailable|This model does not support response format"
             r"|response_format value as json_schema is enabled only",
         ),
+        (
+            "Groq; clients' tests",
+            r"[Jj]son mode is not supported|(?:Invalid|Unsupported) JSON schema",
+        ),
     ),
     "top_logprobs": (
         (
@@ -544,6 +605,10 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
             r"n must be at most (?P<most>\d+)|Batch chat completions do not support `n > 1`",
         ),
         ("llama.cpp b4000 examples/server/utils.hpp", r"Only one completion choice is allowed"),
+        (
+            "hosted APIs; clients' tests",
+            r"Only n ?= ?1 is supported",
+        ),
     ),
     "best_of": (
         (
@@ -569,6 +634,14 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
             "litellm 1.110.2 utils.py",
             r"\w{1,40} does not support parameters: [\[{(]['\"](?P<param>[a-z_]{1,40})",
         ),
+        (
+            "Groq; litellm 1.110.2",
+            r"property '(?P<param>[a-z_]{1,40})' is unsupported",
+        ),
+        (
+            "Fireworks, Mistral; clients' tests",
+            r"Extra inputs are not permitted, field: '(?P<param>[a-z_]{1,40})'",
+        ),
     ),
     "reasoning": (
         (
@@ -580,7 +653,7 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "logit_bias": (
         ("vLLM, SGLang; vllm 0.33.0 sampling_params.py", r"logit_bias |token_id\(s\) .{0,200} in logit_bias"),
     ),
-    "json_word": (("openai 2026", r"'messages' must contain the word 'json'"),),
+    "json_word": (("openai 2026", r"(?:'messages'|Prompt) must contain the word 'json'"),),
     "value": (
         ("llama.cpp b11549 server-common.cpp", r"(?P<param>top_logprobs) requires logprobs to be set"),
         ("llama.cpp b11549 server-common.cpp", r"'(?P<param>messages)' is required"),
@@ -595,6 +668,27 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
         (
             "OpenAI; envoyproxy/ai-gateway test cassettes",
             r"Invalid (?:type for |value for |value: )?[`'\"](?P<param>[a-z_]{1,40})[`'\"][:. ]",
+        ),
+        (
+            "Groq; clients' tests",
+            r"'(?P<param>[a-z_]{1,40})' : (?:number|string|value) must ",
+        ),
+        (
+            "Ollama; Go encoding/json",
+            r"json: cannot unmarshal \w{1,20} into Go struct field \w{1,40}\."
+            r"(?P<param>[a-z_]{1,40})",
+        ),
+    ),
+    "messages": (
+        (
+            "Groq, Anthropic; clients' tests",
+            r"property 'messages\.|'messages\.\d+' : |messages: (?:text content|final assistant content)",
+        ),
+    ),
+    "credentials": (
+        (
+            "Gemini, Groq, OpenAI; litellm 1.110.2",
+            r"API key not valid|Invalid API [Kk]ey|Incorrect API key provided",
         ),
     ),
     "tokens": (
@@ -637,6 +731,12 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ),
         ("Azure; litellm 1.110.2", r"The API deployment for this resource"),
         ("OpenRouter; litellm 1.110.2", r"No endpoints found for "),
+        (
+            "hosted APIs; litellm 1.110.2",
+            r"Model (?:not found|Not Exist)|Unknown model: |Model \S{1,200} does not exist"
+            r"|\S{1,200} is not a valid model ID"
+            r"|The model \S{1,200} (?:is not supported|has been decommissioned)",
+        ),
     ),
     "no_chat": (
         (
@@ -651,6 +751,11 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
             r"The response was filtered due to the prompt triggering|Your request was rejected "
             r"(?:as a result of|by)"
             r"|Output blocked by content filter|Invalid prompt: your prompt was flagged",
+        ),
+        (
+            "DashScope, DeepSeek, OpenRouter; clients' tests",
+            r"(?:Input|Output) data may contain inappropriate content|Content Exists Risk"
+            r"|Your chosen model requires moderation",
         ),
     ),
     "overloaded": (
@@ -691,6 +796,11 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
             r"You exceeded your current quota|Budget has been exceeded|ExceededBudget|Your credit "
             r"balance is too low",
         ),
+        (
+            "DashScope, DeepSeek, OpenRouter; clients' tests",
+            r"Insufficient Balance|This request requires more credits|The free tier of the model"
+            r"|Access denied, please make sure your account is in good standing",
+        ),
     ),
     "timeout": (
         (
@@ -727,6 +837,10 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
             "llama.cpp b8064 common/chat-parser.cpp",
             r"Failed to parse input at pos|The model produced output that does not match",
         ),
+        (
+            "Groq; clients' tests",
+            r"Failed to (?:generate JSON|call a function)\. Please adjust your prompt",
+        ),
     ),
     "draining": (
         (
@@ -746,6 +860,7 @@ NAMES: Mapping[str, int | str] = {
     "exceedcontextsize": "context",
     "contentfilter": "content_filter",
     "contentpolicyviolation": "content_filter",
+    "datainspectionfailed": "content_filter",
     "responsibleaipolicyviolation": "content_filter",
     "insufficientquota": "quota",
     "budgetexceeded": "quota",
@@ -753,6 +868,9 @@ NAMES: Mapping[str, int | str] = {
     "servicequotaexceeded": "quota",
     "billinghardlimitreached": "quota",
     "paymentrequired": "quota",
+    "arrearage": "quota",
+    "jsonvalidatefailed": "output",
+    "toolusefailed": "output",
     "modelnotfound": "model",
     "modelnotsupported": "model",
     "invalidimage": "media_invalid",
@@ -760,6 +878,7 @@ NAMES: Mapping[str, int | str] = {
     "imageparse": "media_invalid",
     "invalidimageurl": "media_url",
     "deploymentnotfound": "model",
+    "modeldecommissioned": "model",
     "overloaded": "overloaded",
     "serverisoverloaded": "overloaded",
     "enginedead": "dead",
@@ -778,7 +897,7 @@ NAMES: Mapping[str, int | str] = {
     "unsupportedparams": 400,
     "unauthorized": 401,
     "authentication": 401,
-    "invalidapikey": 401,
+    "invalidapikey": "credentials",
     "unrecognizedclient": 401,
     "accessdenied": 403,
     "permission": 403,
