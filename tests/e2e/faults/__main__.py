@@ -8,15 +8,15 @@ import time
 from collections import Counter
 
 from tests.e2e.faults.matrix import CLIENTS, Client, Matrix, Results, cases_of, matrix
-from tests.engines.faults.table import FAULTS
+from tests.engines.faults.table import FAULTS, KINDS
 
 # What a summary counts, and how the texts of it begin.
-KINDS = {
+COUNTED = {
     "silent successes": "silent success",
     "client crashes": "crash",
     "good replies refused": "refused",
 }
-WIDTH = max(map(len, FAULTS)) + 2
+WIDTH = max(map(len, FAULTS)) + 4
 
 
 def main(words: list[str]) -> int:
@@ -60,27 +60,36 @@ def _run(here: Matrix, client: Client, faults: list[str]) -> Results:
 
 
 def _print_matrix(faults: list[str], columns: list[Results]) -> None:
-    print("\n" + " " * WIDTH + "  ".join(column.client.name for column in columns))
-    for name in faults:
-        cells = [column.of(name) for column in columns]
-        marks = ("–" if not cell else "✗" if any(cell.values()) else "✓" for cell in cells)
-        aligned = (mark.ljust(len(each.client.name)) for mark, each in zip(marks, columns, strict=True))
-        print(name.ljust(WIDTH) + "  ".join(aligned).rstrip())
-        # Clients say the same in their own words: one of them is shown.
-        alike: dict[tuple[str, str], list[str]] = {}
-        for column, cell in zip(columns, cells, strict=True):
-            for mode, wrong in cell.items():
-                kind, _, text = " ".join(wrong.split()).partition(": ")
-                if kind:
-                    alike.setdefault((mode, kind), [text]).append(column.client.name)
-        for (mode, kind), (text, *names) in alike.items():
-            print(f"    {mode}: {kind} ({', '.join(names)}) {text[:120]}".rstrip())
+    print("\n✓ right in each way that was tried   ✗ wrong   – not tried")
+    names = "  ".join(column.client.name for column in columns)
+    for kind, of_kind in KINDS.items():
+        chosen = [name for name in faults if name in of_kind]
+        if chosen:
+            print(f"\n{kind.ljust(WIDTH)}{names}")
+        for name in chosen:
+            _print_row(name, columns)
+
+
+def _print_row(name: str, columns: list[Results]) -> None:
+    cells = [column.of(name) for column in columns]
+    marks = ("–" if not cell else "✗" if any(cell.values()) else "✓" for cell in cells)
+    aligned = (mark.ljust(len(each.client.name)) for mark, each in zip(marks, columns, strict=True))
+    print(f"  {name}".ljust(WIDTH) + "  ".join(aligned).rstrip())
+    # Clients say the same in their own words: one of them is shown.
+    alike: dict[tuple[str, str], list[str]] = {}
+    for column, cell in zip(columns, cells, strict=True):
+        for mode, wrong in cell.items():
+            kind, _, text = " ".join(wrong.split()).partition(": ")
+            if kind:
+                alike.setdefault((mode, kind), [text]).append(column.client.name)
+    for (mode, kind), (text, *names) in alike.items():
+        print(f"      {mode}: {kind} ({', '.join(names)}) {text[:120]}".rstrip())
 
 
 def _summarise(faults: list[str], columns: list[Results], took_s: float) -> int:
     wrong = [text for column in columns for text in column.wrong.values() if text]
-    kinds = Counter(kind for text in wrong for kind, start in KINDS.items() if text.startswith(start))
-    counts = ", ".join(f"{kinds[kind]} {kind}" for kind in KINDS)
+    kinds = Counter(kind for text in wrong for kind, start in COUNTED.items() if text.startswith(start))
+    counts = ", ".join(f"{kinds[kind]} {kind}" for kind in COUNTED)
     requests = sum(len(column.wrong) for column in columns)
     size = f"{len(faults)} faults x {len(columns)} clients, {requests:,} requests in {took_s:.0f} s"
     print(f"\n{size}: {counts}, {len(wrong) - kinds.total()} other differences.")

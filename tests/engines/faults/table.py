@@ -14,17 +14,17 @@ from tests.engines.faults.errors import EVENTS, HTTP, REPORTS
 from tests.engines.faults.replies import CONTROLS, ENDS, FRAMES, TEXTS
 from tests.engines.faults.script import Fault
 
-FAULTS: Mapping[str, Fault] = {
-    **CONTROLS,
-    **TEXTS,
-    **CALLS,
-    **ENDS,
-    **FRAMES,
-    **BREAKS,
-    **REPORTS,
-    **EVENTS,
-    **HTTP,
+KINDS: Mapping[str, Mapping[str, Fault]] = {
+    "ordinary": CONTROLS,
+    "odd texts": TEXTS,
+    "odd tool calls": CALLS,
+    "odd ends": ENDS,
+    "odd events": FRAMES,
+    "replies that break": BREAKS,
+    "errors that engines report": {**REPORTS, **EVENTS},
+    "HTTP that fails": HTTP,
 }
+FAULTS = {name: fault for faults in KINDS.values() for name, fault in faults.items()}
 
 
 def _behaviour(fault: Fault) -> Chat:
