@@ -6,8 +6,9 @@ Exit status 1 if a broken reply looked whole to a client, a client crashed, or a
 import sys
 import time
 from collections import Counter
+from concurrent.futures import as_completed
 
-from tests.e2e.faults.matrix import CLIENTS, Client, Matrix, Results, cases_of, matrix
+from tests.e2e.faults.matrix import CLIENTS, Client, Results, cases_of, running
 from tests.engines.faults.table import FAULTS, KINDS
 
 # What a summary counts, and how the texts of it begin.
@@ -30,8 +31,7 @@ def main(words: list[str]) -> int:
         print(f"Expected parts of names, but got {unknown}. Faults and clients: {', '.join(names)}")
         return 2
     began_s = time.monotonic()
-    with matrix() as here:
-        columns = [_run(here, client, faults) for client in clients]
+    columns = _run(clients, faults)
     _print_matrix(faults, columns)
     return _summarise(faults, columns, time.monotonic() - began_s)
 
@@ -40,23 +40,24 @@ def _named(name: str, words: list[str]) -> bool:
     return any(word.lower() in name.lower() for word in words)
 
 
-def _run(here: Matrix, client: Client, faults: list[str]) -> Results:
-    total, done, began_s = len(cases_of(client, faults)), 0, time.monotonic()
-
-    def show(end: str = "") -> None:
-        start = "\r" if sys.stdout.isatty() else ""
-        if start or end:
-            print(f"{start}{client.name:12} {done:>4} of {total}", end=end, flush=True)
+def _run(clients: list[Client], faults: list[str]) -> list[Results]:
+    total, done = sum(len(cases_of(client, faults)) for client in clients), 0
+    start = "\r" if sys.stdout.isatty() else ""
 
     def seen() -> None:
         nonlocal done
         done += 1
-        show()
+        if start:
+            print(f"{start}{done:,} of {total:,} requests", end="", flush=True)
 
-    results = here.run(client, faults, seen)
-    wrong = sum(map(bool, results.wrong.values()))
-    show(f" requests, {wrong} wrong, {time.monotonic() - began_s:.0f} s, version {results.version}\n")
-    return results
+    columns = []
+    with running(dict.fromkeys(clients, faults), seen) as results:
+        for result in as_completed(results.values()):
+            columns.append(column := result.result())
+            wrong = sum(map(bool, column.wrong.values()))
+            counts = f"{len(column.wrong):>4} requests, {wrong} wrong, {column.took_s:.0f} s"
+            print(f"{start}{column.client.name:12} {counts}, version {column.version}", flush=True)
+    return sorted(columns, key=lambda column: clients.index(column.client))
 
 
 def _print_matrix(faults: list[str], columns: list[Results]) -> None:

@@ -11,11 +11,14 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
+from queue import SimpleQueue
 from typing import IO, Any
 
 from infra.paths import ROOT
@@ -102,6 +105,7 @@ class Results:
 
     client: Client
     version: str = ""
+    took_s: float = 0.0
     wrong: dict[Case, str] = field(default_factory=dict)
 
     def of(self, fault: str) -> dict[str, str]:
@@ -116,11 +120,9 @@ class Matrix:
     engine: ScriptedEngine
     url: str
 
-    def run(
-        self, client: Client, faults: Sequence[str] = tuple(FAULTS), seen: Callable[[], None] = lambda: None
-    ) -> Results:
+    def run(self, client: Client, faults: Sequence[str], seen: Callable[[], None] = lambda: None) -> Results:
         """Run a client against the faults; `seen` is called after each case."""
-        results, cases = Results(client), cases_of(client, faults)
+        results, cases, began_s = Results(client), cases_of(client, faults), time.monotonic()
         self.engine.received_requests.clear()
         requested = [
             {"fields": {"model": case.fault, **FAULTS[case.fault].fields}, "mode": case.mode}
@@ -145,6 +147,7 @@ class Matrix:
                 raise RuntimeError(f"The client {client.name} failed:\n{errors.read()}")
         for place, case in enumerate(cases):
             results.wrong[case] = self._judge(client, case, outcomes.get(place))
+        results.took_s = time.monotonic() - began_s
         return results
 
     def _judge(self, client: Client, case: Case, outcome: Outcome | None) -> str:
@@ -172,6 +175,31 @@ def matrix() -> Iterator[Matrix]:
         models = {name: {"base_url": refused if name == "refused" else engine.base_url} for name in FAULTS}
         with custom_gateway(models, **VARIABLES) as url:
             yield Matrix(engine, url)
+
+
+@contextmanager
+def running(
+    jobs: Mapping[Client, Sequence[str]], seen: Callable[[], None] = lambda: None
+) -> Iterator[Mapping[Client, "Future[Results]"]]:
+    """Run clients against their faults, two at a time, each with a gateway and an engine of its own."""
+    free = SimpleQueue[Matrix]()
+
+    def run(client: Client) -> Results:
+        here = free.get()
+        try:
+            return here.run(client, jobs[client], seen)
+        finally:
+            free.put(here)
+
+    with matrix() as one, matrix() as other, ThreadPoolExecutor(2) as threads:
+        free.put(one)
+        free.put(other)
+        try:
+            # First the client that waits the longest: it repeats what it should not.
+            ordered = sorted(jobs, key=lambda client: client.obeys)
+            yield {client: threads.submit(run, client) for client in ordered}
+        finally:
+            threads.shutdown(cancel_futures=True)
 
 
 def cases_of(client: Client, faults: Sequence[str]) -> list[Case]:
