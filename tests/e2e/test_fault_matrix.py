@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def results(_here: None) -> Iterator[Mapping[Client, "Future[Results]"]]:
-    with running(dict.fromkeys(CLIENTS, list(FAULTS))) as results:
+    with running(CLIENTS, tuple(FAULTS)) as results:
         yield results
 
 
