@@ -12,7 +12,12 @@ from starlette.requests import Request
 from functions.chat.errors import BodyTooLarge, InvalidRequest, UnsupportedMediaType
 
 MAX_DEPTH = 100
-_JSON_TYPE = re.compile(r'application/(json|[\w.-]+\+json)\s*(;\s*charset="?utf-?8"?\s*)?;?$', re.IGNORECASE)
+# Parameters other than `charset` mean nothing of JSON.
+_JSON_TYPE = re.compile(
+    r"application/(json|[\w.-]+\+json)\s*"
+    r"""(;\s*(charset="?utf-?8"?|(?!charset)[\w-]+=([\w.+/-]*|"[\w .+/-]*"))?\s*)*$""",
+    re.IGNORECASE,
+)
 
 
 async def read_json(request: Request, max_bytes: int) -> dict[str, Any]:
@@ -41,7 +46,7 @@ def check_media_type(content_type: str, content_encoding: str) -> None:
             "Expected a JSON body in UTF-8, but got another Content-Type. "
             "Send the header `Content-Type: application/json`."
         )
-    if content_encoding not in ("", "identity"):
+    if content_encoding.lower() not in ("", "identity"):
         raise UnsupportedMediaType("Expected a body without Content-Encoding. Send it uncompressed.")
 
 
@@ -51,7 +56,7 @@ def parse_json(raw: bytes) -> dict[str, Any]:
     Raises: InvalidRequest, with what to correct.
     """
     try:
-        value = json.loads(raw.decode(), parse_constant=_no_constant, object_pairs_hook=_object)
+        value = json.loads(raw.decode("utf-8-sig"), parse_constant=_no_constant, object_pairs_hook=_object)
     except UnicodeDecodeError as error:
         raise InvalidRequest(
             f"Expected a body in UTF-8, but the byte at position {error.start} is not."

@@ -243,13 +243,10 @@ def check(body: dict[str, Any]) -> ChatCompletionRequest:
     """
     fields = CHAT_COMPLETION_REQUEST.check(body, None)
     get = fields.get
-    for name, other in (("stream_options", "stream"), ("top_logprobs", "logprobs")):
-        if name in fields and not get(other):
-            raise InvalidRequest(
-                f"The '{name}' parameter is only allowed when '{other}' is true.", param=name
-            )
+    _leave_out_empty(fields)
     for index, message in enumerate(fields["messages"]):
-        if message["role"] == "assistant" and _ANSWERS.isdisjoint(message):
+        is_turn = message["role"] != "assistant" or "content" in body["messages"][index]
+        if not is_turn and _ANSWERS.isdisjoint(message):
             raise InvalidRequest(
                 f"Missing required parameter: 'messages[{index}].content'. "
                 "An assistant message needs 'content' or 'tool_calls'.",
@@ -257,7 +254,7 @@ def check(body: dict[str, Any]) -> ChatCompletionRequest:
                 code="missing_required_parameter",
             )
     options = get("stream_options", {})
-    needs_call = _check_tool_choice(fields, has_empty_tools=body.get("tools") == [])
+    needs_call = _check_tool_choice(fields)
     return ChatCompletionRequest(
         fields=fields,
         model=fields["model"],
@@ -274,15 +271,30 @@ def check(body: dict[str, Any]) -> ChatCompletionRequest:
     )
 
 
-def _check_tool_choice(fields: dict[str, Any], *, has_empty_tools: bool) -> bool:
+def _leave_out_empty(fields: dict[str, Any]) -> None:
+    """Leave out what clients send although it requests nothing: `stop: ""`, `stream_options: {}`.
+
+    Raises: InvalidRequest, where something is requested that another field does not allow.
+    """
+    stop = fields.pop("stop", None)
+    if texts := [text for text in ([stop] if isinstance(stop, str) else stop or ()) if text]:
+        fields["stop"] = stop if isinstance(stop, str) else texts
+    for name, other in (("stream_options", "stream"), ("top_logprobs", "logprobs")):
+        if name in fields and not fields.get(other):
+            requested = fields.pop(name)
+            if any(requested.values()) if isinstance(requested, dict) else requested:
+                raise InvalidRequest(
+                    f"The '{name}' parameter is only allowed when '{other}' is true.", param=name
+                )
+
+
+def _check_tool_choice(fields: dict[str, Any]) -> bool:
     """Check that a tool choice chooses among the tools; return whether it makes the model call one."""
     tools, choice = fields.get("tools"), fields.get("tool_choice")
     if not tools:
         fields.pop("parallel_tool_calls", None)
-        if choice is None:
-            return False
-        if has_empty_tools and choice in ("none", "auto"):  # as agents without tools send it
-            del fields["tool_choice"]
+        if choice in (None, "none", "auto"):  # as agents without tools send it
+            fields.pop("tool_choice", None)
             return False
         raise InvalidRequest(
             "Invalid value for 'tool_choice': 'tool_choice' is only allowed when 'tools' are specified.",

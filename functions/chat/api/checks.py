@@ -177,9 +177,11 @@ class Member:
         self.empty: Any = ({} if isinstance(rule, Map) else []) if may_be_empty else None
 
 
-def required(rule: Rule, description: str = "", *, nullable: bool = False) -> Member:
-    """Return a member that must be there."""
-    return Member(rule, description, None, is_required=True, is_nullable=nullable, may_be_empty=False)
+def required(
+    rule: Rule, description: str = "", *, nullable: bool = False, may_be_empty: bool = False
+) -> Member:
+    """Return a member that must be there; it is left out where it may be null or empty, and is."""
+    return Member(rule, description, None, is_required=True, is_nullable=nullable, may_be_empty=may_be_empty)
 
 
 def optional(rule: Rule, description: str = "", *, default: Any = None, may_be_empty: bool = False) -> Member:
@@ -217,14 +219,16 @@ class Object:
 
 
 class TaggedUnion:
-    """One of several objects: the string in the member `tag` says which."""
+    """One of several objects: the string in the member `tag` says which, else the `otherwise`."""
 
-    def __init__(self, tag: str, objects: Mapping[str, Object]) -> None:
-        self.tag, self.objects = tag, objects
+    def __init__(self, tag: str, objects: Mapping[str, Object], *, otherwise: str | None = None) -> None:
+        self.tag, self.objects, self.otherwise = tag, objects, otherwise
 
     def check(self, value: Any, path: Path) -> Any:
         if type(value) is not dict:
             raise faults.wrong_type("an object", value, path)
+        if self.otherwise and value.get(self.tag) is None:
+            value = {**value, self.tag: self.otherwise}
         if self.tag not in value:
             raise faults.missing((path, self.tag))
         tag = value[self.tag]
@@ -236,13 +240,20 @@ class TaggedUnion:
 
 
 class StringOr:
-    """A string, or what else may stand in its place: an array or an object."""
+    """A string, or what else may stand in its place: an array or an object.
 
-    def __init__(self, other: Rule, *, string: String | Enum | None = None) -> None:
-        self.other, self.string = other, string or String()
+    Shape:  `member`: the string becomes an object, with it as this member.
+    """
+
+    def __init__(
+        self, other: Rule, *, string: String | Enum | None = None, member: str | None = None
+    ) -> None:
+        self.other, self.string, self.member = other, string or String(), member
 
     def check(self, value: Any, path: Path) -> Any:
         if type(value) is dict and isinstance(self.other, Array):
             raise faults.wrong_type("a string or an array", value, path)
+        if self.member and type(value) is str:
+            value = {self.member: value}
         rule = self.other if type(value) is list or type(value) is dict else self.string
         return rule.check(value, path)

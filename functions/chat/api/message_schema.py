@@ -33,7 +33,13 @@ IMAGE_URL = Object(
         "detail": optional(Enum("auto", "low", "high", "original")),
     },
 )
-IMAGE_PART = Object("ImagePart", {"type": required(Enum("image_url")), "image_url": required(IMAGE_URL)})
+IMAGE_PART = Object(
+    "ImagePart",
+    {
+        "type": required(Enum("image_url")),
+        "image_url": required(StringOr(IMAGE_URL, member="url"), "Older clients send the URL itself."),
+    },
+)
 INPUT_AUDIO = Object(
     "InputAudio", {"data": required(TEXT, "Base64."), "format": required(Enum("wav", "mp3"))}
 )
@@ -57,18 +63,22 @@ ASSISTANT_PART = TaggedUnion("type", {"text": TEXT_PART, "refusal": REFUSAL_PART
 
 CALLED_FUNCTION = Object(
     "CalledFunction",
-    {"name": required(TEXT), "arguments": required(TEXT, "JSON, as the model wrote it.")},
+    {"name": required(TEXT), "arguments": required(TEXT, "JSON, as the model wrote it.", nullable=True)},
 )
 FUNCTION_CALL = Object(
     "FunctionCall",
-    {"id": required(TEXT), "type": required(Enum("function")), "function": required(CALLED_FUNCTION)},
+    {
+        "id": required(TEXT),
+        "type": optional(Enum("function"), default="function"),
+        "function": required(CALLED_FUNCTION),
+    },
 )
 CALLED_CUSTOM = Object("CalledCustomTool", {"name": optional(TEXT), "input": optional(TEXT)})
 CUSTOM_CALL = Object(
     "CustomCall",
     {"id": required(TEXT), "type": required(Enum("custom")), "custom": required(CALLED_CUSTOM)},
 )
-TOOL_CALL = TaggedUnion("type", {"function": FUNCTION_CALL, "custom": CUSTOM_CALL})
+TOOL_CALL = TaggedUnion("type", {"function": FUNCTION_CALL, "custom": CUSTOM_CALL}, otherwise="function")
 
 INSTRUCTION_MESSAGE = Object(
     "InstructionMessage",
@@ -102,7 +112,7 @@ TOOL_MESSAGE = Object(
     "ToolMessage",
     {
         "role": required(Enum("tool")),
-        "content": required(_content(TEXT_PART), "What the tool returned."),
+        "content": required(_content(TEXT_PART), "What the tool returned.", nullable=True, may_be_empty=True),
         "tool_call_id": required(TEXT, "The `id` of the call."),
         "name": optional(TEXT, "The tool's name, which some engines need."),
     },

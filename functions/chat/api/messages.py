@@ -30,6 +30,7 @@ def fit(messages: list[Message], model: Model) -> None:
             message["role"] = "system"
         elif role == "function" and not model.kind.takes_all:
             message |= {"role": "tool", "tool_call_id": _call_id(message["name"])}
+        if message["role"] == "tool":
             message.setdefault("content", "")
 
 
@@ -39,6 +40,8 @@ def _fit_answer(message: Message, model: Model) -> None:
     message.pop("reasoning_content", None)
     if model.kind.reasoning and thoughts:
         message[model.kind.reasoning] = thoughts
+    if "function_call" in message:
+        message["function_call"].setdefault("arguments", "")
     if not model.kind.takes_all:
         _translate(message)
     for name, value in message.items():
@@ -46,7 +49,7 @@ def _fit_answer(message: Message, model: Model) -> None:
             message[name] = value.encode("utf-8", "replace").decode()
     for call in message.get("tool_calls", ()):
         if call["type"] == "function":
-            call["function"]["arguments"] = parsable(call["function"]["arguments"])
+            call["function"]["arguments"] = parsable(call["function"].get("arguments", ""))
     if not message.keys() & {"content", "tool_calls", "function_call", "audio"}:
         message["content"] = ""
 

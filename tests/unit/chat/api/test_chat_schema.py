@@ -110,6 +110,14 @@ KEPT: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (body(tools=[], tool_choice=None), body()),
     (body(tools=[], tool_choice="auto", parallel_tool_calls=True), body()),
     (body(tools=[], tool_choice="none"), body()),
+    (body(tool_choice="auto", parallel_tool_calls=False), body()),
+    (body(tools=None, tool_choice="none"), body()),
+    (body(stop=""), body()),
+    (body(stop=[""]), body()),
+    (body(stop=["a", ""]), body(stop=["a"])),
+    (body(top_logprobs=0, logprobs=False), body(logprobs=False)),
+    (body(stream_options={}), body()),
+    (body(stream=False, stream_options={"include_usage": False, "x": 1}), body(stream=False)),
     (body(parallel_tool_calls=False), body()),
     (
         body(stream=True, stream_options={"include_usage": None, "x": 1}),
@@ -204,6 +212,32 @@ KEPT: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (
         with_messages({"role": "assistant", "content": ""}),
         with_messages({"role": "assistant", "content": ""}),
+    ),
+    (
+        with_messages({"role": "assistant", "content": None, "tool_calls": None}),
+        with_messages({"role": "assistant"}),
+    ),
+    (with_messages({"role": "assistant", "content": []}), with_messages({"role": "assistant"})),
+    (
+        with_messages({"role": "assistant", "tool_calls": [{"id": "c", "function": CALL["function"]}]}),
+        with_messages(CALLS),
+    ),
+    (with_messages({**CALLS, "tool_calls": [{**CALL, "type": None}]}), with_messages(CALLS)),
+    (
+        with_messages({**CALLS, "tool_calls": [{**CALL, "function": {"name": "f", "arguments": None}}]}),
+        with_messages({**CALLS, "tool_calls": [{**CALL, "function": {"name": "f"}}]}),
+    ),
+    (
+        with_messages({"role": "user", "content": [{"type": "image_url", "image_url": "data:"}]}),
+        with_messages({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}),
+    ),
+    (
+        with_messages({"role": "tool", "content": None, "tool_call_id": "c", "name": None}),
+        with_messages({"role": "tool", "tool_call_id": "c"}),
+    ),
+    (
+        with_messages({"role": "tool", "content": [], "tool_call_id": "c"}),
+        with_messages({"role": "tool", "tool_call_id": "c"}),
     ),
     (
         with_messages({"role": "tool", "content": "x", "tool_call_id": "c", "is_error": False}),
@@ -315,8 +349,6 @@ FAULTS: list[tuple[dict[str, Any], str, str | None]] = [
     (body(top_logprobs=21, logprobs=True), "top_logprobs", "integer_above_max_value"),
     (body(top_logprobs=-1, logprobs=True), "top_logprobs", "integer_below_min_value"),
     (body(top_logprobs=1), "top_logprobs", None),
-    (body(top_logprobs=0, logprobs=False), "top_logprobs", None),
-    (body(stream_options={}), "stream_options", None),
     (body(stream=False, stream_options={"include_usage": True}), "stream_options", None),
     (body(stream=True, stream_options={"include_usage": "yes"}), "stream_options.include_usage", TYPE),
     (body(stop=list("abcde")), "stop", "array_above_max_length"),
@@ -356,8 +388,8 @@ FAULTS: list[tuple[dict[str, Any], str, str | None]] = [
     ),
     (body(tools=[], tool_choice="required"), "tool_choice", None),
     (body(tools=[], tool_choice={"type": "function", "function": {"name": "f"}}), "tool_choice", None),
-    (body(tool_choice="auto"), "tool_choice", None),
-    (body(tools=None, tool_choice="none"), "tool_choice", None),
+    (body(tool_choice="required"), "tool_choice", None),
+    (body(tools=None, tool_choice={"type": "function", "function": {"name": "f"}}), "tool_choice", None),
     (body(tools=[TOOL], tool_choice={"type": "function", "function": {"name": "g"}}), "tool_choice", VALUE),
     (body(tools={}), "tools", TYPE),
     (body(stop={}), "stop", TYPE),
@@ -397,7 +429,7 @@ FAULTS: list[tuple[dict[str, Any], str, str | None]] = [
     (with_messages({"role": "user", "content": [{"type": "x"}]}), "messages[0].content[0].type", VALUE),
     (with_messages({"role": "user", "content": [{"type": "text"}]}), "messages[0].content[0].text", MISSING),
     (
-        with_messages({"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}),
+        with_messages({"role": "user", "content": [{"type": "image_url", "image_url": 7}]}),
         "messages[0].content[0].image_url",
         TYPE,
     ),
@@ -408,24 +440,19 @@ FAULTS: list[tuple[dict[str, Any], str, str | None]] = [
     ),
     (with_messages({"role": "system", "content": None}), "messages[0].content", TYPE),
     (with_messages({"role": "assistant"}), "messages[0].content", MISSING),
-    (
-        with_messages({"role": "assistant", "content": None, "tool_calls": None}),
-        "messages[0].content",
-        MISSING,
-    ),
     (with_messages({"role": "assistant", "tool_calls": []}), "messages[0].content", MISSING),
     (with_messages({"role": "assistant", "tool_calls": {}}), "messages[0].tool_calls", TYPE),
-    (with_messages({"role": "assistant", "content": []}), "messages[0].content", MISSING),
     (with_messages({"role": "assistant", "reasoning": ["x"]}), "messages[0].reasoning", TYPE),
     (with_messages({"role": "assistant", "audio": {}}), "messages[0].audio.id", MISSING),
     (with_messages({"role": "assistant", "tool_calls": ["x"]}), "messages[0].tool_calls[0]", TYPE),
-    (with_messages({"role": "assistant", "tool_calls": [{}]}), "messages[0].tool_calls[0].type", MISSING),
+    (with_messages({"role": "assistant", "tool_calls": [{}]}), "messages[0].tool_calls[0].id", MISSING),
     (
         with_messages({"role": "assistant", "tool_calls": [{"type": "function", "id": "c"}]}),
         "messages[0].tool_calls[0].function",
         MISSING,
     ),
     (with_messages({"role": "tool", "content": "x"}), "messages[0].tool_call_id", MISSING),
+    (with_messages({"role": "tool", "tool_call_id": "c"}), "messages[0].content", MISSING),
     (with_messages({"role": "function", "content": "x"}), "messages[0].name", MISSING),
 ]
 

@@ -45,6 +45,16 @@ def test_a_turn_of_thoughts_alone_has_empty_content(engine: str, said: dict[str,
     assert fitted({"role": "assistant", **said}, engine)["content"] == ""
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_says_nothing_is_sent_as_empty(engine: str) -> None:
+    assert fitted({"role": "assistant", "content": None}, engine)["content"] == ""
+    assert fitted({"role": "tool", "tool_call_id": "c", "content": None}, engine)["content"] == ""
+    called = {"id": "c", "type": "function", "function": {"name": "f", "arguments": None}}
+    assert fitted({"role": "assistant", "tool_calls": [called]}, engine)["tool_calls"] == [call("{}")]
+    old = fitted({"role": "assistant", "function_call": {"name": "f", "arguments": None}}, "openai")
+    assert old["function_call"] == {"name": "f", "arguments": ""}
+
+
 @pytest.mark.parametrize("engine", OTHERS)
 def test_what_only_openai_reads_is_translated(engine: str) -> None:
     def content_of(**said: Any) -> Any:
