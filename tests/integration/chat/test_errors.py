@@ -71,7 +71,9 @@ ROWS = {
     "400 type": Row(400, INVALID, "invalid_type", "max_tokens", {"max_tokens": "7"}),
     "400 above": Row(400, INVALID, "decimal_above_max_value", "temperature", {"temperature": 200}),
     "400 below": Row(400, INVALID, "integer_below_min_value", "max_tokens", {"max_tokens": -1}),
-    "400 stream_options": Row(400, INVALID, None, "stream_options", {"stream_options": {}}),
+    "400 stream_options": Row(
+        400, INVALID, None, "stream_options", {"stream_options": {"include_usage": True}}
+    ),
     "400 context": Row(
         400,
         INVALID,
