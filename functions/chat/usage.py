@@ -117,7 +117,8 @@ class Account:
                 reservation = await asyncio.shield(self._reserve(self._key, request))
             except LimitReached as reached:
                 self.allowance = reached.allowance
-                raise _refusal(reached, self._key) from None
+                most = request.prompt_tokens_most + request.max_completion
+                raise _refusal(reached, self._key, most) from None
             self.allowance = reservation.allowance if reservation else None
         self._sent = time.perf_counter()
 
@@ -308,14 +309,20 @@ def _is_count(value: Any) -> TypeGuard[int]:
     return type(value) is int and 0 <= value <= MOST_TOKENS
 
 
-def _refusal(reached: LimitReached, key: Key) -> ApiError:
+def _refusal(reached: LimitReached, key: Key, most: int) -> ApiError:
     """Say which limit was reached, and when to come back."""
     wait_s = reached.retry_after_s or 1.0
     again = f"Try again in {wait_s:.3g} s."
     match reached.kind:
         case "budget":
+            left = reached.allowance.remaining_budget
+            if not left:
+                return QuotaExhausted(
+                    "This API key has used up its budget. The operator of this API can give you another key."
+                )
             return QuotaExhausted(
-                "This API key has used up its budget. The operator of this API can raise it."
+                f"The request may use up to {most} tokens, but {left} are left of this API key's budget. Send"
+                " less, request fewer with `max_tokens`, or ask the operator of this API for another key."
             )
         case "too_large":
             return RequestTooLarge(

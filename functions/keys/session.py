@@ -201,7 +201,8 @@ _ADVICE = {
         (
             _BUSY,
             "ProvisionedThroughputExceededException RequestLimitExceeded Throttling ThrottlingException"
-            " TransactionInProgressException ConditionalCheckFailedException",
+            " TransactionInProgressException ConditionalCheckFailedException TransactionConflict"
+            " TransactionConflictException ThrottlingError ProvisionedThroughputExceeded",
         ),
         (
             _UNREACHABLE,

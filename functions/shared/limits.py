@@ -56,12 +56,13 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """What a key may still do in this minute; None where there is no limit."""
+    """What a key may still do in this minute, and of its budget; None where there is no limit."""
 
     limit_requests: int | None = None
     remaining_requests: int | None = None
     limit_tokens: int | None = None
     remaining_tokens: int | None = None
+    remaining_budget: int | None = None
     resets_in_s: float = 0.0
 
 
@@ -158,6 +159,7 @@ def allowance_of(key: Key, counts: Counts, now: float) -> Allowance:
         remaining_requests=_remaining(key.requests_per_minute, counts.requests),
         limit_tokens=key.tokens_per_minute,
         remaining_tokens=_remaining(key.tokens_per_minute, counts.tokens),
+        remaining_budget=_remaining(key.budget_tokens, counts.spent),
         resets_in_s=(counts.window + 1) * WINDOW_S - now,
     )
 

@@ -14,7 +14,7 @@ import pytest
 
 from functions.shared import items
 from functions.shared.key_text import digest
-from functions.shared.keys import Key, KeyTaken
+from functions.shared.keys import Key, KeyTaken, KeyThrottled
 from functions.shared.limits import Running
 from functions.shared.table import Table
 from tests.integration.shared.conftest import NAME, ROOT
@@ -108,6 +108,21 @@ def test_a_transaction_is_all_or_nothing(server: str) -> None:
     assert table.spent(key.id) == RECORD.tokens
     ((_, _, used),) = table.sums(key.id, 0, 10**14)
     assert used.requests == 1
+
+
+def test_transactions_at_once_count_each_record_once(server: str) -> None:
+    table = Table(NAME, endpoint_url=server)
+    records = [replace(RECORD, key_id="key_at_once", request_id=f"req_{number % 6}") for number in range(24)]
+
+    async def settle() -> None:
+        ends = await asyncio.gather(*map(table.settle, records), return_exceptions=True)
+        assert {type(end) for end in ends} <= {type(None), KeyThrottled}, "another writes the same just now"
+
+    for _ in range(2):
+        asyncio.run(settle())
+    ((_, _, used),) = table.sums("key_at_once", 0, 10**14)
+    assert (used.requests, table.running("key_at_once", 0)) == (6, [])
+    assert table.spent("key_at_once") == 6 * RECORD.tokens
 
 
 def test_the_server_keeps_keys_as_dynamodb_does(server: str) -> None:

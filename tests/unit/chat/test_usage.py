@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
@@ -376,6 +377,20 @@ def test_a_reached_limit_is_reported_as_sdks_expect_it(
             assert error.headers == {"x-should-retry": "false"}
 
     run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("left", "text"),
+    [
+        (0, "This API key has used up its budget."),
+        (300, "The request may use up to 450 tokens, but 300 are left of this API key's budget. Send less,"),
+    ],
+)
+def test_a_budget_that_does_not_suffice_says_what_is_left_of_it(left: int, text: str) -> None:
+    bench = Bench()
+    bench.ledger.failure = LimitReached("budget", replace(ALLOWANCE, remaining_budget=left))
+    with pytest.raises(QuotaExhausted, match=re.escape(text)):
+        run(bench.account(replace(LIMITED, budget_tokens=10**6)).admit(REQUEST))
 
 
 def test_a_key_without_limits_does_not_wait_for_the_ledger() -> None:
