@@ -6,7 +6,7 @@ keys                 <key id>                       its digest; keys are listed 
 id#<key id>          limits                         window, requests, tokens, spent, running, and
                                                     run#<request id>, each; outlives a rotation
 usage#<key id>       <UTC, to the ms>#<request id>  a usage record; `ttl` is when DynamoDB may delete it
-usage#<key id>#sums  <UTC day>#<model>              the sums of a day's records
+usage#<key id>#sums  <UTC day>#<part>#<model>       the sums of a part of a day's records
 
 The chat function reads `key#`, reads and writes `id#` and `usage#`; the todo function all but `usage#`. Only
 the keys command writes `key#` and uses `keys`.
@@ -23,6 +23,7 @@ import re
 from dataclasses import asdict, astuple, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zlib import crc32
 
 from .keys import Key
 from .limits import MOST_RUNNING, Counts, Running
@@ -51,6 +52,8 @@ _DAY_S = 86400
 _NAMES = {"#w": "window", "#r": "requests", "#t": "tokens", "#s": "spent", "#n": "running"}
 _RUN = "run#"
 _ASSUMED = "assumed"
+# The sums of a day and model have so many parts, for no two transactions may write one at a time.
+_PARTS = 8
 # No window is stored where nothing has ever been reserved.
 _LATER = "(attribute_not_exists(#w) OR #w > :window)"
 
@@ -130,7 +133,7 @@ def is_counted(item: Item) -> bool:
 def sum_of(item: Item) -> tuple[str, str, UsageSum]:
     """Return the day, the model and the sums of an item."""
     values = _values(item)
-    day, model = values["sk"].split("#", 1)
+    day, _, model = values["sk"].split("#", 2)
     return day, model, UsageSum(**{each.name: values.get(each.name, 0) for each in fields(UsageSum)})
 
 
@@ -235,7 +238,12 @@ def count(record: UsageRecord | None, instead_of: UsageRecord | None = None) -> 
     assert one
     amounts = {name: amount for name, amount in amounts.items() if amount} or {"requests": 0}
     return {
-        "Key": _item({"pk": f"usage#{one.key_id}#sums", "sk": f"{instant(one.started_at)[:10]}#{one.model}"}),
+        "Key": _item(
+            {
+                "pk": f"usage#{one.key_id}#sums",
+                "sk": f"{instant(one.started_at)[:10]}#{crc32(one.request_id.encode()) % _PARTS}#{one.model}",
+            }
+        ),
         "UpdateExpression": "ADD " + ", ".join(f"#{name} :{name}" for name in amounts),
         "ExpressionAttributeNames": {f"#{name}": name for name in amounts},
         "ExpressionAttributeValues": _item({f":{name}": amount for name, amount in amounts.items()}),

@@ -40,7 +40,7 @@ from .usage import UsageRecord, UsageSum
 logger = logging.getLogger("table")
 
 _RACES = 4
-_CONFLICTS = 6
+_CONFLICTS = 7
 _BATCH = 100
 _PAGE = 1000
 _REMEMBERED = 1000
@@ -48,8 +48,8 @@ _REMEMBERED = 1000
 _DEAD = 4
 # How long a request is listed again whose record comes late.
 _LISTED_S = 60
-# How much longer each conflict with another transaction is waited for, at most.
-_CONFLICT_S = 0.03
+# How long the first conflict with another transaction is waited for, at most; each further one twice as long.
+_CONFLICT_S = 0.02
 _CONDITION = "ConditionalCheckFailedException"
 _CONFLICT = ("TransactionConflict", "TransactionConflictException", "TransactionInProgressException")
 _THROTTLED = (*THROTTLED, *_CONFLICT, "ThrottlingError", "ProvisionedThroughputExceeded", _CONDITION)
@@ -219,7 +219,11 @@ class Table:
 
         Raises: KeysUnavailable.
         """
-        yield from map(items.sum_of, self._query(items.summed(key_id, since_ms, until_ms)))
+        sums: dict[tuple[str, str], UsageSum] = {}
+        for day, model, used in map(items.sum_of, self._query(items.summed(key_id, since_ms, until_ms))):
+            sums.setdefault((day, model), UsageSum()).add(used)
+        for (day, model), used in sorted(sums.items(), key=lambda each: each[0]):
+            yield day, model, used
 
     def recount(self, key_id: str, until_ms: int) -> int:
         """Add the records that no sum has yet to the sums; return how many there were.
@@ -400,13 +404,13 @@ class Table:
         ]
         # With the same token, a retry is the same write.
         token = str(uuid.uuid4())
-        for left in reversed(range(_CONFLICTS)):
+        for conflicts in range(_CONFLICTS):
             try:
                 self._call("transact_write_items", TransactItems=named, ClientRequestToken=token)
             except KeyThrottled as error:
-                if str(error) not in _CONFLICT or not left:
+                if str(error) not in _CONFLICT or conflicts == _CONFLICTS - 1:
                     raise
-                time.sleep(random.uniform(0, _CONFLICT_S * (_CONFLICTS - left)))
+                time.sleep(random.uniform(0, _CONFLICT_S * 2**conflicts))
             else:
                 return
 

@@ -199,12 +199,12 @@ def test_a_conflict_with_another_transaction_is_tried_again_a_few_times(
 ) -> None:
     monkeypatch.setattr(table_module, "_CONFLICT_S", 0.001)
     item: Scripted = (200, {"Attributes": {}})
-    with scripted(*[CONFLICT] * 5, item) as server, closing(Table(NAME, endpoint_url=server.url)) as table:
+    with scripted(*[CONFLICT] * 6, item) as server, closing(Table(NAME, endpoint_url=server.url)) as table:
         asyncio.run(table.settle(RECORD, RUNNING))
-        assert server.calls == ["TransactWriteItems"] * 6 + ["UpdateItem"]
+        assert server.calls == ["TransactWriteItems"] * 7 + ["UpdateItem"]
     with scripted(CONFLICT) as server, closing(Table(NAME, endpoint_url=server.url)) as table:
         assert unavailable(table.settle(RECORD, RUNNING)) == "TransactionConflict"
-        assert len(server.calls) == 6
+        assert len(server.calls) == 7
 
 
 def test_a_key_that_another_process_writes_just_now_is_not_taken() -> None:

@@ -549,7 +549,7 @@ def test_sums_are_read_without_the_records(counting: CountingTable) -> None:
     assert (used.requests, counting.calls) == (40, ["query"])
     query = items.summed(ALICE.id, 0, 10**14)
     read = counting._service.client.query(TableName=NAME, ReturnConsumedCapacity="TOTAL", **query)
-    assert read["ScannedCount"] == 1
+    assert read["ScannedCount"] <= 8
 
 
 def test_records_of_earlier_versions_are_added_to_the_sums_once(table: Table) -> None:

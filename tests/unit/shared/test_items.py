@@ -96,6 +96,13 @@ def test_the_sums_of_a_day_have_all_that_a_record_has(record: UsageRecord) -> No
     assert used == UsageSum.of(record)
 
 
+def test_the_sums_of_a_day_are_in_several_parts() -> None:
+    """Transactions that write the same item at a time refuse each other."""
+    records = [replace(RECORD, request_id=f"req_{number}") for number in range(100)]
+    parts = {items.count(record)["Key"]["sk"]["S"] for record in records}
+    assert len(parts) == 8
+
+
 def test_a_record_in_place_of_another_changes_the_sums_by_the_difference() -> None:
     assumed = replace(RECORD, outcome="cut", completion_tokens=50)
     update = items.keep(RECORD, RUNNING, 90, instead_of=assumed)[1]["Update"]
@@ -105,10 +112,8 @@ def test_a_record_in_place_of_another_changes_the_sums_by_the_difference() -> No
         ":completion_tokens": {"N": "-47"},
     }
     other = items.keep(RECORD, RUNNING, 90, instead_of=replace(assumed, model="big"))
-    assert [each["Update"]["Key"]["sk"]["S"] for each in other[1:]] == [
-        "2026-11-25#tiny",
-        "2026-11-25#big",
-    ]
+    places = [each["Update"]["Key"]["sk"]["S"].split("#") for each in other[1:]]
+    assert [(day, model) for day, _, model in places] == [("2026-11-25", "tiny"), ("2026-11-25", "big")]
     same = items.keep(RECORD, RUNNING, 90, instead_of=RECORD)[1]["Update"]
     assert same["ExpressionAttributeValues"] == {":requests": {"N": "0"}}
 
