@@ -5,7 +5,8 @@ import pytest
 
 from functions.chat.app import create_app
 from functions.chat.usage import Meter
-from functions.shared.keys import Key, Keyring
+from functions.shared.keys import Key, Keyring, KeysRefused
+from functions.shared.limits import Reservation, Running
 from tests.unit.chat.chunks import GOOD
 from tests.unit.chat.fakes import USER, FakeEngine, settings
 from tests.unit.shared.ledger import MemoryLedger
@@ -47,3 +48,21 @@ async def test_every_reply_says_what_is_left_of_a_keys_limits() -> None:
         assert reply.headers["x-ratelimit-limit-tokens"] == "1000"
         assert reply.headers["x-ratelimit-reset-tokens"] == "30s"
         assert "x-ratelimit-remaining-tokens" in reply.headers["access-control-expose-headers"]
+
+
+class Refusing(MemoryLedger):
+    """A table that the function may not use."""
+
+    async def reserve(self, key: Key, request: Running | None, now: float) -> Reservation:  # noqa: ARG002
+        raise KeysRefused("AccessDeniedException")
+
+
+async def test_limits_that_cannot_be_counted_for_good_let_no_request_through() -> None:
+    app = create_app(settings(), FakeEngine(GOOD), Keyring(OneKey()), Meter(ledger=Refusing()))
+    headers = {"authorization": "Bearer sk-test-0123456789abcdef"}
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://chat", headers=headers
+    ) as client:
+        reply = await client.post("/v1/chat/completions", json={"model": "default", "messages": [USER]})
+    assert (reply.status_code, reply.json()["error"]["code"]) == (503, "keys_unavailable")
+    assert "AccessDenied" not in reply.text
