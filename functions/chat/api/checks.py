@@ -227,7 +227,7 @@ class TaggedUnion:
     def check(self, value: Any, path: Path) -> Any:
         if type(value) is not dict:
             raise faults.wrong_type("an object", value, path)
-        if self.otherwise and value.get(self.tag) is None:
+        if self.otherwise and value.get(self.tag) in (None, ""):
             value = {**value, self.tag: self.otherwise}
         if self.tag not in value:
             raise faults.missing((path, self.tag))

@@ -161,13 +161,14 @@ def _with_bytes(tokens: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def tidy(reply: dict[str, Any]) -> dict[str, Any]:
-    """Return a reply, or a chunk, without an empty error and a tier of service that OpenAI does not have."""
-    tier = reply.get("service_tier")
-    return {
-        key: value
-        for key, value in reply.items()
-        if (value or key != "error") and (key != "service_tier" or tier in SERVICE_TIERS)
-    }
+    """Return a reply, or a chunk, without empty errors and what has another type or value in the contract."""
+    return {key: value for key, value in reply.items() if _fits_contract(key, value)}
+
+
+def _fits_contract(key: str, value: Any) -> bool:
+    if key == "service_tier":
+        return value in SERVICE_TIERS
+    return isinstance(value, str) if key == "system_fingerprint" else bool(value) or key != "error"
 
 
 def usage_of(value: Any) -> dict[str, Any] | None:

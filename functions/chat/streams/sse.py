@@ -59,16 +59,21 @@ def fields_of(event: bytes) -> tuple[bytes, bytes]:
     """Return an event's name, b"" where it has none, and its data; comments and other fields are left out.
 
     A line of bare JSON counts as data: some engines report errors so.
+    Raises: UpstreamError, for an object in no field of an event, which would be lost.
     """
     if event.startswith(b"data: ") and b"\n" not in event:
         return b"", event[6:].strip()
-    name, data = b"", []
+    name, data, odd = b"", [], b""
     for line in event.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
         field, _, value = (b"data", b":", line) if line.startswith(b"{") else line.partition(b":")
         if field == b"data":
             data.append(value.removeprefix(b" "))
         elif field == b"event":
             name = value.strip()
+        elif field not in (b"", b"id", b"retry"):
+            odd += line
+    if b"{" in odd and not data:
+        raise UpstreamError("The engine sent a line that is of no event.", retry=False)
     return name, b"\n".join(data).strip()
 
 

@@ -299,6 +299,19 @@ def test_a_function_call_of_the_old_kind_has_a_name() -> None:
     assert call == {"name": "f", "arguments": '{"x":1}'}
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        word().replace(b"data:", b"Data:"),
+        b"\0" + word(),
+        word().replace(b"data: ", b"data "),
+        b'error: {"code":500}\n\n',
+    ],
+)
+def test_an_object_in_no_field_of_an_event_fails_the_stream(line: bytes) -> None:
+    assert isinstance(passed(role() + line + finish() + DONE).failure, UpstreamError)
+
+
 def test_an_error_within_a_choice_is_one() -> None:
     failed = {"error": {"code": 429, "message": "Rate limit exceeded"}}
     streamed = passed(
@@ -393,6 +406,14 @@ BODIES: dict[str, tuple[bytes, Said]] = {
         + word("Hi")
         + finish()
         + event(chunk({"index": 0, "finish_reason": None, "content_filter_offsets": {}}, id="", created=0))
+        + usage()
+        + DONE,
+        Said("Hi", finish="stop"),
+    ),
+    "members that are null or of another type": (
+        role(system_fingerprint=None, metadata=None)
+        + word("Hi", system_fingerprint=7)
+        + finish(service_tier=None)
         + usage()
         + DONE,
         Said("Hi", finish="stop"),
