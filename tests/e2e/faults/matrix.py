@@ -162,8 +162,8 @@ class Matrix:
             return next(filter(None, map(wrong_history, requests)), "")
         streams = case.mode == "stream"
         runs = sum(bool(each.fields.get("stream")) == streams for each in requests)
-        modes = [each for each in client.modes if each != "history" or has_history(FAULTS[case.fault])]
-        sent = sum(REQUESTS[mode][0 if streams else 1] for mode in modes)
+        cases = cases_of(client, [case.fault])
+        sent = sum(REQUESTS[each.mode][0 if streams else 1] for each in cases)
         most = client.runs(right, case.mode) * sent
         return "" if runs <= most else f"{runs} runs at the engine, at most {most} expected"
 
