@@ -121,6 +121,7 @@ TEXTS = {
     ),
     "line-separators": Fault(Good(LINES), streamed({"content": LINES}), message(LINES)),
     "event-5-mib": Fault(Good(_BIG), streamed({"content": _BIG}), message(_BIG)),
+    "text-in-deltas": Fault(SAID, streamed(*({"text": word["content"]} for word in WORDS))),
     "message-in-a-stream": Fault(
         SAID,
         exactly(
