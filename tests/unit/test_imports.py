@@ -21,7 +21,7 @@ CHAT = (
     ("api.chat_completions", "api.pages", "api.json_schema"),
     ("api.models", "api.call_grammar", "api.fields", "api.media", "api.messages"),
     ("api.chat_schema",),
-    ("api.message_schema",),
+    ("api.message_schema", "api.schema_limits"),
     ("api.checks",),
     ("api.faults",),
     ("api.service", "api.body", "api.paths"),

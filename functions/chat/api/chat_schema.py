@@ -24,9 +24,13 @@ from functions.chat.api.checks import (
     required,
 )
 from functions.chat.api.message_schema import MESSAGE, TEXT, TEXT_PART
+from functions.chat.api.schema_limits import JsonSchema
 from functions.chat.errors import InvalidRequest
 
 ANY_OBJECT = Map()
+JSON_SCHEMA_OBJECT = JsonSchema()
+# An engine goes through all of them at every token.
+MAX_BIASES = 1024
 NAME = String(pattern="^[a-zA-Z0-9_-]{1,64}$")
 
 FUNCTION = Object(
@@ -34,7 +38,7 @@ FUNCTION = Object(
     {
         "name": required(NAME),
         "description": optional(TEXT, "What it does and when to call it."),
-        "parameters": optional(ANY_OBJECT, "A JSON Schema."),
+        "parameters": optional(JSON_SCHEMA_OBJECT, "A JSON Schema."),
         "strict": optional(Boolean()),
     },
 )
@@ -75,7 +79,7 @@ JSON_SCHEMA = Object(
     "JsonSchema",
     {
         "name": required(NAME),
-        "schema": optional(ANY_OBJECT),
+        "schema": optional(JSON_SCHEMA_OBJECT),
         "description": optional(TEXT),
         "strict": optional(Boolean()),
     },
@@ -163,7 +167,9 @@ CHAT_COMPLETION_REQUEST = Object(
             "How many of the likeliest tokens to return at each position. Only with `logprobs: true`.",
         ),
         "logit_bias": optional(
-            Map(Integer(minimum=-100, maximum=100)), "A bias for each token id.", may_be_empty=True
+            Map(Integer(minimum=-100, maximum=100), max_length=MAX_BIASES),
+            "A bias for each token id.",
+            may_be_empty=True,
         ),
         "seed": optional(
             Integer(minimum=-(2**63), maximum=2**63 - 1), "The same seed gives the same reply, where it can."

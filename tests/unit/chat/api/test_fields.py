@@ -170,6 +170,66 @@ def test_an_integer_that_engines_cannot_hold_is_refused(value: int) -> None:
     assert len(error.message) < 300
 
 
+# what would stop an engine for every caller
+
+VALUES_1001 = [f"v{each}" for each in range(1001)]
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        ({"enum": VALUES_1001}, "at most 1000 alternatives"),
+        ({"properties": {"a": {"enum": VALUES_1001[:600]}, "b": {"enum": VALUES_1001[:600]}}}, "1200"),
+        ({"$defs": {"a": {"oneOf": [{"const": each} for each in range(1001)]}}}, "at most 1000 alternatives"),
+        ({"items": [{"anyOf": [{"type": "null"}] * 1001}]}, "at most 1000 alternatives"),
+        ({"pattern": f"^({'|'.join(VALUES_1001)}|x)$"}, "at most 1000 alternatives"),
+        ({"properties": {each: {} for each in VALUES_1001}}, "at most 500 properties"),
+        ({"type": "array", "minItems": 5, "maxItems": 2}, "`minItems` to be no more than `maxItems`"),
+        ({"properties": {"a": {"minItems": 2.5, "maxItems": 2}}}, "`minItems`"),
+        ({"type": "string", "minLength": 2**63, "maxLength": 1}, "`minLength`"),
+        ({"not": {"minimum": 10, "maximum": -10}}, "`minimum`"),
+        ({"pattern": "^a{5,2}$"}, "`{m,n}`"),
+        ({"patternProperties": {"x": {"pattern": "^(a{1,2}){3 , 1}$"}}}, "`{m,n}`"),
+        ({"pattern": "^a{9999999999999999999,1}$"}, "`{m,n}`"),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+def test_a_schema_that_no_grammar_can_bear_is_refused(schema: dict[str, Any], expected: str) -> None:
+    called = {"type": "function", "function": {"name": "f", "parameters": schema}}
+    as_format = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    for fields, param in (
+        ({"tools": [TOOL, called]}, "tools[1].function.parameters"),
+        ({"response_format": as_format}, "response_format.json_schema.schema"),
+        ({"functions": [called["function"]]}, "functions[0].parameters"),
+    ):
+        error = refused(**dict[str, Any](fields))
+        assert (error.param, error.code, error.status) == (param, "invalid_value", 400)
+        assert expected in error.message
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"enum": VALUES_1001[1:]},
+        {"properties": {each: {} for each in VALUES_1001}, "required": VALUES_1001},
+        {"properties": {"enum": {"type": "string"}, "pattern": {"const": "{5,2}"}, "properties": {}}},
+        {"minItems": 2, "maxItems": 2, "minimum": "x", "pattern": "^[{]2,1}|a{1,2}|{,}$"},
+        {"enum": 5, "anyOf": "x", "required": "a", "properties": [1], "pattern": [], "maxLength": None},
+    ],
+    ids=lambda value: str(value)[:50],
+)
+def test_any_other_schema_is_sent_on_as_it_came(schema: dict[str, Any]) -> None:
+    body = sent(response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": schema}})
+    assert body["response_format"]["json_schema"]["schema"] == schema
+
+
+def test_there_are_not_too_many_biases() -> None:
+    biases = {str(each): 1 for each in range(1025)}
+    assert refused(logit_bias=biases).code == "object_above_max_length"
+    del biases["0"]
+    assert sent(logit_bias=biases)["logit_bias"] == biases
+
+
 # the limit of tokens
 
 
