@@ -57,5 +57,6 @@ def _length_in(entry: dict[str, Any]) -> int | None:
     meta = entry.get("meta")
     stated = [entry.get("max_model_len")]
     stated += [meta.get("n_ctx"), meta.get("n_ctx_train")] if isinstance(meta, dict) else []
-    stated += [entry.get(name) for name in ("context_length", "context_window", "max_context_length")]
+    names = ("loaded_context_length", "context_length", "context_window", "max_context_length")
+    stated += [entry.get(name) for name in names]
     return next((each for each in stated if type(each) is int and each > 0), None)

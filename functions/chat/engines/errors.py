@@ -89,7 +89,8 @@ _MEDIA = {"image": "images", "audio": "audio", "video": "videos"}
 _OF_FIELDS = {"response_format": "schema", "tool_choice": "tool_choice", "messages": "messages"}
 # What a status alone stands for.
 _STATUSES = {
-    **dict.fromkeys((400, 413, 422, 501), "rejected"),
+    **dict.fromkeys((400, 422, 501), "rejected"),
+    413: "too_large",
     **dict.fromkeys((401, 403), "credentials"),
     **{402: "quota", 404: "model", 408: "timeout", 429: "rate_limited", 503: "overloaded", 504: "timeout"},
 }
@@ -101,6 +102,11 @@ _REJECTIONS: dict[str, tuple[str, str | None, str]] = {
     "rejected": (
         "The engine rejected the request as invalid. Check the roles, their order and the optional fields.",
         None,
+        _VALUE,
+    ),
+    "too_large": (
+        "The request is too large for the engine, or for a proxy before it. Send less.",
+        "messages",
         _VALUE,
     ),
     "messages": (

@@ -49,6 +49,7 @@ def entry(**fields: Any) -> dict[str, Any]:
         (entry(context_length=131072), 131072),
         (entry(context_window=8192), 8192),
         (entry(max_context_length=32768), 32768),
+        (entry(max_context_length=32768, loaded_context_length=4096), 4096),
         (entry(id="another name, but the only one", max_model_len=4096), 4096),
         ({"data": [{"id": "x", "max_model_len": 1}, {"id": "/weights/one", "max_model_len": 4096}]}, 4096),
         ({"data": [{"id": "x", "max_model_len": 1}, {"id": "y", "max_model_len": 4096}]}, None),

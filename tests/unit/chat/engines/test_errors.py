@@ -354,6 +354,7 @@ BODIES: list[tuple[int, Any, tuple[int, str | None, str | None]]] = [
         {"error": {"message": "x", "type": "not_supported_error", "code": 501}},
         (400, "invalid_value", None),
     ),
+    (413, "<html>413 Request Entity Too Large</html>", (400, "invalid_value", "messages")),
     # lists
     (
         429,
