@@ -74,7 +74,14 @@ TOOL_CHOICE = StringOr(
     string=Enum("none", "auto", "required"),
 )
 
-PLAIN_FORMAT = Object("ResponseFormat", {"type": required(Enum("text", "json_object"))})
+TEXT_FORMAT = Object("TextFormat", {"type": required(Enum("text"))})
+JSON_OBJECT_FORMAT = Object(
+    "JsonObjectFormat",
+    {
+        "type": required(Enum("json_object")),
+        "schema": optional(JSON_SCHEMA_OBJECT, "The same as `json_schema`, as some engines spell it."),
+    },
+)
 JSON_SCHEMA = Object(
     "JsonSchema",
     {
@@ -88,7 +95,7 @@ JSON_SCHEMA_FORMAT = Object(
     "JsonSchemaFormat", {"type": required(Enum("json_schema")), "json_schema": required(JSON_SCHEMA)}
 )
 RESPONSE_FORMAT = TaggedUnion(
-    "type", {"text": PLAIN_FORMAT, "json_object": PLAIN_FORMAT, "json_schema": JSON_SCHEMA_FORMAT}
+    "type", {"text": TEXT_FORMAT, "json_object": JSON_OBJECT_FORMAT, "json_schema": JSON_SCHEMA_FORMAT}
 )
 STREAM_OPTIONS = Object(
     "StreamOptions",
@@ -259,6 +266,11 @@ def check(body: dict[str, Any]) -> ChatCompletionRequest:
                 param=f"messages[{index}].content",
                 code="missing_required_parameter",
             )
+    if schema := get("response_format", {}).pop("schema", None):
+        fields["response_format"] = {
+            "type": "json_schema",
+            "json_schema": {"name": "response", "schema": schema},
+        }
     options = get("stream_options", {})
     needs_call = _check_tool_choice(fields)
     return ChatCompletionRequest(

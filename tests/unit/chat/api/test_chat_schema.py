@@ -148,6 +148,14 @@ KEPT: list[tuple[dict[str, Any], dict[str, Any]]] = [
         ),
         body(response_format={"type": "json_schema", "json_schema": {"name": "n", "schema": NESTED}}),
     ),
+    (
+        body(response_format={"type": "json_object", "schema": NESTED}),
+        body(response_format={"type": "json_schema", "json_schema": {"name": "response", "schema": NESTED}}),
+    ),
+    (
+        body(response_format={"type": "json_object", "schema": {}, "json_schema": None}),
+        body(response_format={"type": "json_object"}),
+    ),
     (body(metadata={"a": "b"}), body(metadata={"a": "b"})),
     (with_messages({**USER, "name": None, "cache_control": {}, "tools": [TOOL]}), body()),
     (
