@@ -48,14 +48,14 @@ def _run(clients: list[Client], faults: list[str]) -> list[Results]:
         nonlocal done
         done += 1
         if start:
-            print(f"{start}{done:,} of {total:,} requests", end="", flush=True)
+            print(f"{start}{done:,} of {total:,} cases", end="", flush=True)
 
     columns = []
     with running(clients, faults, seen) as results:
         for result in as_completed(results.values()):
             columns.append(column := result.result())
             wrong = sum(map(bool, column.wrong.values()))
-            counts = f"{len(column.wrong):>4} requests, {wrong} wrong, {column.took_s:.0f} s"
+            counts = f"{len(column.wrong):>4} cases, {wrong} wrong, {column.took_s:.0f} s"
             print(f"{start}{column.client.name:12} {counts}, version {column.version}", flush=True)
     return sorted(columns, key=lambda column: clients.index(column.client))
 
@@ -91,8 +91,8 @@ def _summarise(faults: list[str], columns: list[Results], took_s: float) -> int:
     wrong = [text for column in columns for text in column.wrong.values() if text]
     kinds = Counter(kind for text in wrong for kind, start in COUNTED.items() if text.startswith(start))
     counts = ", ".join(f"{kinds[kind]} {kind}" for kind in COUNTED)
-    requests = sum(len(column.wrong) for column in columns)
-    size = f"{len(faults)} faults x {len(columns)} clients, {requests:,} requests in {took_s:.0f} s"
+    cases = sum(len(column.wrong) for column in columns)
+    size = f"{len(faults)} faults x {len(columns)} clients, {cases:,} cases in {took_s:.0f} s"
     print(f"\n{size}: {counts}, {len(wrong) - kinds.total()} other differences.")
     return 1 if wrong else 0
 
