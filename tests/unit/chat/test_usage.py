@@ -349,6 +349,18 @@ def test_a_refusal_is_the_same_whatever_the_table_does(
     assert (bench.ledger.records, capsys.readouterr().out) == ([], "")
 
 
+@pytest.mark.parametrize("failure", [None, KeysUnavailable(), KeyThrottled(), KeysRefused()], ids=repr)
+def test_a_refusal_of_a_key_without_a_limit_of_requests_uses_nothing(failure: Exception | None) -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        bench.ledger.failure = failure
+        account = bench.account(replace(LIMITED, requests_per_minute=None))
+        await account.refuse(InvalidRequest("wrong"))
+        assert (bench.ledger.reserved, account.allowance) == ([], None if failure else ALLOWANCE)
+
+    run(scenario())
+
+
 @pytest.mark.parametrize(
     ("kind", "type_", "code", "retries"),
     [
