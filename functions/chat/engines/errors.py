@@ -93,6 +93,7 @@ _STATUSES = {
     413: "too_large",
     **dict.fromkeys((401, 403), "credentials"),
     **{402: "quota", 404: "model", 408: "timeout", 429: "rate_limited", 503: "overloaded", 504: "timeout"},
+    529: "overloaded",  # as hosted models say it
 }
 # These names are right whatever the text beside them.
 _CERTAIN = {"quota", "content_filter", "context"}

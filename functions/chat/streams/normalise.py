@@ -223,10 +223,11 @@ def _part(part: Any) -> tuple[str, str]:
     kind = _PARTS.get(part.get("type", "text")) if isinstance(part, dict) else None
     if not kind:
         raise broken()
-    for name in (part.get("type", "text"), "text", "content", "summary"):
-        if (text := part.get(name)) is not None:
-            return kind, "".join(_texts_of(text).values())
-    raise broken()
+    names = (part.get("type", "text"), "text", "content", "summary")
+    texts = [part[name] for name in names if name in part]
+    if not texts:
+        raise broken()
+    return kind, next(("".join(_texts_of(text).values()) for text in texts if text is not None), "")
 
 
 def _add_reasoning(found: dict[str, str], value: Any) -> None:

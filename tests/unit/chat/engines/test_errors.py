@@ -131,7 +131,7 @@ ODD: list[Any] = [
         (502, "upstream_error", None),
         (503, "server_is_overloaded", None),
         (504, "timeout", None),
-        (529, "upstream_error", None),
+        (529, "server_is_overloaded", None),
         (0, "upstream_error", None),
         *((400, "invalid_value", body) for body in ODD),
     ],

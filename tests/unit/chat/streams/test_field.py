@@ -211,6 +211,7 @@ MESSAGES: dict[str, tuple[dict[str, Any], Said]] = {
         Said("Hello"),
     ),
     "a part without a type": ({"content": [{"text": "Hello"}]}, Said("Hello")),
+    "a null text": ({"content": [{"type": "text", "text": None}]}, Said()),
     "strings as parts": ({"content": ["Hel", "lo"]}, Said("Hello")),
     "no parts": ({"content": []}, Said()),
     "text in place of content": ({"content": None, "text": "Hello"}, Said("Hello")),
