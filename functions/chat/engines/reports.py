@@ -18,7 +18,8 @@ _MAX_DEPTH, _MAX_WRAPPERS = 8, 16
 # What may stand before an engine's own sentence, with the class of the error.
 _WRAPPERS = re.compile(
     r"\s+|b['\"](?=\{)"
-    r"|(?:\w{1,40}\.){0,6}(?P<name>[A-Z]\w{1,60}(?:Error|Exception|Timeout)|Timeout)\s?(?::|-)\s?"
+    r"|(?:\w{1,40}\.){0,6}(?P<name>[A-Z]\w{1,60}(?:Error|Exception|Timeout)|Timeout)"
+    r"(?: [A-Z]\w{1,60}Error)?\s?(?::|-)\s?"
     r"|An error occurred \((?P<aws>\w{1,60})\) when calling the \w{1,60} operation[^:\n]{0,60}: "
     r"|(?:OpenAI )?(?:API )?[Ee]rror code: \d{3} - |\d{3} (?:[A-Z][A-Za-z ]{1,40}: )?(?=\S)"
     r"|(?:Input validation|Template|template|Tool|Internal server|Server|vLLM) error(?: \d{3})?: "

@@ -41,7 +41,7 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
         (
             "vLLM; thu-coai/Glyph#9",
             _VLLM_TOO_LONG + r" (?:plus the number of requested output tokens \(at least 1\) )?"
-            r"is longer than the maximum model length of (?P<size>[\d,]*\d)",
+            r"is longer than the maximum (?:model|encoder) length of (?P<size>[\d,]*\d)",
         ),
         (
             "vllm#12165",
@@ -74,7 +74,8 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ),
         (
             "sglang 0.5.23 managers/utils.py",
-            r"Input length \(\d+ tokens\) exceeds the maximum allowed length \((?P<size>[\d,]*\d) tokens\)",
+            r"Input length \(\d+(?: tokens)?\) exceeds (?:the maximum allowed|context) length "
+            r"\((?P<size>[\d,]*\d)",
         ),
         (
             "sglang 0.5.23 managers/scheduler.py",
@@ -218,8 +219,9 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
             r"Range of max_tokens should be \[1, (?P<most>\d+)",
         ),
         (
-            "Anthropic; clients' tests",
-            r"max_tokens: \d+ > (?P<most>\d+), which is the maximum",
+            "Bedrock, Anthropic; clients' tests",
+            r"\d+ validation errors? detected: Value '\d{1,20}' at 'inferenceConfig\.maxTokens'"
+            r"|max_tokens: \d+ > (?P<most>\d+), which is the maximum",
         ),
     ),
     "text_only": (
@@ -291,7 +293,7 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
         (
             "vllm 0.33.0 multimodal/media/image.py",
             rf"(?:Failed to load {_WHAT}|cannot identify image file|image file is truncated|broken "
-            rf"data stream)",
+            rf"data stream|broken PNG file|Decompressed data too large)",
         ),
         (
             "vllm 0.33.0 multimodal/media/audio.py",
@@ -361,7 +363,7 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "no_media": (
         (
             "llama.cpp, SGLang; llama.cpp b11549 server-common.cpp",
-            rf"{_WHAT} input is not supported",
+            r"(?P<what>[Ii]mage|[Aa]udio|[Vv]ideo) input is not supported",
         ),
         ("tgi 2026-01-08 validation.rs", rf"{_WHAT} modality is not supported"),
         (
@@ -371,7 +373,7 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("OpenRouter; litellm 1.110.2", rf"No endpoints found that support {_WHAT} input"),
     ),
     "tools_off": (
-        ("vllm#9986", r"[\"'`]?auto[\"'`]? tool choice requires --enable-auto-tool-choice"),
+        ("vllm#9986", r"[\"'`]?(?:auto|required)[\"'`]? tool choice requires --"),
         (
             "vllm 0.12.0 serving_chat.py",
             r"tool_choice ?= ?[\"'`]?\w{1,20}[\"'`]? requires --tool-call-parser",
@@ -391,7 +393,7 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ),
         (
             "hosted APIs; clients' tests",
-            r"[Tt]h(?:is|e) model (?:does not|doesn't) support (?:tool|function)",
+            r"(?:[Tt]h(?:is|e) model|Model) (?:does not|doesn't) support (?:tool|function)",
         ),
     ),
     "tool_choice": (
@@ -402,7 +404,11 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
             r"|Invalid value for `tool_choice`|Tool '[^'\n]{1,80}' has not been passed in `tools`"
             r"|Expected field `(?:function|name)` in |tool_choice requires a function call",
         ),
-        ("vllm#12834", r"`?tool_choice`? must either be a named tool|Only named tools, "),
+        (
+            "vllm#12834",
+            r"`?tool_choice`? must either be a named tool|Only named tools, "
+            r"|tool_choice ?= ?[\"'`]?required[\"'`]? is not supported",
+        ),
         (
             "sglang 0.5.23 serving_chat.py",
             r"Tools cannot be empty if tool choice is set|Tool '[^'\n]{1,80}' not found in tools list",
@@ -430,7 +436,7 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "tools_schema": (
         (
             "sglang 0.5.23 serving_chat.py",
-            r"Tool \d+ function |Tool names must be unique",
+            r"Tool \d+ function |Tool names must be unique|Failed to parse tools: ",
         ),
         (
             "Bedrock; litellm 1.110.2 llms/bedrock",
@@ -559,11 +565,13 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
             r"|Failed to transform [\w ]{1,20} into a |Invalid (?:JSON )?grammar specification"
             r"|Invalid structural tag|Failed to compile regex|Regex uses unsupported feature"
             r"|\w{1,30} structured outputs backend does not support|Regex does not have an anchored"
+            r"|You can only use one kind of (?:guided decoding|constraints)|Failed to convert the grammar"
             r"|When response_format type is 'json_schema'|Unsupported structured output backend",
         ),
         (
             "llama.cpp#25895, llama.cpp#27619",
-            r"failed to parse grammar|Unexpected empty grammar stack|JSON schema (?:conversion failed|error)"
+            r"[Ff]ailed to parse grammar|Unexpected empty grammar stack"
+            r"|JSON schema (?:conversion failed|error)"
             r"|Unable to generate parser for this template|response_format type must be one of"
             r"|\"json_schema\": |error parsing grammar",
         ),
@@ -647,7 +655,7 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
         (
             "vllm 0.33.0 parser/harmony_utils.py",
             r"(?:Harmony does not support )?reasoning[_ ]effort|invalid reasoning (?:effort|value)"
-            rf"|invalid think value|{_NAME} does not support thinking{_END}",
+            rf"|invalid think value|think value |{_NAME} does not support thinking{_END}",
         ),
     ),
     "logit_bias": (
@@ -656,7 +664,7 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "json_word": (("openai 2026", r"(?:'messages'|Prompt) must contain the word 'json'"),),
     "value": (
         ("llama.cpp b11549 server-common.cpp", r"(?P<param>top_logprobs) requires logprobs to be set"),
-        ("llama.cpp b11549 server-common.cpp", r"'(?P<param>messages)' is required"),
+        ("llama.cpp b11549 server-common.cpp", r"['\"](?P<param>messages)['\"] is required"),
         (
             "vLLM, SGLang, TGI; vllm 0.32.0 sampling_params.py; tgi 2026-01-08 validation.rs",
             rf"{_PARAM} (?:must|should|cannot|has to|supports) ",
@@ -680,6 +688,12 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ),
     ),
     "messages": (
+        (
+            "llama.cpp common/chat.cpp; Ollama openai/openai.go",
+            r"Failed to parse messages: |Failed to parse tool call arguments|Missing content part type"
+            r"|unsupported content part type|invalid message (?:format|content type)"
+            r"|invalid tool call arguments",
+        ),
         (
             "Groq, Anthropic; clients' tests",
             r"property 'messages\.|'messages\.\d+' : |messages: (?:text content|final assistant content)",

@@ -355,6 +355,17 @@ BODIES: list[tuple[int, Any, tuple[int, str | None, str | None]]] = [
         (400, "invalid_value", None),
     ),
     (413, "<html>413 Request Entity Too Large</html>", (400, "invalid_value", "messages")),
+    (
+        400,
+        {
+            "error": {
+                "message": "litellm.BadRequestError: VertexAIException BadRequestError - b'"
+                '{"error":{"message":"The input token count (9) exceeds the maximum number of tokens '
+                "allowed (5)\"}}'"
+            }
+        },
+        (400, "context_length_exceeded", "messages"),
+    ),
     # lists
     (
         429,
