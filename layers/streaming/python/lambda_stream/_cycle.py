@@ -51,7 +51,7 @@ if TYPE_CHECKING:
         def finish(self) -> None: ...
 
         def cut(self, failure: Failure, headers: _reply.Headers, body: bytes) -> None:
-            """End a reply that has begun and failed; `headers` and `body` are for one that is not sent yet."""
+            """End a reply that has begun and failed; `headers` and `body` are for one not sent yet."""
 
         async def drain(self) -> None: ...
 
