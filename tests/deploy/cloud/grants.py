@@ -37,7 +37,7 @@ def install() -> None:
 
     def with_leading_keys(body: bytes) -> dict[str, Any]:
         keys = list(_leading_keys(json.loads(body or b"{}")))
-        return known(body) | ({"dynamodb:LeadingKeys": keys} if keys else {})
+        return {**known(body), **({"dynamodb:LeadingKeys": keys} if keys else {})}
 
     def corrected(
         service: str, method: str, path: str, headers: dict[str, str], body: bytes, *others: Any
