@@ -287,7 +287,8 @@ def _object_of(payload: bytes, model: str, *, is_error: bool = False) -> dict[st
         raise broken()
     if is_error or reports_error(value):
         raise translate(model, 200, value)
-    for choice in value.get("choices") or ():
+    choices = value.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
         if isinstance(choice, dict) and choice.get("error"):
             raise translate(model, 200, choice)
     return value

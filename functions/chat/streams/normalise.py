@@ -79,19 +79,19 @@ class Choice:
             said |= {"reasoning_content": reasoning, "reasoning": reasoning}
         if refusal := found.get("refusal"):
             said["refusal"] = (said.get("refusal") or "") + refusal
-        if whole or not self.has_begun or "role" in said:
+        begins, self.has_begun = not self.has_begun, True
+        if whole or begins or "role" in said:
             said["role"] = "assistant"
-        self.has_begun = True
         if whole:
             is_empty = not (self._has_called or reasoning or said.get("refusal"))
             said |= {"content": found.get("content", "" if is_empty else None)}
             said.setdefault("refusal", None)
         elif "content" in found:
             said["content"] = found["content"]
-        elif not self._has_called:
-            said["content"] = ""  # simple clients read `delta.content` of every event, the last one too
-        elif came and "content" in came:
+        elif self._has_called and came and "content" in came:
             said["content"] = None
+        elif begins or not self._has_called:
+            said["content"] = ""  # simple clients read `delta.content` of every event, the last one too
         return said
 
     def finish(self, reason: Any) -> str | None:

@@ -165,6 +165,13 @@ def test_whole_calls_are_in_the_shape_of_the_contract(name: str) -> None:
     assert not any("index" in call for call in message.get("tool_calls", ()))
 
 
+def test_a_stream_that_begins_with_a_call_has_a_first_delta_as_any_other() -> None:
+    result = passed(stream({"tool_calls": [f("{}", id="a")]}, reason="tool_calls"))
+    (said,) = said_in(result)
+    assert said.calls == [("a", "f", "{}")]
+    assert result.chunks[0]["choices"][0]["delta"]["content"] == ""
+
+
 AMBIGUOUS: dict[str, list[Any]] = {
     "arguments of no call": [[args("{}")]],
     "arguments under an index of no call": [[f("{}", id="a", index=0)], [args("{}", index=1)]],
@@ -284,6 +291,12 @@ LOST: dict[str, Any] = {
     "reasoning of another kind": {"reasoning": 7},
     "a call as text": {"function_call": "f()"},
 }
+
+
+@pytest.mark.parametrize("choices", [7, True, "x", [7], [[]]], ids=str)
+def test_choices_that_are_none_fail_the_reply(choices: Any) -> None:
+    assert isinstance(passed(role() + event({"choices": choices})).failure, UpstreamError)
+    assert isinstance(whole({"choices": choices}), UpstreamError)
 
 
 @pytest.mark.parametrize("name", LOST)
