@@ -17,7 +17,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import httpx
@@ -62,11 +62,17 @@ Query = Callable[[Prisma], Awaitable[Result]]
 
 
 class Database:
-    """One query engine with one connection."""
+    """One query engine with one connection.
 
-    def __init__(self, address: Address, *, timeout_s: float) -> None:
+    Shape:  `engine_key` is the engine's QUERY_ENGINE_KEY, "" where it has none.
+    """
+
+    def __init__(self, address: Address, *, timeout_s: float, engine_key: str = "") -> None:
         self._address, self._timeout_s = address, timeout_s
-        self._client = Prisma(use_dotenv=False, http={"trust_env": False})
+        # httpx takes more settings than Prisma's client declares.
+        headers = {"authorization": f"Bearer {engine_key}"} if engine_key else {}
+        http: Any = {"trust_env": False, "headers": headers}
+        self._client = Prisma(use_dotenv=False, http=http)
         self._engines_lost = 0
         self._engine_change = asyncio.Lock()
         self._opening: asyncio.Task[None] | None = None

@@ -28,10 +28,12 @@ def free_port() -> int:
 
 
 class QueryEngine:
-    def __init__(self, process: "subprocess.Popen[str]", port: int) -> None:
+    def __init__(self, process: "subprocess.Popen[str]", port: int, key: str = "") -> None:
         self.process = process
         self.port = port
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False)
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        base_url = f"http://127.0.0.1:{port}"
+        self.http = httpx.Client(base_url=base_url, headers=headers, timeout=20, trust_env=False)
 
     def execute(self, query: str, transaction: str | None = None) -> Any:
         """Execute a query; return its result, or raise the engine's error."""
@@ -75,7 +77,7 @@ def query_engine(url: str, schema: Path, **variables: str) -> Iterator[QueryEngi
         stderr=subprocess.STDOUT,
         text=True,
     )
-    engine = QueryEngine(process, port)
+    engine = QueryEngine(process, port, variables.get("QUERY_ENGINE_KEY", ""))
     try:
         _wait(engine)
         yield engine

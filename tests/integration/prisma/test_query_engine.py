@@ -286,3 +286,14 @@ def test_a_web_page_is_refused(shared: QueryEngine, headers: dict[str, str]) -> 
     query = '{"query": "mutation { result: deleteManyPart { count } }"}'
     refused = shared.http.post("/", content=query, headers={"content-type": "text/plain", **headers})
     assert (refused.status_code, refused.json()["errors"][0]["error"]) == (403, "Web pages are refused.")
+
+
+@pytest.mark.parametrize(
+    "sent", ["", "Bearer", "Bearer other", "Bearer k3y!", "Basic k3y", "k3y", "bearer k3y"]
+)
+def test_an_engine_that_has_a_key_refuses_those_without(url: str, schema: Path, sent: str) -> None:
+    with query_engine(url, schema, QUERY_ENGINE_KEY="k3y") as engine:
+        engine.http.headers.pop("authorization")
+        for path in ("/", "/status", "/transaction/start"):
+            refused = engine.http.post(path, content="{}", headers={"authorization": sent} if sent else {})
+            assert (refused.status_code, "key" in refused.json()["errors"][0]["error"]) == (401, True)

@@ -1,6 +1,7 @@
 "use strict";
 /**
- * The query engine's HTTP interface, on this machine only, and not for web pages that a browser of it shows.
+ * The query engine's HTTP interface, on this machine only, and not for web pages that a browser of it shows. Where
+ * QUERY_ENGINE_KEY is set, it is for those alone who send it as a bearer token.
  *
  *     GET  /status                          once the engine can answer
  *     POST /                                a query or a batch; `X-transaction-id` names its transaction
@@ -11,6 +12,7 @@ const http = require("node:http");
 const { renderError } = require("./replies");
 
 const HOST = "127.0.0.1";
+const KEY = process.env.QUERY_ENGINE_KEY;
 const LOCAL = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/i;
 const KEEP_ALIVE_MS = 60_000; // longer than any client keeps an idle connection
 
@@ -20,6 +22,8 @@ function serve(port, engine, onBroken) {
     try {
       const body = await readBody(request);
       if (isOfPage(request)) return send(response, 403, renderError({ message: "Web pages are refused." }));
+      if (KEY && request.headers.authorization !== `Bearer ${KEY}`)
+        return send(response, 401, renderError({ message: "Expected the key of this engine." }));
       const reply = await answer(await engine, request, body);
       send(response, reply ? 200 : 404, reply ?? renderError({ message: `Unknown path ${request.url}.` }));
     } catch (error) {
