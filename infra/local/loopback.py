@@ -20,7 +20,7 @@ def is_named(host: str, names: Collection[str] = NAMES) -> bool:
     A page of another name that resolves to this machine (DNS rebinding) sends that name.
     """
     name, colon, port = host.lower().rpartition(":")
-    return host.lower() in names or (bool(colon) and name in names and port.isdigit())
+    return host.lower() in names or (bool(colon) and name in names and port.isascii() and port.isdigit())
 
 
 def bind(port: int) -> socket.socket:

@@ -66,7 +66,7 @@ class Callers:
             return not (own or "*" in self.origins or _plain(origin) in map(_plain, self.origins))
         opened = headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest", "document")
         opened_in_a_window = method in ("GET", "HEAD") and opened == ("navigate", "document")
-        foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+        foreign = headers.get("sec-fetch-site", "none") not in ("same-origin", "none")
         return foreign and not opened_in_a_window and "*" not in self.origins
 
 

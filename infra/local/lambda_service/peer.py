@@ -18,13 +18,15 @@ def is_of_session(session: int, peer: Address, own: Address, proc: Path = Path("
     """
     ends = [_hexadecimal(peer), _hexadecimal(own)]
     sockets = set()
+    reports = False  # our listener, which has the same address as our end
     for table in ("net/tcp", "net/tcp6"):  # an IPv6 socket may be connected to an IPv4 address
         with suppress(OSError):
             for line in (proc / table).read_text().splitlines():
                 row = line.split()
+                reports = reports or row[1][-len(ends[1]) :] == ends[1]
                 if [end[-len(ends[0]) :] for end in row[1:3]] == ends:
                     sockets.add(f"socket:[{row[9]}]")
-    return not sockets or not sockets.isdisjoint(_open_files(session, proc))
+    return not reports or not sockets.isdisjoint(_open_files(session, proc))
 
 
 def _hexadecimal(address: Address) -> str:

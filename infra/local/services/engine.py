@@ -49,6 +49,8 @@ class EmbeddedEngine:
             str(port),
         )
         self._guardian, self._console = guardian, console
+        log_file.touch(mode=0o600)
+        log_file.chmod(0o600)  # llama.cpp quotes JSON Schemas of requests that it cannot follow
         self._log = log_file.open("w")
         self._child: Child | None = None
 

@@ -51,6 +51,7 @@ def test_without_the_key_nothing_is_served_and_no_page_may_read_it(tmp_path: Pat
                 await engine.stop()
 
     def check(engine: EmbeddedEngine) -> None:
+        assert (tmp_path / "log").stat().st_mode & 0o777 == 0o600
         seen = [(method, path, *request(engine, method, path, FOREIGN)) for method, path, _ in REQUESTS]
         assert {(method, path): status for method, path, status, _ in seen} == {
             (method, path): status for method, path, status in REQUESTS

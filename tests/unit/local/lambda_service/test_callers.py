@@ -14,7 +14,7 @@ PLAIN = Callers()
 def status(method: str = "POST", callers: Callers = PLAIN, version: str = "1.1", **headers: str) -> int:
     """Return the status of the refusal, 0 where a request may pass."""
     fields = [
-        (name.replace("_", "-").encode(), value.encode())
+        (name.replace("_", "-").encode(), value.encode("latin-1"))
         for name, value in {"host": "localhost:8000", **headers}.items()
         if value != "-"
     ]
@@ -46,6 +46,7 @@ def test_the_names_of_this_machine_are_served(host: str) -> None:
         "evil.example:localhost",
         "localhost:",
         "localhost:8000:8000",
+        "localhost:\u00b2",
         "localhost,evil.example",
         "box.example",
         "127.0.0.2",
@@ -89,6 +90,8 @@ def test_headers_have_an_end() -> None:
         ("POST", {"origin": "http://127.0.0.1:8000"}),
         ("POST", {"sec-fetch-site": "cross-site"}),
         ("POST", {"sec-fetch-site": "same-site"}),
+        ("POST", {"sec-fetch-site": "Cross-Site"}),
+        ("POST", {"sec-fetch-site": ""}),
         ("POST", {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}),
         ("GET", {"origin": FOREIGN}),
         ("GET", {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}),

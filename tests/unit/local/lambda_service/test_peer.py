@@ -2,6 +2,7 @@
 
 import os
 import socket
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,17 @@ def test_a_connection_is_of_the_session_that_opened_it(address: str) -> None:
         peer, own = connection.getpeername(), connection.getsockname()
         assert is_of_session(other.pid, peer, own)
         assert not is_of_session(os.getsid(0), peer, own)
+
+
+@linux
+def test_a_connection_that_is_closed_already_is_of_no_session() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        with listener.accept()[0] as connection:
+            peer, own = connection.getpeername(), connection.getsockname()
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+            assert not is_of_session(os.getsid(0), peer, own)
 
 
 def test_a_system_that_does_not_report_connections_lets_them_pass(tmp_path: Path) -> None:
