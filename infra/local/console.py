@@ -1,12 +1,14 @@
 """What the terminal shows: one line per request, one per notable event, and the functions' own output.
 
-A request's line never holds its query, its headers or its body: they may carry keys and prompts. What a
-function counted of the request, and how it ended, comes from the metrics that the function prints.
+A request's line never holds its query, its headers or its body: they may carry keys and prompts. A key in its
+path, where none belongs, is left out, and so is the end of a long path. What a function counted of the
+request, and how it ended, comes from the metrics that the function prints.
 """
 
 import asyncio
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +22,8 @@ _USAGE, _METRICS = '{"usage":', '{"_aws":'
 _METRICS_S = 0.1
 # They are dropped where their request has no line yet after so many others.
 _MAX_COUNTED = 1000
+_MAX_PATH = 300
+_KEY = re.compile(r"\bsk-[^/]*", re.IGNORECASE)
 _GREEN, _YELLOW, _RED, _PLAIN = "\033[32m", "\033[33m", "\033[31m", "\033[0m"
 
 
@@ -52,7 +56,10 @@ class RequestLine:
         broken = self.outcome or outcome not in ("ok", "refused")
         colour = _RED if broken or self.status >= 500 else _YELLOW if self.status >= 400 else _GREEN
         before, after = (colour, _PLAIN) if in_colour else ("", "")
-        parts = [f"{self.method:<4} {self.path}", f"{before}{self.status or '-'}{after}"]
+        parts = [
+            f"{self.method:<4} {_KEY.sub('sk-…', self.path)[:_MAX_PATH]}",
+            f"{before}{self.status or '-'}{after}",
+        ]
         if self.first_byte_s is not None:
             parts.append(f"first byte {_duration(self.first_byte_s - self.began_s)}")
         parts += [f"total {_duration(now_s - self.began_s)}", _size(self.bytes_sent)]

@@ -11,6 +11,20 @@ def test_a_request_is_one_line() -> None:
     assert line.text(2.5) == "GET  /v1/models  200  first byte 12.5 ms  total 1.50 s  1.5 kB"
 
 
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/v1/models/sk-Ab_3-x", "/v1/models/sk-…"),
+        ("/SK-abc/v1/models", "/sk-…/v1/models"),
+        ("/v1/models/task-1", "/v1/models/task-1"),
+        ("/" + "a" * 1000, "/" + "a" * 299),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_a_path_shows_no_key_and_has_an_end(path: str, shown: str) -> None:
+    assert f"GET  {shown}  404" in RequestLine("GET", path, began_s=0, status=404).text(1)
+
+
 def test_a_request_that_ended_early_has_its_outcome() -> None:
     assert (
         RequestLine("POST", "/", began_s=0, outcome="client disconnected").text(0.1)
