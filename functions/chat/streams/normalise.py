@@ -115,7 +115,7 @@ class Choice:
                 retry=False,
             )
         self.is_finished = True
-        return word
+        return "tool_calls" if word == "stop" and self._calls else word  # agents go on by this word
 
     def _read_calls(self, said: dict[str, Any], *, whole: bool) -> None:
         calls = self._calls.read(said.pop("tool_calls", None) or [], whole=whole)

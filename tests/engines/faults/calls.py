@@ -160,7 +160,7 @@ CALLS = {
         message(None, "tool_calls", tool_calls=FIRST_WHOLE),
     ),
     "call-finish-stop": Fault(
-        replace(CALLED, finish="stop"),
+        CALLED,
         streamed(calling(call(0, **FIRST, arguments=PARIS))),
         message(None, tool_calls=[FIRST_WHOLE]),
     ),

@@ -383,6 +383,17 @@ def test_finish_reasons_are_those_of_the_contract(reason: str) -> None:
         assert isinstance(reply, UpstreamError)
 
 
+@pytest.mark.parametrize("reason", ["stop", "STOP", "eos_token", "length", "content_filter", "tool_calls"])
+def test_a_call_that_ended_by_itself_is_why_the_choice_ended(reason: str) -> None:
+    calls = {"content": None, "tool_calls": [f("{}", id="a", index=0)]}
+    expected = reason if reason in ("length", "content_filter") else "tool_calls"
+    (streamed,), (said,) = (
+        said_in(passed(role() + stream(calls, reason=reason))),
+        said_by(whole(completion(calls, reason))),
+    )
+    assert (streamed.finish, said.finish) == (expected, expected)
+
+
 @pytest.mark.parametrize("reason", [None, "", "null", 7, {}, []], ids=repr)
 def test_a_whole_reply_has_a_finish_reason(reason: Any) -> None:
     assert isinstance(whole(completion({"content": "Hi"}, reason)), UpstreamError)

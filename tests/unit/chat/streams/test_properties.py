@@ -67,7 +67,7 @@ CUTS = st.lists(st.integers(1, 300), max_size=20)
 
 def said_of(steps: Steps) -> Said:
     """Return what an engine that takes these steps says."""
-    said = Said(finish="stop")
+    said = Said()
     for kind, value in steps:
         if kind in ("content", "parts"):
             said.text += value
@@ -78,6 +78,7 @@ def said_of(steps: Steps) -> Said:
         elif said.calls:
             call_id, name, text = said.calls[-1]
             said.calls[-1] = (call_id, name, text + value)
+    said.finish = "tool_calls" if said.calls else "stop"
     return said
 
 
