@@ -6,6 +6,7 @@ fails the reply instead (`docs/decisions/0003-what-is-repaired-in-a-stream.md`).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from functions.chat.errors import UpstreamError
@@ -15,7 +16,6 @@ from .calls import ToolCalls, text_of_arguments
 BROKEN = "The engine sent something that is not part of a completion. Nothing after this can be trusted."
 # OpenAI's words for why a choice ended, and what engines say instead.
 FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
-SERVICE_TIERS = (None, "auto", "default", "flex", "scale", "priority", "fast")
 _OTHER_REASONS = {
     **dict.fromkeys(
         (
@@ -40,6 +40,12 @@ _OTHER_REASONS = {
         ),
         "content_filter",
     ),
+}
+# Members of a reply that engines fill with what the contract does not have, and what it has.
+_FITS: Mapping[str, Callable[[Any], bool]] = {
+    "error": bool,
+    "system_fingerprint": lambda value: isinstance(value, str),
+    "service_tier": (None, "auto", "default", "flex", "scale", "priority", "fast").__contains__,
 }
 # Engines send one of these; clients read one of the first two.
 _REASONING = ("reasoning_content", "reasoning", "thinking", "reasoning_text")
@@ -162,13 +168,8 @@ def _with_bytes(tokens: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def tidy(reply: dict[str, Any]) -> dict[str, Any]:
     """Return a reply, or a chunk, without empty errors and what has another type or value in the contract."""
-    return {key: value for key, value in reply.items() if _fits_contract(key, value)}
-
-
-def _fits_contract(key: str, value: Any) -> bool:
-    if key == "service_tier":
-        return value in SERVICE_TIERS
-    return isinstance(value, str) if key == "system_fingerprint" else bool(value) or key != "error"
+    odd = {key for key, fits in _FITS.items() if key in reply and not fits(reply[key])}
+    return {key: value for key, value in reply.items() if key not in odd} if odd else reply
 
 
 def usage_of(value: Any) -> dict[str, Any] | None:
