@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.engines.behaviours import Chat
+from tests.engines.behaviours import Chat, Models
 from tests.engines.scripted import ScriptedEngine, scripted_engine
 from tests.leftovers import pytest_configure, pytest_sessionfinish
 
@@ -20,6 +20,6 @@ def shared_engine() -> Iterator[ScriptedEngine]:
 @pytest.fixture
 def engine(shared_engine: ScriptedEngine) -> ScriptedEngine:
     """An engine that behaves well until a test sets another behaviour."""
-    shared_engine.behaviour = Chat()
+    shared_engine.behaviour, shared_engine.models = Chat(), Models()
     shared_engine.received_requests.clear()
     return shared_engine
