@@ -29,8 +29,8 @@ from functions.chat.errors import InvalidRequest
 
 ANY_OBJECT = Map()
 JSON_SCHEMA_OBJECT = JsonSchema()
-# An engine goes through all of them at every token.
-MAX_BIASES = 1024
+# An engine goes through all of them at every token: of the tools, where one must be called.
+MAX_BIASES, MAX_TOOLS = 1024, 1000
 NAME = String(pattern="^[a-zA-Z0-9_-]{1,64}$")
 
 FUNCTION = Object(
@@ -182,7 +182,9 @@ CHAT_COMPLETION_REQUEST = Object(
             Integer(minimum=-(2**63), maximum=2**63 - 1), "The same seed gives the same reply, where it can."
         ),
         "response_format": optional(RESPONSE_FORMAT, "Text, any JSON object, or JSON that follows a schema."),
-        "tools": optional(Array(TOOL), "The tools that the model may call.", may_be_empty=True),
+        "tools": optional(
+            Array(TOOL, max_length=MAX_TOOLS), "The tools that the model may call.", may_be_empty=True
+        ),
         "tool_choice": optional(
             TOOL_CHOICE,
             "Whether the model may or must call a tool, or which one it must. Only with `tools`.",

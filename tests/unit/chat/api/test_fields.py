@@ -230,6 +230,11 @@ def test_there_are_not_too_many_biases() -> None:
     assert sent(logit_bias=biases)["logit_bias"] == biases
 
 
+def test_there_are_not_too_many_tools() -> None:
+    assert refused(tools=[TOOL] * 1001, tool_choice="required").code == "array_above_max_length"
+    assert len(sent(tools=[TOOL] * 1000)["tools"]) == 1000
+
+
 # the limit of tokens
 
 
