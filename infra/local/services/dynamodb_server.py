@@ -28,7 +28,8 @@ from infra.local.loopback import HOST, is_named
 from infra.local.services import moto_transactions
 from infra.local.settings import REGION
 
-_KEY_ID = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/]*)/")
+# Of DynamoDB alone: moto is all of AWS, and goes by this.
+_KEY_ID = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/]*)/[^/]*/[^/]*/dynamodb/")
 
 
 def share_items_between_copies() -> None:
@@ -82,7 +83,8 @@ class Guarded:
         if not is_named(host):
             message = f"Expected a host name of this machine, but got {host!r}."
             return http.HTTPStatus.MISDIRECTED_REQUEST, "MisdirectedRequest", message
-        if "HTTP_ORIGIN" in environ or environ["REQUEST_METHOD"] != "POST" or environ["PATH_INFO"] != "/":
+        of_page = "HTTP_ORIGIN" in environ or "HTTP_SEC_FETCH_SITE" in environ
+        if of_page or environ["REQUEST_METHOD"] != "POST" or environ["PATH_INFO"] != "/":
             message = "Expected a POST to / by an AWS SDK; web pages are not served."
             return http.HTTPStatus.FORBIDDEN, "AccessDeniedException", message
         sent = _KEY_ID.match(environ.get("HTTP_AUTHORIZATION", ""))

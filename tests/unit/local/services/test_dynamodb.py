@@ -44,6 +44,7 @@ def test_an_sdk_with_this_runs_key_id_is_served(host: str) -> None:
         ({"Origin": "https://evil.example"}, (403, "AccessDeniedException")),
         ({"Origin": "http://127.0.0.1:4000"}, (403, "AccessDeniedException")),
         ({"Origin": "null"}, (403, "AccessDeniedException")),
+        ({"Sec-Fetch-Site": "cross-site"}, (403, "AccessDeniedException")),
         ({"method": "OPTIONS", "Origin": "https://evil.example"}, (403, "AccessDeniedException")),
         ({"method": "GET"}, (403, "AccessDeniedException")),
         ({"path": "/moto-api/reset"}, (403, "AccessDeniedException")),
@@ -53,6 +54,14 @@ def test_an_sdk_with_this_runs_key_id_is_served(host: str) -> None:
         ({"Authorization": "Bearer KEYID"}, (400, "UnrecognizedClientException")),
         ({"Authorization": SIGNED.format("local")}, (400, "UnrecognizedClientException")),
         ({"Authorization": SIGNED.format("KEYID2")}, (400, "UnrecognizedClientException")),
+        (
+            {"Authorization": SIGNED.format("KEYID").replace("dynamodb", "s3")},
+            (400, "UnrecognizedClientException"),
+        ),
+        (
+            {"Authorization": SIGNED.format("KEYID").replace("dynamodb", "iam")},
+            (400, "UnrecognizedClientException"),
+        ),
         ({"Authorization": SIGNED.format("KÉYID")}, (400, "UnrecognizedClientException")),
     ],
 )
