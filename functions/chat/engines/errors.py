@@ -33,6 +33,8 @@ INCOMPLETE = "The engine's reply was broken or incomplete. Try again."
 
 def reports_error(value: Any) -> bool:
     """Return whether the JSON of a reply or an event is an error, in any of the shapes that engines use."""
+    if isinstance(value, list) and value:  # Gemini's
+        value = value[0]
     if not isinstance(value, dict):
         return False
     is_bare = "choices" not in value and bool({"detail", "message"} & value.keys())

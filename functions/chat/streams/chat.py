@@ -283,10 +283,10 @@ def _object_of(payload: bytes, model: str, *, is_error: bool = False) -> dict[st
         value = parse(payload)
     except (ValueError, RecursionError) as error:
         raise broken() from error
-    if not isinstance(value, dict):
-        raise broken()
     if is_error or reports_error(value):
         raise translate(model, 200, value)
+    if not isinstance(value, dict):
+        raise broken()
     choices = value.get("choices")
     for choice in choices if isinstance(choices, list) else ():
         if isinstance(choice, dict) and choice.get("error"):

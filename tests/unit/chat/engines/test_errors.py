@@ -367,6 +367,7 @@ BODIES: list[tuple[int, Any, tuple[int, str | None, str | None]]] = [
         (400, "context_length_exceeded", "messages"),
     ),
     # lists
+    (200, [{"error": {"code": 429, "message": "x"}}], (429, "rate_limit_exceeded", None)),
     (
         429,
         [{"error": {"code": 429, "message": "x", "status": "RESOURCE_EXHAUSTED"}}],
