@@ -36,7 +36,8 @@ def origins_from(environ: Mapping[str, str]) -> tuple[str, ...]:
 def with_cors(app: ASGIApp, origins: Sequence[str], *, exposed: Sequence[str] = ()) -> ASGIApp:
     """Let the pages of these origins call an app and read these headers of its responses.
 
-    Any request header is allowed: SDKs send many of their own.
+    Any request header is allowed: SDKs send many of their own. So is the local network: a page of the internet
+    that may call a service on a laptop sends Chrome's `Access-Control-Request-Private-Network`.
     """
     if not origins:
         return app
@@ -47,6 +48,7 @@ def with_cors(app: ASGIApp, origins: Sequence[str], *, exposed: Sequence[str] = 
         allow_headers=[ALL],
         expose_headers=exposed,
         max_age=MAX_AGE_S,
+        allow_private_network=True,
     )
 
 

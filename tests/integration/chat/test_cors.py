@@ -63,9 +63,21 @@ async def test_a_preflight_needs_no_key(serve: Serve, origins: str) -> None:
     assert "access-control-allow-credentials" not in reply.headers
 
 
-async def test_a_preflight_of_another_page_allows_nothing(serve: Serve) -> None:
+LOCAL_NETWORK = {"access-control-request-private-network": "true"}
+
+
+async def test_a_preflight_of_a_page_of_the_internet_reaches_the_local_network(serve: Serve) -> None:
+    page = "https://a.example"
+    async with browser(serve(CORS_ORIGINS=page)) as client:
+        reply = await client.options(URL, headers={**PREFLIGHT, **LOCAL_NETWORK, "origin": page})
+    assert (reply.status_code, reply.headers["access-control-allow-origin"]) == (200, page)
+    assert reply.headers["access-control-allow-private-network"] == "true"
+
+
+@pytest.mark.parametrize("more", [{}, LOCAL_NETWORK], ids=["", "local network"])
+async def test_a_preflight_of_another_page_allows_nothing(serve: Serve, more: dict[str, str]) -> None:
     async with browser(serve(CORS_ORIGINS=PAGE)) as client:
-        reply = await client.options(URL, headers={**PREFLIGHT, "origin": "https://evil.example"})
+        reply = await client.options(URL, headers={**PREFLIGHT, **more, "origin": "https://evil.example"})
     assert reply.status_code == 400
     assert "access-control-allow-origin" not in reply.headers
 
