@@ -36,8 +36,8 @@ def origins_from(environ: Mapping[str, str]) -> tuple[str, ...]:
 def with_cors(app: ASGIApp, origins: Sequence[str], *, exposed: Sequence[str] = ()) -> ASGIApp:
     """Let the pages of these origins call an app and read these headers of its responses.
 
-    Any request header is allowed: SDKs send many of their own. So is the local network: a page of the internet
-    that may call a service on a laptop sends Chrome's `Access-Control-Request-Private-Network`.
+    Any request header is allowed: SDKs send many of their own. So is the local network: for a page of the
+    internet, Chrome requires that of a service on a laptop.
     """
     if not origins:
         return app
