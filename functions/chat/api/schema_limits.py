@@ -20,6 +20,8 @@ from functions.chat.errors import InvalidRequest
 MOST_ALTERNATIVES, MOST_OPTIONAL = 1000, 500
 _ALTERNATIVES = ("enum", "anyOf", "oneOf")
 _LIMITS = (("minItems", "maxItems"), ("minLength", "maxLength"), ("minimum", "maximum"))
+# llama.cpp keeps 32 bits of a count; what is left may be less than the other limit.
+_LARGEST = 2**31 - 1
 _REPEATED = re.compile(r"\{\s*([0-9]{1,99})\s*,\s*([0-9]{1,99})\s*\}")
 
 
@@ -70,6 +72,8 @@ def _contradiction(node: dict[str, Any]) -> str:
         least, most = node.get(low), node.get(high)
         if isinstance(least, (int, float)) and isinstance(most, (int, float)) and least > most:
             return f"Expected `{low}` to be no more than `{high}`."
+        if isinstance(least, int) and isinstance(most, int) and most > _LARGEST and low != "minimum":
+            return f"Expected `{high}` to be no more than {_LARGEST} beside `{low}`."
     for least, most in _REPEATED.findall(_text(node, "pattern")):
         if int(least) > int(most):
             return "Expected `{m,n}` of a `pattern` to have m no more than n."
