@@ -24,7 +24,9 @@ _NOTE = """model Note {{
 def clean_environment(**variables: str) -> dict[str, str]:
     """Return our environment without what concerns Prisma and databases, with these variables."""
     kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("PRISMA", "PG", "DATABASE"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PRISMA", "PG", "DATABASE", "QUERY_ENGINE"))
     }
     return kept | _QUIET | variables
 
