@@ -78,6 +78,7 @@ def silent_url() -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
+@pytest.mark.slow  # a command waits longer than a function does
 def test_a_table_that_cannot_be_reached(keys: Keys, silent_url: str, unused_url: str) -> None:
     for url, code in ((unused_url, "EndpointConnectionError"), (silent_url, "ReadTimeoutError")):
         printed = line_of(keys("list", "--table", "keys", "--endpoint", url))
