@@ -14,8 +14,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import os
-import secrets
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -64,14 +62,16 @@ Query = Callable[[Prisma], Awaitable[Result]]
 
 
 class Database:
-    """One query engine with one connection; other programs of this machine cannot query through it."""
+    """One query engine with one connection.
 
-    def __init__(self, address: Address, *, timeout_s: float) -> None:
+    Shape:  `engine_key` is the engine's QUERY_ENGINE_KEY, "" where it has none.
+    """
+
+    def __init__(self, address: Address, *, timeout_s: float, engine_key: str = "") -> None:
         self._address, self._timeout_s = address, timeout_s
-        # The engine inherits the environment, and Prisma's client can give it nothing else.
-        key = os.environ.setdefault("QUERY_ENGINE_KEY", secrets.token_hex(20))
         # httpx takes more settings than Prisma's client declares.
-        http: Any = {"trust_env": False, "headers": {"authorization": f"Bearer {key}"}}
+        headers = {"authorization": f"Bearer {engine_key}"} if engine_key else {}
+        http: Any = {"trust_env": False, "headers": headers}
         self._client = Prisma(use_dotenv=False, http=http)
         self._engines_lost = 0
         self._engine_change = asyncio.Lock()

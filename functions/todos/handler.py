@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 
 from lambda_stream import StreamingHandler
 
@@ -27,7 +28,9 @@ aws = Aws()
 access = Access(settings, aws)
 secret, authority = settings.database_secret, settings.database_ca
 address = SecretAddress(Secrets(aws), secret, authority) if secret else GivenAddress(settings.database_url)
-store = PrismaStore(Database(address, timeout_s=settings.query_timeout_s))
+# For the engine, which inherits it: other programs of this machine cannot query the database by it.
+engine_key = os.environ["QUERY_ENGINE_KEY"] = secrets.token_hex(20)
+store = PrismaStore(Database(address, timeout_s=settings.query_timeout_s, engine_key=engine_key))
 app = create_app(settings, store, access.keyring, access.table)
 handler = StreamingHandler(with_cors(app, settings.cors_origins, exposed=EXPOSED), error_body=error_body)
 access.warm()
