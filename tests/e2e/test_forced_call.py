@@ -31,7 +31,8 @@ TOOL = {
 BODY = {
     "model": "default",
     "messages": [{"role": "user", "content": "What is the weather in Paris?"}],
-    "max_tokens": 100,
+    "max_tokens": 200,
+    "temperature": 0,
     "tools": [TOOL],
 }
 
