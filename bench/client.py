@@ -30,9 +30,10 @@ class Timing:
 
 
 class Client:
-    """One kept-alive connection to an OpenAI-compatible server."""
+    """One kept-alive connection to an OpenAI-compatible server, whose paths may have a prefix."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, prefix: str = "", key: str = "") -> None:
+        self._prefix, self._key = prefix, key
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=120)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -43,7 +44,8 @@ class Client:
             {"model": model, "messages": messages, "max_tokens": tokens, "stream": True}
         ).encode()
         head = (
-            "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            f"POST {self._prefix}/v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+            f"Content-Type: application/json\r\nAuthorization: Bearer {self._key}\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         )
         began = time.perf_counter()

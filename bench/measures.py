@@ -6,9 +6,11 @@ import re
 import statistics
 import threading
 import time
+from collections import ChainMap
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -176,11 +178,15 @@ def concurrency(engine: EngineProcess) -> list[Row]:
     """Events a second of 8 streams at once through 8 environments, beside the engine alone."""
     rows = []
     with run_local(BACKEND=engine.base_url, CONCURRENCY="8") as service:
-        rows.append(_eight("paced scripted engine", service.port, engine.port, "paced", tokens=200))
+        sides = partial(Client, service.port), partial(Client, engine.port)
+        rows.append(_eight("paced scripted engine", *sides, "paced", tokens=200))
     with run_local(CONCURRENCY="8") as service:
-        embedded = re.search(r"engine .*:(\d+)/v1", service.banner)
+        embedded = re.search(r"engine .*:(\d+)(/\S+)/v1", service.banner)
         assert embedded
-        rows.append(_eight("llama.cpp", service.port, int(embedded[1]), "smollm2-135m-instruct", tokens=96))
+        variables = ChainMap(*(process.environ() for process in service.processes()))
+        direct = partial(Client, int(embedded[1]), embedded[2], variables["LLAMA_API_KEY"])
+        sides = partial(Client, service.port), direct
+        rows.append(_eight("llama.cpp", *sides, "smollm2-135m-instruct", tokens=96))
     return rows
 
 
@@ -207,8 +213,15 @@ def memory(engine: EngineProcess) -> list[Row]:
     ]
 
 
-def _eight(name: str, service_port: int, engine_port: int, model: str, tokens: int, rounds: int = 5) -> Row:
-    sides = (lambda: _at_once(service_port, model, tokens), lambda: _at_once(engine_port, model, tokens))
+def _eight(
+    name: str,
+    service: Callable[[], Client],
+    engine: Callable[[], Client],
+    model: str,
+    tokens: int,
+    rounds: int = 5,
+) -> Row:
+    sides = (lambda: _at_once(service, model, tokens), lambda: _at_once(engine, model, tokens))
     alternating(1, *sides)
     ours, direct = (statistics.median(values) for values in alternating(rounds, *sides))
     return Row(
@@ -221,11 +234,11 @@ def _eight(name: str, service_port: int, engine_port: int, model: str, tokens: i
     )
 
 
-def _at_once(port: int, model: str, tokens: int, streams: int = 8) -> float:
+def _at_once(connect: Callable[[], Client], model: str, tokens: int, streams: int = 8) -> float:
     counts: list[int] = []
 
     def stream() -> None:
-        client = Client(port)
+        client = connect()
         counts.append(client.complete(model, tokens).events)
         client.close()
 
