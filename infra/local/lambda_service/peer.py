@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 Address = tuple[str, int]
+# What is read changes meanwhile: the kernel's table may leave a row out.
+_TRIES = 3
 
 
 def is_of_session(session: int, peer: Address, own: Address, proc: Path = Path("/proc")) -> bool:
@@ -16,6 +18,10 @@ def is_of_session(session: int, peer: Address, own: Address, proc: Path = Path("
     Shape:  `session` is the id of the process that leads it.
     Source: proc(5), /proc/net/tcp and /proc/pid/fd, read 2026-11-26.
     """
+    return any(_is_of_session(session, peer, own, proc) for _ in range(_TRIES))
+
+
+def _is_of_session(session: int, peer: Address, own: Address, proc: Path) -> bool:
     ends = [_hexadecimal(peer), _hexadecimal(own)]
     sockets = set()
     reports = False  # our listener, which has the same address as our end
@@ -37,6 +43,7 @@ def _hexadecimal(address: Address) -> str:
 def _open_files(session: int, proc: Path) -> Iterator[str]:
     for name in os.listdir(proc):
         with suppress(OSError):  # a process that ends meanwhile
-            descriptors = proc / name / "fd"
             if name.isdigit() and os.getsid(int(name)) == session:
-                yield from map(os.readlink, descriptors.iterdir())
+                for descriptor in os.listdir(proc / name / "fd"):
+                    with suppress(OSError):  # a file that is closed meanwhile
+                        yield os.readlink(proc / name / "fd" / descriptor)

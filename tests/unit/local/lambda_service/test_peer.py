@@ -17,6 +17,14 @@ s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET)
 s.connect((sys.argv[1], int(sys.argv[2])))
 s.recv(1)
 """
+BUSY = """
+import threading
+def read():
+    while True:
+        open("/dev/null").close()
+threading.Thread(target=read, daemon=True).start()
+files = [open("/dev/null") for _ in range(20)]
+"""
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
@@ -33,6 +41,20 @@ def test_a_connection_is_of_the_session_that_opened_it(address: str) -> None:
         peer, own = connection.getpeername(), connection.getsockname()
         assert is_of_session(other.pid, peer, own)
         assert not is_of_session(os.getsid(0), peer, own)
+
+
+@linux
+def test_a_process_that_opens_and_closes_files_meanwhile_is_found() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        subprocess.Popen(
+            (sys.executable, "-c", BUSY + CONNECT, "127.0.0.1", str(listener.getsockname()[1])),
+            start_new_session=True,
+        ) as other,
+        listener.accept()[0] as connection,
+    ):
+        peer, own = connection.getpeername(), connection.getsockname()
+        assert all(is_of_session(other.pid, peer, own) for _ in range(200))
 
 
 @linux
