@@ -109,7 +109,8 @@ def unmatched(value: str, pattern: str, path: Path) -> InvalidRequest:
     )
 
 
-def invalid(path: Path) -> InvalidRequest:
-    """Return the error for a value that nothing more can be said of."""
+def invalid(path: Path, expected: str = "") -> InvalidRequest:
+    """Return the error for a value; `expected` is a sentence, where more can be said of it."""
     param = spell(path)
-    return InvalidRequest(f"Invalid value for '{param}'.", param=param, code="invalid_value")
+    message = f"Invalid value for '{param}'. {expected}".rstrip()
+    return InvalidRequest(message, param=param, code="invalid_value")

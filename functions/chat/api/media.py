@@ -16,7 +16,6 @@ from typing import Any
 
 from functions.chat.api import faults
 from functions.chat.api.faults import Path
-from functions.chat.errors import InvalidRequest
 from functions.chat.settings import Model
 
 # About what an image, a recording or a file is to a model; its bytes are not text.
@@ -72,7 +71,7 @@ async def check(messages: list[dict[str, Any]], model: Model) -> None:
             media_type = "image" if kind == "image_url" else "application"
             found = _DATA.match(data)
             if not found or not (kind == "file" or _IMAGE.match(found["type"])):
-                raise _invalid(where, f"Expected `data:{media_type}/…;base64,…`.")
+                raise faults.invalid(where, f"Expected `data:{media_type}/…;base64,…`.")
             _check_base64(data[found.end() :], where)
         elif kind == "image_url":
             await _check_address(data, where, model)
@@ -94,13 +93,13 @@ def _check_base64(data: str, path: Path) -> None:
     try:
         binascii.a2b_base64(data, strict_mode=True)
     except ValueError:  # also what is not ASCII
-        raise _invalid(path, "Expected base64, without spaces or line breaks.") from None
+        raise faults.invalid(path, "Expected base64, without spaces or line breaks.") from None
 
 
 async def _check_address(url: str, path: Path, model: Model) -> None:
     found = _ADDRESS.fullmatch(url)
     if not found or found["host"].lower() not in model.media_hosts:
-        raise _invalid(
+        raise faults.invalid(
             path,
             "Expected a `data:` URL (`data:image/png;base64,…`), or an `https` address at a host that the "
             "operator of this API has named in `media_hosts` of the model in MODELS (with `make run`, "
@@ -112,11 +111,6 @@ async def _check_address(url: str, path: Path, model: Model) -> None:
                 found["host"], 443, type=socket.SOCK_STREAM
             )
     except OSError:  # a timeout too
-        raise _invalid(path, "The name of its host cannot be resolved.") from None
+        raise faults.invalid(path, "The name of its host cannot be resolved.") from None
     if not all(is_public(str(sockaddr[0])) for *_, sockaddr in resolved):
-        raise _invalid(path, "Its host is not at a public address.")
-
-
-def _invalid(path: Path, expected: str) -> InvalidRequest:
-    error = faults.invalid(path)
-    return InvalidRequest(f"{error.message} {expected}", param=error.param, code=error.code)
+        raise faults.invalid(path, "Its host is not at a public address.")
