@@ -84,7 +84,7 @@ class ToolCalls:
 
     def _add(self, piece: _Piece, index: int | None) -> _Call:
         has_our_id = not piece.id or piece.id in self._by_id
-        call_id = f"call_{uuid.uuid4().hex[:24]}" if has_our_id else piece.id
+        call_id = new_call_id() if has_our_id else piece.id
         call = _Call(len(self._calls), index, call_id, has_our_id)
         self._calls.append(call)
         self._by_id[call_id] = call
@@ -201,6 +201,11 @@ class _Call:
             return isinstance(json.loads(self.text), dict)
         except (ValueError, RecursionError):
             return False
+
+
+def new_call_id() -> str:
+    """Return an id for a call to which the engine gave none."""
+    return f"call_{uuid.uuid4().hex[:24]}"
 
 
 def text_of_arguments(value: Any) -> str:

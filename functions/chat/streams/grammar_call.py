@@ -7,7 +7,6 @@ only at its end. So a stream leaves at its end, in two chunks for each choice.
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from functions.chat.engines.engine import Chunks, End, Event, Failure, Reader, R
 from functions.chat.errors import ApiError, UpstreamError
 from functions.chat.json_text import dump, parse
 
+from .calls import new_call_id
 from .sse import event, fields_of
 
 # The beginning of a call that was cut, as the grammar spells it.
@@ -50,7 +50,7 @@ class GrammarCalls:
         events = list(events)
         for came in events:
             if isinstance(came, Run | Chunks):
-                self._collect(came.data)
+                self._collect(came.values if isinstance(came, Chunks) else _values_in(came.data))
                 ready.append(Run(b"", came.tokens))  # it counts, but nothing can leave yet
                 continue
             try:
@@ -66,10 +66,9 @@ class GrammarCalls:
                 return [*ready, Failure(failure, usage)]
         return ready
 
-    def _collect(self, data: bytes) -> None:
+    def _collect(self, chunks: Iterable[dict[str, Any]]) -> None:
         """Put the pieces of each choice together."""
-        for text in data.removesuffix(b"\n\n").split(b"\n\n"):
-            chunk = parse(fields_of(text)[1])
+        for chunk in chunks:
             self._identity = self._identity or {
                 name: chunk[name] for name in ("id", "object", "created", "model")
             }
@@ -99,6 +98,10 @@ class GrammarCalls:
         return Chunks(b"".join(event(dump(value)) for value in values), 0, values, usage)
 
 
+def _values_in(run: bytes) -> Iterable[dict[str, Any]]:
+    return (parse(fields_of(text)[1]) for text in run.removesuffix(b"\n\n").split(b"\n\n"))
+
+
 def turn(choice: dict[str, Any], message: dict[str, Any]) -> None:
     """Turn the text of a choice into its call, in place; one that was cut keeps what it has.
 
@@ -117,7 +120,9 @@ def turn(choice: dict[str, Any], message: dict[str, Any]) -> None:
             return
         name, arguments = begun.groups()
     function = {"name": name, "arguments": arguments}
-    call_id = f"call_{uuid.uuid4().hex[:24]}"
-    message |= {"content": None, "tool_calls": [{"id": call_id, "type": "function", "function": function}]}
+    message |= {
+        "content": None,
+        "tool_calls": [{"id": new_call_id(), "type": "function", "function": function}],
+    }
     if is_whole:
         choice["finish_reason"] = "tool_calls"
