@@ -10,11 +10,10 @@ import psutil
 import pytest
 
 from infra.paths import ROOT
-from tests.e2e.test_cors import page
+from tests.e2e.scenarios import page, seen_in_browser
 from tests.local_service import LocalService, run_local
 
 pytestmark = pytest.mark.slow
-SCENARIO = ROOT / "tests/e2e/browser/foreign.mjs"
 REBOUND = "rebound.example"
 
 
@@ -40,21 +39,7 @@ def attacked(_here: None) -> Iterator[tuple[LocalService, Any]]:
     with run_local(AUTH="on") as local, page() as foreign:
         with local.service.client() as client:  # which starts the query engine
             assert client.post("/graphql", json={"query": "{ todos { id } }"}).status_code == 200
-        done = subprocess.run(
-            ("node", str(SCENARIO), foreign, REBOUND, json.dumps(servers(local))),
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=50,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        seen = json.loads(done.stdout)
-        if "missing" in seen:
-            pytest.skip(
-                "no browser: the pinned one is for Linux on x64, and no chromium or chrome is installed"
-            )
-        yield local, seen
+        yield local, seen_in_browser("foreign", foreign, REBOUND, json.dumps(servers(local)))
 
 
 def test_a_page_of_another_origin_sees_nothing(attacked: tuple[LocalService, Any]) -> None:

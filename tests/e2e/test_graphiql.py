@@ -3,21 +3,18 @@
 `PICTURE=docs/graphiql.png make test-all ARGS=tests/e2e/test_graphiql.py` takes the picture in docs again.
 """
 
-import json
 import os
-import subprocess
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from infra.paths import ROOT
+from tests.e2e.scenarios import seen_in_browser
 from tests.local_service import Service
 
 pytestmark = pytest.mark.slow
 Report = dict[str, Any]
-SCENARIO = ROOT / "tests/e2e/browser/graphiql.mjs"
 EXAMPLE = ["query {", "  todos {", "    id", "    title", "    completed", "    createdAt", "  }", "}"]
 DELETE = "mutation ($id: ID!) { deleteTodo(id: $id) { title } }"
 
@@ -27,18 +24,8 @@ def report(service: Service) -> Iterator[Report]:
     """The browser's report: the page, its requests and its errors."""
     picture = os.environ.get("PICTURE")
     title = "Test Todo" if picture else f"Test Todo {uuid.uuid4()}"
-    done = subprocess.run(
-        ("node", str(SCENARIO), f"{service.url}/graphql", service.key, title, *filter(None, [picture])),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    report: Report = json.loads(done.stdout)
-    if report.get("missing"):
-        pytest.skip("no browser: the pinned one is for Linux on x64, and no chromium or chrome is installed")
+    url = f"{service.url}/graphql"
+    report: Report = seen_in_browser("graphiql", url, service.key, title, *filter(None, [picture]))
     yield {**report, "sent_title": title}
     with service.client() as client:
         variables = {"id": report["created"]["data"]["createTodo"]["id"]}
