@@ -15,7 +15,8 @@
     ├── QuotaExhausted          429     insufficient_quota         insufficient_quota
     ├── ServerError             500     server_error               –
     ├── UpstreamError           502     server_error               upstream_error
-    │   └── EngineUnreachable
+    │   ├── EngineUnreachable
+    │   └── EngineDraining
     ├── ServiceUnavailable      503     service_unavailable_error  keys_unavailable
     │   ├── Overloaded                                             server_is_overloaded
     │   └── ModelWarming                                           model_warming
@@ -184,6 +185,13 @@ class UpstreamError(ServerError):
 
 class EngineUnreachable(UpstreamError):
     """Nothing answers at the engine's address: no request has reached an engine."""
+
+
+class EngineDraining(UpstreamError):
+    """The engine is shutting down and has refused the request, before any work."""
+
+    def __init__(self) -> None:
+        super().__init__("The engine is shutting down. Try again.")
 
 
 class ServiceUnavailable(ApiError):

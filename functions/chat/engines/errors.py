@@ -16,6 +16,7 @@ from typing import Any
 
 from functions.chat.errors import (
     ApiError,
+    EngineDraining,
     InvalidRequest,
     ModelNotFound,
     Overloaded,
@@ -241,7 +242,7 @@ _WAITS: dict[str, tuple[type[Overloaded] | type[RateLimited], str]] = {
 _FAILURES: dict[str, Callable[[], ApiError]] = {
     "failed": lambda: UpstreamError("The engine failed, and may have run the request.", retry=False),
     "dead": lambda: UpstreamError("The engine has crashed. Its operator has to look.", retry=False),
-    "draining": lambda: UpstreamError("The engine is shutting down. Try again."),
+    "draining": EngineDraining,
     "memory": lambda: UpstreamError(
         "The engine ran out of memory. A shorter prompt may fit; else its operator has to look.", retry=False
     ),

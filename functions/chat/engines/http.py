@@ -21,6 +21,7 @@ import httpx
 from functions.chat.errors import (
     NO_RETRY,
     ApiError,
+    EngineDraining,
     EngineUnreachable,
     Overloaded,
     UpstreamError,
@@ -177,7 +178,7 @@ class HttpEngine:
         if status == 503 and (is_late or _LOST.search(text)):
             error = UpstreamError(_DROPPED, retry=False)
         is_full = status == 503 and isinstance(error, Overloaded)
-        is_draining = status == 500 and isinstance(error, UpstreamError) and not error.headers
+        is_draining = status == 500 and isinstance(error, EngineDraining)
         if status == 401 and self._secrets and model.key_secret:
             self._secrets.expire(model.key_secret)
             error = UpstreamError("The engine's key may have changed, and is fetched again. Try again.")

@@ -52,6 +52,7 @@ REFUSED: dict[str, tuple[Behaviour, int, str, int]] = {
     "resets": (Reset(), 502, "upstream_error", 1),
     "full": (vllm_error(503), 503, "server_is_overloaded", 3),
     "drains": (DRAINING, 502, "upstream_error", 3),
+    "refuses the key as a failure": (vllm_error(500, "Invalid API key"), 502, "upstream_error", 1),
     "500": (vllm_error(500), 502, "upstream_error", 1),
     "500 in plain text": (plain_error(500), 502, "upstream_error", 1),
     "502": (html(502), 502, "upstream_error", 1),
