@@ -25,6 +25,8 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 class GatewayProtocol(HttpToolsProtocol):
     """uvicorn's protocol, which reads the whole target, limits a head, and sends HTTP/1.0 no chunks.
 
+    Only a response with a length says that its connection closes.
+
     Source: RFC 9112, 3.2.2 "absolute-form" and 6.3 "Message Body Length", read 2026-11-26.
     """
 
@@ -53,8 +55,28 @@ class GatewayProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        unframed = cycle.scope["http_version"] == "1.0"
-        super()._start_asgi_task(cycle, partial(_until_close, cycle, app) if unframed else app)
+        if cycle.scope["http_version"] == "1.0":
+            app = partial(_until_close, cycle, app)
+        if not cycle.keep_alive:
+            app = partial(_close_unannounced, cycle, app)
+        super()._start_asgi_task(cycle, app)
+
+
+async def _close_unannounced(
+    cycle: RequestResponseCycle, app: Any, scope: Any, receive: Any, send: Callable[[Any], Any]
+) -> None:
+    """Run an app after whose response the connection closes: without a length, the response does not say so.
+
+    fetch in Node.js takes a stream that broke off as complete if it bears `Connection: close`.
+    """
+
+    async def send_unannounced(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            cycle.keep_alive = b"content-length" not in dict(message["headers"])
+        await send(message)
+        cycle.keep_alive = False
+
+    await app(scope, receive, send_unannounced)
 
 
 async def _until_close(

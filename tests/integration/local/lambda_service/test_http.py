@@ -53,6 +53,13 @@ REQUESTS = {
     ),
 }
 
+FETCH = """
+const say = (text) => process.stdout.write(text);
+fetch("%s", { headers: { connection: "%s" } })
+  .then(async ({ body }) => { for await (const piece of body) say(Buffer.from(piece).toString()); })
+  .then(() => say("|complete"), (error) => say(`|${error}`));
+"""
+
 
 async def exchange(port: int, request: bytes) -> bytes:
     """Send bytes; return all that comes back, up to the end of the connection."""
@@ -92,7 +99,7 @@ def test_a_caller_with_http_1_0_gets_a_stream_that_ends_with_the_connection(fiel
             head, _, body = response.partition(b"\r\n\r\n")
             assert body == b"piece 0\npiece 1\npiece 2\n"
             assert b"transfer-encoding" not in head
-            assert b"connection: close" in head
+            assert b"connection:" not in head
             whole = await exchange(running.port, b"GET / HTTP/1.0\r\n" + fields + b"\r\n")
             assert b"content-length" in whole.partition(b"\r\n\r\n")[0]
             head_only = await exchange(running.port, b"HEAD /stream HTTP/1.0\r\n" + fields + b"\r\n")
@@ -110,6 +117,31 @@ def test_a_stream_to_http_1_0_that_broke_off_is_reset() -> None:
             with pytest.raises(ConnectionResetError):
                 await reader.read()
             writer.close()
+
+    asyncio.run(run())
+
+
+# A stream says nothing of the connection's end: with `Connection: close`, fetch takes a cut one as complete.
+def test_only_a_response_with_a_length_says_that_the_connection_closes() -> None:
+    async def run() -> None:
+        async with scripted_service() as running:
+            for target, end in (("/stream", b"\r\n0\r\n\r\n"), ("/crash-midway", b"the beginning\r\n")):
+                response = await exchange(running.port, b"GET %b HTTP/1.1\r\n" % target.encode() + CLOSED)
+                assert b"connection:" not in response
+                assert response.endswith(end)
+            assert b"connection: close" in await exchange(running.port, b"GET / HTTP/1.1\r\n" + CLOSED)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("connection", ["close", "keep-alive"])
+def test_a_stream_that_broke_off_is_an_error_to_fetch_in_node(connection: str) -> None:
+    async def run() -> None:
+        async with scripted_service() as running:
+            script = FETCH % (f"http://localhost:{running.port}/crash-midway", connection)
+            node = await asyncio.create_subprocess_exec("node", "-e", script, stdout=asyncio.subprocess.PIPE)
+            out, _ = await node.communicate()
+            assert out == b"the beginning|TypeError: terminated"
 
     asyncio.run(run())
 
