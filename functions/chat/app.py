@@ -37,7 +37,6 @@ from .errors import (
 )
 from .json_text import dump
 from .settings import Settings
-from .streams.sse import DONE, event
 from .usage import Meter
 
 logger = logging.getLogger("chat")
@@ -75,7 +74,6 @@ def create_app(
         engine=engine,
         keyring=keyring or Keyring.of(settings.keys),
         meter=meter or Meter(),
-        render_end=render_end,
     )
     for route in ROUTES:
         _add(app, route, service)
@@ -116,8 +114,9 @@ class Envelope:
             return
         began = time.perf_counter()
         is_head = scope["method"] == "HEAD"
+        state = scope.setdefault("state", {})  # the server's own scope has it too, for `failures.py`
         scope = paths.routed(scope)
-        invocation = scope.setdefault("state", {})["invocation"] = Invocation.begin(scope)
+        invocation = state["invocation"] = Invocation.begin(scope)
         started = False
 
         async def send_with_headers(message: Message) -> None:
@@ -148,11 +147,6 @@ class Envelope:
         finally:
             if invocation.account:
                 await invocation.account.end()
-
-
-def render_end(failure: ApiError) -> bytes:
-    """Return the last events of a stream that fails."""
-    return event(dump(failure.body())) + DONE
 
 
 async def _render(request: Request, error: Exception) -> Response:

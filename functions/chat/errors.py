@@ -5,6 +5,7 @@
     ├── InvalidKey              401     invalid_request_error      invalid_api_key
     ├── ModelNotAllowed         403     invalid_request_error      model_not_allowed
     ├── ModelNotFound           404     invalid_request_error      model_not_found
+    ├── ModelNotServed          404     invalid_request_error      model_not_served
     ├── UnknownUrl              404     invalid_request_error      –
     ├── MethodNotAllowed        405     invalid_request_error      –
     ├── BodyTooLarge            413     invalid_request_error      –
@@ -32,6 +33,7 @@ what to do next; it never quotes an engine.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -64,6 +66,12 @@ class ApiError(Exception):
         self.param = param
         self.code = code or self.default_code
         self.headers = dict(headers or {})
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Spell the names of parameters as the caller does, in `param` and where the message quotes them."""
+        for name, spelt in names.items():
+            self.message = re.sub(rf"'{name}(?=['.\[])", f"'{spelt}", self.message)
+            self.param = self.param and re.sub(rf"^{name}(?=$|[.\[])", spelt, self.param)
 
     def body(self) -> dict[str, dict[str, str | None]]:
         """Return the JSON body: all four keys are always there."""
@@ -101,6 +109,16 @@ class ModelNotFound(ApiError):
 
     def __init__(self, name: str, *, advice: str = "") -> None:
         super().__init__(f"The model `{name}` does not exist or you do not have access to it.{advice}")
+
+
+class ModelNotServed(ApiError):
+    """The model exists, but not at this endpoint."""
+
+    status = 404
+    default_code = "model_not_served"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, param="model")
 
 
 class UnknownUrl(ApiError):

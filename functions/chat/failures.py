@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
-from .app import render_end
+from .engines.engine import Failure
 from .errors import ApiError, InvalidRequest, ServerError, UpstreamTimeout
 from .json_text import dump
 
@@ -12,7 +13,7 @@ _EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 _ERRORS: dict[str, type[ApiError]] = {"malformed": InvalidRequest, "deadline": UpstreamTimeout}
 
 
-class Failure(Protocol):
+class FailedReply(Protocol):
     """What the streaming layer knows of a failed reply."""
 
     @property
@@ -27,19 +28,24 @@ class Failure(Protocol):
     @property
     def last(self) -> bytes: ...
 
+    @property
+    def scope(self) -> Mapping[str, Any] | None: ...
 
-def error_body(failure: Failure) -> bytes:
+
+def error_body(failed: FailedReply) -> bytes:
     """Return the body of an error reply."""
-    return dump(_error(failure).body())
+    return dump(_error(failed).body())
 
 
-def end_of_stream(failure: Failure) -> bytes:
-    """Return the last two events of a started stream, and before them the end of an event left open."""
-    if failure.content_type.partition(";")[0] != "text/event-stream":
+def end_of_stream(failed: FailedReply) -> bytes:
+    """Return the last events of a started stream, and before them the end of an event left open."""
+    invocation = failed.scope["state"]["invocation"] if failed.scope else None
+    if failed.content_type != "text/event-stream" or not (invocation and invocation.writer):
         return b""
-    gap = b"" if not failure.last or failure.last.endswith(_EVENT_ENDS) else b"\n\n"
-    return gap + render_end(_error(failure))
+    gap = b"" if not failed.last or failed.last.endswith(_EVENT_ENDS) else b"\n\n"
+    end: bytes = invocation.writer.end(Failure(_error(failed)))
+    return gap + end
 
 
-def _error(failure: Failure) -> ApiError:
-    return _ERRORS.get(failure.kind, ServerError)(failure.message)
+def _error(failed: FailedReply) -> ApiError:
+    return _ERRORS.get(failed.kind, ServerError)(failed.message)

@@ -22,6 +22,7 @@ class Model:
     Shape:  `key_secret`: the ARN of the secret that holds the engine's key, where `key` is None.
             `ecs_service`: the ARN of the service to start where the engine may be scaled to zero.
             `engine`: its kind. `extra_fields`: sent on beside those of its kind.
+            `serves`: of SERVES. `fallback`: ids of models that may answer instead, in this order.
             `media_hosts`: where it may fetch images from. `developer_as_system`: it knows no developer.
     Units:  `start_s`: about how many seconds it takes from that start to the engine's first reply.
     """
@@ -39,6 +40,8 @@ class Model:
     extra_fields: frozenset[str] = frozenset()
     media_hosts: frozenset[str] = frozenset()
     developer_as_system: bool = False
+    serves: frozenset[str] = frozenset({"chat", "completions"})
+    fallback: tuple[str, ...] = ()
 
     @cached_property
     def kind(self) -> EngineKind:

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from functions.chat.errors import ModelNotAllowed, ModelNotFound
+from functions.chat.errors import ModelNotAllowed, ModelNotFound, ModelNotServed
 from functions.chat.settings import Model, Settings
 from functions.shared.keys import Key
 
@@ -56,6 +56,19 @@ def check_allowed(model: Model, settings: Settings, key: Key | None) -> None:
     if not _is_allowed(model, settings, key):
         raise ModelNotAllowed(
             f"This API key may not use the model `{model.id}`. `GET /v1/models` lists those it may."
+        )
+
+
+def check_serves(model: Model, what: str, settings: Settings) -> None:
+    """Return if a model serves what is requested: `chat`, `completions` or `embeddings`.
+
+    Raises: ModelNotServed, which names a model that does.
+    """
+    if what not in model.serves:
+        others = [each.id for each in settings.models.values() if what in each.serves]
+        advice = f" `{others[0]}` does." if others else ""
+        raise ModelNotServed(
+            f"The model `{model.id}` serves {' and '.join(sorted(model.serves))}, not {what}.{advice}"
         )
 
 

@@ -13,8 +13,8 @@ from starlette.types import Scope
 
 from functions.chat.engines.context_lengths import ContextLengths
 from functions.chat.engines.engine import Engine
-from functions.chat.errors import ApiError
 from functions.chat.settings import Settings
+from functions.chat.streams.response import Writer
 from functions.chat.usage import Account, Meter
 from functions.shared.keys import Key, Keyring, authorization_in
 
@@ -27,16 +27,12 @@ _TRACE_MEMBER = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """The parts that all endpoints share.
-
-    Shape:  `render_end` gives the last bytes of a stream that fails.
-    """
+    """The parts that all endpoints share."""
 
     settings: Settings
     engine: Engine
     keyring: Keyring
     meter: Meter
-    render_end: Callable[[ApiError], bytes]
     context_lengths: ContextLengths = field(init=False)
 
     def __post_init__(self) -> None:
@@ -55,7 +51,7 @@ class Invocation:
     """All that belongs to one request.
 
     Shape:  `request_id` is the caller's, where it sent one; `reply_id` ours. `account` once the key is known.
-            `trace`: the headers of the caller's trace, which the engine gets.
+            `writer` once the request is admitted. `trace`: the headers of the caller's trace, for the engine.
     Units:  `remaining_ms` returns ms until the deadline; None outside Lambda.
     """
 
@@ -64,6 +60,7 @@ class Invocation:
     remaining_ms: Callable[[], int] | None
     trace: Mapping[str, str] = field(default_factory=dict)
     account: Account | None = None
+    writer: Writer | None = None
 
     @classmethod
     def begin(cls, scope: Scope) -> Invocation:

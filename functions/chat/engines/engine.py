@@ -91,7 +91,9 @@ class EngineRequest:
     """One request to an engine.
 
     Shape:  `path` follows the engine's base URL; `body` is JSON; `reader` makes a reader of the reply.
-            `headers` are sent beside our own: the caller's trace.
+            `headers` are sent beside our own: the caller's trace. `names`: what the caller calls the
+            parameters of this request, where that is something else. `fallbacks`: the same for other models,
+            in the order in which they may answer instead.
     Units:  tokens: `prompt_tokens` about, `prompt_tokens_most` at most if each byte of text is one;
             `max_completion` of all choices together.
     """
@@ -106,6 +108,8 @@ class EngineRequest:
     prompt_tokens_most: int
     max_completion: int
     headers: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+    fallbacks: tuple[EngineRequest, ...] = ()
 
 
 class Engine(Protocol):

@@ -126,12 +126,13 @@ class HttpEngine:
                             events = reader.flush()
                     for event in events:
                         if isinstance(event, Failure):
-                            _not_again(event.error)
+                            _not_again(event.error).rename(request.names)
                         yield event
                     await _drain(response)
                 finally:
                     await response.aclose()
         except ApiError as error:
+            error.rename(request.names)
             yield Failure(error)
 
     async def _send(self, request: EngineRequest) -> httpx.Response:

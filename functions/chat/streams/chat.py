@@ -33,7 +33,7 @@ class ChatStream:
 
     Shape:  feed every piece, then flush. Each returns events, often none; what was returned before a failure
             stays valid. `continuous_usage`: chunks keep the engine's count so far. `expects_call`: the
-            request requires a tool call.
+            request requires a tool call. `as_values`: every event is read, into `Chunks` without `data`.
     """
 
     def __init__(
@@ -44,12 +44,14 @@ class ChatStream:
         include_usage: bool = False,
         continuous_usage: bool = False,
         expects_call: bool = False,
+        as_values: bool = False,
         max_event_bytes: int = MAX_EVENT_BYTES,
     ) -> None:
         self.ended = False
         self._model = model
         self._include_usage = include_usage
         self._continuous_usage = continuous_usage
+        self._as_values = as_values
         self._usage: dict[str, Any] | None = None
         self._splitter = EventSplitter(max_event_bytes)
         self._identity: dict[str, Any] = {}
@@ -127,6 +129,9 @@ class ChatStream:
             if usage:
                 self._last = left
             return False
+        if self._as_values:
+            batch.add(b"", left)
+            return False
         self._show_usage(left, usage)
         is_same = left == chunk and b"\n" not in payload and not LINE_SEPARATORS.search(payload.decode())
         data = event(payload if is_same else dump(left))
@@ -201,7 +206,7 @@ class _Batch:
         self._values.append(value)
 
     def events(self, usage: Any) -> list[Event]:
-        if not self._data:
+        if not self._values:
             return []
         said = (says_something(choice["delta"]) for chunk in self._values for choice in chunk["choices"])
         return [Chunks(b"".join(self._data), sum(said), self._values, usage)]

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
+from typing import Any, Protocol
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from functions.chat.engines.engine import Chunks, Event, Failure, Run
-from functions.chat.errors import ApiError
+from functions.chat.engines.engine import Chunks, End, Event, Failure, Run
 
-from .sse import DONE, KEEP_ALIVE
+from .sse import KEEP_ALIVE
 
 _HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-cache",
     "x-accel-buffering": "no",
 }
+
+
+class Writer(Protocol):
+    """Writes the events of one reply in the shape of its endpoint."""
+
+    def write(self, event: Run | Chunks) -> bytes:
+        """Return what leaves of a piece of a stream."""
+
+    def end(self, event: End | Failure) -> bytes:
+        """Return the last bytes of a stream."""
+
+    def whole(self, reply: dict[str, Any]) -> dict[str, Any]:
+        """Return a whole reply as it leaves."""
 
 
 class EventStreamResponse(Response):
@@ -31,7 +44,7 @@ class EventStreamResponse(Response):
         events: AsyncGenerator[Event, None],
         first: asyncio.Future[Event],
         keep_alive_s: float,
-        render: Callable[[ApiError], bytes],
+        writer: Writer,
     ) -> None:
         self.status_code = 200
         self.background = None
@@ -39,19 +52,18 @@ class EventStreamResponse(Response):
         self._events = events
         self._first = first
         self._keep_alive_s = keep_alive_s
-        self._render = render
+        self._writer = writer
         self._lock = asyncio.Lock()
         self._ended = False
         self._sent_at = 0.0
 
     @classmethod
     async def open(
-        cls, events: AsyncGenerator[Event, None], keep_alive_s: float, render: Callable[[ApiError], bytes]
+        cls, events: AsyncGenerator[Event, None], keep_alive_s: float, writer: Writer
     ) -> EventStreamResponse:
         """Wait for the first event of the reply, so that a failure in its place gets a status of its own.
 
         An engine that has accepted the request but stays silent is waited for within the stream.
-        Shape:  `render` gives the last bytes of a stream that fails.
         Raises: ApiError, of a failure before the first event.
         """
         first: asyncio.Future[Event] | None = None
@@ -67,7 +79,7 @@ class EventStreamResponse(Response):
                 await _cancel(first)
             await events.aclose()
             raise
-        return cls(events, first, keep_alive_s, render)
+        return cls(events, first, keep_alive_s, writer)
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         """Run until the events end or the caller has disconnected."""
@@ -97,11 +109,10 @@ class EventStreamResponse(Response):
 
     async def _send_event(self, send: Send, event: Event) -> None:
         if isinstance(event, (Run, Chunks)):
-            if event.data:
-                await self._send(send, event.data)
-        else:
-            last = self._render(event.error) if isinstance(event, Failure) else DONE
-            await self._send(send, last, more=False)
+            if data := self._writer.write(event):
+                await self._send(send, data)
+        elif isinstance(event, (End, Failure)):
+            await self._send(send, self._writer.end(event), more=False)
 
     async def _send(self, send: Send, data: bytes, *, more: bool = True) -> None:
         async with self._lock:

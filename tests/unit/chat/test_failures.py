@@ -1,9 +1,14 @@
 """What the streaming layer writes for the chat function, byte for byte."""
 
+from typing import Any
+
 import pytest
 from lambda_stream._errors import DEADLINE, Failure, malformed
 
+from functions.chat.api.service import Invocation
 from functions.chat.failures import end_of_stream, error_body
+from functions.chat.streams.chat_writer import ChatWriter
+from functions.chat.streams.response import Writer
 
 SSE = ((b"Content-Type", b"text/event-stream; charset=utf-8"),)
 RAISED = Failure.raised(KeyError("secret"))
@@ -19,6 +24,11 @@ MALFORMED = (
     b'{"error":{"message":"The request could not be read.",'
     b'"type":"invalid_request_error","param":null,"code":null}}'
 )
+
+
+def scope_of(writer: Writer) -> dict[str, Any]:
+    invocation = Invocation(request_id="1", reply_id="req_1", remaining_ms=None, writer=writer)
+    return {"type": "http", "state": {"invocation": invocation}}
 
 
 @pytest.mark.parametrize(
@@ -40,10 +50,10 @@ def test_error_replies_are_openais(failure: Failure, body: bytes) -> None:
     ],
 )
 def test_a_stream_that_fails_ends_with_an_error_event(last: bytes, gap: bytes) -> None:
-    failure = DEADLINE._replace(headers=SSE, last=last)
+    failure = DEADLINE._replace(headers=SSE, last=last, scope=scope_of(ChatWriter()))
     assert end_of_stream(failure) == gap + b"data: " + TIMEOUT + b"\n\ndata: [DONE]\n\n"
 
 
 @pytest.mark.parametrize("headers", [((b"content-type", b"application/json"),), ()])
 def test_other_bodies_are_cut(headers: tuple[tuple[bytes, bytes], ...]) -> None:
-    assert end_of_stream(RAISED._replace(headers=headers, last=b"{")) == b""
+    assert end_of_stream(RAISED._replace(headers=headers, last=b"{", scope=scope_of(ChatWriter()))) == b""

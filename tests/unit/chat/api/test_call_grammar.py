@@ -7,7 +7,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from functions.chat.api import chat_schema
-from functions.chat.api.chat_completions import prepare
+from functions.chat.api.chat_completions import engine_request
 from functions.chat.streams.chat import ChatReply, ChatStream
 from functions.chat.streams.grammar_call import GrammarCalls
 from tests.unit.chat.fakes import USER, model, settings
@@ -26,7 +26,8 @@ TOOLS = [
 
 def sent(**fields: Any) -> tuple[dict[str, Any], Any]:
     body = {"model": "tiny", "messages": [USER], "tools": TOOLS, **fields}
-    request = prepare(body, chat_schema.check(body), settings(model(engine="llama.cpp")), "abc")
+    tiny = model(engine="llama.cpp")
+    request = engine_request(body, chat_schema.check(body), tiny, settings(tiny), "abc")
     return json.loads(request.body), request.reader()
 
 

@@ -11,10 +11,9 @@ from starlette.responses import Response
 from starlette.types import Message
 
 from functions.chat.api import chat_schema
-from functions.chat.api.chat_completions import create_chat_completion, prepare
+from functions.chat.api.chat_completions import create_chat_completion, engine_request
 from functions.chat.api.models import find_model
 from functions.chat.api.service import Invocation, Service
-from functions.chat.app import render_end
 from functions.chat.engines.engine import EngineRequest
 from functions.chat.errors import ApiError, InvalidRequest, ModelNotFound, Overloaded, UpstreamError
 from functions.chat.usage import Meter
@@ -48,7 +47,8 @@ REPLY: dict[str, Any] = {
 
 def prepared(**fields: Any) -> EngineRequest:
     body = {"model": "one", "messages": [USER], **fields}
-    return prepare(body, chat_schema.check(body), TWO, "abc")
+    checked = chat_schema.check(body)
+    return engine_request(body, checked, find_model(checked.model, TWO), TWO, "abc")
 
 
 def sent(**fields: Any) -> dict[str, Any]:
@@ -58,9 +58,7 @@ def sent(**fields: Any) -> dict[str, Any]:
 
 async def called(engine: FakeEngine, **fields: Any) -> tuple[Response, list[Message]]:
     """Call the endpoint; return its response, and the messages that this sends."""
-    service = Service(
-        settings=TWO, engine=engine, keyring=Keyring(None), meter=Meter(), render_end=render_end
-    )
+    service = Service(settings=TWO, engine=engine, keyring=Keyring(None), meter=Meter())
     body = json.dumps({"model": "one", "messages": [USER], **fields}).encode()
 
     async def receive() -> Message:

@@ -9,7 +9,7 @@ from hypothesis import settings as settings_of
 from hypothesis import strategies as st
 
 from functions.chat.api import chat_schema
-from functions.chat.api.chat_completions import prepare
+from functions.chat.api.chat_completions import engine_request
 from functions.chat.api.chat_schema import CHAT_COMPLETION_REQUEST
 from functions.chat.api.fields import CHAT_TEMPLATE_KWARGS
 from functions.chat.engines.kinds import ENGINES, NEVER
@@ -60,7 +60,7 @@ def sent(engine: str = "vllm", extra: tuple[str, ...] = (), **fields: Any) -> di
     """Return what an engine of a kind is sent."""
     of = model(engine=engine, extra_fields=frozenset(extra))
     body = {"model": "tiny", "messages": [USER], **fields}
-    request = prepare(body, chat_schema.check(body), settings(of), "abc")
+    request = engine_request(body, chat_schema.check(body), of, settings(of), "abc")
     read: dict[str, Any] = json.loads(request.body)
     return read
 
@@ -345,7 +345,7 @@ def test_nothing_raises_what_an_engine_may_do_above_what_is_reserved(
     body = {**fields, "model": "tiny", "messages": [{**USER, **fields}]}
     of = model(engine=engine)
     try:
-        request = prepare(body, chat_schema.check(body), settings(of), "abc")
+        request = engine_request(body, chat_schema.check(body), of, settings(of), "abc")
     except InvalidRequest as error:
         schema.validate_error(error.body())
         return

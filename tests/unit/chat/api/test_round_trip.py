@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.chat.api import body, chat_schema
-from functions.chat.api.chat_completions import prepare
+from functions.chat.api.chat_completions import engine_request
 from functions.chat.engines.engine import Reply
 from functions.chat.engines.kinds import ENGINES
 from functions.chat.json_text import dump
@@ -58,7 +58,8 @@ def accepted_back(message: dict[str, Any], engine: str = "vllm") -> dict[str, An
     history = [USER, message, *results, USER]
     raw = json.dumps({"model": "tiny", "messages": history, "tools": TOOLS}).encode()
     parsed = body.parse_json(raw)
-    request = prepare(parsed, chat_schema.check(parsed), settings(model(engine=engine)), "abc")
+    tiny = model(engine=engine)
+    request = engine_request(parsed, chat_schema.check(parsed), tiny, settings(tiny), "abc")
     sent = json.loads(request.body)
     schema.validate_engine_request(sent, reasoning=ENGINES[engine].reasoning)
     assert len(sent["messages"]) == len(history)

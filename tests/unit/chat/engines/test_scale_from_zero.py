@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from functions.chat.app import render_end
 from functions.chat.engines.engine import Accepted, End, EngineRequest, Event, Failure, Reply, Run
 from functions.chat.engines.scale_from_zero import CHECK_S, POLL_S, REPORT_S, ScaleFromZero, StartFailed
 from functions.chat.errors import ApiError, EngineUnreachable, ModelWarming, Overloaded
 from functions.chat.settings import Model
+from functions.chat.streams.chat_writer import ChatWriter
 from functions.chat.streams.response import EventStreamResponse
 from functions.chat.streams.sse import KEEP_ALIVE
 from functions.chat.usage import Meter
@@ -363,7 +363,7 @@ async def test_the_caller_gets_comments_and_then_the_completion() -> None:
     request = engine_request(TINY)
     account = Meter().account(None, "req", None)
     await account.admit(request)
-    response = await EventStreamResponse.open(account.run(bench.started, request), 0.01, render_end)
+    response = await EventStreamResponse.open(account.run(bench.started, request), 0.01, ChatWriter())
     caller = Caller()
     await response({"type": "http"}, caller.receive, caller.send)
     assert caller.bodies[:3] == [KEEP_ALIVE] * 3

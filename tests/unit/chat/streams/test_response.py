@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
-from functions.chat.app import render_end
 from functions.chat.engines.engine import Accepted, End, Event, Failure, Run
 from functions.chat.errors import ApiError, Overloaded, UpstreamError
+from functions.chat.streams.chat_writer import ChatWriter
 from functions.chat.streams.response import EventStreamResponse
 from functions.chat.streams.sse import KEEP_ALIVE
 from tests.engines import schema
@@ -86,7 +86,7 @@ class Caller:
 
 
 async def respond(source: Source, caller: Caller, keep_alive_s: float = LONG_S) -> None:
-    response = await EventStreamResponse.open(source.events(), keep_alive_s, render_end)
+    response = await EventStreamResponse.open(source.events(), keep_alive_s, ChatWriter())
     await response(SCOPE, caller.receive, caller.send)
 
 
@@ -197,7 +197,7 @@ async def test_a_disconnect_ends_a_blocked_send() -> None:
             blocked.set()
             await asyncio.Event().wait()
 
-    response = await EventStreamResponse.open(source.events(), LONG_S, render_end)
+    response = await EventStreamResponse.open(source.events(), LONG_S, ChatWriter())
     task = asyncio.ensure_future(response(SCOPE, caller.receive, send))
     await blocked.wait()
     caller.disconnects.set()
@@ -245,7 +245,7 @@ async def test_a_source_may_finish_its_work_after_the_end_marker() -> None:
                 drained.append("drained")
                 return
 
-    response = await EventStreamResponse.open(events(), LONG_S, render_end)
+    response = await EventStreamResponse.open(events(), LONG_S, ChatWriter())
     await response(SCOPE, caller.receive, caller.send)
     assert drained == ["drained"]
 
@@ -274,7 +274,7 @@ async def test_sends_never_overlap() -> None:
         active.pop()
         await caller.send(message)
 
-    response = await EventStreamResponse.open(source.events(), 0.01, render_end)
+    response = await EventStreamResponse.open(source.events(), 0.01, ChatWriter())
     await response(SCOPE, caller.receive, send)
     assert overlaps == []
     assert caller.body.endswith(GOOD)
