@@ -28,7 +28,7 @@ def _finite(text: str) -> float:
 _DECODER = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
 
 
-def dump(value: dict[str, Any]) -> bytes:
+def dump(value: dict[str, Any] | str) -> bytes:
     """Write compact JSON in one line; what clients could take for its end is escaped.
 
     So is all that is not ASCII where a text has half a surrogate pair, which UTF-8 cannot hold.

@@ -1,7 +1,9 @@
 """The one flow of every endpoint that an engine answers: HTTP in, an engine's events, HTTP out.
 
-authenticate → read and check the body → find the model → prepare the engine's request → admit it
-→ the engine's events, counted → the endpoint's own shape
+    authenticate → read and check the body → find the model → prepare the engine's request → admit it
+    → the engine's events, counted → the endpoint's own shape
+
+What differs is an `Endpoint`.
 """
 
 from __future__ import annotations
