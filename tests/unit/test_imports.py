@@ -26,7 +26,15 @@ CHAT = (
     ("api.checks",),
     ("api.faults",),
     ("api.service", "api.body", "api.paths"),
-    ("usage", "streams.chat_writer", "streams.response", "streams.chat", "streams.grammar_call"),
+    ("streams.responses",),
+    (
+        "streams.response_items",
+        "usage",
+        "streams.chat_writer",
+        "streams.response",
+        "streams.chat",
+        "streams.grammar_call",
+    ),
     ("engines.context_lengths", "engines.http", "engines.scale_from_zero"),
     (
         "engines.engine",
