@@ -13,6 +13,7 @@ MEASURES: dict[str, Callable[[EngineProcess], list[Row]]] = {
     "cold": lambda _: measures.cold_start(),
     "first": measures.first_byte,
     "flat": measures.flat_out,
+    "responses": measures.responses,
     "paced": measures.paced,
     "concurrency": measures.concurrency,
     "memory": measures.memory,

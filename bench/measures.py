@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from bench.client import Client
-from bench.runtime_api import PYTHON, chat_event, function, models
+from bench.runtime_api import PYTHON, chat_event, function, models, response_event
 from bench.servers import server
 from tests.engines.scripted import EngineProcess
 from tests.local_service import run_local
@@ -145,6 +145,25 @@ def flat_out(engine: EngineProcess, rounds: int = 5, events: int = 100_000) -> l
             f"{ours / raw:.2f} x",
             ">= 0.7 x",
             ours / raw >= 0.7,
+        )
+    ]
+
+
+def responses(engine: EngineProcess, rounds: int = 7, events: int = 20_000) -> list[Row]:
+    """CPU time per event of a response, beside a chat completion whose events have to be read one by one."""
+    with function(MODELS=models(engine.base_url)) as chat:
+        kinds = response_event("varied", events), chat_event("varied", events)
+        sides = [partial(cpu_s, chat.pid, partial(chat.invoke, kind)) for kind in kinds]
+        alternating(1, *sides)
+        ours, read = (statistics.median(values) / events for values in alternating(rounds, *sides))
+    return [
+        Row(
+            "a response, CPU per event, the function",
+            f"{ours * 1e6:.1f} us",
+            f"{read * 1e6:.1f} us chat completion, events read",
+            f"{ours / read:.2f} x",
+            "<= 1.5 x",
+            ours / read <= 1.5,
         )
     ]
 

@@ -131,6 +131,12 @@ def chat_event(model: str, tokens: int) -> dict[str, Any]:
     return http_event("/v1/chat/completions", json.dumps(completion(model, tokens)))
 
 
+def response_event(model: str, tokens: int) -> dict[str, Any]:
+    """Return a Function URL event that requests the same as a response."""
+    body = {"model": model, "input": "Tell me a joke", "max_output_tokens": tokens, "stream": True}
+    return http_event("/v1/responses", json.dumps(body))
+
+
 def http_event(path: str, body: str) -> dict[str, Any]:
     """Return a Function URL event that posts JSON."""
     return {
@@ -157,4 +163,4 @@ def http_event(path: str, body: str) -> dict[str, Any]:
 def models(base_url: str) -> str:
     """Return MODELS for the scripted engine's behaviours."""
     entry = {"base_url": base_url, "max_tokens_limit": 1_000_000}
-    return json.dumps(dict.fromkeys(("scripted", "flat", "paced"), entry))
+    return json.dumps(dict.fromkeys(("scripted", "flat", "varied", "paced"), entry))

@@ -102,18 +102,20 @@ def split_every(data: bytes, size: int) -> Iterator[bytes]:
 class Flat:
     """Stream tokens as fast as the socket takes them: one HTTP chunk per event, many per write.
 
-    `count` None: as many as the request allows.
+    `count` None: as many as the request allows. `varied`: each differs from the last one by more than text.
     """
 
     count: int | None = None
     per_write: int = 64
+    varied: bool = False
 
     async def __call__(self, request: Request, reply: Reply) -> None:
         """Write the stream; nothing is computed per event."""
         chunks = events.Chunks(request)
         count = events.token_count(request) if self.count is None else self.count
         one = chunk(chunks.content(0, " word"))
-        block = one * self.per_write
+        other = one.replace(b'"created":1', b'"created":2') if self.varied else one
+        block = (one + other) * (self.per_write // 2)
         await reply.head(head(200, {"content-type": SSE, "transfer-encoding": "chunked"}))
         await reply.write(chunk(chunks.role(0)))
         for _ in range(count // self.per_write):

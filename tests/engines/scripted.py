@@ -221,15 +221,16 @@ def scripted_process(*arguments: str) -> Iterator[EngineProcess]:
 def process_behaviour(rate: float) -> ByModel:
     """Return what a child process does; `max_tokens` of the request is the number of tokens.
 
-    Shape: model `flat` streams flat out, `paced` at `rate` tokens a second, any other at once, a write each.
+    Shape: model `flat` streams flat out, `varied` too, no event like the last one, `paced` at `rate` tokens a
+           second, any other at once, a write each.
     """
     paced = Chat(Sse(events.tokens(None, pace_s=1 / rate)))
-    return ByModel({"flat": Chat(Flat()), "paced": paced}, Chat(Sse(events.tokens(None))))
+    return ByModel({"flat": Chat(Flat()), "varied": Chat(Flat(varied=True)), "paced": paced}, Chat(Sse(events.tokens(None))))
 
 
 async def serve(port: int, rate: float, until_eof: bool) -> None:
     """Serve until SIGTERM or SIGINT, or until stdin ends."""
-    engine = ScriptedEngine(process_behaviour(rate), ("scripted", "flat", "paced"))
+    engine = ScriptedEngine(process_behaviour(rate), ("scripted", "flat", "varied", "paced"))
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
