@@ -6,9 +6,16 @@ import pytest
 from lambda_stream._errors import DEADLINE, Failure, malformed
 
 from functions.chat.api.service import Invocation
+from functions.chat.engines.engine import Chunks
 from functions.chat.failures import end_of_stream, error_body
+from functions.chat.streams.chat import ChatStream
 from functions.chat.streams.chat_writer import ChatWriter
 from functions.chat.streams.response import Writer
+from functions.chat.streams.responses import ResponseWriter
+from functions.chat.streams.sse import KEEP_ALIVE
+from tests.engines.responses import check_response_stream
+from tests.unit.chat.chunks import MODEL, role, word
+from tests.unit.chat.streams.test_responses import BASE, NUMBER
 
 SSE = ((b"Content-Type", b"text/event-stream; charset=utf-8"),)
 RAISED = Failure.raised(KeyError("secret"))
@@ -52,6 +59,19 @@ def test_error_replies_are_openais(failure: Failure, body: bytes) -> None:
 def test_a_stream_that_fails_ends_with_an_error_event(last: bytes, gap: bytes) -> None:
     failure = DEADLINE._replace(headers=SSE, last=last, scope=scope_of(ChatWriter()))
     assert end_of_stream(failure) == gap + b"data: " + TIMEOUT + b"\n\ndata: [DONE]\n\n"
+
+
+@pytest.mark.parametrize("last", [b"", KEEP_ALIVE, None])
+def test_a_response_that_fails_goes_on_counting_from_the_event_that_was_sent(last: bytes | None) -> None:
+    writer, sent = ResponseWriter(BASE, {}, NUMBER), b""
+    if last is None:
+        (chunks,) = ChatStream(model=MODEL, as_values=True).feed(role() + word())
+        assert isinstance(chunks, Chunks)
+        sent = writer.write(chunks)
+    failure = DEADLINE._replace(headers=SSE, last=sent or last or b"", scope=scope_of(writer))
+    response = check_response_stream(sent + end_of_stream(failure))
+    assert response["error"]["message"] == DEADLINE.message
+    assert len(response["output"]) == (last is None)
 
 
 @pytest.mark.parametrize("headers", [((b"content-type", b"application/json"),), ()])
