@@ -225,10 +225,8 @@ def process_behaviour(rate: float) -> ByModel:
            second, any other at once, a write each.
     """
     paced = Chat(Sse(events.tokens(None, pace_s=1 / rate)))
-    return ByModel(
-        {"flat": Chat(Flat()), "varied": Chat(Flat(varied=True)), "paced": paced},
-        Chat(Sse(events.tokens(None))),
-    )
+    flat, varied = Chat(Flat()), Chat(Flat(varied=True))
+    return ByModel({"flat": flat, "varied": varied, "paced": paced}, Chat(Sse(events.tokens(None))))
 
 
 async def serve(port: int, rate: float, until_eof: bool) -> None:
