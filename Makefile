@@ -25,8 +25,8 @@ test: ## run what every change runs, in 2 minutes, or a part: `make test ARGS=te
 	@$(SETUP) test && $(PYTEST) -n 2 --dist loadgroup -m "not slow" $(ARGS)
 test-all: ## run all tests; `make test-all ARGS="-m slow"` runs those that `make test` leaves out
 	@$(SETUP) test-all && $(PYTEST) -n 2 --dist loadgroup $(ARGS)
-test-clients: ## run every client that the docs name against the service on this machine
-	@$(SETUP) test-all && $(PYTEST) tests/e2e/test_sdks.py tests/e2e/test_user_document.py tests/e2e/test_cors.py $(ARGS)
+test-clients: ## run every client of docs/clients.md against the service on this machine
+	@$(SETUP) test-clients && $(PYTEST) tests/e2e/test_clients.py tests/e2e/test_sdks.py tests/e2e/test_user_document.py tests/e2e/test_cors.py $(ARGS)
 test-deploy: ## deploy both stages into a local AWS, call them, destroy them; a part of `make test-all`
 	@$(SETUP) test-all && $(PYTEST) tests/deploy $(ARGS)
 faults: ## print what each client gets of each fault of an engine, then break the rest; `ARGS="cut node"` chooses
@@ -55,7 +55,7 @@ deploy: ## deploy a stage into the AWS account of your credentials, as in `make 
 destroy: ## remove a stage from AWS
 	@$(SETUP) deploy && $(CDK) destroy --all --progress events -c stage="$$STAGE" -c native-engine=optional $(ARGS)
 lock: ## pin the dependencies of pyproject.toml in requirements/
-	@$(SETUP) test && $(LOCK) --group local -o requirements/run.txt && $(LOCK) --group test -o requirements/test.txt && $(LOCK) --group bundle -o requirements/bundle.txt && $(LOCK) --group todos -o requirements/todos.txt && $(LOCK) --group chat -o requirements/chat.txt && $(LOCK) --group deploy -o requirements/deploy.txt && $(LOCK) --group ministack -o requirements/ministack.txt && $(LOCK) --group streaming -o requirements/streaming.txt && $(LOCK) --group frameworks -o requirements/frameworks.txt && $(LOCK) --group clients -o requirements/clients.txt
+	@$(SETUP) test && $(LOCK) --group local -o requirements/run.txt && $(LOCK) --group test -o requirements/test.txt && $(LOCK) --group bundle -o requirements/bundle.txt && $(LOCK) --group todos -o requirements/todos.txt && $(LOCK) --group chat -o requirements/chat.txt && $(LOCK) --group deploy -o requirements/deploy.txt && $(LOCK) --group ministack -o requirements/ministack.txt && $(LOCK) --group streaming -o requirements/streaming.txt && $(LOCK) --group frameworks -o requirements/frameworks.txt && $(LOCK) --group clients -o requirements/clients.txt && $(LOCK) --group clients-2 -o requirements/clients-2.txt && $(LOCK) --group clients-3 -o requirements/clients-3.txt
 release: ## check, test, build and tag the version of pyproject.toml; `git push` publishes it
 	@$(SETUP) test && $(VENV)/python -m infra.release check && $(MAKE) check test-all layer && $(VENV)/python -m infra.release tag
 clean: ## remove everything that was set up or built here, but not the todos in .local/postgres

@@ -38,7 +38,7 @@ def _venv() -> tuple[str, ...]:
 RUN, TEST, DEPLOY = (f"requirements/{goal}.txt" for goal in ("run", "test", "deploy"))
 MODEL, MINISTACK = "requirements/model.txt", "requirements/ministack.txt"
 EMULATOR, OPENAI = "requirements/emulator.txt", "requirements/openai-2.txt"
-CLIENTS = "requirements/clients.txt"
+CLIENTS, CLIENTS_2, CLIENTS_3 = (f"requirements/clients{major}.txt" for major in ("", "-2", "-3"))
 FRAMEWORKS = "requirements/frameworks.txt"
 NODE, PAGE = "infra/node.py", "infra/graphiql.py"
 PACKAGES = "infra/install/packages.py"
@@ -58,6 +58,12 @@ STEPS = (
     Step(2, "openai-2", "OpenAI's client, version 2", 2, 22, _install(OPENAI, ".local/openai-2"), (OPENAI,)),
     Step(2, "clients", "Clients of other projects", 27, 140, _install(CLIENTS, ".local/clients"), (CLIENTS,)),
     Step(
+        2, "clients-2", "Clients on openai 2", 110, 520, _install(CLIENTS_2, ".local/clients-2"), (CLIENTS_2,)
+    ),
+    Step(
+        2, "clients-3", "Clients on openai 3", 200, 800, _install(CLIENTS_3, ".local/clients-3"), (CLIENTS_3,)
+    ),
+    Step(
         2, "frameworks", "ASGI frameworks", 57, 270, _install(FRAMEWORKS, ".local/frameworks"), (FRAMEWORKS,)
     ),
     Step(2, "node-packages", "Node packages", 113, 197, _NPM, _NODE_LOCK),
@@ -71,6 +77,7 @@ _TEST = (*_EVERYWHERE, "packages-test", "client-of-test", "model", "emulator")
 GOALS = {
     "run": (*_EVERYWHERE, "packages-run", "client-of-run", "model"),
     "test": _TEST,
+    "test-clients": (*_TEST, "openai-2", "clients", "clients-2", "clients-3", "node-packages"),
     "test-all": (*_TEST, "ministack", "openai-2", "clients", "frameworks", "node-packages"),
     "deploy": (*_EVERYWHERE, "packages-deploy", "client-of-deploy", "cdk"),
 }

@@ -18,11 +18,16 @@ CONCURRENCY = 24
 
 
 @contextmanager
-def custom_gateway(models: Mapping[str, Any], **variables: str) -> Iterator[str]:
-    """Open a gateway in a thread, for a function with these models and variables, and yield its URL."""
+def custom_gateway(
+    models: Mapping[str, Any], out: io.StringIO | None = None, /, **variables: str
+) -> Iterator[str]:
+    """Open a gateway in a thread, for a function with these models and variables, and yield its URL.
+
+    Shape:  `out` gets the lines of its request log.
+    """
     function = chat_function(Settings(backend="http://unused/v1", concurrency=CONCURRENCY), dict(models))
     function = replace(function, environment={**function.environment, **variables})
-    console = Console(out=io.StringIO(), log=io.StringIO())
+    console = Console(out=out or io.StringIO(), log=io.StringIO())
     with Guardian() as guardian, start_blocking_portal() as portal:
         opening = run_lambda_service([("/", function)], guardian=guardian, console=console)
         with portal.wrap_async_context_manager(opening) as gateway:

@@ -22,7 +22,7 @@ from functions.shared.aws import Aws
 from functions.shared.table import Table
 from functions.shared.usage import UsageRecord
 from infra.paths import ROOT
-from tests.e2e.clients import finish, start
+from tests.e2e.examples import finish, start
 from tests.engines import events
 from tests.engines.behaviours import Chat, Sse
 from tests.engines.scripted import ScriptedEngine, scripted_engine

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from infra.paths import ROOT
-from tests.e2e.clients import finish, start
+from tests.e2e.examples import finish, start
 from tests.local_service import Service
 
 DOCUMENT = {name: (ROOT / "examples" / f"{name}.graphql").read_text() for name in ("todos", "create_todo")}

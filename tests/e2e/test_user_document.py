@@ -8,8 +8,8 @@ from urllib.parse import urljoin
 
 import pytest
 
-from tests.e2e.clients import finish, start
 from tests.e2e.conftest import Scripted
+from tests.e2e.examples import finish, start
 from tests.engines import schema
 from tests.engines.behaviours import Chat, Replay
 from tests.engines.recordings import recording

@@ -14,6 +14,7 @@ from functions.chat.engines.kinds import ENGINES, NEVER
 from functions.todos import errors as todo_errors
 from functions.todos import settings as todo_settings
 from functions.todos.limits import Limits
+from tests.e2e.clients import document as clients
 from tests.tools import picture
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,6 +64,11 @@ def test_every_error_is_documented(kind: type[errors.ApiError]) -> None:
     row = "".join(rows)
     assert f"`{kind.type}`" in row
     assert kind.default_code is None or f"`{kind.default_code}`" in row
+
+
+def test_the_clients_are_documented_as_their_programs_are() -> None:
+    text = clients.DOCUMENT.read_text()
+    assert clients.written(text) == text, f"run `.venv/bin/{clients.BEGIN[5:-5]}`"
 
 
 def test_the_readme_is_short() -> None:

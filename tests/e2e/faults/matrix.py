@@ -7,28 +7,22 @@ get, and how often it ran a request with what the client's own retries allow.
 """
 
 import json
-import os
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from pathlib import Path
 from queue import SimpleQueue
-from typing import IO, Any
+from typing import Any
 
-from infra.paths import ROOT
 from tests.e2e.custom_gateway import custom_gateway
+from tests.e2e.program import Outcome, run_program
 from tests.engines.faults.script import SECRET, Bad, Fault, Good
 from tests.engines.faults.table import ENGINE, FAULTS
 from tests.engines.scripted import ScriptedEngine, refusing_engine, scripted_engine
 from tests.engines.wire import Request
 
-FOLDER = Path(__file__).parent / "clients"
 # The requests of each mode: how many for streams, and how many for whole replies.
 REQUESTS = {"stream": (1, 0), "whole": (0, 1), "helper": (1, 0), "history": (1, 2)}
 SDK, FRAMEWORK = ("stream", "whole", "helper", "history"), ("stream", "whole", "history")
@@ -39,8 +33,6 @@ SAYING = {"tool_calls", "reasoning", "reasoning_content"}
 MESSAGE_MEMBERS = {"role", "content", "tool_call_id", *SAYING}
 MAX_HISTORY = 100_000
 AGAIN = 3  # a request and its client's own two retries
-
-Outcome = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -55,22 +47,6 @@ class Client:
     retries: bool = True
     obeys: bool = True
 
-    def start(self, errors: IO[str]) -> "subprocess.Popen[str]":
-        """Start its process, which reads its cases from stdin."""
-        module = f"tests.e2e.faults.clients.{self.script}"
-        node = self.script.endswith(".mjs")
-        command = ("node", FOLDER / self.script) if node else (sys.executable, "-m", module)
-        path = os.pathsep.join(str(ROOT / each) for each in (self.library, ".") if each)
-        return subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": path},
-            text=True,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-        )
-
     def runs(self, right: Good | Bad, mode: str) -> int:
         """Return how often the engine may get a request that is answered as is right."""
         if isinstance(right, Good):
@@ -81,12 +57,12 @@ class Client:
 
 
 CLIENTS = (
-    Client("http", "raw_http", modes=("stream", "whole"), takes_fields=True, retries=False),
-    Client("openai-3", "openai_python", modes=SDK, takes_fields=True),
-    Client("openai-2", "openai_python", ".local/openai-2", modes=SDK, takes_fields=True),
+    Client("http", "raw_http.py", modes=("stream", "whole"), takes_fields=True, retries=False),
+    Client("openai-3", "openai_python.py", modes=SDK, takes_fields=True),
+    Client("openai-2", "openai_python.py", ".local/openai-2", modes=SDK, takes_fields=True),
     Client("openai-node", "openai_node.mjs", modes=SDK, takes_fields=True),
-    Client("langchain", "langchain_chat", ".local/clients"),
-    Client("pydantic-ai", "pydantic_model", ".local/clients"),
+    Client("langchain", "langchain_chat.py", ".local/clients"),
+    Client("pydantic-ai", "pydantic_model.py", ".local/clients"),
     Client("ai-sdk", "ai_sdk.mjs", obeys=False),
 )
 
@@ -128,25 +104,11 @@ class Matrix:
             {"fields": {"model": case.fault, **FAULTS[case.fault].fields}, "mode": case.mode}
             for case in cases
         ]
-        outcomes: dict[int, Outcome] = {}
-        with tempfile.TemporaryFile("w+") as errors:
-            with client.start(errors) as process:
-                assert process.stdin
-                assert process.stdout
-                job = {"url": f"{self.url}/v1", "key": "your_api_key_here", "cases": requested}
-                with process.stdin as stdin:
-                    json.dump(job, stdin)
-                for line in process.stdout:
-                    said = json.loads(line)
-                    results.version = said.get("version", results.version)
-                    if "case" in said:
-                        outcomes[said["case"]] = said["outcome"]
-                        seen()
-            if process.returncode or not results.version:
-                errors.seek(0)
-                raise RuntimeError(f"The client {client.name} failed:\n{errors.read()}")
+        job = {"url": f"{self.url}/v1", "key": "your_api_key_here", "cases": requested}
+        outcomes = run_program([f"faults/clients/{client.script}"], job, packages=client.library, seen=seen)
+        results.version = outcomes.version
         for place, case in enumerate(cases):
-            results.wrong[case] = self._judge(client, case, outcomes.get(place))
+            results.wrong[case] = self._judge(client, case, outcomes.by_place.get(place))
         results.took_s = time.monotonic() - began_s
         return results
 

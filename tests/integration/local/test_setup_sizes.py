@@ -16,6 +16,8 @@ FOLDERS = {
     "ministack": ".local/ministack",
     "openai-2": ".local/openai-2",
     "clients": ".local/clients",
+    "clients-2": ".local/clients-2",
+    "clients-3": ".local/clients-3",
     "frameworks": ".local/frameworks",
     "node-packages": "node_modules",
 }

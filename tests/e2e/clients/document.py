@@ -1,0 +1,117 @@
+"""The part of `docs/clients.md` that is written out of the programs: `python -m tests.e2e.clients.document`.
+
+It prints that part; `--write` updates the document.
+"""
+
+import json
+import re
+import sys
+import textwrap
+from dataclasses import dataclass
+
+from infra.paths import ROOT
+from tests.e2e.clients.table import CLIENTS, SCENARIOS, Client
+
+DOCUMENT = ROOT / "docs" / "clients.md"
+BEGIN, END = "<!-- python -m tests.e2e.clients.document --write -->\n", "<!-- end -->\n"
+
+
+@dataclass(frozen=True)
+class Language:
+    """How a language's programs are read, as regular expressions, and how it prints."""
+
+    name: str
+    comment: str
+    imported: str
+    declared: str
+    called: str
+    body: str
+    printing: str
+
+
+PYTHON = Language(
+    "python",
+    r'\A"""(.*?)"""\n',
+    r"^((?:from \S+ )?import )(.+)($)",
+    r"^(class (\w+).*\n(?:(?: .*)?\n)+)",
+    r"^\w+\(.*\)$",
+    r"^def {}\(.*\n((?:(?: .*)?\n)+)",
+    "print({})",
+)
+LANGUAGES = {".py": PYTHON}
+
+
+def written(document: str) -> str:
+    """Return the document with what is written between its marks."""
+    before, _, rest = document.partition(BEGIN)
+    return f"{before}{BEGIN}\n{table()}\n\n{sections()}\n\n{END}{rest.partition(END)[2]}"
+
+
+def table() -> str:
+    """Return what each client was seen to do."""
+    head = ["", "version", "calls", *SCENARIOS]
+    rows = [head, ["---"] * len(head)]
+    for client in CLIENTS:
+        marks = ["✓" if name in client.scenarios else "–" for name in SCENARIOS]
+        rows.append([client.name, version(client), f"`{client.endpoint}`", *marks])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def sections() -> str:
+    """Return a section for each client: how to install it, a note, and how its users chat."""
+    by_file = {client.file: client for client in reversed(CLIENTS)}
+    return "\n\n".join(section(by_file[file]) for file in dict.fromkeys(client.file for client in CLIENTS))
+
+
+def section(client: Client) -> str:
+    language = LANGUAGES[client.file[client.file.index(".") :]]
+    (note,) = re.findall(language.comment, client.source, re.DOTALL)
+    text = example(client, language)
+    kind = language.name if text.partition("\n")[0].startswith(("import", "from", "set")) else "sh"
+    note = " ".join(note.split())
+    return f"## {client.name}\n\n`{client.install}`. {note}\n\n```{kind}\n{text}\n```"
+
+
+def example(client: Client, language: Language) -> str:
+    """Return how the client's user chats: a function's body, with the default model, and what it needs."""
+    name = "chat" if "chat" in client.scenarios else "structured"
+    (body,) = re.findall(language.body.format(name), client.source, re.MULTILINE)
+    body = textwrap.dedent(body).strip()
+    if command := re.fullmatch(r"return shell\(\s*'(.*)', model\s*\)", body, re.DOTALL):
+        return command[1].replace("$MODEL", "default")
+    body = re.sub(
+        r"^return ((?:.|\n)*)\Z", lambda last: language.printing.format(last[1]), body, flags=re.MULTILINE
+    )
+    for wanted, there in (
+        (r'f"([^"{]*)\{model\}"', r'"\1default"'),
+        (r'(?<![\w."/])model(?![\w=(])', '"default"'),
+    ):
+        body = re.sub(wanted, there, body)
+    used = set(re.findall(r"\w+", body))
+    declared = [
+        text for text, name in re.findall(language.declared, client.source, re.MULTILINE) if name in used
+    ]
+    calls = re.findall(language.called, client.source, re.MULTILINE)
+    used |= set(re.findall(r"\w+", "\n".join([*declared, *calls])))
+    imports = []
+    for start, names, end in re.findall(language.imported, client.source, re.MULTILINE):
+        if wanted_names := [name for name in names.split(", ") if name in used]:
+            imports.append(f"{start}{', '.join(wanted_names)}{end}")
+    return "\n\n".join(filter(None, ["\n".join(imports), *map(str.strip, declared), "\n".join(calls), body]))
+
+
+def version(client: Client) -> str:
+    """Return the version that is pinned, and tested."""
+    text = (ROOT / client.lock).read_text()
+    if client.lock.endswith(".json"):
+        pinned: str = json.loads(text)["packages"][f"node_modules/{client.package}"]["version"]
+        return pinned
+    (pinned,) = re.findall(rf"^{re.escape(client.package)}(?:\[.*\])?==(\S+)", text, re.MULTILINE)
+    return pinned
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--write"]:
+        DOCUMENT.write_text(written(DOCUMENT.read_text()))
+    else:
+        print(f"{table()}\n\n{sections()}")

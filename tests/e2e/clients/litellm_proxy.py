@@ -1,0 +1,1 @@
+"""A proxy in front of many providers, on port 4000."""

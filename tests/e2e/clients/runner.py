@@ -1,0 +1,55 @@
+"""`python -m tests.e2e.clients.runner PROGRAM`: call functions of a program, as `program.py` says.
+
+A case is {"function": …, "arguments": […], "key": …}; its outcome is what the function returned or raised.
+`models` takes nothing and returns ids; the others take the name of a model:
+
+chat, tools    return the model's text
+stream         returns the pieces of the text, as they came
+structured     returns an object with `name` and `country`
+completions    returns the text
+embeddings     returns the numbers of two texts
+"""
+
+import asyncio
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any, TextIO
+
+from tests.e2e.clients.table import CLIENTS
+from tests.e2e.faults.clients.cases import raised
+
+TIMEOUT_S = 25
+
+
+def main(name: str, out: TextIO) -> None:
+    """Run the cases of stdin with a program."""
+    job = json.load(sys.stdin)
+    os.environ["OPENAI_BASE_URL"] = job["url"]
+    package = next(client.package for client in CLIENTS if client.file == f"{name}.py")
+    print(json.dumps({"version": version(package)}), file=out, flush=True)
+    program = import_module(f"tests.e2e.clients.{name}")
+    for place, case in enumerate(job["cases"]):
+        os.environ["OPENAI_API_KEY"] = case["key"]
+        outcome = call(getattr(program, case["function"]), *case["arguments"])
+        print(json.dumps({"case": place, "outcome": outcome}), file=out, flush=True)
+
+
+def call(function: Callable[..., Any], *arguments: str) -> dict[str, Any]:
+    """Return what a function returned, or describe what it raised."""
+    try:
+        if inspect.iscoroutinefunction(function):
+            return {"returned": asyncio.run(asyncio.wait_for(function(*arguments), TIMEOUT_S))}
+        return {"returned": function(*arguments)}
+    except Exception as error:  # noqa: BLE001 - whatever a client raises is the outcome
+        return {**raised(error, ()), "module": type(error).__module__.split(".")[0]}
+
+
+if __name__ == "__main__":
+    # Some clients print what their users should see.
+    printed, sys.stdout = sys.stdout, sys.stderr
+    main(sys.argv[1], printed)

@@ -1,0 +1,81 @@
+"""The clients that `docs/clients.md` names, and how their programs are run.
+
+A program is a file beside this one, as short as what the client's user would write. It has a function for
+each of `SCENARIOS` that the client can do, and the client finds address and key where its user puts them: in
+OPENAI_BASE_URL and OPENAI_API_KEY, where it reads those. `runner.py` says what a function takes and returns.
+
+`test_clients.py` runs the programs against `engine.py`; `document.py` writes the document out of their texts.
+A new client is a program, a row here and its pinned package.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
+SCENARIOS = ("models", "chat", "stream", "tools", "structured", "completions", "embeddings")
+_FUNCTION = re.compile(r"^(?:export )?(?:async )?(?:def|function) (\w+)\(", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client.
+
+    Shape:  `install`: the command of its users. `package`: what of that is pinned in the file `lock`.
+            `endpoint`: what it calls to chat, unless its user chooses another. `packages`: the folder in the
+            clone that a Python program imports from. `raises`: names of errors that it documents although
+            they are Python's or JavaScript's own.
+    """
+
+    name: str
+    file: str
+    install: str
+    package: str
+    lock: str
+    endpoint: str
+    packages: str = ""
+    raises: Sequence[str] = ()
+
+    @property
+    def command(self) -> list[str]:
+        """Return what runs its program, as `run_program` takes it."""
+        program = FOLDER / self.file
+        return [f"clients/runner{program.suffix}", program.stem]
+
+    @property
+    def source(self) -> str:
+        return (FOLDER / self.file).read_text()
+
+    @property
+    def scenarios(self) -> list[str]:
+        """Return what its program has functions for."""
+        functions = _FUNCTION.findall(self.source)
+        return [name for name in SCENARIOS if name in functions]
+
+
+def _python(
+    name: str, file: str, install: str, group: str, endpoint: str, *, raises: Sequence[str] = ()
+) -> Client:
+    """Return a Python client; `group` is the one of pyproject.toml that pins it."""
+    package = re.split(r"[\[ ]", install)[0]
+    packages = "" if group == "test" else f".local/{group}"
+    lock = f"requirements/{group}.txt"
+    return Client(name, file, f'pip install "{install}"', package, lock, endpoint, packages, raises)
+
+
+CLIENTS = (
+    _python("OpenAI, Python", "openai_python.py", "openai", "test", RESPONSES),
+    _python("OpenAI, Python, 2.x", "openai_python.py", "openai", "openai-2", RESPONSES),
+    _python("OpenAI Agents SDK, Python", "openai_agents.py", "openai-agents", "clients-3", RESPONSES),
+    _python("Pydantic AI", "pydantic_agent.py", "pydantic-ai-slim[openai]", "clients", RESPONSES),
+    _python("LangChain", "langchain_model.py", "langchain-openai", "clients", CHAT),
+    _python("LlamaIndex", "llama_index_llm.py", "llama-index-llms-openai-like", "clients-2", CHAT),
+    _python("Mirascope", "mirascope_call.py", "mirascope[openai]", "clients-2", RESPONSES),
+    _python("Inspect", "inspect_task.py", "inspect-ai", "clients-2", RESPONSES),
+    _python("Strands Agents", "strands_agent.py", "strands-agents[openai]", "clients-2", CHAT),
+    _python("Instructor", "instructor_client.py", "instructor", "clients-2", CHAT),
+    _python("LLM", "llm_command.py", "llm", "clients-3", CHAT),
+    _python("LiteLLM", "litellm_sdk.py", "litellm", "clients-3", CHAT),
+)
