@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from functions.shared.keys import KeyRefused, Keyring, KeysUnavailable
-from functions.shared.limit_headers import exposed_headers, limit_headers
+from functions.shared.limit_headers import exposed_headers
 from functions.shared.logs import log_unexpected
 from functions.shared.version import VERSION
 
@@ -43,7 +43,10 @@ logger = logging.getLogger("chat")
 
 _BUG = "Something went wrong here. Try again; if it persists, tell the operator."
 _EXPOSED = ", ".join(
-    ("x-request-id", "openai-processing-ms", "x-should-retry", *exposed_headers("requests", "tokens"))
+    (
+        *("x-request-id", "x-model", "openai-processing-ms", "x-should-retry"),
+        *exposed_headers("requests", "tokens"),
+    )
 )
 
 
@@ -130,8 +133,8 @@ class Envelope:
                 headers["x-content-type-options"] = "nosniff"
                 if headers.get("content-type") == "application/json":
                     headers["cache-control"] = "no-store"
-                if invocation.account and invocation.account.allowance:
-                    headers.update(limit_headers(invocation.account.allowance))
+                if invocation.account:
+                    headers.update(invocation.account.headers)
             elif is_head:
                 message = {**message, "body": b""}
             await send(message)
@@ -184,5 +187,5 @@ def _openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
     from functions.chat.api.openapi import describe  # only /docs needs it
 
     if not app.openapi_schema:
-        app.openapi_schema = describe(app, settings.models.values())
+        app.openapi_schema = describe(app, settings.listed.values())
     return app.openapi_schema

@@ -6,6 +6,7 @@ import os
 
 from lambda_stream import StreamingHandler
 
+from functions.chat.engines.fallback import Fallback
 from functions.chat.engines.http import HttpEngine
 from functions.chat.engines.scale_from_zero import EcsServices, ScaleFromZero
 from functions.chat.errors import NO_RETRY
@@ -26,9 +27,10 @@ aws = Aws()
 access = Access(settings, aws, keep_records_days=settings.keep_records_days)
 secrets = Secrets(aws)
 metrics = Metrics(settings.metrics) if settings.metrics else None
-engine = ScaleFromZero(
+started = ScaleFromZero(
     HttpEngine(settings, secrets), EcsServices(aws), timeout_s=settings.warming_timeout_s, metrics=metrics
 )
+engine = Fallback(started, metrics=metrics)
 meter = Meter(ledger=access.table, metrics=metrics)
 app = create_app(settings, engine, access.keyring, meter)
 handler = StreamingHandler(

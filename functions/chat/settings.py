@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
+from urllib.parse import quote
 
 from functions.chat.engines.kinds import ENGINES, NEVER, EngineKind
 from functions.shared.environment import SettingsError, count, json_object, seconds
@@ -17,12 +19,13 @@ from functions.shared.settings import AccessSettings, access_from
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """One model that callers can name, and the engine that answers for it.
+    """One model, and the engine that answers for it.
 
     Shape:  `key_secret`: the ARN of the secret that holds the engine's key, where `key` is None.
             `ecs_service`: the ARN of the service to start where the engine may be scaled to zero.
             `engine`: its kind. `extra_fields`: sent on beside those of its kind.
-            `serves`: of SERVES. `fallback`: ids of models that may answer instead, in this order.
+            `serves`: of SERVES. `fallback`: ids of models that may answer instead, in this order. `listed`:
+            callers can name it; else it only answers for others.
             `media_hosts`: where it may fetch images from. `developer_as_system`: it knows no developer.
     Units:  `start_s`: about how many seconds it takes from that start to the engine's first reply.
     """
@@ -42,11 +45,17 @@ class Model:
     developer_as_system: bool = False
     serves: frozenset[str] = frozenset({"chat", "completions"})
     fallback: tuple[str, ...] = ()
+    listed: bool = True
 
     @cached_property
     def kind(self) -> EngineKind:
         """What its kind of engine reads."""
         return ENGINES[self.engine]
+
+    @cached_property
+    def header_value(self) -> str:
+        """Its id as a header can carry it: what is not ASCII is percent-encoded."""
+        return quote(self.id, safe=string.punctuation.replace("%", ""))
 
     @cached_property
     def fields(self) -> frozenset[str]:
@@ -58,7 +67,7 @@ class Model:
 class Settings(AccessSettings):
     """The function's settings.
 
-    Shape:  `models` by public id, in the order given: the first is `default`.
+    Shape:  `models` by public id, in the order given.
             `metrics`: the namespace of the metrics.
     Units:  `…_s` seconds, `…_bytes` bytes.
     """
@@ -76,10 +85,15 @@ class Settings(AccessSettings):
     warming_timeout_s: float = 840.0
     keep_records_days: int = KEEP_RECORDS_DAYS
 
+    @cached_property
+    def listed(self) -> Mapping[str, Model]:
+        """The models that callers can name; the first is `default`."""
+        return {name: model for name, model in self.models.items() if model.listed}
+
     @property
     def default_model(self) -> Model:
         """The model that `default` stands for."""
-        return next(iter(self.models.values()))
+        return next(iter(self.listed.values()))
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:
@@ -99,8 +113,10 @@ class Settings(AccessSettings):
                 '{"<name>": {"base_url": "http://…/v1"}}. '
                 "`make run` sets it; when deployed, it is a variable of the chat function."
             )
+        models = {name: _model(name, entry, environ) for name, entry in table.items()}
+        _check_fallbacks(models)
         return cls(
-            models={name: _model(name, entry, environ) for name, entry in table.items()},
+            models=models,
             metrics=environ.get("METRICS") or None,
             **access_from(environ),
             **numbers,
@@ -142,13 +158,11 @@ def _model(name: str, entry: Any, environ: Mapping[str, str]) -> Model:
             f"MODELS: `key_variable` of {name!r} is {variable!r}, but no such variable is set. "
             "Put the engine's API key there, or leave `key_variable` out."
         )
-    engine, as_system = entry.get("engine", "vllm"), entry.get("developer_as_system", False)
+    engine = entry.get("engine", "vllm")
     if not isinstance(engine, str) or engine not in ENGINES:
         raise SettingsError(
             f"MODELS: expected `engine` of {name!r} to be one of {', '.join(ENGINES)}, but got {engine!r}."
         )
-    if not isinstance(as_system, bool):
-        raise SettingsError(f"MODELS: expected `developer_as_system` of {name!r} to be true or false.")
     return Model(
         id=name,
         base_url=entry["base_url"].rstrip("/"),
@@ -162,8 +176,32 @@ def _model(name: str, entry: Any, environ: Mapping[str, str]) -> Model:
         engine=engine,
         extra_fields=_extra_fields(name, entry),
         media_hosts=_media_hosts(name, entry),
-        developer_as_system=as_system,
+        developer_as_system=_boolean(name, entry, "developer_as_system", default=False),
+        fallback=tuple(_strings(name, entry, "fallback")),
+        listed=_boolean(name, entry, "listed", default=True),
     )
+
+
+def _check_fallbacks(models: Mapping[str, Model]) -> None:
+    """Check which models answer for which: each knows its own list only, so they may name each other."""
+    if not any(model.listed for model in models.values()):
+        raise SettingsError(
+            "MODELS: expected one model at least that callers can name, without `listed`: false."
+        )
+    for model in models.values():
+        for number, name in enumerate(model.fallback):
+            wrong = None
+            if name not in models:
+                wrong = "which MODELS does not have"
+            elif name == model.id or name in model.fallback[:number]:
+                wrong = "the model itself, or the same again"
+            elif not model.serves & models[name].serves:
+                wrong = f"which serves only {' and '.join(sorted(models[name].serves))}"
+            if wrong:
+                raise SettingsError(
+                    f"MODELS: expected `fallback` of {model.id!r} to name other models that serve what it "
+                    f"serves, but got {name!r}, {wrong}."
+                )
 
 
 def _extra_fields(name: str, entry: dict[str, Any]) -> frozenset[str]:
@@ -197,6 +235,13 @@ def _media_hosts(name: str, entry: dict[str, Any]) -> frozenset[str]:
                 f"'images.example.com', without scheme, port or path, but got {host!r}."
             )
     return frozenset(hosts)
+
+
+def _boolean(name: str, entry: dict[str, Any], member: str, *, default: bool) -> bool:
+    value = entry.get(member, default)
+    if not isinstance(value, bool):
+        raise SettingsError(f"MODELS: expected `{member}` of {name!r} to be true or false.")
+    return value
 
 
 def _strings(name: str, entry: dict[str, Any], member: str) -> list[str]:

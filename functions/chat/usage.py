@@ -1,7 +1,7 @@
 """What each request may use, and what it has used: one account a request.
 
     admit    what it may use is reserved before the engine gets the request: the prompt, at its most for keys
-             with a budget, and the whole completion that is allowed
+             with a budget, and the whole completion that is allowed; once, for whichever engine answers
     run      the engine's events pass, and are counted
     close    before the last event leaves: metrics are written, the record is kept, the reservation settled
 
@@ -18,6 +18,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, TypeGuard
 
 from functions.shared.keys import Key, KeysUnavailable
+from functions.shared.limit_headers import limit_headers
 from functions.shared.limiter import Limiter
 from functions.shared.limits import MOST_RUNNING, Allowance, Ledger, LimitReached, Reservation, Running
 from functions.shared.logs import log_unexpected
@@ -35,6 +36,7 @@ from .errors import (
     UpstreamError,
     UpstreamTimeout,
 )
+from .settings import Model
 
 logger = logging.getLogger("chat.metering")
 
@@ -106,6 +108,17 @@ class Account:
         self._sent = self._began
         self._first_byte_ms: float | None = None
 
+    @property
+    def answering(self) -> Model | None:
+        """The model that has accepted the request."""
+        return self._request.model if self._request and self._accepted else None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the response says of it: what is left of the key's limits, and which model answers."""
+        headers = limit_headers(self.allowance) if self.allowance else {}
+        return {**headers, "x-model": self.answering.header_value} if self.answering else headers
+
     async def admit(self, request: EngineRequest) -> None:
         """Let a request pass if its key's limits allow it.
 
@@ -117,19 +130,23 @@ class Account:
                 reservation = await asyncio.shield(self._reserve(self._key, request))
             except LimitReached as reached:
                 self.allowance = reached.allowance
-                most = request.prompt_tokens_most + request.max_completion
+                most = max(each.prompt_tokens_most + each.max_completion for each in _all(request))
                 raise _refusal(reached, self._key, most) from None
             self.allowance = reservation.allowance if reservation else None
         self._sent = time.perf_counter()
 
     def _reserve(self, key: Key, request: EngineRequest) -> asyncio.Task[Reservation | None]:
-        prompt = request.prompt_tokens if key.budget_tokens is None else request.prompt_tokens_most
+        by_most = key.budget_tokens is not None
+        prompts = [
+            (each.prompt_tokens_most if by_most else each.prompt_tokens, each) for each in _all(request)
+        ]
+        most, prompt = max((prompt + each.max_completion, prompt) for prompt, each in prompts)
         remaining_ms = self._remaining_ms() if self._remaining_ms else LONGEST_MS
         running = Running(
             request_id=self._request_id,
             model=request.model.id,
-            tokens=request.prompt_tokens + request.max_completion,
-            most=prompt + request.max_completion,
+            tokens=max(each.prompt_tokens + each.max_completion for each in _all(request)),
+            most=most,
             prompt=prompt,
             started_at=round(self._started_at * 1000),
             expires_at=round(self._meter.now() + remaining_ms / 1000) + GRACE_S,
@@ -173,14 +190,14 @@ class Account:
                             self._reserve(unreserved, request)
                         continue
                     if isinstance(event, Accepted):
-                        self._accepted = True
+                        self._request, self._accepted = event.request or request, True
                     elif isinstance(event, Reply):
                         self._first_byte_ms, self._whole = self._elapsed_ms(), event.value
                     else:
                         self._take(event.usage)
                         outcome = "ok"
                         if isinstance(event, Failure):
-                            self._failure = event.error
+                            self._request, self._failure = event.request or self._request, event.error
                             outcome = "timeout" if isinstance(event.error, UpstreamTimeout) else "error"
                         await self._close(outcome)
                     yield event
@@ -291,6 +308,11 @@ class Account:
 
     def _elapsed_ms(self) -> float:
         return (time.perf_counter() - self._began) * 1000
+
+
+def _all(request: EngineRequest) -> tuple[EngineRequest, ...]:
+    """Return the requests of which one is run."""
+    return (request, *request.fallbacks)
 
 
 def _text_bytes(choice: dict[str, Any]) -> int:

@@ -58,6 +58,13 @@ class Metrics:
         """
         self._line(at_ms, {"model": model}, {("model",): {"wakes": (1, "Count")}})
 
+    def write_fallback(self, model: str, at_ms: int) -> None:
+        """Write that a model's fallback answers a request.
+
+        Units:  `at_ms`: ms since 1970.
+        """
+        self._line(at_ms, {"model": model}, {("model",): {"fallbacks": (1, "Count")}})
+
     def _line(self, at_ms: int, about: Mapping[str, str], sets: Mapping[tuple[str, ...], Values]) -> None:
         directives = [
             {

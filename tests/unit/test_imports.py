@@ -35,7 +35,7 @@ CHAT = (
         "streams.chat",
         "streams.grammar_call",
     ),
-    ("engines.context_lengths", "engines.http", "engines.scale_from_zero"),
+    ("engines.context_lengths", "engines.fallback", "engines.http", "engines.scale_from_zero"),
     (
         "engines.engine",
         "engines.errors",
@@ -181,7 +181,12 @@ def test_packages_have_one_home(package: str) -> None:
 
 @pytest.mark.parametrize(
     "adapter",
-    ["functions.chat.engines.http", "functions.chat.engines.scale_from_zero", "functions.todos.store"],
+    [
+        "functions.chat.engines.fallback",
+        "functions.chat.engines.http",
+        "functions.chat.engines.scale_from_zero",
+        "functions.todos.store",
+    ],
 )
 def test_only_the_composition_root_knows_the_adapter(adapter: str) -> None:
     users = {

@@ -24,7 +24,7 @@ from functions.chat.streams.response import EventStreamResponse, Writer
 from functions.shared.keys import Key
 
 from . import body
-from .models import check_allowed, check_serves, find_model
+from .models import check_allowed, check_serves, fallbacks_of, find_model
 from .service import Invocation, Service
 
 
@@ -66,13 +66,18 @@ async def answer(service: Service, request: Request, endpoint: Endpoint[Request_
     try:
         parsed = await body.read_json(request, service.settings.max_body_bytes)
         checked = endpoint.check(parsed)
-        call = await _prepare(endpoint, parsed, checked, service.settings, invocation, key)
+        call = await _prepare(endpoint, parsed, checked, service.settings, request, key)
         await account.admit(call)
     except ApiError as error:
         error.rename(endpoint.names)
         await account.refuse(error)
         raise
-    writer = invocation.writer = endpoint.writer(checked, call.model, invocation)
+
+    def writer() -> Writer:
+        assert account.answering, "expected an engine to have accepted the request"
+        invocation.writer = endpoint.writer(checked, account.answering, invocation)
+        return invocation.writer
+
     events = account.run(service.engine, call)
     if call.stream:
         return await EventStreamResponse.open(events, service.settings.keep_alive_s, writer)
@@ -82,7 +87,7 @@ async def answer(service: Service, request: Request, endpoint: Endpoint[Request_
                 raise event.error
             if isinstance(event, Reply):
                 reply = event.value
-    return Response(dump(writer.whole(reply)), media_type="application/json")
+    return Response(dump(writer().whole(reply)), media_type="application/json")
 
 
 async def _prepare(
@@ -90,17 +95,24 @@ async def _prepare(
     parsed: dict[str, Any],
     checked: Request_,
     settings: Settings,
-    invocation: Invocation,
+    request: Request,
     key: Key | None,
 ) -> EngineRequest:
     """Return the request to the model's engine, with those to its fallbacks that can answer it."""
+    invocation, wish = Invocation.of(request), request.headers.get("x-fallback", "")
+    if wish.lower() not in ("", "none"):
+        raise InvalidRequest(
+            "Expected the header 'x-fallback' to be 'none', which refuses that another model answers, but got"
+            " something else. Leave it out where another may."
+        )
     model = find_model(checked.model, settings, key)
     check_allowed(model, settings, key)
     check_serves(model, endpoint.serves, settings)
     calls = [await endpoint.prepare(parsed, checked, model, settings, invocation.request_id)]
-    for other in (settings.models[name] for name in model.fallback):
+    others = [] if wish else fallbacks_of(model, endpoint.serves, settings, key)
+    for other in others:
         with suppress(InvalidRequest):
             again = endpoint.check(parsed)  # a request is fitted to its model in place
             calls.append(await endpoint.prepare(parsed, again, other, settings, invocation.request_id))
-    first, *others = (replace(call, headers=invocation.trace, names=endpoint.names) for call in calls)
-    return replace(first, fallbacks=tuple(others))
+    first, *rest = (replace(call, headers=invocation.trace, names=endpoint.names) for call in calls)
+    return replace(first, fallbacks=tuple(rest))

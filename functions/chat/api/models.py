@@ -22,7 +22,7 @@ async def list_models(service: Service, request: Request) -> Response:
     """List the models that this key may use."""
     key = await service.authenticate(request)
     settings = service.settings
-    allowed = [model for model in settings.models.values() if _is_allowed(model, settings, key)]
+    allowed = [model for model in settings.listed.values() if _is_allowed(model, settings, key)]
     lengths = await service.context_lengths.of(allowed)
     return JSONResponse({"object": "list", "data": [_card(model, lengths) for model in allowed]})
 
@@ -40,12 +40,12 @@ def find_model(name: str, settings: Settings, key: Key | None = None) -> Model:
 
     Raises: ModelNotFound, which names one that the key may use.
     """
-    if name not in settings.models and name != "default":
-        usable = [each for each in settings.models.values() if _is_allowed(each, settings, key)]
+    if name not in settings.listed and name != "default":
+        usable = [each for each in settings.listed.values() if _is_allowed(each, settings, key)]
         shown = "default" if settings.default_model in usable else usable[0].id if usable else None
         advice = f" `{shown}` exists; `GET /v1/models` lists all that you may use." if shown else ""
         raise ModelNotFound(name[:60], advice=advice)
-    return settings.models.get(name) or settings.default_model
+    return settings.listed.get(name) or settings.default_model
 
 
 def check_allowed(model: Model, settings: Settings, key: Key | None) -> None:
@@ -65,11 +65,26 @@ def check_serves(model: Model, what: str, settings: Settings) -> None:
     Raises: ModelNotServed, which names a model that does.
     """
     if what not in model.serves:
-        others = [each.id for each in settings.models.values() if what in each.serves]
+        others = [each.id for each in settings.listed.values() if what in each.serves]
         advice = f" `{others[0]}` does." if others else ""
         raise ModelNotServed(
             f"The model `{model.id}` serves {' and '.join(sorted(model.serves))}, not {what}.{advice}"
         )
+
+
+def fallbacks_of(model: Model, what: str, settings: Settings, key: Key | None) -> list[Model]:
+    """Return the models that may answer for another: of those that it names, the ones that serve this.
+
+    A model that callers can name answers only keys that may use it. An embedding is of use only beside others
+    of the same model, whose name its engines have in common.
+    """
+    return [
+        each
+        for each in map(settings.models.__getitem__, model.fallback)
+        if what in each.serves
+        and (not each.listed or _is_allowed(each, settings, key))
+        and (what != "embeddings" or each.served_name == model.served_name)
+    ]
 
 
 def _is_allowed(model: Model, settings: Settings, key: Key | None) -> bool:

@@ -19,7 +19,12 @@ from functions.chat.settings import Model
 
 @dataclass(slots=True)
 class Accepted:
-    """The request is taken: what fails from here on ends the stream."""
+    """The request is taken: what fails from here on ends the stream.
+
+    Shape:  `request` is the fallback that was taken; None, where it is the request itself.
+    """
+
+    request: EngineRequest | None = None
 
 
 @dataclass(slots=True)
@@ -62,10 +67,15 @@ class End:
 
 @dataclass(slots=True)
 class Failure:
-    """The reply ends here and is not complete."""
+    """The reply ends here and is not complete.
+
+    Shape:  `request` is the fallback that failed in the place of being accepted; None, where it is the
+            request itself.
+    """
 
     error: ApiError
     usage: Any = None
+    request: EngineRequest | None = None
 
 
 Event: TypeAlias = Accepted | Run | Chunks | Reply | End | Failure
@@ -93,7 +103,8 @@ class EngineRequest:
     Shape:  `path` follows the engine's base URL; `body` is JSON; `reader` makes a reader of the reply.
             `headers` are sent beside our own: the caller's trace. `names`: what the caller calls the
             parameters of this request, where that is something else. `fallbacks`: the same for other models,
-            in the order in which they may answer instead.
+            in the order in which they may answer instead. `waits`: a stream may wait for an engine that
+            starts.
     Units:  tokens: `prompt_tokens` about, `prompt_tokens_most` at most if each byte of text is one;
             `max_completion` of all choices together.
     """
@@ -110,6 +121,7 @@ class EngineRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
     fallbacks: tuple[EngineRequest, ...] = ()
+    waits: bool = True
 
 
 class Engine(Protocol):

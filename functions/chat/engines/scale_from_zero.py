@@ -1,7 +1,8 @@
 """Engines scaled to zero: the first request starts the ECS service.
 
     a whole reply   503 `model_warming`, with when to try again
-    a stream        is held, with comments, until the engine accepts it or the timeout has come
+    a stream        is held, with comments, until the engine accepts it or the timeout has come;
+                    503 at once where it may not wait, because a fallback may answer it
 
 An engine counts as scaled to zero where nothing answers at its address. So does one that has crashed, or that
 another environment has just started: starting it again is idempotent, and the wait is the same.
@@ -132,7 +133,7 @@ class ScaleFromZero:
                 async for event in events:
                     yield event
                 return
-        if not request.stream:
+        if not request.stream or not request.waits:
             yield Failure(self._warming(model, ' With `"stream": true` a request waits for it.'))
             return
         yield Accepted()

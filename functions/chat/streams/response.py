@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Protocol
 
 from starlette.responses import Response
@@ -59,11 +59,12 @@ class EventStreamResponse(Response):
 
     @classmethod
     async def open(
-        cls, events: AsyncGenerator[Event, None], keep_alive_s: float, writer: Writer
+        cls, events: AsyncGenerator[Event, None], keep_alive_s: float, writer: Callable[[], Writer]
     ) -> EventStreamResponse:
         """Wait for the first event of the reply, so that a failure in its place gets a status of its own.
 
         An engine that has accepted the request but stays silent is waited for within the stream.
+        Shape:  `writer` makes the writer, once an engine has accepted the request.
         Raises: ApiError, of a failure before the first event.
         """
         first: asyncio.Future[Event] | None = None
@@ -79,7 +80,7 @@ class EventStreamResponse(Response):
                 await _cancel(first)
             await events.aclose()
             raise
-        return cls(events, first, keep_alive_s, writer)
+        return cls(events, first, keep_alive_s, writer())
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         """Run until the events end or the caller has disconnected."""

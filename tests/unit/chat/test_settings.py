@@ -81,6 +81,41 @@ def test_the_order_of_models_is_kept() -> None:
     assert list(read({name: {"base_url": URL} for name in "zxy"}).models) == ["z", "x", "y"]
 
 
+def test_models_may_answer_for_each_other_and_some_for_others_only() -> None:
+    entry = {"base_url": URL}
+    models = {
+        "hidden": {**entry, "listed": False},
+        "a": {**entry, "fallback": ["b", "hidden"]},
+        "b": {**entry, "fallback": ["a"]},
+    }
+    settings = read(models)
+    assert [model.fallback for model in settings.models.values()] == [(), ("b", "hidden"), ("a",)]
+    assert (list(settings.listed), settings.default_model.id) == (["a", "b"], "a")
+
+
+def test_a_list_of_fallbacks_has_each_once() -> None:
+    entry = {"base_url": URL}
+    with pytest.raises(SettingsError, match=r"`fallback` of 'a'.* but got 'b', .*the same again"):
+        read({"a": {**entry, "fallback": ["b", "b"]}, "b": entry})
+
+
+def test_one_model_at_least_can_be_named() -> None:
+    with pytest.raises(SettingsError, match=r"MODELS: .*`listed`"):
+        read({"a": {"base_url": URL, "listed": False}})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("meta-llama/Llama-3.1:free@x", "meta-llama/Llama-3.1:free@x"),
+        ("模型 1\r\n", "%E6%A8%A1%E5%9E%8B%201%0D%0A"),
+        ("50%", "50%25"),
+    ],
+)
+def test_any_name_of_a_model_fits_into_a_header(name: str, value: str) -> None:
+    assert read({name: {"base_url": URL}}).models[name].header_value == value
+
+
 @pytest.mark.parametrize(
     ("variable", "field", "text", "value"),
     [
@@ -188,6 +223,10 @@ NO_HOSTS = [
         ({"base_url": URL, "media_hosts": "images.example.com"}, "media_hosts"),
         *(({"base_url": URL, "media_hosts": [host]}, "media_hosts") for host in NO_HOSTS),
         ({"base_url": URL, "developer_as_system": 1}, "developer_as_system"),
+        ({"base_url": URL, "listed": "no"}, "listed"),
+        ({"base_url": URL, "fallback": "other"}, "fallback"),
+        ({"base_url": URL, "fallback": ["tiny"]}, "fallback"),
+        ({"base_url": URL, "fallback": ["missing"]}, "fallback"),
     ],
     ids=str,
 )

@@ -363,7 +363,7 @@ async def test_the_caller_gets_comments_and_then_the_completion() -> None:
     request = engine_request(TINY)
     account = Meter().account(None, "req", None)
     await account.admit(request)
-    response = await EventStreamResponse.open(account.run(bench.started, request), 0.01, ChatWriter())
+    response = await EventStreamResponse.open(account.run(bench.started, request), 0.01, ChatWriter)
     caller = Caller()
     await response({"type": "http"}, caller.receive, caller.send)
     assert caller.bodies[:3] == [KEEP_ALIVE] * 3

@@ -86,7 +86,7 @@ class Caller:
 
 
 async def respond(source: Source, caller: Caller, keep_alive_s: float = LONG_S) -> None:
-    response = await EventStreamResponse.open(source.events(), keep_alive_s, ChatWriter())
+    response = await EventStreamResponse.open(source.events(), keep_alive_s, ChatWriter)
     await response(SCOPE, caller.receive, caller.send)
 
 
@@ -197,7 +197,7 @@ async def test_a_disconnect_ends_a_blocked_send() -> None:
             blocked.set()
             await asyncio.Event().wait()
 
-    response = await EventStreamResponse.open(source.events(), LONG_S, ChatWriter())
+    response = await EventStreamResponse.open(source.events(), LONG_S, ChatWriter)
     task = asyncio.ensure_future(response(SCOPE, caller.receive, send))
     await blocked.wait()
     caller.disconnects.set()
@@ -245,7 +245,7 @@ async def test_a_source_may_finish_its_work_after_the_end_marker() -> None:
                 drained.append("drained")
                 return
 
-    response = await EventStreamResponse.open(events(), LONG_S, ChatWriter())
+    response = await EventStreamResponse.open(events(), LONG_S, ChatWriter)
     await response(SCOPE, caller.receive, caller.send)
     assert drained == ["drained"]
 
@@ -274,7 +274,7 @@ async def test_sends_never_overlap() -> None:
         active.pop()
         await caller.send(message)
 
-    response = await EventStreamResponse.open(source.events(), 0.01, ChatWriter())
+    response = await EventStreamResponse.open(source.events(), 0.01, ChatWriter)
     await response(SCOPE, caller.receive, send)
     assert overlaps == []
     assert caller.body.endswith(GOOD)

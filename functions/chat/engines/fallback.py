@@ -1,0 +1,170 @@
+"""Fallbacks: a request that a model's engine cannot take goes to the next one that its model names.
+
+    taken           it stays there, whatever happens then
+    refused         before any work (unreachable, full, starting, …): the next engine gets it
+    failed          perhaps after some work: the caller gets the error
+
+An engine that has refused, failed or been slow is marked for a short time: requests that follow try it after
+the others. Then one of them tries it first again. No request that is under way is moved.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import replace
+from math import inf
+from typing import Any
+
+from functions.chat.errors import (
+    ApiError,
+    ModelWarming,
+    QuotaExhausted,
+    RateLimited,
+    ServerError,
+    ServiceUnavailable,
+    UpstreamError,
+)
+from functions.chat.settings import Model
+from functions.shared.clock import Clock
+from functions.shared.metrics import Metrics
+
+from .engine import Accepted, Engine, EngineRequest, Event, Failure
+
+logger = logging.getLogger("chat.fallback")
+
+# How long an engine is marked: as long as it says, within these limits. The longest is that after which an
+# engine that starts is checked again; then, one request at most waits in vain for a connection.
+SHORTEST_S, LONGEST_S = 1.0, 15.0
+# The same, where it does not say: a restarted engine is found soon.
+UNSAID_S = 5.0
+# An engine is slow that has sent nothing of a stream for so long: engines that are not full have read a long
+# prompt by then, on a GPU in 2 s, on a laptop 1,000 tokens in 10 s.
+SLOW_S = 20.0
+
+
+class Fallback:
+    """Engines of which each answers for the others, as the requests' fallbacks say."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        metrics: Metrics | None = None,
+        now: Callable[[], float] = time.time,
+        clock: Clock | None = None,
+    ) -> None:
+        self._engine, self._metrics = engine, metrics
+        self._now, self._clock = now, clock or Clock()
+        self._marked_until: dict[str, float] = {}
+
+    def open(self, request: EngineRequest) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+        """Send a request, to its fallbacks where its own engine refuses it; give the events of the reply."""
+        if not request.fallbacks:
+            return self._engine.open(request)
+        return aclosing(self._events(request))
+
+    async def models(self, model: Model) -> Any:
+        """Return the list of models that the model's own engine gives."""
+        return await self._engine.models(model)
+
+    async def aclose(self) -> None:
+        """Close the engines' connections."""
+        await self._engine.aclose()
+
+    async def _events(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
+        refusals: dict[str, ApiError] = {}
+        for candidate in self._in_order(request):
+            began = self._clock.elapsed_s()
+            async with self._engine.open(replace(candidate, fallbacks=(), waits=False)) as events:
+                first = await anext(events)
+                if isinstance(first, Failure):
+                    self._mark_failed(candidate.model, first.error)
+                    if has_not_run(first.error):
+                        refusals[candidate.model.id] = first.error
+                        continue
+                    yield replace(first, request=candidate)
+                    return
+                if candidate.model.id != request.model.id:
+                    self._report(request.model, candidate.model)
+                yield Accepted(candidate)
+                yield await self._first_of_reply(candidate, events, began)
+                async for event in events:
+                    yield event
+                return
+        async with aclosing(self._refused(request, refusals)) as events:
+            async for event in events:
+                yield event
+
+    def _in_order(self, request: EngineRequest) -> list[EngineRequest]:
+        """Return a request and its fallbacks, those behind whose engine is marked.
+
+        The first of them tries its engine for all: it stays marked for the others until that is known.
+        """
+        now = self._clock.elapsed_s()
+        in_order = sorted(
+            (request, *request.fallbacks),
+            key=lambda each: self._marked_until.get(each.model.id, -inf) > now,
+        )
+        if (first := in_order[0].model.id) in self._marked_until:
+            self._marked_until[first] = max(self._marked_until[first], now + UNSAID_S)
+        return in_order
+
+    async def _first_of_reply(
+        self, candidate: EngineRequest, events: AsyncIterator[Event], began: float
+    ) -> Event:
+        """Return the first event of an accepted reply; mark its engine if it is late, or fails."""
+        try:
+            event = await anext(events)
+        finally:
+            is_late = candidate.stream and self._clock.elapsed_s() - began >= SLOW_S
+            if is_late:
+                self._mark(candidate.model, LONGEST_S)
+        if isinstance(event, Failure):
+            self._mark_failed(candidate.model, event.error)
+        elif not is_late:
+            self._marked_until.pop(candidate.model.id, None)
+        return event
+
+    async def _refused(
+        self, request: EngineRequest, refusals: dict[str, ApiError]
+    ) -> AsyncGenerator[Event, None]:
+        """Hold a stream for the first engine that starts; else give the error that helps the caller most."""
+        candidates = (request, *request.fallbacks)
+        starting = next(
+            (each for each in candidates if isinstance(refusals[each.model.id], ModelWarming)), None
+        )
+        if request.stream and starting:
+            async with self._engine.open(replace(starting, fallbacks=())) as events:
+                async for event in events:
+                    yield replace(event, request=starting) if isinstance(event, Accepted | Failure) else event
+            return
+        errors = [refusals[each.model.id] for each in candidates]
+        yield Failure(next((each for each in errors if "retry-after" in each.headers), errors[0]))
+
+    def _mark_failed(self, model: Model, error: ApiError) -> None:
+        """Mark an engine after an error of its own, for as long as the error says."""
+        if isinstance(error, ServerError | ServiceUnavailable | RateLimited | QuotaExhausted):
+            said_ms = error.headers.get("retry-after-ms")
+            self._mark(model, min(max(float(said_ms) / 1000, SHORTEST_S), LONGEST_S) if said_ms else UNSAID_S)
+
+    def _mark(self, model: Model, for_s: float) -> None:
+        self._marked_until[model.id] = self._clock.elapsed_s() + for_s
+
+    def _report(self, requested: Model, answering: Model) -> None:
+        logger.warning("%s answers for %s", answering.id, requested.id)
+        if self._metrics:
+            self._metrics.write_fallback(requested.id, round(self._now() * 1000))
+
+
+def has_not_run(error: ApiError) -> bool:
+    """Return whether an engine that fails so, in the place of accepting, has not begun to work.
+
+    It was not reached, says that it takes nothing now, or refuses our key; what the caller has got wrong
+    would be refused elsewhere, too.
+    """
+    if isinstance(error, UpstreamError):
+        return error.headers.get("x-should-retry") != "false"
+    return isinstance(error, ServiceUnavailable | RateLimited | QuotaExhausted)
