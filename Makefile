@@ -12,13 +12,15 @@ export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 18,20
 CDK = $(WITH_NODE) node_modules/.bin/cdk
 PYTEST = $(WITH_NODE) $(VENV)/python -m pytest
 STAGE ?= dev
-.PHONY: help run migrate test test-all test-clients test-deploy faults mutants check check-prisma check-vllm fmt bench invoke layer synth deploy destroy lock release clean
+.PHONY: help run chat migrate test test-all test-clients test-deploy faults mutants check check-prisma check-vllm fmt bench invoke layer synth deploy destroy lock release clean
 export PORT BACKEND BACKEND_KEY CONCURRENCY TIMEOUT_S AUTH DEV_KEY NAME STAGE CORS_ORIGINS EVENT FUNCTION MODELS
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 run: ## start everything on http://localhost:8000; `make run AUTH=on` requires keys
 	@$(SETUP) run && exec $(VENV)/python -m infra.local
+chat: ## chat in the terminal with what `make run` serves; URL=, KEY= and MODEL= choose another service
+	@$(SETUP) chat >&2 </dev/null && OPENAI_API_KEY="$$KEY" exec $(VENV)/python examples/chat.py --url "$${URL:-http://localhost:$${PORT:-8000}/v1}" --model "$${MODEL:-default}"
 migrate: ## make and apply a migration, as in `make migrate NAME=add_note`
 	@$(SETUP) run && exec $(VENV)/python -m infra.local.migrate $(if $(filter command,$(origin NAME)),"$$NAME")
 test: ## run what every change runs, in 2 minutes, or a part: `make test ARGS=tests/unit`
@@ -55,7 +57,7 @@ deploy: ## deploy a stage into the AWS account of your credentials, as in `make 
 destroy: ## remove a stage from AWS
 	@$(SETUP) deploy && $(CDK) destroy --all --progress events -c stage="$$STAGE" -c native-engine=optional $(ARGS)
 lock: ## pin the dependencies of pyproject.toml in requirements/
-	@$(SETUP) test && $(LOCK) --group local -o requirements/run.txt && $(LOCK) --group test -o requirements/test.txt && $(LOCK) --group bundle -o requirements/bundle.txt && $(LOCK) --group todos -o requirements/todos.txt && $(LOCK) --group chat -o requirements/chat.txt && $(LOCK) --group deploy -o requirements/deploy.txt && $(LOCK) --group ministack -o requirements/ministack.txt && $(LOCK) --group streaming -o requirements/streaming.txt && $(LOCK) --group frameworks -o requirements/frameworks.txt && $(LOCK) --group clients -o requirements/clients.txt && $(LOCK) --group clients-2 -o requirements/clients-2.txt && $(LOCK) --group clients-3 -o requirements/clients-3.txt
+	@$(SETUP) test && $(LOCK) --group local -o requirements/run.txt && $(LOCK) --group test -o requirements/test.txt && $(LOCK) --group bundle -o requirements/bundle.txt && $(LOCK) --group todos -o requirements/todos.txt && $(LOCK) --group chat -o requirements/chat.txt && $(LOCK) --group deploy -o requirements/deploy.txt && $(LOCK) --group ministack -o requirements/ministack.txt && $(LOCK) --group streaming -o requirements/streaming.txt && $(LOCK) --group openai -o requirements/openai.txt && $(LOCK) --group frameworks -o requirements/frameworks.txt && $(LOCK) --group clients -o requirements/clients.txt && $(LOCK) --group clients-2 -o requirements/clients-2.txt && $(LOCK) --group clients-3 -o requirements/clients-3.txt
 release: ## check, test, build and tag the version of pyproject.toml; `git push` publishes it
 	@$(SETUP) test && $(VENV)/python -m infra.release check && $(MAKE) check test-all layer && $(VENV)/python -m infra.release tag
 clean: ## remove everything that was set up or built here, but not the todos in .local/postgres

@@ -1,4 +1,4 @@
-"""Set up the clone: `python3 infra/setup.py run|test|test-all|deploy`.
+"""Set up the clone: `python3 infra/setup.py run|chat|test|test-all|deploy`.
 
 Any Python from 3.6 on can parse this file, and an old one gets a sentence instead of a traceback.
 """

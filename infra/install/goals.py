@@ -37,7 +37,8 @@ def _venv() -> tuple[str, ...]:
 
 RUN, TEST, DEPLOY = (f"requirements/{goal}.txt" for goal in ("run", "test", "deploy"))
 MODEL, MINISTACK = "requirements/model.txt", "requirements/ministack.txt"
-EMULATOR, OPENAI = "requirements/emulator.txt", "requirements/openai-2.txt"
+OPENAI, OPENAI_2 = "requirements/openai.txt", "requirements/openai-2.txt"
+EMULATOR = "requirements/emulator.txt"
 CLIENTS, CLIENTS_2, CLIENTS_3 = (f"requirements/clients{major}.txt" for major in ("", "-2", "-3"))
 FRAMEWORKS = "requirements/frameworks.txt"
 NODE, PAGE = "infra/node.py", "infra/graphiql.py"
@@ -50,12 +51,15 @@ STEPS = (
     Step(2, "packages-run", "Python packages", 85, 290, (_PYTHON, PACKAGES, RUN), (RUN, PACKAGES)),
     Step(2, "packages-test", "Python packages", 253, 1000, (_PYTHON, PACKAGES, TEST), (TEST, PACKAGES)),
     Step(2, "packages-deploy", "Python packages", 125, 400, (_PYTHON, PACKAGES, DEPLOY), (DEPLOY, PACKAGES)),
+    Step(2, "packages-openai", "OpenAI's client", 6, 47, (_PYTHON, PACKAGES, OPENAI), (OPENAI, PACKAGES)),
     Step(2, "model", "Model", 93, 98, _install(MODEL, ".local/model"), (MODEL,)),
     Step(2, "prisma", "Prisma", 18, 27, _NPM, _PRISMA_SOURCES, folder="layers/prisma"),
     Step(2, "graphiql", "GraphQL page", 7, 2, (_PYTHON, PAGE), (PAGE,)),
     Step(2, "emulator", "AWS's runtime emulator", 8, 8, _download(EMULATOR, ".local/emulator"), (EMULATOR,)),
     Step(2, "ministack", "Local AWS", 20, 67, _install(MINISTACK, ".local/ministack"), (MINISTACK,)),
-    Step(2, "openai-2", "OpenAI's client, version 2", 2, 22, _install(OPENAI, ".local/openai-2"), (OPENAI,)),
+    Step(
+        2, "openai-2", "OpenAI's client, version 2", 2, 22, _install(OPENAI_2, ".local/openai-2"), (OPENAI_2,)
+    ),
     Step(2, "clients", "Clients of other projects", 27, 140, _install(CLIENTS, ".local/clients"), (CLIENTS,)),
     Step(
         2, "clients-2", "Clients on openai 2", 110, 520, _install(CLIENTS_2, ".local/clients-2"), (CLIENTS_2,)
@@ -76,13 +80,14 @@ _EVERYWHERE = ("venv", "node", "prisma", "graphiql")
 _TEST = (*_EVERYWHERE, "packages-test", "client-of-test", "model", "emulator")
 GOALS = {
     "run": (*_EVERYWHERE, "packages-run", "client-of-run", "model"),
+    "chat": ("venv", "packages-openai"),
     "test": _TEST,
     "test-clients": (*_TEST, "openai-2", "clients", "clients-2", "clients-3", "node-packages"),
     "test-all": (*_TEST, "ministack", "openai-2", "clients", "frameworks", "node-packages"),
     "deploy": (*_EVERYWHERE, "packages-deploy", "client-of-deploy", "cdk"),
 }
 # What another step brings as well: this one would remove the rest of it.
-PART_OF = {"cdk": "node-packages"}
+PART_OF = {"cdk": "node-packages", "packages-openai": "packages-test"}
 
 
 def missing_steps(goal: str) -> list[Step]:

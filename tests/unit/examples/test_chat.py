@@ -1,0 +1,211 @@
+"""`examples/chat.py`: the conversation and its commands, without a service."""
+
+import json
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import httpx2
+import pytest
+from openai import APIConnectionError, APIStatusError, AuthenticationError, OpenAI, RateLimitError
+from openai.types.chat import ChatCompletionChunk
+
+from examples import chat
+from examples.chat import Chat, Failed
+
+URL = "http://localhost:8000/v1"
+
+
+def chunk(finish: str | None = None, **delta: str) -> ChatCompletionChunk:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    shape = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+    return ChatCompletionChunk.model_validate(shape)
+
+
+HELLO = (chunk(content="Hel"), chunk(content="lo"), chunk("stop"))
+
+
+class Stream:
+    """What the SDK returns for a stream: chunks, and an error in the place of one."""
+
+    def __init__(self, pieces: tuple[Any, ...]) -> None:
+        self._pieces = iter(pieces)
+
+    def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def __iter__(self) -> "Stream":
+        return self
+
+    def __next__(self) -> ChatCompletionChunk:
+        piece = next(self._pieces)
+        if isinstance(piece, BaseException):
+            raise piece
+        return cast(ChatCompletionChunk, piece)
+
+
+class Service:
+    """Stands for the SDK's client: a reply, or an error, for each request; the last one is repeated."""
+
+    def __init__(self, *replies: Any) -> None:
+        self.replies = list(replies or (HELLO,))
+        self.requests: list[dict[str, Any]] = []
+        self.base_url = URL
+        self.chat = SimpleNamespace(completions=SimpleNamespace(create=self._create))
+        self.models = SimpleNamespace(
+            list=lambda: [SimpleNamespace(id=name) for name in "ab"], retrieve=self._model
+        )
+
+    def _create(self, **request: Any) -> Stream:
+        self.requests.append({**request, "messages": list(request["messages"])})
+        reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        if isinstance(reply, Exception):
+            raise reply
+        return Stream(reply)
+
+    @staticmethod
+    def _model(name: str) -> Any:
+        return SimpleNamespace(id=name)
+
+
+def refusal(status: int, text: str = "No.", **headers: str) -> APIStatusError:
+    kind = {401: AuthenticationError, 429: RateLimitError}.get(status, APIStatusError)
+    fields = {name.replace("_", "-"): value for name, value in headers.items()}
+    response = httpx2.Response(status, headers=fields, request=httpx2.Request("POST", URL))
+    return kind(f"Error code: {status}", response=response, body={"message": text})
+
+
+def talk(service: Service, *lines: str) -> Chat:
+    """Hold a conversation."""
+    talked = Chat(cast(OpenAI, service), "default")
+    for line in lines:
+        (talked.command if line.startswith("/") else talked.send)(line)
+    return talked
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What is waited, instead of waiting; and notes are shown, as in a terminal."""
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    monkeypatch.setattr(chat, "IS_PIPED", False)
+    return slept
+
+
+HI, REPLY = {"role": "user", "content": "hi"}, {"role": "assistant", "content": "Hello"}
+BRIEF = {"role": "system", "content": "be brief"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "sent"),
+    [
+        (("hi",), [HI]),
+        (("hi", "hi"), [HI, REPLY, HI]),
+        (("/system be brief", "hi"), [BRIEF, HI]),
+        (("/system be brief", "/system", "hi"), [HI]),
+        (("hi", "/clear", "hi"), [HI]),
+        (("hi", "/retry"), [HI]),
+        (("hi", "hi", "/retry"), [HI, REPLY, HI]),
+        (("hi", "/clear", "/retry"), [HI]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_the_last_request_has_these_messages(lines: tuple[str, ...], sent: list[Any]) -> None:
+    service = Service()
+    talked = talk(service, *lines)
+    assert service.requests[-1]["messages"] == sent
+    assert talked.turns[-1] == REPLY
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [("/models", "a\nb"), ("/model b", "The model is b."), ("/help", "/save FILE"), ("/clear", "forgotten")],
+)
+def test_a_command_is_confirmed(line: str, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert talk(Service(), line).request["model"] == ("b" if line == "/model b" else "default")
+    out, err = capsys.readouterr()
+    assert (out, shown in err) == ("", True)
+
+
+@pytest.mark.parametrize("line", ["/retry", "/nothing", "/save", "/save no/such/folder"])
+def test_a_command_that_cannot_be_followed_says_so(line: str) -> None:
+    with pytest.raises(Failed, match=r"^(There is no|Expected a new file, as in /save chat\.json)"):
+        talk(Service(), line)
+
+
+def test_a_conversation_is_saved_as_a_request_once(tmp_path: Path) -> None:
+    file = tmp_path / "chat.json"
+    talked = talk(Service(), "hi", f"/save {file}")
+    assert json.loads(file.read_text()) == {"model": "default", "messages": [HI, REPLY]}
+    with pytest.raises(Failed, match="File exists"):
+        talked.command(f"/save {file}")
+
+
+@pytest.mark.parametrize(
+    "end", [KeyboardInterrupt(), APIConnectionError(request=httpx2.Request("POST", URL))]
+)
+def test_of_a_stopped_reply_what_came_is_kept(end: BaseException) -> None:
+    talked = Chat(cast(OpenAI, Service((chunk(content="Hel"), end))), "default")
+    with pytest.raises(type(end)):
+        talked.send("hi")
+    assert talked.turns == [HI, {"role": "assistant", "content": "Hel"}]
+
+
+def test_a_message_that_got_no_reply_is_sent_again_by_retry() -> None:
+    service = Service(refusal(400), HELLO)
+    talked = Chat(cast(OpenAI, service), "default")
+    with pytest.raises(APIStatusError):
+        talked.send("hi")
+    assert talked.turns == []
+    talked.command("/retry")
+    assert talked.turns == [HI, REPLY]
+
+
+def test_a_reply_without_a_finish_reason_has_broken_off() -> None:
+    with pytest.raises(Failed, match="broke off"):
+        talk(Service(HELLO[:2]), "hi")
+
+
+def test_reasoning_is_a_note_and_the_reply_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    thought = chunk(reasoning_content="Hm.", reasoning="Hm.")
+    talked = talk(Service((thought, *HELLO)), "hi")
+    out, err = capsys.readouterr()
+    assert (out, err.count("Hm.")) == ("Hello\n", 1)
+    assert talked.turns == [HI, REPLY]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_service_that_says_when_it_is_ready_is_called_then(status: int, waits: list[float]) -> None:
+    busy = refusal(status, retry_after="7")
+    assert talk(Service(busy, busy, HELLO), "hi").turns == [HI, REPLY]
+    assert waits == [7, 7]
+
+
+@pytest.mark.parametrize(
+    "final",
+    [
+        refusal(429, retry_after="7", x_should_retry="false"),
+        refusal(503, retry_after="Thu, 26 Nov 2026 22:00:00 GMT"),
+        refusal(503, retry_after="901"),
+        refusal(502),
+    ],
+)
+def test_what_would_only_fail_again_is_not_sent_again(final: APIStatusError, waits: list[float]) -> None:
+    with pytest.raises(APIStatusError):
+        talk(Service(final), "hi")
+    assert waits == []
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (refusal(400, "Expected a model."), "Expected a model."),
+        (refusal(401, "No key."), "No key. Give a key: make chat KEY=…, or OPENAI_API_KEY."),
+        (Failed("The reply broke off."), "The reply broke off."),
+    ],
+)
+def test_an_error_says_what_to_do(error: Exception, text: str) -> None:
+    assert chat.describe(error, cast(OpenAI, Service())) == text
