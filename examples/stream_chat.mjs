@@ -1,9 +1,11 @@
+const { OPENAI_BASE_URL = "http://localhost:8000/v1", OPENAI_API_KEY = "your_api_key_here" } = process.env;
+
 async function streamChatCompletion(model, messages) {
-  const response = await fetch("http://localhost:8000/v1/chat/completions", {
+  const response = await fetch(`${OPENAI_BASE_URL}/chat/completions`, {
     method: "POST",
     headers: {
       "Content-Type": "application/json",
-      Authorization: "beareryour_api_key_here",
+      Authorization: `bearer${OPENAI_API_KEY}`,
     },
     body: JSON.stringify({
       model,

@@ -1,11 +1,12 @@
 import requests
 import json
+import os
 
 def stream_chat_completion(model, messages):
-    url = "http://localhost:8000/v1/chat/completions"
+    url = os.environ.get("OPENAI_BASE_URL", "http://localhost:8000/v1") + "/chat/completions"
     headers = {
         "Content-Type": "application/json",
-        "Authorization": "beareryour_api_key_here"
+        "Authorization": "bearer" + os.environ.get("OPENAI_API_KEY", "your_api_key_here")
     }
     data = {
         "model": model,

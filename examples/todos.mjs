@@ -1,3 +1,6 @@
+const url = process.argv[2] ?? "http://localhost:8000/graphql";
+const key = process.env.API_KEY ?? "your_api_key_here";
+
 async function* todos(pageSize) {
   const query = `query ($first: Int, $after: String) {
     todosConnection(first: $first, after: $after, filter: { completed: false }) {
@@ -7,11 +10,11 @@ async function* todos(pageSize) {
     }
   }`;
   for (let after = null, more = true; more; ) {
-    const response = await fetch("http://localhost:8000/graphql", {
+    const response = await fetch(url, {
       method: "POST",
       headers: {
         "Content-Type": "application/json",
-        Authorization: "Bearer your_api_key_here",
+        Authorization: `Bearer ${key}`,
       },
       body: JSON.stringify({ query, variables: { first: pageSize, after } }),
     });

@@ -1,12 +1,16 @@
+import os
+import sys
 from pathlib import Path
 
 import requests
 
+URL = sys.argv[1] if len(sys.argv) > 1 else "http://localhost:8000/graphql"
+KEY = os.environ.get("API_KEY", "your_api_key_here")
+
 
 def query(document):
-    url = "http://localhost:8000/graphql"
-    headers = {"Authorization": "Bearer your_api_key_here"}
-    response = requests.post(url, json={"query": document}, headers=headers)
+    headers = {"Authorization": f"Bearer {KEY}"}
+    response = requests.post(URL, json={"query": document}, headers=headers)
     reply = response.json()
     if "errors" in reply:
         raise SystemExit(reply["errors"][0]["message"])

@@ -1,18 +1,16 @@
 """Real HTTP against the whole service: on this machine, or with `--base-url` at a deployed stage.
 
-A test that takes `service` runs in both places. One that takes `local`, `scripted` or `clone_folder` looks
+A test that takes `service` runs in both places. One that takes `local` or `scripted` looks
 at processes, consoles or a scripted engine of this machine, and is skipped for a deployed stage.
 """
 
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from infra.paths import ROOT
 from tests.engines.behaviours import Chat
 from tests.engines.scripted import ScriptedEngine, scripted_engine
 from tests.local_service import LocalService, Service, run_local
@@ -93,10 +91,3 @@ def scripted(scripted_session: Scripted) -> Scripted:
     scripted_session.engine.behaviour = Chat()
     scripted_session.engine.received_requests.clear()
     return scripted_session
-
-
-@pytest.fixture
-def clone_folder() -> Iterator[Path]:
-    """A folder in the clone, so that what runs in it finds `node_modules`."""
-    with tempfile.TemporaryDirectory(dir=ROOT / ".local", prefix="e2e-") as folder:
-        yield Path(folder)

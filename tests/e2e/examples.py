@@ -1,9 +1,9 @@
 """Runs the files of examples/, with another address and key."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from infra.paths import ROOT
 from tests.local_service import Service
@@ -11,17 +11,18 @@ from tests.local_service import Service
 TIMEOUT_S = 50
 
 
-def start(client: str, folder: Path, service: Service) -> subprocess.Popen[str]:
+def start(example: str, service: Service) -> subprocess.Popen[str]:
     """Start an example with another address and key."""
-    text = (ROOT / "examples" / client).read_text()
-    assert "http://localhost:8000" in text
-    copy = folder / client
-    copy.write_text(
-        text.replace("http://localhost:8000", service.url).replace("your_api_key_here", service.key)
-    )
-    interpreter = sys.executable if copy.suffix == ".py" else "node"
+    interpreter = sys.executable if example.endswith(".py") else "node"
+    address = (f"{service.url}/graphql",) if example.startswith("todos") else ()
+    keys = dict.fromkeys(("OPENAI_API_KEY", "API_KEY"), service.key)
     return subprocess.Popen(
-        (interpreter, str(copy)), cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        (interpreter, example, *address),
+        cwd=ROOT / "examples",
+        env={**os.environ, "OPENAI_BASE_URL": f"{service.url}/v1", **keys},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
 
 

@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -282,7 +281,7 @@ def test_todos_are_kept_apart(kept: Kept) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(150)
-def test_official_sdks_wait_for_the_next_minute_and_succeed(kept: Kept, clone_folder: Path) -> None:
+def test_official_sdks_wait_for_the_next_minute_and_succeed(kept: Kept) -> None:
     """One request a minute: the SDK waits and retries the second by itself."""
     _, python = kept.create("--rpm", "1")
     _, node = kept.create("--rpm", "1")
@@ -293,9 +292,7 @@ def test_official_sdks_wait_for_the_next_minute_and_succeed(kept: Kept, clone_fo
         with service.client() as client:
             assert client.post(URL, json=BODY).status_code == 200
     minute = time.time() // 60
-    outputs = finish(
-        [start("openai_client.py", clone_folder, python), start("openai_client.mjs", clone_folder, node)]
-    )
+    outputs = finish([start("openai_client.py", python), start("openai_client.mjs", node)])
     assert all(output.strip() for output in outputs)
     assert time.time() // 60 == minute + 1
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
@@ -40,25 +39,23 @@ def printed(client: str, tokens: Sequence[str]) -> str:
 
 
 @pytest.mark.parametrize("client", MARKED)
-def test_a_client_prints_each_token_of_a_vllm(client: str, scripted: Scripted, clone_folder: Path) -> None:
-    out = finish([start(client, clone_folder, scripted.service)])
+def test_a_client_prints_each_token_of_a_vllm(client: str, scripted: Scripted) -> None:
+    out = finish([start(client, scripted.service)])
     assert out == [printed(client, [" word"] * 8)]
 
 
 @pytest.mark.parametrize("client", MARKED[:2])
 @pytest.mark.parametrize("engine", ["vllm-0.32.0", "llama.cpp-b11549"])
-def test_a_client_prints_no_stand_in_for_nothing(
-    client: str, engine: str, scripted: Scripted, clone_folder: Path
-) -> None:
+def test_a_client_prints_no_stand_in_for_nothing(client: str, engine: str, scripted: Scripted) -> None:
     """Engines send a null or no content in some events; these clients would print it as a word."""
     scripted.engine.behaviour = Chat(Replay(recording(f"{engine}/stream_basic"), per_event=True))
-    (out,) = finish([start(client, clone_folder, scripted.service)])
+    (out,) = finish([start(client, scripted.service)])
     assert not re.search("None|undefined|null", out)
 
 
 @pytest.mark.slow
-def test_all_clients_print_what_the_model_says(service: Service, clone_folder: Path) -> None:
-    outputs = finish([start(client, clone_folder, service) for client in CLIENTS])
+def test_all_clients_print_what_the_model_says(service: Service) -> None:
+    outputs = finish([start(client, service) for client in CLIENTS])
     for out in outputs:
         assert out.strip()
         assert not re.search(r"^(None|undefined|null)|(None|undefined|null)$", out)
