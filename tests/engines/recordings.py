@@ -111,3 +111,9 @@ def _shape(value: object) -> object:
 def recording(name: str) -> Recording:
     """Return the recording named `engine/case`."""
     return recordings(name)[0]
+
+
+def request_bodies(path: str) -> dict[str, dict[str, Any]]:
+    """Return recorded request bodies by case, from a file of them."""
+    bodies: dict[str, dict[str, Any]] = json.loads((ROOT / path).read_bytes())
+    return bodies

@@ -66,10 +66,13 @@ async def answer(service: Service, request: Request, endpoint: Endpoint[Request_
     try:
         parsed = await body.read_json(request, service.settings.max_body_bytes)
         checked = endpoint.check(parsed)
-        call = await _prepare(endpoint, parsed, checked, service.settings, request, key)
-        await account.admit(call)
+        try:
+            call = await _prepare(endpoint, parsed, checked, service.settings, request, key)
+            await account.admit(call)
+        except ApiError as error:  # `check` knows the names of its endpoint
+            error.rename(endpoint.names)
+            raise
     except ApiError as error:
-        error.rename(endpoint.names)
         await account.refuse(error)
         raise
 

@@ -38,7 +38,7 @@ async def prepare(
     Raises: InvalidRequest.
     """
     call = engine_request(parsed, checked, model, settings, request_id)
-    await media.check(checked.messages, model)
+    await media.check(media.media_of(checked.messages), model)
     return call
 
 

@@ -155,6 +155,16 @@ class Map:
         return value
 
 
+class Refused:
+    """Nothing but null: what is not served here. `why` is a sentence or more, with what to do instead."""
+
+    def __init__(self, why: str, *, code: str = "unsupported_parameter") -> None:
+        self.why, self.code = why, code
+
+    def check(self, _: Any, path: Path) -> Any:
+        raise faults.not_served(path, self.why, self.code)
+
+
 class Member:
     """A member of an object: its rule, and what is said of it. Its default is described, not set.
 
@@ -219,10 +229,21 @@ class Object:
 
 
 class TaggedUnion:
-    """One of several objects: the string in the member `tag` says which, else the `otherwise`."""
+    """One of several objects: the string in the member `tag` says which, else the `otherwise`.
 
-    def __init__(self, tag: str, objects: Mapping[str, Object], *, otherwise: str | None = None) -> None:
+    Shape:  `refused`: known tags that are not served → what to do instead, a sentence or more.
+    """
+
+    def __init__(
+        self,
+        tag: str,
+        objects: Mapping[str, Object],
+        *,
+        otherwise: str | None = None,
+        refused: Mapping[str, str] | None = None,
+    ) -> None:
         self.tag, self.objects, self.otherwise = tag, objects, otherwise
+        self.refused = refused or {}
 
     def check(self, value: Any, path: Path) -> Any:
         if type(value) is not dict:
@@ -234,6 +255,8 @@ class TaggedUnion:
         tag = value[self.tag]
         if type(tag) is not str:
             raise faults.wrong_type("a string", tag, (path, self.tag))
+        if why := self.refused.get(tag):
+            raise faults.value_not_served(tag, (path, self.tag), why)
         if tag not in self.objects:
             raise faults.unsupported(tag, self.objects, (path, self.tag))
         return self.objects[tag].check(value, path)
@@ -251,9 +274,12 @@ class StringOr:
         self.other, self.string, self.member = other, string or String(), member
 
     def check(self, value: Any, path: Path) -> Any:
-        if type(value) is dict and isinstance(self.other, Array):
-            raise faults.wrong_type("a string or an array", value, path)
+        is_array = isinstance(self.other, Array)
+        if type(value) is list or (type(value) is dict and not is_array):
+            return self.other.check(value, path)
+        if type(value) is not str and isinstance(self.string, String):
+            other = "an array" if is_array else "an object"
+            raise faults.wrong_type(f"a string or {other}", value, path)
         if self.member and type(value) is str:
-            value = {self.member: value}
-        rule = self.other if type(value) is list or type(value) is dict else self.string
-        return rule.check(value, path)
+            return self.other.check({self.member: value}, path)
+        return self.string.check(value, path)

@@ -39,6 +39,19 @@ def unknown(path: Path, name: str, why: str = "") -> InvalidRequest:
     return InvalidRequest(text.rstrip(), param=spell((path, name)), code="unknown_parameter")
 
 
+def not_served(path: Path, why: str, code: str = "unsupported_parameter") -> InvalidRequest:
+    """Return the error for a member that is known, but not served; `why` is a sentence or more."""
+    param = spell(path)
+    return InvalidRequest(f"Unsupported parameter: '{param}'. {why}", param=param, code=code)
+
+
+def value_not_served(value: str, path: Path, why: str) -> InvalidRequest:
+    """Return the error for a value that is known, but not served; `why` is a sentence or more."""
+    return InvalidRequest(
+        f"Unsupported value: {shown(value)}. {why}", param=spell(path), code="unsupported_value"
+    )
+
+
 def wrong_type(expected: str, value: Any, path: Path) -> InvalidRequest:
     """Return the error for a value of another type; `expected` comes with its article."""
     param = spell(path)

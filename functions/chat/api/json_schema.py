@@ -13,6 +13,7 @@ from functions.chat.api.checks import (
     Member,
     Number,
     Object,
+    Refused,
     Rule,
     String,
     StringOr,
@@ -40,10 +41,11 @@ def add_object(rule: Object, components: dict[str, Schema]) -> Schema:
 
 def _member(member: Member, components: dict[str, Schema]) -> Schema:
     schema = _any_rule(member.rule, components)
-    if member.is_nullable:
-        schema = {"anyOf": [schema, {"type": "null"}]}
+    others: list[Schema] = [{"type": "null"}] if member.is_nullable else []
     if member.empty == []:
-        schema["anyOf"].append({"type": "array", "maxItems": 0})
+        others.append({"type": "array", "maxItems": 0})
+    if others:
+        schema = {"anyOf": [schema, *others]}
     if member.description:
         schema["description"] = member.description
     if member.default is not None:
@@ -78,6 +80,8 @@ def _any_rule(rule: Rule, components: dict[str, Schema]) -> Schema:
 
 def _scalar(rule: Rule) -> Schema:
     match rule:
+        case Refused():
+            return {"not": {}}
         case Boolean():
             return _typed("boolean")
         case Integer():

@@ -11,7 +11,8 @@ import binascii
 import ipaddress
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from functions.chat.api import faults
@@ -31,10 +32,20 @@ _IMAGE = re.compile(r"image/(?!svg)", re.IGNORECASE)
 _ADDRESS = re.compile(r"https://(?P<host>[a-z0-9.-]+)/[!-\[\]-~]*", re.IGNORECASE)
 
 
+@dataclass(frozen=True, slots=True)
+class Medium:
+    """A part that is not text: itself, and where its object and the data of that are."""
+
+    part: dict[str, Any]
+    path: Path
+    data_path: Path
+
+
 def measure(messages: list[dict[str, Any]]) -> tuple[int, int]:
     """Return how many tokens the media of messages are taken for, and how many bytes of the body they are."""
     tokens = size = 0
-    for part, _ in _parts(messages):
+    for medium in media_of(messages):
+        part = medium.part
         media = part[part["type"]]
         data = media.get(NAMES[part["type"]], "")
         tokens += TOKENS
@@ -53,20 +64,19 @@ def is_public(text: str) -> bool:
     return address.is_global and not address.is_multicast
 
 
-async def check(messages: list[dict[str, Any]], model: Model) -> None:
+async def check(media_parts: Iterable[Medium], model: Model) -> None:
     """Check that the engine need fetch nothing but images of the hosts that the model's settings name.
 
     Raises: InvalidRequest.
     """
-    for part, path in _parts(messages):
-        kind = part["type"]
-        media, where = part[kind], (path, kind)
+    for medium in media_parts:
+        kind = medium.part["type"]
+        media, where = medium.part[kind], medium.data_path
         if "file_id" in media:
-            raise faults.unknown(where, "file_id", "This API keeps no files. Send `file_data`.")
-        name = NAMES[kind]
-        if name not in media:
-            raise faults.missing((where, name))
-        data, where = media[name], (where, name)
+            raise faults.unknown(medium.path, "file_id", "This API keeps no files. Send `file_data`.")
+        if NAMES[kind] not in media:
+            raise faults.missing(where)
+        data = media[NAMES[kind]]
         if kind != "input_audio" and data[:5].lower() == "data:":
             media_type = "image" if kind == "image_url" else "application"
             found = _DATA.match(data)
@@ -79,14 +89,15 @@ async def check(messages: list[dict[str, Any]], model: Model) -> None:
             _check_base64(data, where)
 
 
-def _parts(messages: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], Path]]:
-    """Yield each part that is not text, and where it is."""
+def media_of(messages: list[dict[str, Any]]) -> Iterator[Medium]:
+    """Yield each part of messages that is not text."""
     for index, message in enumerate(messages):
         content = message.get("content")
         if isinstance(content, list):
             for place, part in enumerate(content):
-                if part["type"] in NAMES:
-                    yield part, ((((None, "messages"), index), "content"), place)
+                if (kind := part["type"]) in NAMES:
+                    path = (((((None, "messages"), index), "content"), place), kind)
+                    yield Medium(part, path, (path, NAMES[kind]))
 
 
 def _check_base64(data: str, path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from functions.chat.api.chat_schema import CHAT_COMPLETION_REQUEST
 from functions.chat.api.json_schema import REF, add_object
+from functions.chat.api.response_schema import RESPONSE_REQUEST, SAME
 from functions.chat.settings import Model
 from functions.chat.streams.normalise import FINISH_REASONS
 
@@ -23,6 +24,16 @@ _STREAM = (
     'data: {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1795373005, "model": "tiny", '
     '"choices": [{"index": 0, "delta": {"content": "Why"}, "finish_reason": null}]}\n\ndata: [DONE]\n\n'
 )
+_RESPONSE_EXAMPLE = {"model": "default", "input": "Tell me a joke", "stream": False}
+_RESPONSE_STREAM = (
+    "event: response.output_text.delta\n"
+    'data: {"type": "response.output_text.delta", "sequence_number": 4, "item_id": "msg_1", '
+    '"output_index": 0, "content_index": 0, "delta": "Why", "logprobs": []}\n\n'
+)
+_REQUESTS = {
+    "/v1/chat/completions": (CHAT_COMPLETION_REQUEST, _EXAMPLE, _STREAM),
+    "/v1/responses": (RESPONSE_REQUEST, _RESPONSE_EXAMPLE, _RESPONSE_STREAM),
+}
 
 
 class Application(Protocol):
@@ -49,14 +60,20 @@ def describe(app: Application, models: Iterable[Model]) -> dict[str, Any]:
     )
     components = document.setdefault("components", {})
     schemas: dict[str, Any] = {}
-    request = add_object(CHAT_COMPLETION_REQUEST, schemas)
-    described = schemas[CHAT_COMPLETION_REQUEST.name]
-    described["additionalProperties"] = False
-    for name in sorted({name for model in models for name in model.fields} - described["properties"].keys()):
-        described["properties"][name] = {"description": "Only for models whose engine reads it."}
+    own = sorted({name for model in models for name in model.kind.own | model.extra_fields})
+    for rule, *_ in _REQUESTS.values():
+        add_object(rule, schemas)
+        described = schemas[rule.name]
+        described["additionalProperties"] = False
+        for name in own:
+            only = {"description": "Only for models whose engine reads it."}
+            described["properties"].setdefault(name, only)
+    properties = schemas[CHAT_COMPLETION_REQUEST.name]["properties"]
+    schemas[RESPONSE_REQUEST.name]["properties"] |= {name: properties[name] for name in sorted(SAME)}
     components["schemas"] = {
         **schemas,
         "ChatCompletion": _COMPLETION,
+        "Response": _RESPONSE,
         "Models": _object({"object": {"const": "list"}, "data": {"type": "array", "items": _MODEL}}),
         "Model": _MODEL,
         "Health": _object({"status": {"const": "ok"}}),
@@ -67,17 +84,14 @@ def describe(app: Application, models: Iterable[Model]) -> dict[str, Any]:
     for path, schema in _REPLIES.items():
         for operation in document["paths"][path].values():
             operation["responses"] = _responses(schema)
-    completion = document["paths"]["/v1/chat/completions"]["post"]
-    completion["requestBody"] = {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": request,
-                "example": _EXAMPLE,
-            }
-        },
-    }
-    completion["responses"]["200"]["content"]["text/event-stream"] = {"example": _STREAM}
+    for path, (rule, example, stream) in _REQUESTS.items():
+        operation = document["paths"][path]["post"]
+        reference = {"$ref": REF + rule.name}
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": reference, "example": example}},
+        }
+        operation["responses"]["200"]["content"]["text/event-stream"] = {"example": stream}
     return document
 
 
@@ -134,8 +148,22 @@ _COMPLETION = _object(
     },
     optional=("usage",),
 )
+_RESPONSE = _object(
+    {
+        "id": {"type": "string"},
+        "object": {"const": "response"},
+        "created_at": {"type": "integer"},
+        "status": {"enum": ["completed", "incomplete"]},
+        "model": {"type": "string"},
+        "output": {"type": "array", "items": {"type": "object"}},
+        "usage": _object(
+            {name: {"type": "integer"} for name in ("input_tokens", "output_tokens", "total_tokens")}
+        ),
+    }
+)
 _REPLIES = {
     "/v1/chat/completions": "ChatCompletion",
+    "/v1/responses": "Response",
     "/v1/models": "Models",
     "/v1/models/{model}": "Model",
     "/health": "Health",

@@ -11,8 +11,8 @@ from starlette.types import Scope
 
 _SLASHES = re.compile("//+")
 # The paths that OpenAI's clients add to their base URL, where that lacks its `/v1`.
-_WITHOUT_VERSION = re.compile("/chat/completions|/models(?:/.+)?")
-_CHAT = "POST {root}/v1/chat/completions"
+_WITHOUT_VERSION = re.compile("/chat/completions|/responses|/models(?:/.+)?")
+_CHAT, _RESPONSES = "POST {root}/v1/chat/completions", "POST {root}/v1/responses"
 # The first that fits the whole path, without `/v1`s and what other services put before theirs.
 _MEANT = (
     (
@@ -24,9 +24,24 @@ _MEANT = (
         "Expected GET {root}/v1/models: the base URL of your client is {root}/v1.",
     ),
     (
-        r"/(?:responses|messages|completions?|embeddings?|generate|embed|moderations|rerank|realtime|batches"
-        r"|files|assistants|threads|conversations|(?:audio|images|vector_stores|fine_tuning|engines"
-        r"|deployments)/.*)(?:/.*)?",
+        r"/responses?",
+        f"Expected {_RESPONSES}: the base URL of your client is {{root}}/v1.",
+    ),
+    (
+        r"/(?:responses|conversations|threads|assistants)(?:/.*)?",
+        f"Responses are not kept: send the earlier items in `input` of {_RESPONSES}.",
+    ),
+    (
+        r"/(?:files|uploads|images|audio)(?:/.*)?",
+        f"Files, images and audio are not served here; a message of {_CHAT} may hold an image.",
+    ),
+    (
+        r"/(?:batch|batches|realtime)(?:/.*)?",
+        f"This endpoint is not served here: send each request to {_CHAT}.",
+    ),
+    (
+        r"/(?:messages|completions?|embeddings?|generate|embed|moderations|rerank|vector_stores|fine_tuning"
+        r"|engines|deployments)(?:/.*)?",
         f"This endpoint is not served here: use your client's mode for chat completions, {_CHAT}.",
     ),
     (r"/?", "The base URL for clients is {root}/v1; {root}/docs shows what it serves."),

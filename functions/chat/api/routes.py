@@ -12,6 +12,7 @@ from starlette.responses import Response
 from .chat_completions import create_chat_completion
 from .models import list_models, retrieve_model
 from .pages import health
+from .responses import create_response
 from .service import Service
 
 
@@ -32,6 +33,7 @@ class Route:
 _MODEL = {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
 ROUTES = (
     Route("POST", "/v1/chat/completions", create_chat_completion, "Create a chat completion"),
+    Route("POST", "/v1/responses", create_response, "Create a response"),
     Route("GET", "/v1/models", list_models, "List the models"),
     Route("GET", "/v1/models/{model:path}", retrieve_model, "Describe a model", {"parameters": [_MODEL]}),
     Route("GET", "/health", health, "Report that the function runs"),

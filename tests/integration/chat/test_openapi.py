@@ -78,7 +78,7 @@ def test_every_reference_within_the_document_leads_somewhere() -> None:
 
 def test_every_route_is_described_with_its_errors() -> None:
     paths = APP.openapi()["paths"]
-    assert set(paths) == {URL, "/v1/models", "/v1/models/{model}", "/health"}
+    assert set(paths) == {URL, "/v1/responses", "/v1/models", "/v1/models/{model}", "/health"}
     for operation in (each for path in paths.values() for each in path.values()):
         assert {"200", "4XX", "5XX"} == operation["responses"].keys()
         assert operation["summary"]

@@ -28,6 +28,7 @@ REPLY = dumps(
 )
 BODY = {"model": "default", "messages": [USER]}
 CHAT, MODELS = "POST {root}/v1/chat/completions", "GET {root}/v1/models"
+RESPONSES = "POST {root}/v1/responses"
 BASE = "base URL of your client is {root}/v1"
 
 
@@ -94,14 +95,24 @@ MEANT = {
     "/v1/completions": ("not served here", CHAT),
     "/completions": ("not served here", CHAT),
     "/v1/engines/davinci/completions": ("not served here", CHAT),
-    "/v1/responses": ("not served here", CHAT),
-    "/v1/responses/resp_1": ("not served here", CHAT),
+    "/v1/v1/responses": (RESPONSES, BASE),
+    "/v1/response": (RESPONSES, BASE),
+    "/v1/responses/resp_1": ("not kept", RESPONSES),
+    "/v1/responses/resp_1/cancel": ("not kept", RESPONSES),
+    "/v1/responses/input_tokens": ("not kept", RESPONSES),
+    "/v1/responses/compact": ("not kept", RESPONSES),
+    "/v1/conversations": ("not kept", RESPONSES),
+    "/v1/assistants": ("not kept", RESPONSES),
+    "/v1/threads/t_1/runs": ("not kept", RESPONSES),
     "/v1/embeddings": ("not served here", CHAT),
     "/v1/messages": ("not served here", CHAT),
     "/v1/messages/count_tokens": ("not served here", CHAT),
     "/api/generate": ("not served here", CHAT),
     "/v1/audio/speech": ("not served here", CHAT),
     "/v1/images/generations": ("not served here", CHAT),
+    "/v1/files": ("not served here", CHAT),
+    "/v1/batches": ("not served here", CHAT),
+    "/v1/moderations": ("not served here", CHAT),
     "/": ("{root}/v1;", "{root}/docs"),
     "/v1": ("{root}/v1;", "{root}/docs"),
     "/v1/": ("{root}/v1;", "{root}/docs"),

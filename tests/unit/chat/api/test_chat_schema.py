@@ -290,7 +290,7 @@ KINDS: dict[str, tuple[str, list[Any]]] = {
     "n": ("an integer", [STRING, NUMBER, BOOLEAN, ARRAY, OBJECT]),
     "stream": ("a boolean", [STRING, "true", INTEGER, 0, 1, NUMBER, ARRAY, OBJECT]),
     "stream_options": ("an object", [STRING, INTEGER, BOOLEAN, ARRAY]),
-    "stop": ("a string", [INTEGER, NUMBER, BOOLEAN]),
+    "stop": ("a string or an array", [INTEGER, NUMBER, BOOLEAN]),
     "presence_penalty": ("a number", [STRING, BOOLEAN, ARRAY, OBJECT]),
     "frequency_penalty": ("a number", [STRING, BOOLEAN, ARRAY, OBJECT]),
     "logprobs": ("a boolean", [STRING, 1, ARRAY, OBJECT]),

@@ -32,7 +32,7 @@ async def check(part: dict[str, Any], *hosts: str) -> None:
         {"role": "user", "content": [{"type": "text", "text": "What is this?"}, part]},
     ]
     checked = chat_schema.check({"model": "tiny", "messages": messages})
-    await media.check(checked.messages, model(media_hosts=frozenset(hosts)))
+    await media.check(media.media_of(checked.messages), model(media_hosts=frozenset(hosts)))
 
 
 async def refused(part: dict[str, Any], *hosts: str) -> InvalidRequest:

@@ -1,0 +1,113 @@
+"""What an item of a response request's `input` may be.
+
+Source: openai/openai-openapi 2.3.0, `InputItem`, read 2026-11-26. Clients leave out `type`, `id` and
+`status`, write a turn of the model's as a string, and `text` for `input_text`.
+"""
+
+from __future__ import annotations
+
+from functions.chat.api.checks import (
+    Array,
+    Enum,
+    Object,
+    Refused,
+    StringOr,
+    TaggedUnion,
+    optional,
+    required,
+)
+from functions.chat.api.message_schema import TEXT
+
+_FILE = "No engine here reads files. Send its text as `input_text`."
+TEXT_TYPES = ("input_text", "output_text", "text")
+INPUT_TEXT = Object("InputText", {"type": required(Enum(*TEXT_TYPES)), "text": required(TEXT)})
+INPUT_REFUSAL = Object("InputRefusal", {"type": required(Enum("refusal")), "refusal": required(TEXT)})
+INPUT_IMAGE = Object(
+    "InputImage",
+    {
+        "type": required(Enum("input_image")),
+        "file_id": optional(Refused("This API keeps no files. Send `image_url`.")),
+        "image_url": required(TEXT, "A `data:` URL, or an address at a host that the model's settings name."),
+        "detail": optional(Enum("auto", "low", "high", "original")),
+    },
+)
+TEXT_PARTS = dict.fromkeys(TEXT_TYPES, INPUT_TEXT)
+INPUT_PART = TaggedUnion(
+    "type",
+    {**TEXT_PARTS, "refusal": INPUT_REFUSAL, "input_image": INPUT_IMAGE},
+    refused={"input_file": _FILE},
+)
+INPUT_MESSAGE = Object(
+    "InputMessage",
+    {
+        "type": optional(Enum("message"), default="message"),
+        "role": required(Enum("user", "system", "developer", "assistant")),
+        "content": required(StringOr(Array(INPUT_PART)), may_be_empty=True),
+    },
+)
+
+CALL_ID = required(TEXT, "Pairs a call with its output.")
+NAMESPACE = optional(TEXT, "That of the tool.")
+CALLED = Object(
+    "FunctionCallItem",
+    {
+        "type": required(Enum("function_call")),
+        "call_id": CALL_ID,
+        "name": required(TEXT),
+        "namespace": NAMESPACE,
+        "arguments": required(TEXT, "JSON, as the model wrote it.", nullable=True),
+    },
+)
+CALLED_CUSTOM = Object(
+    "CustomToolCallItem",
+    {
+        "type": required(Enum("custom_tool_call")),
+        "call_id": CALL_ID,
+        "name": required(TEXT),
+        "namespace": NAMESPACE,
+        "input": required(TEXT),
+    },
+)
+OUTPUT_PART = TaggedUnion(
+    "type",
+    TEXT_PARTS,
+    refused={
+        "input_image": "The output of a tool is text here. Send the image in a message of the user.",
+        "input_file": _FILE,
+    },
+)
+OUTPUTS = ("function_call_output", "custom_tool_call_output")
+CALL_OUTPUT = Object(
+    "CallOutputItem",
+    {
+        "type": required(Enum(*OUTPUTS)),
+        "call_id": required(TEXT, "The `call_id` of the call, which comes before."),
+        "output": required(
+            StringOr(Array(OUTPUT_PART)), "What the tool returned.", nullable=True, may_be_empty=True
+        ),
+    },
+)
+THOUGHTS = Array(Object("ReasoningText", {"type": optional(TEXT), "text": required(TEXT)}))
+REASONING_ITEM = Object(
+    "ReasoningItem",
+    {
+        "type": required(Enum("reasoning")),
+        "content": optional(THOUGHTS, may_be_empty=True),
+        "summary": optional(THOUGHTS, "Read where there is no `content`.", may_be_empty=True),
+    },
+)
+INPUT_ITEM = TaggedUnion(
+    "type",
+    {
+        "message": INPUT_MESSAGE,
+        "function_call": CALLED,
+        "custom_tool_call": CALLED_CUSTOM,
+        **dict.fromkeys(OUTPUTS, CALL_OUTPUT),
+        "reasoning": REASONING_ITEM,
+    },
+    otherwise="message",
+    refused={
+        "item_reference": "This API keeps no items. Send the item itself, as it came (in the AI SDK, set "
+        "`store: false` in `providerOptions.openai`)."
+    },
+)

@@ -1,0 +1,339 @@
+"""A response request as the chat completion that answers it, and what a response repeats of it."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from functions.chat.api import response_schema, responses
+from functions.chat.api.response_schema import LOGPROBS
+from functions.chat.engines.engine import EngineRequest
+from functions.chat.errors import InvalidRequest
+from functions.chat.streams.response_items import CalledAs
+from tests.engines.recordings import request_bodies
+from tests.engines.responses import validate_response
+from tests.unit.chat.api.test_response_schema import (
+    CALL,
+    GOOD,
+    IMAGE,
+    NOTE,
+    OUTPUT,
+    PROBES,
+    REFUSED_PROBES,
+    SPACE,
+    TOOL,
+    body,
+    chat_of,
+    items,
+    message,
+)
+from tests.unit.chat.fakes import USER, model, settings
+from tests.unit.chat.streams.test_properties import MANY, TEXT
+
+pytestmark = pytest.mark.anyio
+CLIENTS = request_bodies("responses-requests/clients.json")
+RECORDED = {**CLIENTS, **{case: each for case, each in PROBES.items() if case not in REFUSED_PROBES}}
+
+
+def messages_of(*given: Any, **fields: Any) -> list[dict[str, Any]]:
+    messages: list[dict[str, Any]] = chat_of({**items(*given), **fields})["messages"]
+    return messages
+
+
+def said(text: str, **members: Any) -> dict[str, Any]:
+    return {"type": "message", "role": "assistant", "content": text, **members}
+
+
+def thought(text: str) -> dict[str, Any]:
+    part = {"type": "reasoning_text", "text": text}
+    return {"type": "reasoning", "id": "rs_1", "summary": [], "content": [part]}
+
+
+def called(call_id: str = "c", name: str = "f", arguments: str = "{}") -> dict[str, Any]:
+    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def answer(content: str | None, *calls: Any, **members: Any) -> dict[str, Any]:
+    if content is not None:
+        members["content"] = content
+    if calls:
+        members["tool_calls"] = list(calls)
+    return {"role": "assistant", **members}
+
+
+def result(call_id: str = "c", content: str = "ok") -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": call_id, "content": content}
+
+
+def text(text: str, kind: str = "input_text") -> dict[str, Any]:
+    return {"type": kind, "text": text}
+
+
+NOTED = {"type": "custom_tool_call", "call_id": "n", "name": "note", "input": 'a "b"'}
+OTHER, OTHER_OUTPUT = {**CALL, "call_id": "d"}, {**OUTPUT, "call_id": "d", "output": [text("x"), text("y")]}
+SUMMARY = {"type": "reasoning", "content": None, "summary": [{"type": "summary_text", "text": "s"}]}
+ENCRYPTED = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x"}
+LOW = {"type": "image_url", "image_url": {"url": IMAGE["image_url"], "detail": "low"}}
+REFUSED = message({"type": "refusal", "refusal": "no"}, role="assistant")
+# Items → the messages that they become.
+TRANSLATED: list[tuple[list[Any], list[dict[str, Any]]]] = [
+    ([USER], [USER]),
+    ([message(text("Hi"))], [USER]),
+    ([message(text("a"), text("b", "text"))], [message(text("a", "text"), text("b", "text"))]),
+    ([message({**IMAGE, "detail": "low"})], [message(LOW)]),
+    (
+        [
+            {"role": "system", "content": "a"},
+            message(text("b"), text("c"), role="developer"),
+            USER,
+            {"role": "developer", "content": "d"},
+        ],
+        [{"role": "system", "content": "a\n\nb\n\nc"}, USER, {"role": "system", "content": "d"}],
+    ),
+    ([USER, said("a"), said("b")], [USER, answer("a"), answer("b")]),
+    ([USER, REFUSED], [USER, answer("no")]),
+    (
+        [USER, said("a"), CALL, OTHER, OUTPUT, OTHER_OUTPUT],
+        [USER, answer("a", called(), called("d")), result(), result("d", "x\ny")],
+    ),
+    (
+        [USER, CALL, OUTPUT, OTHER],
+        [USER, answer(None, called()), result(), answer(None, called("d"))],
+    ),
+    ([USER, NOTED], [USER, answer(None, called("n", "note", '{"input":"a \\"b\\""}'))]),
+    ([USER, thought("t"), said("a"), CALL], [USER, answer("a", called(), reasoning="t")]),
+    ([USER, said("a"), thought("t"), CALL], [USER, answer("a", called(), reasoning="t")]),
+    ([USER, thought("t"), CALL], [USER, answer(None, called(), reasoning="t")]),
+    ([USER, thought("t"), USER], [USER, {"role": "assistant", "reasoning": "t"}, USER]),
+    ([USER, thought("t")], [USER, {"role": "assistant", "reasoning": "t"}]),
+    ([USER, SUMMARY, said("a")], [USER, answer("a", reasoning="s")]),
+    ([USER, ENCRYPTED, said("a")], [USER, answer("a")]),
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), TRANSLATED, ids=range(len(TRANSLATED)))
+def test_items_become_messages(given: list[Any], expected: list[dict[str, Any]]) -> None:
+    assert messages_of(*given) == expected
+
+
+def test_instructions_go_before_the_system_messages_at_the_start() -> None:
+    got = messages_of({"role": "developer", "content": "b"}, USER, instructions="a")
+    assert got == [{"role": "system", "content": "a\n\nb"}, USER]
+
+
+# Fields of a request → those of its chat completion.
+SCHEMA = {"name": "person", "schema": {"type": "object"}, "strict": True}
+SAMPLING = {"temperature": 0, "top_p": 0.5}
+IGNORED = {
+    "store": True,
+    "user": "u",
+    "metadata": {"a": "b"},
+    "service_tier": "flex",
+    "prompt_cache_key": "p",
+    "truncation": "auto",
+    "max_tool_calls": 1,
+    "safety_identifier": "s",
+    "client_metadata": {},
+}
+FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({}, {}),
+    ({"max_output_tokens": 5, **SAMPLING}, {"max_completion_tokens": 5, **SAMPLING}),
+    ({"stream": True, "stream_options": {"include_usage": True}}, {"stream": True}),
+    ({"text": {"format": {"type": "text"}}}, {"response_format": {"type": "text"}}),
+    ({"text": {"format": {"type": "json_object"}}}, {"response_format": {"type": "json_object"}}),
+    (
+        {"text": {"format": {"type": "json_schema", **SCHEMA}}},
+        {"response_format": {"type": "json_schema", "json_schema": SCHEMA}},
+    ),
+    ({"text": {"verbosity": "low"}}, {"verbosity": "low"}),
+    ({"reasoning": {"effort": "none", "summary": "auto"}}, {"reasoning_effort": "none"}),
+    ({"include": [LOGPROBS], "top_logprobs": 2}, {"logprobs": True, "top_logprobs": 2}),
+    ({"include": [LOGPROBS]}, {"logprobs": True}),
+    ({"include": ["reasoning.encrypted_content"], "top_logprobs": 2}, {}),
+    ({"stop": "x", "seed": 1, "top_k": 3}, {"stop": "x", "seed": 1, "top_k": 3}),
+    (IGNORED, {}),
+]
+
+
+@pytest.mark.parametrize(("fields", "expected"), FIELDS, ids=range(len(FIELDS)))
+def test_fields_become_those_of_chat(fields: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert chat_of(body(**fields)) == {"model": "tiny", "messages": [USER], **expected}
+
+
+LONG = {"type": "function", "name": "n" * 128}
+SEARCH = {"type": "web_search", "external_web_access": False}
+TOOLS = [TOOL, NOTE, SPACE, SEARCH, {"type": "custom", "name": "f"}, LONG]
+
+
+def names_of(tools: list[Any]) -> dict[CalledAs, str]:
+    return response_schema.check(body(tools=tools)).tools.names
+
+
+def test_tools_become_functions_with_names_of_their_own() -> None:
+    chat = chat_of(body(tools=TOOLS, parallel_tool_calls=False))
+    names = [each["function"]["name"] for each in chat["tools"]]
+    assert names[:3] == ["f", "note", "files__read"]
+    assert names[3].startswith("f_")
+    assert names[4].startswith("n" * 55 + "_")
+    assert len(set(names)) == 5
+    assert max(map(len, names)) == 64
+    assert chat["tools"][0]["function"] == {"name": "f", "parameters": {"type": "object"}, "strict": True}
+    assert chat["tools"][1]["function"]["parameters"]["required"] == ["input"]
+    assert chat["parallel_tool_calls"] is False
+
+
+def test_a_name_depends_on_nothing_but_the_tool_unless_it_is_taken() -> None:
+    called_as = CalledAs("function", LONG["name"])
+    assert names_of(TOOLS)[called_as] == names_of(TOOLS[::-1])[called_as]
+
+
+ALL = ["f", "note", "files__read"]
+TWO_OF_THEM = [{"type": "custom", "name": "note"}, {"type": "function", "name": "f"}, {"type": "web_search"}]
+CHOICES: list[tuple[Any, Any, list[str]]] = [
+    ("auto", "auto", ALL),
+    ("none", "none", ALL),
+    ("required", "required", ALL),
+    ({"type": "function", "name": "f"}, "f", ALL),
+    ({"type": "custom", "name": "note"}, "note", ALL),
+    ({"type": "function", "name": "files__read"}, "files__read", ALL),
+    ({"type": "allowed_tools", "mode": "required", "tools": TWO_OF_THEM}, "required", ["f", "note"]),
+]
+
+
+@pytest.mark.parametrize(("choice", "expected", "names"), CHOICES, ids=range(len(CHOICES)))
+def test_a_choice_is_made_among_the_functions(choice: Any, expected: str, names: list[str]) -> None:
+    chat = chat_of(body(tools=TOOLS[:4], tool_choice=choice))
+    got = chat["tool_choice"]
+    assert (got if isinstance(got, str) else got["function"]["name"]) == expected
+    assert [each["function"]["name"] for each in chat["tools"]] == names
+
+
+def test_calls_of_earlier_turns_have_the_names_of_their_tools() -> None:
+    given = [
+        USER,
+        {**CALL, "name": "read", "namespace": "files"},
+        {**NOTED, "name": "f"},
+        {**CALL, "name": "gone", "namespace": "old", "call_id": "e"},
+    ]
+    calls = messages_of(*given, tools=TOOLS)[-1]["tool_calls"]
+    names = [each["function"]["name"] for each in calls]
+    assert names == ["files__read", names_of(TOOLS)[CalledAs("custom", "f")], "old__gone"]
+
+
+async def prepared(fields: dict[str, Any], **of: Any) -> EngineRequest:
+    checked = response_schema.check(fields)
+    return await responses.prepare(fields, checked, model(max_tokens_limit=2048, **of), settings(), "r")
+
+
+@pytest.mark.parametrize("engine", ["vllm", "llama.cpp"])
+@pytest.mark.parametrize("case", CLIENTS)
+async def test_what_clients_send_becomes_a_request_to_the_engine(case: str, engine: str) -> None:
+    fields = CLIENTS[case]
+    call = await prepared(fields, engine=engine)
+    sent = json.loads(call.body)
+    assert call.stream == sent.get("stream", False) == fields.get("stream", False)
+    assert call.max_completion == fields.get("max_output_tokens", 64)
+    assert sent.keys() <= model(engine=engine).kind.fields | {"json_schema"}
+    assert [each["role"] for each in sent["messages"] if each["role"] != "system"] == [
+        item["role"] for item in fields["input"] if item["role"] != "developer"
+    ]
+
+
+def test_what_codex_sends_becomes_one_system_message_and_its_functions() -> None:
+    chat = chat_of(CLIENTS["codex-cli-0.171.0-01"])
+    assert [each["role"] for each in chat["messages"]] == ["system", "user", "user"]
+    assert chat["messages"][0]["content"].count("\n\n<") == 2
+    assert [each["function"]["name"] for each in chat["tools"]] == [
+        *("exec_command", "write_stdin", "request_user_input", "view_image"),
+        *("multi_agent_v1__close_agent", "multi_agent_v1__resume_agent", "multi_agent_v1__send_input"),
+        *("multi_agent_v1__spawn_agent", "multi_agent_v1__wait_agent"),
+        *("get_goal", "create_goal", "update_goal"),
+    ]
+    assert chat.keys() == {"model", "messages", "stream", "tools", "tool_choice", "parallel_tool_calls"}
+
+
+SYSTEM = {"role": "system", "content": "s"}
+REMOTE = message(text("a"), {**IMAGE, "image_url": "http://x/y.png"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        (items(SYSTEM, CALL, OTHER, REMOTE), "input[3].content[1].image_url"),
+        (body(max_output_tokens=2049), "max_output_tokens"),
+        (items(*[USER] * 2049), "input"),
+    ],
+    ids=["image", "limit", "items"],
+)
+async def test_a_fault_of_the_engines_request_has_the_callers_name(
+    fields: dict[str, Any], param: str
+) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        await prepared(fields)
+    raised.value.rename(responses.NAMES)
+    assert raised.value.param == param
+    assert f"'{param}'" in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("param", "renamed"),
+    [
+        ("messages", "input"),
+        ("messages[3].content[0]", "input"),
+        ("max_completion_tokens", "max_output_tokens"),
+        ("tools[2].function.parameters", "tools"),
+        ("response_format.json_schema.schema", "text.format.schema"),
+        ("reasoning_effort", "reasoning.effort"),
+        ("model", "model"),
+    ],
+)
+def test_an_engines_parameter_has_the_callers_name(param: str, renamed: str) -> None:
+    error = InvalidRequest(f"Invalid '{param}': no.", param=param)
+    error.rename(responses.NAMES)
+    assert (error.param, error.message) == (renamed, f"Invalid '{renamed}': no.")
+
+
+ECHOED = [*GOOD, *RECORDED.values()]
+
+
+@pytest.mark.parametrize("fields", ECHOED, ids=range(len(ECHOED)))
+def test_what_a_response_repeats_is_valid(fields: dict[str, Any]) -> None:
+    repeated = responses.echo(response_schema.check(fields), model("actual"))
+    base = {"id": "resp_1", "object": "response", "created_at": 1, "status": "in_progress"}
+    validate_response({**base, "error": None, "incomplete_details": None, "output": [], **repeated})
+    assert repeated["model"] == "actual"
+    assert repeated["store"] is False
+    for name in ("temperature", "max_output_tokens", "instructions", "metadata", "tool_choice", "user"):
+        if fields.get(name) is not None:
+            assert repeated[name] == fields[name]
+    for sent, got in zip(fields.get("tools") or (), repeated["tools"], strict=True):
+        assert sent.items() <= {**dict.fromkeys(sent), **got}.items()
+
+
+# Each turn: what the user says; or the model's reasoning, its text and the arguments of its calls.
+TURNS = st.lists(TEXT | st.tuples(TEXT, TEXT, st.lists(TEXT, max_size=2)), min_size=1, max_size=5)
+
+
+@MANY
+@given(turns=TURNS)
+def test_turns_say_the_same_as_items_and_as_messages(turns: list[Any]) -> None:
+    sent: list[Any] = [USER]
+    expected: list[Any] = [USER]
+    for number, turn in enumerate(turns):
+        if isinstance(turn, str):
+            sent.append({"role": "user", "content": turn})
+            expected.append({"role": "user", "content": turn})
+            continue
+        reasoning, words, arguments = turn
+        calls = {f"{number}.{place}": each for place, each in enumerate(arguments)}
+        sent += [thought(reasoning), said(words, id="msg_1")]
+        sent += [{**CALL, "call_id": each, "arguments": calls[each]} for each in calls]
+        sent += [{**OUTPUT, "call_id": each} for each in calls]
+        thoughts = {"reasoning": reasoning} if reasoning else {}
+        expected.append(answer(words, *(called(each, "f", calls[each]) for each in calls), **thoughts))
+        expected += [result(each) for each in calls]
+        sent.append(USER)
+        expected.append(USER)
+    assert messages_of(*sent) == expected
