@@ -62,10 +62,10 @@ STEPS = (
     ),
     Step(2, "clients", "Clients of other projects", 27, 140, _install(CLIENTS, ".local/clients"), (CLIENTS,)),
     Step(
-        2, "clients-2", "Clients on openai 2", 110, 520, _install(CLIENTS_2, ".local/clients-2"), (CLIENTS_2,)
+        2, "clients-2", "Clients on openai 2", 133, 525, _install(CLIENTS_2, ".local/clients-2"), (CLIENTS_2,)
     ),
     Step(
-        2, "clients-3", "Clients on openai 3", 200, 800, _install(CLIENTS_3, ".local/clients-3"), (CLIENTS_3,)
+        2, "clients-3", "Clients on openai 3", 184, 805, _install(CLIENTS_3, ".local/clients-3"), (CLIENTS_3,)
     ),
     Step(
         2, "frameworks", "ASGI frameworks", 57, 270, _install(FRAMEWORKS, ".local/frameworks"), (FRAMEWORKS,)

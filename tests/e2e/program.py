@@ -6,10 +6,12 @@ stdout  {"version": …}, then a line for each case, in any order: {"case": its 
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,7 @@ def run_program(
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
+            start_new_session=True,
         ) as process,
     ):
         try:
@@ -72,7 +75,9 @@ def run_program(
                     seen()
             process.wait()
         finally:
-            process.kill()
+            # What it has started is in its group.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
         if process.returncode or not version:
             errors.seek(0)
             raise RuntimeError(f"The client {' '.join(command)} failed:\n{errors.read()}")

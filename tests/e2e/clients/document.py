@@ -3,11 +3,13 @@
 It prints that part; `--write` updates the document.
 """
 
+import ast
 import json
 import re
 import sys
 import textwrap
 from dataclasses import dataclass
+from pathlib import Path
 
 from infra.paths import ROOT
 from tests.e2e.clients.table import CLIENTS, SCENARIOS, Client
@@ -38,6 +40,8 @@ PYTHON = Language(
     r"^def {}\(.*\n((?:(?: .*)?\n)+)",
     "print({})",
 )
+# What is shown instead of `chat`, where the client's users type a command.
+COMMAND = re.compile(r'^COMMAND = (("""|\'|").*?\2)$', re.DOTALL | re.MULTILINE)
 LANGUAGES = {".py": PYTHON}
 
 
@@ -64,10 +68,12 @@ def sections() -> str:
 
 
 def section(client: Client) -> str:
-    language = LANGUAGES[client.file[client.file.index(".") :]]
+    language = LANGUAGES[Path(client.file).suffix]
     (note,) = re.findall(language.comment, client.source, re.DOTALL)
-    text = example(client, language)
-    kind = language.name if text.partition("\n")[0].startswith(("import", "from", "set")) else "sh"
+    if command := COMMAND.search(client.source):
+        kind, text = "sh", str(ast.literal_eval(command[1])).replace("$MODEL", "default")
+    else:
+        kind, text = language.name, example(client, language)
     note = " ".join(note.split())
     return f"## {client.name}\n\n`{client.install}`. {note}\n\n```{kind}\n{text}\n```"
 
@@ -77,8 +83,6 @@ def example(client: Client, language: Language) -> str:
     name = "chat" if "chat" in client.scenarios else "structured"
     (body,) = re.findall(language.body.format(name), client.source, re.MULTILINE)
     body = textwrap.dedent(body).strip()
-    if command := re.fullmatch(r"return shell\(\s*'(.*)', model\s*\)", body, re.DOTALL):
-        return command[1].replace("$MODEL", "default")
     body = re.sub(
         r"^return ((?:.|\n)*)\Z", lambda last: language.printing.format(last[1]), body, flags=re.MULTILINE
     )

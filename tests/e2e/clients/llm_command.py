@@ -5,6 +5,7 @@ from typing import Any
 
 from tests.e2e.clients.shell import shell, shell_pieces
 
+COMMAND = 'llm openai endpoint $OPENAI_BASE_URL --key $OPENAI_API_KEY -m $MODEL --no-stream "Hello"'
 WEATHER = """
 def get_weather(city: str):
     return "sunny in " + city
@@ -17,9 +18,7 @@ def models() -> list[str]:
 
 
 def chat(model: str) -> str:
-    return shell(
-        'llm openai endpoint $OPENAI_BASE_URL --key $OPENAI_API_KEY -m $MODEL --no-stream "Hello"', model
-    )
+    return shell(COMMAND, model)
 
 
 def stream(model: str) -> list[str]:

@@ -78,4 +78,8 @@ CLIENTS = (
     _python("Instructor", "instructor_client.py", "instructor", "clients-2", CHAT),
     _python("LLM", "llm_command.py", "llm", "clients-3", CHAT),
     _python("LiteLLM", "litellm_sdk.py", "litellm", "clients-3", CHAT),
+    _python("LiteLLM proxy", "litellm_proxy.py", "litellm[proxy]", "clients-3", CHAT),
+    _python(
+        "LiteLLM proxy, Anthropic's API", "litellm_messages.py", "litellm[proxy]", "clients-3", RESPONSES
+    ),
 )
