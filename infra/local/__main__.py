@@ -21,8 +21,15 @@ from infra.local.processes import Guardian
 from infra.local.services.database import TodoDatabase
 from infra.local.services.engine import EmbeddedEngine
 from infra.local.services.keys import Keys
-from infra.local.services.models import Models, backend_models, embedded_models
-from infra.local.settings import Settings
+from infra.local.services.models import (
+    FALLBACK_KEY_VARIABLE,
+    Models,
+    Unreachable,
+    backend_models,
+    embedded_models,
+    with_fallbacks,
+)
+from infra.local.settings import LOCAL, Settings
 from infra.local.welcome import welcome
 
 
@@ -32,7 +39,7 @@ def main() -> int:
     try:
         settings = Settings.from_environment(os.environ)
         with bind(settings.port) as listener:
-            models = backend_models(settings.backend, settings.backend_key) if settings.backend else None
+            settings, models = _fetch_models(settings, console)
             asyncio.run(
                 _until_stopped(lambda guardian: _serve(settings, models, listener, console, guardian))
             )
@@ -42,6 +49,29 @@ def main() -> int:
     except KeyboardInterrupt:
         pass
     return 0
+
+
+def _fetch_models(settings: Settings, console: Console) -> tuple[Settings, list[Models]]:
+    """Return the models of the backend, and of the fallback if there is one; none of the embedded engine.
+
+    Where the backend cannot be reached, the fallback takes its place.
+    """
+    try:
+        models = [backend_models(settings.backend, settings.backend_key) if settings.backend else {}]
+    except Unreachable as error:
+        if not settings.fallback:
+            raise
+        console.warn(f"{error} The fallback answers alone, until the next start.")
+        backend = "" if settings.fallback == LOCAL else settings.fallback
+        alone = replace(
+            settings, backend=backend, backend_key=settings.fallback_key, fallback="", fallback_key=""
+        )
+        return _fetch_models(alone, console)
+    if settings.fallback == LOCAL:
+        models.append({})
+    elif settings.fallback:
+        models.append(backend_models(settings.fallback, settings.fallback_key, FALLBACK_KEY_VARIABLE))
+    return settings, models
 
 
 async def _until_stopped(serve: Callable[[Guardian], Awaitable[None]]) -> None:
@@ -61,12 +91,20 @@ async def _until_stopped(serve: Callable[[Guardian], Awaitable[None]]) -> None:
 
 
 async def _serve(
-    settings: Settings, models: Models | None, listener: socket.socket, console: Console, guardian: Guardian
+    settings: Settings,
+    tables: list[Models],
+    listener: socket.socket,
+    console: Console,
+    guardian: Guardian,
 ) -> None:
-    engine = None
-    if models is None:
-        engine = EmbeddedEngine(guardian, console)
-        settings, models = replace(settings, backend_key=engine.key), embedded_models(engine.base_url)
+    engine = None if all(tables) else EmbeddedEngine(guardian, console)
+    if engine and settings.backend:
+        settings = replace(settings, fallback_key=engine.key)
+        tables[1] = embedded_models(engine.base_url, FALLBACK_KEY_VARIABLE)
+    elif engine:
+        settings = replace(settings, backend_key=engine.key)
+        tables[0] = embedded_models(engine.base_url)
+    models = with_fallbacks(*tables)
     database = TodoDatabase.open(settings, guardian, console)
     keys = Keys(settings, guardian, console) if settings.auth else None
     key_variables = keys.environment if keys else None
@@ -93,7 +131,13 @@ async def _serve(
             key = keys.key if keys else ""
             console.print(
                 welcome(
-                    settings, service.port, list(models), address, str(database or ""), key, key_variables
+                    settings,
+                    service.port,
+                    list(tables[0]),
+                    address,
+                    str(database or ""),
+                    key,
+                    key_variables,
                 )
             )
             # The other functions start once they delay nothing.

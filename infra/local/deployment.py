@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from infra.local.lambda_service.function import LambdaFunction
-from infra.local.services.models import KEY_VARIABLE, Models
+from infra.local.services.models import FALLBACK_KEY_VARIABLE, KEY_VARIABLE, Models
 from infra.local.settings import Settings
 from infra.paths import ROOT, search_path
 
@@ -26,8 +26,8 @@ def chat_function(settings: Settings, models: Models) -> LambdaFunction:
         "METRICS": "local",
         **{variable: str(limit) for variable, limit in limits.items() if limit},
     }
-    if settings.backend_key:
-        environment[KEY_VARIABLE] = settings.backend_key
+    keys = {KEY_VARIABLE: settings.backend_key, FALLBACK_KEY_VARIABLE: settings.fallback_key}
+    environment |= {variable: key for variable, key in keys.items() if key}
     if not settings.backend:
         environment["MAX_N"] = "4"
     return LambdaFunction(

@@ -9,6 +9,8 @@ from infra.local.database_url import check_database_url
 from infra.local.errors import CannotStart
 
 REGION = "us-east-1"
+# The value of FALLBACK that stands for the embedded engine.
+LOCAL = "local"
 # What Lambda takes, and the gateway.
 MAX_REQUEST_BYTES = 6 * 1024 * 1024
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\]", re.IGNORECASE)
@@ -20,7 +22,8 @@ _ORIGIN = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/?#,*]+")
 class Settings:
     """The local deployment's settings.
 
-    Shape:  `backend` is the base URL of an OpenAI-compatible server, "" for the embedded engine; `port` 0
+    Shape:  `backend` is the base URL of an OpenAI-compatible server, "" for the embedded engine; `fallback`
+            of another that answers where it cannot, LOCAL for the embedded engine, "" for none; `port` 0
             takes a free one. `database_url` is the todo API's database, "" for a Postgres that is started
             here and keeps its data in `postgres_dir`, None for the clone's. `query_engine` is Prisma's,
             "" for the one in layers/prisma. `auth`: API keys are required; `dev_key` is the first of them,
@@ -32,6 +35,8 @@ class Settings:
     port: int = 8000
     backend: str = ""
     backend_key: str = field(default="", repr=False)
+    fallback: str = ""
+    fallback_key: str = field(default="", repr=False)
     concurrency: int = 10
     timeout_s: int = 900
     database_url: str = field(default="", repr=False)
@@ -54,8 +59,10 @@ class Settings:
         """
         return cls(
             port=_number(environment, "PORT", cls.port, 0, 65535),
-            backend=_base_url(environment.get("BACKEND", "")),
+            backend=_base_url(environment, "BACKEND"),
             backend_key=environment.get("BACKEND_KEY", ""),
+            fallback=_fallback(environment),
+            fallback_key=environment.get("FALLBACK_KEY", ""),
             concurrency=_number(environment, "CONCURRENCY", cls.concurrency, 1, 1000),
             timeout_s=_number(environment, "TIMEOUT_S", cls.timeout_s, 1, 900),
             database_url=check_database_url(environment.get("DATABASE_URL", "")),
@@ -81,10 +88,19 @@ def _number(environment: Mapping[str, str], name: str, default: int, lowest: int
     return int(text)
 
 
-def _base_url(text: str) -> str:
+def _base_url(environment: Mapping[str, str], name: str) -> str:
+    text = environment.get(name, "")
     if text and not text.startswith(("http://", "https://")):
-        raise CannotStart(f"Expected BACKEND to be a URL like http://localhost:1234/v1, but got {text!r}.")
+        raise CannotStart(f"Expected {name} to be a URL like http://localhost:1234/v1, but got {text!r}.")
     return text.rstrip("/")
+
+
+def _fallback(environment: Mapping[str, str]) -> str:
+    if environment.get("FALLBACK") != LOCAL:
+        return _base_url(environment, "FALLBACK")
+    if not environment.get("BACKEND"):
+        raise CannotStart("FALLBACK=local needs a BACKEND: without one, the local engine answers already.")
+    return LOCAL
 
 
 def _switch(environment: Mapping[str, str], name: str) -> bool:

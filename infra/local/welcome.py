@@ -3,7 +3,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.local.settings import Settings
+from infra.local.settings import LOCAL, Settings
 from infra.paths import ROOT
 
 _TEXT = """\
@@ -57,13 +57,14 @@ def welcome(
 
     Shape:  `keys` are the variables with which the command reaches the keys, None where none is required.
     """
-    python = Path(sys.executable)
+    python, embedded = Path(sys.executable), f"llama.cpp on {engine}"
+    engines = [settings.backend or embedded, embedded if settings.fallback == LOCAL else settings.fallback]
     more = f" and {len(models) - _SHOWN_MODELS} more" if len(models) > _SHOWN_MODELS else ""
     return _TEXT.format(
         port=port,
         graphql=f"http://localhost:{port}/graphql" if database else "not served",
         models=f'{", ".join(models[:_SHOWN_MODELS])}{more} ("default" is {models[0]})',
-        engine=f"llama.cpp on {engine}" if engine else settings.backend,
+        engine=", else ".join(filter(None, engines)),
         database=database or "none",
         concurrency=settings.concurrency,
         request=_REQUEST,

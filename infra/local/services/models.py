@@ -8,7 +8,7 @@ from infra.local.errors import CannotStart
 Models = dict[str, dict[str, Any]]
 
 EMBEDDED = "smollm2-135m-instruct"
-KEY_VARIABLE = "BACKEND_KEY"
+KEY_VARIABLE, FALLBACK_KEY_VARIABLE = "BACKEND_KEY", "FALLBACK_KEY"
 # Of the embedded engine's paths: llama.cpp serves some without a key, but none that has a prefix.
 PREFIX = "/engine"
 _TIMEOUT_S = 5
@@ -23,51 +23,73 @@ _ENGINES = {
 }
 
 
-def embedded_models(base_url: str) -> Models:
-    """Return the table for the embedded engine, whose key is in `KEY_VARIABLE`."""
+class Unreachable(CannotStart):
+    """Nothing answers at the address of a server."""
+
+
+def embedded_models(base_url: str, key_variable: str = KEY_VARIABLE) -> Models:
+    """Return the table for the embedded engine, whose key is in the variable."""
     return {
         EMBEDDED: {
             "base_url": base_url,
             "engine": "llama.cpp",
-            "key_variable": KEY_VARIABLE,
+            "key_variable": key_variable,
             "max_tokens_default": 512,
             "max_tokens_limit": 2048,
         }
     }
 
 
-def backend_models(base_url: str, key: str) -> Models:
+def backend_models(base_url: str, key: str, key_variable: str = KEY_VARIABLE) -> Models:
     """Return the table for an OpenAI-compatible server, with its models in its order: the first is `default`.
 
     Shape:  `engine` only where the server says what it is.
-    Raises: CannotStart, where it does not return a list of models.
+    Raises: CannotStart, where it does not return a list of models; Unreachable.
     """
     url = f"{base_url}/models"
-    document = _fetch(url, key)
+    document = _fetch(url, key, key_variable)
     try:
         owners = {str(model["id"]): str(model.get("owned_by")) for model in json.loads(document)["data"]}
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise CannotStart(f"Expected a list of models at {url}, but got something else.") from error
     if not owners:
-        raise CannotStart(f"The backend at {base_url} lists no models. Load one, then start again.")
+        raise CannotStart(f"The server at {base_url} lists no models. Load one, then start again.")
     entry: dict[str, Any] = {"base_url": base_url, "max_tokens_default": 1024, "max_tokens_limit": 32768}
     if key:
-        entry["key_variable"] = KEY_VARIABLE
+        entry["key_variable"] = key_variable
     return {
         name: {**entry, **({"engine": _ENGINES[owner.lower()]} if owner.lower() in _ENGINES else {})}
         for name, owner in owners.items()
     }
 
 
-def _fetch(url: str, key: str) -> bytes:
+def with_fallbacks(models: Models, others: Models | None = None) -> Models:
+    """Return a table where others answer for models: the one of the same name, else the first of the others.
+
+    Shape:  the models in their order, then the others that answer for any; callers cannot name these.
+    """
+    if not others:
+        return models
+    chosen = {name: name if name in others else next(iter(others)) for name in models}
+    ids = {name: f"fallback/{name}" if name in models else name for name in chosen.values()}
+    return {
+        **{name: {**entry, "fallback": [ids[chosen[name]]]} for name, entry in models.items()},
+        **{own: {**others[name], "served_name": name, "listed": False} for name, own in ids.items()},
+    }
+
+
+def _fetch(url: str, key: str, key_variable: str) -> bytes:
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:
             return bytes(response.read())
     except urllib.error.HTTPError as error:
         error.close()
-        hint = "Set BACKEND_KEY to its key." if error.code in (401, 403) else "Does BACKEND end in /v1?"
-        raise CannotStart(f"The backend answered {error.code} at {url}. {hint}") from error
+        variable = key_variable.removesuffix("_KEY")
+        hint = (
+            f"Set {key_variable} to its key." if error.code in (401, 403) else f"Does {variable} end in /v1?"
+        )
+        raise CannotStart(f"The server answered {error.code} at {url}. {hint}") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise CannotStart(f"The backend cannot be reached at {url} ({reason}). Is it running?") from error
+        raise Unreachable(f"The server cannot be reached at {url} ({reason}). Is it running?") from error

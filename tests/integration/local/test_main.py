@@ -180,6 +180,18 @@ def test_the_models_that_a_backend_lists_are_served() -> None:
     assert [name for name in names if name != "default"] == ["first", "second"]
 
 
+def test_where_the_backend_is_not_there_the_fallback_is_served() -> None:
+    with (
+        backend() as url,
+        run_local(BACKEND="http://127.0.0.1:9/v1", FALLBACK=url, FALLBACK_KEY="key") as local,
+        urllib.request.urlopen(f"{local.service.url}/v1/models") as response,
+    ):
+        names = [model["id"] for model in json.load(response)["data"]]
+        assert "127.0.0.1:9/v1/models" in str(local.out)
+        assert f"engine    {url}\n" in local.banner
+    assert names == ["first", "second"]
+
+
 def test_a_taken_port_is_reported_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -200,8 +212,13 @@ def test_a_taken_port_is_reported_in_one_line() -> None:
         ({"BACKEND": "localhost:1234"}, "Expected BACKEND to be a URL like http://localhost:1234/v1"),
         (
             {"BACKEND": "http://127.0.0.1:9/v1"},
-            "The backend cannot be reached at http://127.0.0.1:9/v1/models",
+            "The server cannot be reached at http://127.0.0.1:9/v1/models",
         ),
+        (
+            {"FALLBACK": "http://127.0.0.1:9/v1"},
+            "The server cannot be reached at http://127.0.0.1:9/v1/models",
+        ),
+        ({"FALLBACK": "local"}, "FALLBACK=local needs a BACKEND"),
     ],
 )
 def test_wrong_settings_are_reported_in_one_line(variables: dict[str, str], message: str) -> None:
@@ -223,4 +240,4 @@ def test_a_key_that_the_backend_refuses_is_reported_in_one_line() -> None:
     with backend() as url:
         output, status = output_and_status(BACKEND=url, BACKEND_KEY="wrong")
     assert status == 1
-    assert output == f"The backend answered 401 at {url}/models. Set BACKEND_KEY to its key.\n"
+    assert output == f"The server answered 401 at {url}/models. Set BACKEND_KEY to its key.\n"

@@ -45,6 +45,12 @@ def test_a_backends_key_reaches_the_function_only_by_its_variable() -> None:
     assert "MAX_N" not in environment
 
 
+def test_each_engine_has_the_key_of_its_own_variable() -> None:
+    settings = Settings(backend="http://a/v1", backend_key="one", fallback="http://b/v1", fallback_key="two")
+    environment = chat(settings).environment
+    assert (environment["BACKEND_KEY"], environment["FALLBACK_KEY"]) == ("one", "two")
+
+
 def test_without_a_database_there_is_no_todo_function() -> None:
     assert [prefix for prefix, _ in routes(Settings(), MODELS, "")] == ["/"]
 

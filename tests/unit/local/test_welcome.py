@@ -1,7 +1,9 @@
 import shlex
 
+import pytest
+
 from infra.local.services.dynamodb import NAME
-from infra.local.settings import Settings
+from infra.local.settings import LOCAL, Settings
 from infra.local.welcome import welcome
 
 KEYS = {
@@ -38,3 +40,20 @@ def test_the_command_for_more_keys_is_complete() -> None:
     command = words(text, "keys:\n", "Try it:")
     assert command[:-4] == [f"{name}={value}" for name, value in KEYS.items() if name != "AWS_CONFIG_FILE"]
     assert command[-3:] == ["-m", "functions.keys", "list"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "shown"),
+    [
+        (Settings(), "llama.cpp on http://127.0.0.1:1/v1"),
+        (Settings(backend="http://a/v1"), "http://a/v1"),
+        (Settings(backend="http://a/v1", fallback="http://b/v1"), "http://a/v1, else http://b/v1"),
+        (
+            Settings(backend="http://a/v1", fallback=LOCAL),
+            "http://a/v1, else llama.cpp on http://127.0.0.1:1/v1",
+        ),
+        (Settings(fallback="http://b/v1"), "llama.cpp on http://127.0.0.1:1/v1, else http://b/v1"),
+    ],
+)
+def test_every_engine_is_shown(settings: Settings, shown: str) -> None:
+    assert f"\n  engine    {shown}\n" in welcome(settings, 8000, ["m"], "http://127.0.0.1:1/v1", "")

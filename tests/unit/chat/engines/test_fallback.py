@@ -187,7 +187,7 @@ async def test_without_fallbacks_events_take_no_detour() -> None:
     assert await events_of(opened) == ANSWERS["good"]
 
 
-# nobody is left
+# where all refuse
 
 
 ALL_REFUSE = {

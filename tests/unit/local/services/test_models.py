@@ -45,3 +45,28 @@ def test_what_is_no_list_of_models_cannot_start(document: bytes, monkeypatch: py
     monkeypatch.setattr(models, "_fetch", lambda *_: document)
     with pytest.raises(CannotStart, match="models"):
         models.backend_models("http://a/v1", "")
+
+
+def table(names: str, base_url: str = "http://a/v1") -> models.Models:
+    return {name: {"base_url": base_url} for name in names}
+
+
+def test_the_fallback_of_a_model_has_its_name_or_is_the_first() -> None:
+    joined = models.with_fallbacks(table("ab"), table("xbz", "http://b/v1"))
+    assert {name: entry.get("fallback") for name, entry in joined.items()} == {
+        "a": ["x"],
+        "b": ["fallback/b"],
+        "x": None,
+        "fallback/b": None,
+    }
+    assert joined["fallback/b"] == {"base_url": "http://b/v1", "served_name": "b", "listed": False}
+
+
+def test_a_first_fallback_that_has_a_models_name_keeps_them_apart() -> None:
+    joined = models.with_fallbacks(table("ab"), table("b", "http://b/v1"))
+    assert [joined[name]["fallback"] for name in "ab"] == [["fallback/b"]] * 2
+    assert joined["b"]["base_url"] == "http://a/v1"
+
+
+def test_without_others_the_table_stays() -> None:
+    assert models.with_fallbacks(table("ab")) == table("ab")
