@@ -74,6 +74,16 @@ def _fetch_models(settings: Settings, console: Console) -> tuple[Settings, list[
     return settings, models
 
 
+def _with_embedded(
+    settings: Settings, tables: list[Models], engine: EmbeddedEngine
+) -> tuple[Settings, list[Models]]:
+    """Return the settings with the embedded engine's key, and the tables with its model in the empty one."""
+    if settings.backend:
+        embedded = embedded_models(engine.base_url, FALLBACK_KEY_VARIABLE)
+        return replace(settings, fallback_key=engine.key), [tables[0], embedded]
+    return replace(settings, backend_key=engine.key), [embedded_models(engine.base_url), *tables[1:]]
+
+
 async def _until_stopped(serve: Callable[[Guardian], Awaitable[None]]) -> None:
     """Serve until Ctrl-C or SIGTERM, or until it fails."""
     stopped = asyncio.Event()
@@ -98,20 +108,15 @@ async def _serve(
     guardian: Guardian,
 ) -> None:
     engine = None if all(tables) else EmbeddedEngine(guardian, console)
-    if engine and settings.backend:
-        settings = replace(settings, fallback_key=engine.key)
-        tables[1] = embedded_models(engine.base_url, FALLBACK_KEY_VARIABLE)
-    elif engine:
-        settings = replace(settings, backend_key=engine.key)
-        tables[0] = embedded_models(engine.base_url)
-    models = with_fallbacks(*tables)
+    if engine:
+        settings, tables = _with_embedded(settings, tables, engine)
     database = TodoDatabase.open(settings, guardian, console)
     keys = Keys(settings, guardian, console) if settings.auth else None
     key_variables = keys.environment if keys else None
     waiting_for = {"functions"}
     try:
         async with run_lambda_service(
-            routes(settings, models, database.url if database else "", key_variables),
+            routes(settings, with_fallbacks(*tables), database.url if database else "", key_variables),
             guardian=guardian,
             console=console,
             listener=listener,
@@ -129,16 +134,9 @@ async def _serve(
             await _together(*(_until_ready(name, part, waiting_for) for name, part in parts.items()))
             address = engine.base_url if engine else ""
             key = keys.key if keys else ""
+            names = list(tables[0])
             console.print(
-                welcome(
-                    settings,
-                    service.port,
-                    list(tables[0]),
-                    address,
-                    str(database or ""),
-                    key,
-                    key_variables,
-                )
+                welcome(settings, service.port, names, address, str(database or ""), key, key_variables)
             )
             # The other functions start once they delay nothing.
             await _together(

@@ -14,12 +14,13 @@ from tests.e2e.raw_http import QUESTION
 from tests.engines import events, schema
 from tests.engines.behaviours import ByModel, Chat, Drop, End, Hang, Sse, vllm_error
 from tests.engines.scripted import ScriptedEngine, scripted_engine
+from tests.engines.wire import Behaviour
 from tests.local_service import LocalService, run_local
 
 pytestmark = pytest.mark.slow
 PATH = "/v1/chat/completions"
 # What the first engine does, by model: each has marks of its own.
-FIRST = {
+FIRST: dict[str, Behaviour] = {
     "good": Chat(),
     "full": vllm_error(503),
     "limited": vllm_error(429),
