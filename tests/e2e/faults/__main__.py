@@ -56,7 +56,7 @@ def _run(clients: list[Client], faults: list[str]) -> list[Results]:
             columns.append(column := result.result())
             wrong = sum(map(bool, column.wrong.values()))
             counts = f"{len(column.wrong):>4} cases, {wrong} wrong, {column.took_s:.0f} s"
-            print(f"{start}{column.client.name:12} {counts}, version {column.version}", flush=True)
+            print(f"{start}{column.client.name:18} {counts}, version {column.version}", flush=True)
     return sorted(columns, key=lambda column: clients.index(column.client))
 
 

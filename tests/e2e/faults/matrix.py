@@ -64,6 +64,10 @@ CLIENTS = (
     Client("langchain", "langchain_chat.py", ".local/clients"),
     Client("pydantic-ai", "pydantic_model.py", ".local/clients"),
     Client("ai-sdk", "ai_sdk.mjs", obeys=False),
+    Client("responses-http", "responses_http", modes=("stream", "whole"), retries=False),
+    Client("responses-openai-3", "openai_responses", modes=SDK),
+    Client("responses-openai-2", "openai_responses", ".local/openai-2", modes=SDK),
+    Client("responses-node", "openai_node_responses.mjs", modes=("stream", "whole", "helper")),
 )
 
 

@@ -33,6 +33,9 @@ TOOLS: list[dict[str, Any]] = [
     for name, what, member in (("get_weather", "weather", "city"), ("get_time", "time", "zone"))
 ]
 
+# The same as `/v1/responses` takes them.
+FLAT_TOOLS: list[dict[str, Any]] = [{"type": "function", **tool["function"]} for tool in TOOLS]
+
 Outcome = dict[str, Any]
 Run = Callable[[dict[str, Any]], Awaitable[Outcome]]
 
@@ -58,6 +61,27 @@ async def _run_all(
         print(json.dumps({"case": place, "outcome": outcome}), flush=True)
 
     await asyncio.gather(*map(one, range(len(cases))))
+
+
+def said_by_response(response: Any) -> Outcome:
+    """Describe a response, as JSON or as a client's object, as the chat completion that it came from."""
+    value = response if isinstance(response, dict) else response.model_dump()
+    calls, texts = [], {"output_text": "", "reasoning_text": ""}
+    for item in value["output"]:
+        if item["type"] == "function_call":
+            calls.append([item["name"], item["arguments"]])
+        for part in item.get("content") or ():
+            texts[part["type"]] = texts.get(part["type"], "") + (part.get("text") or part.get("refusal"))
+    reason = (value["incomplete_details"] or {}).get("reason")
+    words = {None: "tool_calls" if calls else "stop", "max_output_tokens": "length"}
+    choice = {
+        "text": texts["output_text"],
+        "reasoning": texts["reasoning_text"],
+        "calls": calls,
+        "finish": words.get(reason, reason),
+    }
+    usage = value["usage"]
+    return {"choices": [choice], "usage": usage and [usage["input_tokens"], usage["output_tokens"]]}
 
 
 def raised(error: BaseException, own: tuple[type[BaseException], ...]) -> Outcome:
