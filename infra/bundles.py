@@ -59,7 +59,7 @@ class Bundles:
         return self._code(engine_recipe(architecture=self._architecture, without_engine=missing))
 
     def chat(self) -> lambda_.Code:
-        """Return the chat function's own code."""
+        """Return the chat function's own code, and what its page loads in /var/task/chat-page."""
         return self._code(function_recipe("chat", python=self._python))
 
     def todos(self) -> lambda_.Code:

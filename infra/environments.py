@@ -42,6 +42,7 @@ def chat_environment(stage: Stage, *, models_json: str, table: str) -> dict[str,
         "MAX_EVENT_BYTES": str(stage.max_event_bytes),
         "KEEP_RECORDS_DAYS": str(stage.keep_records_days),
         "WARMING_TIMEOUT_S": str(WARMING_TIMEOUT_S),
+        **({"CHAT_PAGE": "/var/task/chat-page"} if stage.chat_page else {}),
         **_cors(stage),
     }
 

@@ -131,6 +131,7 @@ class Stage:
     cors_origins: tuple[str, ...] = ()
     domain: Domain | None = None
     graphiql: bool = True
+    chat_page: bool = True
     max_body_bytes: int = 4 * 1024 * 1024
     max_event_bytes: int = 16 * 1024 * 1024
     log_days: int = 7
@@ -160,6 +161,7 @@ PROD = Stage(
     rate=200,
     burst=400,
     graphiql=False,
+    chat_page=False,
     log_days=90,
     keep_records_days=400,
     alarms=True,

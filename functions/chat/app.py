@@ -101,6 +101,7 @@ def _add(app: FastAPI, route: Route, service: Service) -> None:
         tags=["Chat"],
         response_model=None,
         openapi_extra=dict(route.openapi),
+        include_in_schema=route.listed,
     )
 
 
@@ -163,9 +164,10 @@ async def _render(request: Request, error: Exception) -> Response:
 def _of_routing(request: Request, error: Exception) -> ApiError:
     status = error.status_code if isinstance(error, HTTPException) else 500
     url = f"({request.method[:20]} {request.url.path[:200]})"
-    if status == 404:
-        root = request.scope.get("root_path", "")
-        meant = paths.advice(request.url.path.removeprefix(root), root)
+    root = request.scope.get("root_path", "")
+    path = request.url.path.removeprefix(root)
+    if status == 404 or path == "/":
+        meant = paths.advice(path, root)
         return UnknownUrl(f"Invalid URL {url}. {meant}")
     if status == 405:
         allowed = (getattr(error, "headers", None) or {}).get("Allow", "")

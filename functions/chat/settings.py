@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -69,11 +70,13 @@ class Settings(AccessSettings):
 
     Shape:  `models` by public id, in the order given.
             `metrics`: the namespace of the metrics.
+            `page`: the folder of what the chat page loads; None: there is no page.
     Units:  `…_s` seconds, `…_bytes` bytes.
     """
 
     models: Mapping[str, Model]
     metrics: str | None = None
+    page: Path | None = None
     max_body_bytes: int = 4 * 1024 * 1024
     max_event_bytes: int = 16 * 1024 * 1024
     max_messages: int = 2048
@@ -118,6 +121,7 @@ class Settings(AccessSettings):
         return cls(
             models=models,
             metrics=environ.get("METRICS") or None,
+            page=Path(environ["CHAT_PAGE"]) if environ.get("CHAT_PAGE") else None,
             **access_from(environ),
             **numbers,
         )

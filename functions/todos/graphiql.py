@@ -25,7 +25,7 @@ _POLICY = (
 
 
 class GraphiQL:
-    """The page and the files that it loads, from a folder that `infra/graphiql.py` fills."""
+    """The page and the files that it loads, from a folder that `infra/pages.py` fills."""
 
     def __init__(self, directory: Path) -> None:
         known = directory.iterdir() if directory.is_dir() else ()
@@ -35,7 +35,7 @@ class GraphiQL:
     def page(self) -> Response:
         """Return the page, with a policy that lets it connect to this server only."""
         if len(self._parts) < len(_PARTS):
-            return PlainTextResponse("GraphiQL is not installed here: run infra/graphiql.py.", 404)
+            return PlainTextResponse("GraphiQL is not installed here: run infra/pages.py.", 404)
         nonce = uuid4().hex
         headers = {
             "content-security-policy": _POLICY.format(nonce=nonce),

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
+
+from functions.shared.accept import by_quality, prefers_html
 
 from .errors import ApiError, BadRequest, BodyTooLarge, MethodNotAllowed, NotAcceptable, UnsupportedMediaType
 from .execution import Outcome, Request
@@ -22,7 +24,6 @@ _PARAMETERS = {"query": str, "operationName": str, "variables": dict, "extension
 # A HEAD is answered as its GET; the server leaves the body out.
 _READING = ("GET", "HEAD")
 _NAMES = {str: "a string", dict: "a JSON object"}
-_QUALITY = re.compile(r"q\s*=\s*([\d.]+)", re.IGNORECASE)
 
 
 def media_type_for(accept: str) -> str:
@@ -32,7 +33,7 @@ def media_type_for(accept: str) -> str:
     """
     if not accept.strip():
         return JSON
-    for accepted in _by_quality(accept):
+    for accepted in by_quality(accept):
         if accepted in (GRAPHQL, JSON):
             return accepted
         if accepted in ("*/*", "application/*"):
@@ -42,19 +43,8 @@ def media_type_for(accept: str) -> str:
 
 def wants_page(request: HttpRequest) -> bool:
     """Return whether a browser opens the address, rather than a client with a query."""
-    accepted = next(iter(_by_quality(request.headers.get("accept", ""))), "")
-    return request.method in _READING and "query" not in request.query_params and accepted == "text/html"
-
-
-def _by_quality(accept: str) -> Iterator[str]:
-    entries = []
-    for number, entry in enumerate(accept.split(",")):
-        name, _, parameters = entry.partition(";")
-        found = _QUALITY.search(parameters)
-        quality = float(found[1]) if found and found[1].count(".") < 2 and found[1] != "." else 1.0
-        if quality > 0:
-            entries.append((-quality, number, name.strip().lower()))
-    return (name for _, _, name in sorted(entries))
+    reads = request.method in _READING and "query" not in request.query_params
+    return reads and prefers_html(request.headers.get("accept", ""))
 
 
 async def read_request(request: HttpRequest, max_bytes: int) -> Request:

@@ -2,7 +2,8 @@
 
 streaming      /opt/lambda-stream, /opt/python/lambda_stream
 dependencies   /opt/python/<packages>
-function       /var/task/functions/{<its name>,shared}; for the todos also /var/task/graphiql
+function       /var/task/functions/{<its name>,shared}; and what its page loads:
+               /var/task/chat-page of the chat function, /var/task/graphiql of the todo function
 """
 
 from collections.abc import Callable, Iterable
@@ -20,7 +21,6 @@ from infra.stages import Architecture
 Fill = Callable[[Path], None]
 _STREAMING = ROOT / "layers" / "streaming"
 _FUNCTIONS = ROOT / "functions"
-_GRAPHIQL = ROOT / ".local" / "graphiql"
 _LAYER, _TASK = "/opt", "/var/task"
 
 
@@ -76,17 +76,24 @@ def _nothing(_: Path) -> None:
     pass
 
 
-def _add_graphiql(folder: Path) -> None:
-    if not _GRAPHIQL.is_dir():
-        raise BundleError(
-            f"Expected the files of the page at /graphql in {_GRAPHIQL}, but found none. "
-            "`make synth` and `make test` fetch them; so does `python3 infra/graphiql.py`."
-        )
-    copy_files(files_of(_GRAPHIQL), folder / "graphiql", relative_to=_GRAPHIQL)
+def _page(name: str) -> tuple[tuple[Path, ...], Fill]:
+    """Return what decides about the files that a page loads, and what adds them as a folder of this name."""
+    local = ROOT / ".local"
+
+    def fill(folder: Path) -> None:
+        if not (local / name).is_dir():
+            raise BundleError(
+                f"Expected the files of a web page in {local / name}, but found none. "
+                f"`make synth` and `make test` fetch them; so does `python3 infra/pages.py {name}`."
+            )
+        copy_files(files_of(local / name), folder, relative_to=local)
+
+    return (ROOT / "infra" / "pages.py",), fill
 
 
 # What only one function has: its sources, and what adds it.
 _MORE_PACKAGES: dict[str, tuple[tuple[Path, ...], Fill]] = {"todos": ((SCHEMA,), add_client)}
 _MORE_FILES: dict[str, tuple[tuple[Path, ...], Fill]] = {
-    "todos": ((ROOT / "infra" / "graphiql.py",), _add_graphiql)
+    "chat": _page("chat-page"),
+    "todos": _page("graphiql"),
 }

@@ -27,13 +27,17 @@ def variables_of(function: str, task: Path, environ: Mapping[str, str] = os.envi
     """
     kept = {name: text for name, text in environ.items() if text and not name.startswith(_NOT_PASSED_ON)}
     try:
-        needed = _chat(environ) if function == "chat" else _todos(environ, task)
+        needed = _chat(environ, task) if function == "chat" else _todos(environ, task)
     except CannotStart as error:
         raise CannotInvoke(str(error)) from error
     return {"AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION, **needed, **kept, "PATH": search_path()}
 
 
-def _chat(environ: Mapping[str, str]) -> dict[str, str]:
+def _chat(environ: Mapping[str, str], task: Path) -> dict[str, str]:
+    return {"CHAT_PAGE": str(task / "chat-page"), **_models(environ)}
+
+
+def _models(environ: Mapping[str, str]) -> dict[str, str]:
     """Return an engine: that of MODELS or BACKEND, else that of `make run`."""
     if environ.get("MODELS"):
         return {}

@@ -41,7 +41,7 @@ OPENAI, OPENAI_2 = "requirements/openai.txt", "requirements/openai-2.txt"
 EMULATOR = "requirements/emulator.txt"
 CLIENTS, CLIENTS_2, CLIENTS_3 = (f"requirements/clients{major}.txt" for major in ("", "-2", "-3"))
 FRAMEWORKS = "requirements/frameworks.txt"
-NODE, PAGE = "infra/node.py", "infra/graphiql.py"
+NODE, PAGES = "infra/node.py", "infra/pages.py"
 PACKAGES = "infra/install/packages.py"
 
 # Stage, name, title, MB to fetch, MB on disk, command, sources.
@@ -54,7 +54,8 @@ STEPS = (
     Step(2, "packages-openai", "OpenAI's client", 6, 47, (_PYTHON, PACKAGES, OPENAI), (OPENAI, PACKAGES)),
     Step(2, "model", "Model", 93, 98, _install(MODEL, ".local/model"), (MODEL,)),
     Step(2, "prisma", "Prisma", 18, 27, _NPM, _PRISMA_SOURCES, folder="layers/prisma"),
-    Step(2, "graphiql", "GraphQL page", 7, 2, (_PYTHON, PAGE), (PAGE,)),
+    Step(2, "graphiql", "GraphQL page", 7, 2, (_PYTHON, PAGES, "graphiql"), (PAGES,)),
+    Step(2, "chat-page", "Chat page", 2, 0, (_PYTHON, PAGES, "chat-page"), (PAGES,)),
     Step(2, "emulator", "AWS's runtime emulator", 8, 8, _download(EMULATOR, ".local/emulator"), (EMULATOR,)),
     Step(2, "ministack", "Local AWS", 20, 67, _install(MINISTACK, ".local/ministack"), (MINISTACK,)),
     Step(
@@ -76,7 +77,7 @@ STEPS = (
     Step(3, "client-of-test", "Prisma client", 0, 1, _GENERATE, (_SCHEMA, TEST)),
     Step(3, "client-of-deploy", "Prisma client", 0, 1, _GENERATE, (_SCHEMA, DEPLOY)),
 )
-_EVERYWHERE = ("venv", "node", "prisma", "graphiql")
+_EVERYWHERE = ("venv", "node", "prisma", "graphiql", "chat-page")
 _TEST = (*_EVERYWHERE, "packages-test", "client-of-test", "model", "emulator")
 GOALS = {
     "run": (*_EVERYWHERE, "packages-run", "client-of-run", "model"),

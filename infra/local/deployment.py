@@ -10,7 +10,7 @@ from infra.local.settings import Settings
 from infra.paths import ROOT, search_path
 
 _QUERY_ENGINE = ROOT / "layers" / "prisma" / "node_modules" / "@prisma" / "engines" / "query-engine"
-_GRAPHIQL = ROOT / ".local" / "graphiql"
+_PAGES = ROOT / ".local"
 
 
 def chat_function(settings: Settings, models: Models) -> LambdaFunction:
@@ -24,6 +24,7 @@ def chat_function(settings: Settings, models: Models) -> LambdaFunction:
     environment = {
         "MODELS": json.dumps(table),
         "METRICS": "local",
+        "CHAT_PAGE": str(_PAGES / "chat-page"),
         **{variable: str(limit) for variable, limit in limits.items() if limit},
     }
     keys = {KEY_VARIABLE: settings.backend_key, FALLBACK_KEY_VARIABLE: settings.fallback_key}
@@ -47,7 +48,7 @@ def todos_function(settings: Settings, database_url: str) -> LambdaFunction:
         environment={
             "DATABASE_URL": database_url,
             "PRISMA_QUERY_ENGINE_BINARY": settings.query_engine or str(_QUERY_ENGINE),
-            "GRAPHIQL": str(_GRAPHIQL),
+            "GRAPHIQL": str(_PAGES / "graphiql"),
             "PATH": search_path(),
         },
         timeout_s=30,

@@ -9,6 +9,7 @@ from infra.paths import ROOT
 _TEXT = """\
 The chat API answers on http://localhost:{port}
 
+  chat      http://localhost:{port}/
   docs      http://localhost:{port}/docs
   graphql   {graphql}
   model     {models}

@@ -28,7 +28,7 @@ CHAT = (
     ("api.message_schema", "api.schema_limits"),
     ("api.checks",),
     ("api.faults",),
-    ("api.service", "api.body", "api.paths"),
+    ("api.service", "api.body", "api.paths", "api.chat_page"),
     ("streams.responses",),
     (
         "streams.response_items",
@@ -72,7 +72,7 @@ SHARED = (
     ("items", "limit_headers", "limiter", "metrics"),
     ("limits",),
     ("cors", "keys", "usage"),
-    ("aws", "clock", "environment", "key_text", "logs", "snapshot", "version"),
+    ("accept", "aws", "clock", "environment", "key_text", "logs", "snapshot", "version"),
 )
 PACKAGES = {
     "functions.chat": CHAT,

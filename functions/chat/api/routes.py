@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from .chat_completions import create_chat_completion
 from .models import list_models, retrieve_model
-from .pages import health
+from .pages import health, index, page_file
 from .responses import create_response
 from .service import Service
 
@@ -20,7 +20,7 @@ from .service import Service
 class Route:
     """One method of one path; the endpoint's docstring describes it.
 
-    Shape:  `openapi` is added to the operation in `/openapi.json`.
+    Shape:  `openapi` is added to the operation in `/openapi.json`; one that is not `listed` has none there.
     """
 
     method: str
@@ -28,6 +28,7 @@ class Route:
     endpoint: Callable[[Service, Request], Awaitable[Response]]
     summary: str
     openapi: Mapping[str, Any] = field(default_factory=dict)
+    listed: bool = True
 
 
 _MODEL = {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
@@ -37,4 +38,6 @@ ROUTES = (
     Route("GET", "/v1/models", list_models, "List the models"),
     Route("GET", "/v1/models/{model:path}", retrieve_model, "Describe a model", {"parameters": [_MODEL]}),
     Route("GET", "/health", health, "Report that the function runs"),
+    Route("GET", "/", index, "Open the chat page, or list what is served here"),
+    Route("GET", "/page/{digest}/{name}", page_file, "Load a file of the chat page", listed=False),
 )

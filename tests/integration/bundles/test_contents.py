@@ -90,9 +90,10 @@ def test_a_function_has_its_own_code_only() -> None:
     assert {path.name for path in (todos / "functions").iterdir()} == {"todos", "shared"}
     assert (todos / "functions/todos/schema.graphql").exists()
     assert (todos / "functions/todos/graphiql.html").exists()
+    assert (chat / "functions/chat/page/page.html").exists()
     assert not (todos / "functions/todos/prisma").exists()
     assert list((todos / "graphiql").glob("graphiql-*.js"))
-    assert {path.name for path in chat.iterdir()} == {"functions"}
+    assert {path.name for path in chat.iterdir()} == {"chat-page", "functions"}
 
 
 def test_programs_can_be_run() -> None:

@@ -12,6 +12,7 @@ FOLDERS = {
     "model": ".local/model",
     "prisma": "layers/prisma/node_modules",
     "graphiql": ".local/graphiql",
+    "chat-page": ".local/chat-page",
     "emulator": ".local/emulator",
     "ministack": ".local/ministack",
     "openai-2": ".local/openai-2",

@@ -35,6 +35,7 @@ def test_the_shell_is_passed_on_without_its_python() -> None:
 def test_without_an_engine_it_is_that_of_make_run(capsys: pytest.CaptureFixture[str]) -> None:
     models = json.loads(variables_of("chat", TASK, {"PORT": "1", "MODELS": ""})["MODELS"])
     assert [each["base_url"] for each in models.values()] == ["http://127.0.0.1:1/v1"]
+    assert variables_of("chat", TASK, {"MODELS": "{}"})["CHAT_PAGE"] == "/somewhere/task/chat-page"
     assert "No engine: `make run` is not running on port 1." in capsys.readouterr().err
 
 

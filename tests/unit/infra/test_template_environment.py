@@ -79,6 +79,7 @@ def test_the_chat_function_accepts_its_variables(deployment: Deployment) -> None
     assert settings.max_body_bytes == deployment.stage.max_body_bytes
     assert settings.max_event_bytes == deployment.stage.max_event_bytes
     assert settings.keep_records_days == deployment.stage.keep_records_days
+    assert (settings.page is not None) is deployment.stage.chat_page
     assert model.engine == "vllm"
     assert model.media_hosts == frozenset(wanted.model.media_hosts)
     assert model.extra_fields == frozenset(wanted.model.extra_fields)

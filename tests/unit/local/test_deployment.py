@@ -23,8 +23,9 @@ def todos(settings: Settings, url: str = "postgresql://u:p@h/d") -> LambdaFuncti
     return dict(routes(settings, MODELS, url))["/graphql"]
 
 
-def test_the_chat_function_has_its_models() -> None:
+def test_the_chat_function_has_its_models_and_its_page() -> None:
     environment = chat(Settings()).environment
+    assert environment["CHAT_PAGE"] == str(ROOT / ".local/chat-page")
     assert json.loads(environment["MODELS"]) == MODELS
     assert environment["MAX_N"] == "4"
 

@@ -25,7 +25,7 @@ from tests.unit.todos.stores import NO_OWNER, FakeStore, todo
 
 pytestmark = pytest.mark.anyio
 
-NO_PAGE = "GraphiQL is not installed here: run infra/graphiql.py."
+NO_PAGE = "GraphiQL is not installed here: run infra/pages.py."
 KEY = "secret-key"
 KEYS = json.dumps({hashlib.sha256(KEY.encode()).hexdigest(): []})
 TODOS = {"query": "{ todos { title } }"}
@@ -262,7 +262,7 @@ async def test_where_there_is_no_graphiql_its_page_says_so_and_queries_work(tmp_
         page = await api.get("/graphql", headers={"accept": "text/html,*/*;q=0.8"})
         assert (page.status_code, page.text) == (
             404,
-            "GraphiQL is not installed here: run infra/graphiql.py.",
+            "GraphiQL is not installed here: run infra/pages.py.",
         )
         assert (await api.get("/graphql/assets/x.js")).status_code == 404
         assert (await api.get("/graphql", params=TODOS)).status_code == 200

@@ -117,4 +117,4 @@ def test_without_its_files_it_says_so(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "none"):
         page = GraphiQL(folder).page()
         assert page.status_code == 404
-        assert "infra/graphiql.py" in bytes(page.body).decode()
+        assert "infra/pages.py" in bytes(page.body).decode()

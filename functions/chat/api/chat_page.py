@@ -1,0 +1,82 @@
+"""The chat page: its document at `/`, and the files that this loads from `/page/<digest>`.
+
+That address contains a digest of all files: browsers may keep them for ever, and never mix two versions.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+from functools import cache
+from html import escape
+from pathlib import Path
+from string import Template
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+
+_OWN = Path(__file__).parents[1] / "page"
+_TYPES = {".mjs": "text/javascript", ".js": "text/javascript", ".txt": "text/plain"}
+_VENDORED = frozenset({"lit-html.js", "marked.js", "purify.js", "highlight.js"})
+# Whatever a model replies: no script of it runs, and nothing is loaded from elsewhere.
+_POLICY = (
+    "default-src 'none'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'; connect-src 'self'; "
+    "script-src 'self'; style-src '{style}'; img-src data:; "
+    "require-trusted-types-for 'script'; trusted-types lit-html dompurify"
+)
+
+
+class ChatPage:
+    """The page's own files, and the vendored ones in a folder that `infra/pages.py` fills."""
+
+    def __init__(self, vendored: Path) -> None:
+        folders = [folder for folder in (_OWN, vendored) if folder.is_dir()]
+        known = {path.name: path for folder in folders for path in folder.iterdir() if path.suffix in _TYPES}
+        self._files = {name: known[name].read_bytes() for name in sorted(known)}
+        self._template = (_OWN / "page.html").read_text()
+        self._style = (_OWN / "page.css").read_text()
+        digest = hashlib.sha256(f"{self._template}{self._style}".encode())
+        for name, content in self._files.items():
+            digest.update(f"\0{name}\0{len(content)}\0".encode() + content)
+        self._digest = digest.hexdigest()[:16]
+
+    def document(self, request: Request) -> Response:
+        """Return the document, with a policy that lets it connect to this server only."""
+        if missing := _VENDORED - self._files.keys():
+            return PlainTextResponse(
+                f"The chat page is not installed here ({', '.join(sorted(missing))}): run infra/pages.py.",
+                404,
+            )
+        style = base64.b64encode(hashlib.sha256(self._style.encode()).digest()).decode()
+        root = request.scope.get("root_path", "")
+        etag = f'"{self._digest}"'
+        headers = {
+            "content-security-policy": _POLICY.format(style=f"sha256-{style}"),
+            "cross-origin-opener-policy": "same-origin",
+            "referrer-policy": "no-referrer",
+            "cache-control": "no-cache",
+            "vary": "accept",
+            "etag": etag,
+        }
+        if etag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        values = {"base": escape(f"{root}/" if root else "./"), "files": f"page/{self._digest}"}
+        return HTMLResponse(Template(self._template).substitute(values, style=self._style), headers=headers)
+
+    def file(self, request: Request) -> Response:
+        """Return a file of the request's path."""
+        name, digest = request.path_params["name"], request.path_params["digest"]
+        if name not in self._files or digest != self._digest:
+            return PlainTextResponse("There is no such file.", 404, headers={"cache-control": "no-store"})
+        headers = {"cache-control": "public, max-age=31536000, immutable", "vary": "accept-encoding"}
+        content = self._files[name]
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            content, headers["content-encoding"] = gzip.compress(content, 6, mtime=0), "gzip"
+        return Response(content, headers=headers, media_type=_TYPES[Path(name).suffix])
+
+
+@cache
+def page_in(vendored: Path) -> ChatPage:
+    """Return the page with the vendored files of this folder, which are read once."""
+    return ChatPage(vendored)

@@ -1,0 +1,277 @@
+// The page: what of the conversation is shown, and what people do with it.
+
+import { html, nothing, render } from "./lit-html.js";
+import { Chat } from "./chat.mjs";
+import { blocksOf, codeBlock, copyButton } from "./markdown.mjs";
+import { curl, python } from "./snippets.mjs";
+
+const EXAMPLES = [
+  "Explain in five sentences how a reply is streamed over HTTP.",
+  "Write a Python function that finds the largest files below a folder.",
+  "Compare REST and GraphQL in a table.",
+];
+// What an error is about, by its code, else by its status; its message says the rest.
+const TITLES = {
+  model_warming: "The model is starting",
+  rate_limit_exceeded: "Too many requests",
+  insufficient_quota: "The budget of this key is used up",
+  server_is_overloaded: "The model is busy",
+  model_not_found: "There is no such model",
+  model_not_allowed: "This key may not use this model",
+  401: "An API key is needed",
+  403: "This is not allowed",
+  413: "The conversation is too long to be sent",
+  503: "The service is not ready",
+};
+const BASE = new URL("v1", document.baseURI).href;
+
+const $ = (id) => document.getElementById(id);
+const [conversation, message, snippets] = ["conversation", "message", "snippets"].map($);
+const chat = new Chat(draw);
+let editing = null;
+let follows = true; // whether the end is in sight, and is to stay so
+let isDrawn = true;
+
+// What is shown
+
+/** Show the state, once a frame. */
+function draw() {
+  if (isDrawn) requestAnimationFrame(drawNow);
+  isDrawn = false;
+}
+
+function drawNow() {
+  isDrawn = true;
+  render(chat.turns.length || chat.modelsError ? turns() : welcome(), conversation);
+  drawModels();
+  conversation.querySelector(".key input:not(:focus)")?.focus(); // nothing else helps where a key is missing
+  $("send").hidden = chat.isBusy;
+  $("stop").hidden = !chat.isBusy;
+  if (follows) conversation.scrollTop = conversation.scrollHeight;
+  announce();
+}
+
+function drawModels() {
+  const select = $("model");
+  const none = chat.modelsError ? "No models" : chat.models ? "No model for chat" : "Loading models…";
+  const option = ({ id }) => html`<option value=${id} ?selected=${id === chat.model}>${id}</option>`;
+  render(chat.models?.length ? chat.models.map(option) : html`<option>${none}</option>`, select);
+  select.disabled = !chat.models?.length;
+}
+
+function welcome() {
+  const example = (text) => html`<li><button type="button" @click=${() => submit(text)}>${text}</button></li>`;
+  return html`<div class="welcome">
+    <h2>Chat with ${chat.model || "a model"}</h2>
+    <ul>${EXAMPLES.map(example)}</ul>
+    <p>Programs use this API, too: <code>${BASE}</code> ${copyButton(() => BASE)} <a href="docs">Docs</a></p>
+  </div>`;
+}
+
+function turns() {
+  const { modelsError } = chat;
+  return html`<ol>${chat.turns.map((turn) => (turn.role === "user" ? sent(turn) : received(turn)))}</ol>
+    ${modelsError && !chat.reply?.error ? problem(modelsError, loadModels) : nothing}`;
+}
+
+function sent(turn) {
+  if (turn === editing) return html`<li class="sent">${editor(turn)}</li>`;
+  const edit = () => ((editing = turn), draw());
+  return html`<li class="sent">
+    <h2 class="unseen">You</h2>
+    <p class="text">${turn.text}</p>
+    <div class="actions"><button type="button" @click=${edit}>Edit</button>${copyButton(() => turn.text)}</div>
+  </li>`;
+}
+
+function editor(turn) {
+  const end = () => ((editing = null), draw(), message.focus());
+  function send(event) {
+    event.preventDefault();
+    const text = event.currentTarget.elements.text.value.trim();
+    if (text) (end(), follow(), chat.edit(turn, text));
+  }
+  return html`<form class="editor" @submit=${send}>
+    <textarea name="text" aria-label="Edit the message" rows="2" .value=${turn.text} @keydown=${sendOnEnter}></textarea>
+    <div class="actions">
+      <button type="submit">Send</button><button type="button" data-escape @click=${end}>Cancel</button>
+    </div>
+  </form>`;
+}
+
+function received(reply) {
+  if (reply.text !== reply.shown) reply.blocks = blocksOf(reply.text, reply.blocks);
+  reply.shown = reply.text;
+  const isUnderWay = ["waiting", "writing"].includes(reply.state);
+  return html`<li class="received" aria-busy=${isUnderWay}>
+    <h2 class="unseen">${reply.request.model}</h2>
+    ${reply.reasoning ? reasoning(reply) : nothing}
+    ${reply.state === "waiting" ? waiting(reply) : nothing}
+    ${reply.blocks?.map(({ node }) => node)}
+    ${reply.error ? problem(reply.error, () => again(reply), reply) : nothing}
+    ${isUnderWay ? nothing : footer(reply)}
+  </li>`;
+}
+
+function reasoning({ reasoning, beganAt, thoughtAt, endedAt, state }) {
+  const isThinking = state === "writing" && !thoughtAt;
+  const took = seconds((thoughtAt ?? endedAt) - beganAt);
+  return html`<details class="reasoning">
+    <summary>${isThinking ? html`<span class="pulse">Thinking…</span>` : `Thought for ${took}`}</summary>
+    <p class="text">${reasoning}</p>
+  </details>`;
+}
+
+function waiting({ beganAt }) {
+  const waitedS = Math.floor((performance.now() - beganAt) / 1000);
+  const starting = waitedS >= 15 ? " A model that was switched off needs minutes to start." : "";
+  return html`<p class="waiting"><span class="pulse" aria-hidden="true">●</span>
+    ${waitedS >= 3 ? `Waiting for the first token, ${waitedS} s.${starting}` : nothing}</p>`;
+}
+
+function footer(reply) {
+  const { state, usage, firstAt, beganAt, endedAt, finish } = reply;
+  const facts = [
+    state === "stopped" && "Stopped",
+    finish === "length" && "Cut at the limit of tokens",
+    finish === "content_filter" && "Withheld by a filter",
+    usage && `${usage.prompt_tokens} tokens in, ${usage.completion_tokens} out`,
+    firstAt && `first after ${seconds(firstAt - beganAt)}`,
+    firstAt && `${seconds(endedAt - beganAt)} in all`,
+  ].filter(Boolean);
+  return html`<div class="actions">
+    ${reply.text ? copyButton(() => reply.text) : nothing}
+    ${reply.error ? nothing : html`<button type="button" @click=${() => again(reply)}>Retry</button>`}
+    <button type="button" aria-haspopup="dialog" @click=${() => show(reply.request)}>Code</button>
+    <span class="facts">${facts.join(" · ")}</span>
+  </div>`;
+}
+
+function problem(error, retry, reply) {
+  const needsKey = error.status === 401;
+  const title = needsKey && chat.key ? "This API key is not accepted" : (TITLES[error.code] ?? TITLES[error.status]);
+  const leftS = reply?.retryAt ? Math.max(0, Math.ceil((reply.retryAt - performance.now()) / 1000)) : null;
+  const actions = html`<div class="actions">
+    ${leftS === null ? nothing : html`<span>Next attempt in ${leftS} s</span>`}
+    <button type="button" @click=${retry}>${leftS === null ? "Retry" : "Retry now"}</button>
+    ${leftS === null ? nothing : html`<button type="button" @click=${() => chat.stop()}>Cancel</button>`}
+  </div>`;
+  const isCalm = leftS !== null || (needsKey && !chat.key);
+  return html`<section class=${isCalm ? "problem calm" : "problem"} aria-label="Problem">
+    <h3>${title ?? "This did not work"}</h3>
+    ${needsKey && !chat.key ? nothing : html`<p>${error.message}</p>`}
+    ${needsKey ? keyForm(retry) : actions}
+  </section>`;
+}
+
+function keyForm(retry) {
+  function use(event) {
+    event.preventDefault();
+    $("key").value = chat.key = event.currentTarget.elements.key.value.trim();
+    retry();
+  }
+  return html`<form class="key" @submit=${use}>
+    <label>API key <input name="key" type="password" autocomplete="off" spellcheck="false" required></label>
+    <button type="submit">Use key</button>
+    <p>Only this page has the key, and only until it is closed or loaded again.</p>
+  </form>`;
+}
+
+/** Show the request as code. */
+function show(request) {
+  const parts = { curl: [curl(BASE, request), "bash"], Python: [python(BASE, request), "python"] };
+  const part = ([title, [code, language]]) => html`<h3>${title}</h3>${codeBlock(code, language)}`;
+  const content = html`<header>
+      <h2>This request as code</h2>
+      <form method="dialog"><button>Close</button></form>
+    </header>
+    <p>Put your API key in place of <code>YOUR_API_KEY</code>; where none is needed, leave it as it is.</p>
+    ${Object.entries(parts).map(part)}`;
+  render(content, snippets);
+  snippets.showModal();
+}
+
+/** Have a screen reader read what changed: a reply as a whole, not each of its tokens. */
+function announce() {
+  const { reply } = chat;
+  const said = {
+    waiting: "Waiting for the reply.",
+    writing: "The reply has begun.",
+    done: reply?.text,
+    stopped: "Stopped.",
+    failed: reply?.error?.message,
+  };
+  const text = said[reply?.state] ?? chat.modelsError?.message ?? "";
+  if ($("status").textContent !== text) $("status").textContent = text;
+}
+
+function seconds(ms) {
+  return `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s`;
+}
+
+// What people do
+
+function follow() {
+  follows = true;
+  $("latest").hidden = true;
+}
+
+function submit(text) {
+  follow();
+  chat.send(text);
+  message.focus();
+}
+
+function again(reply) {
+  follow();
+  if (chat.modelsError) chat.loadModels();
+  chat.retry(reply);
+  message.focus();
+}
+
+function loadModels() {
+  chat.loadModels();
+  message.focus();
+}
+
+function sendOnEnter(event) {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  event.currentTarget.form.requestSubmit();
+}
+
+message.addEventListener("keydown", sendOnEnter);
+$("composer").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = message.value.trim();
+  if (!text || chat.isBusy) return;
+  message.value = "";
+  submit(text);
+});
+$("stop").addEventListener("click", () => (chat.stop(), message.focus()));
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || snippets.open) return;
+  if (editing) conversation.querySelector("[data-escape]").click();
+  else chat.stop();
+});
+conversation.addEventListener("scroll", () => {
+  follows = conversation.scrollHeight - conversation.scrollTop - conversation.clientHeight < 48;
+  $("latest").hidden = follows;
+});
+$("latest").addEventListener("click", () => (follow(), draw(), message.focus()));
+$("skip").addEventListener("click", () => message.focus());
+$("new").addEventListener("click", () => ((editing = null), follow(), chat.clear(), message.focus()));
+$("model").addEventListener("change", ({ currentTarget }) => ((chat.model = currentTarget.value), draw()));
+$("system").addEventListener("input", ({ currentTarget }) => (chat.system = currentTarget.value.trim()));
+$("key").addEventListener("change", ({ currentTarget }) => ((chat.key = currentTarget.value.trim()), chat.loadModels()));
+$("settings-button").addEventListener("click", ({ currentTarget: button }) => {
+  const isShown = button.getAttribute("aria-expanded") === "true";
+  button.setAttribute("aria-expanded", String(!isShown));
+  $("settings").hidden = isShown;
+  if (!isShown) $("system").focus();
+});
+setInterval(() => (chat.reply?.state === "waiting" || chat.reply?.retryAt) && draw(), 1000);
+
+$("model").replaceChildren();
+draw();
+chat.loadModels();
