@@ -28,6 +28,10 @@ _MEANT = (
         f"Expected {_RESPONSES}: the base URL of your client is {{root}}/v1.",
     ),
     (
+        r"/responses/(?:input_tokens|compact)",
+        f"This endpoint is not served here; the `usage` of {_RESPONSES} counts its tokens.",
+    ),
+    (
         r"/(?:responses|conversations|threads|assistants)(?:/.*)?",
         f"Responses are not kept: send the earlier items in `input` of {_RESPONSES}.",
     ),

@@ -35,12 +35,19 @@ TEXT_PARTS = dict.fromkeys(TEXT_TYPES, INPUT_TEXT)
 INPUT_PART = TaggedUnion(
     "type",
     {**TEXT_PARTS, "refusal": INPUT_REFUSAL, "input_image": INPUT_IMAGE},
-    refused={"input_file": _FILE},
+    refused={
+        "input_file": _FILE,
+        "image_url": "Send `input_image`, whose `image_url` is the URL itself.",
+    },
 )
 INPUT_MESSAGE = Object(
     "InputMessage",
     {
         "type": optional(Enum("message"), default="message"),
+        "tool_calls": optional(Refused("Send each call as an item of the type `function_call`.")),
+        "tool_call_id": optional(
+            Refused("Send it as an item of the type `function_call_output`, with `call_id` and `output`.")
+        ),
         "role": required(Enum("user", "system", "developer", "assistant")),
         "content": required(StringOr(Array(INPUT_PART)), may_be_empty=True),
     },

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
-from functions.chat.api import chat_schema
+from functions.chat.api import chat_schema, response_schema
 from functions.chat.app import create_app
 from functions.chat.engines.engine import EngineRequest, Event
 from functions.chat.engines.kinds import ENGINES
@@ -85,8 +85,9 @@ def test_every_route_is_described_with_its_errors() -> None:
 
 
 def test_the_example_is_accepted() -> None:
-    content = APP.openapi()["paths"][URL]["post"]["requestBody"]["content"]["application/json"]
-    chat_schema.check(content["example"])
+    for path, check in ((URL, chat_schema.check), ("/v1/responses", response_schema.check)):
+        content = APP.openapi()["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+        check(content["example"])
 
 
 def test_every_field_is_described() -> None:

@@ -104,6 +104,24 @@ FAULTS: list[tuple[dict[str, Any], str, str | None, str]] = [
         "Send the item itself",
     ),
     (items({"role": "wizard", "content": "a"}), "input[0].role", "invalid_value", "'developer'"),
+    (
+        items({"role": "tool", "content": "a", "tool_call_id": "c"}),
+        "input[0].tool_call_id",
+        "unsupported_parameter",
+        "`function_call_output`",
+    ),
+    (
+        items({"role": "assistant", "content": None, "tool_calls": []}),
+        "input[0].tool_calls",
+        "unsupported_parameter",
+        "`function_call`",
+    ),
+    (
+        items(message({"type": "image_url", "image_url": {"url": "x"}})),
+        "input[0].content[0].type",
+        "unsupported_value",
+        "`input_image`",
+    ),
     (items({"role": "user"}), "input[0].content", "missing_required_parameter", ""),
     (items({"role": "user", "content": 1}), "input[0].content", "invalid_type", "a string or an array"),
     (

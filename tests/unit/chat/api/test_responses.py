@@ -3,25 +3,28 @@
 import json
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.types import ASGIApp
 
 from functions.chat.api import response_schema, responses
 from functions.chat.api.response_schema import LOGPROBS
+from functions.chat.api.service import Invocation
+from functions.chat.app import create_app
 from functions.chat.engines.engine import EngineRequest
 from functions.chat.errors import InvalidRequest
 from functions.chat.streams.response_items import CalledAs
 from tests.engines.recordings import request_bodies
-from tests.engines.responses import validate_response
+from tests.engines.responses import check_response_stream, text_of, validate_response
+from tests.unit.chat import chunks
 from tests.unit.chat.api.test_response_schema import (
     CALL,
     GOOD,
     IMAGE,
     NOTE,
     OUTPUT,
-    PROBES,
-    REFUSED_PROBES,
     SPACE,
     TOOL,
     body,
@@ -29,12 +32,12 @@ from tests.unit.chat.api.test_response_schema import (
     items,
     message,
 )
-from tests.unit.chat.fakes import USER, model, settings
+from tests.unit.chat.chunks import dumps
+from tests.unit.chat.fakes import USER, FakeEngine, model, settings
 from tests.unit.chat.streams.test_properties import MANY, TEXT
 
 pytestmark = pytest.mark.anyio
 CLIENTS = request_bodies("responses-requests/clients.json")
-RECORDED = {**CLIENTS, **{case: each for case, each in PROBES.items() if case not in REFUSED_PROBES}}
 
 
 def messages_of(*given: Any, **fields: Any) -> list[dict[str, Any]]:
@@ -263,7 +266,7 @@ REMOTE = message(text("a"), {**IMAGE, "image_url": "http://x/y.png"})
     [
         (items(SYSTEM, CALL, OTHER, REMOTE), "input[3].content[1].image_url"),
         (body(max_output_tokens=2049), "max_output_tokens"),
-        (items(*[USER] * 2049), "input"),
+        (items(*[CALL] * 2049), "input"),
     ],
     ids=["image", "limit", "items"],
 )
@@ -295,7 +298,7 @@ def test_an_engines_parameter_has_the_callers_name(param: str, renamed: str) -> 
     assert (error.param, error.message) == (renamed, f"Invalid '{renamed}': no.")
 
 
-ECHOED = [*GOOD, *RECORDED.values()]
+ECHOED = [*GOOD, *CLIENTS.values()]
 
 
 @pytest.mark.parametrize("fields", ECHOED, ids=range(len(ECHOED)))
@@ -337,3 +340,116 @@ def test_turns_say_the_same_as_items_and_as_messages(turns: list[Any]) -> None:
         sent.append(USER)
         expected.append(USER)
     assert messages_of(*sent) == expected
+
+
+WORDS = TEXT.filter(bool)
+PARTS = st.lists(WORDS.map(text) | st.just(IMAGE), min_size=1, max_size=3)
+ITEMS = st.one_of(
+    st.builds(said, WORDS),
+    st.builds(thought, TEXT),
+    st.builds(
+        lambda role, words: {"role": role, "content": words}, st.sampled_from(["user", "developer"]), WORDS
+    ),
+    PARTS.map(lambda parts: message(*parts)),
+    st.builds(lambda call: {**CALL, "call_id": call}, st.sampled_from("abc")),
+    st.builds(lambda call: {**NOTED, "call_id": call}, st.sampled_from("abc")),
+    st.builds(lambda call: {**OUTPUT, "call_id": call}, st.sampled_from("abc")),
+)
+
+
+@MANY
+@given(sent=st.lists(ITEMS, min_size=1, max_size=8), tools=st.lists(st.sampled_from(TOOLS), max_size=3))
+def test_any_items_keep_their_order_and_lose_nothing(sent: list[Any], tools: list[Any]) -> None:
+    known: set[str] = set()
+    given_items: list[Any] = [USER]
+    for item in sent:
+        if item.get("type") != "function_call_output" or item["call_id"] in known:
+            known |= {item.get("call_id", "")}
+            given_items.append(item)
+    messages = messages_of(*given_items, tools=tools)
+    assert [each for message in messages for each in said_by(message)] == [
+        each for item in given_items for each in said_in(item)
+    ]
+    reasoning = [item["content"][0]["text"] for item in sent if item.get("type") == "reasoning"]
+    assert "".join(message.get("reasoning", "") for message in messages) == "".join(reasoning)
+
+
+def said_in(item: dict[str, Any]) -> list[Any]:
+    """Return what an item says, its reasoning aside."""
+    if item.get("type") == "reasoning":
+        return []
+    return [item["call_id"]] if "call_id" in item else words_of(item["content"])
+
+
+def said_by(message: dict[str, Any]) -> list[Any]:
+    """Return what a message says, in the order in which its items came."""
+    if message["role"] == "tool":
+        return [message["tool_call_id"]]
+    words = words_of(message["content"]) if "content" in message else []
+    return words + [call["id"] for call in message.get("tool_calls", ())]
+
+
+def words_of(content: Any) -> list[str]:
+    parts = [text(content)] if isinstance(content, str) else content
+    return [part.get("text", "an image") for part in parts]
+
+
+# what a response says, sent again
+
+NAMED = [("f", None), ("files__read", None), ("note", '{"input":"a"}')]
+CALLED = st.tuples(st.sampled_from(NAMED), st.sampled_from(['{"a":1}', "{}", "", '{"a'])).map(
+    lambda each: (each[0][0], each[0][1] or each[1])
+)
+
+
+@MANY
+@given(reasoning=TEXT, words=TEXT, calls=st.lists(CALLED, max_size=3))
+def test_the_output_of_a_response_is_the_same_turn_again(
+    reasoning: str, words: str, calls: list[tuple[str, str]]
+) -> None:
+    checked = response_schema.check(body(tools=TOOLS))
+    turn: dict[str, Any] = {
+        "role": "assistant",
+        "content": words or None,
+        **({"reasoning_content": reasoning} if reasoning else {}),
+        "tool_calls": [called(str(place), *each) for place, each in enumerate(calls)],
+    }
+    choice = {
+        "index": 0,
+        "message": turn,
+        "finish_reason": "tool_calls" if calls else "stop",
+        "logprobs": None,
+    }
+    writer = responses.writer(checked, model(), Invocation.begin({"type": "http", "headers": []}))
+    response = writer.whole({"model": "tiny", "choices": [choice]})
+    again = messages_of(USER, *response["output"], tools=TOOLS)[1:]
+    thoughts = {"reasoning": reasoning} if reasoning else {}
+    has_text = words or not (calls or reasoning)
+    assert again == [answer(words if has_text else None, *turn["tool_calls"], **thoughts)]
+
+
+async def sent_to(app: ASGIApp, fields: dict[str, Any]) -> httpx.Response:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://chat") as client:
+        return await client.post("/v1/responses", json=fields)
+
+
+async def test_a_stream_is_that_of_a_response() -> None:
+    app = create_app(settings(), FakeEngine(chunks.GOOD))
+    answered = await sent_to(app, body(stream=True, instructions="Be brief."))
+    response = check_response_stream(answered.content)
+    assert (text_of(response), response["instructions"]) == (" one two", "Be brief.")
+
+
+async def test_a_call_comes_back_under_the_name_of_its_tool() -> None:
+    names = [
+        names_of(TOOLS)[each] for each in (CalledAs("function", "read", "files"), CalledAs("custom", "f"))
+    ]
+    calls = [called("a", names[0]), called("b", names[1], '{"input": "x"}')]
+    reply = {"choices": [{"message": answer(None, *calls), "finish_reason": "tool_calls"}]}
+    app = create_app(settings(), FakeEngine(dumps({"id": "chatcmpl-1", "created": 1, **reply})))
+    answered = await sent_to(app, body(tools=TOOLS))
+    response = validate_response(answered.json())
+    first, second = response["output"]
+    assert (first["type"], first["name"], first["namespace"]) == ("function_call", "read", "files")
+    assert (second["type"], second["name"], second["input"]) == ("custom_tool_call", "f", "x")
+    assert response["id"].removeprefix("resp_") == answered.headers["x-request-id"].removeprefix("req_")
