@@ -38,6 +38,6 @@ ROUTES = (
     Route("GET", "/v1/models", list_models, "List the models"),
     Route("GET", "/v1/models/{model:path}", retrieve_model, "Describe a model", {"parameters": [_MODEL]}),
     Route("GET", "/health", health, "Report that the function runs"),
-    Route("GET", "/", index, "Open the chat page, or list what is served here"),
+    Route("GET", "/", index, "Open the chat page, or list what is served here", listed=False),
     Route("GET", "/page/{digest}/{name}", page_file, "Load a file of the chat page", listed=False),
 )
