@@ -1,6 +1,7 @@
 """Which models may answer a request, and what its caller, its key and its record then say."""
 
 import json
+import re
 from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 from dataclasses import replace
@@ -165,14 +166,36 @@ async def test_what_a_fallback_may_have_run_is_charged_as_its_own() -> None:
 
 
 async def test_each_gets_the_request_as_it_would_its_own() -> None:
-    bench = Bench(small=DOWN)
-    await bench.post()
-    sent = {name: json.loads(request.body) for name, request in bench.engines.got.items()}
-    assert {name: (body["model"], body["max_tokens"]) for name, body in sent.items()} == {
-        "own": ("own", 64),
-        "small": ("small", 16),
-        "big": ("/big", 64),
+    """Of what the model before it has been sent, nothing is left."""
+    own = replace(OWN, engine="ollama", developer_as_system=True)
+    big = replace(BIG, engine="llama.cpp")
+    call = {"id": "1", "type": "function", "function": {"name": "look_up", "arguments": "{"}}
+    fields: dict[str, Any] = {
+        "messages": [
+            {"role": "developer", "content": "Be brief."},
+            USER,
+            {"role": "assistant", "reasoning": "Hm.", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "1", "content": None},
+        ],
+        "tools": TOOLS,
     }
+    bench = Bench(own, SMALL, big, small=DOWN)
+    await bench.post(**fields)
+    assert list(bench.engines.got) == ["own", "small", "big"]
+    for each in (own, SMALL, big):
+        alone = Bench(replace(each, fallback=(), listed=True))
+        await alone.post(model=each.id, **fields)
+        assert json.loads(alone.engines.got[each.id].body) == json.loads(bench.engines.got[each.id].body)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_response_names_the_model_that_wrote_it(stream: bool) -> None:
+    bench = Bench(body=GOOD if stream else COMPLETION)
+    body = {"model": "own", "input": "Hi", "stream": stream}
+    async with client_of(bench.app) as client:
+        reply = await client.post("/v1/responses", json=body)
+    assert reply.headers["x-model"] == "small"
+    assert set(re.findall(r'"model": ?"(\w+)"', reply.text)) == {"small"}
 
 
 @pytest.mark.parametrize(
