@@ -109,7 +109,7 @@ class Fallback:
             key=lambda each: self._marked_until.get(each.model.id, -inf) > now,
         )
         if (first := in_order[0].model.id) in self._marked_until:
-            self._marked_until[first] = max(self._marked_until[first], now + UNSAID_S)
+            self._marked_until[first] = now + UNSAID_S
         return in_order
 
     async def _first_of_reply(

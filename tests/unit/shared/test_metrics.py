@@ -71,13 +71,14 @@ def test_an_error_is_named_beside_the_metrics() -> None:
     assert "code" not in json.loads(line_of(RECORD))
 
 
-def test_a_start_is_counted_by_model() -> None:
+@pytest.mark.parametrize(("write", "name"), [("write_start", "wakes"), ("write_fallback", "fallbacks")])
+def test_what_happens_to_a_model_is_counted(write: str, name: str) -> None:
     lines: list[str] = []
-    Metrics("ChatbotApi/test", lines.append).write_start("tiny", 1000)
-    metric = {"Name": "wakes", "Unit": "Count"}
+    getattr(Metrics("ChatbotApi/test", lines.append), write)("tiny", 1000)
+    metric = {"Name": name, "Unit": "Count"}
     directive = {"Namespace": "ChatbotApi/test", "Dimensions": [["model"]], "Metrics": [metric]}
     about = {"Timestamp": 1000, "CloudWatchMetrics": [directive]}
-    assert [json.loads(line) for line in lines] == [{"_aws": about, "model": "tiny", "wakes": 1}]
+    assert [json.loads(line) for line in lines] == [{"_aws": about, "model": "tiny", name: 1}]
 
 
 def test_lines_go_to_the_log_at_once(capfd: pytest.CaptureFixture[str]) -> None:
