@@ -68,8 +68,13 @@ class ApiError(Exception):
         self.headers = dict(headers or {})
 
     def rename(self, names: Mapping[str, str]) -> None:
-        """Spell the names of parameters as the caller does, in `param` and where the message quotes them."""
+        """Spell the names of parameters as the caller does, in `param` and where the message quotes them.
+
+        A sentence about one that its endpoint does not have, whose name is "", is left out.
+        """
         for name, spelt in names.items():
+            if not spelt:
+                self.message = re.sub(rf"(?:(?<=\. )|^)[^.]*'{name}'[^.]*\.( |$)", "", self.message).rstrip()
             self.message = re.sub(rf"'{name}(?=['.\[])", f"'{spelt}", self.message)
             self.param = self.param and re.sub(rf"^{name}(?=$|[.\[])", spelt, self.param)
 

@@ -17,6 +17,9 @@ from functions.shared.environment import SettingsError, count, json_object, seco
 from functions.shared.items import KEEP_RECORDS_DAYS
 from functions.shared.settings import AccessSettings, access_from
 
+# What a model can serve. `/v1/responses` needs chat.
+SERVES = ("chat", "completions", "embeddings")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
@@ -28,6 +31,7 @@ class Model:
             `serves`: of SERVES. `fallback`: ids of models that may answer instead, in this order. `listed`:
             callers can name it; else it only answers for others.
             `media_hosts`: where it may fetch images from. `developer_as_system`: it knows no developer.
+            `dimensions`: how many numbers an embedding has, where that is known.
     Units:  `start_s`: about how many seconds it takes from that start to the engine's first reply.
     """
 
@@ -47,6 +51,7 @@ class Model:
     serves: frozenset[str] = frozenset({"chat", "completions"})
     fallback: tuple[str, ...] = ()
     listed: bool = True
+    dimensions: int | None = None
 
     @cached_property
     def kind(self) -> EngineKind:
@@ -183,7 +188,21 @@ def _model(name: str, entry: Any, environ: Mapping[str, str]) -> Model:
         developer_as_system=_boolean(name, entry, "developer_as_system", default=False),
         fallback=tuple(_strings(name, entry, "fallback")),
         listed=_boolean(name, entry, "listed", default=True),
+        serves=_serves(name, entry, ENGINES[engine]),
+        dimensions=count(str(entry["dimensions"]), f"MODELS: dimensions of {name!r}")
+        if "dimensions" in entry
+        else None,
     )
+
+
+def _serves(name: str, entry: dict[str, Any], kind: EngineKind) -> frozenset[str]:
+    serves = _strings(name, entry, "serves") if "serves" in entry else kind.serves
+    if not serves or not set(serves) <= set(SERVES):
+        raise SettingsError(
+            f"MODELS: expected `serves` of {name!r} to be a list of {', '.join(map(repr, SERVES))}, "
+            f"but got {sorted(serves)!r}."
+        )
+    return frozenset(serves)
 
 
 def _check_fallbacks(models: Mapping[str, Model]) -> None:

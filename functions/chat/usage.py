@@ -317,10 +317,11 @@ def _all(request: EngineRequest) -> tuple[EngineRequest, ...]:
 
 def _text_bytes(choice: dict[str, Any]) -> int:
     """Return how much text a choice has, white space aside."""
-    message = choice.get("message") or {}
+    message = choice.get("message") or choice
     calls = [call.get("function") or {} for call in message.get("tool_calls") or ()]
     texts = [
         message.get("content"),
+        message.get("text"),
         message.get("reasoning_content"),
         *(each.get("arguments") for each in calls),
     ]
@@ -344,12 +345,12 @@ def _refusal(reached: LimitReached, key: Key, most: int) -> ApiError:
                 )
             return QuotaExhausted(
                 f"The request may use up to {most} tokens, but {left} are left of this API key's budget. Send"
-                " less, request fewer with `max_tokens`, or ask the operator of this API for another key."
+                " less, or ask the operator of this API for another key. A lower 'max_tokens' helps as well."
             )
         case "too_large":
             return RequestTooLarge(
                 "The request needs more tokens than this API key may use in a minute"
-                f" ({key.tokens_per_minute}). Send less, or request fewer with `max_tokens`."
+                f" ({key.tokens_per_minute}). Send less. A lower 'max_tokens' helps as well."
             )
         case "concurrent":
             most = key.concurrent or MOST_RUNNING

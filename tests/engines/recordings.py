@@ -14,7 +14,7 @@ LLAMA = "llama.cpp-b11549"
 
 @dataclass(frozen=True)
 class Recording:
-    """One recorded reply, named `engine/case`."""
+    """One recorded reply, named `engine/case`; for other endpoints than chat, `endpoint/engine/case`."""
 
     engine: str
     case: str
@@ -85,7 +85,7 @@ def recordings(pattern: str = "*/*") -> list[Recording]:
     suffix = ".raw.http"
     paths = sorted(ROOT.glob(f"{pattern}{suffix}"))
     assert paths, f"expected a recording that matches {pattern!r} under {ROOT}, but got none"
-    return [Recording(path.parent.name, path.name.removesuffix(suffix)) for path in paths]
+    return [Recording(str(path.parent.relative_to(ROOT)), path.name.removesuffix(suffix)) for path in paths]
 
 
 def distinct(recorded: Iterable[Recording], key: Callable[[Recording], object]) -> list[Recording]:

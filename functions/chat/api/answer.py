@@ -110,7 +110,7 @@ async def _prepare(
         )
     model = find_model(checked.model, settings, key)
     check_allowed(model, settings, key)
-    check_serves(model, endpoint.serves, settings)
+    check_serves(model, endpoint.serves, settings, key)
     calls = [await endpoint.prepare(parsed, checked, model, settings, invocation.request_id)]
     others = [] if wish else fallbacks_of(model, endpoint.serves, settings, key)
     for other in others:

@@ -12,6 +12,8 @@ from starlette.requests import Request
 from functions.chat.errors import BodyTooLarge, InvalidRequest, UnsupportedMediaType
 
 MAX_DEPTH = 100
+# About how much text a token is.
+BYTES_PER_TOKEN = 4
 # Parameters other than `charset` mean nothing of JSON.
 _JSON_TYPE = re.compile(
     r"application/(json|[\w.-]+\+json)\s*"

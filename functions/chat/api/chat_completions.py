@@ -20,7 +20,6 @@ from .answer import Endpoint, answer
 from .chat_schema import ChatCompletionRequest
 from .service import Service
 
-BYTES_PER_TOKEN = 4
 # What a chat template adds to the text: once, and around each message.
 TEMPLATE_TOKENS, MESSAGE_TOKENS = 512, 16
 
@@ -80,7 +79,7 @@ def engine_request(
         stream=checked.stream,
         reader=(lambda: GrammarCalls(reader())) if by_schema else reader,
         request_id=request_id,
-        prompt_tokens=text_bytes // BYTES_PER_TOKEN + media_tokens + 1,
+        prompt_tokens=text_bytes // body.BYTES_PER_TOKEN + media_tokens + 1,
         prompt_tokens_most=(
             text_bytes + media_tokens + TEMPLATE_TOKENS + MESSAGE_TOKENS * len(checked.messages)
         ),

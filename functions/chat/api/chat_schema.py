@@ -258,7 +258,7 @@ def check(body: dict[str, Any]) -> ChatCompletionRequest:
     """
     fields = CHAT_COMPLETION_REQUEST.check(body, None)
     get = fields.get
-    _leave_out_empty(fields)
+    leave_out_empty(fields)
     for index, message in enumerate(fields["messages"]):
         is_turn = message["role"] != "assistant" or "content" in body["messages"][index]
         if not is_turn and _ANSWERS.isdisjoint(message):
@@ -291,7 +291,7 @@ def check(body: dict[str, Any]) -> ChatCompletionRequest:
     )
 
 
-def _leave_out_empty(fields: dict[str, Any]) -> None:
+def leave_out_empty(fields: dict[str, Any]) -> None:
     """Leave out what clients send although it requests nothing: `stop: ""`, `stream_options: {}`.
 
     Raises: InvalidRequest, where something is requested that another field does not allow.

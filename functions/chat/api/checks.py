@@ -127,6 +127,22 @@ class Array:
         return [check(item, (path, index)) for index, item in enumerate(value)]
 
 
+class OneKind:
+    """An array of items that are all of one kind: the type of the first says which rule holds for it."""
+
+    def __init__(self, arrays: Mapping[type, Array], expected: str) -> None:
+        self.arrays, self.expected = arrays, expected
+
+    def check(self, value: Any, path: Path) -> Any:
+        if type(value) is not list:
+            raise faults.wrong_type("a string or an array", value, path)
+        if not value:
+            raise faults.empty("array", path)
+        if type(value[0]) not in self.arrays:
+            raise faults.wrong_type(self.expected, value[0], (path, 0))
+        return self.arrays[type(value[0])].check(value, path)
+
+
 class Map:
     """An object whose members have names of the caller's choice; it is sent on as it came."""
 

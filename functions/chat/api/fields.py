@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from functions.chat.api import faults
@@ -40,20 +41,7 @@ def select(
     """
     known = model.kind.openai
     sent = {name: value for name, value in checked.fields.items() if name in model.fields}
-    for name, value in parsed.items():
-        if name in OPENAI or value is None:
-            continue
-        if name not in model.fields:
-            never = (
-                f"It is never sent: it {reason}, so `extra_fields` (EXTRA_FIELDS) cannot have it. "
-                "Leave it out."
-                for reason, names in NEVER.items()
-                if name in names
-            )
-            raise faults.unknown(None, name, next(never, ADVICE))
-        if type(value) is int and abs(value) > MAX_INTEGER:
-            raise faults.above_maximum("integer", abs(value), MAX_INTEGER, (None, name))
-        sent[name] = value
+    sent |= others(parsed, OPENAI, model.fields)
     if "chat_template_kwargs" in sent:
         CHAT_TEMPLATE_KWARGS.check(sent["chat_template_kwargs"], (None, "chat_template_kwargs"))
     if "tool_choice" not in model.fields and checked.fields.get("tool_choice") == "none":
@@ -69,6 +57,26 @@ def select(
         if checked.stream_options.continuous_usage_stats and model.kind.continuous_usage:
             sent["stream_options"]["continuous_usage_stats"] = True
     return {**sent, "model": model.served_name}
+
+
+def others(parsed: dict[str, Any], openai: Collection[str], sent_on: frozenset[str]) -> dict[str, Any]:
+    """Return the fields of a body that are not OpenAI's, all of which the engine reads.
+
+    Raises: InvalidRequest, for one that it is not sent.
+    """
+    own = {name: value for name, value in parsed.items() if name not in openai and value is not None}
+    for name, value in own.items():
+        if name not in sent_on:
+            never = (
+                f"It is never sent: it {reason}, so `extra_fields` (EXTRA_FIELDS) cannot have it. "
+                "Leave it out."
+                for reason, names in NEVER.items()
+                if name in names
+            )
+            raise faults.unknown(None, name, next(never, ADVICE))
+        if type(value) is int and abs(value) > MAX_INTEGER:
+            raise faults.above_maximum("integer", abs(value), MAX_INTEGER, (None, name))
+    return own
 
 
 def check_limits(checked: ChatCompletionRequest, model: Model, settings: Settings) -> None:

@@ -13,6 +13,7 @@ from functions.chat.api.checks import (
     Member,
     Number,
     Object,
+    OneKind,
     Refused,
     Rule,
     String,
@@ -65,6 +66,8 @@ def _any_rule(rule: Rule, components: dict[str, Schema]) -> Schema:
             }
         case StringOr():
             return {"oneOf": [_any_rule(each, components) for each in (rule.string, rule.other)]}
+        case OneKind():
+            return {"oneOf": [_any_rule(each, components) for each in rule.arrays.values()]}
         case Array():
             items = _any_rule(rule.items, components)
             return _typed("array", items=items, minItems=1, maxItems=rule.max_length)

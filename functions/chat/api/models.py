@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from functions.chat.errors import ModelNotAllowed, ModelNotFound, ModelNotServed
-from functions.chat.settings import Model, Settings
+from functions.chat.settings import SERVES, Model, Settings
 from functions.shared.keys import Key
 
 from .service import Service
@@ -59,17 +59,21 @@ def check_allowed(model: Model, settings: Settings, key: Key | None) -> None:
         )
 
 
-def check_serves(model: Model, what: str, settings: Settings) -> None:
+def check_serves(model: Model, what: str, settings: Settings, key: Key | None) -> None:
     """Return if a model serves what is requested: `chat`, `completions` or `embeddings`.
 
-    Raises: ModelNotServed, which names a model that does.
+    Raises: ModelNotServed, which names a model that does, if the key may use one.
     """
     if what not in model.serves:
-        others = [each.id for each in settings.listed.values() if what in each.serves]
-        advice = f" `{others[0]}` does." if others else ""
-        raise ModelNotServed(
-            f"The model `{model.id}` serves {' and '.join(sorted(model.serves))}, not {what}.{advice}"
+        others = (
+            each.id
+            for each in settings.listed.values()
+            if what in each.serves and _is_allowed(each, settings, key)
         )
+        other = next(others, None)
+        advice = f"`{other}` does." if other else "`GET /v1/models` lists what each model serves."
+        serves = " and ".join(each for each in SERVES if each in model.serves)
+        raise ModelNotServed(f"The model `{model.id}` serves {serves}, not {what}. {advice}")
 
 
 def fallbacks_of(model: Model, what: str, settings: Settings, key: Key | None) -> list[Model]:
@@ -93,5 +97,11 @@ def _is_allowed(model: Model, settings: Settings, key: Key | None) -> bool:
 
 
 def _card(model: Model, lengths: Mapping[str, int]) -> dict[str, Any]:
-    card = {"id": model.id, "object": "model", "created": _STARTED, "owned_by": "chatbot-api"}
+    card = {
+        "id": model.id,
+        "object": "model",
+        "created": _STARTED,
+        "owned_by": "chatbot-api",
+        "serves": [each for each in SERVES if each in model.serves],
+    }
     return {**card, "max_model_len": lengths[model.id]} if model.id in lengths else card

@@ -6,9 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from functions.chat.api.chat_schema import CHAT_COMPLETION_REQUEST
+from functions.chat.api.checks import Object
+from functions.chat.api.completion_schema import COMPLETION_REQUEST
+from functions.chat.api.embedding_schema import EMBEDDING_REQUEST
 from functions.chat.api.json_schema import REF, add_object
 from functions.chat.api.response_schema import RESPONSE_REQUEST, SAME
-from functions.chat.settings import Model
+from functions.chat.settings import SERVES, Model
 from functions.chat.streams.normalise import FINISH_REASONS
 
 _EXAMPLE = {
@@ -30,9 +33,18 @@ _RESPONSE_STREAM = (
     'data: {"type": "response.output_text.delta", "sequence_number": 4, "item_id": "msg_1", '
     '"output_index": 0, "content_index": 0, "delta": "Why", "logprobs": []}\n\n'
 )
-_REQUESTS = {
+_COMPLETION_EXAMPLE = {"model": "default", "prompt": "Once upon a time", "max_tokens": 32, "stream": False}
+_COMPLETION_STREAM = (
+    'data: {"id": "cmpl-1", "object": "text_completion", "created": 1795373005, "model": "tiny", '
+    '"choices": [{"index": 0, "text": ", there", "logprobs": null, "finish_reason": null}]}\n\n'
+    "data: [DONE]\n\n"
+)
+_EMBEDDING_EXAMPLE = {"model": "default", "input": ["I forgot my password", "How do I log in?"]}
+_REQUESTS: dict[str, tuple[Object, dict[str, Any], str | None]] = {
     "/v1/chat/completions": (CHAT_COMPLETION_REQUEST, _EXAMPLE, _STREAM),
     "/v1/responses": (RESPONSE_REQUEST, _RESPONSE_EXAMPLE, _RESPONSE_STREAM),
+    "/v1/completions": (COMPLETION_REQUEST, _COMPLETION_EXAMPLE, _COMPLETION_STREAM),
+    "/v1/embeddings": (EMBEDDING_REQUEST, _EMBEDDING_EXAMPLE, None),
 }
 
 
@@ -60,12 +72,14 @@ def describe(app: Application, models: Iterable[Model]) -> dict[str, Any]:
     )
     components = document.setdefault("components", {})
     schemas: dict[str, Any] = {}
-    own = sorted({name for model in models for name in model.kind.own | model.extra_fields})
+    models = tuple(models)
+    extra = {name for model in models for name in model.extra_fields}
+    own = extra.union(*(model.kind.own for model in models))
     for rule, *_ in _REQUESTS.values():
         add_object(rule, schemas)
         described = schemas[rule.name]
         described["additionalProperties"] = False
-        for name in own:
+        for name in sorted(extra if rule is EMBEDDING_REQUEST else own):
             only = {"description": "Only for models whose engine reads it."}
             described["properties"].setdefault(name, only)
     properties = schemas[CHAT_COMPLETION_REQUEST.name]["properties"]
@@ -74,6 +88,8 @@ def describe(app: Application, models: Iterable[Model]) -> dict[str, Any]:
         **schemas,
         "ChatCompletion": _COMPLETION,
         "Response": _RESPONSE,
+        "Completion": _TEXT,
+        "Embeddings": _EMBEDDINGS,
         "Models": _object({"object": {"const": "list"}, "data": {"type": "array", "items": _MODEL}}),
         "Model": _MODEL,
         "Health": _object({"status": {"const": "ok"}}),
@@ -91,7 +107,8 @@ def describe(app: Application, models: Iterable[Model]) -> dict[str, Any]:
             "required": True,
             "content": {"application/json": {"schema": reference, "example": example}},
         }
-        operation["responses"]["200"]["content"]["text/event-stream"] = {"example": stream}
+        if stream:
+            operation["responses"]["200"]["content"]["text/event-stream"] = {"example": stream}
     return document
 
 
@@ -115,7 +132,13 @@ _MODEL = _object(
         "object": {"const": "model"},
         "created": {"type": "integer"},
         "owned_by": {"type": "string"},
-    }
+        "serves": {"type": "array", "items": {"enum": list(SERVES)}},
+        "max_model_len": {"type": "integer"},
+    },
+    optional=("max_model_len",),
+)
+_USAGE = _object(
+    {name: {"type": "integer"} for name in ("prompt_tokens", "completion_tokens", "total_tokens")}
 )
 _COMPLETION = _object(
     {
@@ -142,11 +165,48 @@ _COMPLETION = _object(
                 }
             ),
         },
-        "usage": _object(
-            {name: {"type": "integer"} for name in ("prompt_tokens", "completion_tokens", "total_tokens")}
-        ),
+        "usage": _USAGE,
     },
     optional=("usage",),
+)
+_TEXT = _object(
+    {
+        "id": {"type": "string"},
+        "object": {"const": "text_completion"},
+        "created": {"type": "integer"},
+        "model": {"type": "string"},
+        "choices": {
+            "type": "array",
+            "items": _object(
+                {
+                    "index": {"type": "integer"},
+                    "text": {"type": "string"},
+                    "logprobs": {"type": ["object", "null"]},
+                    "finish_reason": {"enum": ["content_filter", "length", "stop"]},
+                }
+            ),
+        },
+        "usage": _USAGE,
+    },
+    optional=("usage",),
+)
+_NUMBERS = {"type": "array", "items": {"type": "number"}}
+_EMBEDDINGS = _object(
+    {
+        "object": {"const": "list"},
+        "data": {
+            "type": "array",
+            "items": _object(
+                {
+                    "object": {"const": "embedding"},
+                    "index": {"type": "integer"},
+                    "embedding": {"oneOf": [_NUMBERS, {"type": "string", "contentEncoding": "base64"}]},
+                }
+            ),
+        },
+        "model": {"type": "string"},
+        "usage": _object({name: {"type": "integer"} for name in ("prompt_tokens", "total_tokens")}),
+    }
 )
 _RESPONSE = _object(
     {
@@ -164,6 +224,8 @@ _RESPONSE = _object(
 _REPLIES = {
     "/v1/chat/completions": "ChatCompletion",
     "/v1/responses": "Response",
+    "/v1/completions": "Completion",
+    "/v1/embeddings": "Embeddings",
     "/v1/models": "Models",
     "/v1/models/{model}": "Model",
     "/health": "Health",

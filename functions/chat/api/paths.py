@@ -11,13 +11,21 @@ from starlette.types import Scope
 
 _SLASHES = re.compile("//+")
 # The paths that OpenAI's clients add to their base URL, where that lacks its `/v1`.
-_WITHOUT_VERSION = re.compile("/chat/completions|/responses|/models(?:/.+)?")
+_WITHOUT_VERSION = re.compile("/(?:chat/)?completions|/embeddings|/responses|/models(?:/.+)?")
 _CHAT, _RESPONSES = "POST {root}/v1/chat/completions", "POST {root}/v1/responses"
 # The first that fits the whole path, without `/v1`s and what other services put before theirs.
 _MEANT = (
     (
         r"/(?:chat|chat/completions?(?:/.*)?|chat/complete|(?:engines|deployments)/[^/]+/chat/completions?)",
         f"Expected {_CHAT}: the base URL of your client is {{root}}/v1.",
+    ),
+    (
+        r"/(?:completions?|(?:engines|deployments)/[^/]+/completions?)(?:/.*)?",
+        "Expected POST {root}/v1/completions, with the `model` in the body.",
+    ),
+    (
+        r"/(?:embed|embeddings?|(?:engines|deployments)/[^/]+/embeddings?)(?:/.*)?",
+        "Expected POST {root}/v1/embeddings, with the `model` in the body.",
     ),
     (
         r"/(?:models?|tags)(?:/.*)?",
@@ -44,7 +52,7 @@ _MEANT = (
         f"This endpoint is not served here: send each request to {_CHAT}.",
     ),
     (
-        r"/(?:messages|completions?|embeddings?|generate|embed|moderations|rerank|vector_stores|fine_tuning"
+        r"/(?:messages|generate|moderations|rerank|vector_stores|fine_tuning"
         r"|engines|deployments)(?:/.*)?",
         f"This endpoint is not served here: use your client's mode for chat completions, {_CHAT}.",
     ),

@@ -10,6 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from .chat_completions import create_chat_completion
+from .completions import create_completion
+from .embeddings import create_embeddings
 from .models import list_models, retrieve_model
 from .pages import health, index, page_file
 from .responses import create_response
@@ -35,6 +37,8 @@ _MODEL = {"name": "model", "in": "path", "required": True, "schema": {"type": "s
 ROUTES = (
     Route("POST", "/v1/chat/completions", create_chat_completion, "Create a chat completion"),
     Route("POST", "/v1/responses", create_response, "Create a response"),
+    Route("POST", "/v1/completions", create_completion, "Create a completion"),
+    Route("POST", "/v1/embeddings", create_embeddings, "Create embeddings"),
     Route("GET", "/v1/models", list_models, "List the models"),
     Route("GET", "/v1/models/{model:path}", retrieve_model, "Describe a model", {"parameters": [_MODEL]}),
     Route("GET", "/health", health, "Report that the function runs"),

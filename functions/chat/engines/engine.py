@@ -101,8 +101,9 @@ class EngineRequest:
     """One request to an engine.
 
     Shape:  `path` follows the engine's base URL; `body` is JSON; `reader` makes a reader of the reply.
-            `headers` are sent beside our own: the caller's trace. `names`: what the caller calls the
-            parameters of this request, where that is something else. `fallbacks`: the same for other models,
+            `assembled`: the engine streams, although the caller gets a whole reply. `headers` are sent beside
+            our own: the caller's trace. `names`: what the caller calls the parameters of this request, where
+            that is something else; "" for one that it does not have. `fallbacks`: the same for other models,
             in the order in which they may answer instead. `waits`: a stream may wait for an engine that
             starts.
     Units:  tokens: `prompt_tokens` about, `prompt_tokens_most` at most if each byte of text is one;
@@ -118,10 +119,16 @@ class EngineRequest:
     prompt_tokens: int
     prompt_tokens_most: int
     max_completion: int
+    assembled: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
     fallbacks: tuple[EngineRequest, ...] = ()
     waits: bool = True
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether the engine streams its reply."""
+        return self.stream or self.assembled
 
 
 class Engine(Protocol):

@@ -19,6 +19,7 @@ from functions.chat.errors import (
     EngineDraining,
     InvalidRequest,
     ModelNotFound,
+    ModelNotServed,
     Overloaded,
     QuotaExhausted,
     RateLimited,
@@ -60,6 +61,11 @@ def translate(model: str, status: int, body: Any, retry_after_s: float = 1.0) ->
         kind = _STATUSES.get(status, "failed")
     if kind == "model":
         return ModelNotFound(model)
+    if kind == "not_served":
+        return ModelNotServed(
+            f"The engine of the model `{model}` does not serve this endpoint. Send another 'model'. If it "
+            "should, the operator of this API corrects its `serves` or `base_url` in MODELS."
+        )
     if kind in _WAITS:
         error, message = _WAITS[kind]
         return error(message, retry_after_s=retry_after_s)
@@ -76,7 +82,7 @@ def rejected(kind: str, groups: dict[str, str], report: Report) -> InvalidReques
         size = report.size or groups.get("size", "").replace(",", "")
         limit = f"This model's context length is {size} tokens" if size else "This model's context is limited"
         return InvalidRequest(
-            f"{limit}, and the messages and 'max_tokens' together need more. Shorten one of them.",
+            f"{limit}, and the request needs more. Shorten 'messages'. A lower 'max_tokens' helps as well.",
             param="messages",
             code="context_length_exceeded",
         )
@@ -104,7 +110,7 @@ _VALUE, _UNSUPPORTED = "invalid_value", "unsupported_parameter"
 # Our text, the parameter that it is about (else the one that the engine names), and our code.
 _REJECTIONS: dict[str, tuple[str, str | None, str]] = {
     "rejected": (
-        "The engine rejected the request as invalid. Check the roles, their order and the optional fields.",
+        "The engine rejected the request as invalid. Check 'messages' and the optional fields.",
         None,
         _VALUE,
     ),
@@ -198,7 +204,7 @@ _REJECTIONS: dict[str, tuple[str, str | None, str]] = {
         _VALUE,
     ),
     "json_word": (
-        "With 'response_format' of the type json_object, the messages must contain the word JSON.",
+        "With 'response_format' of the type json_object, 'messages' must contain the word JSON.",
         "messages",
         _VALUE,
     ),
@@ -225,11 +231,16 @@ _REJECTIONS: dict[str, tuple[str, str | None, str]] = {
         "unsupported_value",
     ),
     "logit_bias": ("'logit_bias' has tokens that this model does not have.", "logit_bias", _VALUE),
-    "tokens": ("The messages hold tokens that this model does not have.", "messages", _VALUE),
-    "empty": ("The messages come to an empty prompt. Send some text.", "messages", _VALUE),
+    "tokens": ("'messages' has tokens that this model does not have.", "messages", _VALUE),
+    "empty": ("'messages' comes to an empty prompt. Send some text.", "messages", _VALUE),
+    "dimensions": (
+        "This model gives no such number of dimensions. Leave 'dimensions' out.",
+        "dimensions",
+        "unsupported_value",
+    ),
     "no_chat": ("This model does not answer chat completions. Send another 'model'.", "model", _VALUE),
     "content_filter": (
-        "The engine's content filter refused the messages. Change them: the same will be refused again.",
+        "The engine's content filter refused 'messages'. Change them: the same will be refused again.",
         "messages",
         "content_filter",
     ),

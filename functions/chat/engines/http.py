@@ -58,7 +58,7 @@ _DROPPED = (
     "The connection to the engine ended before it answered. The engine may have run the request, so it was"
     " not sent again. Send it again if it may run twice."
 )
-_OTHER_KIND = "The engine's reply is not a completion. Its operator has to look at the model's `base_url`."
+_OTHER_KIND = "The engine's reply is of another kind. Its operator has to look at the model's `base_url`."
 
 
 class HttpEngine:
@@ -111,7 +111,8 @@ class HttpEngine:
                 try:
                     yield Accepted()
                     body = _body(response)
-                    first = await _beginning(body, self._settings.max_event_bytes, stream=request.stream)
+                    most = self._settings.max_event_bytes
+                    first = await _beginning(body, most, stream=request.is_streamed)
                     events = reader.feed(first)
                     if not reader.ended:
                         for event in events:
@@ -213,7 +214,7 @@ class HttpEngine:
             "content-type": "application/json",
             "x-request-id": request.request_id,
         }
-        read_timeout_s = settings.stream_silence_s if request.stream else settings.reply_timeout_s
+        read_timeout_s = settings.stream_silence_s if request.is_streamed else settings.reply_timeout_s
         timeout = httpx.Timeout(read_timeout_s, connect=settings.connect_timeout_s)
         return httpx.Request(
             "POST",

@@ -1,4 +1,4 @@
-"""What each kind of engine reads of a request: the lists by which fields are sent on.
+"""What each kind of engine serves, and reads of a request: the lists by which fields are sent on.
 
 A field of a request is sent on only if the list of the model's engine has it, or the model's `extra_fields`.
 OpenAI's other fields are accepted and left out; any other name is refused. The names in NEVER cannot be
@@ -20,23 +20,33 @@ from typing import Literal
 class EngineKind:
     """One kind of engine.
 
-    Shape:  `openai` are the fields of OpenAI's that it reads, `own` those that only it knows. `reasoning`:
-            where it reads the thoughts of an earlier turn. `takes_all`: it reads every member of OpenAI's
-            messages, tools and tool choices. `forces_calls`: by which field it is made to call a tool, None
-            where nothing does. `continuous_usage`: it can count in every chunk.
+    Shape:  `openai` are the fields of OpenAI's chat completions that it reads, `text` those of completions,
+            `own` those that only it knows, of either. `serves`: what a model of it serves unless its settings
+            say otherwise. `reasoning`: where it reads the thoughts of an earlier turn. `takes_all`: it reads
+            every member of OpenAI's messages, tools and tool choices. `forces_calls`: by which field it is
+            made to call a tool, None where nothing does. `continuous_usage`: it can count in every chunk.
+            `counts_by_choice`: a whole completion has the count of one of its choices, a stream each one's.
     """
 
     openai: frozenset[str]
+    text: frozenset[str]
     own: frozenset[str] = frozenset()
+    serves: frozenset[str] = frozenset({"chat", "completions"})
     reasoning: str | None = None
     takes_all: bool = False
     forces_calls: Literal["tool_choice", "json_schema"] | None = "tool_choice"
     continuous_usage: bool = False
+    counts_by_choice: bool = False
 
     @property
     def fields(self) -> frozenset[str]:
-        """The fields that are sent on."""
+        """The fields of a chat completion that are sent on."""
         return self.openai | self.own
+
+    @property
+    def text_fields(self) -> frozenset[str]:
+        """The fields of a completion that are sent on; an engine without `n` takes one prompt."""
+        return self.text | (self.own - _OF_CHAT)
 
 
 def _names(text: str) -> frozenset[str]:
@@ -52,10 +62,17 @@ _OPENAI = (_MOST - {"max_tokens"}) | _names(
     """user safety_identifier prompt_cache_key prompt_cache_retention prompt_cache_options modalities audio
     verbosity prediction metadata store moderation functions function_call"""
 )
+_TEXT_ALL = _names(
+    "model prompt max_tokens temperature top_p stop stream stream_options seed frequency_penalty"
+)
+_TEXT_MOST = _TEXT_ALL | _names("presence_penalty logprobs logit_bias n user")
+# Of an engine's own fields, those that mean nothing without messages.
+_OF_CHAT = _names("chat_template_kwargs thinking_token_budget separate_reasoning")
 ENGINES: Mapping[str, EngineKind] = MappingProxyType(
     {
         "vllm": EngineKind(
             openai=_MOST | {"user"},
+            text=_TEXT_MOST,
             own=_names(
                 """top_k min_p repetition_penalty stop_token_ids skip_special_tokens
                 thinking_token_budget chat_template_kwargs"""
@@ -65,6 +82,7 @@ ENGINES: Mapping[str, EngineKind] = MappingProxyType(
         ),
         "llama.cpp": EngineKind(
             openai=_MOST,
+            text=_TEXT_MOST - {"user"},
             own=_names(
                 """cache_prompt top_k min_p typical_p top_n_sigma xtc_probability xtc_threshold repeat_penalty
                 dry_multiplier dry_base dry_allowed_length mirostat mirostat_tau mirostat_eta
@@ -74,9 +92,11 @@ ENGINES: Mapping[str, EngineKind] = MappingProxyType(
             # Its tool choice does not hold where the template knows no tools, nor with several that do:
             # ggml-org/llama.cpp #27129, #27217, #27767. A schema always does.
             forces_calls="json_schema",
+            counts_by_choice=True,
         ),
         "sglang": EngineKind(
             openai=_MOST | {"user"},
+            text=_TEXT_MOST,
             own=_names(
                 """top_k min_p repetition_penalty stop_token_ids skip_special_tokens separate_reasoning
                 chat_template_kwargs"""
@@ -84,16 +104,24 @@ ENGINES: Mapping[str, EngineKind] = MappingProxyType(
             reasoning="reasoning_content",
             continuous_usage=True,
         ),
-        "tgi": EngineKind(openai=_ALL | {"tool_choice"}),
-        "ollama": EngineKind(openai=_ALL | {"reasoning_effort"}, reasoning="reasoning", forces_calls=None),
+        "tgi": EngineKind(openai=_ALL | {"tool_choice"}, text=_TEXT_ALL),
+        "ollama": EngineKind(
+            openai=_ALL | {"reasoning_effort"},
+            text=_TEXT_ALL | {"presence_penalty", "logprobs"},
+            reasoning="reasoning",
+            forces_calls=None,
+        ),
         # LiteLLM reads settings of its own out of `metadata`.
         "litellm": EngineKind(
             openai=_OPENAI - {"metadata"},
+            text=_TEXT_MOST,
             own=_names("top_k"),
+            serves=frozenset({"chat"}),
             reasoning="reasoning_content",
             takes_all=True,
         ),
-        "openai": EngineKind(openai=_OPENAI, takes_all=True),
+        # Its chat models have no completions, and others are rare.
+        "openai": EngineKind(openai=_OPENAI, text=_TEXT_MOST, serves=frozenset({"chat"}), takes_all=True),
     }
 )
 

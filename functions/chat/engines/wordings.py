@@ -658,6 +658,13 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
             rf"|invalid think value|think value |{_NAME} does not support thinking{_END}",
         ),
     ),
+    "dimensions": (
+        (
+            "vllm 0.32.0 pooling_params.py; vllm 0.10 pooling_params.py",
+            r"Model \S{1,200} (?:does not support [Mm]atryoshka|only supports \[[\d, ]{1,200}\] matryoshka)",
+        ),
+        ("OpenAI; vllm 0.32.0", r"This model does not support specifying dimensions"),
+    ),
     "logit_bias": (
         ("vLLM, SGLang; vllm 0.33.0 sampling_params.py", r"logit_bias |token_id\(s\) .{0,200} in logit_bias"),
     ),
@@ -751,6 +758,15 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
             r"|\S{1,200} is not a valid model ID"
             r"|The model \S{1,200} (?:is not supported|has been decommissioned)",
         ),
+    ),
+    "not_served": (
+        (
+            "llama.cpp, vLLM; llama.cpp b11549 server-context.cpp; vllm 0.32.0 entrypoints",
+            r"This server does not support (?:embeddings|completions)"
+            r"|The model does not support (?:Embeddings|Completions) API",
+        ),
+        # Of a path that they have no route for.
+        ("vLLM, llama.cpp, Go; vllm 0.32.0", rf"(?:File )?Not Found{_END}|(?:404 )?page not found{_END}"),
     ),
     "no_chat": (
         (
@@ -988,6 +1004,7 @@ FIELDS = frozenset(
             "user",
         ),
         *("temperature", "tool_choice", "tools", "top_k", "top_logprobs", "top_p", "truncate_prompt_tokens"),
+        *("dimensions", "encoding_format", "input", "prompt"),
         *("user", "typical_p", "use_beam_search", "verbosity", "web_search_options"),
     )
 )

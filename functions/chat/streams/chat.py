@@ -113,18 +113,13 @@ class ChatStream:
             return False
         if payload == b"[DONE]":
             return True
-        chunk = _object_of(payload, self._model, is_error=name == b"error")
+        chunk = object_of(payload, self._model, is_error=name == b"error")
         if usage := usage_of(chunk.get("usage")):
-            self._usage = usage
+            self._usage = self._counted(usage, chunk)
         if not self._identity and chunk.get("choices"):
-            self._identity = {
-                "id": typed(chunk.get("id"), "chatcmpl-unknown"),
-                "object": "chat.completion.chunk",
-                "created": typed(chunk.get("created"), 0),
-                "model": self._model,
-            }
+            self._identity = self._identify(chunk)
         has_begun = all(choice.has_begun for choice in self._choices)
-        left = {**tidy(chunk), **self._identity, "choices": self._choices_of(chunk)}
+        left = {**self._kept(chunk), **self._identity, "choices": self._choices_of(chunk)}
         if not left["choices"]:
             if usage:
                 self._last = left
@@ -158,17 +153,9 @@ class ChatStream:
             raise broken()
         choice = self._choices[index]
         had_finished = choice.is_finished
-        said = came.get("delta")
-        if is_whole := said is None:
-            said = came.get("message")
-        if said is None and came.get("text"):
-            raise broken()  # a completion of another kind
-        left = {key: value for key, value in came.items() if key not in ("message", "error")}
-        left |= {"index": index, "delta": choice.message(said, whole=is_whole and said is not None)}
-        left["finish_reason"] = choice.finish(came.get("finish_reason"))
-        complete_logprobs(left)
+        left = self._piece(choice, index, came)
         if had_finished:
-            if says_something(left["delta"]):
+            if _says_something(left):
                 raise broken()
             return None
         return left
@@ -193,6 +180,34 @@ class ChatStream:
         self.ended = True
         return Failure(failure, self._usage)
 
+    # What is of this kind of completion.
+
+    def _identify(self, chunk: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "id": typed(chunk.get("id"), "chatcmpl-unknown"),
+            "object": "chat.completion.chunk",
+            "created": typed(chunk.get("created"), 0),
+            "model": self._model,
+        }
+
+    def _kept(self, chunk: dict[str, Any]) -> dict[str, Any]:
+        return tidy(chunk)
+
+    def _counted(self, usage: dict[str, Any], _: dict[str, Any]) -> dict[str, Any]:
+        return usage
+
+    def _piece(self, choice: Choice, index: int, came: dict[str, Any]) -> dict[str, Any]:
+        said = came.get("delta")
+        if is_whole := said is None:
+            said = came.get("message")
+        if said is None and came.get("text"):
+            raise broken()  # a completion of another kind
+        left = {key: value for key, value in came.items() if key not in ("message", "error")}
+        left |= {"index": index, "delta": choice.message(said, whole=is_whole and said is not None)}
+        left["finish_reason"] = choice.finish(came.get("finish_reason"))
+        complete_logprobs(left)
+        return left
+
 
 class _Batch:
     """The chunks of a run, one event of ours."""
@@ -208,7 +223,7 @@ class _Batch:
     def events(self, usage: Any) -> list[Event]:
         if not self._values:
             return []
-        said = (says_something(choice["delta"]) for chunk in self._values for choice in chunk["choices"])
+        said = (_says_something(choice) for chunk in self._values for choice in chunk["choices"])
         return [Chunks(b"".join(self._data), sum(said), self._values, usage)]
 
 
@@ -231,7 +246,7 @@ class ChatReply:
         self.ended = True
         usage = None
         try:
-            reply = _object_of(bytes(self._body), self._model)
+            reply = object_of(bytes(self._body), self._model)
             usage = usage_of(reply.get("usage"))
             return (Reply(self._normalise(reply, usage)), End(usage))
         except ApiError as failure:
@@ -241,19 +256,25 @@ class ChatReply:
         choices = reply.get("choices")
         if not isinstance(choices, list) or len(choices) != self._n:
             raise UpstreamError(INCOMPLETE, retry=False)
-        left = {key: value for key, value in tidy(reply).items() if value is not None}
+        left = {key: value for key, value in self._kept(reply).items() if value is not None}
         left["choices"] = [self._choice(choice, place) for place, choice in enumerate(choices)]
         if sorted(choice["index"] for choice in left["choices"]) != list(range(self._n)):
             raise broken()
         left.pop("usage", None)
+        return {**left, **self._identify(reply), **({"usage": usage} if usage else {})}
+
+    # What is of this kind of completion.
+
+    def _identify(self, reply: dict[str, Any]) -> dict[str, Any]:
         return {
-            **left,
             "id": typed(reply.get("id"), f"chatcmpl-{self._request_id}"),
             "object": "chat.completion",
             "created": typed(reply.get("created"), int(time.time())),
             "model": self._model,
-            **({"usage": usage} if usage else {}),
         }
+
+    def _kept(self, reply: dict[str, Any]) -> dict[str, Any]:
+        return tidy(reply)
 
     def _choice(self, came: Any, place: int) -> dict[str, Any]:
         if not isinstance(came, dict) or not isinstance(came.get("message"), dict):
@@ -273,13 +294,19 @@ class ChatReply:
         return left
 
 
+def _says_something(choice: dict[str, Any]) -> bool:
+    return says_something(choice.get("delta", choice))
+
+
 def _is_plain_text(choices: list[dict[str, Any]]) -> bool:
     """Return whether a chunk is a piece of text of one choice that goes on: there may be more of its kind."""
     (choice, *more) = choices
-    return not (more or choice["finish_reason"] or choice.get("logprobs") or "tool_calls" in choice["delta"])
+    return not (
+        more or choice["finish_reason"] or choice.get("logprobs") or "tool_calls" in choice.get("delta", ())
+    )
 
 
-def _object_of(payload: bytes, model: str, *, is_error: bool = False) -> dict[str, Any]:
+def object_of(payload: bytes, model: str, *, is_error: bool = False) -> dict[str, Any]:
     """Parse a JSON object.
 
     Raises: ApiError, for an error that the engine reports, and for anything else.

@@ -137,7 +137,7 @@ class Choice:
 
 def says_something(message: dict[str, Any]) -> bool:
     """Return whether a message, or a piece of one, holds anything that the model said."""
-    said = ("content", "tool_calls", "function_call", "reasoning", "refusal", "audio")
+    said = ("content", "tool_calls", "function_call", "reasoning", "refusal", "audio", "text")
     return any(message.get(name) for name in said)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from functions.chat.json_text import LINE_SEPARATORS
 
-_TEXT = re.compile(rb'"(?:content|reasoning|reasoning_content)":\s*"((?:[^"\\]|\\.)+)"')
+_TEXT = re.compile(rb'"(?:content|reasoning|reasoning_content|text)":\s*"((?:[^"\\]|\\.)+)"')
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ async def test_the_context_length_that_the_engine_reports_is_listed(
         one = (await client.get("/v1/models/default")).json()
     assert [each["max_model_len"] for each in listed["data"]] == [4096, 4096]
     assert one["max_model_len"] == 4096
-    assert {"id", "object", "created", "owned_by", "max_model_len"} == one.keys()
+    assert {"id", "object", "created", "owned_by", "serves", "max_model_len"} == one.keys()
+    assert one["serves"] == ["chat", "completions"]
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ from functions.chat.engines.kinds import ENGINES
 from functions.chat.errors import InvalidRequest
 from functions.chat.settings import Settings
 from functions.shared.version import VERSION
-from tests.integration.chat.service import URL, body, client_of, settings_for
-from tests.unit.chat.chunks import DONE, dumps, finish, role
+from tests.integration.chat.service import URL, body, client_of
+from tests.unit.chat.chunks import DONE, dumps, event, finish, role
 from tests.unit.chat.fakes import FakeEngine
 
 REPLY = {
@@ -30,6 +30,8 @@ REPLY = {
     "choices": [{"message": {"role": "assistant", "content": "Paris"}, "finish_reason": "stop"}],
     "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
 }
+TEXT = {"choices": [{"index": 0, "text": "a", "finish_reason": "stop"}]}
+TEXT_STREAM = event(TEXT) + DONE
 
 
 class SaneEngine(FakeEngine):
@@ -37,10 +39,18 @@ class SaneEngine(FakeEngine):
 
     def open(self, request: EngineRequest) -> aclosing[AsyncGenerator[Event, None]]:
         streamed = role() + finish() + DONE
-        return FakeEngine(streamed if request.stream else dumps(REPLY)).open(request)
+        if request.path == "chat/completions":
+            return FakeEngine(streamed if request.stream else dumps(REPLY)).open(request)
+        if request.path == "completions":
+            return FakeEngine(TEXT_STREAM if request.stream else dumps(TEXT)).open(request)
+        given = json.loads(request.body)
+        count = 1 if isinstance(given["input"], str) else len(given["input"])
+        one = {"embedding": [0.5] * min(given.get("dimensions", 3), 10)}
+        return FakeEngine(dumps({"data": [one] * count})).open(request)
 
 
-APP = create_app(settings_for("http://engine/v1", MAX_N="1"), SaneEngine())
+ALL = {"tiny": {"base_url": "http://engine/v1", "serves": ["chat", "completions", "embeddings"]}}
+APP = create_app(Settings.from_environment({"MODELS": json.dumps(ALL), "MAX_N": "1"}), SaneEngine())
 API = schemathesis.openapi.from_asgi("/openapi.json", APP)
 
 
@@ -78,7 +88,8 @@ def test_every_reference_within_the_document_leads_somewhere() -> None:
 
 def test_every_route_is_described_with_its_errors() -> None:
     paths = APP.openapi()["paths"]
-    assert set(paths) == {URL, "/v1/responses", "/v1/models", "/v1/models/{model}", "/health"}
+    posted = {URL, "/v1/responses", "/v1/completions", "/v1/embeddings"}
+    assert set(paths) == {*posted, "/v1/models", "/v1/models/{model}", "/health"}
     for operation in (each for path in paths.values() for each in path.values()):
         assert {"200", "4XX", "5XX"} == operation["responses"].keys()
         assert operation["summary"]

@@ -29,6 +29,7 @@ REPLY = dumps(
 BODY = {"model": "default", "messages": [USER]}
 CHAT, MODELS = "POST {root}/v1/chat/completions", "GET {root}/v1/models"
 RESPONSES = "POST {root}/v1/responses"
+COMPLETIONS, EMBEDDINGS = "POST {root}/v1/completions", "POST {root}/v1/embeddings"
 BASE = "base URL of your client is {root}/v1"
 
 
@@ -92,9 +93,6 @@ MEANT = {
     "/api/v1/models/two": (MODELS, BASE),
     "/v1/model": (MODELS, BASE),
     "/api/tags": (MODELS, BASE),
-    "/v1/completions": ("not served here", CHAT),
-    "/completions": ("not served here", CHAT),
-    "/v1/engines/davinci/completions": ("not served here", CHAT),
     "/v1/v1/responses": (RESPONSES, BASE),
     "/v1/response": (RESPONSES, BASE),
     "/v1/responses/resp_1": ("not kept", RESPONSES),
@@ -104,7 +102,13 @@ MEANT = {
     "/v1/conversations": ("not kept", RESPONSES),
     "/v1/assistants": ("not kept", RESPONSES),
     "/v1/threads/t_1/runs": ("not kept", RESPONSES),
-    "/v1/embeddings": ("not served here", CHAT),
+    "/v1/completion": (COMPLETIONS,),
+    "/v1/engines/davinci/completions": (COMPLETIONS,),
+    "/openai/deployments/x/completions": (COMPLETIONS,),
+    "/v1/embedding": (EMBEDDINGS,),
+    "/api/embed": (EMBEDDINGS,),
+    "/v1/engines/ada/embeddings": (EMBEDDINGS,),
+    "/openai/deployments/x/embeddings": (EMBEDDINGS,),
     "/v1/messages": ("not served here", CHAT),
     "/v1/messages/count_tokens": ("not served here", CHAT),
     "/api/generate": ("not served here", CHAT),

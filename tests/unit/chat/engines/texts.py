@@ -68,6 +68,8 @@ TOKENS = invalid("messages", "tokens that this model does not have")
 EMPTY = invalid("messages", "empty prompt")
 MODEL = Answer(404, INVALID, "model_not_found", None, "`tiny` does not exist")
 NO_CHAT = invalid("model", "does not answer chat completions")
+NOT_SERVED = Answer(404, INVALID, "model_not_served", "model", "does not serve this endpoint")
+DIMENSIONS = invalid("dimensions", "no such number of dimensions", "unsupported_value")
 FILTERED = invalid("messages", "content filter", "content_filter")
 BUSY = Answer(503, UNAVAILABLE, "server_is_overloaded", None, "busy")
 LOADING = Answer(503, UNAVAILABLE, "server_is_overloaded", None, "loading the model")
@@ -712,6 +714,22 @@ TEXTS: tuple[tuple[str, Answer], ...] = (
         "1 validation error detected: Value '100000' at 'inferenceConfig.maxTokens' failed to satisfy x",
         invalid("max_tokens", "generates fewer tokens"),
     ),
+    # what the engine does not serve
+    ("This server does not support embeddings. Start it with `--embeddings`", NOT_SERVED),
+    ("The model does not support Embeddings API", NOT_SERVED),
+    ("Not Found", NOT_SERVED),
+    ("404 page not found", NOT_SERVED),
+    (
+        "Model 'all-minilm-l6-v2' does not support Matryoshka embeddings; dimensions must be unset (received "
+        "dimensions=64).",
+        DIMENSIONS,
+    ),
+    (
+        'Model "arctic" only supports [256] matryoshka dimensions, use other output dimensions will lead to '
+        "poor results.",
+        DIMENSIONS,
+    ),
+    ("This model does not support specifying dimensions.", DIMENSIONS),
     # the engine has failed
     ("CUDA out of memory. Tried to allocate 20.00 GiB (GPU 0; 31.75 GiB total capacity)", MEMORY),
     ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 MiB", MEMORY),

@@ -1,0 +1,113 @@
+"""Embeddings as engines send them: one for each input, in order, all of one length, finite."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+import sys
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+from functions.chat.engines.engine import End, Event, Failure, Reply
+from functions.chat.engines.errors import reports_error, translate
+from functions.chat.errors import ApiError, UpstreamError
+from functions.chat.json_text import parse
+
+from .normalise import usage_of
+
+_BROKEN = "The engine's embeddings are broken or incomplete. Its operator has to look."
+
+
+class EmbeddingsReply:
+    """Read one list of embeddings.
+
+    Shape:  `count` of them, in base64 or as numbers, each of `dimensions` numbers where that was requested.
+    """
+
+    def __init__(self, *, model: str, count: int, is_base64: bool, dimensions: int | None = None) -> None:
+        self.ended = False
+        self._model, self._count, self._is_base64, self._dimensions = model, count, is_base64, dimensions
+        self._body = bytearray()
+
+    def feed(self, data: bytes) -> Sequence[Event]:
+        """Take a piece of the body."""
+        self._body += data
+        return ()
+
+    def flush(self) -> Sequence[Event]:
+        """Take the end of the body; return the reply and the end, or a failure."""
+        self.ended = True
+        usage = None
+        try:
+            try:
+                came = parse(bytes(self._body))
+            except (ValueError, RecursionError) as error:
+                raise _broken() from error
+            if reports_error(came):
+                raise translate(self._model, 200, came)
+            usage = usage_of(came.get("usage")) if isinstance(came, dict) else None
+            return (Reply(self._normalise(came, usage)), End(usage))
+        except ApiError as failure:
+            return (Failure(failure, usage),)
+
+    def _normalise(self, came: Any, usage: dict[str, Any] | None) -> dict[str, Any]:
+        entries = came.get("data") if isinstance(came, dict) else None
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise _broken()
+        places = [entry.get("index", place) for place, entry in enumerate(entries)]
+        if not all(type(place) is int for place in places) or sorted(places) != list(range(self._count)):
+            raise _broken()
+        in_order = sorted(zip(places, entries, strict=True), key=lambda pair: pair[0])
+        embeddings = [self._embedding(entry.get("embedding")) for _, entry in in_order]
+        if len({length for _, length in embeddings}) != 1:
+            raise _broken()
+        if self._dimensions not in (None, embeddings[0][1]):
+            raise UpstreamError(
+                f"The engine of this model gives {embeddings[0][1]} numbers, whatever 'dimensions' is. "
+                "Leave 'dimensions' out.",
+                retry=False,
+            )
+        tokens = usage["prompt_tokens"] if usage else 0
+        return {
+            "object": "list",
+            "data": [
+                {"object": "embedding", "index": index, "embedding": value}
+                for index, (value, _) in enumerate(embeddings)
+            ],
+            "model": self._model,
+            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        }
+
+    def _embedding(self, came: Any) -> tuple[str | list[float], int]:
+        """Return an embedding as it was requested, whichever way it came, and its length.
+
+        Raises: UpstreamError, for what is none.
+        """
+        try:
+            if isinstance(came, str):
+                numbers = array("f", base64.b64decode(came, validate=True))
+                if sys.byteorder == "big":
+                    numbers.byteswap()
+            elif isinstance(came, list) and not any(isinstance(each, bool) for each in came):
+                numbers = array("f", came)
+            else:
+                raise _broken()
+        except (ValueError, TypeError, OverflowError, binascii.Error) as error:
+            raise _broken() from error
+        if not numbers or not all(map(math.isfinite, numbers)):
+            raise _broken()
+        if self._is_base64:
+            return came if isinstance(came, str) else _base64(numbers), len(numbers)
+        return came if isinstance(came, list) else list(numbers), len(numbers)
+
+
+def _base64(numbers: array[float]) -> str:
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return base64.b64encode(numbers.tobytes()).decode()
+
+
+def _broken() -> UpstreamError:
+    return UpstreamError(_BROKEN, retry=False)
