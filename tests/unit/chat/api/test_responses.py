@@ -434,10 +434,11 @@ async def sent_to(app: ASGIApp, fields: dict[str, Any]) -> httpx.Response:
 
 
 async def test_a_stream_is_that_of_a_response() -> None:
-    app = create_app(settings(), FakeEngine(chunks.GOOD))
+    words = [chunks.word(f" {number}") for number in range(9)]  # more than are read before they pass unread
+    app = create_app(settings(), FakeEngine(chunks.role(), *words, chunks.finish(), chunks.DONE))
     answered = await sent_to(app, body(stream=True, instructions="Be brief."))
     response = check_response_stream(answered.content)
-    assert (text_of(response), response["instructions"]) == (" one two", "Be brief.")
+    assert (text_of(response), response["instructions"]) == (" 0 1 2 3 4 5 6 7 8", "Be brief.")
 
 
 async def test_a_call_comes_back_under_the_name_of_its_tool() -> None:
