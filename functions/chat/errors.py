@@ -75,7 +75,7 @@ class ApiError(Exception):
         for name, spelt in names.items():
             if not spelt:
                 self.message = re.sub(rf"(?:(?<=\. )|^)[^.]*'{name}'[^.]*\.( |$)", "", self.message).rstrip()
-            self.message = re.sub(rf"'{name}(?=['.\[])", f"'{spelt}", self.message)
+            self.message = re.sub(rf"(['`]){name}(?=['`.\[])", rf"\1{spelt}", self.message)
             self.param = self.param and re.sub(rf"^{name}(?=$|[.\[])", spelt, self.param)
 
     def body(self) -> dict[str, dict[str, str | None]]:

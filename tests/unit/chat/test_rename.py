@@ -14,6 +14,7 @@ NAMES = {"messages": "input", "max_tokens": "max_output_tokens", "response_forma
         ("In 'messages[0].role'.", "messages[0].role", "In 'input[0].role'.", "input[0].role"),
         ("'response_format.type'", "response_format.type", "'text.format.type'", "text.format.type"),
         ("Lower 'max_tokens' of 'messages'.", None, "Lower 'max_output_tokens' of 'input'.", None),
+        ("Request fewer with `max_tokens`.", None, "Request fewer with `max_output_tokens`.", None),
         ("messages and 'messages_more'", "messages_more", "messages and 'messages_more'", "messages_more"),
     ],
 )

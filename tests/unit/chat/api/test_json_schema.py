@@ -1,5 +1,6 @@
 """The JSON Schema in `/openapi.json` accepts and refuses what the check does."""
 
+import re
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ from functions.chat.api.checks import (
     required,
 )
 from functions.chat.api.json_schema import REF, Schema, add_object
+from functions.chat.api.response_schema import RESPONSE_REQUEST
+from tests.unit.chat.api import test_response_schema
 from tests.unit.chat.api.test_chat_schema import FAULTS, GOOD, KEPT, TOOL, body, with_messages
 
 
@@ -55,6 +58,36 @@ def test_what_is_accepted_is_valid(fields: dict[str, Any]) -> None:
 @pytest.mark.parametrize("fields", REFUSED, ids=range(len(REFUSED)))
 def test_what_is_refused_is_not_valid(fields: dict[str, Any]) -> None:
     assert not REQUEST.is_valid(fields)
+
+
+RESPONSE = schema_of(RESPONSE_REQUEST)
+# Faults that a JSON Schema cannot express: between members, of chat's fields, and in the size of a schema.
+BEYOND_RESPONSES = {
+    *(("input", "invalid_value"), ("input[0].call_id", "invalid_value"), ("tool_choice", None)),
+    *(("tool_choice", "invalid_value"), ("tool_choice.tools[0]", "invalid_value"), ("stream_options", None)),
+    *(("background", "unsupported_parameter"), ("text.format.schema", "invalid_value")),
+    ("tools", "array_above_max_length"),
+}
+IMAGES_OF_OTHERS = [
+    f"'role': '{role}', 'content': [{{'type': 'input_image'" for role in ("system", "assistant")
+]
+RESPONSES_REFUSED = [
+    fields
+    for fields, param, code, _ in test_response_schema.FAULTS
+    if re.split(r"[.\[]", param)[0] in RESPONSE_REQUEST.members
+    and (param, code) not in BEYOND_RESPONSES
+    and not any(text in str(fields) for text in IMAGES_OF_OTHERS)
+]
+
+
+@pytest.mark.parametrize("fields", test_response_schema.GOOD, ids=range(len(test_response_schema.GOOD)))
+def test_a_response_request_that_is_accepted_is_valid(fields: dict[str, Any]) -> None:
+    RESPONSE.validate(fields)
+
+
+@pytest.mark.parametrize("fields", RESPONSES_REFUSED, ids=range(len(RESPONSES_REFUSED)))
+def test_a_response_request_that_is_refused_is_not_valid(fields: dict[str, Any]) -> None:
+    assert not RESPONSE.is_valid(fields)
 
 
 def member_schema(member: Member) -> Schema:
