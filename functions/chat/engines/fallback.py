@@ -26,6 +26,7 @@ from functions.chat.errors import (
     ServerError,
     ServiceUnavailable,
     UpstreamError,
+    UpstreamTimeout,
 )
 from functions.chat.settings import Model
 from functions.shared.clock import Clock
@@ -79,9 +80,8 @@ class Fallback:
         for candidate in self._in_order(request):
             began = self._clock.elapsed_s()
             async with self._engine.open(replace(candidate, fallbacks=(), waits=False)) as events:
-                first = await anext(events)
+                first = await self._next(candidate, events, began)
                 if isinstance(first, Failure):
-                    self._mark_failed(candidate.model, first.error)
                     if has_not_run(first.error):
                         refusals[candidate.model.id] = first.error
                         continue
@@ -90,7 +90,7 @@ class Fallback:
                 if candidate.model.id != request.model.id:
                     self._report(request.model, candidate.model)
                 yield Accepted(candidate)
-                yield await self._first_of_reply(candidate, events, began)
+                yield await self._next(candidate, events, began)
                 async for event in events:
                     yield event
                 return
@@ -112,10 +112,11 @@ class Fallback:
             self._marked_until[first] = now + UNSAID_S
         return in_order
 
-    async def _first_of_reply(
-        self, candidate: EngineRequest, events: AsyncIterator[Event], began: float
-    ) -> Event:
-        """Return the first event of an accepted reply; mark its engine if it is late, or fails."""
+    async def _next(self, candidate: EngineRequest, events: AsyncIterator[Event], began: float) -> Event:
+        """Return the next event; mark its engine if it is late or a failure, unmark it if the reply begins.
+
+        An engine is late as well that has sent nothing until its caller leaves.
+        """
         try:
             event = await anext(events)
         finally:
@@ -124,7 +125,7 @@ class Fallback:
                 self._mark(candidate.model, LONGEST_S)
         if isinstance(event, Failure):
             self._mark_failed(candidate.model, event.error)
-        elif not is_late:
+        elif not is_late and not isinstance(event, Accepted):
             self._marked_until.pop(candidate.model.id, None)
         return event
 
@@ -147,8 +148,9 @@ class Fallback:
     def _mark_failed(self, model: Model, error: ApiError) -> None:
         """Mark an engine after an error of its own, for as long as the error says."""
         if isinstance(error, ServerError | ServiceUnavailable | RateLimited | QuotaExhausted):
-            said_ms = error.headers.get("retry-after-ms")
-            self._mark(model, min(max(float(said_ms) / 1000, SHORTEST_S), LONGEST_S) if said_ms else UNSAID_S)
+            unsaid_s = LONGEST_S if isinstance(error, UpstreamTimeout) else UNSAID_S
+            said_s = float(error.headers.get("retry-after-ms", unsaid_s * 1000)) / 1000
+            self._mark(model, min(max(said_s, SHORTEST_S), LONGEST_S))
 
     def _mark(self, model: Model, for_s: float) -> None:
         self._marked_until[model.id] = self._clock.elapsed_s() + for_s

@@ -70,11 +70,14 @@ DOES: dict[str, list[Event]] = {
 
 
 class Engines:
-    """One engine for each model, which does what `does` says; a reply takes `takes_s`, or hangs."""
+    """One engine for each model, which does what `does` says; a reply takes `takes_s`.
+
+    Those in `hang` send no more than `accepts` events.
+    """
 
     def __init__(self, **does: str) -> None:
         self.does, self.takes_s = does, defaultdict[str, float](float)
-        self.hang: set[str] = set()
+        self.hang, self.accepts = set[str](), 1
         self.hangs = asyncio.Event()
         self.at = 0.0
         self.opened: list[str] = []
@@ -91,7 +94,7 @@ class Engines:
         try:
             for number, event in enumerate(DOES[does]):
                 await asyncio.sleep(0)
-                if number == 1 and name in self.hang:
+                if number == self.accepts and name in self.hang:
                     self.hangs.set()
                     await asyncio.Event().wait()
                 if number == 1:
@@ -248,7 +251,7 @@ async def test_where_all_are_marked_their_order_is_as_configured() -> None:
         (EngineUnreachable("No engine."), UNSAID_S),
         (QuotaExhausted("Used up."), UNSAID_S),
         (UpstreamError("Crashed.", retry=False), UNSAID_S),
-        (UpstreamTimeout("Silent.", retry=False), UNSAID_S),
+        (UpstreamTimeout("Silent.", retry=False), LONGEST_S),
         (InvalidRequest("Wrong."), 0),
         (ModelNotFound("a"), 0),
     ],
@@ -287,10 +290,13 @@ async def test_a_whole_reply_may_take_its_time() -> None:
     assert await bench.answered_by() == "a"
 
 
+@pytest.mark.parametrize("accepts", [0, 1])
 @pytest.mark.parametrize(("waited_s", "next_one"), [(SLOW_S - 1, "a"), (SLOW_S, "b")])
-async def test_a_caller_who_leaves_a_silent_engine_leaves_a_mark(waited_s: float, next_one: str) -> None:
+async def test_a_caller_who_leaves_a_silent_engine_leaves_a_mark(
+    waited_s: float, next_one: str, accepts: int
+) -> None:
     bench = Bench(a="good", b="good")
-    bench.engines.hang.add("a")
+    bench.engines.hang, bench.engines.accepts = {"a"}, accepts
     streaming = asyncio.create_task(bench.request())
     await bench.engines.hangs.wait()
     bench.engines.at, bench.engines.hang = waited_s, set()
