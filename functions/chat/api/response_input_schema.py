@@ -115,6 +115,7 @@ INPUT_ITEM = TaggedUnion(
     otherwise="message",
     refused={
         "item_reference": "This API keeps no items. Send the item itself, as it came (in the AI SDK, set "
-        "`store: false` in `providerOptions.openai`)."
+        "`store: false` in `providerOptions.openai`).",
+        **dict.fromkeys((*INPUT_PART.objects, *INPUT_PART.refused), "Send it in the `content` of a message."),
     },
 )

@@ -82,7 +82,7 @@ RESPONSE_REQUEST = Object(
         "model": required(String(not_empty=True), "A listed model's id, or `default`."),
         "previous_response_id": optional(Refused(_KEEPS_NOTHING, code="previous_response_not_found")),
         "conversation": optional(Refused(_KEEPS_NOTHING)),
-        "prompt": optional(Refused("This API keeps no prompts. Send its text in `instructions`.")),
+        "prompt": optional(Refused("This API keeps no prompts. Send the text itself as `input`.")),
         "context_management": optional(Refused("Nothing is cut or compacted here. Leave it out.")),
         "moderation": optional(Refused("Nothing is moderated here. Leave it out.")),
         "background": optional(Boolean(), "Only false: send `stream: true` for a long response."),
@@ -101,6 +101,7 @@ RESPONSE_REQUEST = Object(
             Object(
                 "TextOptions",
                 {
+                    "type": optional(Refused("Send it within `format`.")),
                     "format": optional(FORMAT, "Text, any JSON object, or JSON that follows a schema."),
                     "verbosity": optional(Enum("low", "medium", "high"), "How long the reply is."),
                 },

@@ -103,6 +103,13 @@ FAULTS: list[tuple[dict[str, Any], str, str | None, str]] = [
         "unsupported_value",
         "Send the item itself",
     ),
+    (
+        items({"type": "input_text", "text": "a"}),
+        "input[0].type",
+        "unsupported_value",
+        "`content` of a message",
+    ),
+    (body(text={"type": "json_object"}), "text.type", "unsupported_parameter", "within `format`"),
     (items({"role": "wizard", "content": "a"}), "input[0].role", "invalid_value", "'developer'"),
     (
         items({"role": "tool", "content": "a", "tool_call_id": "c"}),
@@ -291,7 +298,7 @@ FAULTS: list[tuple[dict[str, Any], str, str | None, str]] = [
         "unsupported_parameter",
         "Send the earlier items in `input`",
     ),
-    (body(prompt={"id": "p"}), "prompt", "unsupported_parameter", "`instructions`"),
+    (body(prompt={"id": "p"}), "prompt", "unsupported_parameter", "`input`"),
     (body(background=True), "background", "unsupported_parameter", "`stream: true`"),
     (body(background="x"), "background", "invalid_type", ""),
     (body(context_management=[{"type": "compaction"}]), "context_management", "unsupported_parameter", ""),
