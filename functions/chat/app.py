@@ -83,7 +83,7 @@ def create_app(
     for failure in (ApiError, KeyRefused, KeysUnavailable, HTTPException):
         app.add_exception_handler(failure, _render)
     app.add_middleware(Envelope)
-    app.openapi = lambda: _openapi(app, settings)  # type: ignore[method-assign]
+    app.openapi = lambda: _openapi(app, service)  # type: ignore[method-assign]
     return app
 
 
@@ -96,12 +96,7 @@ def _add(app: FastAPI, route: Route, service: Service) -> None:
         endpoint,
         methods=[route.method],
         name=route.endpoint.__name__,
-        summary=route.summary,
-        description=route.endpoint.__doc__ or "",
-        tags=["Chat"],
         response_model=None,
-        openapi_extra=dict(route.openapi),
-        include_in_schema=route.listed,
     )
 
 
@@ -185,9 +180,11 @@ def _response(error: ApiError) -> Response:
     return Response(dump(error.body()), error.status, headers=error.headers, media_type="application/json")
 
 
-def _openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
+def _openapi(app: FastAPI, service: Service) -> dict[str, Any]:
     from functions.chat.api.openapi import describe  # only /docs needs it
 
     if not app.openapi_schema:
-        app.openapi_schema = describe(app, settings.listed.values())
+        info = {"title": app.title, "version": app.version, "description": app.description}
+        requires_keys = service.keyring.requires_keys
+        app.openapi_schema = describe(info, ROUTES, service.settings, requires_keys=requires_keys)
     return app.openapi_schema

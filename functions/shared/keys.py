@@ -138,6 +138,11 @@ class Keyring:
         """Return the keyring of a table, else of the keys of `API_KEYS`, else one that accepts anyone."""
         return cls(table or (StaticKeys(keys) if keys else None))
 
+    @property
+    def requires_keys(self) -> bool:
+        """Whether a request without a key is refused."""
+        return self._store is not None
+
     async def authenticate(self, authorization: str | None) -> Key | None:
         """Return the key that a header holds; None where no keys are configured and any caller is accepted.
 

@@ -156,6 +156,11 @@ RESPONSE_REQUEST = Object(
 
 # Fields of chat completions that mean the same here, and what the others are here.
 SAME = frozenset({"stop", "seed", "presence_penalty", "frequency_penalty", "logit_bias"})
+DESCRIBED_REQUEST = Object(
+    RESPONSE_REQUEST.name,
+    {**RESPONSE_REQUEST.members, **{name: CHAT_COMPLETION_REQUEST.members[name] for name in sorted(SAME)}},
+    RESPONSE_REQUEST.description,
+)
 MOVED = {
     "messages": "`input`",
     "max_tokens": "`max_output_tokens`",

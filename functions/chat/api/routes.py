@@ -10,38 +10,90 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from .chat_completions import create_chat_completion
+from .chat_schema import CHAT_COMPLETION_REQUEST
+from .checks import Object
+from .completion_schema import COMPLETION_REQUEST
 from .completions import create_completion
+from .embedding_schema import EMBEDDING_REQUEST
 from .embeddings import create_embeddings
 from .models import list_models, retrieve_model
 from .pages import health, index, page_file
+from .response_schema import DESCRIBED_REQUEST
 from .responses import create_response
 from .service import Service
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method of one path; the endpoint's docstring describes it.
+    """One method of one path, and what `/openapi.json` says of it beside the endpoint's docstring.
 
-    Shape:  `openapi` is added to the operation in `/openapi.json`; one that is not `listed` has none there.
+    Shape:  `reply` is of `reply_schema.SCHEMAS`; "": nothing is said. `request`: the rules of its body, and
+            `example` one without its model. `serves`: what a model must serve to answer it.
     """
 
     method: str
     path: str
     endpoint: Callable[[Service, Request], Awaitable[Response]]
     summary: str
-    openapi: Mapping[str, Any] = field(default_factory=dict)
-    listed: bool = True
+    reply: str = ""
+    request: Object | None = None
+    example: Mapping[str, Any] = field(default_factory=dict)
+    serves: str = ""
+    needs_key: bool = True
 
 
-_MODEL = {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
+_JOKE = "Tell me a joke"
 ROUTES = (
-    Route("POST", "/v1/chat/completions", create_chat_completion, "Create a chat completion"),
-    Route("POST", "/v1/responses", create_response, "Create a response"),
-    Route("POST", "/v1/completions", create_completion, "Create a completion"),
-    Route("POST", "/v1/embeddings", create_embeddings, "Create embeddings"),
-    Route("GET", "/v1/models", list_models, "List the models"),
-    Route("GET", "/v1/models/{model:path}", retrieve_model, "Describe a model", {"parameters": [_MODEL]}),
-    Route("GET", "/health", health, "Report that the function runs"),
-    Route("GET", "/", index, "Open the chat page, or list what is served here", listed=False),
-    Route("GET", "/page/{digest}/{name}", page_file, "Load a file of the chat page", listed=False),
+    Route(
+        "POST",
+        "/v1/chat/completions",
+        create_chat_completion,
+        "Create a chat completion",
+        "ChatCompletion",
+        CHAT_COMPLETION_REQUEST,
+        {
+            "messages": [{"role": "user", "content": _JOKE}],
+            "max_tokens": 0,
+            "temperature": 0.7,
+            "top_p": 1,
+            "n": 1,
+            "stream": False,
+        },
+        serves="chat",
+    ),
+    Route(
+        "POST",
+        "/v1/responses",
+        create_response,
+        "Create a response",
+        "Response",
+        DESCRIBED_REQUEST,
+        {"input": _JOKE, "stream": False},
+        serves="chat",
+    ),
+    Route(
+        "POST",
+        "/v1/completions",
+        create_completion,
+        "Create a completion",
+        "Completion",
+        COMPLETION_REQUEST,
+        {"prompt": "Once upon a time", "max_tokens": 32, "stream": False},
+        serves="completions",
+    ),
+    Route(
+        "POST",
+        "/v1/embeddings",
+        create_embeddings,
+        "Create embeddings",
+        "Embeddings",
+        EMBEDDING_REQUEST,
+        {"input": ["I forgot my password", "How do I log in?"]},
+        serves="embeddings",
+    ),
+    Route("GET", "/v1/models", list_models, "List the models", "Models"),
+    Route("GET", "/v1/models/{model:path}", retrieve_model, "Describe a model", "Model"),
+    Route("GET", "/health", health, "Report that the function runs", "Health", needs_key=False),
+    Route("GET", "/", index, "Open the chat page, or list what is served here", "Index", needs_key=False),
+    Route("GET", "/page/{digest}/{name}", page_file, "Load a file of the chat page"),
 )
