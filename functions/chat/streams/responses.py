@@ -39,7 +39,8 @@ class ResponseWriter:
         number: str,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._base = {**base, "id": f"resp_{number}", "object": "response", "created_at": int(now())}
+        self._identity = {"id": f"resp_{number}", "object": "response", "created_at": int(now())}
+        self._base = base
         self._calls, self._number, self._now = calls, number, now
         self._items: list[TextItem | CallItem] = []
         self._open: TextItem | CallItem | None = None
@@ -54,14 +55,14 @@ class ResponseWriter:
         """Return the events that a piece of the completion becomes."""
         if isinstance(event, Chunks):
             for chunk in event.values:
-                self._begin(chunk["model"])
+                self._begin()
                 for choice in chunk["choices"]:
                     self._take(choice)
         return self._written()
 
     def end(self, event: End | Failure) -> bytes:
         """Return the last events: those of the open item, and the response's."""
-        self._begin(self._base["model"])
+        self._begin()
         if isinstance(event, Failure):
             self._fail(event.error, event.usage)
         else:
@@ -74,13 +75,11 @@ class ResponseWriter:
         (choice,) = reply["choices"]
         message = choice["message"]
         calls = [{"index": place, **call} for place, call in enumerate(message.get("tool_calls") or ())]
-        self._base["model"] = reply["model"]
         self._take({**choice, "delta": {**message, "tool_calls": calls}})
         return self._finish(reply.get("usage"))
 
-    def _begin(self, model: str) -> None:
+    def _begin(self) -> None:
         if not self._number_of_events:
-            self._base["model"] = model
             for name in ("response.created", "response.in_progress"):
                 self._emit(name, {"response": self._response("in_progress")})
 
@@ -202,11 +201,12 @@ class ResponseWriter:
     def _response(self, status: str, usage: Any = None, **members: Any) -> Json:
         """Return the response as it is by now."""
         response = {
-            **self._base,
+            **self._identity,
             "status": status,
             "error": None,
             "incomplete_details": None,
             "output": [item.value() for item in self._items],
+            **self._base,
             **members,
         }
         return response if usage is None else {**response, "usage": usage_of(usage)}

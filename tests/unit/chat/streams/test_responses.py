@@ -24,7 +24,7 @@ from functions.chat.streams.responses import ResponseWriter
 from tests.engines.behaviours import split_every
 from tests.engines.recordings import Recording, recordings
 from tests.engines.responses import check_response_stream, events_of, text_of, validate_response
-from tests.unit.chat.chunks import DONE, GOOD, MODEL, choice, chunk, event, finish, role, usage, word
+from tests.unit.chat.chunks import DONE, MODEL, choice, chunk, event, finish, role, usage, word
 from tests.unit.chat.passing import passed
 from tests.unit.chat.said import Said, said_by, said_in
 from tests.unit.chat.streams.test_properties import CUTS, MANY, STEPS, STYLE, Steps, body_of, said_of, split
@@ -353,12 +353,6 @@ def test_a_failure_is_an_error_event_and_then_a_failed_response(
     assert response["usage"]["input_tokens"] == 3
     assert [item["status"] for item in response["output"]] == ["incomplete"] * len(response["output"])
     check_response_stream(written([*events, Failure(error)]))
-
-
-def test_the_model_that_answers_is_named() -> None:
-    reader = ChatStream(model="other", as_values=True)
-    response = check_response_stream(written([*reader.feed(GOOD), *reader.flush()]))
-    assert response["model"] == "other"
 
 
 def test_line_separators_and_half_pairs_leave_as_escapes() -> None:
