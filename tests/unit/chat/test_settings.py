@@ -99,6 +99,14 @@ def test_a_list_of_fallbacks_has_each_once() -> None:
         read({"a": {**entry, "fallback": ["b", "b"]}, "b": entry})
 
 
+def test_a_fallback_serves_something_that_its_model_serves() -> None:
+    vectors = {"base_url": URL, "serves": ["embeddings"]}
+    with pytest.raises(SettingsError, match=r"`fallback` of 'a'.* but got 'b', which serves only embeddings"):
+        read({"a": {"base_url": URL, "serves": ["chat"], "fallback": ["b"]}, "b": vectors})
+    both = {"base_url": URL, "serves": ["chat", "embeddings"], "fallback": ["b"]}
+    assert read({"a": both, "b": vectors}).models["a"].fallback == ("b",)
+
+
 def test_one_model_at_least_can_be_named() -> None:
     with pytest.raises(SettingsError, match=r"MODELS: .*`listed`"):
         read({"a": {"base_url": URL, "listed": False}})
