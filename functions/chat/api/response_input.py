@@ -4,7 +4,7 @@
     an assistant's message, the calls that follow it            one message
     reasoning                                                   `reasoning` of the turn that it is part of
     the output of a call                                        a message of the role `tool`
-    any other message                                           a message; a developer's is the system's
+    any other message                                           the same; a developer's is a system message
 
 Calls without a message before them, and reasoning without either, are a turn of their own.
 """

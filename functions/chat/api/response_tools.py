@@ -11,12 +11,13 @@ A name that is taken, or longer than engines allow, is cut, and ends in a hash o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import Any
 
 from functions.chat.api import faults
 from functions.chat.api.body import shown
+from functions.chat.api.chat_schema import MAX_TOOLS
 from functions.chat.api.checks import (
     Array,
     Boolean,
@@ -124,7 +125,7 @@ TOOL_CHOICE = StringOr(
                 {
                     "type": required(Enum("allowed_tools")),
                     "mode": required(Enum("auto", "required")),
-                    "tools": required(Array(ALLOWED_TOOL)),
+                    "tools": required(Array(ALLOWED_TOOL, max_length=MAX_TOOLS)),
                 },
             ),
         },
@@ -152,17 +153,21 @@ class Tools:
     def of(cls, tools: list[dict[str, Any]], choice: str | dict[str, Any] | None) -> Tools:
         """Return checked tools, and the choice among them.
 
-        Raises: InvalidRequest, for a choice that names none of them.
+        Raises: InvalidRequest, for too many, and for a choice that names none of them.
         """
         names: dict[CalledAs, str] = {}
+        taken: set[str] = set()
         sent: dict[CalledAs, dict[str, Any]] = {}
         for tool in tools:
             namespace = tool["name"] if tool["type"] == "namespace" else None
             for each in [tool] if namespace is None else tool.get("tools", []):
                 if each["type"] in CALLABLE:
                     called = CalledAs(each["type"], each["name"], namespace)
-                    names[called] = names.get(called) or name_for(called, names.values())
+                    names[called] = names.get(called) or name_for(called, taken)
+                    taken.add(names[called])
                     sent[called] = _function(each, names[called])
+        if len(names) > MAX_TOOLS:
+            raise faults.too_long("array", MAX_TOOLS, (None, "tools"))
         if not isinstance(choice, dict):
             return cls(names, list(sent.values()), choice)
         if choice["type"] != "allowed_tools":
@@ -178,10 +183,10 @@ class Tools:
 
     def name_of(self, called: CalledAs) -> str:
         """Return what the engine knows a tool as, also one of earlier turns only."""
-        return self.names.get(called) or name_for(called, ())
+        return self.names.get(called) or name_for(called, frozenset())
 
 
-def name_for(called: CalledAs, taken: Collection[str]) -> str:
+def name_for(called: CalledAs, taken: Set[str]) -> str:
     """Return a name that engines allow and that is not taken; it depends on nothing else."""
     name = f"{called.namespace}__{called.name}" if called.namespace else called.name
     if len(name) <= LONGEST_NAME and name not in taken:

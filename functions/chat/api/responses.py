@@ -22,8 +22,8 @@ from .service import Invocation, Service
 # What callers call the parameters of the chat completion.
 NAMES = {
     # Messages and tools stand at other places than their items, so only what they are called is right.
-    r"messages(?:[\[.][^']*)?": "input",
-    r"tools(?:[\[.][^']*)?": "tools",
+    r"messages(?:[\[.][^'`]*)?": "input",
+    r"tools(?:[\[.][^'`]*)?": "tools",
     "response_format.json_schema": "text.format",
     "max_tokens": "max_output_tokens",
     "max_completion_tokens": "max_output_tokens",

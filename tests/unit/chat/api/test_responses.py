@@ -187,6 +187,13 @@ def test_tools_become_functions_with_names_of_their_own() -> None:
     assert chat["parallel_tool_calls"] is False
 
 
+def test_two_tools_never_have_the_same_name() -> None:
+    same = [SPACE, {"type": "function", "name": "files__read"}, {"type": "custom", "name": "files__read"}]
+    assert len(set(names_of([*same, *same]).values())) == 3
+    many = [{"type": "function", "name": f"{number:x<128}"} for number in range(1000)]
+    assert len(set(names_of(many).values())) == 1000
+
+
 def test_a_name_depends_on_nothing_but_the_tool_unless_it_is_taken() -> None:
     called_as = CalledAs("function", LONG["name"])
     assert names_of(TOOLS)[called_as] == names_of(TOOLS[::-1])[called_as]
