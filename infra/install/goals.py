@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from infra.install.machine import has_node
 from infra.install.step import VENV_PYTHON, Step
@@ -21,6 +22,11 @@ def _install(lock: str, folder: str) -> tuple[str, ...]:
     """Install into a folder of its own."""
     into = ("--no-deps", "--upgrade", "--target", folder)
     return (*_PIP, "install", "--require-hashes", "-r", lock, *into)
+
+
+def _npm(lock: str) -> tuple[str, ...]:
+    """Install what the folder `lock` pins into a folder of its own."""
+    return (_PYTHON, NPM, lock, f".local/{Path(lock).name}")
 
 
 def _download(lock: str, folder: str) -> tuple[str, ...]:
@@ -42,7 +48,8 @@ EMULATOR = "requirements/emulator.txt"
 CLIENTS, CLIENTS_2, CLIENTS_3 = (f"requirements/clients{major}.txt" for major in ("", "-2", "-3"))
 FRAMEWORKS = "requirements/frameworks.txt"
 NODE, PAGES = "infra/node.py", "infra/pages.py"
-PACKAGES = "infra/install/packages.py"
+PACKAGES, NPM = "infra/install/packages.py", "infra/install/npm.py"
+CLIENTS_NODE, CLIENTS_NODE_6 = "requirements/clients-node", "requirements/clients-node-6"
 
 # Stage, name, title, MB to fetch, MB on disk, command, sources.
 STEPS = (
@@ -68,6 +75,10 @@ STEPS = (
     Step(
         2, "clients-3", "Clients on openai 3", 184, 805, _install(CLIENTS_3, ".local/clients-3"), (CLIENTS_3,)
     ),
+    Step(2, "clients-node", "Clients in Node.js", 195, 600, _npm(CLIENTS_NODE), (CLIENTS_NODE, NPM)),
+    Step(
+        2, "clients-node-6", "Clients in Node.js, older", 10, 60, _npm(CLIENTS_NODE_6), (CLIENTS_NODE_6, NPM)
+    ),
     Step(
         2, "frameworks", "ASGI frameworks", 57, 270, _install(FRAMEWORKS, ".local/frameworks"), (FRAMEWORKS,)
     ),
@@ -79,11 +90,12 @@ STEPS = (
 )
 _EVERYWHERE = ("venv", "node", "prisma", "graphiql", "chat-page")
 _TEST = (*_EVERYWHERE, "packages-test", "client-of-test", "model", "emulator")
+_CLIENTS = ("openai-2", "clients", "clients-2", "clients-3", "clients-node", "clients-node-6")
 GOALS = {
     "run": (*_EVERYWHERE, "packages-run", "client-of-run", "model"),
     "chat": ("venv", "packages-openai"),
     "test": _TEST,
-    "test-clients": (*_TEST, "openai-2", "clients", "clients-2", "clients-3", "node-packages"),
+    "test-clients": (*_TEST, *_CLIENTS, "node-packages"),
     "test-all": (*_TEST, "ministack", "openai-2", "clients", "frameworks", "node-packages"),
     "deploy": (*_EVERYWHERE, "packages-deploy", "client-of-deploy", "cdk"),
 }

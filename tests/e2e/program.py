@@ -40,7 +40,7 @@ def run_program(
 ) -> Outcomes:
     """Run a program: a file below this folder, with its arguments; `seen` is called after each case.
 
-    Shape:  `packages`: the folder, in the clone, of the Python packages that it imports.
+    Shape:  `packages`: the folder, in the clone, of the packages that it imports.
     Raises: RuntimeError with what the program wrote to stderr, if it failed.
     """
     file, *arguments = command
@@ -48,13 +48,15 @@ def run_program(
     module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
     start = ("node", str(path)) if path.suffix == ".mjs" else (sys.executable, "-m", module)
     searched = os.pathsep.join(str(ROOT / each) for each in (packages, ".") if each)
+    folders = (ROOT / packages / "bin", ROOT / packages / "node_modules/.bin", os.environ["PATH"])
+    programs = os.pathsep.join(map(str, folders))
     version, outcomes = "", dict[int, Outcome]()
     with (
         tempfile.TemporaryFile("w+") as errors,
         subprocess.Popen(
             (*start, *arguments),
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": searched, "PATH": f"{ROOT / packages}/bin:{os.environ['PATH']}"},
+            env={**os.environ, "PYTHONPATH": searched, "PATH": programs},
             text=True,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

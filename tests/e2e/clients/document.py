@@ -26,6 +26,7 @@ class Language:
     comment: str
     imported: str
     declared: str
+    spaced: str
     called: str
     body: str
     printing: str
@@ -36,13 +37,24 @@ PYTHON = Language(
     r'\A"""(.*?)"""\n',
     r"^((?:from \S+ )?import )(.+)($)",
     r"^(class (\w+).*\n(?:(?: .*)?\n)+)",
+    "\n{}\n",
     r"^\w+\(.*\)$",
     r"^def {}\(.*\n((?:(?: .*)?\n)+)",
     "print({})",
 )
+JAVASCRIPT = Language(
+    "js",
+    r"\A// ([^\n]*)\n",
+    r"^(import (?:\{ )?)(.+?)((?: \})? from .+)$",
+    r"^(const (\w+) = .*\n(?:(?: .*|\}\);)\n)*)",
+    "{}",
+    r"^\w+\(.*\);$",
+    r"^export async function {}\(.*\n((?:(?: .*)?\n)+)",
+    "console.log({});",
+)
 # What is shown instead of `chat`, where the client's users type a command.
 COMMAND = re.compile(r'^COMMAND = (("""|\'|").*?\2)$', re.DOTALL | re.MULTILINE)
-LANGUAGES = {".py": PYTHON}
+LANGUAGES = {".py": PYTHON, ".mjs": JAVASCRIPT}
 
 
 def written(document: str) -> str:
@@ -84,16 +96,22 @@ def example(client: Client, language: Language) -> str:
     (body,) = re.findall(language.body.format(name), client.source, re.MULTILINE)
     body = textwrap.dedent(body).strip()
     body = re.sub(
-        r"^return ((?:.|\n)*)\Z", lambda last: language.printing.format(last[1]), body, flags=re.MULTILINE
+        r"^return ((?:.|\n)*)\Z",
+        lambda last: language.printing.format(last[1].removesuffix(";")),
+        body,
+        flags=re.MULTILINE,
     )
     for wanted, there in (
         (r'f"([^"{]*)\{model\}"', r'"\1default"'),
-        (r'(?<![\w."/])model(?![\w=(])', '"default"'),
+        (r"(?<=[ {])model(?=,| \})", 'model: "default"'),
+        (r'(?<![\w."/])model(?![\w=(:])', '"default"'),
     ):
         body = re.sub(wanted, there, body)
     used = set(re.findall(r"\w+", body))
     declared = [
-        text for text, name in re.findall(language.declared, client.source, re.MULTILINE) if name in used
+        language.spaced.format(text.strip())
+        for text, name in re.findall(language.declared, client.source, re.MULTILINE)
+        if name in used
     ]
     calls = re.findall(language.called, client.source, re.MULTILINE)
     used |= set(re.findall(r"\w+", "\n".join([*declared, *calls])))
@@ -101,7 +119,7 @@ def example(client: Client, language: Language) -> str:
     for start, names, end in re.findall(language.imported, client.source, re.MULTILINE):
         if wanted_names := [name for name in names.split(", ") if name in used]:
             imports.append(f"{start}{', '.join(wanted_names)}{end}")
-    return "\n\n".join(filter(None, ["\n".join(imports), *map(str.strip, declared), "\n".join(calls), body]))
+    return "\n\n".join(filter(None, ["\n".join(imports), *declared, "\n".join(calls), body]))
 
 
 def version(client: Client) -> str:

@@ -1,15 +1,20 @@
 """The engine that the clients chat with: a model for each scenario, and one for each way to fail."""
 
 import json
+from base64 import b64encode
+from struct import pack
 from typing import Any
 
-from tests.engines.behaviours import ByModel, Chat, Completion, End, Sse, vllm_error
-from tests.engines.events import DONE, event, first, joined, pieces, tokens
+from tests.engines.behaviours import ByModel, Chat, Completion, End, Sse, Status, vllm_error
+from tests.engines.events import DONE, event, first, joined, pieces, tokens, usage_of
 from tests.engines.faults.script import FIRST, TEXT, WORDS, call, calling, message, streamed, whole_calls
 from tests.engines.wire import Behaviour, Reply, Request
 
 CITY = {"name": "Paris", "country": "France"}
 WEATHER = "sunny in Paris"
+VECTORS = [[0.5, -1.25, 3.0], [0.0, 1.0, -0.125]]
+# The tools of the programs, and of a client that brings its own.
+ARGUMENTS = {"get_weather": {"city": "Paris"}, "exec_command": {"cmd": f"echo {WEATHER}"}}
 _ERROR = event('{"error":{"message":"CUDA error","type":"InternalServerError","param":null,"code":500}}')
 _SOME = first(tokens(8), 4)
 # What goes wrong, by the model's name: in any reply, and in streams.
@@ -24,13 +29,19 @@ STREAM_FAILURES: dict[str, Behaviour] = {
 
 
 async def answer(request: Request, reply: Reply) -> None:
-    """Call a tool that is offered, return an object where a schema is given, else answer in words."""
+    """Call a tool that is offered, return an object where a schema is given, else answer in words.
+
+    Two texts get the two vectors; a prompt is completed.
+    """
     fields: dict[str, Any] = request.fields
     tools = [tool["function"]["name"] for tool in fields.get("tools", ())]
-    if tools and fields["messages"][-1]["role"] != "tool":
+    if "messages" not in fields:
+        body = embeddings(fields) if "input" in fields else completion()
+        await Status(200, json.dumps({"model": fields["model"], **body}).encode())(request, reply)
+    elif tools and fields["messages"][-1]["role"] != "tool":
         # A tool of any other name is how the client has the object returned.
-        name = "get_weather" if "get_weather" in tools else tools[0]
-        arguments = {"city": "Paris"} if name == "get_weather" else CITY
+        name = next((each for each in tools if each in ARGUMENTS), tools[0])
+        arguments = ARGUMENTS.get(name, CITY)
         called = call(**{**FIRST, "name": name}, arguments=json.dumps(arguments))
         stream = streamed(calling({"index": 0, **called}), finish="tool_calls")
         await Chat(stream, whole_calls(called))(request, reply)
@@ -39,6 +50,29 @@ async def answer(request: Request, reply: Reply) -> None:
         await Chat(streamed({"content": text}), message(text))(request, reply)
     else:
         await Chat(streamed(*WORDS), message(TEXT))(request, reply)
+
+
+def embeddings(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the vectors as the request wants them."""
+    as_text = fields.get("encoding_format") == "base64"
+    packed = [b64encode(pack(f"<{len(each)}f", *each)).decode() for each in VECTORS]
+    data = [
+        {"object": "embedding", "index": index, "embedding": each}
+        for index, each in enumerate(packed if as_text else VECTORS)
+    ]
+    return {"object": "list", "data": data, "usage": {"prompt_tokens": 2, "total_tokens": 2}}
+
+
+def completion() -> dict[str, Any]:
+    """Return a whole completion of the prompt."""
+    choice = {"index": 0, "text": TEXT, "logprobs": None, "finish_reason": "stop"}
+    return {
+        "id": "cmpl-1",
+        "object": "text_completion",
+        "created": 1,
+        "choices": [choice],
+        "usage": usage_of(8),
+    }
 
 
 ENGINE = ByModel({**FAILURES, **STREAM_FAILURES}, answer)

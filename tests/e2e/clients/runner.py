@@ -1,6 +1,6 @@
 """`python -m tests.e2e.clients.runner PROGRAM`: call functions of a program, as `program.py` says.
 
-A case is {"function": …, "arguments": […], "key": …}; its outcome is what the function returned or raised.
+A case is {"function": …, "arguments": […]}; its outcome is what the function returned or raised.
 `models` takes nothing and returns ids; the others take the name of a model:
 
 chat, tools    return the model's text
@@ -20,6 +20,7 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any, TextIO
 
+from infra.paths import ROOT
 from tests.e2e.clients.table import CLIENTS
 from tests.e2e.faults.clients.cases import raised
 
@@ -31,12 +32,13 @@ QUIET = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
 def main(name: str, out: TextIO) -> None:
     """Run the cases of stdin with a program."""
     job = json.load(sys.stdin)
-    os.environ |= {"OPENAI_BASE_URL": job["url"], **QUIET}
-    package = next(client.package for client in CLIENTS if client.file == f"{name}.py")
-    print(json.dumps({"version": version(package)}), file=out, flush=True)
+    os.environ |= {"OPENAI_BASE_URL": job["url"], "OPENAI_API_KEY": job["key"], **QUIET}
+    client = next(client for client in CLIENTS if client.file == f"{name}.py")
+    npm = ROOT / client.packages / "node_modules" / client.package / "package.json"
+    installed = json.loads(npm.read_text())["version"] if npm.exists() else version(client.package)
+    print(json.dumps({"version": installed}), file=out, flush=True)
     program = import_module(f"tests.e2e.clients.{name}")
     for place, case in enumerate(job["cases"]):
-        os.environ["OPENAI_API_KEY"] = case["key"]
         outcome = call(getattr(program, case["function"]), *case["arguments"])
         print(json.dumps({"case": place, "outcome": outcome}), file=out, flush=True)
 

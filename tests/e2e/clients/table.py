@@ -25,7 +25,7 @@ class Client:
 
     Shape:  `install`: the command of its users. `package`: what of that is pinned in the file `lock`.
             `endpoint`: what it calls to chat, unless its user chooses another. `packages`: the folder in the
-            clone that a Python program imports from. `raises`: names of errors that it documents although
+            clone that its program imports from. `raises`: names of errors that it documents although
             they are Python's or JavaScript's own.
     """
 
@@ -42,7 +42,9 @@ class Client:
     def command(self) -> list[str]:
         """Return what runs its program, as `run_program` takes it."""
         program = FOLDER / self.file
-        return [f"clients/runner{program.suffix}", program.stem]
+        if program.suffix == ".py":
+            return ["clients/runner.py", program.stem]
+        return ["clients/runner.mjs", program.name, self.package, self.packages]
 
     @property
     def source(self) -> str:
@@ -65,6 +67,14 @@ def _python(
     return Client(name, file, f'pip install "{install}"', package, lock, endpoint, packages, raises)
 
 
+def _npm(name: str, file: str, install: str, endpoint: str, group: str = "clients-node") -> Client:
+    """Return a client of npm's registry; `group` is the folder of requirements/ that pins it."""
+    package = next(word for word in install.split() if word[0] != "-")
+    lock = f"requirements/{group}/package-lock.json"
+    return Client(name, file, f"npm install {install}", package, lock, endpoint, f".local/{group}")
+
+
+_OLDER, _COMPATIBLE = "clients-node-6", "@ai-sdk/openai-compatible"
 CLIENTS = (
     _python("OpenAI, Python", "openai_python.py", "openai", "test", RESPONSES),
     _python("OpenAI, Python, 2.x", "openai_python.py", "openai", "openai-2", RESPONSES),
@@ -82,4 +92,13 @@ CLIENTS = (
     _python(
         "LiteLLM proxy, Anthropic's API", "litellm_messages.py", "litellm[proxy]", "clients-3", RESPONSES
     ),
+    _npm("OpenAI, Node.js", "openai_node.mjs", "openai", RESPONSES),
+    _npm("OpenAI, Node.js, 6.x", "openai_node.mjs", "openai", RESPONSES, _OLDER),
+    _npm("OpenAI Agents SDK, Node.js", "openai_agents_node.mjs", "@openai/agents", RESPONSES),
+    _npm("AI SDK", "ai_sdk.mjs", "ai @ai-sdk/openai", RESPONSES),
+    _npm("AI SDK, 6.x", "ai_sdk.mjs", "ai @ai-sdk/openai", RESPONSES, _OLDER),
+    _npm("AI SDK, compatible", "ai_sdk_compatible.mjs", f"ai {_COMPATIBLE}", CHAT),
+    _npm("AI SDK, compatible, 6.x", "ai_sdk_compatible.mjs", f"ai {_COMPATIBLE}", CHAT, _OLDER),
+    _npm("LangChain, Node.js", "langchain_node.mjs", "@langchain/openai", CHAT),
+    _npm("Codex CLI", "codex_command.py", "-g @openai/codex", RESPONSES),
 )

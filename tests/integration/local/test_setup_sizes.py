@@ -19,6 +19,8 @@ FOLDERS = {
     "clients": ".local/clients",
     "clients-2": ".local/clients-2",
     "clients-3": ".local/clients-3",
+    "clients-node": ".local/clients-node",
+    "clients-node-6": ".local/clients-node-6",
     "frameworks": ".local/frameworks",
     "node-packages": "node_modules",
 }

@@ -1,0 +1,36 @@
+// Its provider for OpenAI calls Responses, and finds the address by itself.
+import { openai } from "@ai-sdk/openai";
+import { Output, embedMany, generateText, stepCountIs, streamText, tool } from "ai";
+import { z } from "zod";
+
+export async function chat(model) {
+  const { text } = await generateText({ model: openai(model), prompt: "What is the capital of France?" });
+  return text;
+}
+
+export async function stream(model) {
+  let failure;
+  const onError = ({ error }) => (failure = error); // without it, errors are printed
+  const { textStream } = streamText({ model: openai(model), prompt: "What is the capital of France?", onError });
+  const pieces = [];
+  for await (const piece of textStream) pieces.push(piece);
+  if (failure) throw failure;
+  return pieces;
+}
+
+export async function tools(model) {
+  const inputSchema = z.object({ city: z.string() });
+  const get_weather = tool({ inputSchema, execute: ({ city }) => `sunny in ${city}` });
+  const prompt = "How is the weather in Paris?";
+  const options = { tools: { get_weather }, stopWhen: stepCountIs(2) };
+  return (await generateText({ model: openai(model), prompt, ...options })).text;
+}
+
+export async function structured(model) {
+  const output = Output.object({ schema: z.object({ name: z.string(), country: z.string() }) });
+  return (await generateText({ model: openai(model), prompt: "The capital of France?", output })).output;
+}
+
+export async function embeddings(model) {
+  return (await embedMany({ model: openai.embedding(model), values: ["Paris", "Rome"] })).embeddings;
+}
