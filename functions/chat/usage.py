@@ -15,6 +15,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
+from operator import attrgetter
 from typing import Any, TypeGuard
 
 from functions.shared.keys import Key, KeysUnavailable
@@ -136,11 +137,8 @@ class Account:
         self._sent = time.perf_counter()
 
     def _reserve(self, key: Key, request: EngineRequest) -> asyncio.Task[Reservation | None]:
-        by_most = key.budget_tokens is not None
-        prompts = [
-            (each.prompt_tokens_most if by_most else each.prompt_tokens, each) for each in _all(request)
-        ]
-        most, prompt = max((prompt + each.max_completion, prompt) for prompt, each in prompts)
+        prompt_of = attrgetter("prompt_tokens" if key.budget_tokens is None else "prompt_tokens_most")
+        most, prompt = max((prompt_of(each) + each.max_completion, prompt_of(each)) for each in _all(request))
         remaining_ms = self._remaining_ms() if self._remaining_ms else LONGEST_MS
         running = Running(
             request_id=self._request_id,

@@ -88,16 +88,17 @@ def _number(environment: Mapping[str, str], name: str, default: int, lowest: int
     return int(text)
 
 
-def _base_url(environment: Mapping[str, str], name: str) -> str:
+def _base_url(environment: Mapping[str, str], name: str, otherwise: str = "") -> str:
     text = environment.get(name, "")
     if text and not text.startswith(("http://", "https://")):
-        raise CannotStart(f"Expected {name} to be a URL like http://localhost:1234/v1, but got {text!r}.")
+        expected = f"a URL like http://localhost:1234/v1{otherwise}"
+        raise CannotStart(f"Expected {name} to be {expected}, but got {text!r}.")
     return text.rstrip("/")
 
 
 def _fallback(environment: Mapping[str, str]) -> str:
     if environment.get("FALLBACK") != LOCAL:
-        return _base_url(environment, "FALLBACK")
+        return _base_url(environment, "FALLBACK", f" or {LOCAL}")
     if not environment.get("BACKEND"):
         raise CannotStart("FALLBACK=local needs a BACKEND: without one, the local engine answers already.")
     return LOCAL

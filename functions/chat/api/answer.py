@@ -114,7 +114,7 @@ async def _prepare(
     calls = [await endpoint.prepare(parsed, checked, model, settings, invocation.request_id)]
     others = [] if wish else fallbacks_of(model, endpoint.serves, settings, key)
     for other in others:
-        with suppress(InvalidRequest):
+        with suppress(ApiError):
             again = endpoint.check(parsed)  # a request is fitted to its model in place
             calls.append(await endpoint.prepare(parsed, again, other, settings, invocation.request_id))
     first, *rest = (replace(call, headers=invocation.trace, names=endpoint.names) for call in calls)
