@@ -67,7 +67,7 @@ def create_app(
         redoc_url=None,
         title="Chatbot API",
         version=VERSION,
-        description="OpenAI's chat completions, answered by your own model. `model` may be `default`.",
+        description="OpenAI's API, answered by your own model. `model` may be `default`.",
         lifespan=lifespan,
         redirect_slashes=False,
         swagger_ui_parameters={"tryItOutEnabled": True, "defaultModelsExpandDepth": 0},

@@ -13,6 +13,7 @@ from functions.chat.api.reply_schema import SCHEMAS, STREAMS
 from functions.chat.api.routes import Route
 from functions.chat.settings import Settings
 
+_STREAMS = " Swagger UI shows a stream when it has ended; {} shows it as it arrives."
 _MODEL = {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}, "example": "default"}
 
 
@@ -49,6 +50,8 @@ def describe(
         path = route.path.replace(":path}", "}")
         paths.setdefault(path, {})[route.method.lower()] = operation
     components = {"schemas": schemas}
+    live = "the [page at /](./)" if settings.page else "`curl -N`"
+    info = {**info, "description": info["description"] + _STREAMS.format(live)}
     document: dict[str, Any] = {"openapi": "3.1.0", "info": info, "paths": paths, "components": components}
     if requires_keys:
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
