@@ -16,6 +16,7 @@ _PAGES = ROOT / ".local"
 def chat_function(settings: Settings, models: Models) -> LambdaFunction:
     """Return the chat function, with these models."""
     added = {"media_hosts": settings.media_hosts, "extra_fields": settings.extra_fields}
+    added["serves"] = settings.serves
     table = {
         name: {**entry, **{member: names for member, names in added.items() if names}}
         for name, entry in models.items()

@@ -15,6 +15,7 @@ LOCAL = "local"
 MAX_REQUEST_BYTES = 6 * 1024 * 1024
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\]", re.IGNORECASE)
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SERVES = re.compile("chat|completions|embeddings")
 _ORIGIN = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/?#,*]+")
 
 
@@ -50,6 +51,7 @@ class Settings:
     max_event_bytes: int | None = None
     media_hosts: tuple[str, ...] = ()
     extra_fields: tuple[str, ...] = ()
+    serves: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -78,6 +80,7 @@ class Settings:
             max_event_bytes=_bytes(environment, "MAX_EVENT_BYTES", 2**30),
             media_hosts=_names(environment, "MEDIA_HOSTS", _HOST, "host names like images.example.com"),
             extra_fields=_names(environment, "EXTRA_FIELDS", _FIELD, "fields of requests, like mirostat_tau"),
+            serves=_names(environment, "SERVES", _SERVES, "of chat, completions and embeddings"),
         )
 
 

@@ -15,7 +15,7 @@ from infra.paths import ROOT
 from tests.e2e.conftest import Scripted
 from tests.e2e.custom_gateway import custom_gateway
 from tests.e2e.raw_http import QUESTION
-from tests.engines import schema
+from tests.engines import schema, text_schema
 from tests.engines.behaviours import ByModel, Chat, End, InTurn, Replay, Sse, vllm_error
 from tests.engines.events import DONE, event, first, joined, pieces, tokens
 from tests.engines.recordings import recording
@@ -69,9 +69,14 @@ OF_ANY_MODEL = (
     "stop",
     "logprobs",
     "seed",
+    "text",
+    "text_stream",
+    "embeddings",
     "models",
     "bad_request",
     "bad_stream_request",
+    "no_prompt",
+    "tokens",
     "unknown_model",
 )
 OF_A_SCRIPT = (
@@ -215,6 +220,31 @@ def test_seed(outcomes: Outcomes) -> None:
     assert one == other
 
 
+def test_the_choices_of_several_texts_come_prompt_by_prompt(outcomes: Outcomes) -> None:
+    reply = text_schema.validate_completion(outcomes["text"], n=4)
+    texts = [choice["text"] for choice in reply["choices"]]
+    assert texts[0] == texts[1]
+    assert texts[2] == texts[3]
+    assert texts[0].startswith("1, 2, 3, 4, 5, 6")
+    assert texts[2].startswith("A, B, C, D, E, F")
+    assert reply["usage"]["completion_tokens"] == 16
+
+
+def test_a_text_streams(outcomes: Outcomes) -> None:
+    chunks = b"".join(event(json.dumps(chunk)) for chunk in outcomes["text_stream"])
+    stream = text_schema.check_stream(chunks + DONE, include_usage=True)
+    assert stream.text()
+    assert stream.usage
+    assert 1 <= stream.usage["completion_tokens"] <= 8
+
+
+def test_embeddings_are_the_same_in_base64_and_as_numbers(outcomes: Outcomes) -> None:
+    decoded, numbers = (text_schema.validate_embeddings(each, count=2) for each in outcomes["embeddings"])
+    for one, other in zip(decoded, numbers, strict=True):
+        assert one == pytest.approx(other, rel=1e-3, abs=1e-3)
+    assert numbers[0] != numbers[1]
+
+
 def test_models(outcomes: Outcomes) -> None:
     listed = outcomes["models"]["listed"]
     schema.validate_models({"object": "list", "data": listed})
@@ -264,6 +294,8 @@ def test_the_sdk_waits_for_a_limit_as_long_as_it_must(scenes: Scenes) -> None:
             "decimal_above_max_value",
         ),
         ("bad_stream_request", "BadRequestError", 400, "invalid_request_error", "messages", "empty_array"),
+        ("no_prompt", "BadRequestError", 400, "invalid_request_error", "prompt", "empty_array"),
+        ("tokens", "BadRequestError", 400, "invalid_request_error", "input", "invalid_type"),
         ("unknown_model", "NotFoundError", 404, "invalid_request_error", None, "model_not_found"),
     ],
 )

@@ -38,6 +38,10 @@ def parameters(model_file: str, alias: str, port: int, key: str) -> xllamacpp.Co
     chosen.cpuparams_batch.n_threads = 1
     chosen.n_threads_http = _HTTP_THREADS
     chosen.use_jinja = True
+    # A text of at most 512 tokens becomes the mean of what the model makes of each: the right shape, little
+    # meaning (`docs/decisions/0019-embeddings-on-a-laptop.md`).
+    chosen.embedding = True
+    chosen.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     return chosen
 
 

@@ -11,6 +11,8 @@ EMBEDDED = "smollm2-135m-instruct"
 KEY_VARIABLE, FALLBACK_KEY_VARIABLE = "BACKEND_KEY", "FALLBACK_KEY"
 # Of the embedded engine's paths: llama.cpp serves some without a key, but none that has a prefix.
 PREFIX = "/engine"
+# What a model can serve → its path.
+SERVES = {"chat": "chat/completions", "completions": "completions", "embeddings": "embeddings"}
 _TIMEOUT_S = 5
 # What an engine's list of models says of their owner → the kind of engine.
 _ENGINES = {
@@ -36,6 +38,8 @@ def embedded_models(base_url: str, key_variable: str = KEY_VARIABLE) -> Models:
             "key_variable": key_variable,
             "max_tokens_default": 512,
             "max_tokens_limit": 2048,
+            "serves": list(SERVES),
+            "dimensions": 576,
         }
     }
 
@@ -43,7 +47,8 @@ def embedded_models(base_url: str, key_variable: str = KEY_VARIABLE) -> Models:
 def backend_models(base_url: str, key: str, key_variable: str = KEY_VARIABLE) -> Models:
     """Return the table for an OpenAI-compatible server, with its models in its order: the first is `default`.
 
-    Shape:  `engine` only where the server says what it is.
+    Shape:  `engine` only where the server says what it is; `serves` where it is a vLLM, which has chat or
+            embeddings.
     Raises: CannotStart, where it does not return a list of models; Unreachable.
     """
     url = f"{base_url}/models"
@@ -57,10 +62,13 @@ def backend_models(base_url: str, key: str, key_variable: str = KEY_VARIABLE) ->
     entry: dict[str, Any] = {"base_url": base_url, "max_tokens_default": 1024, "max_tokens_limit": 32768}
     if key:
         entry["key_variable"] = key_variable
-    return {
+    models = {
         name: {**entry, **({"engine": _ENGINES[owner.lower()]} if owner.lower() in _ENGINES else {})}
         for name, owner in owners.items()
     }
+    is_vllm = all(entry.get("engine") == "vllm" for entry in models.values())
+    serves = [name for name, path in SERVES.items() if is_vllm and _has_route(f"{base_url}/{path}", key)]
+    return {name: {**entry, "serves": serves} for name, entry in models.items()} if serves else models
 
 
 def with_fallbacks(models: Models, others: Models | None = None) -> Models:
@@ -78,10 +86,25 @@ def with_fallbacks(models: Models, others: Models | None = None) -> Models:
     }
 
 
-def _fetch(url: str, key: str, key_variable: str) -> bytes:
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})
+def _has_route(url: str, key: str) -> bool:
+    """Return whether a server takes POST at an address: then it says that it does not take GET."""
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:
+        urllib.request.urlopen(_request(url, key), timeout=_TIMEOUT_S).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code == 405
+    except (OSError, ValueError):
+        pass
+    return False
+
+
+def _request(url: str, key: str) -> urllib.request.Request:
+    return urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})
+
+
+def _fetch(url: str, key: str, key_variable: str) -> bytes:
+    try:
+        with urllib.request.urlopen(_request(url, key), timeout=_TIMEOUT_S) as response:
             return bytes(response.read())
     except urllib.error.HTTPError as error:
         error.close()

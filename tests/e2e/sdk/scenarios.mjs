@@ -72,6 +72,33 @@ const scenarios = {
     return [await complete(fields), await complete(fields)];
   },
 
+  text: () =>
+    client.completions.create({
+      model: "default",
+      prompt: ["1, 2, 3, 4, 5,", "A, B, C, D, E,"],
+      n: 2,
+      max_tokens: 4,
+      temperature: 0,
+      echo: true,
+    }),
+
+  text_stream: async () =>
+    all(
+      await client.completions.create({
+        model: "default",
+        prompt: "Once upon a time",
+        max_tokens: 8,
+        stream: true,
+        stream_options: { include_usage: true },
+      }),
+    ),
+
+  async embeddings() {
+    const fields = { model: "default", input: ["Good morning", "Good evening"] };
+    const asSdk = await client.embeddings.create(fields);
+    return [asSdk, await client.embeddings.create({ ...fields, encoding_format: "float" })];
+  },
+
   async models() {
     return { listed: await all(client.models.list()), default: await client.models.retrieve("default") };
   },
@@ -105,6 +132,8 @@ const scenarios = {
 
   bad_request: () => complete({ temperature: 3 }),
   bad_stream_request: () => chunks({ messages: [] }),
+  no_prompt: () => client.completions.create({ model: "default", prompt: [] }, { maxRetries: 0 }),
+  tokens: () => client.embeddings.create({ model: "default", input: [[1, 2]] }, { maxRetries: 0 }),
   unknown_model: () => complete({ model: "gpt-unknown" }),
   wrong_key: () => complete(),
   limited: () => complete({ model: "limited" }),

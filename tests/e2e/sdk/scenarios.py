@@ -82,6 +82,29 @@ class User:
         extra = {"cache_prompt": False}
         return [came(self.complete(max_tokens=8, temperature=1, seed=7, extra_body=extra)) for _ in range(2)]
 
+    def text(self) -> Any:
+        prompts = ["1, 2, 3, 4, 5,", "A, B, C, D, E,"]
+        reply = self._client.completions.create(
+            model="default", prompt=prompts, n=2, max_tokens=4, temperature=0, echo=True
+        )
+        return came(reply)
+
+    def text_stream(self) -> Any:
+        stream = self._client.completions.create(
+            model="default",
+            prompt="Once upon a time",
+            max_tokens=8,
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+        return [came(chunk) for chunk in stream]
+
+    def embeddings(self) -> Any:
+        texts = ["Good morning", "Good evening"]
+        as_sdk = self._client.embeddings.create(model="default", input=texts)
+        as_numbers = self._client.embeddings.create(model="default", input=texts, encoding_format="float")
+        return [came(as_sdk), came(as_numbers)]
+
     def models(self) -> Any:
         listed = [came(model) for model in self._client.models.list()]
         return {"listed": listed, "default": came(self._client.models.retrieve("default"))}
@@ -119,6 +142,12 @@ class User:
 
     def bad_stream_request(self) -> Any:
         return list(self.complete(messages=[], stream=True))
+
+    def no_prompt(self) -> Any:
+        return self._client.completions.create(model="default", prompt=[])
+
+    def tokens(self) -> Any:
+        return self._client.embeddings.create(model="default", input=[[1, 2]])
 
     def unknown_model(self) -> Any:
         return self.complete(model="gpt-unknown")

@@ -34,6 +34,7 @@ def test_every_variable_is_read() -> None:
         "MAX_EVENT_BYTES": "3000000",
         "MEDIA_HOSTS": "images.example.com",
         "EXTRA_FIELDS": "mirostat_tau,repeat_last_n,",
+        "SERVES": "chat, embeddings",
     }
     settings = Settings.from_environment(variables)
     assert settings == Settings(
@@ -55,6 +56,7 @@ def test_every_variable_is_read() -> None:
         max_event_bytes=3_000_000,
         media_hosts=("images.example.com",),
         extra_fields=("mirostat_tau", "repeat_last_n"),
+        serves=("chat", "embeddings"),
     )
     assert "secret" not in repr(settings)
 
@@ -80,6 +82,7 @@ def test_every_variable_is_read() -> None:
         ("MAX_BODY_BYTES", "4 MB"),
         ("MAX_EVENT_BYTES", "0"),
         ("EXTRA_FIELDS", "a-b"),
+        ("SERVES", "responses"),
     ],
 )
 def test_a_wrong_value_names_its_variable(name: str, value: str) -> None:

@@ -37,6 +37,7 @@ def test_the_kind_of_engine_is_what_its_list_of_models_says(
     monkeypatch.setattr(
         models, "_fetch", lambda *_: f'{{"data": [{{"id": "a", "owned_by": {owner}}}]}}'.encode()
     )
+    monkeypatch.setattr(models, "_has_route", lambda *_: False)
     assert models.backend_models("http://a/v1", "")["a"].get("engine") == engine
 
 

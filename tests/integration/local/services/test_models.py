@@ -1,0 +1,40 @@
+"""What a server that is not ours serves, as far as it shows."""
+
+import json
+from dataclasses import dataclass
+
+import pytest
+
+from infra.local.services.models import backend_models
+from tests.engines.behaviours import Status
+from tests.engines.scripted import ScriptedEngine
+from tests.engines.wire import Reply, Request
+
+
+@dataclass(frozen=True)
+class Posted:
+    """Answer a GET as FastAPI does: another method for these paths, none for the others."""
+
+    paths: frozenset[str]
+
+    async def __call__(self, request: Request, reply: Reply) -> None:
+        """Answer with a status."""
+        status = 405 if request.path.removeprefix("/v1/") in self.paths else 404
+        await Status(status, b'{"detail": "x"}')(request, reply)
+
+
+@pytest.mark.parametrize(
+    ("owner", "paths", "serves"),
+    [
+        ("vllm", {"chat/completions", "completions"}, ["chat", "completions"]),
+        ("vllm", {"embeddings"}, ["embeddings"]),
+        ("vllm", set(), None),
+        ("sglang", {"chat/completions", "completions", "embeddings"}, None),
+    ],
+)
+def test_a_vllm_serves_what_takes_no_get(
+    engine: ScriptedEngine, owner: str, paths: set[str], serves: list[str] | None
+) -> None:
+    engine.models = Status(200, json.dumps({"data": [{"id": "a", "owned_by": owner}]}).encode())
+    engine.behaviour = Posted(frozenset(paths))
+    assert backend_models(engine.base_url, "sk-test")["a"].get("serves") == serves
