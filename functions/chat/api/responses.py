@@ -11,7 +11,7 @@ from functions.chat.engines.engine import EngineRequest
 from functions.chat.settings import Model, Settings
 from functions.chat.streams.responses import ResponseWriter
 
-from . import chat_schema, faults, media, response_schema
+from . import body, chat_schema, faults, media, response_schema
 from .answer import Endpoint, answer
 from .chat_completions import engine_request
 from .fields import DEFAULT_TEMPERATURE
@@ -50,7 +50,7 @@ def to_chat(checked: ResponseRequest) -> tuple[dict[str, Any], list[media.Medium
     if form and form["type"] == "json_schema":
         schema = {name: value for name, value in form.items() if name != "type"}
         form = {"type": "json_schema", "json_schema": schema}
-    body = {
+    fields = {
         **checked.more,
         "model": checked.model,
         "messages": conversation.messages,
@@ -66,8 +66,8 @@ def to_chat(checked: ResponseRequest) -> tuple[dict[str, Any], list[media.Medium
         "reasoning_effort": get("reasoning", {}).get("effort"),
     }
     if LOGPROBS in get("include", ()):
-        body |= {"logprobs": True, "top_logprobs": get("top_logprobs")}
-    return {name: value for name, value in body.items() if value is not None}, conversation.media
+        fields |= {"logprobs": True, "top_logprobs": get("top_logprobs")}
+    return {name: value for name, value in fields.items() if value is not None}, conversation.media
 
 
 async def prepare(
@@ -79,6 +79,7 @@ async def prepare(
     """
     if len(checked.items) > settings.max_messages:
         raise faults.too_long("array", settings.max_messages, (None, "input"))
+    body.to_json({"tools": checked.raw_tools})  # the response repeats them as they came
     chat, images = to_chat(checked)
     call = engine_request(chat, chat_schema.check(chat), model, settings, request_id, as_values=True)
     await media.check(images, model)

@@ -287,6 +287,12 @@ async def test_a_fault_of_the_engines_request_has_the_callers_name(
     assert f"'{param}'" in raised.value.message
 
 
+async def test_what_json_cannot_hold_is_refused_in_tools_too() -> None:
+    for value in (float("inf"), "\ud800"):
+        with pytest.raises(InvalidRequest, match="The body holds"):
+            await prepared(body(tools=[{"type": "web_search", "x": value}]))
+
+
 @pytest.mark.parametrize(
     ("param", "renamed"),
     [
