@@ -1,4 +1,4 @@
-// Its provider for OpenAI calls Responses, and finds the address by itself.
+// Its provider for OpenAI calls Responses, and finds the address by itself. Later turns refer to earlier replies, which nothing keeps here, unless `providerOptions: { openai: { store: false } }` is set.
 import { openai } from "@ai-sdk/openai";
 import { Output, embedMany, generateText, stepCountIs, streamText, tool } from "ai";
 import { z } from "zod";
