@@ -35,6 +35,7 @@ HELP = """\
 /system TEXT  instruct the model           /save FILE   write the conversation, as a request for curl
 /exit         leave, as Ctrl-D does        Ctrl-C       stop the reply"""
 LONGEST_WAIT_S = 900
+NO_KEY = "none"  # the package wants one
 IS_PIPED = not sys.stdin.isatty()
 IS_LIVE = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 DIMMED = "\x1b[2m{}\x1b[0m" if IS_LIVE and not os.environ.get("NO_COLOR") else "{}"
@@ -222,7 +223,8 @@ def describe(error: Exception, client: OpenAI) -> str:
     body = getattr(error, "body", None)
     text = str(body["message"] if isinstance(body, dict) and "message" in body else error)
     if isinstance(error, AuthenticationError):
-        return f"{text} Give a key: make chat KEY=…, or OPENAI_API_KEY."
+        refused = "The service requires a key." if client.api_key == NO_KEY else text
+        return f"{refused} Give one: make chat KEY=…, or OPENAI_API_KEY."
     if isinstance(error, APIConnectionError):
         cause = str(error.__cause__ or error).rstrip(".")
         return f"{client.base_url}: {cause}. Start it: make run. Or give another address: make chat URL=…"
@@ -236,7 +238,7 @@ def main() -> int:
     parser.add_argument("--url", default=local, help="the base URL of an OpenAI-compatible service")
     parser.add_argument("--model", default="default")
     given = parser.parse_args()
-    key = os.environ.get("OPENAI_API_KEY") or "none"
+    key = os.environ.get("OPENAI_API_KEY") or NO_KEY
     chat = Chat(OpenAI(base_url=given.url, api_key=key, max_retries=0), given.model)
     try:
         if IS_PIPED:

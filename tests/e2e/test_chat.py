@@ -68,7 +68,7 @@ def test_other_addresses_fail_with_what_to_do_and_wait_where_they_are_busy() -> 
         status, _, err = piped("hi", URL=url)
         assert (status != 0, "Connection refused. Start it: make run." in err) == (True, True)
     with scripted_engine(InTurn([string_error(401), Status(429, headers={"retry-after": "1"})])) as engine:
-        assert "Give a key: make chat KEY=" in piped("hi", URL=engine.base_url)[2]
+        assert "The service requires a key. Give one: make chat KEY=" in piped("hi", URL=engine.base_url)[2]
         status, out, err = piped("hi", URL=engine.base_url, KEY="secret")
         assert (status, out) == (0, " word" * 8 + "\n")
         assert "A limit is reached: next try in 1 s" in err
