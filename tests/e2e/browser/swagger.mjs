@@ -1,5 +1,5 @@
 // Open each operation at /docs as a person does and execute its example; print what was seen as JSON:
-// node swagger.mjs <address of the API> [<file for a picture>]
+// node swagger.mjs <address of the API> [<file for a picture, without the reference of the replies>]
 // `missing`: there is no browser.
 
 import { launch } from "./chromium.mjs";
@@ -12,7 +12,7 @@ if (!browser) {
 }
 const seen = { statuses: {}, console: [] };
 try {
-  const page = await browser.newPage({ viewport: { width: 800, height: 1400 } });
+  const page = await browser.newPage({ viewport: { width: 1200, height: 900 }, deviceScaleFactor: 0.6 });
   page.setDefaultTimeout(20_000);
   page.on("console", (message) => seen.console.push(`${message.type()}: ${message.text()}`));
   page.on("pageerror", (error) => seen.console.push(`uncaught: ${error}`));
@@ -33,5 +33,10 @@ async function execute(operation) {
   const status = operation.locator(".live-responses-table tbody .response-col_status").first();
   await status.waitFor();
   seen.statuses[path] = Number.parseInt(await status.innerText());
-  if (picture && Object.keys(seen.statuses).length === 1) await status.page().screenshot({ path: picture });
+  if (picture && Object.keys(seen.statuses).length === 1) await photograph(status.page());
+}
+
+async function photograph(page) {
+  await page.addStyleTag({ content: ".responses-table:not(.live-responses-table) { display: none }" });
+  await page.screenshot({ path: picture, fullPage: true });
 }
