@@ -311,14 +311,19 @@ def test_an_engines_parameter_has_the_callers_name(param: str, renamed: str) -> 
     assert (error.param, error.message) == (renamed, f"Invalid '{renamed}': no.")
 
 
+def response_of(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return a response that has said nothing yet: it is one by OpenAI's schema."""
+    repeated = responses.echo(response_schema.check(fields), model("actual"))
+    base = {"id": "resp_1", "object": "response", "created_at": 1, "status": "in_progress"}
+    return validate_response({**base, "error": None, "incomplete_details": None, "output": [], **repeated})
+
+
 ECHOED = [*GOOD, *CLIENTS.values()]
 
 
 @pytest.mark.parametrize("fields", ECHOED, ids=range(len(ECHOED)))
 def test_what_a_response_repeats_is_valid(fields: dict[str, Any]) -> None:
-    repeated = responses.echo(response_schema.check(fields), model("actual"))
-    base = {"id": "resp_1", "object": "response", "created_at": 1, "status": "in_progress"}
-    validate_response({**base, "error": None, "incomplete_details": None, "output": [], **repeated})
+    repeated = response_of(fields)
     assert repeated["model"] == "actual"
     assert repeated["store"] is False
     for name in ("temperature", "max_output_tokens", "instructions", "metadata", "tool_choice", "user"):
@@ -326,6 +331,20 @@ def test_what_a_response_repeats_is_valid(fields: dict[str, Any]) -> None:
             assert repeated[name] == fields[name]
     for sent, got in zip(fields.get("tools") or (), repeated["tools"], strict=True):
         assert sent.items() <= {**dict.fromkeys(sent), **got}.items()
+
+
+@MANY
+@given(parts=st.lists(st.sampled_from(ECHOED), min_size=2, max_size=5))
+def test_what_is_accepted_by_itself_is_accepted_together(parts: list[dict[str, Any]]) -> None:
+    fields: dict[str, Any] = {}
+    for part in parts:
+        for name, other in (("tools", "tool_choice"), ("stream", "stream_options")):
+            if name in part:
+                fields.pop(other, None)
+        fields |= part
+    chat = chat_of(fields)
+    assert chat.get("tools") or chat.get("tool_choice") in (None, "auto", "none")
+    assert response_of(fields)["store"] is False
 
 
 # Each turn: what the user says; or the model's reasoning, its text and the arguments of its calls.
