@@ -48,6 +48,13 @@ def test_every_setting_is_documented(text: str, variable: str) -> None:
     assert f"| `{variable}` |" in text
 
 
+def test_every_setting_of_a_model_is_documented() -> None:
+    names = re.findall(r'entry(?:\.get\(|\[|, )"([a-z_]+)"', inspect.getsource(chat_settings))
+    (table,) = re.findall(r"^\| in `MODELS` \|.*?\n(?:\n|\Z)", CHAT, re.MULTILINE | re.DOTALL)
+    assert len(set(names)) > 10
+    assert {f"`{name}`" for name in names} <= set(re.findall("`[a-z_]+`", table))
+
+
 @pytest.mark.parametrize("code", sorted({kind.code for kind in _kinds(todo_errors.ApiError)}))
 def test_every_code_of_the_todo_api_is_documented(code: str) -> None:
     assert f"| `{code}` |" in TODOS
@@ -97,6 +104,14 @@ def test_make_targets_that_are_named_exist(document: str) -> None:
 def test_links_between_files_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", document.read_text()):
         assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+@pytest.mark.parametrize("document", sorted(ROOT.glob("docs/*.md")), ids=lambda p: p.name)
+def test_links_within_a_document_lead_to_a_heading(document: Path) -> None:
+    text = document.read_text()
+    headings = [heading.lower() for heading in re.findall("^#+ (.+)", text, re.MULTILINE)]
+    anchors = {re.sub(r"[^\w -]", "", heading).replace(" ", "-") for heading in headings}
+    assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= anchors
 
 
 def _listed(cell: str) -> set[str]:
