@@ -98,6 +98,7 @@ def validate_embeddings(value: Json, *, count: int, is_base64: bool = False) -> 
 
 def _check_completion(value: Json) -> None:
     assert value["id"].startswith("cmpl-")
+    assert "chat" not in value["id"]
     assert value.keys() <= COMPLETION_KEYS
     assert value.get("system_fingerprint") != "b0-unknown"
     for choice in value["choices"]:

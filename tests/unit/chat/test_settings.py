@@ -66,6 +66,15 @@ def test_what_an_engine_reads_and_fetches_can_be_set() -> None:
     assert model.developer_as_system
 
 
+def test_what_a_model_serves_is_its_engine_s_or_set() -> None:
+    table = {kind: {"base_url": URL, "engine": kind} for kind in ENGINES}
+    vectors = {"base_url": URL, "serves": ["embeddings"], "dimensions": 384}
+    models = read({**table, "vectors": vectors}).models
+    assert {name for name, model in models.items() if model.serves == {"chat"}} == {"litellm", "openai"}
+    assert models["vllm"].serves == {"chat", "completions"}
+    assert (models["vectors"].serves, models["vectors"].dimensions) == ({"embeddings"}, 384)
+
+
 @pytest.mark.parametrize("field", sorted(frozenset[str]().union(*NEVER.values())))
 def test_no_setting_lets_through_what_the_gateway_cannot_count(field: str) -> None:
     with pytest.raises(SettingsError, match=f"MODELS: `extra_fields` of 'tiny' cannot have '{field}'"):
@@ -231,6 +240,10 @@ NO_HOSTS = [
         ({"base_url": URL, "media_hosts": "images.example.com"}, "media_hosts"),
         *(({"base_url": URL, "media_hosts": [host]}, "media_hosts") for host in NO_HOSTS),
         ({"base_url": URL, "developer_as_system": 1}, "developer_as_system"),
+        ({"base_url": URL, "serves": []}, "serves"),
+        ({"base_url": URL, "serves": ["responses"]}, "serves"),
+        ({"base_url": URL, "serves": "chat"}, "serves"),
+        ({"base_url": URL, "dimensions": 0}, "dimensions"),
         ({"base_url": URL, "listed": "no"}, "listed"),
         ({"base_url": URL, "fallback": "other"}, "fallback"),
         ({"base_url": URL, "fallback": ["tiny"]}, "fallback"),

@@ -679,6 +679,7 @@ CALL = {"message": {"tool_calls": [{"function": {"name": "f", "arguments": '{"a"
         ([choice(" " * 500)], 3, 3),
         ([choice("Congratulations")], 1, 1),
         ([CALL], None, 23),
+        ([{"text": "a word " * 20}], None, 26),
         ([choice("one two three " * 8)] * 2, 48, 48),
         ([choice("Congratulations")] * 2, 2, 2),
         ([choice("one two three " * 8)] * 2, 24, 50),

@@ -13,12 +13,15 @@ from tests.engines import schema
 from tests.unit.chat.fakes import FakeEngine, settings
 
 
-async def post(path: str, body: Any, *models: Model, engine: FakeEngine, **changes: Any) -> httpx.Response:
+async def post(
+    path: str, body: Any, *models: Model, engine: FakeEngine, key: str = "", **changes: Any
+) -> httpx.Response:
     """Return the reply to a request."""
     app = create_app(settings(*models, **changes), engine)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://chat") as client:
-        return await client.post(path, content=json.dumps(body), headers={"content-type": "application/json"})
+        headers = {"content-type": "application/json", "x-api-key": key}
+        return await client.post(path, content=json.dumps(body), headers=headers)
 
 
 def sent(engine: FakeEngine) -> dict[str, Any]:

@@ -84,6 +84,7 @@ BROKEN: dict[str, tuple[bytes, int]] = {
     "base64 of infinity": (of(packed(float("inf"))), 1),
     "base64 of half a number": (of(base64.b64encode(b"abc").decode()), 1),
     "no base64": (of("?"), 1),
+    "base64 with something else in it": (of(packed(1.0)[:4] + "\n?" + packed(1.0)[4:]), 1),
     "an entry that is none": (dumps({"data": [7]}), 1),
     "no list": (dumps({"data": 7}), 1),
     "an array": (b"[]", 1),
