@@ -1,4 +1,4 @@
-"""A chat in the terminal, with the official openai package (pip install openai) and nothing else.
+"""A chat in the terminal, with the official openai package (pip install "openai>=3") and nothing else.
 
 python examples/chat.py --url http://localhost:8000/v1 --model default
 
@@ -113,16 +113,24 @@ class Chat:
         self.turns.append({"role": "user", "content": text})
         reply = {"role": "assistant", "content": ""}
         try:
-            self._print_reply(reply)
+            counted = self._print_reply(reply)
         finally:
-            self.turns[-1:] = [self.turns[-1], reply] if reply["content"] else []
+            if reply["content"]:
+                self.turns.append(reply)
+                print()
+            else:
+                self.turns.pop()
+        note(counted)
 
     def _stream(self) -> tuple[ChatCompletionChunk, Stream[ChatCompletionChunk]]:
         options: Any = {"stream": True, "stream_options": {"include_usage": True}}
         stream = self.client.chat.completions.create(**self.request, **options)
-        return next(stream), stream
+        first = next(stream, None)
+        if first is None:
+            raise Failed(f"Expected a stream of events from {self.client.base_url}, but got none.")
+        return first, stream
 
-    def _print_reply(self, reply: dict[str, str]) -> None:
+    def _print_reply(self, reply: dict[str, str]) -> str:
         began_s = time.monotonic()
         first, stream = when_ready(self._stream)
         first_s = time.monotonic() - began_s
@@ -142,11 +150,10 @@ class Chat:
                         is_thinking = False
                         reply["content"] += text
                         print(text, end="", flush=True)
-        print()
         if finish is None:
             raise Failed("The reply broke off.")
         cut = ", cut at the limit of tokens" if finish == "length" else ""
-        note(f"{tokens}{time.monotonic() - began_s:.1f} s, the first after {first_s:.1f} s{cut}")
+        return f"{tokens}{time.monotonic() - began_s:.1f} s, the first after {first_s:.1f} s{cut}"
 
     def command(self, text: str) -> None:
         """Do what a line with a slash says."""
@@ -214,7 +221,7 @@ def converse(chat: Chat) -> None:
             return note("")
         except KeyboardInterrupt:
             note("\nStopped. Ctrl-D leaves.")
-        except (APIError, Failed) as error:
+        except (APIError, Failed, ValueError) as error:
             print(describe(error, chat.client), file=sys.stderr)
 
 
@@ -246,7 +253,7 @@ def main() -> int:
                 chat.send(stdin.read().rstrip("\n"))
         else:
             converse(chat)
-    except (APIError, Failed) as error:
+    except (APIError, Failed, ValueError) as error:
         print(describe(error, chat.client), file=sys.stderr)
         return 1
     except (KeyboardInterrupt, BrokenPipeError):

@@ -169,6 +169,11 @@ def test_a_reply_without_a_finish_reason_has_broken_off() -> None:
         talk(Service(HELLO[:2]), "hi")
 
 
+def test_a_service_that_sends_no_events_is_named() -> None:
+    with pytest.raises(Failed, match=f"events from {URL}"):
+        talk(Service(()), "hi")
+
+
 def test_reasoning_is_a_note_and_the_reply_is_not(capsys: pytest.CaptureFixture[str]) -> None:
     thought = chunk(reasoning_content="Hm.", reasoning="Hm.")
     talked = talk(Service((thought, *HELLO)), "hi")
