@@ -65,10 +65,10 @@ export class Chat {
     this.send(text);
   }
 
-  /** Have a reply made again; what followed it is dropped. */
-  retry(reply) {
+  /** Have the last reply made again. */
+  retry() {
     this.stop();
-    this.turns.length = this.turns.indexOf(reply);
+    this.turns.pop();
     this.#start();
   }
 
@@ -121,7 +121,7 @@ export class Chat {
 }
 
 /** Add a chunk to a reply. */
-function take({ choices: [choice], usage }, reply) {
+function take({ choices: [choice] = [], usage }, reply) {
   if (usage) reply.usage = usage;
   const text = choice?.delta?.content ?? "";
   const reasoning = choice?.delta?.reasoning_content ?? choice?.delta?.reasoning ?? "";

@@ -6,6 +6,8 @@ import highlighter from "./highlight.js";
 import { Marked } from "./marked.js";
 import purify from "./purify.js";
 
+// Colouring more than so many characters takes longer than a frame, for each frame in which a block grows.
+const MOST_COLOURED = 12_000;
 const TAGS =
   "a blockquote br code del em h3 h4 h5 h6 hr input li ol p pre strong table tbody td th thead tr ul".split(" ");
 const ALLOWED = {
@@ -66,7 +68,7 @@ function nodeOf(token, before) {
 export function codeBlock(code, info, block = document.createElement("div")) {
   block.className = "block code";
   const language = /^[\w+#.-]*/.exec(info ?? "")[0];
-  const content = highlighter.getLanguage(language)
+  const content = highlighter.getLanguage(language) && code.length <= MOST_COLOURED
     ? purify.sanitize(highlighter.highlight(code, { language, ignoreIllegals: true }).value, {
         ALLOWED_TAGS: ["span"],
         ALLOWED_ATTR: ["class"],

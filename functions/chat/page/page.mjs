@@ -76,7 +76,11 @@ function turns() {
 
 function sent(turn) {
   if (turn === editing) return html`<li class="sent">${editor(turn)}</li>`;
-  const edit = () => ((editing = turn), draw());
+  function edit() {
+    editing = turn;
+    drawNow();
+    conversation.querySelector(".editor textarea").focus();
+  }
   return html`<li class="sent">
     <h2 class="unseen">You</h2>
     <p class="text">${turn.text}</p>
@@ -85,6 +89,7 @@ function sent(turn) {
 }
 
 function editor(turn) {
+  const isLast = chat.turns.indexOf(turn) >= chat.turns.length - 2;
   const end = () => ((editing = null), draw(), message.focus());
   function send(event) {
     event.preventDefault();
@@ -95,6 +100,7 @@ function editor(turn) {
     <textarea name="text" aria-label="Edit the message" rows="2" .value=${turn.text} @keydown=${sendOnEnter}></textarea>
     <div class="actions">
       <button type="submit">Send</button><button type="button" data-escape @click=${end}>Cancel</button>
+      ${isLast ? nothing : html`<span>What follows it is replaced.</span>`}
     </div>
   </form>`;
 }
@@ -108,7 +114,7 @@ function received(reply) {
     ${reply.reasoning ? reasoning(reply) : nothing}
     ${reply.state === "waiting" ? waiting(reply) : nothing}
     ${reply.blocks?.map(({ node }) => node)}
-    ${reply.error ? problem(reply.error, () => again(reply), reply) : nothing}
+    ${reply.error ? problem(reply.error, again, reply) : nothing}
     ${isUnderWay ? nothing : footer(reply)}
   </li>`;
 }
@@ -141,7 +147,7 @@ function footer(reply) {
   ].filter(Boolean);
   return html`<div class="actions">
     ${reply.text ? copyButton(() => reply.text) : nothing}
-    ${reply.error ? nothing : html`<button type="button" @click=${() => again(reply)}>Retry</button>`}
+    ${reply === chat.reply && !reply.error ? html`<button type="button" @click=${again}>Retry</button>` : nothing}
     <button type="button" aria-haspopup="dialog" @click=${() => show(reply.request)}>Code</button>
     <span class="facts">${facts.join(" · ")}</span>
   </div>`;
@@ -222,10 +228,10 @@ function submit(text) {
   message.focus();
 }
 
-function again(reply) {
+function again() {
   follow();
   if (chat.modelsError) chat.loadModels();
-  chat.retry(reply);
+  chat.retry();
   message.focus();
 }
 

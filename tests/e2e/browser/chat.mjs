@@ -190,11 +190,10 @@ async function changing(page) {
   seen.sent = [await requestOf(page, () => page.getByRole("button", { name: "Retry" }).last().click())];
   await finished(page);
   await page.getByRole("button", { name: "Edit" }).first().click();
-  const editor = page.getByRole("textbox", { name: "Edit the message" });
-  await editor.press("End");
-  await editor.press("Control+End");
-  await editor.pressSequentially(" 'three'");
-  seen.sent.push(await requestOf(page, () => editor.press("Enter")));
+  await page.keyboard.press("Control+End"); // the editor has the focus
+  await page.keyboard.type(" 'three'");
+  await check(page, "editing");
+  seen.sent.push(await requestOf(page, () => page.keyboard.press("Enter")));
   await finished(page);
   seen.turns = await page.locator("#conversation > ol > li").count();
   await page.getByRole("button", { name: "Code", exact: true }).last().click();
