@@ -1,6 +1,7 @@
 """The stage dev, from the first deployment to the last: each test continues from the one before."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -112,6 +113,10 @@ def test_a_stream(dev: Deployment, output: str) -> None:
 def test_the_pages_links_lead_back_to_the_stage(dev: Deployment) -> None:
     with dev.client("ApiUrl") as client:
         assert "/dev/openapi.json" in client.get("docs").text
+        page = client.get("", headers={"accept": "text/html"})
+        assert '<base href="/dev/">' in page.text
+        (script,) = re.findall(r'<script type="module" src="([^"]+)"', page.text)
+        assert client.get(script).headers["content-type"].startswith("text/javascript")
 
 
 def test_scaling_from_zero(dev: Deployment, engine_port: int) -> None:

@@ -30,6 +30,8 @@ def test_its_requests(prod: Deployment) -> None:
     with prod.client("ApiUrl", prod.key) as client:
         assert client.post("v1/chat/completions", json=body).status_code == 200
         assert client.post("graphql", json={"query": "{ todos { id } }"}).json() == {"data": {"todos": []}}
+        index = client.get("", headers={"accept": "text/html"}).json()
+        assert "chat" not in index, "expected no page in this stage"
 
 
 @pytest.mark.parametrize("output", ["ChatUrl", "TodosUrl"])

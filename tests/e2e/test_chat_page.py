@@ -6,6 +6,7 @@
 
 import ast
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ import pytest
 
 from tests.e2e.scenarios import seen_in_browser
 from tests.engines import events
-from tests.engines.behaviours import Chat, End, Sse, vllm_error
+from tests.engines.behaviours import Chat, End, Hang, Sse, vllm_error
 from tests.engines.scripted import ScriptedEngine, scripted_engine
 from tests.engines.wire import Behaviour, Reply, Request
 from tests.local_service import Service, run_local
@@ -88,6 +89,7 @@ BEHAVIOURS: Mapping[str, Behaviour] = {
     "error in mid-stream": Chat(
         Sse(events.joined(events.tokens(3, finish=None, done=False), events.pieces(ERROR)))
     ),
+    "held": Hang(),
     "cut": Chat(Sse(events.first(events.tokens(8), 4), end=End.CUT)),
 }
 
@@ -152,6 +154,12 @@ def test_a_reply_is_shown_as_it_arrives_with_its_tokens_and_times(report: Report
 def test_a_screen_reader_gets_the_reply_once(report: Report) -> None:
     assert len(report["statuses"]) <= 4
     assert report["statuses"][-1].split() == ["word"] * 20
+
+
+def test_a_long_wait_is_explained(report: Report) -> None:
+    assert re.search(
+        r"Waiting for the first token, (19|20) s\. A model that was switched off", report["waiting"]
+    )
 
 
 def test_escape_stops_the_engine(visit: Visit) -> None:
@@ -268,6 +276,7 @@ def test_everything_is_reached_by_tab_and_shows_that_it_has_the_focus(report: Re
 def test_nothing_is_wider_than_the_screen(report: Report, screen: str, height: int) -> None:
     widths = report[screen]
     assert (widths["page"], widths["conversation"], widths["outside"]) == (0, 0, [])
+    assert widths["cut"] == 0, "expected wide code to scroll by itself"
     assert widths["height"] >= height
 
 

@@ -27,6 +27,7 @@ try {
   await keyboard(page);
   await onPhone(await opened({ viewport: PHONE, hasTouch: true, isMobile: true }));
   await models(await opened({ viewport: PHONE }));
+  await waiting(await opened({ viewport: PHONE }));
 } finally {
   await browser.close();
 }
@@ -258,6 +259,20 @@ async function models(page) {
   seen.serving_chat = await page.getByRole("combobox", { name: "Model" }).locator("option").allInnerTexts();
 }
 
+/** A model that starts: the response is there, its first token is not. */
+async function waiting(page) {
+  await page.clock.install();
+  await page.reload();
+  await page.clock.runFor(100);
+  await page.getByRole("region", { name: "Problem" }).getByLabel("API key").fill(key);
+  await page.keyboard.press("Enter");
+  await page.waitForResponse("**/v1/models");
+  await page.clock.runFor(100);
+  await send(page, "held");
+  await page.clock.runFor(20_000);
+  seen.waiting = await page.locator(".waiting").innerText();
+}
+
 async function send(page, text) {
   await page.getByRole("textbox", { name: "Message" }).fill(text);
   await page.keyboard.press("Enter");
@@ -314,6 +329,7 @@ function widths() {
     page: document.documentElement.scrollWidth - innerWidth,
     conversation: conversation.scrollWidth - conversation.clientWidth,
     height: conversation.clientHeight,
+    cut: [...document.querySelectorAll(".code")].filter((node) => node.scrollWidth > node.clientWidth).length,
     outside: buttons.filter((node) => node.getBoundingClientRect().right > innerWidth).map((node) => node.textContent),
   };
 }

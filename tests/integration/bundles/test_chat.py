@@ -1,6 +1,7 @@
 """The chat function from its bundles alone, streaming, with keys in DynamoDB."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,8 @@ def test_it_streams_without_compiling_anything(
     chat.poison_sources()
     engine.behaviour = Chat(stream=Sse(events.tokens(8, pace_s=0.1)))
     models = json.dumps({MODEL: {"base_url": engine.base_url}})
-    with running(chat, tmp_path / "log", MODELS=models, **aws) as api:
+    page = str(chat.task / "chat-page")
+    with running(chat, tmp_path / "log", MODELS=models, CHAT_PAGE=page, **aws) as api:
         post = api.invoke(completion(golden("chat_completion_v2"), key, stream=True))
         assert post.prelude["statusCode"] == 200, post.raw
         assert len(schema.validate_stream(post.body)) > 8
@@ -53,14 +55,18 @@ def test_it_streams_without_compiling_anything(
         assert post.arrivals[-2] - post.arrivals[1] > 0.5
         refused = api.invoke(completion(golden("chat_completion_v2"), "sk-unknown"))
         assert refused.prelude["statusCode"] == 401
-        page = api.invoke(_get("/docs"))
-        assert page.prelude["statusCode"] == 200
-        assert b"swagger" in page.body
+        docs = api.invoke(_get("/docs"))
+        assert docs.prelude["statusCode"] == 200
+        assert b"swagger" in docs.body
+        document = api.invoke(_get("/", accept="text/html"))
+        (script,) = re.findall(r'<script type="module" src="([^"]+)"', document.body.decode())
+        assert b"lit-html.js" in api.invoke(_get(f"/{script}")).body
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
-def _get(path: str) -> Any:
+def _get(path: str, **headers: str) -> Any:
     event = golden("chat_health_v2")
+    event["headers"] |= headers
     event["rawPath"] = event["requestContext"]["http"]["path"] = path
     return event
 
