@@ -1,4 +1,4 @@
-"""`OpenAILike` calls Completions unless it is told that the model chats."""
+"""`OpenAILike` calls Completions unless `is_chat_model` says otherwise."""
 
 import os
 from typing import Any
