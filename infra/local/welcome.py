@@ -9,7 +9,7 @@ from infra.paths import ROOT
 _TEXT = """\
 The chat API answers on http://localhost:{port}
 
-  chat      http://localhost:{port}/
+  chat      http://localhost:{port}/, or in another terminal: make chat{at}
   docs      http://localhost:{port}/docs
   graphql   {graphql}
   model     {models}
@@ -63,6 +63,7 @@ def welcome(
     more = f" and {len(models) - _SHOWN_MODELS} more" if len(models) > _SHOWN_MODELS else ""
     return _TEXT.format(
         port=port,
+        at="" if port == 8000 else f" PORT={port}",
         graphql=f"http://localhost:{port}/graphql" if database else "not served",
         models=f'{", ".join(models[:_SHOWN_MODELS])}{more} ("default" is {models[0]})',
         engine=", else ".join(filter(None, engines)),

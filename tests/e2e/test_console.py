@@ -22,7 +22,7 @@ STATUS = re.compile(r"POST /v1/chat/completions  (\d)\d\d  first byte .* ms  tot
 
 def test_the_banner_says_what_runs_where(local: LocalService) -> None:
     for text in (
-        f"chat      http://localhost:{local.port}/\n",
+        f"chat      http://localhost:{local.port}/, or in another terminal: make chat PORT={local.port}\n",
         f"http://localhost:{local.port}/docs",
         '"default" is smollm2-135m-instruct',
         "llama.cpp on http://127.0.0.1:",

@@ -28,6 +28,11 @@ def test_without_auth_no_key_is_mentioned() -> None:
     assert words(text)[5] == "-d"
 
 
+@pytest.mark.parametrize(("port", "command"), [(8000, "make chat"), (9000, "make chat PORT=9000")])
+def test_the_chat_in_a_terminal_finds_the_port(port: int, command: str) -> None:
+    assert f"terminal: {command}\n" in welcome(Settings(), port, ["m"], "", "")
+
+
 def test_a_key_of_any_characters_is_ready_to_be_pasted() -> None:
     key = "it's $HOME \\ {key}"
     text = welcome(Settings(), 8000, ["m"], "", "", key, KEYS)
