@@ -1,4 +1,4 @@
-"""Evaluations: `inspect eval task.py --model openai/default`."""
+"""Evaluations. It repeats failed calls without end, unless `max_retries` (`--max-retries`) is set."""
 
 import asyncio
 import json
@@ -29,7 +29,8 @@ def get_weather() -> Tool:
 
 
 def chat(model: str) -> str:
-    question = get_model(f"openai/{model}").generate("What is the capital of France?")
+    config = GenerateConfig(max_retries=1)
+    question = get_model(f"openai/{model}", config=config).generate("What is the capital of France?")
     return asyncio.run(question).completion
 
 

@@ -33,13 +33,9 @@ class City(BaseModel):
     country: str
 
 
-def proxy() -> str:
-    """Return the address of a proxy that has the key of the environment."""
-    return started(os.environ["OPENAI_API_KEY"])
-
-
 @cache
-def started(_: str) -> str:
+def proxy() -> str:
+    """Start the proxy; return its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -83,7 +83,7 @@ CLIENTS = (
     _python("LangChain", "langchain_model.py", "langchain-openai", "clients", CHAT),
     _python("LlamaIndex", "llama_index_llm.py", "llama-index-llms-openai-like", "clients-2", CHAT),
     _python("Mirascope", "mirascope_call.py", "mirascope[openai]", "clients-2", RESPONSES),
-    _python("Inspect", "inspect_task.py", "inspect-ai", "clients-2", RESPONSES),
+    _python("Inspect", "inspect_task.py", "inspect-ai", "clients-3", RESPONSES),
     _python("Strands Agents", "strands_agent.py", "strands-agents[openai]", "clients-2", CHAT),
     _python("Instructor", "instructor_client.py", "instructor", "clients-2", CHAT),
     _python("LLM", "llm_command.py", "llm", "clients-3", CHAT),
