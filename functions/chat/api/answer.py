@@ -108,7 +108,7 @@ async def _prepare(
             "Expected the header 'x-fallback' to be 'none', which refuses that another model answers, but got"
             " something else. Leave it out where another may."
         )
-    model = find_model(checked.model, settings, key)
+    model = find_model(checked.model, settings, key, endpoint.serves)
     check_allowed(model, settings, key)
     check_serves(model, endpoint.serves, settings, key)
     calls = [await endpoint.prepare(parsed, checked, model, settings, invocation.request_id)]

@@ -135,7 +135,7 @@ class OneKind:
 
     def check(self, value: Any, path: Path) -> Any:
         if type(value) is not list:
-            raise faults.wrong_type("a string or an array", value, path)
+            raise faults.wrong_type("an array", value, path)
         if not value:
             raise faults.empty("array", path)
         if type(value[0]) not in self.arrays:
@@ -290,7 +290,7 @@ class StringOr:
         self.other, self.string, self.member = other, string or String(), member
 
     def check(self, value: Any, path: Path) -> Any:
-        is_array = isinstance(self.other, Array)
+        is_array = isinstance(self.other, Array | OneKind)
         if type(value) is list or (type(value) is dict and not is_array):
             return self.other.check(value, path)
         if type(value) is not str and isinstance(self.string, String):

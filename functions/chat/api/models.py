@@ -35,13 +35,17 @@ async def retrieve_model(service: Service, request: Request) -> Response:
     return JSONResponse(_card(model, await service.context_lengths.of([model])))
 
 
-def find_model(name: str, settings: Settings, key: Key | None = None) -> Model:
+def find_model(name: str, settings: Settings, key: Key | None = None, what: str | None = None) -> Model:
     """Return the model that a name stands for.
 
-    Raises: ModelNotFound, which names one that the key may use.
+    Raises: ModelNotFound, which names one that the key may use, and that serves what is requested.
     """
     if name not in settings.listed and name != "default":
-        usable = [each for each in settings.listed.values() if _is_allowed(each, settings, key)]
+        usable = [
+            each
+            for each in settings.listed.values()
+            if _is_allowed(each, settings, key) and (what is None or what in each.serves)
+        ]
         shown = "default" if settings.default_model in usable else usable[0].id if usable else None
         advice = f" `{shown}` exists; `GET /v1/models` lists all that you may use." if shown else ""
         raise ModelNotFound(name[:60], advice=advice)

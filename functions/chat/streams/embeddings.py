@@ -12,7 +12,7 @@ from typing import Any
 
 from functions.chat.engines.engine import End, Event, Failure, Reply
 from functions.chat.engines.errors import reports_error, translate
-from functions.chat.errors import ApiError, UpstreamError
+from functions.chat.errors import ApiError, InvalidRequest, UpstreamError
 from functions.chat.json_text import parse
 
 from .normalise import usage_of
@@ -64,10 +64,10 @@ class EmbeddingsReply:
         if len({length for _, length in embeddings}) != 1:
             raise _broken()
         if self._dimensions not in (None, embeddings[0][1]):
-            raise UpstreamError(
-                f"The engine of this model gives {embeddings[0][1]} numbers, whatever 'dimensions' is. "
-                "Leave 'dimensions' out.",
-                retry=False,
+            raise InvalidRequest(
+                f"This model gives {embeddings[0][1]} numbers and no others. Leave 'dimensions' out.",
+                param="dimensions",
+                code="unsupported_value",
             )
         tokens = usage["prompt_tokens"] if usage else 0
         return {

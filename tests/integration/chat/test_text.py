@@ -118,10 +118,11 @@ async def test_an_engine_that_was_killed_fails_the_text(
         assert (whole.status_code, whole.headers["x-should-retry"]) == (502, "false")
 
 
-async def test_embeddings_of_an_engine_that_ignores_dimensions_fail(
+async def test_dimensions_that_an_engine_ignores_are_refused(
     engine: ScriptedEngine, connect: Connect
 ) -> None:
     recorded = recording("embeddings/llama.cpp-b11549/dimensions")
     reply = await replies(engine, connect, recorded, EMBEDDINGS, {**INPUT, "dimensions": 64})
-    assert reply.status_code == 502
-    assert "gives 576 numbers" in reply.json()["error"]["message"]
+    error = schema.validate_error(reply.json())
+    assert (reply.status_code, error["param"]) == (400, "dimensions")
+    assert "gives 576 numbers" in error["message"]

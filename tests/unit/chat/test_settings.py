@@ -72,7 +72,8 @@ def test_what_a_model_serves_is_its_engine_s_or_set() -> None:
     models = read({**table, "vectors": vectors}).models
     assert {name for name, model in models.items() if model.serves == {"chat"}} == {"litellm", "openai"}
     assert models["vllm"].serves == {"chat", "completions"}
-    assert (models["vectors"].serves, models["vectors"].dimensions) == ({"embeddings"}, 384)
+    assert models["vectors"].serves == {"embeddings"}
+    assert models["vectors"].dimensions == 384
 
 
 @pytest.mark.parametrize("field", sorted(frozenset[str]().union(*NEVER.values())))

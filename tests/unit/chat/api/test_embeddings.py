@@ -127,6 +127,8 @@ async def test_a_model_that_does_not_serve_it_is_not_called() -> None:
         URL, body(model="writer"), model("writer"), VECTORS, engine=engine, key="sk-writer", keys=keys
     )
     assert "vectors" not in error_of(reply)[3]
+    reply = await post(URL, body(model="ada"), model("writer"), VECTORS, engine=engine)
+    assert "`vectors` exists" in error_of(reply)[3]
     chat = {"model": "vectors", "messages": [{"role": "user", "content": "Hi"}]}
     reply = await post("/v1/chat/completions", chat, model("writer"), VECTORS, engine=engine)
     assert error_of(reply) == (

@@ -111,7 +111,7 @@ def test_another_number_of_dimensions_than_requested_fails() -> None:
     assert reply(read(of([1.0, 2.0]), dimensions=2))
     (failure,) = read(of([1.0, 2.0]), dimensions=1)
     assert isinstance(failure, Failure)
-    assert "Leave 'dimensions' out" in failure.error.message
+    assert (failure.error.status, failure.error.param) == (400, "dimensions")
 
 
 def test_what_an_engine_counts_is_counted() -> None:
