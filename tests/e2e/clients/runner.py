@@ -35,8 +35,11 @@ def main(name: str, out: TextIO) -> None:
     job = json.load(sys.stdin)
     os.environ |= {"OPENAI_BASE_URL": job["url"], "OPENAI_API_KEY": job["key"], **QUIET}
     client = next(client for client in CLIENTS if client.file == f"{name}.py")
-    npm = ROOT / client.packages / "node_modules" / client.package / "package.json"
-    installed = json.loads(npm.read_text())["version"] if npm.exists() else version(client.package)
+    if client.lock.endswith(".json"):
+        npm = ROOT / client.packages / "node_modules" / client.package / "package.json"
+        installed = json.loads(npm.read_text())["version"]
+    else:
+        installed = version(client.package)
     print(json.dumps({"version": installed}), file=out, flush=True)
     # One for all calls: a client's connections belong to it.
     asyncio.set_event_loop(loop := asyncio.new_event_loop())
