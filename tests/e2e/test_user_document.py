@@ -62,6 +62,15 @@ def test_all_clients_print_what_the_model_says(service: Service) -> None:
     assert not {"undefined", "null"} & set(outputs[1].split("\n"))
 
 
+@pytest.mark.slow
+def test_the_closest_text_is_printed_first(service: Service) -> None:
+    (out,) = finish([start("embeddings.py", service)])
+    scores = [float(line.split()[0]) for line in out.splitlines()]
+    assert len(scores) == 4
+    assert scores == sorted(scores, reverse=True)
+    assert -1 <= scores[-1] < scores[0] <= 1
+
+
 def test_the_example_body_is_answered(scripted: Scripted) -> None:
     """Its `string`s stand for what the caller puts there."""
     body = {**BODY, "model": "default", "messages": [{"role": "user", "content": "Tell me a joke"}]}
