@@ -96,8 +96,8 @@ def when_ready(request: Callable[[], T]) -> T:
 class Chat:
     """A conversation; each method `do_…` is a command."""
 
-    def __init__(self, client: OpenAI, model: str) -> None:
-        self.client, self.model, self.system = client, model, ""
+    def __init__(self, client: OpenAI) -> None:
+        self.client, self.model, self.system = client, "default", ""
         self.turns: list[dict[str, str]] = []
         self.last = ""
 
@@ -169,11 +169,18 @@ class Chat:
         raise EOFError
 
     def do_models(self, _: str) -> None:
-        note("\n".join(model.id for model in when_ready(self.client.models.list)))
+        note("\n".join(self._models()))
 
     def do_model(self, name: str) -> None:
-        self.model = when_ready(lambda: self.client.models.retrieve(name or self.model)).id
+        models = self._models()
+        if not models or name not in (*models, "default"):
+            raise Failed(f"There is no model {name!r} to chat with, but: {', '.join(models) or 'none'}.")
+        self.model = name if name in models else models[0]
         note(f"The model is {self.model}.")
+
+    def _models(self) -> list[str]:
+        listed = when_ready(self.client.models.list)
+        return [model.id for model in listed if "chat" in getattr(model, "serves", ["chat"])]
 
     def do_system(self, text: str) -> None:
         self.system = text
@@ -210,7 +217,6 @@ def read_message() -> str:
 
 def converse(chat: Chat) -> None:
     """Answer messages and commands until the user leaves."""
-    chat.do_model("")
     note("/help lists the commands, Ctrl-C stops a reply, Ctrl-D leaves.")
     while True:
         try:
@@ -246,8 +252,9 @@ def main() -> int:
     parser.add_argument("--model", default="default")
     given = parser.parse_args()
     key = os.environ.get("OPENAI_API_KEY") or NO_KEY
-    chat = Chat(OpenAI(base_url=given.url, api_key=key, max_retries=0), given.model)
+    chat = Chat(OpenAI(base_url=given.url, api_key=key, max_retries=0))
     try:
+        chat.do_model(given.model)
         if IS_PIPED:
             with open(0, encoding="utf-8", errors="replace") as stdin:
                 chat.send(stdin.read().rstrip("\n"))

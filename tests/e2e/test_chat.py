@@ -59,7 +59,7 @@ def test_what_is_piped_gets_the_reply_alone(scripted: Scripted) -> None:
     assert scripted.engine.requests[-1].fields["messages"] == [{"role": "user", "content": "hi"}]
     status, out, err = piped("hi\n", PORT=str(scripted.local.port), MODEL="nothing")
     assert (status != 0, out) == (True, "")
-    assert err.startswith("The model `nothing` does not exist")
+    assert err.startswith("There is no model 'nothing' to chat with, but: scripted, ")
 
 
 @pytest.mark.slow

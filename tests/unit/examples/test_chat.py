@@ -47,6 +47,10 @@ class Stream:
         return cast(ChatCompletionChunk, piece)
 
 
+def named(name: str) -> SimpleNamespace:
+    return SimpleNamespace(id=name)
+
+
 class Service:
     """Stands for the SDK's client: a reply, or an error, for each request; the last one is repeated."""
 
@@ -55,9 +59,8 @@ class Service:
         self.requests: list[dict[str, Any]] = []
         self.base_url, self.api_key = URL, ""
         self.chat = SimpleNamespace(completions=SimpleNamespace(create=self._create))
-        self.models = SimpleNamespace(
-            list=lambda: [SimpleNamespace(id=name) for name in "ab"], retrieve=self._model
-        )
+        listed = [SimpleNamespace(id="e", serves=["embeddings"]), *map(named, "ab")]
+        self.models = SimpleNamespace(list=lambda: listed)
 
     def _create(self, **request: Any) -> Stream:
         self.requests.append({**request, "messages": list(request["messages"])})
@@ -65,10 +68,6 @@ class Service:
         if isinstance(reply, Exception):
             raise reply
         return Stream(reply)
-
-    @staticmethod
-    def _model(name: str) -> Any:
-        return SimpleNamespace(id=name)
 
 
 def refusal(status: int, text: str = "No.", **headers: str) -> APIStatusError:
@@ -80,7 +79,7 @@ def refusal(status: int, text: str = "No.", **headers: str) -> APIStatusError:
 
 def talk(service: Service, *lines: str) -> Chat:
     """Hold a conversation."""
-    talked = Chat(cast(OpenAI, service), "default")
+    talked = Chat(cast(OpenAI, service))
     for line in lines:
         (talked.command if line.startswith("/") else talked.send)(line)
     return talked
@@ -122,15 +121,29 @@ def test_the_last_request_has_these_messages(lines: tuple[str, ...], sent: list[
 
 @pytest.mark.parametrize(
     ("line", "shown"),
-    [("/models", "a\nb"), ("/model b", "The model is b."), ("/help", "/save FILE"), ("/clear", "forgotten")],
+    [
+        ("/models", "a\nb"),
+        ("/model b", "The model is b."),
+        ("/model default", "The model is a."),
+        ("/help", "/save FILE"),
+        ("/clear", "forgotten"),
+    ],
 )
 def test_a_command_is_confirmed(line: str, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert talk(Service(), line).request["model"] == ("b" if line == "/model b" else "default")
+    talk(Service(), line)
     out, err = capsys.readouterr()
     assert (out, shown in err) == ("", True)
 
 
-@pytest.mark.parametrize("line", ["/retry", "/nothing", "/save", "/save no/such/folder"])
+def test_the_next_request_names_the_model_that_was_chosen() -> None:
+    service = Service()
+    talk(service, "/model b", "hi")
+    assert service.requests[-1]["model"] == "b"
+
+
+@pytest.mark.parametrize(
+    "line", ["/model e", "/model", "/retry", "/nothing", "/save", "/save no/such/folder"]
+)
 def test_a_command_that_cannot_be_followed_says_so(line: str) -> None:
     with pytest.raises(Failed, match=r"^(There is no|Expected a new file, as in /save chat\.json)"):
         talk(Service(), line)
@@ -148,7 +161,7 @@ def test_a_conversation_is_saved_as_a_request_once(tmp_path: Path) -> None:
     "end", [KeyboardInterrupt(), APIConnectionError(request=httpx2.Request("POST", URL))]
 )
 def test_of_a_stopped_reply_what_came_is_kept(end: BaseException) -> None:
-    talked = Chat(cast(OpenAI, Service((chunk(content="Hel"), end))), "default")
+    talked = Chat(cast(OpenAI, Service((chunk(content="Hel"), end))))
     with pytest.raises(type(end)):
         talked.send("hi")
     assert talked.turns == [HI, {"role": "assistant", "content": "Hel"}]
@@ -156,7 +169,7 @@ def test_of_a_stopped_reply_what_came_is_kept(end: BaseException) -> None:
 
 def test_a_message_that_got_no_reply_is_sent_again_by_retry() -> None:
     service = Service(refusal(400), HELLO)
-    talked = Chat(cast(OpenAI, service), "default")
+    talked = Chat(cast(OpenAI, service))
     with pytest.raises(APIStatusError):
         talked.send("hi")
     assert talked.turns == []
