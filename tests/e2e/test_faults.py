@@ -1,5 +1,6 @@
 """What a client sees when something on the way breaks: never a stream that ends as if it were whole."""
 
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import psutil
 import pytest
 import requests
 
+from infra.paths import ROOT
 from tests.e2e.conftest import Scripted
 from tests.e2e.raw_http import QUESTION, connected
 from tests.engines import events, schema
@@ -23,6 +25,16 @@ pytestmark = pytest.mark.slow
 PATH = "/v1/chat/completions"
 STREAM = {**QUESTION, "stream": True}
 ENDLESS = Chat(Sse(events.tokens(1000, pace_s=0.02)))
+# How users of openai-node read a stream.
+NODE = """
+import OpenAI from "openai";
+const [baseURL, apiKey, connection] = process.argv.slice(1);
+const client = new OpenAI({ baseURL, apiKey, defaultHeaders: { connection } });
+const stream = await client.%s({ model: "default", stream: true, %s: [{ role: "user", content: "Hello" }] });
+for await (const _ of stream) console.log("event");
+console.log("whole");
+"""
+NODE_CALLS = (("chat.completions.create", "messages"), ("responses.create", "input"))
 HALF = events.first(events.tokens(8), 4)
 TIMEOUT_S = 2
 STOPPED_S = 0.2
@@ -71,6 +83,27 @@ def test_requests_raises_when_a_function_is_killed_in_a_stream(scripted: Scripte
         kill_functions(scripted.local)
         with pytest.raises(requests.exceptions.ChunkedEncodingError):
             list(lines)
+    check_works(scripted)
+
+
+@pytest.mark.parametrize("connection", ["close", "keep-alive"])
+@pytest.mark.parametrize("call", NODE_CALLS, ids=lambda call: call[1])
+def test_openai_node_raises_when_a_function_is_killed_in_a_stream(
+    scripted: Scripted, call: tuple[str, str], connection: str
+) -> None:
+    """Its fetch takes a stream that was cut for a whole one, if the reply has `Connection: close`."""
+    scripted.engine.behaviour = ENDLESS
+    command = ("node", "--input-type=module", "--eval", NODE % call)
+    arguments = (f"{scripted.service.url}/v1", scripted.service.key, connection)
+    with subprocess.Popen(
+        (*command, *arguments), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as node:
+        assert node.stdout
+        node.stdout.readline()
+        kill_functions(scripted.local)
+        out, errors = node.communicate(timeout=20)
+    assert "TypeError: terminated" in errors
+    assert "whole" not in out
     check_works(scripted)
 
 

@@ -30,6 +30,7 @@ class Request:
     headers: dict[str, str]
     raw: bytes
     received_at: float
+    client_port: int = 0
     first_byte_at: float | None = None
     ended_at: float | None = None
     disconnected_at: float | None = None
@@ -180,9 +181,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         method = self._parser.get_method().decode()
-        request = Request(
-            self._number(), method, self._url.decode(), self._headers, self._body, time.monotonic()
-        )
+        url, (_, port, *_) = self._url.decode(), self.transport.get_extra_info("peername")
+        request = Request(self._number(), method, url, self._headers, self._body, time.monotonic(), port)
         self._engine.received(request)
         self._waiting.append(request)
         if self._current is None:

@@ -2,11 +2,15 @@
 
 import json
 from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import suppress
 from struct import pack
 from typing import Any
 
+import psutil
+
 from tests.engines.behaviours import ByModel, Chat, Completion, End, Sse, Status, vllm_error
-from tests.engines.events import DONE, event, first, joined, pieces, tokens, usage_of
+from tests.engines.events import DONE, Piece, event, first, joined, pieces, tokens, usage_of
 from tests.engines.faults.script import FIRST, TEXT, WORDS, call, calling, message, streamed, whole_calls
 from tests.engines.wire import Behaviour, Reply, Request
 
@@ -17,6 +21,18 @@ VECTORS = [[0.5, -1.25, 3.0], [0.0, 1.0, -0.125]]
 ARGUMENTS = {"get_weather": {"city": "Paris"}, "exec_command": {"cmd": f"echo {WEATHER}"}}
 _ERROR = event('{"error":{"message":"CUDA error","type":"InternalServerError","param":null,"code":500}}')
 _SOME = first(tokens(8), 4)
+
+
+def killed(request: Request) -> Iterator[Piece]:
+    """Stream some of a reply, then kill the function that called: its own caller's connection breaks off."""
+    yield from _SOME(request)
+    yield 0.2
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if request.client_port in (each.laddr.port for each in process.net_connections("inet")):
+                process.kill()
+
+
 # What goes wrong, by the model's name: in any reply, and in streams.
 FAILURES: dict[str, Behaviour] = {
     "error": vllm_error(500),
@@ -25,6 +41,7 @@ FAILURES: dict[str, Behaviour] = {
 STREAM_FAILURES: dict[str, Behaviour] = {
     "error-event": Sse(joined(_SOME, pieces(_ERROR, DONE))),
     "unfinished": Sse(_SOME),
+    "killed": Sse(killed, End.HANG),
 }
 
 

@@ -34,7 +34,7 @@ async function outcome(call) {
     const last = error?.lastError ?? error; // of several tries, in the AI SDK
     const named = last?.name ?? "an object"; // an error part of the AI SDK's streams
     const raised = named === "Error" ? last.constructor.name : named;
-    const module = raised in globalThis ? "builtins" : name;
+    const module = raised in globalThis && !last.cause ? "builtins" : name; // fetch's TypeErrors have a cause
     return { raised, module, status: last?.status ?? null, message: String(last?.message ?? last).slice(0, 500) };
   }
 }
