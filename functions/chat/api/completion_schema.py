@@ -26,9 +26,12 @@ from functions.chat.errors import InvalidRequest
 TEXT = String(not_empty=True)
 # The ids of tokens, which the engine's own tokenizer makes of a text.
 TOKENS = Array(Integer(minimum=0, maximum=2**31 - 1))
+# No engine is sent as many: MAX_N is checked later.
+MAX_PROMPTS = 128
 PROMPT = StringOr(
     OneKind(
-        {str: Array(TEXT), int: TOKENS, list: Array(TOKENS)}, "a string, an integer or an array of integers"
+        {str: Array(TEXT, max_length=MAX_PROMPTS), int: TOKENS, list: Array(TOKENS, max_length=MAX_PROMPTS)},
+        "a string, an integer or an array of integers",
     ),
     string=TEXT,
 )

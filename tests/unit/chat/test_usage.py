@@ -668,6 +668,20 @@ def choice(text: str) -> dict[str, Any]:
 CALL = {"message": {"tool_calls": [{"function": {"name": "f", "arguments": '{"a": "' + 80 * "x" + '"}'}}]}}
 
 
+@pytest.mark.parametrize(("usage", "charged"), [({"prompt_tokens": 7}, 7), (None, WHOLE.prompt_tokens)])
+def test_embeddings_cost_their_prompt(usage: Any, charged: int) -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        account = bench.account()
+        await account.admit(WHOLE)
+        reply = Reply({"object": "list", "data": [{"index": 0, "embedding": [0.5]}]})
+        async for _ in account.run(EventsEngine(Accepted(), reply, End(usage)), WHOLE):
+            pass
+        assert (bench.record.prompt_tokens, bench.record.completion_tokens) == (charged, 0)
+
+    run(scenario())
+
+
 @pytest.mark.parametrize(
     ("choices", "completion", "charged"),
     [

@@ -57,6 +57,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str | None, str | None, str]] = {
     "a number": (body(prompt=5), "invalid_type", "prompt", "expected a string or an array"),
     "an object": (body(prompt={"a": 1}), "invalid_type", "prompt", "a string or an array"),
     "many prompts": (body(prompt=["a"] * 9), "array_above_max_length", "prompt", "at most 8"),
+    "far too many prompts": (body(prompt=[[1]] * 10**5), "array_above_max_length", "prompt", "at most 128"),
     "many choices": (body(n=9), "integer_above_max_value", "n", "<= 8"),
     "many choices of prompts": (body(prompt=["a"] * 3, n=3), "integer_above_max_value", "n", "are 9 choices"),
     "many tokens": (body(max_tokens=300), "integer_above_max_value", "max_tokens", "<= 256"),
