@@ -23,7 +23,7 @@ if not served:
     sys.exit("No model here serves embeddings.")
 question = " ".join(sys.argv[1:]) or "When does the shop open?"
 reply = client.embeddings.create(model=served[0].id, input=[question, *TEXTS])
-asked, *others = (entry.embedding for entry in reply.data)
-closeness = [sum(one * other for one, other in zip(asked, each, strict=True)) for each in others]
+query, *others = (entry.embedding for entry in reply.data)
+closeness = [sum(one * other for one, other in zip(query, each, strict=True)) for each in others]
 for score, text in sorted(zip(closeness, TEXTS, strict=True), reverse=True):
     print(f"{score:.2f}  {text}")
