@@ -102,8 +102,8 @@ class ByMessage:
     otherwise: Behaviour = field(default_factory=Chat)
 
     async def __call__(self, request: Request, reply: Reply) -> None:
-        message = request.fields["messages"][-1]["content"]
-        await self.behaviours.get(message, self.otherwise)(request, reply)
+        *_, last = request.fields.get("messages") or [{}]
+        await self.behaviours.get(last.get("content", ""), self.otherwise)(request, reply)
 
 
 @dataclass(frozen=True)

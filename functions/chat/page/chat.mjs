@@ -3,7 +3,7 @@
 // A model that starts may name a wait more than once; after so many, a person decides.
 const MOST_RETRIES = 20;
 
-/** A failure in the API's words. `retryAfterS`: when the same request may succeed; null: no need to send it again. */
+/** A failure in the API's words. `retryAfterS`: when the same request may succeed; null: the API names no time. */
 export class ApiError extends Error {
   constructor(message, { status = 0, code = null, retryAfterS = null } = {}) {
     super(message);
@@ -98,7 +98,7 @@ export class Chat {
   async #attempt(reply, retries) {
     const stopper = (this.#stopper = new AbortController());
     Object.assign(reply, { text: "", reasoning: "", state: "waiting", error: null, finish: null, usage: null });
-    Object.assign(reply, { beganAt: performance.now(), firstAt: null, endedAt: null, retryAt: null });
+    Object.assign(reply, { beganAt: performance.now(), firstAt: null, thoughtAt: null, endedAt: null, retryAt: null });
     this.#changed();
     try {
       for await (const chunk of streamChat(reply.request, this.key, stopper.signal)) {
@@ -152,7 +152,8 @@ async function* streamChat(request, key, signal) {
 }
 
 async function call(path, { key, body, signal }) {
-  const headers = { ...(key && { authorization: `Bearer ${key}` }), ...(body && { "content-type": "application/json" }) };
+  const headers = new Headers(body && { "content-type": "application/json" });
+  if (key) headers.set("authorization", `Bearer ${key}`);
   const response = await fetch(path, { method: body ? "POST" : "GET", headers, body, signal }).catch((error) => {
     if (signal?.aborted) throw error;
     throw new ApiError("The server did not answer. Is it running, and is this device online?");
@@ -165,7 +166,8 @@ async function call(path, { key, body, signal }) {
 async function failure(response) {
   const { headers, status } = response;
   const body = await response.json().catch(() => ({}));
-  const { message, code } = body.error ?? { message: body.message ?? body.Message ?? `It responded with status ${status}.` };
+  const message = body.error?.message ?? body.message ?? body.Message ?? `The server responded with status ${status}.`;
+  const code = body.error?.code;
   const waitS = Number.parseFloat(headers.get("retry-after"));
   const isFinal = headers.get("x-should-retry") === "false" || Number.isNaN(waitS);
   return new ApiError(message, { status, code, retryAfterS: isFinal ? null : waitS });

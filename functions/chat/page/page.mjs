@@ -90,11 +90,18 @@ function sent(turn) {
 
 function editor(turn) {
   const isLast = chat.turns.indexOf(turn) >= chat.turns.length - 2;
-  const end = () => ((editing = null), draw(), message.focus());
+  function end() {
+    editing = null;
+    draw();
+    message.focus();
+  }
   function send(event) {
     event.preventDefault();
     const text = event.currentTarget.elements.text.value.trim();
-    if (text) (end(), follow(), chat.edit(turn, text));
+    if (!text) return;
+    end();
+    follow();
+    chat.edit(turn, text);
   }
   return html`<form class="editor" @submit=${send}>
     <textarea name="text" aria-label="Edit the message" rows="2" .value=${turn.text} @keydown=${sendOnEnter}></textarea>
@@ -114,7 +121,7 @@ function received(reply) {
     ${reply.reasoning ? reasoning(reply) : nothing}
     ${reply.state === "waiting" ? waiting(reply) : nothing}
     ${reply.blocks?.map(({ node }) => node)}
-    ${reply.error ? problem(reply.error, again, reply) : nothing}
+    ${reply.error ? problem(reply.error, reply === chat.reply ? again : null, reply) : nothing}
     ${isUnderWay ? nothing : footer(reply)}
   </li>`;
 }
@@ -166,7 +173,7 @@ function problem(error, retry, reply) {
   return html`<section class=${isCalm ? "problem calm" : "problem"} aria-label="Problem">
     <h3>${title ?? "This did not work"}</h3>
     ${needsKey && !chat.key ? nothing : html`<p>${error.message}</p>`}
-    ${needsKey ? keyForm(retry) : actions}
+    ${retry ? (needsKey ? keyForm(retry) : actions) : nothing}
   </section>`;
 }
 
@@ -246,6 +253,10 @@ function sendOnEnter(event) {
   event.currentTarget.form.requestSubmit();
 }
 
+function on(id, type, react) {
+  $(id).addEventListener(type, ({ currentTarget }) => react(currentTarget));
+}
+
 message.addEventListener("keydown", sendOnEnter);
 $("composer").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -254,7 +265,10 @@ $("composer").addEventListener("submit", (event) => {
   message.value = "";
   submit(text);
 });
-$("stop").addEventListener("click", () => (chat.stop(), message.focus()));
+on("stop", "click", () => {
+  chat.stop();
+  message.focus();
+});
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || snippets.open) return;
   if (editing) conversation.querySelector("[data-escape]").click();
@@ -264,13 +278,30 @@ conversation.addEventListener("scroll", () => {
   follows = conversation.scrollHeight - conversation.scrollTop - conversation.clientHeight < 48;
   $("latest").hidden = follows;
 });
-$("latest").addEventListener("click", () => (follow(), draw(), message.focus()));
-$("skip").addEventListener("click", () => message.focus());
-$("new").addEventListener("click", () => ((editing = null), follow(), chat.clear(), message.focus()));
-$("model").addEventListener("change", ({ currentTarget }) => ((chat.model = currentTarget.value), draw()));
-$("system").addEventListener("input", ({ currentTarget }) => (chat.system = currentTarget.value.trim()));
-$("key").addEventListener("change", ({ currentTarget }) => ((chat.key = currentTarget.value.trim()), chat.loadModels()));
-$("settings-button").addEventListener("click", ({ currentTarget: button }) => {
+on("latest", "click", () => {
+  follow();
+  draw();
+  message.focus();
+});
+on("skip", "click", () => message.focus());
+on("new", "click", () => {
+  editing = null;
+  follow();
+  chat.clear();
+  message.focus();
+});
+on("model", "change", (select) => {
+  chat.model = select.value;
+  draw();
+});
+on("system", "input", (area) => {
+  chat.system = area.value.trim();
+});
+on("key", "change", (input) => {
+  chat.key = input.value.trim();
+  chat.loadModels();
+});
+on("settings-button", "click", (button) => {
   const isShown = button.getAttribute("aria-expanded") === "true";
   button.setAttribute("aria-expanded", String(!isShown));
   $("settings").hidden = isShown;

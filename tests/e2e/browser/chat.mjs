@@ -124,7 +124,9 @@ async function rendering(page) {
       text: shown.innerText,
       hacked: window.hacked ?? null,
       elements: shown.querySelectorAll("img, script, iframe, style, svg, object, embed, link, form, video").length,
-      handlers: [...shown.querySelectorAll("*")].flatMap((node) => node.getAttributeNames()).filter((name) => /^on|style/.test(name)),
+      handlers: [...shown.querySelectorAll("*")]
+        .flatMap((node) => node.getAttributeNames())
+        .filter((name) => /^on|style/.test(name)),
       links: [...shown.querySelectorAll("a")].map((link) => [link.textContent, link.getAttribute("href"), link.rel]),
     };
   });
@@ -161,7 +163,8 @@ async function failing(page) {
   await picture(page, "warming");
   seen.after_warming = await finished(page);
 
-  await page.route(completions, fulfil(429, { "retry-after": "60" }, { message: "Slow down.", code: "rate_limit_exceeded" }), { times: 1 });
+  const limited = { message: "Slow down.", code: "rate_limit_exceeded" };
+  await page.route(completions, fulfil(429, { "retry-after": "60" }, limited), { times: 1 });
   await send(page, "in pieces");
   seen.limited = await problemOf(page);
   await page.getByRole("button", { name: "Cancel" }).click();
@@ -224,7 +227,8 @@ async function keyboard(page) {
       const { activeElement: node } = document;
       const style = getComputedStyle(node.id === "message" ? node.parentElement : node);
       const isVisible = style.outlineStyle !== "none" || style.boxShadow !== "none";
-      return node === document.body ? null : [node.id || node.textContent.trim().slice(0, 20) || node.localName, isVisible];
+      const name = node.id || node.textContent.trim().slice(0, 20) || node.localName;
+      return node === document.body ? null : [name, isVisible];
     });
     if (focused) seen.focused.push(focused);
     if (focused?.[0] === "message") break;
@@ -251,9 +255,11 @@ async function onPhone(page) {
 }
 
 async function models(page) {
-  await page.route("**/v1/models", (route) =>
-    route.fulfill({ json: { data: [{ id: "e", serves: ["embeddings"] }, { id: "c", serves: ["chat", "completions"] }] } }),
-  );
+  const data = [
+    { id: "e", serves: ["embeddings"] },
+    { id: "c", serves: ["chat", "completions"] },
+  ];
+  await page.route("**/v1/models", (route) => route.fulfill({ json: { data } }));
   await page.reload();
   await page.locator(".welcome").waitFor();
   seen.serving_chat = await page.getByRole("combobox", { name: "Model" }).locator("option").allInnerTexts();
@@ -303,7 +309,8 @@ async function check(page, name) {
     await page.evaluate(AXE);
     const { violations } = await page.evaluate(() => window.axe.run({ resultTypes: ["violations"] }));
     const serious = violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
-    seen.axe[`${name}, ${colorScheme}`] = serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 100))}`);
+    const shown = ({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 100))}`;
+    seen.axe[`${name}, ${colorScheme}`] = serious.map(shown);
   }
   await page.emulateMedia({ colorScheme: "light" });
 }

@@ -131,7 +131,7 @@ async def test_every_module_and_element_that_is_named_exists() -> None:
     assert imported == {*modules, *VENDORED} - {"page.mjs"}
     html = (OWN / "page.html").read_text()
     ids = set(re.findall(r'id="([^"]+)"', html))
-    assert set(re.findall(r'\$\("([^"]+)"\)', modules["page.mjs"])) <= ids
+    assert set(re.findall(r'(?:\$|on)\("([^"]+)"', modules["page.mjs"])) <= ids
 
 
 async def test_the_policy_lets_in_only_what_is_ours(folder: Path) -> None:
