@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Any
 
 from functions.chat.engines.engine import Chunks, End, Event, Failure, Reply, Run
@@ -93,7 +94,7 @@ class TextReply(ChatReply):
 
 
 class Assembled:
-    """Read a stream, and return it as a whole reply: its choices can be counted, and its engine stopped."""
+    """Read a stream, and return it as a whole reply: of some engines, only a stream counts each choice."""
 
     def __init__(self, stream: TextStream) -> None:
         self._stream = stream
@@ -135,10 +136,9 @@ class Assembled:
             whole["text"] += piece["text"]
             whole["finish_reason"] = piece["finish_reason"]
             if piece["logprobs"]:
-                before = whole["logprobs"] or {}
-                whole["logprobs"] = {
-                    name: [*before.get(name, ()), *more] for name, more in piece["logprobs"].items()
-                }
+                whole["logprobs"] = whole["logprobs"] or {name: [] for name in piece["logprobs"]}
+                for name, more in piece["logprobs"].items():
+                    whole["logprobs"][name] += more
 
 
 def identity(reply: dict[str, Any], model: str, otherwise: str) -> dict[str, Any]:
@@ -197,7 +197,7 @@ def _logprobs(found: Any, count: int, offset: int) -> dict[str, Any]:
         if count == 0:
             tops = [{} for _ in tokens]
         tops = [top | {token: value} for token, value, top in zip(tokens, values, tops, strict=True)]
-        offsets = [offset + len("".join(tokens[:place])) for place in range(len(tokens))]
+        *offsets, _ = accumulate(map(len, tokens), initial=offset)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise broken() from error
     return {"tokens": tokens, "token_logprobs": values, "top_logprobs": tops, "text_offset": offsets}
