@@ -39,7 +39,7 @@ def structured(model: str) -> Any:
 
 
 def completions(model: str) -> str:
-    reply = litellm.text_completion(f"openai/{model}", "The capital of France is")
+    reply = litellm.text_completion("The capital of France is", f"openai/{model}")
     return reply.choices[0].text
 
 

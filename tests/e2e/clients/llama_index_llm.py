@@ -47,7 +47,8 @@ def completions(model: str) -> str:
 
 
 def embeddings(model: str) -> list[list[float]]:
-    embedder = OpenAILikeEmbedding(model_name=model, api_base=os.environ["OPENAI_BASE_URL"])
+    address, key = os.environ["OPENAI_BASE_URL"], os.environ["OPENAI_API_KEY"]
+    embedder = OpenAILikeEmbedding(model_name=model, api_base=address, api_key=key)
     return embedder.get_text_embedding_batch(["Paris", "Rome"])
 
 
