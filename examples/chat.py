@@ -252,6 +252,7 @@ def main() -> int:
     parser.add_argument("--model", default="default")
     given = parser.parse_args()
     key = os.environ.get("OPENAI_API_KEY") or NO_KEY
+    os.environ.setdefault("NO_PROXY", "localhost,127.0.0.1")  # what a proxy cannot reach
     chat = Chat(OpenAI(base_url=given.url, api_key=key, max_retries=0))
     try:
         chat.do_model(given.model)

@@ -18,10 +18,11 @@ SLOW = Chat(Sse(events.tokens(200, pace_s=0.05)))
 def piped(text: str, **variables: str) -> tuple[int, str, str]:
     """Return exit status, reply and errors of `echo text | make chat`."""
     settings = [f"{name}={value}" for name, value in variables.items()]
+    kept = {name: os.environ[name] for name in os.environ.keys() - {"NO_PROXY", "no_proxy"}}
     done = subprocess.run(
         ("make", "--silent", "chat", *settings),
         cwd=ROOT,
-        env={name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")},
+        env={**kept, "HTTP_PROXY": "http://127.0.0.1:1"},
         input=text,
         capture_output=True,
         text=True,
