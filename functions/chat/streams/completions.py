@@ -16,7 +16,7 @@ from functions.chat.engines.errors import INCOMPLETE
 from functions.chat.errors import UpstreamError
 
 from .chat import ChatReply, ChatStream, typed
-from .normalise import Choice, broken
+from .normalise import Choice, broken, logprob_of
 
 # What llama.cpp calls itself where its build has no number.
 _UNKNOWN_BUILD = "b0-unknown"
@@ -192,12 +192,16 @@ def _logprobs(found: Any, count: int, offset: int) -> dict[str, Any]:
                 {top["token"]: top["logprob"] for top in entry.get("top_logprobs") or ()} for entry in entries
             ]
         else:
-            tokens, values = found["tokens"], found["token_logprobs"]
+            tokens, values = [*found["tokens"]], found["token_logprobs"]
             tops = found.get("top_logprobs") or [{} for _ in tokens]
         if count == 0:
             tops = [{} for _ in tokens]
         tops = [top | {token: value} for token, value, top in zip(tokens, values, tops, strict=True)]
+        tops = [{token: logprob_of(value) for token, value in top.items()} for top in tops]
         *offsets, _ = accumulate(map(len, tokens), initial=offset)
+        values = [top[token] for token, top in zip(tokens, tops, strict=True)]
+        if not all(isinstance(token, str) for token in tokens):
+            raise TypeError
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise broken() from error
     return {"tokens": tokens, "token_logprobs": values, "top_logprobs": tops, "text_offset": offsets}

@@ -47,6 +47,9 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     "system_fingerprint": lambda value: isinstance(value, str),
     "service_tier": (None, "auto", "default", "flex", "scale", "priority", "fast").__contains__,
 }
+_DETAILS = frozenset({"prompt_tokens_details", "completion_tokens_details"})
+# How OpenAI writes the log-probability of what is all but impossible.
+IMPOSSIBLE = -9999.0
 # Engines send one of these; clients read one of the first two.
 _REASONING = ("reasoning_content", "reasoning", "thinking", "reasoning_text")
 # The types of content parts, by what they hold.
@@ -83,8 +86,7 @@ class Choice:
         self._read_calls(said, whole=whole)
         if reasoning := found.get("reasoning"):
             said |= {"reasoning_content": reasoning, "reasoning": reasoning}
-        if refusal := found.get("refusal"):
-            said["refusal"] = (said.get("refusal") or "") + refusal
+        _add_refusal(said, found.get("refusal", ""))
         begins, self.has_begun = not self.has_begun, True
         if whole or begins or "role" in said:
             said["role"] = "assistant"
@@ -129,7 +131,7 @@ class Choice:
             said["tool_calls"] = calls
         if "function_call" in said:
             call = said["function_call"]
-            if not isinstance(call, dict) or (whole and not isinstance(call.get("name"), str)):
+            if not isinstance(call, dict) or not isinstance(call.get("name"), str if whole else str | None):
                 raise broken()
             said["function_call"] = {**call, "arguments": text_of_arguments(call.get("arguments"))}
         self._has_called |= bool(self._calls) or "function_call" in said
@@ -153,17 +155,33 @@ def complete_logprobs(choice: dict[str, Any]) -> None:
     try:
         logprobs = choice["logprobs"] = {"content": None, "refusal": None, **choice["logprobs"]}
         for name in ("content", "refusal"):
-            if logprobs[name]:
-                logprobs[name] = [
-                    {**each, "top_logprobs": _with_bytes(each.get("top_logprobs") or [])}
-                    for each in _with_bytes(logprobs[name])
-                ]
-    except (AttributeError, TypeError) as error:
+            if not logprobs[name]:
+                logprobs[name] = [] if logprobs[name] == [] else None
+                continue
+            logprobs[name] = [
+                {**_token(each), "top_logprobs": [_token(other) for other in each.get("top_logprobs") or ()]}
+                for each in logprobs[name]
+            ]
+    except (AttributeError, LookupError, TypeError) as error:
         raise broken() from error
 
 
-def _with_bytes(tokens: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{"bytes": None, **token} for token in tokens]
+def _token(came: dict[str, Any]) -> dict[str, Any]:
+    utf8 = came.get("bytes")
+    is_utf8 = isinstance(utf8, list) and all(type(byte) is int for byte in utf8)
+    if not isinstance(came["token"], str):
+        raise TypeError
+    return {**came, "logprob": logprob_of(came["logprob"]), "bytes": utf8 if is_utf8 else None}
+
+
+def logprob_of(value: Any) -> Any:
+    """Return a log-probability; of what is impossible, some engines send null.
+
+    Raises: TypeError, for what is none.
+    """
+    if value is not None and type(value) not in (int, float):
+        raise TypeError
+    return IMPOSSIBLE if value is None else value
 
 
 def tidy(reply: dict[str, Any]) -> dict[str, Any]:
@@ -177,6 +195,10 @@ def usage_of(value: Any) -> dict[str, Any] | None:
     if not isinstance(value, dict):
         return None
     usage = without_nulls(value)
+    for name in _DETAILS & usage.keys():
+        counts = usage.pop(name)
+        if isinstance(counts, dict):
+            usage[name] = {key: count for key, count in counts.items() if type(count) is int}
     prompt, completion, total = (usage.get(f"{name}_tokens") for name in ("prompt", "completion", "total"))
     if type(prompt) is not int:
         return None
@@ -238,3 +260,11 @@ def _add_reasoning(found: dict[str, str], value: Any) -> None:
         raise broken()
     if text:
         found["reasoning"] = text
+
+
+def _add_refusal(said: dict[str, Any], text: str) -> None:
+    """Add what the parts of a content hold of a refusal to that of its own name."""
+    if not isinstance(said.get("refusal"), str | None):
+        raise broken()
+    if text:
+        said["refusal"] = (said.get("refusal") or "") + text

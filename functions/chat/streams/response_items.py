@@ -24,8 +24,8 @@ _PARTS = {
     "refusal": ("message", "refusal"),
     "reasoning_text": ("reasoning", "text"),
 }
-# The one argument of a custom tool: all of it, or its beginning.
-_INPUT = re.compile(r'\s*\{\s*"input"\s*:\s*"((?:[^"\\]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*)')
+# The one argument of a custom tool: all of it, or its beginning. Nothing is tried twice, so nothing is kept.
+_INPUT = re.compile(r'\s*\{\s*"input"\s*:\s*"((?:[^"\\]++|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*+)')
 _PREFIXES = {"message": "msg", "reasoning": "rs", "function_call": "fc", "custom_tool_call": "ctc"}
 
 
@@ -151,6 +151,9 @@ class CallItem:
 
     def is_whole(self) -> bool:
         """Return whether its arguments are the JSON of an object: no more can follow."""
+        last = next((piece for piece in reversed(self.pieces) if not piece.isspace()), "")
+        if not last.rstrip().endswith("}"):
+            return False
         try:
             return isinstance(json.loads("".join(self.pieces)), dict)
         except (ValueError, RecursionError):

@@ -17,6 +17,7 @@ from functions.chat.engines.engine import Chunks, End, Failure, Run
 from functions.chat.errors import ApiError, Overloaded, RateLimited
 from functions.chat.json_text import dump
 
+from .calls import new_call_id
 from .response_items import CalledAs, CallItem, Delta, Event, Json, TextItem, logprobs_of, without_bytes
 
 # Why a choice ended before it was whole → what a response calls it.
@@ -45,7 +46,7 @@ class ResponseWriter:
         self._items: list[TextItem | CallItem] = []
         self._open: TextItem | CallItem | None = None
         self._delta: Delta
-        self._held: list[tuple[str, Any]] = []  # what follows a call that is not whole
+        self._held: dict[int | None, list[tuple[str, Any]]] = {}  # behind a call that is not whole, by place
         self._logprobs: list[Json] = []  # of tokens whose text is still to come
         self._finish_reason: str | None = None
         self._number_of_events = 0
@@ -86,32 +87,42 @@ class ResponseWriter:
     def _take(self, choice: Mapping[str, Any]) -> None:
         """Take a piece of the only choice."""
         delta = choice["delta"]
-        self._logprobs += logprobs_of(choice)
+        if delta.get("content") or not (delta.get("reasoning_content") or delta.get("tool_calls")):
+            self._logprobs += logprobs_of(choice)
         for name, kind in _TEXTS.items():
             if text := delta.get(name):
                 self._piece(kind, text)
         for call in delta.get("tool_calls") or ():
             self._piece("call", call)
+        if (call := delta.get("function_call")) and not delta.get("tool_calls"):  # some engines send both
+            begun = {"id": new_call_id()} if call.get("name") else {}
+            self._piece("call", {"index": -1, **begun, "function": call})
         self._finish_reason = choice["finish_reason"] or self._finish_reason
 
     def _piece(self, kind: str, value: Any) -> None:
         """Add to the item that a piece is of; hold it back while another item is a call that is not whole."""
         place = value["index"] if kind == "call" else None
-        item = self._open
-        if isinstance(item, CallItem) and item.place != place and not item.is_whole():
-            self._held.append((kind, value))
-        elif kind == "call":
-            self._add_call(value)
-            if self._held:
-                self._release()
+        if (self._open and self._open.place == place) or self._is_free():
+            self._add(kind, value)
+            self._release()
         else:
-            self._add_text(kind, value)
+            self._held.setdefault(place, []).append((kind, value))
+
+    def _is_free(self) -> bool:
+        """Return whether another item may be opened."""
+        return not isinstance(self._open, CallItem) or self._open.is_whole()
 
     def _release(self) -> None:
-        """Take what was held back, as far as it can leave by now."""
-        held, self._held = self._held, []
-        for kind, value in held:
-            self._piece(kind, value)
+        """Take what was held back, one item after the other, up to a call that is not whole."""
+        while self._held and self._is_free():
+            for kind, value in self._held.pop(next(iter(self._held))):
+                self._add(kind, value)
+
+    def _add(self, kind: str, value: Any) -> None:
+        if kind == "call":
+            self._add_call(value)
+        else:
+            self._add_text(kind, value)
 
     def _add_text(self, kind: str, text: str) -> None:
         item = self._open
@@ -166,14 +177,12 @@ class ResponseWriter:
         if isinstance(item, CallItem) and item.is_custom and (text := item.input()):
             self._out.append(self._delta.write(self._next_number(), text))
         self._emit_all(item.close())
-        place = self._items.index(item)
-        self._emit("response.output_item.done", {"output_index": place, "item": item.value()})
+        self._emit("response.output_item.done", {"output_index": len(self._items) - 1, "item": item.value()})
 
     def _finish(self, usage: Any) -> Json:
         """Close what is open; return the response."""
         while self._held:
             self._close("completed")
-            self._held.sort(key=lambda held: held[1]["index"] if held[0] == "call" else -1)
             self._release()
         if not self._items:
             self._open_item(item := TextItem("output_text", self._number, 0))

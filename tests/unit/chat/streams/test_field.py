@@ -348,7 +348,11 @@ def test_log_probabilities_are_complete() -> None:
         assert isinstance(reply, dict)
         for left in (streamed.chunks[1], reply):
             assert left["choices"][0]["logprobs"]["content"][0]["top_logprobs"] == alternatives
-    for no_logprobs in (7, "x", {"content": [7]}, {"content": 7}):
+    impossible = {"content": [{"token": "Hi", "logprob": None}]}
+    reply = whole(completion({"content": "Hi"}, logprobs=impossible))
+    assert isinstance(reply, dict)
+    assert reply["choices"][0]["logprobs"]["content"][0]["logprob"] == -9999
+    for no_logprobs in (7, "x", {"content": [7]}, {"content": 7}, {"content": [{"token": "Hi"}]}):
         assert isinstance(whole(completion({"content": "Hi"}, logprobs=no_logprobs)), UpstreamError)
 
 

@@ -1,6 +1,7 @@
 """A response made of a chat completion says what that said, in OpenAI's events and their order."""
 
 import json
+import tracemalloc
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,12 +20,12 @@ from functions.chat.errors import (
     UpstreamTimeout,
 )
 from functions.chat.streams.chat import ChatReply, ChatStream
-from functions.chat.streams.response_items import CalledAs
+from functions.chat.streams.response_items import CalledAs, CallItem
 from functions.chat.streams.responses import ResponseWriter
 from tests.engines.behaviours import split_every
 from tests.engines.recordings import Recording, recordings
 from tests.engines.responses import check_response_stream, events_of, text_of, validate_response
-from tests.unit.chat.chunks import DONE, MODEL, choice, chunk, event, finish, role, usage, word
+from tests.unit.chat.chunks import DONE, MODEL, choice, chunk, dumps, event, finish, role, usage, word
 from tests.unit.chat.passing import passed
 from tests.unit.chat.said import Said, said_by, said_in
 from tests.unit.chat.streams.test_properties import CUTS, MANY, STEPS, STYLE, Steps, body_of, said_of, split
@@ -249,6 +250,29 @@ def test_calls_whose_pieces_are_mixed_leave_one_after_the_other(pieces: list[tup
     assert said_of_response(response).calls == [("call_0", "f", '{"a": 1}'), ("call_1", "g", '{"b": 2}')]
 
 
+@pytest.mark.timeout(20)
+def test_long_calls_may_be_mixed() -> None:
+    """Each piece is looked at a few times, however many are held back: it took minutes."""
+    pieces = b"".join(tool(place, " word", "") for _ in range(2000) for place in (0, 1))
+    body = role() + tool(0, '{"a": "', "f") + tool(1, '{"a": "', "g") + pieces
+    response = streamed(body + tool(0, '"}') + tool(1, '"}') + finish("tool_calls") + DONE)
+    arguments = f'{{"a": "{" word" * 2000}"}}'
+    assert said_of_response(response).calls == [("call_0", "f", arguments), ("call_1", "g", arguments)]
+
+
+def test_a_function_call_of_the_old_kind_is_a_call() -> None:
+    old = [{"name": "f", "arguments": ""}, {"arguments": '{"a"'}, {"arguments": ": 1}"}]
+    deltas = b"".join(event(chunk(choice({"function_call": each}))) for each in old)
+    response = streamed(role() + deltas + finish("function_call") + DONE)
+    ((_, *call),) = said_of_response(response).calls
+    assert call == ["f", '{"a": 1}']
+    message = {"content": None, "function_call": {"name": "f", "arguments": "{}"}}
+    body = dumps({"choices": [{"message": message, "finish_reason": "function_call"}]})
+    assert types(whole(body)) == ["function_call"]
+    both = choice({**message, "tool_calls": [{"id": "a", "function": message["function_call"]}]})
+    assert types(streamed(role() + event(chunk(both)) + finish("tool_calls") + DONE)) == ["function_call"]
+
+
 def test_text_between_the_pieces_of_a_call_comes_after_it() -> None:
     body = role() + tool(0, '{"a"', "f") + word("So.") + tool(0, ": 1}") + finish("tool_calls") + DONE
     response = streamed(body)
@@ -281,6 +305,17 @@ def test_a_custom_tool_is_called_with_its_input(arguments: str, given: str) -> N
         "name": "patch",
         "input": given,
     }
+
+
+def test_reading_a_long_input_keeps_little_beside_it() -> None:
+    item = CallItem({"index": 0, "id": "a"}, CALLS["patch"], NUMBER, 0)
+    item.pieces.append('{"input": "' + "a\\n" * 300_000)
+    tracemalloc.start()
+    try:
+        assert len(item.input()) == 600_000
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000, "it was 130 bytes for each"
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_function_of_a_namespace_has_its_own_name() -> None:
@@ -327,6 +362,14 @@ def test_log_probabilities_are_in_the_deltas_and_in_the_part() -> None:
         delta["logprobs"]
         == [{"token": " é", "logprob": -0.5, "top_logprobs": [{"token": "x", "logprob": -1}]}] * 2
     )
+
+
+def test_log_probabilities_of_what_the_model_thought_are_not_those_of_its_text() -> None:
+    tokens = [{"content": [{"token": text, "logprob": -1}]} for text in ("Hm", "So")]
+    thought = event(chunk(choice({"reasoning": "Hm"}, logprobs=tokens[0])))
+    said = event(chunk(choice({"content": "So"}, logprobs=tokens[1])))
+    _, message = streamed(role() + thought + said + finish() + DONE)["output"]
+    assert [each["token"] for each in message["content"][0]["logprobs"]] == ["So"]
 
 
 @pytest.mark.parametrize("begun", [b"", role(), role() + word(), role() + tool(0, "{", "f")])
