@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.engines import events
 from tests.engines.behaviours import Chat, InTurn, Sse, Status, string_error
 from tests.engines.scripted import refusing_engine, scripted_engine
 
+MAKE_CHAT = ("make", "--silent", "chat", f"PYTHON={sys.executable}")
 SLOW = Chat(Sse(events.tokens(200, pace_s=0.05)))
 
 
@@ -20,7 +22,7 @@ def piped(text: str, **variables: str) -> tuple[int, str, str]:
     settings = [f"{name}={value}" for name, value in variables.items()]
     kept = {name: os.environ[name] for name in os.environ.keys() - {"NO_PROXY", "no_proxy"}}
     done = subprocess.run(
-        ("make", "--silent", "chat", *settings),
+        (*MAKE_CHAT, *settings),
         cwd=ROOT,
         env={**kept, "HTTP_PROXY": "http://127.0.0.1:1"},
         input=text,
@@ -32,9 +34,16 @@ def piped(text: str, **variables: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def test_ctrl_c_stops_the_reply_and_its_engine_and_the_conversation_goes_on(scripted: Scripted) -> None:
+@pytest.mark.parametrize("by", ["python", pytest.param("make", marks=pytest.mark.slow)])
+def test_ctrl_c_stops_the_reply_and_its_engine_and_the_conversation_goes_on(
+    by: str, scripted: Scripted
+) -> None:
+    command = {
+        "python": (sys.executable, "examples/chat.py", "--url", f"{scripted.service.url}/v1"),
+        "make": (*MAKE_CHAT, f"PORT={scripted.local.port}"),
+    }[by]
     scripted.engine.behaviour = InTurn([SLOW])
-    with terminal("make", "chat", f"PORT={scripted.local.port}") as shown:
+    with terminal(*command) as shown:
         shown.wait_for("The model is scripted.")
         shown.wait_for("> ")
         shown.type("hello\r")
@@ -44,7 +53,7 @@ def test_ctrl_c_stops_the_reply_and_its_engine_and_the_conversation_goes_on(scri
         shown.wait_for("Stopped.")
         scripted.engine.wait_until(lambda: scripted.engine.disconnects)
         shown.wait_for("> ")
-        shown.type("\x1b[200~two\nlines\x1b[201~\r")
+        shown.type("two\rlines\r")  # as pasted
         shown.wait_for("37+8 tokens, ")
         stopped, *_, pasted = scripted.engine.requests[-1].fields["messages"][1:]
         assert stopped["content"].startswith(" word word")
