@@ -5,9 +5,11 @@ Source: openai/openai-openapi 2.3.0, `CreateChatCompletionRequest`, read 2026-11
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from functions.chat.api import faults
 from functions.chat.api.body import shown
 from functions.chat.api.checks import (
     Array,
@@ -289,6 +291,18 @@ def check(body: dict[str, Any]) -> ChatCompletionRequest:
         ),
         needs_call=needs_call,
     )
+
+
+def check_no_other(body: dict[str, Any], known: Collection[str]) -> None:
+    """Check that a body for another endpoint has none of the fields that only a chat completion has.
+
+    Raises: InvalidRequest.
+    """
+    for name, value in body.items():
+        if name in CHAT_COMPLETION_REQUEST.members and name not in known and value is not None:
+            raise faults.unknown(
+                None, name, "It is a parameter of `/v1/chat/completions`, not of this endpoint. Leave it out."
+            )
 
 
 def leave_out_empty(fields: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from functions.chat.api import faults
-from functions.chat.api.chat_schema import CHAT_COMPLETION_REQUEST, leave_out_empty
+from functions.chat.api.chat_schema import CHAT_COMPLETION_REQUEST, check_no_other, leave_out_empty
 from functions.chat.api.checks import (
     Array,
     Boolean,
@@ -91,6 +91,7 @@ def check(body: dict[str, Any]) -> CompletionRequest:
         missing.message += "`/v1/chat/completions`."
         raise missing
     fields = COMPLETION_REQUEST.check(body, None)
+    check_no_other(body, COMPLETION_REQUEST.members)
     leave_out_empty(fields)
     prompt, n = fields["prompt"], fields.get("n", 1)
     if fields.pop("suffix", ""):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from functions.chat.api import faults
-from functions.chat.api.chat_schema import CHAT_COMPLETION_REQUEST
+from functions.chat.api.chat_schema import CHAT_COMPLETION_REQUEST, check_no_other
 from functions.chat.api.checks import Array, Enum, Integer, Object, String, StringOr, optional, required
 from functions.chat.errors import InvalidRequest
 
@@ -64,6 +64,7 @@ def check(body: dict[str, Any]) -> EmbeddingRequest:
     if given is None and "input" in body:
         raise faults.wrong_type("a string or an array of strings", given, (None, "input"))
     fields = EMBEDDING_REQUEST.check(body, None)
+    check_no_other(body, EMBEDDING_REQUEST.members)
     return EmbeddingRequest(
         fields=fields,
         model=fields["model"],

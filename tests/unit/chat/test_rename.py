@@ -24,3 +24,9 @@ def test_parameters_are_renamed_where_they_are_quoted(
     error = InvalidRequest(message, param=param)
     error.rename(NAMES)
     assert (error.message, error.param) == (spelt, named)
+
+
+def test_a_sentence_about_a_parameter_that_there_is_not_is_left_out() -> None:
+    error = InvalidRequest("It needs 5.5 tokens. Shorten 'messages'. A lower 'max_tokens' helps. Or wait.")
+    error.rename({"messages": "input", "max_tokens": ""})
+    assert error.message == "It needs 5.5 tokens. Shorten 'input'. Or wait."

@@ -71,6 +71,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str | None, str | None, str]] = {
     "five stops": (body(stop=list("abcde")), "array_above_max_length", "stop", ""),
     "options without stream": (body(stream_options={"include_usage": True}), None, "stream_options", ""),
     "unknown": (body(frobnicate=1), "unknown_parameter", "frobnicate", "extra_fields"),
+    "messages too": (body(messages=[]), "unknown_parameter", "messages", "'messages'. It is a parameter of"),
+    "of chat": (body(top_logprobs=2), "unknown_parameter", "top_logprobs", "'top_logprobs'. It is a"),
     "beams": (body(use_beam_search=True), "unknown_parameter", "use_beam_search", "never sent"),
     "half a character": (body(prompt="\ud800"), "invalid_value", "prompt", ""),
 }
@@ -83,7 +85,6 @@ async def test_what_is_refused_reaches_no_engine(name: str) -> None:
     status, *error, message = error_of(await post(URL, fields, engine=engine))
     assert (status, *error) == (400, code, param)
     assert part in message
-    assert "messages'" not in message
     assert not engine.requests
 
 

@@ -42,6 +42,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "another format": (body(encoding_format="yaml"), "invalid_value", "encoding_format", "'base64'"),
     "no dimensions": (body(dimensions=0), "integer_below_min_value", "dimensions", ""),
     "unknown": (body(frobnicate=1), "unknown_parameter", "frobnicate", "extra_fields"),
+    "a limit": (body(max_tokens=5), "unknown_parameter", "max_tokens", "'max_tokens'. It is a parameter of"),
+    "messages too": (body(messages=[]), "unknown_parameter", "messages", "'messages'. It is a parameter of"),
     "a stream": (body(stream=True), "unknown_parameter", "stream", ""),
 }
 
