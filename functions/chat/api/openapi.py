@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from functions.chat.api.checks import Object
 from functions.chat.api.json_schema import REF, add_object
 from functions.chat.api.reply_schema import SCHEMAS, STREAMS
 from functions.chat.api.routes import Route
-from functions.chat.settings import Settings
+from functions.chat.settings import Model, Settings
 
 _STREAMS = " Swagger UI shows a stream when it has ended; {} shows it as it arrives."
 _MODEL = {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}, "example": "default"}
@@ -33,18 +34,10 @@ def describe(
             continue
         operation = _operation(route)
         if route.request:
-            schema = add_object(route.request, schemas)
             name = "default" if settings.default_model in serving else serving[0].id
+            schema = _body(route.request, route.serves, serving, schemas)
             content = {"schema": schema, "example": {"model": name, **route.example}}
             operation["requestBody"] = {"required": True, "content": {"application/json": content}}
-            described = schemas[route.request.name]
-            described["additionalProperties"] = False
-            own = {name for each in serving for name in each.extra_fields}
-            if route.serves != "embeddings":
-                own.update(name for each in serving for name in each.kind.own)
-            for field in sorted(own):
-                only = {"description": "Only for models whose engine reads it."}
-                described["properties"].setdefault(field, only)
         if requires_keys and not route.needs_key:
             operation["security"] = []
         path = route.path.replace(":path}", "}")
@@ -57,6 +50,23 @@ def describe(
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         document["security"] = [{"key": []}]
     return document
+
+
+def _body(rules: Object, serves: str, serving: list[Model], schemas: dict[str, Any]) -> dict[str, Any]:
+    """Add the schema of a request, with the fields that only engines know; return its reference."""
+    reference = add_object(rules, schemas)
+    described = schemas[rules.name]
+    described["additionalProperties"] = False
+    for model in serving:
+        kinds = {
+            "chat": model.kind.own,
+            "completions": model.kind.text_fields,
+            "embeddings": frozenset[str](),
+        }
+        for name in sorted(kinds[serves] | model.extra_fields):
+            only = {"description": "Only for models whose engine reads it."}
+            described["properties"].setdefault(name, only)
+    return reference
 
 
 def _operation(route: Route) -> dict[str, Any]:

@@ -145,6 +145,9 @@ def test_the_fields_of_the_models_engines_are_described_and_no_others() -> None:
     openai = chat_schema.CHAT_COMPLETION_REQUEST.members.keys()
     assert described["properties"].keys() == openai | ENGINES["llama.cpp"].own | {"grammar"}
     assert described["additionalProperties"] is False
+    text = app.openapi()["components"]["schemas"]["CompletionRequest"]["properties"]
+    assert {"grammar", "top_k"} <= text.keys()
+    assert "chat_template_kwargs" not in text
 
 
 def test_a_field_that_is_described_as_required_is() -> None:
