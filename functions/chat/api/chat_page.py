@@ -1,6 +1,6 @@
 """The chat page: its document at `/`, and the files that this loads from `/page/<digest>`.
 
-That address contains a digest of all files: browsers may keep them for ever, and never mix two versions.
+That address contains a digest of all files, so that browsers may keep them for ever.
 """
 
 from __future__ import annotations
@@ -65,11 +65,12 @@ class ChatPage:
         return HTMLResponse(Template(self._template).substitute(values, style=self._style), headers=headers)
 
     def file(self, request: Request) -> Response:
-        """Return a file of the request's path."""
+        """Return a file of the request's path, and have it kept unless the document was another version's."""
         name, digest = request.path_params["name"], request.path_params["digest"]
-        if name not in self._files or digest != self._digest:
+        if name not in self._files:
             return PlainTextResponse("There is no such file.", 404, headers={"cache-control": "no-store"})
-        headers = {"cache-control": "public, max-age=31536000, immutable", "vary": "accept-encoding"}
+        kept = "public, max-age=31536000, immutable" if digest == self._digest else "no-store"
+        headers = {"cache-control": kept, "vary": "accept-encoding"}
         content = self._files[name]
         if "gzip" in request.headers.get("accept-encoding", ""):
             content, headers["content-encoding"] = gzip.compress(content, 6, mtime=0), "gzip"

@@ -6,9 +6,9 @@ import { blocksOf, codeBlock, copyButton } from "./markdown.mjs";
 import { curl, python } from "./snippets.mjs";
 
 const EXAMPLES = [
-  "Explain in five sentences how a reply is streamed over HTTP.",
-  "Write a Python function that finds the largest files below a folder.",
-  "Compare REST and GraphQL in a table.",
+  "Explain in a paragraph what happens when a browser opens a page.",
+  "Write a Python function that counts the words of a text.",
+  "Suggest three names for a small café by the sea.",
 ];
 // What an error is about, by its code, else by its status; its message says the rest.
 const TITLES = {

@@ -186,11 +186,16 @@ async def test_files_are_kept_for_ever_and_can_be_compressed(folder: Path) -> No
 async def test_there_is_nothing_but_these_files(folder: Path, name: str) -> None:
     async with browser(folder) as client:
         digest = re.findall(r"page/(\w+)/", (await client.get("/")).text)[0]
-        assert (await client.get(f"/page/{digest}/page.mjs")).status_code == 200
-        for path in (f"/page/{digest}/{name}", "/page/0123456789abcdef/page.mjs"):
-            reply = await client.get(path)
-            assert reply.status_code == 404
-            assert "immutable" not in reply.headers.get("cache-control", "")
+        reply = await client.get(f"/page/{digest}/{name}")
+    assert reply.status_code == 404
+    assert "immutable" not in reply.headers.get("cache-control", "")
+
+
+async def test_a_document_of_another_version_gets_files_which_are_not_kept(folder: Path) -> None:
+    """While a version replaces another, a page is loaded from both."""
+    async with browser(folder) as client:
+        reply = await client.get("/page/0123456789abcdef/page.mjs")
+    assert (reply.status_code, reply.headers["cache-control"]) == (200, "no-store")
 
 
 async def test_without_its_files_it_says_so(tmp_path: Path) -> None:
