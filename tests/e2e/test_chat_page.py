@@ -162,6 +162,10 @@ def test_a_long_wait_is_explained(report: Report) -> None:
     )
 
 
+def test_a_page_that_was_not_loaded_completely_says_so(report: Report) -> None:
+    assert report["incomplete"] == [False, True]
+
+
 def test_escape_stops_the_engine(visit: Visit) -> None:
     assert visit.report["while_writing"]
     assert visit.report["stopped"].startswith("Stopped")

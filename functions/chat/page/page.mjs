@@ -309,6 +309,7 @@ on("settings-button", "click", (button) => {
 });
 setInterval(() => (chat.reply?.state === "waiting" || chat.reply?.retryAt) && draw(), 1000);
 
+conversation.replaceChildren();
 $("model").replaceChildren();
 draw();
 chat.loadModels();

@@ -28,6 +28,7 @@ try {
   await onPhone(await opened({ viewport: PHONE, hasTouch: true, isMobile: true }));
   await models(await opened({ viewport: PHONE }));
   await waiting(await opened({ viewport: PHONE }));
+  await incomplete(await opened({ viewport: PHONE }));
 } finally {
   await browser.close();
 }
@@ -277,6 +278,15 @@ async function waiting(page) {
   await send(page, "held");
   await page.clock.runFor(20_000);
   seen.waiting = await page.locator(".waiting").innerText();
+}
+
+async function incomplete(page) {
+  await page.route("**/chat.mjs", (route) => route.fulfill({ status: 429 }));
+  await page.reload();
+  const notice = page.getByText("This page is not complete");
+  seen.incomplete = [await notice.isVisible()];
+  await notice.waitFor();
+  seen.incomplete.push(await notice.isVisible());
 }
 
 async function send(page, text) {
