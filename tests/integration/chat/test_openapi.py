@@ -24,6 +24,7 @@ from functions.chat.settings import Settings
 from functions.shared.key_text import digest
 from functions.shared.version import VERSION
 from tests.integration.chat.service import URL, body, client_of, settings_for
+from tests.unit.chat.api import test_completions, test_embeddings
 from tests.unit.chat.chunks import DONE, dumps, event, finish, role
 from tests.unit.chat.fakes import FakeEngine, model
 from tests.unit.chat.fakes import settings as settings_of
@@ -111,6 +112,43 @@ def test_an_example_is_accepted_and_valid(route: Route) -> None:
     assert route.request
     route.request.check(content["example"], None)
     Draft202012Validator({**document, **content["schema"]}).validate(content["example"])
+
+
+# Rules between fields, of a model's settings, and of what JSON Schema has no word for.
+BEYOND_A_SCHEMA = {
+    "many prompts",
+    "many choices",
+    "many choices of prompts",
+    "many tokens",
+    "suffix",
+    "best_of",
+    "echo of tokens",
+    "echo with logprobs",
+    "options without stream",
+    "half a character",
+}
+BODIES = [
+    *(("/v1/completions", test_completions.body(**sent), True) for sent, _ in test_completions.SENT.values()),
+    ("/v1/embeddings", test_embeddings.body(input=["a", "b"], encoding_format="base64", dimensions=3), True),
+    *(
+        (path, refused[0], False)
+        for path, table in (
+            ("/v1/completions", test_completions.REFUSED),
+            ("/v1/embeddings", test_embeddings.REFUSED),
+        )
+        for name, refused in table.items()
+        if name not in BEYOND_A_SCHEMA
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "fields", "is_accepted"), BODIES, ids=range(len(BODIES)))
+def test_a_request_is_valid_where_it_is_accepted(
+    path: str, fields: dict[str, Any], is_accepted: bool
+) -> None:
+    document = APP.openapi()
+    content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+    assert Draft202012Validator({**document, **content["schema"]}).is_valid(fields) is is_accepted
 
 
 def test_an_endpoint_is_described_with_a_model_that_serves_it_or_not_at_all() -> None:
