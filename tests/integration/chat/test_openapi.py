@@ -137,7 +137,7 @@ BODIES = [
             ("/v1/embeddings", test_embeddings.REFUSED),
         )
         for name, refused in table.items()
-        if name not in BEYOND_A_SCHEMA
+        if name not in BEYOND_A_SCHEMA and len(str(refused[0])) < 100_000
     ),
 ]
 
