@@ -99,7 +99,7 @@ class Chat:
     def __init__(self, client: OpenAI) -> None:
         self.client, self.model, self.system = client, "default", ""
         self.turns: list[dict[str, str]] = []
-        self.last = ""
+        self.last = {"role": "user", "content": ""}
 
     @property
     def request(self) -> dict[str, Any]:
@@ -109,8 +109,8 @@ class Chat:
 
     def send(self, text: str) -> None:
         """Print the reply as it arrives. A message that gets none is not part of the conversation."""
-        self.last = text
-        self.turns.append({"role": "user", "content": text})
+        self.last = {"role": "user", "content": text}
+        self.turns.append(self.last)
         reply = {"role": "assistant", "content": ""}
         try:
             counted = self._print_reply(reply)
@@ -191,11 +191,11 @@ class Chat:
         note("The conversation is forgotten.")
 
     def do_retry(self, _: str) -> None:
-        if not self.last:
+        if not self.last["content"]:
             raise Failed("There is no message to send again.")
-        if self.turns and self.turns[-2]["content"] == self.last:
+        if self.turns and self.turns[-2] is self.last:
             del self.turns[-2:]
-        self.send(self.last)
+        self.send(self.last["content"])
 
     def do_save(self, name: str) -> None:
         try:

@@ -168,13 +168,12 @@ def test_of_a_stopped_reply_what_came_is_kept(end: BaseException) -> None:
 
 
 def test_a_message_that_got_no_reply_is_sent_again_by_retry() -> None:
-    service = Service(refusal(400), HELLO)
-    talked = Chat(cast(OpenAI, service))
+    talked = talk(Service(HELLO, refusal(400), HELLO), "hi")
     with pytest.raises(APIStatusError):
         talked.send("hi")
-    assert talked.turns == []
-    talked.command("/retry")
     assert talked.turns == [HI, REPLY]
+    talked.command("/retry")
+    assert talked.turns == [HI, REPLY, HI, REPLY]
 
 
 def test_a_reply_without_a_finish_reason_has_broken_off() -> None:
