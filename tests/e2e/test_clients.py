@@ -50,6 +50,7 @@ class Seen:
 
     outcomes: dict[Case, Outcome]
     results: list[Any] = field(default_factory=list)
+    turns: list[Any] = field(default_factory=list)
     paths: set[str] = field(default_factory=set)
 
 
@@ -87,13 +88,15 @@ def seen(client: Client, engine: ScriptedEngine) -> Seen:
     keys, log = json.dumps({hashlib.sha256(KEY.encode()).hexdigest(): []}), io.StringIO()
     with custom_gateway(models, log, API_KEYS=keys) as url, ThreadPoolExecutor() as threads:
         outcomes = dict(chain(*threads.map(partial(run, client, url), (KEY, WRONG_KEY), repeat(cases))))
+    sent = [(each.fields["model"], each.fields.get("messages", [])) for each in engine.requests]
     results = [
-        request.fields["messages"][-1]["content"]
-        for request in engine.requests
-        if request.fields["model"] == "tools" and request.fields["messages"][-1]["role"] == "tool"
+        messages[-1]["content"]
+        for model, messages in sent
+        if model == "tools" and messages[-1]["role"] == "tool"
     ]
+    turns = [messages for model, messages in sent if model == "turns"]
     paths = {line.split()[2] for line in log.getvalue().splitlines()}
-    return Seen(outcomes, results, paths)
+    return Seen(outcomes, results, turns[-1] if turns else [], paths)
 
 
 def run(client: Client, url: str, key: str, cases: Sequence[Case]) -> Iterator[tuple[Case, Outcome]]:
@@ -143,6 +146,11 @@ def test_a_tool_is_run_and_its_result_sent(client: Client, seen: Seen) -> None:
     if "tools" in client.scenarios:
         assert len(seen.results) == 1
         assert WEATHER in json.dumps(seen.results)
+
+
+def test_earlier_turns_are_sent(client: Client, seen: Seen) -> None:
+    if "turns" in client.scenarios:
+        assert TEXT in json.dumps([each for each in seen.turns if each["role"] == "assistant"])
 
 
 def test_a_failure_is_raised(client: Client, seen: Seen) -> None:

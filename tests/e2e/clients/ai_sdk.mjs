@@ -26,6 +26,15 @@ export async function tools(model) {
   return (await generateText({ model: openai(model), prompt, ...options })).text;
 }
 
+const providerOptions = { openai: { store: false } };
+
+export async function turns(model) {
+  const messages = [{ role: "user", content: "What is the capital of France?" }];
+  const { response } = await generateText({ model: openai(model), messages, providerOptions });
+  messages.push(...response.messages, { role: "user", content: "And of Italy?" });
+  return (await generateText({ model: openai(model), messages, providerOptions })).text;
+}
+
 export async function structured(model) {
   const output = Output.object({ schema: z.object({ name: z.string(), country: z.string() }) });
   return (await generateText({ model: openai(model), prompt: "The capital of France?", output })).output;

@@ -33,6 +33,13 @@ export async function tools(model) {
   return (await generateText({ model: provider(model), prompt, ...options })).text;
 }
 
+export async function turns(model) {
+  const messages = [{ role: "user", content: "What is the capital of France?" }];
+  const { response } = await generateText({ model: provider(model), messages });
+  messages.push(...response.messages, { role: "user", content: "And of Italy?" });
+  return (await generateText({ model: provider(model), messages })).text;
+}
+
 export async function structured(model) {
   const output = Output.object({ schema: z.object({ name: z.string(), country: z.string() }) });
   return (await generateText({ model: provider(model), prompt: "The capital of France?", output })).output;

@@ -40,6 +40,11 @@ def tools(model: str) -> str:
     return shell(f"{COMMAND} --sandbox danger-full-access", model)
 
 
+def turns(model: str) -> str:
+    shell(COMMAND, model)
+    return shell('codex exec -p chatbot resume --last "And of Italy?"', model)
+
+
 def structured(model: str) -> Any:
     schema = f"cat > ~/schema.json <<END\n{SCHEMA}\nEND\n"
     return json.loads(shell(f"{schema}{COMMAND} --output-schema ~/schema.json", model))

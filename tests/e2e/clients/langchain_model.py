@@ -42,6 +42,12 @@ def tools(model: str) -> str:
     return llm.invoke(messages).text
 
 
+def turns(model: str) -> str:
+    llm = ChatOpenAI(model=model)
+    question = HumanMessage("What is the capital of France?")
+    return llm.invoke([question, llm.invoke([question]), HumanMessage("And of Italy?")]).text
+
+
 def structured(model: str) -> Any:
     city: Any = ChatOpenAI(model=model).with_structured_output(City).invoke("The capital of France?")
     return city.model_dump()

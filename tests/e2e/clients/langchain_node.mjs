@@ -30,6 +30,13 @@ export async function tools(model) {
   return (await llm.invoke(messages)).text;
 }
 
+export async function turns(model) {
+  const llm = new ChatOpenAI({ model });
+  const messages = [new HumanMessage("What is the capital of France?")];
+  messages.push(await llm.invoke(messages), new HumanMessage("And of Italy?"));
+  return (await llm.invoke(messages)).text;
+}
+
 export async function structured(model) {
   const city = z.object({ name: z.string(), country: z.string() });
   return new ChatOpenAI({ model, maxRetries: 2 }).withStructuredOutput(city).invoke("The capital of France?");

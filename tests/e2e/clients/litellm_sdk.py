@@ -32,6 +32,13 @@ def tools(model: str) -> str:
     return litellm.completion(f"openai/{model}", messages, tools=[weather]).choices[0].message.content
 
 
+def turns(model: str) -> str:
+    messages: list[Any] = [{"role": "user", "content": "What is the capital of France?"}]
+    messages.append(litellm.completion(f"openai/{model}", messages).choices[0].message)
+    messages.append({"role": "user", "content": "And of Italy?"})
+    return litellm.completion(f"openai/{model}", messages).choices[0].message.content
+
+
 def structured(model: str) -> Any:
     question = {"role": "user", "content": "The capital of France?"}
     reply = litellm.completion(f"openai/{model}", [question], response_format=City)

@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from llama_index.core.agent.workflow import FunctionAgent
+from llama_index.core.chat_engine import SimpleChatEngine
 from llama_index.embeddings.openai_like import OpenAILikeEmbedding
 from llama_index.llms.openai_like import OpenAILike
 from pydantic import BaseModel
@@ -34,6 +35,12 @@ def stream(model: str) -> list[str]:
 async def tools(model: str) -> str:
     agent = FunctionAgent(tools=[get_weather], llm=chat_model(model), streaming=False)
     return str(await agent.run("How is the weather in Paris?"))
+
+
+def turns(model: str) -> str:
+    chat = SimpleChatEngine.from_defaults(llm=chat_model(model))
+    chat.chat("What is the capital of France?")
+    return str(chat.chat("And of Italy?"))
 
 
 def structured(model: str) -> Any:

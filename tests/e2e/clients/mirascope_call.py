@@ -32,5 +32,10 @@ def tools(model: str) -> str:
     return reply.text()
 
 
+def turns(model: str) -> str:
+    reply = llm.model(f"openai/{model}").call("What is the capital of France?")
+    return reply.resume("And of Italy?").text()
+
+
 def structured(model: str) -> Any:
     return llm.model(f"openai/{model}").call("The capital of France?", format=City).parse().model_dump()

@@ -36,6 +36,13 @@ def tools(model: str) -> str:
     return Runner.run_sync(agent, "How is the weather in Paris?").final_output
 
 
+def turns(model: str) -> str:
+    agent = Agent(name="Assistant", model=model)
+    items = Runner.run_sync(agent, "What is the capital of France?").to_input_list()
+    items.append({"role": "user", "content": "And of Italy?"})
+    return Runner.run_sync(agent, items).final_output
+
+
 def structured(model: str) -> Any:
     agent = Agent(name="Assistant", model=model, output_type=City)
     return Runner.run_sync(agent, "The capital of France?").final_output.model_dump()

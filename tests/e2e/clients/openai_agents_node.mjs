@@ -29,6 +29,12 @@ export async function tools(model) {
   return (await run(agent, "How is the weather in Paris?")).finalOutput;
 }
 
+export async function turns(model) {
+  const agent = new Agent({ name: "Assistant", model });
+  const { history } = await run(agent, "What is the capital of France?");
+  return (await run(agent, [...history, { role: "user", content: "And of Italy?" }])).finalOutput;
+}
+
 export async function structured(model) {
   const outputType = z.object({ name: z.string(), country: z.string() });
   return (await run(new Agent({ name: "Assistant", model, outputType }), "The capital of France?")).finalOutput;

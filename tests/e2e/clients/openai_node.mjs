@@ -37,6 +37,14 @@ export async function tools(model) {
   return (await client.responses.create({ model, input, tools })).output_text;
 }
 
+export async function turns(model) {
+  const client = new OpenAI();
+  const input = [{ role: "user", content: "What is the capital of France?" }];
+  input.push(...(await client.responses.create({ model, input })).output);
+  input.push({ role: "user", content: "And of Italy?" });
+  return (await client.responses.create({ model, input })).output_text;
+}
+
 export async function structured(model) {
   const client = new OpenAI();
   const format = zodTextFormat(z.object({ name: z.string(), country: z.string() }), "city");

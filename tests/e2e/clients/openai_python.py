@@ -39,6 +39,14 @@ def tools(model: str) -> str:
     return client.responses.create(model=model, input=items, tools=[weather]).output_text
 
 
+def turns(model: str) -> str:
+    client = OpenAI()
+    items: Any = [{"role": "user", "content": "What is the capital of France?"}]
+    items += client.responses.create(model=model, input=items).output
+    items.append({"role": "user", "content": "And of Italy?"})
+    return client.responses.create(model=model, input=items).output_text
+
+
 def structured(model: str) -> Any:
     response = OpenAI().responses.parse(model=model, input="The capital of France?", text_format=City)
     assert response.output_parsed

@@ -31,6 +31,12 @@ def tools(model: str) -> str:
     return agent.run_sync("How is the weather in Paris?").output
 
 
+def turns(model: str) -> str:
+    agent = Agent(f"openai:{model}")
+    messages = agent.run_sync("What is the capital of France?").all_messages()
+    return agent.run_sync("And of Italy?", message_history=messages).output
+
+
 def structured(model: str) -> Any:
     agent = Agent(f"openai:{model}", output_type=City)
     return agent.run_sync("The capital of France?").output.model_dump()

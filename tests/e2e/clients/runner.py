@@ -4,6 +4,7 @@ A case is {"function": …, "arguments": […]}; its outcome is what the functio
 `models` takes nothing and returns ids; the others take the name of a model:
 
 chat, tools    return the model's text
+turns          returns the second text of a conversation
 stream         returns the pieces of the text, as they came
 structured     returns an object with `name` and `country`
 completions    returns the text

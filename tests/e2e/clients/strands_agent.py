@@ -35,6 +35,12 @@ def tools(model: str) -> str:
     return str(agent("How is the weather in Paris?")).strip()
 
 
+def turns(model: str) -> str:
+    agent = Agent(model=OpenAIModel(model_id=model), callback_handler=None)
+    agent("What is the capital of France?")
+    return str(agent("And of Italy?")).strip()
+
+
 def structured(model: str) -> Any:
     agent = Agent(model=OpenAIModel(model_id=model), callback_handler=None)
     city: Any = agent("The capital of France?", structured_output_model=City).structured_output

@@ -15,7 +15,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
-SCENARIOS = ("models", "chat", "stream", "tools", "structured", "completions", "embeddings")
+SCENARIOS = ("models", "chat", "stream", "tools", "turns", "structured", "completions", "embeddings")
 _FUNCTION = re.compile(r"^(?:export )?(?:async )?(?:def|function) (\w+)\(", re.MULTILINE)
 
 
