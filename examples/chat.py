@@ -258,7 +258,9 @@ def main() -> int:
         chat.do_model(given.model)
         if IS_PIPED:
             with open(0, encoding="utf-8", errors="replace") as stdin:
-                chat.send(stdin.read().rstrip("\n"))
+                if not (text := stdin.read().strip("\n")):
+                    raise Failed("Expected a message, but got an empty input.")
+            chat.send(text)
         else:
             converse(chat)
     except (APIError, Failed, ValueError) as error:

@@ -67,6 +67,7 @@ def test_ctrl_c_stops_the_reply_and_its_engine_and_the_conversation_goes_on(
 def test_what_is_piped_gets_the_reply_alone(scripted: Scripted) -> None:
     assert piped("hi\n", PORT=str(scripted.local.port)) == (0, " word" * 8 + "\n", "")
     assert scripted.engine.requests[-1].fields["messages"] == [{"role": "user", "content": "hi"}]
+    assert "Expected a message" in piped("\n", PORT=str(scripted.local.port))[2]
     status, out, err = piped("hi\n", PORT=str(scripted.local.port), MODEL="nothing")
     assert (status != 0, out) == (True, "")
     assert err.startswith("There is no model 'nothing' to chat with, but: scripted, ")
