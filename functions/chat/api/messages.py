@@ -44,9 +44,11 @@ def _fit_answer(message: Message, model: Model) -> None:
         message["function_call"].setdefault("arguments", "")
     if not model.kind.takes_all:
         _translate(message)
-    for name, value in message.items():
-        if type(value) is str and not value.isascii():
-            message[name] = value.encode("utf-8", "replace").decode()
+    content = message.get("content")
+    for part in [message, *(content if isinstance(content, list) else ())]:
+        for name, value in part.items():
+            if type(value) is str and not value.isascii():
+                part[name] = value.encode("utf-8", "replace").decode()
     for call in message.get("tool_calls", ()):
         if call["type"] == "function":
             call["function"]["arguments"] = parsable(call["function"].get("arguments", ""))

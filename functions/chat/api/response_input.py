@@ -5,6 +5,7 @@
     reasoning                                                   `reasoning` of the turn that it is part of
     the output of a call                                        a message of the role `tool`
     any other message                                           the same; a developer's is a system message
+    a call of a tool that another API runs                      –
 
 Calls without a message before them, and reasoning without either, are a turn of their own.
 """
@@ -17,7 +18,7 @@ from typing import Any
 from functions.chat.api import faults
 from functions.chat.api.faults import Path
 from functions.chat.api.media import Medium
-from functions.chat.api.response_input_schema import TEXT_TYPES
+from functions.chat.api.response_input_schema import HOSTED_CALLS, TEXT_TYPES
 from functions.chat.api.response_tools import Tools
 from functions.chat.json_text import dump
 from functions.chat.streams.response_items import CalledAs
@@ -65,6 +66,8 @@ class Conversation:
         Raises: InvalidRequest.
         """
         kind = item["type"]
+        if kind in HOSTED_CALLS:
+            return
         if kind == "reasoning":
             parts = item.get("content") or item.get("summary") or ()
             self._reasoning += "".join(part["text"] for part in parts)

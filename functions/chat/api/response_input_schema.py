@@ -103,6 +103,19 @@ REASONING_ITEM = Object(
         "summary": optional(THOUGHTS, "Read where there is no `content`.", may_be_empty=True),
     },
 )
+# Calls of tools that another API runs, in a conversation that began there: the messages after them say what
+# came of it.
+HOSTED_CALLS = (
+    *("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call"),
+    *("mcp_call", "mcp_list_tools"),
+)
+HOSTED_CALL = Object("HostedCallItem", {"type": required(Enum(*HOSTED_CALLS), "Accepted, and left out.")})
+_OTHER_TOOLS = (
+    *("computer_call", "computer_call_output", "local_shell_call", "local_shell_call_output"),
+    *("shell_call", "shell_call_output", "apply_patch_call", "apply_patch_call_output"),
+    *("tool_search_call", "tool_search_output", "additional_tools", "program", "program_output"),
+    *("mcp_approval_request", "mcp_approval_response"),
+)
 INPUT_ITEM = TaggedUnion(
     "type",
     {
@@ -111,11 +124,20 @@ INPUT_ITEM = TaggedUnion(
         "custom_tool_call": CALLED_CUSTOM,
         **dict.fromkeys(OUTPUTS, CALL_OUTPUT),
         "reasoning": REASONING_ITEM,
+        **dict.fromkeys(HOSTED_CALLS, HOSTED_CALL),
     },
     otherwise="message",
     refused={
         "item_reference": "This API keeps no items. Send the item itself, as it came (in the AI SDK, set "
         "`store: false` in `providerOptions.openai`).",
+        **dict.fromkeys(
+            ("compaction", "compaction_trigger"),
+            "Only the API that made it can read it. Send the items that it stands for.",
+        ),
+        **dict.fromkeys(
+            _OTHER_TOOLS,
+            "Its tool is not served here. Send a call of a `function` tool and its output, or leave it out.",
+        ),
         **dict.fromkeys((*INPUT_PART.objects, *INPUT_PART.refused), "Send it in the `content` of a message."),
     },
 )

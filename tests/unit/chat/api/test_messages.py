@@ -68,6 +68,12 @@ def test_what_only_openai_reads_is_translated(engine: str) -> None:
     assert content_of(content=parts) == [{"type": "text", "text": "Hi"}, {"type": "text", "text": "No"}]
 
 
+def test_half_a_pair_of_surrogates_is_a_question_mark_in_parts_as_well() -> None:
+    parts = [{"type": "text", "text": "a\ud83d"}, {"type": "refusal", "refusal": "b\ud83d"}]
+    content = fitted({"role": "assistant", "content": parts})["content"]
+    assert [part["text"] for part in content] == ["a?", "b?"]
+
+
 @pytest.mark.parametrize("engine", OTHERS)
 def test_a_function_call_of_the_old_kind_and_its_result_belong_together(engine: str) -> None:
     called = fitted({"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}}, engine)

@@ -104,6 +104,18 @@ FAULTS: list[tuple[dict[str, Any], str, str | None, str]] = [
         "Send the item itself",
     ),
     (
+        items({"role": "user", "content": "a"}, {"type": "compaction", "encrypted_content": "x"}),
+        "input[1].type",
+        "unsupported_value",
+        "Send the items that it stands for",
+    ),
+    (
+        items({"type": "local_shell_call", "call_id": "c", "action": {}}),
+        "input[0].type",
+        "unsupported_value",
+        "a `function` tool",
+    ),
+    (
         items({"type": "input_text", "text": "a"}),
         "input[0].type",
         "unsupported_value",

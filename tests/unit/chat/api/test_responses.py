@@ -79,6 +79,9 @@ OTHER, OTHER_OUTPUT = {**CALL, "call_id": "d"}, {**OUTPUT, "call_id": "d", "outp
 SUMMARY = {"type": "reasoning", "content": None, "summary": [{"type": "summary_text", "text": "s"}]}
 ENCRYPTED = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x"}
 LOW = {"type": "image_url", "image_url": {"url": IMAGE["image_url"], "detail": "low"}}
+ACTION = {"type": "search", "query": "q", "sources": []}
+SEARCHED = {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": ACTION}
+LISTED = {"type": "mcp_list_tools", "id": "mcpl_1", "server_label": "s", "tools": [{"name": "t"}]}
 REFUSED = message({"type": "refusal", "refusal": "no"}, role="assistant")
 # Items → the messages that they become.
 TRANSLATED: list[tuple[list[Any], list[dict[str, Any]]]] = [
@@ -113,6 +116,7 @@ TRANSLATED: list[tuple[list[Any], list[dict[str, Any]]]] = [
     ([USER, thought("t")], [USER, {"role": "assistant", "reasoning": "t"}]),
     ([USER, SUMMARY, said("a")], [USER, answer("a", reasoning="s")]),
     ([USER, ENCRYPTED, said("a")], [USER, answer("a")]),
+    ([USER, ENCRYPTED, SEARCHED, said("a", phase="final_answer"), LISTED, USER], [USER, answer("a"), USER]),
 ]
 
 
