@@ -43,7 +43,8 @@ def _models(environ: Mapping[str, str]) -> dict[str, str]:
         return {}
     settings = Settings.from_environment(environ)
     if settings.backend:
-        return {"MODELS": json.dumps(backend_models(settings.backend, settings.backend_key))}
+        table = backend_models(settings.backend, settings.backend_key, serves=settings.serves)
+        return {"MODELS": json.dumps(table)}
     try:
         socket.create_connection(("127.0.0.1", settings.port), timeout=1).close()
     except OSError:

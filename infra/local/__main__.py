@@ -23,10 +23,12 @@ from infra.local.services.engine import EmbeddedEngine
 from infra.local.services.keys import Keys
 from infra.local.services.models import (
     FALLBACK_KEY_VARIABLE,
+    KEY_VARIABLE,
     Models,
     Unreachable,
     backend_models,
     embedded_models,
+    embedding_models,
     with_fallbacks,
 )
 from infra.local.settings import LOCAL, Settings
@@ -57,7 +59,11 @@ def _fetch_models(settings: Settings, console: Console) -> tuple[Settings, list[
     Where the backend cannot be reached, the fallback takes its place.
     """
     try:
-        models = [backend_models(settings.backend, settings.backend_key) if settings.backend else {}]
+        models = [
+            backend_models(settings.backend, settings.backend_key, serves=settings.serves)
+            if settings.backend
+            else {}
+        ]
     except Unreachable as error:
         if not settings.fallback:
             raise
@@ -74,14 +80,32 @@ def _fetch_models(settings: Settings, console: Console) -> tuple[Settings, list[
     return settings, models
 
 
-def _with_embedded(
-    settings: Settings, tables: list[Models], engine: EmbeddedEngine
-) -> tuple[Settings, list[Models]]:
-    """Return the settings with the embedded engine's key, and the tables with its model in the empty one."""
-    if settings.backend:
-        embedded = embedded_models(engine.base_url, FALLBACK_KEY_VARIABLE)
-        return replace(settings, fallback_key=engine.key), [tables[0], embedded]
-    return replace(settings, backend_key=engine.key), [embedded_models(engine.base_url), *tables[1:]]
+def _with_engines(
+    settings: Settings, tables: list[Models], guardian: Guardian, console: Console
+) -> tuple[Settings, Models, dict[str, EmbeddedEngine]]:
+    """Return the settings with the keys of the engines that run here, all models, and these engines.
+
+    The embedded engine's model takes the place of the empty table.
+    """
+    engines = {}
+    if not all(tables):
+        engine = engines["engine"] = EmbeddedEngine(guardian, console)
+        variable = FALLBACK_KEY_VARIABLE if settings.backend else KEY_VARIABLE
+        settings = (
+            replace(settings, fallback_key=engine.key)
+            if settings.backend
+            else replace(settings, backend_key=engine.key)
+        )
+        embedded = embedded_models(engine.base_url, variable, embeds=not settings.embedding_model)
+        tables = [table or embedded for table in tables]
+    models = with_fallbacks(*tables)
+    if settings.embedding_model:
+        engine = engines["embeddings"] = EmbeddedEngine.of_embeddings(
+            guardian, console, settings.embedding_model
+        )
+        settings = replace(settings, embedding_key=engine.key)
+        models |= embedding_models(engine.model, engine.base_url)
+    return settings, models, engines
 
 
 async def _until_stopped(serve: Callable[[Guardian], Awaitable[None]]) -> None:
@@ -107,16 +131,14 @@ async def _serve(
     console: Console,
     guardian: Guardian,
 ) -> None:
-    engine = None if all(tables) else EmbeddedEngine(guardian, console)
-    if engine:
-        settings, tables = _with_embedded(settings, tables, engine)
+    settings, models, engines = _with_engines(settings, tables, guardian, console)
     database = TodoDatabase.open(settings, guardian, console)
     keys = Keys(settings, guardian, console) if settings.auth else None
     key_variables = keys.environment if keys else None
     waiting_for = {"functions"}
     try:
         async with run_lambda_service(
-            routes(settings, with_fallbacks(*tables), database.url if database else "", key_variables),
+            routes(settings, models, database.url if database else "", key_variables),
             guardian=guardian,
             console=console,
             listener=listener,
@@ -126,27 +148,27 @@ async def _serve(
             functions = {function.name: function for function in service.functions}
             parts = {
                 "functions": _prepare(functions.pop("chat"), console),
-                **({"engine": engine.start()} if engine else {}),
+                **{name: engine.start() for name, engine in engines.items()},
                 **({"database": database.prepare()} if database else {}),
                 **({"keys": keys.prepare()} if keys else {}),
             }
             waiting_for.update(parts)
             await _together(*(_until_ready(name, part, waiting_for) for name, part in parts.items()))
-            address = engine.base_url if engine else ""
+            address = engines["engine"].base_url if "engine" in engines else ""
             key = keys.key if keys else ""
-            names = list(tables[0])
+            names = [name for name, entry in models.items() if entry.get("listed", True)]
             console.print(
                 welcome(settings, service.port, names, address, str(database or ""), key, key_variables)
             )
             # The other functions start once they delay nothing.
             await _together(
                 *(_prepare(function, console) for function in functions.values()),
-                *(part.keep_running() for part in (engine, database) if part),
+                *(part.keep_running() for part in (*engines.values(), database) if part),
                 *([keys.watch()] if keys else []),
             )
             await asyncio.get_running_loop().create_future()
     finally:
-        await asyncio.gather(*(part.stop() for part in (engine, database, keys) if part))
+        await asyncio.gather(*(part.stop() for part in (*engines.values(), database, keys) if part))
 
 
 async def _together(*parts: Coroutine[Any, Any, None]) -> None:

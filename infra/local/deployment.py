@@ -5,7 +5,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from infra.local.lambda_service.function import LambdaFunction
-from infra.local.services.models import FALLBACK_KEY_VARIABLE, KEY_VARIABLE, Models
+from infra.local.services.models import (
+    EMBEDDING_KEY_VARIABLE,
+    FALLBACK_KEY_VARIABLE,
+    KEY_VARIABLE,
+    Models,
+)
 from infra.local.settings import Settings
 from infra.paths import ROOT, search_path
 
@@ -16,7 +21,6 @@ _PAGES = ROOT / ".local"
 def chat_function(settings: Settings, models: Models) -> LambdaFunction:
     """Return the chat function, with these models."""
     added = {"media_hosts": settings.media_hosts, "extra_fields": settings.extra_fields}
-    added["serves"] = settings.serves
     table = {
         name: {**entry, **{member: names for member, names in added.items() if names}}
         for name, entry in models.items()
@@ -28,7 +32,11 @@ def chat_function(settings: Settings, models: Models) -> LambdaFunction:
         "CHAT_PAGE": str(_PAGES / "chat-page"),
         **{variable: str(limit) for variable, limit in limits.items() if limit},
     }
-    keys = {KEY_VARIABLE: settings.backend_key, FALLBACK_KEY_VARIABLE: settings.fallback_key}
+    keys = {
+        KEY_VARIABLE: settings.backend_key,
+        FALLBACK_KEY_VARIABLE: settings.fallback_key,
+        EMBEDDING_KEY_VARIABLE: settings.embedding_key,
+    }
     environment |= {variable: key for variable, key in keys.items() if key}
     if not settings.backend:
         environment["MAX_N"] = "4"

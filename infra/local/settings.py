@@ -29,8 +29,9 @@ class Settings:
             here and keeps its data in `postgres_dir`, None for the clone's. `query_engine` is Prisma's,
             "" for the one in layers/prisma. `auth`: API keys are required; `dev_key` is the first of them,
             "" for a generated one. `cors_origins` is for the functions, "" for none. `hosts` are names of
-            this machine, beside localhost, that clients may use. The other settings are the chat function's
-            and its models'; None and () leave its defaults.
+            this machine, beside localhost, that clients may use. `serves` is what the backend's models do, ()
+            where that is to be found out. `embedding_model` is a GGUF file. The other settings are the chat
+            function's and its models'; None and () leave its defaults.
     """
 
     port: int = 8000
@@ -52,6 +53,8 @@ class Settings:
     media_hosts: tuple[str, ...] = ()
     extra_fields: tuple[str, ...] = ()
     serves: tuple[str, ...] = ()
+    embedding_model: Path | None = None
+    embedding_key: str = field(default="", repr=False)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -80,6 +83,7 @@ class Settings:
             max_event_bytes=_bytes(environment, "MAX_EVENT_BYTES", 2**30),
             media_hosts=_names(environment, "MEDIA_HOSTS", _HOST, "host names like images.example.com"),
             extra_fields=_names(environment, "EXTRA_FIELDS", _FIELD, "fields of requests, like mirostat_tau"),
+            embedding_model=Path(file).absolute() if (file := environment.get("EMBEDDING_MODEL")) else None,
             serves=_names(environment, "SERVES", _SERVES, "of chat, completions and embeddings"),
         )
 

@@ -32,11 +32,13 @@ class EmbeddedEngine:
         guardian: Guardian,
         console: Console,
         *,
+        model: str = EMBEDDED,
         model_file: Path = MODEL_FILE,
         log_file: Path = LOG_FILE,
     ) -> None:
         if not model_file.is_file():
             raise CannotStart(f"The model is missing: {model_file}. Fetch it: python3 infra/setup.py run")
+        self.model = model
         port = free_port()
         self.base_url = f"http://{HOST}:{port}{PREFIX}/v1"
         self.key = secrets.token_hex(20)
@@ -45,7 +47,7 @@ class EmbeddedEngine:
             "-m",
             "infra.local.services.llama_server",
             str(model_file),
-            EMBEDDED,
+            model,
             str(port),
         )
         self._guardian, self._console = guardian, console
@@ -53,6 +55,17 @@ class EmbeddedEngine:
         log_file.chmod(0o600)  # llama.cpp quotes JSON Schemas of requests that it cannot follow
         self._log = log_file.open("w")
         self._child: Child | None = None
+
+    @classmethod
+    def of_embeddings(cls, guardian: Guardian, console: Console, model_file: Path) -> "EmbeddedEngine":
+        """Return one for an embedding model, which is called as its file is.
+
+        Raises: CannotStart, if there is no such file.
+        """
+        if not model_file.is_file():
+            raise CannotStart(f"Expected EMBEDDING_MODEL to be a GGUF file, but {model_file} is none.")
+        log_file = LOG_FILE.with_name("embeddings.log")
+        return cls(guardian, console, model=model_file.stem.lower(), model_file=model_file, log_file=log_file)
 
     async def start(self) -> None:
         """Start it and wait until it answers.

@@ -11,7 +11,7 @@ import sys
 
 import xllamacpp
 
-from infra.local.services.models import PREFIX
+from infra.local.services.models import EMBEDDED, PREFIX
 
 _SLOTS = 4
 _TOKENS_PER_SLOT = 2048
@@ -38,10 +38,11 @@ def parameters(model_file: str, alias: str, port: int, key: str) -> xllamacpp.Co
     chosen.cpuparams_batch.n_threads = 1
     chosen.n_threads_http = _HTTP_THREADS
     chosen.use_jinja = True
-    # A text of at most 512 tokens becomes the mean of what the model makes of each: the right shape, little
-    # meaning (`docs/decisions/0019-embeddings-on-a-laptop.md`).
+    # Texts of at most 512 tokens. The chat model's are the mean of what it makes of each: the right shape,
+    # little meaning (`docs/decisions/0019-embeddings-on-a-laptop.md`). An embedding model says what it does.
     chosen.embedding = True
-    chosen.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+    if alias == EMBEDDED:
+        chosen.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     return chosen
 
 

@@ -1,6 +1,7 @@
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from typing import Any
 
 from infra.local.errors import CannotStart
@@ -9,6 +10,7 @@ Models = dict[str, dict[str, Any]]
 
 EMBEDDED = "smollm2-135m-instruct"
 KEY_VARIABLE, FALLBACK_KEY_VARIABLE = "BACKEND_KEY", "FALLBACK_KEY"
+EMBEDDING_KEY_VARIABLE = "EMBEDDING_KEY"
 # Of the embedded engine's paths: llama.cpp serves some without a key, but none that has a prefix.
 PREFIX = "/engine"
 # What a model can serve → its path.
@@ -29,8 +31,11 @@ class Unreachable(CannotStart):
     """Nothing answers at the address of a server."""
 
 
-def embedded_models(base_url: str, key_variable: str = KEY_VARIABLE) -> Models:
-    """Return the table for the embedded engine, whose key is in the variable."""
+def embedded_models(base_url: str, key_variable: str = KEY_VARIABLE, *, embeds: bool = True) -> Models:
+    """Return the table for the embedded engine, whose key is in the variable.
+
+    Shape:  `embeds`: there is no embedding model.
+    """
     return {
         EMBEDDED: {
             "base_url": base_url,
@@ -38,17 +43,31 @@ def embedded_models(base_url: str, key_variable: str = KEY_VARIABLE) -> Models:
             "key_variable": key_variable,
             "max_tokens_default": 512,
             "max_tokens_limit": 2048,
-            "serves": list(SERVES),
+            "serves": [name for name in SERVES if embeds or name != "embeddings"],
             "dimensions": 576,
         }
     }
 
 
-def backend_models(base_url: str, key: str, key_variable: str = KEY_VARIABLE) -> Models:
+def embedding_models(name: str, base_url: str) -> Models:
+    """Return the table for the engine of an embedding model."""
+    return {
+        name: {
+            "base_url": base_url,
+            "engine": "llama.cpp",
+            "key_variable": EMBEDDING_KEY_VARIABLE,
+            "serves": ["embeddings"],
+        }
+    }
+
+
+def backend_models(
+    base_url: str, key: str, key_variable: str = KEY_VARIABLE, serves: Sequence[str] = ()
+) -> Models:
     """Return the table for an OpenAI-compatible server, with its models in its order: the first is `default`.
 
-    Shape:  `engine` only where the server says what it is; `serves` where it is a vLLM, which has chat or
-            embeddings.
+    Shape:  `engine` only where the server says what it is; `serves` where that is given, or where it is a
+            vLLM, which has chat or embeddings.
     Raises: CannotStart, where it does not return a list of models; Unreachable.
     """
     url = f"{base_url}/models"
@@ -67,8 +86,9 @@ def backend_models(base_url: str, key: str, key_variable: str = KEY_VARIABLE) ->
         for name, owner in owners.items()
     }
     is_vllm = all(entry.get("engine") == "vllm" for entry in models.values())
-    serves = [name for name, path in SERVES.items() if is_vllm and _has_route(f"{base_url}/{path}", key)]
-    return {name: {**entry, "serves": serves} for name, entry in models.items()} if serves else models
+    if is_vllm and not serves:
+        serves = [name for name, path in SERVES.items() if _has_route(f"{base_url}/{path}", key)]
+    return {name: {**entry, "serves": list(serves)} for name, entry in models.items()} if serves else models
 
 
 def with_fallbacks(models: Models, others: Models | None = None) -> Models:

@@ -11,12 +11,14 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 
 import psutil
 import pytest
 
 from infra.local.loopback import free_port
 from infra.local.processes import ending_with_parent
+from infra.local.services.engine import MODEL_FILE
 from tests import launch
 from tests.local_service import run_local
 
@@ -200,6 +202,19 @@ def test_a_taken_port_is_reported_in_one_line() -> None:
     assert output == f"Port {port} is taken. Choose another: make run PORT={port + 1}\n"
 
 
+@pytest.mark.slow
+def test_an_embedding_model_is_served_beside_the_chat_model(tmp_path: Path) -> None:
+    """Any GGUF file will do: that of the chat model, under another name."""
+    file = tmp_path / "Vectors.gguf"
+    file.symlink_to(MODEL_FILE)
+    with run_local(EMBEDDING_MODEL=str(file)) as local, local.service.client() as client:
+        listed = {model["id"]: model["serves"] for model in client.get("/v1/models").json()["data"]}
+        refused = client.post("/v1/embeddings", json={"model": "default", "input": "Hi"})
+    assert listed == {"smollm2-135m-instruct": ["chat", "completions"], "vectors": ["embeddings"]}
+    assert refused.status_code == 404
+    assert "`vectors` does." in refused.text
+
+
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
@@ -219,6 +234,7 @@ def test_a_taken_port_is_reported_in_one_line() -> None:
             "The server cannot be reached at http://127.0.0.1:9/v1/models",
         ),
         ({"FALLBACK": "local"}, "FALLBACK=local needs a BACKEND"),
+        ({"EMBEDDING_MODEL": "/none.gguf"}, "Expected EMBEDDING_MODEL to be a GGUF file, but /none.gguf is"),
     ],
 )
 def test_wrong_settings_are_reported_in_one_line(variables: dict[str, str], message: str) -> None:

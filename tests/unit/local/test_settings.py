@@ -35,6 +35,7 @@ def test_every_variable_is_read() -> None:
         "MEDIA_HOSTS": "images.example.com",
         "EXTRA_FIELDS": "mirostat_tau,repeat_last_n,",
         "SERVES": "chat, embeddings",
+        "EMBEDDING_MODEL": "/models/Vectors.gguf",
     }
     settings = Settings.from_environment(variables)
     assert settings == Settings(
@@ -57,6 +58,7 @@ def test_every_variable_is_read() -> None:
         media_hosts=("images.example.com",),
         extra_fields=("mirostat_tau", "repeat_last_n"),
         serves=("chat", "embeddings"),
+        embedding_model=Path("/models/Vectors.gguf"),
     )
     assert "secret" not in repr(settings)
 

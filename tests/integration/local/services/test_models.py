@@ -38,3 +38,10 @@ def test_a_vllm_serves_what_takes_no_get(
     engine.models = Status(200, json.dumps({"data": [{"id": "a", "owned_by": owner}]}).encode())
     engine.behaviour = Posted(frozenset(paths))
     assert backend_models(engine.base_url, "sk-test")["a"].get("serves") == serves
+
+
+def test_what_is_set_is_not_looked_for(engine: ScriptedEngine) -> None:
+    engine.models = Status(200, json.dumps({"data": [{"id": "a", "owned_by": "vllm"}]}).encode())
+    table = backend_models(engine.base_url, "", serves=("chat", "embeddings"))
+    assert table["a"]["serves"] == ["chat", "embeddings"]
+    assert not engine.requests
