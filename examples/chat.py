@@ -1,9 +1,7 @@
 """A chat in the terminal, with the official openai package (pip install "openai>=3") and nothing else.
 
-python examples/chat.py --url http://localhost:8000/v1 --model default
-
-OPENAI_BASE_URL and OPENAI_API_KEY count too. Text that is piped in is one message: then the reply alone is
-printed, and the exit status says whether it is complete.
+Text that is piped in is one message: then the reply alone is printed, and the exit status says whether it is
+complete. The address and the key may be in OPENAI_BASE_URL and OPENAI_API_KEY.
 """
 
 from __future__ import annotations
@@ -80,17 +78,16 @@ def when_ready(request: Callable[[], T]) -> T:
     began_s = time.monotonic()
     while True:
         try:
-            with counting("waiting for the model"):
+            with counting("waiting for the service"):
                 return request()
         except APIStatusError as error:
             after, again = map(error.response.headers.get, ("retry-after", "x-should-retry"))
-            if not after or not after.isdigit() or again == "false":
-                raise
-            if time.monotonic() - began_s + int(after) > LONGEST_WAIT_S:
+            wait_s = max(1, int(after)) if after and after.isdigit() and again != "false" else 0
+            if not wait_s or time.monotonic() - began_s + wait_s > LONGEST_WAIT_S:
                 raise
             reason = "A limit is reached" if error.status_code == 429 else "The service is not ready"
-            with counting(f"{reason}: next try in", int(after)):
-                time.sleep(int(after))
+            with counting(f"{reason}: next try in", wait_s):
+                time.sleep(wait_s)
 
 
 class Chat:
@@ -249,11 +246,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     local = os.environ.get("OPENAI_BASE_URL") or "http://localhost:8000/v1"
     parser.add_argument("--url", default=local, help="the base URL of an OpenAI-compatible service")
-    parser.add_argument("--model", default="default")
-    given = parser.parse_args()
     key = os.environ.get("OPENAI_API_KEY") or NO_KEY
+    parser.add_argument("--key", default=key, help="OPENAI_API_KEY keeps it out of the list of processes")
+    parser.add_argument("--model", default="default", help="the first model for chat, unless given")
+    given = parser.parse_args()
     os.environ.setdefault("NO_PROXY", "localhost,127.0.0.1")  # what a proxy cannot reach
-    chat = Chat(OpenAI(base_url=given.url, api_key=key, max_retries=0))
+    chat = Chat(OpenAI(base_url=given.url, api_key=given.key, max_retries=0))
     try:
         chat.do_model(given.model)
         if IS_PIPED:

@@ -195,10 +195,13 @@ def test_reasoning_is_a_note_and_the_reply_is_not(capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_service_that_says_when_it_is_ready_is_called_then(status: int, waits: list[float]) -> None:
-    busy = refusal(status, retry_after="7")
+@pytest.mark.parametrize(("after", "wait_s"), [("7", 7), ("0", 1)])
+def test_a_service_that_says_when_it_is_ready_is_called_then(
+    status: int, after: str, wait_s: float, waits: list[float]
+) -> None:
+    busy = refusal(status, retry_after=after)
     assert talk(Service(busy, busy, HELLO), "hi").turns == [HI, REPLY]
-    assert waits == [7, 7]
+    assert waits == [wait_s, wait_s]
 
 
 @pytest.mark.parametrize(
