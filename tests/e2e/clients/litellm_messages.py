@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from tests.e2e.clients.litellm_proxy import KEY, proxy
+from tests.e2e.clients.litellm_proxy import KEY, URL
 
 COMMAND = """curl http://localhost:4000/v1/messages \\
   -H "x-api-key: $LITELLM_MASTER_KEY" -H "content-type: application/json" \\
@@ -20,7 +20,7 @@ def events(model: str, **fields: Any) -> list[dict[str, Any]]:
     """Return the events of a streamed message, or the message."""
     body = {"model": model, "max_tokens": 100, **fields}
     headers = {"x-api-key": KEY}
-    reply = httpx.post(f"{proxy()}/v1/messages", json=body, headers=headers, timeout=30, trust_env=False)
+    reply = httpx.post(f"{URL}/v1/messages", json=body, headers=headers, timeout=30, trust_env=False)
     if reply.is_error:
         raise ProxyError(reply.text)
     if not fields.get("stream"):

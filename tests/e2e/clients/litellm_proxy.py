@@ -7,7 +7,6 @@ import subprocess
 import tempfile
 import time
 from contextlib import suppress
-from functools import cache
 from secrets import token_urlsafe
 from typing import Any
 
@@ -33,14 +32,13 @@ class City(BaseModel):
     country: str
 
 
-@cache
-def proxy() -> str:
+def started() -> str:
     """Start the proxy; return its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     # It is ended with this process's group.
-    subprocess.Popen(
+    process = subprocess.Popen(
         ("sh", "-c", f"{COMMAND} --port {port}"),
         env={**os.environ, "LITELLM_MASTER_KEY": KEY},
         cwd=tempfile.mkdtemp(),
@@ -48,7 +46,7 @@ def proxy() -> str:
         stderr=2,
     )
     url, last_s = f"http://127.0.0.1:{port}", time.monotonic() + READY_S
-    while time.monotonic() < last_s:
+    while process.poll() is None and time.monotonic() < last_s:
         with suppress(httpx.TransportError):
             httpx.get(f"{url}/health/liveliness", trust_env=False).raise_for_status()
             return url
@@ -56,8 +54,11 @@ def proxy() -> str:
     raise TimeoutError(f"expected the proxy within {READY_S} s")
 
 
+URL = started()
+
+
 def completions_of(model: str, **fields: Any) -> Any:
-    client = OpenAI(base_url=f"{proxy()}/v1", api_key=KEY)
+    client = OpenAI(base_url=f"{URL}/v1", api_key=KEY)
     return client.chat.completions.create(model=model, **fields)
 
 
@@ -83,7 +84,7 @@ def tools(model: str) -> str:
 
 
 def structured(model: str) -> Any:
-    client = OpenAI(base_url=f"{proxy()}/v1", api_key=KEY)
+    client = OpenAI(base_url=f"{URL}/v1", api_key=KEY)
     question: Any = {"role": "user", "content": "What is the capital of France?"}
     reply = client.chat.completions.parse(model=model, messages=[question], response_format=City)
     assert reply.choices[0].message.parsed
@@ -91,10 +92,10 @@ def structured(model: str) -> Any:
 
 
 def completions(model: str) -> str:
-    client = OpenAI(base_url=f"{proxy()}/v1", api_key=KEY)
+    client = OpenAI(base_url=f"{URL}/v1", api_key=KEY)
     return client.completions.create(model=model, prompt="The capital of France is").choices[0].text
 
 
 def embeddings(model: str) -> list[list[float]]:
-    client = OpenAI(base_url=f"{proxy()}/v1", api_key=KEY)
+    client = OpenAI(base_url=f"{URL}/v1", api_key=KEY)
     return [each.embedding for each in client.embeddings.create(model=model, input=["Paris", "Rome"]).data]

@@ -27,8 +27,8 @@ from tests.e2e.clients.table import CLIENTS
 from tests.e2e.faults.clients.cases import raised
 
 TIMEOUT_S = 20
-# Clients that would fetch something at their start.
-QUIET = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+# LiteLLM would fetch prices at its start, and migrate the database that an .env above its packages names.
+QUIET = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MODE": "PRODUCTION"}
 
 
 def main(name: str, out: TextIO) -> None:
