@@ -7,7 +7,8 @@
     any other message                                           the same; a developer's is a system message
     a call of a tool that another API runs                      –
 
-Calls without a message before them, and reasoning without either, are a turn of their own.
+Calls without a message before them, and reasoning without either, are a turn of their own. A message after
+calls whose output is still to come is a part of their turn.
 """
 
 from __future__ import annotations
@@ -76,9 +77,13 @@ class Conversation:
             turn = self.end_turn() or self._new_turn()
             turn.setdefault("tool_calls", []).append(self._call(item))
         elif item.get("role") == "assistant":
-            message = self._new_turn(content=self.content(item, path))
-            if self._reasoning:
-                message["reasoning"], self._reasoning = self._reasoning, ""
+            content = self.content(item, path)
+            last = self.messages[-1] if self.messages else {}
+            if "tool_calls" in last:  # what it said after its calls: their output has to follow them
+                last["content"] = _joined(last.get("content"), content)
+            else:
+                self._new_turn(content=content)
+            self.end_turn()
         else:
             self.end_turn()
             if kind == "message":
@@ -142,3 +147,11 @@ class Conversation:
         output = item.get("output", "")
         text = output if isinstance(output, str) else "\n".join(part["text"] for part in output)
         return {"role": "tool", "tool_call_id": item["call_id"], "content": text}
+
+
+def _joined(first: str | list[Item] | None, second: str | list[Item]) -> str | list[Item]:
+    """Return a content that has both."""
+    if not first:
+        return second
+    parts = ([{"type": "text", "text": each}] if isinstance(each, str) else each for each in (first, second))
+    return [part for each in parts for part in each]

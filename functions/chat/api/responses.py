@@ -30,6 +30,7 @@ NAMES = {
     "response_format": "text.format",
     "reasoning_effort": "reasoning.effort",
     "verbosity": "text.verbosity",
+    "logprobs": "include",
 }
 
 

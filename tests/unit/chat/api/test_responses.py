@@ -1,6 +1,8 @@
 """A response request as the chat completion that answers it, and what a response repeats of it."""
 
 import json
+from collections.abc import Callable
+from itertools import groupby
 from typing import Any
 
 import httpx
@@ -58,7 +60,7 @@ def called(call_id: str = "c", name: str = "f", arguments: str = "{}") -> dict[s
     return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
-def answer(content: str | None, *calls: Any, **members: Any) -> dict[str, Any]:
+def answer(content: Any, *calls: Any, **members: Any) -> dict[str, Any]:
     if content is not None:
         members["content"] = content
     if calls:
@@ -112,6 +114,12 @@ TRANSLATED: list[tuple[list[Any], list[dict[str, Any]]]] = [
     ([USER, thought("t"), said("a"), CALL], [USER, answer("a", called(), reasoning="t")]),
     ([USER, said("a"), thought("t"), CALL], [USER, answer("a", called(), reasoning="t")]),
     ([USER, thought("t"), CALL], [USER, answer(None, called(), reasoning="t")]),
+    ([USER, CALL, said("a"), OUTPUT], [USER, answer("a", called()), result()]),
+    (
+        [USER, said("a"), CALL, thought("t"), said("b"), OTHER],
+        [USER, answer([text("a", "text"), text("b", "text")], called(), called("d"), reasoning="t")],
+    ),
+    ([USER, CALL, OUTPUT, said("a")], [USER, answer(None, called()), result(), answer("a")]),
     ([USER, thought("t"), USER], [USER, {"role": "assistant", "reasoning": "t"}, USER]),
     ([USER, thought("t")], [USER, {"role": "assistant", "reasoning": "t"}]),
     ([USER, SUMMARY, said("a")], [USER, answer("a", reasoning="s")]),
@@ -306,6 +314,8 @@ async def test_what_json_cannot_hold_is_refused_in_tools_too() -> None:
         ("tools[2].function.parameters", "tools"),
         ("response_format.json_schema.schema", "text.format.schema"),
         ("reasoning_effort", "reasoning.effort"),
+        ("logprobs", "include"),
+        ("top_logprobs", "top_logprobs"),
         ("model", "model"),
     ],
 )
@@ -380,6 +390,8 @@ def test_turns_say_the_same_as_items_and_as_messages(turns: list[Any]) -> None:
 
 WORDS = TEXT.filter(bool)
 PARTS = st.lists(WORDS.map(text) | st.just(IMAGE), min_size=1, max_size=3)
+CALL_IDS = frozenset({"call_a", "call_b", "call_c"})
+IDS = st.sampled_from(sorted(CALL_IDS))
 ITEMS = st.one_of(
     st.builds(said, WORDS),
     st.builds(thought, TEXT),
@@ -387,9 +399,7 @@ ITEMS = st.one_of(
         lambda role, words: {"role": role, "content": words}, st.sampled_from(["user", "developer"]), WORDS
     ),
     PARTS.map(lambda parts: message(*parts)),
-    st.builds(lambda call: {**CALL, "call_id": call}, st.sampled_from("abc")),
-    st.builds(lambda call: {**NOTED, "call_id": call}, st.sampled_from("abc")),
-    st.builds(lambda call: {**OUTPUT, "call_id": call}, st.sampled_from("abc")),
+    *(st.builds(lambda call, of=of: {**of, "call_id": call}, IDS) for of in (CALL, NOTED, OUTPUT)),
 )
 
 
@@ -403,11 +413,22 @@ def test_any_items_keep_their_order_and_lose_nothing(sent: list[Any], tools: lis
             known |= {item.get("call_id", "")}
             given_items.append(item)
     messages = messages_of(*given_items, tools=tools)
-    assert [each for message in messages for each in said_by(message)] == [
-        each for item in given_items for each in said_in(item)
-    ]
+    assert in_turns(messages, said_by) == in_turns(given_items, said_in)
     reasoning = [item["content"][0]["text"] for item in sent if item.get("type") == "reasoning"]
     assert "".join(message.get("reasoning", "") for message in messages) == "".join(reasoning)
+
+
+def in_turns(given: list[Any], said: Callable[[Any], list[Any]]) -> list[Any]:
+    """Return what is said, in order; of each turn of the model's, its calls come last."""
+    found = []
+    for is_model, turn in groupby(given, key=is_of_the_model):
+        words = [each for one in turn for each in said(one)]
+        found += sorted(words, key=CALL_IDS.__contains__) if is_model else words
+    return found
+
+
+def is_of_the_model(given: dict[str, str]) -> bool:
+    return given.get("role") == "assistant" or given.get("type", "").endswith(("_call", "reasoning"))
 
 
 def said_in(item: dict[str, Any]) -> list[Any]:
