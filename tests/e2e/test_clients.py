@@ -14,7 +14,7 @@ import pytest
 
 from infra.paths import ROOT
 from tests.e2e.clients import document
-from tests.e2e.clients.engine import CITY, ENGINE, FAILURES, STREAM_FAILURES, VECTORS, WEATHER
+from tests.e2e.clients.engine import AGENT, CITY, ENGINE, FAILURES, STREAM_FAILURES, VECTORS, WEATHER
 from tests.e2e.clients.table import CHAT, CLIENTS, RESPONSES, SCENARIOS, Client
 from tests.e2e.custom_gateway import custom_gateway
 from tests.e2e.program import Outcome, run_program
@@ -90,7 +90,7 @@ def seen(client: Client, engine: ScriptedEngine) -> Seen:
         outcomes = dict(chain(*threads.map(partial(run, client, url), (KEY, WRONG_KEY), repeat(cases))))
     sent = [(each.fields["model"], each.fields.get("messages", [])) for each in engine.requests]
     results = [
-        messages[-1]["content"]
+        [message["content"] for message in messages if message["role"] == "tool"]
         for model, messages in sent
         if model == "tools" and messages[-1]["role"] == "tool"
     ]
@@ -146,6 +146,11 @@ def test_a_tool_is_run_and_its_result_sent(client: Client, seen: Seen) -> None:
     if "tools" in client.scenarios:
         assert len(seen.results) == 1
         assert WEATHER in json.dumps(seen.results)
+
+
+def test_a_tool_of_a_namespace_is_run(client: Client, seen: Seen) -> None:
+    if client.package == "@openai/codex":
+        assert f"invalid agent id {AGENT}" in json.dumps(seen.results)
 
 
 def test_earlier_turns_are_sent(client: Client, seen: Seen) -> None:

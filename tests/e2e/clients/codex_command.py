@@ -1,5 +1,6 @@
 """A coding agent in the terminal: `codex -p chatbot` is a conversation. Its first request has about 10,000
-tokens: it needs a model whose context is a good deal longer."""
+tokens, and it sets no limit for replies: it needs a model with a longer context and a high
+`max_tokens_default`."""
 
 import json
 import os

@@ -11,14 +11,18 @@ import psutil
 
 from tests.engines.behaviours import ByModel, Chat, Completion, End, Sse, Status, vllm_error
 from tests.engines.events import DONE, Piece, event, first, joined, pieces, tokens, usage_of
-from tests.engines.faults.script import FIRST, TEXT, WORDS, call, calling, message, streamed, whole_calls
+from tests.engines.faults.script import TEXT, WORDS, call, calling, message, streamed, whole_calls
 from tests.engines.wire import Behaviour, Reply, Request
 
 CITY = {"name": "Paris", "country": "France"}
-WEATHER = "sunny in Paris"
+WEATHER, AGENT = "sunny in Paris", "no-such-agent"
 VECTORS = [[0.5, -1.25, 3.0], [0.0, 1.0, -0.125]]
 # The tools of the programs, and of a client that brings its own.
-ARGUMENTS = {"get_weather": {"city": "Paris"}, "exec_command": {"cmd": f"echo {WEATHER}"}}
+ARGUMENTS = {
+    "get_weather": {"city": "Paris"},
+    "exec_command": {"cmd": f"echo {WEATHER}"},
+    "multi_agent_v1__close_agent": {"target": AGENT},
+}
 _ERROR = event('{"error":{"message":"CUDA error","type":"InternalServerError","param":null,"code":500}}')
 _SOME = first(tokens(8), 4)
 
@@ -46,7 +50,7 @@ STREAM_FAILURES: dict[str, Behaviour] = {
 
 
 async def answer(request: Request, reply: Reply) -> None:
-    """Call a tool that is offered, return an object where a schema is given, else answer in words.
+    """Call the tools that are offered, return an object where a schema is given, else answer in words.
 
     Two texts get the two vectors; a prompt is completed.
     """
@@ -57,11 +61,13 @@ async def answer(request: Request, reply: Reply) -> None:
         await Status(200, json.dumps({"model": fields["model"], **body}).encode())(request, reply)
     elif tools and fields["messages"][-1]["role"] != "tool":
         # A tool of any other name is how the client has the object returned.
-        name = next((each for each in tools if each in ARGUMENTS), tools[0])
-        arguments = ARGUMENTS.get(name, CITY)
-        called = call(**{**FIRST, "name": name}, arguments=json.dumps(arguments))
-        stream = streamed(calling({"index": 0, **called}), finish="tool_calls")
-        await Chat(stream, whole_calls(called))(request, reply)
+        names = [each for each in tools if each in ARGUMENTS] or tools[:1]
+        calls = [
+            call(id=f"a{place}", type="function", name=name, arguments=json.dumps(ARGUMENTS.get(name, CITY)))
+            for place, name in enumerate(names)
+        ]
+        deltas = (calling({"index": place, **each}) for place, each in enumerate(calls))
+        await Chat(streamed(*deltas, finish="tool_calls"), whole_calls(*calls))(request, reply)
     elif fields.get("response_format", {}).get("type") in ("json_schema", "json_object"):
         text = json.dumps(CITY)
         await Chat(streamed({"content": text}), message(text))(request, reply)
