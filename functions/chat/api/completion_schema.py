@@ -107,7 +107,8 @@ def check(body: dict[str, Any]) -> CompletionRequest:
     if fields.pop("echo", False):
         if not is_text or "logprobs" in fields:
             other = "'logprobs'" if is_text else "a 'prompt' of token ids"
-            raise faults.invalid((None, "echo"), f"Expected false together with {other}. Leave one of them out.")
+            expected = f"Expected false together with {other}. Leave one of them out."
+            raise faults.invalid((None, "echo"), expected)
         texts = [prompt] if isinstance(prompt, str) else prompt
     return CompletionRequest(
         fields=fields,
