@@ -52,6 +52,7 @@ class Seen:
     results: list[Any] = field(default_factory=list)
     turns: list[Any] = field(default_factory=list)
     paths: set[str] = field(default_factory=set)
+    streamed: list[Any] = field(default_factory=list)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +97,8 @@ def seen(client: Client, engine: ScriptedEngine) -> Seen:
     ]
     turns = [messages for model, messages in sent if model == "turns"]
     paths = {line.split()[2] for line in log.getvalue().splitlines()}
-    return Seen(outcomes, results, turns[-1] if turns else [], paths)
+    streamed = [each.fields.get("stream") for each in engine.requests if each.fields["model"] == "stream"]
+    return Seen(outcomes, results, turns[-1] if turns else [], paths, streamed)
 
 
 def run(client: Client, url: str, key: str, cases: Sequence[Case]) -> Iterator[tuple[Case, Outcome]]:
@@ -140,6 +142,12 @@ def test_what_the_document_says_works(client: Client, seen: Seen) -> None:
         if "returned" not in outcome or not right(Case(name, name), outcome["returned"])
     }
     assert not wrong
+
+
+def test_a_stream_is_one_at_the_engine_too(client: Client, seen: Seen) -> None:
+    """A client can cut up a whole reply as well."""
+    if "stream" in client.scenarios:
+        assert seen.streamed == [True]
 
 
 def test_a_tool_is_run_and_its_result_sent(client: Client, seen: Seen) -> None:

@@ -1,12 +1,13 @@
 """A proxy in front of many providers. Its clients call `http://localhost:4000` with the key that you choose
-for them in LITELLM_MASTER_KEY."""
+for them in LITELLM_MASTER_KEY. Without `supports_native_streaming`, it waits for the whole of a response and
+cuts it up."""
 
 import os
-import socket
 import subprocess
 import tempfile
 import time
 from contextlib import suppress
+from random import randrange
 from secrets import token_urlsafe
 from typing import Any
 
@@ -14,13 +15,17 @@ import httpx
 from openai import OpenAI
 from pydantic import BaseModel
 
+from tests.e2e.clients.engine import FAILURES, STREAM_FAILURES
+from tests.e2e.clients.table import SCENARIOS
+
 COMMAND = """cat > config.yaml <<END
 model_list:
-  - model_name: "*"
+  - model_name: $MODEL
     litellm_params:
-      model: openai/*
+      model: openai/$MODEL
       api_base: os.environ/OPENAI_BASE_URL
       api_key: os.environ/OPENAI_API_KEY
+    model_info: {supports_native_streaming: true}
 END
 litellm --config config.yaml --host 127.0.0.1"""
 KEY = f"sk-{token_urlsafe()}"
@@ -34,12 +39,13 @@ class City(BaseModel):
 
 def started() -> str:
     """Start the proxy; return its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    # It takes seconds to open its port: one that no system gives to others meanwhile.
+    port = randrange(20_000, 30_000)
+    listed = COMMAND[COMMAND.index("  - ") : COMMAND.rindex("END\n")]
+    models = "".join(listed.replace("$MODEL", name) for name in (*SCENARIOS, *FAILURES, *STREAM_FAILURES))
     # It is ended with this process's group.
     process = subprocess.Popen(
-        ("sh", "-c", f"{COMMAND} --port {port}"),
+        ("sh", "-c", f"{COMMAND.replace(listed, models)} --port {port}"),
         env={**os.environ, "LITELLM_MASTER_KEY": KEY},
         cwd=tempfile.mkdtemp(),
         stdout=2,
