@@ -177,5 +177,23 @@ def test_a_failure_is_raised(client: Client, seen: Seen) -> None:
     assert not crashes
 
 
+def test_its_user_reads_what_failed(client: Client, seen: Seen) -> None:
+    outcomes = {case: seen.outcomes[case] for case in failing(client) if case.model != "killed"}
+    wrong = {
+        str(case): outcome
+        for case, outcome in outcomes.items()
+        # Inspect's error for several tries names the last one's class alone.
+        if outcome["raised"] != "RetryError" and reason(case) not in outcome["message"]
+    }
+    assert not wrong
+
+
+def reason(case: Case) -> str:
+    """Return what is in the service's error, whatever a client puts around it."""
+    if case.key == WRONG_KEY:
+        return "Incorrect API key"
+    return "does not exist" if case.model == WRONG_MODEL else "engine"
+
+
 def test_it_calls_the_endpoint_of_the_document(client: Client, seen: Seen) -> None:
     assert seen.paths & {CHAT, RESPONSES} == {client.endpoint}

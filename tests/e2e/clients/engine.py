@@ -10,8 +10,19 @@ from typing import Any
 import psutil
 
 from tests.engines.behaviours import ByModel, Chat, Completion, End, Sse, Status, vllm_error
-from tests.engines.events import DONE, Piece, event, first, joined, pieces, tokens, usage_of
-from tests.engines.faults.script import TEXT, WORDS, call, calling, message, streamed, whole_calls
+from tests.engines.events import DONE, Piece, chunks, event, first, joined, pieces, tokens, usage_of
+from tests.engines.faults.script import (
+    ROLE,
+    STOP,
+    TEXT,
+    USAGE,
+    WORDS,
+    call,
+    calling,
+    message,
+    streamed,
+    whole_calls,
+)
 from tests.engines.wire import Behaviour, Reply, Request
 
 CITY = {"name": "Paris", "country": "France"}
@@ -47,6 +58,12 @@ STREAM_FAILURES: dict[str, Behaviour] = {
     "unfinished": Sse(_SOME),
     "killed": Sse(killed, End.HANG),
 }
+
+
+def paced(request: Request) -> Iterator[Piece]:
+    """Stream the text slowly enough for a client that prints it to print each piece."""
+    for piece in chunks(ROLE, *WORDS, STOP, USAGE, DONE)(request):
+        yield from (0.1, piece)
 
 
 async def answer(request: Request, reply: Reply) -> None:
@@ -98,4 +115,4 @@ def completion() -> dict[str, Any]:
     }
 
 
-ENGINE = ByModel({**FAILURES, **STREAM_FAILURES}, answer)
+ENGINE = ByModel({**FAILURES, **STREAM_FAILURES, "stream": Chat(Sse(paced), message(TEXT))}, answer)

@@ -33,4 +33,4 @@ def shell_pieces(command: str, model: str) -> Iterator[str]:
         status = process.wait(TIMEOUT_S)
     assert "Traceback" not in errors, errors
     if status:
-        raise CommandFailed(errors)
+        raise CommandFailed(errors[-500:])
