@@ -56,7 +56,7 @@ STEPS = (
     Step(0, "venv", "Python environment", 0, 26, _venv()),
     Step(1, "node", "Node.js", 61, 205, (_PYTHON, NODE), (NODE, "requirements/node.txt")),
     Step(2, "packages-run", "Python packages", 85, 290, (_PYTHON, PACKAGES, RUN), (RUN, PACKAGES)),
-    Step(2, "packages-test", "Python packages", 253, 1000, (_PYTHON, PACKAGES, TEST), (TEST, PACKAGES)),
+    Step(2, "packages-test", "Python packages", 258, 1020, (_PYTHON, PACKAGES, TEST), (TEST, PACKAGES)),
     Step(2, "packages-deploy", "Python packages", 125, 400, (_PYTHON, PACKAGES, DEPLOY), (DEPLOY, PACKAGES)),
     Step(2, "packages-openai", "OpenAI's client", 6, 47, (_PYTHON, PACKAGES, OPENAI), (OPENAI, PACKAGES)),
     Step(2, "model", "Model", 93, 98, _install(MODEL, ".local/model"), (MODEL,)),
@@ -70,10 +70,10 @@ STEPS = (
     ),
     Step(2, "clients", "Clients of other projects", 27, 140, _install(CLIENTS, ".local/clients"), (CLIENTS,)),
     Step(
-        2, "clients-2", "Clients on openai 2", 133, 525, _install(CLIENTS_2, ".local/clients-2"), (CLIENTS_2,)
+        2, "clients-2", "Clients on openai 2", 87, 237, _install(CLIENTS_2, ".local/clients-2"), (CLIENTS_2,)
     ),
     Step(
-        2, "clients-3", "Clients on openai 3", 184, 805, _install(CLIENTS_3, ".local/clients-3"), (CLIENTS_3,)
+        2, "clients-3", "Clients on openai 3", 226, 925, _install(CLIENTS_3, ".local/clients-3"), (CLIENTS_3,)
     ),
     Step(2, "clients-node", "Clients in Node.js", 195, 600, _npm(CLIENTS_NODE), (CLIENTS_NODE, NPM)),
     Step(

@@ -78,7 +78,7 @@ _OLDER, _COMPATIBLE = "clients-node-6", "@ai-sdk/openai-compatible"
 CLIENTS = (
     _python("OpenAI, Python", "openai_python.py", "openai", "test", RESPONSES),
     _python("OpenAI, Python, 2.x", "openai_python.py", "openai", "openai-2", RESPONSES),
-    _python("OpenAI Agents SDK, Python", "openai_agents.py", "openai-agents", "clients-3", RESPONSES),
+    _python("OpenAI Agents SDK, Python", "openai_agents.py", "openai-agents", "test", RESPONSES),
     _python("Pydantic AI", "pydantic_agent.py", "pydantic-ai-slim[openai]", "clients", RESPONSES),
     _python("LangChain", "langchain_model.py", "langchain-openai", "clients", CHAT),
     _python("LlamaIndex", "llama_index_llm.py", "llama-index-llms-openai-like", "clients-2", CHAT),
