@@ -14,10 +14,11 @@ from functions.chat.errors import BodyTooLarge, InvalidRequest, UnsupportedMedia
 MAX_DEPTH = 100
 # About how much text a token is.
 BYTES_PER_TOKEN = 4
-# Parameters other than `charset` mean nothing of JSON.
+# Parameters other than `charset` mean nothing of JSON. What has matched is not tried in another way: white
+# space within others would double the work with each of them.
 _JSON_TYPE = re.compile(
-    r"application/(json|[\w.-]+\+json)\s*"
-    r"""(;\s*(charset="?utf-?8"?|(?!charset)[\w-]+=([\w.+/-]*|"[\w .+/-]*"))?\s*)*$""",
+    r"application/(json|[\w.-]+\+json)\s*+"
+    r"""(;\s*+(charset="?utf-?8"?|(?!charset)[\w-]+=("[\w .+/-]*"|[\w.+/-]*))?+\s*+)*+$""",
     re.IGNORECASE,
 )
 

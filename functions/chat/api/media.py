@@ -26,7 +26,7 @@ RESOLVE_S = 2.0
 NAMES = {"image_url": "url", "input_audio": "data", "file": "file_data"}
 # IPv4 addresses in IPv6, as NAT64 writes them.
 TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
-_DATA = re.compile(r"data:(?P<type>[a-z]+/[a-z0-9.+-]+)(;[a-z0-9=._-]+)*;base64,", re.IGNORECASE)
+_DATA = re.compile(r"data:(?P<type>[a-z]+/[a-z0-9.+-]+)(;[a-z0-9=._-]+){0,9};base64,", re.IGNORECASE)
 _IMAGE = re.compile(r"image/(?!svg)", re.IGNORECASE)
 # No user, no port, nothing that parsers of URLs disagree about.
 _ADDRESS = re.compile(r"https://(?P<host>[a-z0-9.-]+)/[!-\[\]-~]*", re.IGNORECASE)
