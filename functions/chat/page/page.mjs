@@ -30,6 +30,7 @@ const [conversation, message, snippets] = ["conversation", "message", "snippets"
 const chat = new Chat(draw);
 let editing = null;
 let follows = true; // whether the end is in sight, and is to stay so
+let lastTop = 0;
 let isDrawn = true;
 
 // What is shown
@@ -47,8 +48,14 @@ function drawNow() {
   conversation.querySelector(".key input:not(:focus)")?.focus(); // nothing else helps where a key is missing
   $("send").hidden = chat.isBusy;
   $("stop").hidden = !chat.isBusy;
-  if (follows) conversation.scrollTop = conversation.scrollHeight;
+  keepEndInSight();
   announce();
+}
+
+function keepEndInSight() {
+  if (!follows) return;
+  conversation.scrollTop = conversation.scrollHeight;
+  lastTop = conversation.scrollTop;
 }
 
 function drawModels() {
@@ -144,11 +151,13 @@ function waiting({ beganAt }) {
 
 function footer(reply) {
   const { state, usage, firstAt, beganAt, endedAt, finish } = reply;
+  const rate = usage && firstAt ? Math.round((usage.completion_tokens / (endedAt - firstAt)) * 1000) : null;
   const facts = [
     state === "stopped" && "Stopped",
     finish === "length" && "Cut at the limit of tokens",
     finish === "content_filter" && "Withheld by a filter",
     usage && `${usage.prompt_tokens} tokens in, ${usage.completion_tokens} out`,
+    rate && `${rate} per second`,
     firstAt && `first after ${seconds(firstAt - beganAt)}`,
     firstAt && `${seconds(endedAt - beganAt)} in all`,
   ].filter(Boolean);
@@ -275,9 +284,14 @@ document.addEventListener("keydown", (event) => {
   else chat.stop();
 });
 conversation.addEventListener("scroll", () => {
-  follows = conversation.scrollHeight - conversation.scrollTop - conversation.clientHeight < 48;
+  const { scrollHeight, scrollTop, clientHeight } = conversation;
+  if (scrollTop < lastTop - 1) follows = false; // only a reader scrolls up
+  else if (scrollHeight - scrollTop - clientHeight < 8) follows = true;
+  lastTop = scrollTop;
   $("latest").hidden = follows;
 });
+// As where a keyboard appears on the screen.
+new ResizeObserver(keepEndInSight).observe(conversation);
 on("latest", "click", () => {
   follow();
   draw();

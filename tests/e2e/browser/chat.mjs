@@ -88,7 +88,7 @@ async function streaming(page) {
   await page.waitForFunction(() => document.getElementById("conversation").scrollTop > 300);
   seen.follows = await page.evaluate(endIsInSight);
   await page.mouse.move(600, 400);
-  await page.mouse.wheel(0, -250);
+  await page.mouse.wheel(0, -30);
   await page.getByRole("button", { name: "Go to the latest" }).waitFor();
   const place = () => page.evaluate(() => document.getElementById("conversation").scrollTop);
   const before = await place();
@@ -96,6 +96,10 @@ async function streaming(page) {
   seen.moved = (await place()) - before;
   await page.getByRole("button", { name: "Go to the latest" }).click();
   await page.waitForFunction(endIsInSight);
+  await page.setViewportSize({ width: 1280, height: 500 });
+  await page.waitForTimeout(100);
+  seen.follows &&= await page.evaluate(endIsInSight);
+  await page.setViewportSize({ width: 1280, height: 800 });
   await page.keyboard.press("Escape");
   seen.stopped = await finished(page);
 }
@@ -296,14 +300,21 @@ async function send(page, text) {
 
 /** Return what is said below the last reply, once it has ended. */
 async function finished(page) {
+  await drawn(page);
   const last = page.locator(".received").last();
   await last.and(page.locator("[aria-busy=false]:not(:has(.problem))")).waitFor();
   return last.locator(".facts").innerText();
 }
 
 async function problemOf(page) {
+  await drawn(page);
   await page.locator(".received").last().locator(".problem").waitFor();
   return page.locator(".problem").last().innerText();
+}
+
+/** Wait until what was just done is shown, which takes a frame. */
+function drawn(page) {
+  return page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
 }
 
 async function requestOf(page, action) {
