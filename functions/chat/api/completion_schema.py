@@ -66,13 +66,14 @@ class CompletionRequest:
     """What the gateway itself reads of a checked request.
 
     Shape:  `fields` is all that may be sent on. `prompts`: how many; `texts` are these, if they are to be
-            echoed.
+            echoed; `ids`: how many tokens they are, where they are given as such.
     """
 
     fields: dict[str, Any]
     model: str
     prompts: int
     texts: list[str] | None
+    ids: int
     n: int
     max_tokens: int | None
     logprobs: int | None
@@ -110,11 +111,13 @@ def check(body: dict[str, Any]) -> CompletionRequest:
             expected = f"Expected false together with {other}. Leave one of them out."
             raise faults.invalid((None, "echo"), expected)
         texts = [prompt] if isinstance(prompt, str) else prompt
+    several = [prompt] if isinstance(prompt, str) or isinstance(prompt[0], int) else prompt
     return CompletionRequest(
         fields=fields,
         model=fields["model"],
-        prompts=1 if isinstance(prompt, str) or isinstance(prompt[0], int) else len(prompt),
+        prompts=len(several),
         texts=texts,
+        ids=0 if is_text else sum(map(len, several)),
         n=n,
         max_tokens=fields.get("max_tokens"),
         logprobs=fields.get("logprobs"),

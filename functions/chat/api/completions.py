@@ -61,7 +61,7 @@ async def prepare(
         assembled=assembled,
         reader=stream if checked.stream else (lambda: Assembled(stream())) if assembled else whole,
         request_id=request_id,
-        prompt_tokens=len(raw) // body.BYTES_PER_TOKEN + 1,
+        prompt_tokens=max(len(raw) // body.BYTES_PER_TOKEN + 1, checked.ids),
         prompt_tokens_most=len(raw),
         max_completion=choices * max_tokens,
     )

@@ -198,11 +198,11 @@ def usage_of(value: Any) -> dict[str, Any] | None:
     for name in _DETAILS & usage.keys():
         counts = usage.pop(name)
         if isinstance(counts, dict):
-            usage[name] = {key: count for key, count in counts.items() if type(count) is int}
+            usage[name] = {key: count for key, count in counts.items() if type(count) is int and count >= 0}
     prompt, completion, total = (usage.get(f"{name}_tokens") for name in ("prompt", "completion", "total"))
-    if type(prompt) is not int:
+    if type(prompt) is not int or prompt < 0:
         return None
-    if type(completion) is not int:
+    if type(completion) is not int or completion < 0:
         completion = max(total - prompt, 0) if type(total) is int else 0
     total = total if type(total) is int else prompt + completion
     return {**usage, "completion_tokens": completion, "total_tokens": total}

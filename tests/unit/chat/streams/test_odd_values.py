@@ -19,7 +19,7 @@ from tests.engines.responses import check_response_stream, validate_response
 from tests.unit.chat.chunks import DONE, USAGE, choice, chunk, dumps, event
 from tests.unit.chat.streams.test_responses import writer as response_writer
 
-VALUES = [None, 7, "a", [], [7], {"a": "b"}]
+VALUES = [None, 7, -1, "a", [], [7], {"a": "b"}]
 COUNTED = {**USAGE, "prompt_tokens_details": {"cached_tokens": 1}}
 TOKEN = {"token": "a", "logprob": -1, "bytes": [97]}
 LOGPROBS = {"content": [{**TOKEN, "top_logprobs": [TOKEN]}], "refusal": None}
