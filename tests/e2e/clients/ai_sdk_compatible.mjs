@@ -1,4 +1,4 @@
-// Its provider for services like this one calls chat completions.
+// Its provider for services like this one calls chat completions, and shows a reasoning, which the other does not.
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { Output, embedMany, generateText, stepCountIs, streamText, tool } from "ai";
 import { z } from "zod";

@@ -1,4 +1,5 @@
 import io
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from infra.install import failures, goals, machine, main
 from infra.install import step as steps
 from infra.install.progress import Progress
 from infra.install.step import Step, StepFailed
+from infra.paths import ROOT
 
 
 @pytest.fixture
@@ -224,3 +226,10 @@ def test_an_old_python_gets_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 10, 4))
     with pytest.raises(SystemExit, match=r"Expected Python 3\.11 or newer, but got .*PYTHON=python3"):
         setup.main()
+
+
+def test_locks_of_npm_hold_no_address_of_a_registry() -> None:
+    locks = [ROOT / each / "package-lock.json" for each in (".", "layers/prisma")]
+    for lock in (*locks, *ROOT.glob("requirements/*/package-lock.json")):
+        packages = json.loads(lock.read_text())["packages"]
+        assert not [name for name, package in packages.items() if "resolved" in package]
