@@ -1,4 +1,4 @@
-// The official package: responses, as its own documentation does; `chat.completions` works as well.
+// The official package: responses, as its own documentation does; `chat.completions` works as well. Files with these lines end in `.mjs`.
 import OpenAI from "openai";
 import { zodTextFormat } from "openai/helpers/zod";
 import { z } from "zod";
