@@ -56,7 +56,8 @@ class EmbeddingsReply:
         entries = came.get("data") if isinstance(came, dict) else None
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise _broken()
-        places = [entry.get("index", place) for place, entry in enumerate(entries)]
+        found = [entry.get("index") for entry in entries]
+        places = [place if index is None else index for place, index in enumerate(found)]
         if not all(type(place) is int for place in places) or sorted(places) != list(range(self._count)):
             raise _broken()
         in_order = sorted(zip(places, entries, strict=True), key=lambda pair: pair[0])

@@ -69,6 +69,12 @@ def test_embeddings_come_in_the_order_of_their_inputs() -> None:
     assert text_schema.validate_embeddings(value, count=2) == [[1.0], [2.0]]
 
 
+def test_an_embedding_without_an_index_is_where_it_stands() -> None:
+    data = [{"embedding": [1.0]}, {"index": None, "embedding": [2.0]}]
+    value = reply(read(dumps({"data": data}), 2))
+    assert text_schema.validate_embeddings(value, count=2) == [[1.0], [2.0]]
+
+
 BROKEN: dict[str, tuple[bytes, int]] = {
     "one too few": (of([1.0]), 2),
     "one too many": (of([1.0], [1.0]), 1),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.chat.engines.engine import Chunks, Event, Failure, Reply, Run
@@ -248,6 +248,31 @@ def test_one_item_is_open_at_a_time_and_each_is_written_in_full() -> None:
 def test_calls_whose_pieces_are_mixed_leave_one_after_the_other(pieces: list[tuple[int, str, str]]) -> None:
     response = streamed(role() + b"".join(tool(*each) for each in pieces) + finish("tool_calls") + DONE)
     assert said_of_response(response).calls == [("call_0", "f", '{"a": 1}'), ("call_1", "g", '{"b": 2}')]
+
+
+@settings(MANY, max_examples=50)
+@given(
+    arguments=st.lists(st.sampled_from(['{"a": {"b": 1}}', "{}", '{"a": "}"} ', '{"cut', ""]), max_size=4),
+    order=st.lists(st.integers(-1, 3), max_size=60),
+)
+def test_however_calls_and_text_are_mixed_each_is_whole(arguments: list[str], order: list[int]) -> None:
+    rest = dict(enumerate(arguments))
+    places: dict[int, int] = {}  # as the engine numbers them, in the order in which they begin
+    body, words = role(), ""
+    for place in [*order, *(place for place in rest for _ in range(20))]:
+        if place < 0:
+            words += " word"
+            body += word()
+        elif place in rest:
+            name = "" if place in places else f"f{place}"
+            number = places.setdefault(place, len(places))
+            body += tool(number, rest[place][:1], name)
+            rest[place] = rest[place][1:]
+    said = said_of_response(streamed(body + finish() + DONE))
+    assert said.text == words
+    assert sorted((name, text.rstrip()) for _, name, text in said.calls) == [
+        (f"f{place}", text.rstrip()) for place, text in enumerate(arguments)
+    ]
 
 
 @pytest.mark.timeout(20)
