@@ -70,7 +70,7 @@ STEPS = (
     ),
     Step(2, "clients", "Clients of other projects", 27, 140, _install(CLIENTS, ".local/clients"), (CLIENTS,)),
     Step(
-        2, "clients-2", "Clients on openai 2", 87, 237, _install(CLIENTS_2, ".local/clients-2"), (CLIENTS_2,)
+        2, "clients-2", "Clients on openai 2", 87, 394, _install(CLIENTS_2, ".local/clients-2"), (CLIENTS_2,)
     ),
     Step(
         2, "clients-3", "Clients on openai 3", 226, 925, _install(CLIENTS_3, ".local/clients-3"), (CLIENTS_3,)
