@@ -9,7 +9,6 @@ A new client is a program, a row here and its pinned package.
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +24,7 @@ class Client:
 
     Shape:  `install`: the command of its users. `package`: what of that is pinned in the file `lock`.
             `endpoint`: what it calls to chat, unless its user chooses another. `packages`: the folder in the
-            clone that its program imports from. `raises`: names of errors that it documents although
-            they are Python's or JavaScript's own.
+            clone that its program imports from.
     """
 
     name: str
@@ -36,7 +34,6 @@ class Client:
     lock: str
     endpoint: str
     packages: str = ""
-    raises: Sequence[str] = ()
 
     @property
     def command(self) -> list[str]:
@@ -57,14 +54,12 @@ class Client:
         return [name for name in SCENARIOS if name in functions]
 
 
-def _python(
-    name: str, file: str, install: str, group: str, endpoint: str, *, raises: Sequence[str] = ()
-) -> Client:
+def _python(name: str, file: str, install: str, group: str, endpoint: str) -> Client:
     """Return a Python client; `group` is the one of pyproject.toml that pins it."""
     package = re.split(r"[\[ ]", install)[0]
     packages = "" if group == "test" else f".local/{group}"
     lock = f"requirements/{group}.txt"
-    return Client(name, file, f'pip install "{install}"', package, lock, endpoint, packages, raises)
+    return Client(name, file, f'pip install "{install}"', package, lock, endpoint, packages)
 
 
 def _npm(name: str, file: str, install: str, endpoint: str, group: str = "clients-node") -> Client:
