@@ -100,7 +100,7 @@ function editor(turn) {
   function end() {
     editing = null;
     draw();
-    message.focus();
+    focusMessage();
   }
   function send(event) {
     event.preventDefault();
@@ -238,26 +238,32 @@ function follow() {
   $("latest").hidden = true;
 }
 
+/** Let people write on, unless that opens a keyboard on the screen. */
+function focusMessage() {
+  if (matchMedia("(pointer: fine)").matches) message.focus();
+}
+
 function submit(text) {
   follow();
   chat.send(text);
-  message.focus();
+  focusMessage();
 }
 
 function again() {
   follow();
   if (chat.modelsError) chat.loadModels();
   chat.retry();
-  message.focus();
+  focusMessage();
 }
 
 function loadModels() {
   chat.loadModels();
-  message.focus();
+  focusMessage();
 }
 
 function sendOnEnter(event) {
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  const isComposing = event.isComposing || event.keyCode === 229; // Safari's last key of a composition
+  if (event.key !== "Enter" || event.shiftKey || isComposing) return;
   event.preventDefault();
   event.currentTarget.form.requestSubmit();
 }
@@ -276,7 +282,7 @@ $("composer").addEventListener("submit", (event) => {
 });
 on("stop", "click", () => {
   chat.stop();
-  message.focus();
+  focusMessage();
 });
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || snippets.open) return;
@@ -295,14 +301,14 @@ new ResizeObserver(keepEndInSight).observe(conversation);
 on("latest", "click", () => {
   follow();
   draw();
-  message.focus();
+  focusMessage();
 });
 on("skip", "click", () => message.focus());
 on("new", "click", () => {
   editing = null;
   follow();
   chat.clear();
-  message.focus();
+  focusMessage();
 });
 on("model", "change", (select) => {
   chat.model = select.value;

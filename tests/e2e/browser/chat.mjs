@@ -241,6 +241,8 @@ async function keyboard(page) {
   await page.keyboard.type("in pieces");
   await page.keyboard.press("Shift+Enter");
   await page.keyboard.type("x");
+  // The key that ends a composition, as of Japanese, sends nothing.
+  await page.getByRole("textbox", { name: "Message" }).dispatchEvent("keydown", { key: "Enter", isComposing: true });
   seen.lines = await page.getByRole("textbox", { name: "Message" }).inputValue();
 }
 
