@@ -169,7 +169,10 @@ class ResponseWriter:
         """Close the open item."""
         if not self._open:
             return
-        item, self._open = self._open, None
+        item = self._open
+        if isinstance(item, CallItem) and not (item.pieces or item.is_custom) and status == "completed":
+            self._add_call({"index": item.place, "function": {"arguments": "{}"}})  # clients parse it
+        self._open = None
         item.status = status
         if isinstance(item, TextItem) and item.takes("output_text"):
             item.parts[-1].logprobs += self._logprobs

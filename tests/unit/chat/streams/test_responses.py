@@ -148,6 +148,7 @@ def test_a_response_says_all_that_an_engine_streams(
 ) -> None:
     response = streamed(split(body_of(steps, style), cuts))
     found, expected = said_of_response(response), said_of(steps)
+    expected.calls = [(call_id, name, text or "{}") for call_id, name, text in expected.calls]
     found.text, expected.text = _utf8(found.text), _utf8(expected.text)
     assert found == expected
 
@@ -271,7 +272,7 @@ def test_however_calls_and_text_are_mixed_each_is_whole(arguments: list[str], or
     said = said_of_response(streamed(body + finish() + DONE))
     assert said.text == words
     assert sorted((name, text.rstrip()) for _, name, text in said.calls) == [
-        (f"f{place}", text.rstrip()) for place, text in enumerate(arguments)
+        (f"f{place}", text.rstrip() or "{}") for place, text in enumerate(arguments)
     ]
 
 
@@ -283,6 +284,14 @@ def test_long_calls_may_be_mixed() -> None:
     response = streamed(body + tool(0, '"}') + tool(1, '"}') + finish("tool_calls") + DONE)
     arguments = f'{{"a": "{" word" * 2000}"}}'
     assert said_of_response(response).calls == [("call_0", "f", arguments), ("call_1", "g", arguments)]
+
+
+@pytest.mark.parametrize(("reason", "arguments"), [("tool_calls", "{}"), ("stop", "{}"), ("length", "")])
+def test_a_call_without_arguments_has_those_of_none_unless_it_was_cut(reason: str, arguments: str) -> None:
+    message = {"content": None, "tool_calls": [{"id": "call_0", "function": {"name": "f", "arguments": ""}}]}
+    body = dumps({"choices": [{"message": message, "finish_reason": reason}]})
+    for response in (streamed(role() + tool(0, "", "f") + finish(reason) + DONE), whole(body)):
+        assert said_of_response(response).calls == [("call_0", "f", arguments)]
 
 
 def test_a_function_call_of_the_old_kind_is_a_call() -> None:
