@@ -13,6 +13,7 @@ const TAGS =
 const ALLOWED = {
   ALLOWED_TAGS: TAGS,
   ALLOWED_ATTR: ["align", "checked", "class", "disabled", "href", "start", "title", "type"],
+  ADD_URI_SAFE_ATTR: ["align", "start", "type"],
   ALLOWED_URI_REGEXP: /^(?:https?|mailto):/i,
   RETURN_DOM_FRAGMENT: true,
 };
@@ -23,6 +24,8 @@ const marked = new Marked({
   renderer: {
     html: ({ text }) => escape(text),
     image: ({ href, text }) => `<a href="${escape(href)}">${escape(text || href)}</a>`,
+    checkbox: ({ checked }) =>
+      `<input type="checkbox" disabled${checked ? ' checked aria-label="Done"' : ' aria-label="To do"'}> `,
     heading({ tokens, depth }) {
       const name = `h${Math.min(depth + 2, 6)}`; // the page has headings of its own
       return `<${name}>${this.parser.parseInline(tokens)}</${name}>`;
@@ -47,7 +50,7 @@ function nodeOf(token, before) {
     return codeBlock(token.text, token.lang, before?.type === "code" ? before.node : undefined);
   }
   const node = document.createElement("div");
-  node.className = "block";
+  Object.assign(node, { className: "block", dir: "auto" });
   node.append(purify.sanitize(marked.parser([token]), ALLOWED));
   for (const pre of node.querySelectorAll("pre")) {
     const language = pre.firstElementChild?.className.replace("language-", "");
@@ -66,7 +69,7 @@ function nodeOf(token, before) {
 
 /** Return a block of code, coloured where its language is known, with a button that copies it; `block` is reused. */
 export function codeBlock(code, info, block = document.createElement("div")) {
-  block.className = "block code";
+  Object.assign(block, { className: "block code", dir: "ltr" });
   const language = /^[\w+#.-]*/.exec(info ?? "")[0];
   const content = highlighter.getLanguage(language) && code.length <= MOST_COLOURED
     ? purify.sanitize(highlighter.highlight(code, { language, ignoreIllegals: true }).value, {

@@ -90,7 +90,7 @@ function sent(turn) {
   }
   return html`<li class="sent">
     <h2 class="unseen">You</h2>
-    <p class="text">${turn.text}</p>
+    <p class="text" dir="auto">${turn.text}</p>
     <div class="actions"><button type="button" @click=${edit}>Edit</button>${copyButton(() => turn.text)}</div>
   </li>`;
 }
@@ -111,7 +111,7 @@ function editor(turn) {
     chat.edit(turn, text);
   }
   return html`<form class="editor" @submit=${send}>
-    <textarea name="text" aria-label="Edit the message" rows="2" .value=${turn.text} @keydown=${sendOnEnter}></textarea>
+    <textarea name="text" dir="auto" aria-label="Edit the message" rows="2" .value=${turn.text} @keydown=${sendOnEnter}></textarea>
     <div class="actions">
       <button type="submit">Send</button><button type="button" data-escape @click=${end}>Cancel</button>
       ${isLast ? nothing : html`<span>What follows it is replaced.</span>`}
@@ -138,7 +138,7 @@ function reasoning({ reasoning, beganAt, thoughtAt, endedAt, state }) {
   const took = seconds((thoughtAt ?? endedAt) - beganAt);
   return html`<details class="reasoning">
     <summary>${isThinking ? html`<span class="pulse">Thinking…</span>` : `Thought for ${took}`}</summary>
-    <p class="text">${reasoning}</p>
+    <p class="text" dir="auto">${reasoning}</p>
   </details>`;
 }
 
@@ -151,9 +151,11 @@ function waiting({ beganAt }) {
 
 function footer(reply) {
   const { state, usage, firstAt, beganAt, endedAt, finish } = reply;
-  const rate = usage && firstAt ? Math.round((usage.completion_tokens / (endedAt - firstAt)) * 1000) : null;
+  const wroteMs = endedAt - (firstAt ?? endedAt); // little, where the reply arrived in one piece
+  const rate = usage && wroteMs > 50 ? Math.round((usage.completion_tokens / wroteMs) * 1000) : null;
   const facts = [
     state === "stopped" && "Stopped",
+    state === "done" && !reply.text && "The reply has no text",
     finish === "length" && "Cut at the limit of tokens",
     finish === "content_filter" && "Withheld by a filter",
     usage && `${usage.prompt_tokens} tokens in, ${usage.completion_tokens} out`,
@@ -180,7 +182,7 @@ function problem(error, retry, reply) {
   </div>`;
   const isCalm = leftS !== null || (needsKey && !chat.key);
   return html`<section class=${isCalm ? "problem calm" : "problem"} aria-label="Problem">
-    <h3>${title ?? "This did not work"}</h3>
+    <h2>${title ?? "This did not work"}</h2>
     ${needsKey && !chat.key ? nothing : html`<p>${error.message}</p>`}
     ${retry ? (needsKey ? keyForm(retry) : actions) : nothing}
   </section>`;

@@ -136,6 +136,23 @@ async function rendering(page) {
     };
   });
 
+  await send(page, "lists");
+  await finished(page);
+  seen.lists = await page.evaluate(() => {
+    const [shown] = [...document.querySelectorAll(".received")].slice(-1);
+    const styles = (selector) => [...shown.querySelectorAll(selector)].map((node) => getComputedStyle(node));
+    return {
+      boxes: [...shown.querySelectorAll("input")].map(({ type, checked }) => [type, checked]),
+      start: shown.querySelector("ol").start,
+      aligned: styles("td").map(({ textAlign }) => textAlign.replace("-webkit-", "")),
+      directions: styles(".block p").map(({ direction }) => direction),
+    };
+  });
+  await check(page, "lists");
+
+  await send(page, "empty");
+  seen.empty = await finished(page);
+
   await send(page, "thinking");
   await finished(page);
   const thought = page.locator(".reasoning");
@@ -325,15 +342,14 @@ async function requestOf(page, action) {
   return (await request).postDataJSON();
 }
 
-/** List what axe-core finds serious or critical, in both colour schemes. */
+/** List what axe-core finds, in both colour schemes. */
 async function check(page, name) {
   for (const colorScheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme });
     await page.evaluate(AXE);
     const { violations } = await page.evaluate(() => window.axe.run({ resultTypes: ["violations"] }));
-    const serious = violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
     const shown = ({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 100))}`;
-    seen.axe[`${name}, ${colorScheme}`] = serious.map(shown);
+    seen.axe[`${name}, ${colorScheme}`] = violations.map(shown);
   }
   await page.emulateMedia({ colorScheme: "light" });
 }
