@@ -30,7 +30,7 @@ SCHEMA = """{
   "additionalProperties": false
 }"""
 HOME = TemporaryDirectory(prefix="codex-")
-os.environ["HOME"] = HOME.name
+os.environ |= {"HOME": HOME.name, "TMPDIR": HOME.name}
 
 
 def chat(model: str) -> str:
