@@ -226,6 +226,30 @@ def test_a_reply_without_text_says_so(report: Report) -> None:
     assert report["empty"].startswith("The reply has no text")
 
 
+def test_known_attacks_by_markdown_become_nothing_but_text_and_links(report: Report) -> None:
+    """Without a violation of the policy, which another test looks at: it is the last layer, not the first."""
+    attacked = report["attacked"]
+    assert attacked["hacked"] is None
+    assert not {"img", "script", "style", "svg", "math", "iframe", "form", "template"} & set(
+        attacked["elements"]
+    )
+    shown = {
+        "aria-label",
+        "aria-live",
+        "class",
+        "dir",
+        "disabled",
+        "href",
+        "rel",
+        "tabindex",
+        "target",
+        "title",
+        "type",
+    }
+    assert set(attacked["attributes"]) <= shown
+    assert {link.split("/")[2] for link in attacked["links"]} == {"a.example", "e.example"}
+
+
 def test_reasoning_is_shown_when_it_is_opened(report: Report) -> None:
     closed, opened = report["reasoning"]
     assert closed.startswith("Thought for ")

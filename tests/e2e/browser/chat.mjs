@@ -4,6 +4,7 @@
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { ATTACKS } from "./attacks.mjs";
 import { launch } from "./chromium.mjs";
 
 const [address, key, pictures] = process.argv.slice(2);
@@ -152,6 +153,8 @@ async function rendering(page) {
 
   await send(page, "empty");
   seen.empty = await finished(page);
+
+  seen.attacked = await page.evaluate(attack, ATTACKS);
 
   await send(page, "thinking");
   await finished(page);
@@ -366,6 +369,27 @@ async function picture(page, name) {
 function endIsInSight() {
   const { scrollHeight, scrollTop, clientHeight } = document.getElementById("conversation");
   return scrollHeight - scrollTop - clientHeight < 48;
+}
+
+/** Show replies, touch all that is in them, and return what they are made of. */
+async function attack(replies) {
+  const { src } = document.querySelector("script[type=module]");
+  const { blocksOf } = await import(src.replace("page.mjs", "markdown.mjs"));
+  const shown = document.body.appendChild(document.createElement("div"));
+  shown.append(...replies.flatMap((reply) => blocksOf(reply).map(({ node }) => node)));
+  const nodes = [...shown.querySelectorAll("*")];
+  for (const node of nodes) {
+    node.dispatchEvent(new MouseEvent("mouseover"));
+    if (!node.href) node.click();
+  }
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  shown.remove();
+  return {
+    hacked: window.hacked ?? null,
+    elements: [...new Set(nodes.map(({ localName }) => localName))],
+    attributes: [...new Set(nodes.flatMap((node) => node.getAttributeNames()))],
+    links: nodes.map((node) => node.getAttribute("href")).filter((address) => address !== null),
+  };
 }
 
 function widths() {
