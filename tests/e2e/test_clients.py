@@ -14,14 +14,23 @@ import pytest
 
 from infra.paths import ROOT
 from tests.e2e.clients import document
-from tests.e2e.clients.engine import AGENT, CITY, ENGINE, FAILURES, STREAM_FAILURES, VECTORS, WEATHER
+from tests.e2e.clients.engine import (
+    AGENT,
+    CITY,
+    ENGINE,
+    FAILURES,
+    STREAM_FAILURES,
+    VECTORS,
+    WEATHER,
+    WRONG_MODEL,
+)
 from tests.e2e.clients.table import CHAT, CLIENTS, RESPONSES, SCENARIOS, Client
 from tests.e2e.custom_gateway import custom_gateway
 from tests.e2e.program import Outcome, run_program
 from tests.engines.faults.script import TEXT
 from tests.engines.scripted import ScriptedEngine, scripted_engine
 
-KEY, WRONG_KEY, WRONG_MODEL = "sk-right", "sk-wrong", "missing"
+KEY, WRONG_KEY = "sk-right", "sk-wrong"
 # What no client documents of itself: the program has met what its author did not expect.
 CRASHES = {"builtins", "json", "asyncio", ""}
 MODELS = [*SCENARIOS, *FAILURES, *STREAM_FAILURES]

@@ -27,6 +27,7 @@ from tests.engines.wire import Behaviour, Reply, Request
 
 CITY = {"name": "Paris", "country": "France"}
 WEATHER, AGENT = "sunny in Paris", "no-such-agent"
+WRONG_MODEL = "missing"
 VECTORS = [[0.5, -1.25, 3.0], [0.0, 1.0, -0.125]]
 # The tools of the programs, and of a client that brings its own.
 ARGUMENTS = {

@@ -15,7 +15,7 @@ import httpx
 from openai import OpenAI
 from pydantic import BaseModel
 
-from tests.e2e.clients.engine import FAILURES, STREAM_FAILURES
+from tests.e2e.clients.engine import FAILURES, STREAM_FAILURES, WRONG_MODEL
 from tests.e2e.clients.table import SCENARIOS
 
 COMMAND = """cat > config.yaml <<END
@@ -42,7 +42,8 @@ def started() -> str:
     # It takes seconds to open its port: one that no system gives to others meanwhile.
     port = randrange(20_000, 30_000)
     listed = COMMAND[COMMAND.index("  - ") : COMMAND.rindex("END\n")]
-    models = "".join(listed.replace("$MODEL", name) for name in (*SCENARIOS, *FAILURES, *STREAM_FAILURES))
+    names = (*SCENARIOS, *FAILURES, *STREAM_FAILURES, WRONG_MODEL)
+    models = "".join(listed.replace("$MODEL", name) for name in names)
     # It is ended with this process's group.
     process = subprocess.Popen(
         ("sh", "-c", f"{COMMAND.replace(listed, models)} --port {port}"),
