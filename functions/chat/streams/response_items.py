@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 from functions.chat.json_text import dump
@@ -182,9 +183,16 @@ class CallItem:
             yield "response.function_call_arguments.done", {**self.places, **whole}
 
 
-def logprobs_of(choice: Mapping[str, Any]) -> list[Json]:
-    """Return the log probabilities of a chunk's tokens, all with their bytes."""
+def logprobs_of(choice: Mapping[str, Any], text: str | None) -> list[Json]:
+    """Return the log probabilities of a chunk's tokens, all with their bytes.
+
+    Shape:  only those of the `text`, where engines send those of thoughts and calls along with them.
+    """
     found = (choice.get("logprobs") or {}).get("content") or ()
+    if text is not None:
+        begin = "".join(each["token"] for each in found).rfind(text)
+        starts = accumulate((len(each["token"]) for each in found), initial=-begin)
+        found = [each for each, at in zip(found, starts, strict=False) if begin < 0 or 0 <= at < len(text)]
     return [
         {**_token(each), "top_logprobs": [_token(other) for other in each.get("top_logprobs") or ()]}
         for each in found

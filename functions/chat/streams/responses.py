@@ -87,8 +87,8 @@ class ResponseWriter:
     def _take(self, choice: Mapping[str, Any]) -> None:
         """Take a piece of the only choice."""
         delta = choice["delta"]
-        if delta.get("content") or not (delta.get("reasoning_content") or delta.get("tool_calls")):
-            self._logprobs += logprobs_of(choice)
+        has_more = delta.get("reasoning_content") or delta.get("tool_calls")
+        self._logprobs += logprobs_of(choice, (delta.get("content") or "") if has_more else None)
         for name, kind in _TEXTS.items():
             if text := delta.get(name):
                 self._piece(kind, text)

@@ -404,6 +404,11 @@ def test_log_probabilities_of_what_the_model_thought_are_not_those_of_its_text()
     said = event(chunk(choice({"content": "So"}, logprobs=tokens[1])))
     _, message = streamed(role() + thought + said + finish() + DONE)["output"]
     assert [each["token"] for each in message["content"][0]["logprobs"]] == ["So"]
+    tokens = [{"token": each, "logprob": -1} for each in ("Hm", "</think>", "So", " it", "<end>")]
+    said_whole = {"content": "So it", "reasoning": "Hm"}
+    only = {"message": said_whole, "finish_reason": "stop", "logprobs": {"content": tokens}}
+    _, message = whole(dumps({"choices": [only]}))["output"]
+    assert [each["token"] for each in message["content"][0]["logprobs"]] == ["So", " it"]
 
 
 @pytest.mark.parametrize("begun", [b"", role(), role() + word(), role() + tool(0, "{", "f")])
