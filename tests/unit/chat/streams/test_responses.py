@@ -399,9 +399,9 @@ def test_log_probabilities_are_in_the_deltas_and_in_the_part() -> None:
 
 
 def test_log_probabilities_of_what_the_model_thought_are_not_those_of_its_text() -> None:
-    tokens = [{"content": [{"token": text, "logprob": -1}]} for text in ("Hm", "So")]
-    thought = event(chunk(choice({"reasoning": "Hm"}, logprobs=tokens[0])))
-    said = event(chunk(choice({"content": "So"}, logprobs=tokens[1])))
+    each_of = [{"content": [{"token": text, "logprob": -1}]} for text in ("Hm", "So")]
+    thought = event(chunk(choice({"reasoning": "Hm"}, logprobs=each_of[0])))
+    said = event(chunk(choice({"content": "So"}, logprobs=each_of[1])))
     _, message = streamed(role() + thought + said + finish() + DONE)["output"]
     assert [each["token"] for each in message["content"][0]["logprobs"]] == ["So"]
     tokens = [{"token": each, "logprob": -1} for each in ("Hm", "</think>", "So", " it", "<end>")]
