@@ -86,8 +86,10 @@ export class Chat {
     this.#changed();
   }
 
+  /** Request a reply to the last message. Earlier ones that got none are left out: some models refuse two in a row. */
   #start() {
-    const said = this.turns.filter(({ text }) => text).map(({ role, text }) => ({ role, content: text }));
+    const isSaid = ({ text }, at) => text && this.turns[at + 1]?.text !== "";
+    const said = this.turns.filter(isSaid).map(({ role, text }) => ({ role, content: text }));
     const messages = this.system ? [{ role: "system", content: this.system }, ...said] : said;
     const request = { model: this.model || "default", messages, stream: true, stream_options: { include_usage: true } };
     const reply = { role: "assistant", request };
