@@ -222,6 +222,10 @@ def test_lists_and_tables_keep_what_markdown_says_of_them(report: Report) -> Non
     }
 
 
+def test_all_of_a_conversation_is_printed(report: Report) -> None:
+    assert report["print"] == {"cut": 0, "controls": False}
+
+
 def test_a_reply_without_text_says_so(report: Report) -> None:
     assert report["empty"].startswith("The reply has no text")
 

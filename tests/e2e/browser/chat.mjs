@@ -150,6 +150,12 @@ async function rendering(page) {
     };
   });
   await check(page, "lists");
+  await page.emulateMedia({ media: "print" });
+  seen.print = await page.evaluate(() => {
+    const { scrollHeight, clientHeight } = document.getElementById("conversation");
+    return { cut: scrollHeight - clientHeight, controls: document.getElementById("composer").checkVisibility() };
+  });
+  await page.emulateMedia({ media: "screen" });
 
   await send(page, "empty");
   seen.empty = await finished(page);
