@@ -6,7 +6,6 @@ stdout  {"version": …}, then a line for each case, in any order: {"case": its 
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from infra.paths import ROOT
 
@@ -61,7 +62,6 @@ def run_program(
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
-            start_new_session=True,
         ) as process,
     ):
         try:
@@ -77,9 +77,12 @@ def run_program(
                     seen()
             process.wait()
         finally:
-            # What it has started is in its group.
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            if process.poll() is None:
+                # Where it hangs, so may what it has started.
+                for each in psutil.Process(process.pid).children(recursive=True):
+                    with suppress(psutil.NoSuchProcess):
+                        each.kill()
+                process.kill()
         if process.returncode or not version:
             errors.seek(0)
             raise RuntimeError(f"The client {' '.join(command)} failed:\n{errors.read()}")

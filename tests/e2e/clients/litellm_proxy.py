@@ -2,6 +2,7 @@
 for them in LITELLM_MASTER_KEY. Without `supports_native_streaming`, it waits for the whole of a response and
 cuts it up."""
 
+import atexit
 import os
 import subprocess
 import tempfile
@@ -44,14 +45,15 @@ def started() -> str:
     listed = COMMAND[COMMAND.index("  - ") : COMMAND.rindex("END\n")]
     names = (*SCENARIOS, *FAILURES, *STREAM_FAILURES, WRONG_MODEL)
     models = "".join(listed.replace("$MODEL", name) for name in names)
-    # It is ended with this process's group.
+    command = COMMAND.replace(listed, models).replace("\nlitellm", "\nexec litellm")
     process = subprocess.Popen(
-        ("sh", "-c", f"{COMMAND.replace(listed, models)} --port {port}"),
+        ("sh", "-c", f"{command} --port {port}"),
         env={**os.environ, "LITELLM_MASTER_KEY": KEY},
         cwd=tempfile.mkdtemp(),
         stdout=2,
         stderr=2,
     )
+    atexit.register(process.kill)
     url, last_s = f"http://127.0.0.1:{port}", time.monotonic() + READY_S
     while process.poll() is None and time.monotonic() < last_s:
         with suppress(httpx.TransportError):
