@@ -37,6 +37,8 @@ NO_KEY = "none"  # the package wants one
 IS_PIPED = not sys.stdin.isatty()
 IS_LIVE = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 DIMMED = "\x1b[2m{}\x1b[0m" if IS_LIVE and not os.environ.get("NO_COLOR") else "{}"
+# What a terminal would obey: a reply could move the cursor, or write to the clipboard.
+CONTROLS = dict.fromkeys({*range(32), *range(127, 160)} - {ord("\t"), ord("\n")})
 T = TypeVar("T")
 
 
@@ -47,7 +49,7 @@ class Failed(Exception):
 def note(text: str, end: str = "\n") -> None:
     """Print what is not the reply."""
     if not IS_PIPED:
-        print(DIMMED.format(text), end=end, file=sys.stderr, flush=True)
+        print(DIMMED.format(text.translate(CONTROLS)), end=end, file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -146,9 +148,11 @@ class Chat:
                             note("\n")
                         is_thinking = False
                         reply["content"] += text
-                        print(text, end="", flush=True)
+                        print(text.translate(CONTROLS) if sys.stdout.isatty() else text, end="", flush=True)
         if finish is None:
             raise Failed("The reply broke off.")
+        if finish == "length" and IS_PIPED:
+            raise Failed("The reply is cut at the limit of tokens.")
         cut = ", cut at the limit of tokens" if finish == "length" else ""
         return f"{tokens}{time.monotonic() - began_s:.1f} s, the first after {first_s:.1f} s{cut}"
 
@@ -164,6 +168,8 @@ class Chat:
 
     def do_exit(self, _: str) -> None:
         raise EOFError
+
+    do_quit = do_exit
 
     def do_models(self, _: str) -> None:
         note("\n".join(self._models()))
@@ -251,8 +257,10 @@ def main() -> int:
     parser.add_argument("--model", default="default", help="the first model for chat, unless given")
     given = parser.parse_args()
     os.environ.setdefault("NO_PROXY", "localhost,127.0.0.1")  # what a proxy cannot reach
-    chat = Chat(OpenAI(base_url=given.url, api_key=given.key, max_retries=0))
+    chat = Chat(OpenAI(base_url=given.url, api_key=given.key or NO_KEY, max_retries=0))
     try:
+        if not given.key.isascii():
+            raise Failed("Expected a key of ASCII characters.")
         chat.do_model(given.model)
         if IS_PIPED:
             with open(0, encoding="utf-8", errors="replace") as stdin:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -179,6 +180,37 @@ def test_a_message_that_got_no_reply_is_sent_again_by_retry() -> None:
 def test_a_reply_without_a_finish_reason_has_broken_off() -> None:
     with pytest.raises(Failed, match="broke off"):
         talk(Service(HELLO[:2]), "hi")
+
+
+@pytest.mark.parametrize(("finish", "is_complete"), [("stop", True), ("length", False)])
+def test_what_is_piped_fails_where_the_reply_is_cut(
+    finish: str, is_complete: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chat, "IS_PIPED", True)
+    with nullcontext() if is_complete else pytest.raises(Failed, match="cut at the limit"):
+        talk(Service((*HELLO[:2], chunk(finish))), "hi")
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "shown"), [(True, "a]0;titlebÄ\t"), (False, "a\x1b]0;title\x07b\x9bÄ\t")]
+)
+def test_a_reply_does_not_control_the_terminal(
+    is_terminal: bool, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: is_terminal)
+    talk(Service((chunk(content="a\x1b]0;title\x07b\x9bÄ\t"), chunk("stop"))), "hi")
+    assert capsys.readouterr().out == f"{shown}\n"
+
+
+@pytest.mark.parametrize(
+    ("key", "text"), [("", "Connection"), ("sk-…", "Expected a key of ASCII characters.")]
+)
+def test_a_key_that_cannot_be_sent_is_no_traceback(
+    key: str, text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["chat.py", "--url", "http://127.0.0.1:1/v1", "--key", key])
+    assert chat.main() == 1
+    assert text in capsys.readouterr().err
 
 
 def test_a_service_that_sends_no_events_is_named() -> None:
