@@ -74,6 +74,17 @@ def test_a_response_that_fails_goes_on_counting_from_the_event_that_was_sent(las
     assert len(response["output"]) == (last is None)
 
 
+def test_a_response_whose_writer_fails_ends_with_what_it_had_written() -> None:
+    writer = ResponseWriter(BASE, {}, NUMBER)
+    broken = {"choices": [{"delta": {"content": "Hi"}}]}  # nothing that a reader lets through
+    with pytest.raises(KeyError) as raised:
+        writer.write(Chunks(b"", 1, [broken]))
+    failure = Failure.raised(raised.value)._replace(headers=SSE, scope=scope_of(writer))
+    response = check_response_stream(end_of_stream(failure))
+    assert response["status"] == "failed"
+    assert response["output"][0]["content"][0]["text"] == "Hi"
+
+
 @pytest.mark.parametrize("headers", [((b"content-type", b"application/json"),), ()])
 def test_other_bodies_are_cut(headers: tuple[tuple[bytes, bytes], ...]) -> None:
     assert end_of_stream(RAISED._replace(headers=headers, last=b"{", scope=scope_of(ChatWriter()))) == b""
