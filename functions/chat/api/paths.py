@@ -32,7 +32,7 @@ _MEANT = (
         "Expected GET {root}/v1/models: the base URL of your client is {root}/v1.",
     ),
     (
-        r"/responses?",
+        r"/(?:responses?|(?:engines|deployments)/[^/]+/responses)",
         f"Expected {_RESPONSES}: the base URL of your client is {{root}}/v1.",
     ),
     (

@@ -109,6 +109,7 @@ MEANT = {
     "/api/embed": (EMBEDDINGS,),
     "/v1/engines/ada/embeddings": (EMBEDDINGS,),
     "/openai/deployments/x/embeddings": (EMBEDDINGS,),
+    "/openai/deployments/x/responses": (RESPONSES,),
     "/v1/messages": ("not served here", CHAT),
     "/v1/messages/count_tokens": ("not served here", CHAT),
     "/api/generate": ("not served here", CHAT),
