@@ -75,7 +75,8 @@ def backend_models(
     try:
         owners = {str(model["id"]): str(model.get("owned_by")) for model in json.loads(document)["data"]}
     except (ValueError, TypeError, LookupError, AttributeError) as error:
-        raise CannotStart(f"Expected a list of models at {url}, but got something else.") from error
+        hint = f"Does {key_variable.removesuffix('_KEY')} end in /v1?"
+        raise CannotStart(f"Expected a list of models at {url}, but got something else. {hint}") from error
     if not owners:
         raise CannotStart(f"The server at {base_url} lists no models. Load one, then start again.")
     entry: dict[str, Any] = {"base_url": base_url, "max_tokens_default": 1024, "max_tokens_limit": 32768}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from infra.local.errors import CannotStart
 from infra.local.services.models import backend_models
 from tests.engines.behaviours import Status
 from tests.engines.scripted import ScriptedEngine
@@ -45,3 +46,23 @@ def test_what_is_set_is_not_looked_for(engine: ScriptedEngine) -> None:
     table = backend_models(engine.base_url, "", serves=("chat", "embeddings"))
     assert table["a"]["serves"] == ["chat", "embeddings"]
     assert not engine.requests
+
+
+@pytest.mark.parametrize(
+    ("reply", "text"),
+    [
+        (
+            Status(200, b'{"error": "Unexpected endpoint"}'),
+            "but got something else. Does FALLBACK end in /v1?",
+        ),
+        (Status(404, b""), "answered 404 at .*/models. Does FALLBACK end in /v1?"),
+        (Status(401, b""), "answered 401 at .*/models. Set FALLBACK_KEY to its key."),
+        (Status(200, b'{"data": []}'), "lists no models. Load one"),
+    ],
+)
+def test_a_server_without_a_list_of_models_is_named_with_what_to_do(
+    engine: ScriptedEngine, reply: Status, text: str
+) -> None:
+    engine.models = reply
+    with pytest.raises(CannotStart, match=text):
+        backend_models(engine.base_url, "", "FALLBACK_KEY")
