@@ -56,6 +56,7 @@ _MEANT = (
         r"|engines|deployments)(?:/.*)?",
         f"This endpoint is not served here: use your client's mode for chat completions, {_CHAT}.",
     ),
+    (r"/(?:health[^/]*|ping|status|livez|ready|readyz)", "Expected GET {root}/health."),
     (r"/?", "The base URL for clients is {root}/v1; {root}/docs shows what it serves."),
 )
 _BEFORE = re.compile(r"(?:/(?:v\d+|api|openai|proxy|compatible-mode)(?=/|$))*", re.IGNORECASE)

@@ -117,6 +117,8 @@ MEANT = {
     "/v1/images/generations": ("not served here", CHAT),
     "/v1/files": ("not served here", CHAT),
     "/v1/batches": ("not served here", CHAT),
+    "/v1/health": ("GET {root}/health",),
+    "/healthz": ("GET {root}/health",),
     "/v1/moderations": ("not served here", CHAT),
     "/": ("{root}/v1;", "{root}/docs"),
     "/v1": ("{root}/v1;", "{root}/docs"),
