@@ -18,8 +18,9 @@ def shared_engine() -> Iterator[ScriptedEngine]:
 
 
 @pytest.fixture
-def engine(shared_engine: ScriptedEngine) -> ScriptedEngine:
+def engine(shared_engine: ScriptedEngine) -> Iterator[ScriptedEngine]:
     """An engine that behaves well until a test sets another behaviour."""
     shared_engine.behaviour, shared_engine.models = Chat(), Models()
     shared_engine.received_requests.clear()
-    return shared_engine
+    yield shared_engine
+    shared_engine.models = Models()  # services that a module's fixture starts read it
