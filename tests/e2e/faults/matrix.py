@@ -27,7 +27,7 @@ from tests.engines.wire import Request
 REQUESTS = {"stream": (1, 0), "whole": (0, 1), "helper": (1, 0), "history": (1, 2)}
 SDK, FRAMEWORK = ("stream", "whole", "helper", "history"), ("stream", "whole", "history")
 # Short enough that an engine that hangs costs little, and long enough for one that is slow.
-VARIABLES = {"STREAM_SILENCE_S": "3", "REPLY_TIMEOUT_S": "3", "KEEP_ALIVE_S": "0.5"}
+VARIABLES = {"STREAM_SILENCE_S": "3", "REPLY_TIMEOUT_S": "3", "KEEP_ALIVE_S": "1"}
 RETRIED = {408, 409, 429}
 SAYING = {"tool_calls", "reasoning", "reasoning_content"}
 MESSAGE_MEMBERS = {"role", "content", "tool_call_id", *SAYING}
