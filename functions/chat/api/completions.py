@@ -5,9 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from starlette.requests import Request
-from starlette.responses import Response
-
 from functions.chat.engines.engine import EngineRequest
 from functions.chat.errors import InvalidRequest
 from functions.chat.settings import Model, Settings
@@ -16,16 +13,10 @@ from functions.chat.streams.completions import Assembled, TextReply, TextStream
 from functions.chat.streams.echo import EchoWriter
 
 from . import body, completion_schema, faults, fields
-from .answer import Endpoint, answer
+from .answer import Endpoint
 from .completion_schema import COMPLETION_REQUEST, CompletionRequest
-from .service import Service
 
 DEFAULT_MAX_TOKENS = 16
-
-
-async def create_completion(service: Service, request: Request) -> Response:
-    """Continue a text; with `"stream": true`, as server-sent events that end with `[DONE]`."""
-    return await answer(service, request, COMPLETIONS)
 
 
 async def prepare(

@@ -5,9 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from starlette.requests import Request
-from starlette.responses import Response
-
 from functions.chat.engines.engine import EngineRequest
 from functions.chat.errors import InvalidRequest
 from functions.chat.settings import Model, Settings
@@ -15,19 +12,13 @@ from functions.chat.streams.chat_writer import ChatWriter
 from functions.chat.streams.embeddings import EmbeddingsReply
 
 from . import body, embedding_schema, fields
-from .answer import Endpoint, answer
+from .answer import Endpoint
 from .embedding_schema import EMBEDDING_REQUEST, EmbeddingRequest
-from .service import Service
 
 # About how long a number is in a reply of numbers (measured: 21 bytes), and in base64.
 NUMBER_BYTES, BASE64_BYTES = 22, 16 / 3
 # What else an engine sends with each embedding.
 ENTRY_BYTES = 60
-
-
-async def create_embeddings(service: Service, request: Request) -> Response:
-    """Turn texts into lists of numbers that are close to each other where the texts mean the same."""
-    return await answer(service, request, EMBEDDINGS)
 
 
 async def prepare(

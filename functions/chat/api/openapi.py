@@ -8,13 +8,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from functions.chat.api.chat_schema import CHAT_COMPLETION_REQUEST
 from functions.chat.api.checks import Object
+from functions.chat.api.completion_schema import COMPLETION_REQUEST
+from functions.chat.api.embedding_schema import EMBEDDING_REQUEST
 from functions.chat.api.json_schema import REF, add_object
 from functions.chat.api.reply_schema import SCHEMAS, STREAMS
+from functions.chat.api.response_schema import DESCRIBED_REQUEST
 from functions.chat.api.routes import Route
 from functions.chat.settings import Model, Settings
 
 _STREAMS = " Swagger UI shows a stream when it has ended; {} shows it as it arrives."
+# The rules of requests, by the path that takes them.
+REQUESTS = {
+    "/v1/chat/completions": CHAT_COMPLETION_REQUEST,
+    "/v1/responses": DESCRIBED_REQUEST,
+    "/v1/completions": COMPLETION_REQUEST,
+    "/v1/embeddings": EMBEDDING_REQUEST,
+}
 _MODEL = {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}, "example": "default"}
 
 
@@ -33,9 +44,9 @@ def describe(
         if not route.reply or (route.serves and not serving):
             continue
         operation = _operation(route)
-        if route.request:
+        if rules := REQUESTS.get(route.path):
             name = "default" if settings.default_model in serving else serving[0].id
-            schema = _body(route.request, route.serves, serving, schemas)
+            schema = _body(rules, route.serves, serving, schemas)
             content = {"schema": schema, "example": {"model": name, **route.example}}
             operation["requestBody"] = {"required": True, "content": {"application/json": content}}
         if requires_keys and not route.needs_key:

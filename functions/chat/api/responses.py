@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from starlette.requests import Request
-from starlette.responses import Response
-
 from functions.chat.engines.engine import EngineRequest
 from functions.chat.settings import Model, Settings
 from functions.chat.streams.responses import ResponseWriter
 
 from . import body, chat_schema, faults, media, response_schema
-from .answer import Endpoint, answer
+from .answer import Endpoint
 from .chat_completions import engine_request
 from .fields import DEFAULT_TEMPERATURE
 from .response_input import Conversation
 from .response_schema import LOGPROBS, ResponseRequest
-from .service import Invocation, Service
+from .service import Invocation
 
 # What callers call the parameters of the chat completion.
 NAMES = {
@@ -32,11 +29,6 @@ NAMES = {
     "verbosity": "text.verbosity",
     "logprobs": "include",
 }
-
-
-async def create_response(service: Service, request: Request) -> Response:
-    """Answer a text or a list of items; with `"stream": true`, as server-sent events."""
-    return await answer(service, request, RESPONSES)
 
 
 def to_chat(checked: ResponseRequest) -> tuple[dict[str, Any], list[media.Medium]]:

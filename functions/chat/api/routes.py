@@ -1,4 +1,7 @@
-"""The API's routes, as data: an app of any framework can be made of them."""
+"""The API's routes, as data: an app of any framework can be made of them.
+
+What is only needed by some requests is imported by the first of them: most functions only chat.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from .answer import answer
 from .chat_completions import create_chat_completion
-from .chat_schema import CHAT_COMPLETION_REQUEST
-from .checks import Object
-from .completion_schema import COMPLETION_REQUEST
-from .completions import create_completion
-from .embedding_schema import EMBEDDING_REQUEST
-from .embeddings import create_embeddings
 from .models import list_models, retrieve_model
 from .pages import health, index, page_file
-from .response_schema import DESCRIBED_REQUEST
-from .responses import create_response
 from .service import Service
 
 
@@ -27,8 +23,8 @@ from .service import Service
 class Route:
     """One method of one path, and what `/openapi.json` says of it beside the endpoint's docstring.
 
-    Shape:  `reply` is of `reply_schema.SCHEMAS`; "": nothing is said. `request`: the rules of its body, and
-            `example` one without its model. `serves`: what a model must serve to answer it.
+    Shape:  `reply` is of `reply_schema.SCHEMAS`; "": nothing is said. `example`: a body without its model.
+            `serves`: what a model must serve to answer it.
     """
 
     method: str
@@ -36,10 +32,30 @@ class Route:
     endpoint: Callable[[Service, Request], Awaitable[Response]]
     summary: str
     reply: str = ""
-    request: Object | None = None
     example: Mapping[str, Any] = field(default_factory=dict)
     serves: str = ""
     needs_key: bool = True
+
+
+async def create_response(service: Service, request: Request) -> Response:
+    """Answer a text or a list of items; with `"stream": true`, as server-sent events."""
+    from .responses import RESPONSES
+
+    return await answer(service, request, RESPONSES)
+
+
+async def create_completion(service: Service, request: Request) -> Response:
+    """Continue a text; with `"stream": true`, as server-sent events that end with `[DONE]`."""
+    from .completions import COMPLETIONS
+
+    return await answer(service, request, COMPLETIONS)
+
+
+async def create_embeddings(service: Service, request: Request) -> Response:
+    """Turn texts into lists of numbers that are close to each other where the texts mean the same."""
+    from .embeddings import EMBEDDINGS
+
+    return await answer(service, request, EMBEDDINGS)
 
 
 _JOKE = "Tell me a joke"
@@ -50,7 +66,6 @@ ROUTES = (
         create_chat_completion,
         "Create a chat completion",
         "ChatCompletion",
-        CHAT_COMPLETION_REQUEST,
         {
             "messages": [{"role": "user", "content": _JOKE}],
             "max_tokens": 0,
@@ -67,7 +82,6 @@ ROUTES = (
         create_response,
         "Create a response",
         "Response",
-        DESCRIBED_REQUEST,
         {"input": _JOKE, "stream": False},
         serves="chat",
     ),
@@ -77,7 +91,6 @@ ROUTES = (
         create_completion,
         "Create a completion",
         "Completion",
-        COMPLETION_REQUEST,
         {"prompt": "Once upon a time", "max_tokens": 32, "stream": False},
         serves="completions",
     ),
@@ -87,7 +100,6 @@ ROUTES = (
         create_embeddings,
         "Create embeddings",
         "Embeddings",
-        EMBEDDING_REQUEST,
         {"input": ["I forgot my password", "How do I log in?"]},
         serves="embeddings",
     ),
