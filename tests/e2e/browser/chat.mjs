@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { ATTACKS } from "./attacks.mjs";
-import { launch } from "./chromium.mjs";
+import { launch, watch } from "./chromium.mjs";
 
 const [address, key, pictures] = process.argv.slice(2);
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -38,17 +38,8 @@ console.log(JSON.stringify(seen));
 async function opened(options) {
   const context = await browser.newContext({ ...options, reducedMotion: "reduce" });
   const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
-  page.on("request", (request) => seen.requests.push([request.method(), request.url()]));
-  page.on("console", (message) => seen.console.push(`${message.type()}: ${message.text()}`));
-  page.on("pageerror", (error) => seen.console.push(`uncaught: ${error}`));
+  await watch(page, seen);
   page.on("dialog", (dialog) => (seen.console.push(`uncaught dialog: ${dialog.message()}`), dialog.dismiss()));
-  await page.exposeFunction("violated", (what) => seen.violations.push(what));
-  await page.addInitScript(() =>
-    document.addEventListener("securitypolicyviolation", (event) =>
-      window.violated(`${event.effectiveDirective}: ${event.blockedURI} ${event.sample}`),
-    ),
-  );
   await page.goto(address);
   return page;
 }

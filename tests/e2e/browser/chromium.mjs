@@ -19,6 +19,20 @@ export async function launch(hosts, rebound) {
   return executablePath ? chromium.launch({ executablePath, args: [...ARGUMENTS, rules] }) : null;
 }
 
+/** Note the requests of a page, what it prints, and what its policy stops, in the lists of `seen`. */
+export async function watch(page, seen) {
+  page.setDefaultTimeout(10_000);
+  page.on("request", (request) => seen.requests.push([request.method(), request.url()]));
+  page.on("console", (message) => seen.console.push(`${message.type()}: ${message.text()}`));
+  page.on("pageerror", (error) => seen.console.push(`uncaught: ${error}`));
+  await page.exposeFunction("violated", (what) => seen.violations.push(what));
+  await page.addInitScript(() =>
+    document.addEventListener("securitypolicyviolation", (event) =>
+      window.violated(`${event.effectiveDirective}: ${event.blockedURI} ${event.sample}`),
+    ),
+  );
+}
+
 /** Unpack the package once, into .local: 210 MB, 2 s. Killed meanwhile, it starts over. */
 async function pinned() {
   if (process.platform !== "linux" || process.arch !== "x64") return null;

@@ -2,7 +2,7 @@
 // node graphiql.mjs <address of the page> <key> <title for a todo> [<file for a picture>]
 // `requests`, `console` and `violations` are all that the browser did beside; `missing`: there is no browser.
 
-import { launch } from "./chromium.mjs";
+import { launch, watch } from "./chromium.mjs";
 
 const [address, key, title, picture] = process.argv.slice(2);
 const seen = { requests: [], console: [], violations: [] };
@@ -21,16 +21,7 @@ console.log(JSON.stringify(seen));
 
 async function opened() {
   const page = await browser.newPage({ viewport: { width: 1600, height: 720 } });
-  page.setDefaultTimeout(10_000);
-  page.on("request", (request) => seen.requests.push([request.method(), request.url()]));
-  page.on("console", (message) => seen.console.push(`${message.type()}: ${message.text()}`));
-  page.on("pageerror", (error) => seen.console.push(`uncaught: ${error}`));
-  await page.exposeFunction("violated", (what) => seen.violations.push(what));
-  await page.addInitScript(() =>
-    document.addEventListener("securitypolicyviolation", (event) =>
-      window.violated(`${event.effectiveDirective}: ${event.blockedURI} ${event.sample}`),
-    ),
-  );
+  await watch(page, seen);
   await page.goto(address);
   return page;
 }
