@@ -42,6 +42,7 @@ CHAT = (
         "streams.embeddings",
         "streams.grammar_call",
     ),
+    ("streams.whole",),
     ("engines.context_lengths", "engines.fallback", "engines.http", "engines.scale_from_zero"),
     (
         "engines.engine",

@@ -11,14 +11,15 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from functions.chat.engines.engine import Chunks, End, Event, Failure, Reply, Run
-from functions.chat.engines.errors import INCOMPLETE, reports_error, translate
+from functions.chat.engines.engine import Chunks, End, Event, Failure, Run
+from functions.chat.engines.errors import INCOMPLETE
 from functions.chat.errors import ApiError, UpstreamError
-from functions.chat.json_text import LINE_SEPARATORS, dump, parse
+from functions.chat.json_text import LINE_SEPARATORS, dump
 
 from .normalise import Choice, broken, complete_logprobs, says_something, tidy, usage_of
 from .sse import MAX_EVENT_BYTES, EventSplitter, event, fields_of
 from .template import Template
+from .whole import WholeReply, object_of
 
 # Events by which engines keep a connection open; what they hold is of no completion.
 _KEEP_ALIVE = frozenset({b"ping", b"keepalive", b"keep-alive", b"keep_alive", b"heartbeat"})
@@ -227,30 +228,13 @@ class _Batch:
         return [Chunks(b"".join(self._data), sum(said), self._values, usage)]
 
 
-class ChatReply:
+class ChatReply(WholeReply):
     """Read one completion that comes whole."""
 
     def __init__(self, *, model: str, n: int, request_id: str, expects_call: bool = False) -> None:
-        self.ended = False
-        self._model, self._n, self._request_id = model, n, request_id
+        super().__init__(model)
+        self._n, self._request_id = n, request_id
         self._expects_call = expects_call
-        self._body = bytearray()
-
-    def feed(self, data: bytes) -> Sequence[Event]:
-        """Take a piece of the body."""
-        self._body += data
-        return ()
-
-    def flush(self) -> Sequence[Event]:
-        """Take the end of the body; return the reply and the end, or a failure."""
-        self.ended = True
-        usage = None
-        try:
-            reply = object_of(bytes(self._body), self._model)
-            usage = usage_of(reply.get("usage"))
-            return (Reply(self._normalise(reply, usage)), End(usage))
-        except ApiError as failure:
-            return (Failure(failure, usage),)
 
     def _normalise(self, reply: dict[str, Any], usage: dict[str, Any] | None) -> dict[str, Any]:
         choices = reply.get("choices")
@@ -304,26 +288,6 @@ def _is_plain_text(choices: list[dict[str, Any]]) -> bool:
     return not (
         more or choice["finish_reason"] or choice.get("logprobs") or "tool_calls" in choice.get("delta", ())
     )
-
-
-def object_of(payload: bytes, model: str, *, is_error: bool = False) -> dict[str, Any]:
-    """Parse a JSON object.
-
-    Raises: ApiError, for an error that the engine reports, and for anything else.
-    """
-    try:
-        value = parse(payload)
-    except (ValueError, RecursionError) as error:
-        raise broken() from error
-    if is_error or reports_error(value):
-        raise translate(model, 200, value)
-    if not isinstance(value, dict):
-        raise broken()
-    choices = value.get("choices")
-    for choice in choices if isinstance(choices, list) else ():
-        if isinstance(choice, dict) and choice.get("error"):
-            raise translate(model, 200, choice)
-    return value
 
 
 def typed(value: Any, otherwise: Any) -> Any:

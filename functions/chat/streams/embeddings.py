@@ -7,53 +7,27 @@ import binascii
 import math
 import sys
 from array import array
-from collections.abc import Sequence
 from typing import Any
 
-from functions.chat.engines.engine import End, Event, Failure, Reply
-from functions.chat.engines.errors import reports_error, translate
-from functions.chat.errors import ApiError, InvalidRequest, UpstreamError
-from functions.chat.json_text import parse
+from functions.chat.errors import InvalidRequest, UpstreamError
 
-from .normalise import usage_of
+from .whole import WholeReply
 
 _BROKEN = "The engine's embeddings are broken or incomplete. Its operator has to look."
 
 
-class EmbeddingsReply:
+class EmbeddingsReply(WholeReply):
     """Read one list of embeddings.
 
     Shape:  `count` of them, in base64 or as numbers, each of `dimensions` numbers where that was requested.
     """
 
     def __init__(self, *, model: str, count: int, is_base64: bool, dimensions: int | None = None) -> None:
-        self.ended = False
-        self._model, self._count, self._is_base64, self._dimensions = model, count, is_base64, dimensions
-        self._body = bytearray()
+        super().__init__(model, _broken)
+        self._count, self._is_base64, self._dimensions = count, is_base64, dimensions
 
-    def feed(self, data: bytes) -> Sequence[Event]:
-        """Take a piece of the body."""
-        self._body += data
-        return ()
-
-    def flush(self) -> Sequence[Event]:
-        """Take the end of the body; return the reply and the end, or a failure."""
-        self.ended = True
-        usage = None
-        try:
-            try:
-                came = parse(bytes(self._body))
-            except (ValueError, RecursionError) as error:
-                raise _broken() from error
-            if reports_error(came):
-                raise translate(self._model, 200, came)
-            usage = usage_of(came.get("usage")) if isinstance(came, dict) else None
-            return (Reply(self._normalise(came, usage)), End(usage))
-        except ApiError as failure:
-            return (Failure(failure, usage),)
-
-    def _normalise(self, came: Any, usage: dict[str, Any] | None) -> dict[str, Any]:
-        entries = came.get("data") if isinstance(came, dict) else None
+    def _normalise(self, reply: dict[str, Any], usage: dict[str, Any] | None) -> dict[str, Any]:
+        entries = reply.get("data")
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise _broken()
         found = [entry.get("index") for entry in entries]

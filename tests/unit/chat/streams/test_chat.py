@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from functions.chat.engines.engine import Chunks, Event, Failure, Run
 from functions.chat.errors import UpstreamError
-from functions.chat.streams import chat as chat_stream
+from functions.chat.streams import whole
 from functions.chat.streams.chat import ChatReply, ChatStream
 from tests.engines import schema
 from tests.engines.recordings import Recording, distinct, recording, recordings
@@ -108,7 +108,7 @@ def test_plain_runs_are_never_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise AssertionError("expected no parsing on the hot path")
 
-    monkeypatch.setattr(chat_stream, "parse", fail)
+    monkeypatch.setattr(whole, "parse", fail)
     run = word(" one") + word(" two") * 100
     assert unread(stream.feed(run)) is run
     with pytest.raises(AssertionError, match="no parsing"):

@@ -1,0 +1,70 @@
+"""What engines send as one JSON object: a whole reply, the data of an event, or an error in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from functions.chat.engines.engine import End, Event, Failure, Reply
+from functions.chat.engines.errors import reports_error, translate
+from functions.chat.errors import ApiError, UpstreamError
+from functions.chat.json_text import parse
+
+from .normalise import broken, usage_of
+
+
+class WholeReply:
+    """Read one whole reply; its kind says by `_normalise` how it leaves.
+
+    Shape:  `otherwise` makes the error for what is no such reply.
+    """
+
+    def __init__(self, model: str, otherwise: Callable[[], UpstreamError] = broken) -> None:
+        self.ended = False
+        self._model, self._otherwise = model, otherwise
+        self._body = bytearray()
+
+    def feed(self, data: bytes) -> Sequence[Event]:
+        """Take a piece of the body."""
+        self._body += data
+        return ()
+
+    def flush(self) -> Sequence[Event]:
+        """Take the end of the body; return the reply and the end, or a failure."""
+        self.ended = True
+        usage = None
+        try:
+            reply = object_of(bytes(self._body), self._model, otherwise=self._otherwise)
+            usage = usage_of(reply.get("usage"))
+            return (Reply(self._normalise(reply, usage)), End(usage))
+        except ApiError as failure:
+            return (Failure(failure, usage),)
+
+    def _normalise(self, reply: dict[str, Any], usage: dict[str, Any] | None) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+def object_of(
+    payload: bytes,
+    model: str,
+    *,
+    is_error: bool = False,
+    otherwise: Callable[[], UpstreamError] = broken,
+) -> dict[str, Any]:
+    """Parse a JSON object.
+
+    Raises: ApiError, for an error that the engine reports, and for anything else.
+    """
+    try:
+        value = parse(payload)
+    except (ValueError, RecursionError) as error:
+        raise otherwise() from error
+    if is_error or reports_error(value):
+        raise translate(model, 200, value)
+    if not isinstance(value, dict):
+        raise otherwise()
+    choices = value.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict) and choice.get("error"):
+            raise translate(model, 200, choice)
+    return value
