@@ -21,7 +21,6 @@ from functions.chat.api.checks import (
     optional,
     required,
 )
-from functions.chat.errors import InvalidRequest
 
 TEXT = String(not_empty=True)
 # The ids of tokens, which the engine's own tokenizer makes of a text.
@@ -96,11 +95,7 @@ def check(body: dict[str, Any]) -> CompletionRequest:
     leave_out_empty(fields)
     prompt, n = fields["prompt"], fields.get("n", 1)
     if fields.pop("suffix", ""):
-        raise InvalidRequest(
-            "Unsupported parameter: 'suffix'. A text is completed at its end only. Leave it out.",
-            param="suffix",
-            code="unsupported_parameter",
-        )
+        raise faults.not_served((None, "suffix"), "A text is completed at its end only. Leave it out.")
     if fields.pop("best_of", n) != n:
         raise faults.invalid((None, "best_of"), f"Expected the value of 'n' ({n}): all choices are returned.")
     is_text = isinstance(prompt, str) or isinstance(prompt[0], str)

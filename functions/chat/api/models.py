@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -21,8 +21,7 @@ _STARTED = int(time.time())
 async def list_models(service: Service, request: Request) -> Response:
     """List the models that this key may use."""
     key = await service.authenticate(request)
-    settings = service.settings
-    allowed = [model for model in settings.listed.values() if _is_allowed(model, settings, key)]
+    allowed = list(_usable(service.settings, key))
     lengths = await service.context_lengths.of(allowed)
     return JSONResponse({"object": "list", "data": [_card(model, lengths) for model in allowed]})
 
@@ -41,11 +40,7 @@ def find_model(name: str, settings: Settings, key: Key | None = None, what: str 
     Raises: ModelNotFound, which names one that the key may use, and that serves what is requested.
     """
     if name not in settings.listed and name != "default":
-        usable = [
-            each
-            for each in settings.listed.values()
-            if _is_allowed(each, settings, key) and (what is None or what in each.serves)
-        ]
+        usable = list(_usable(settings, key, what))
         shown = "default" if settings.default_model in usable else usable[0].id if usable else None
         advice = f" `{shown}` exists; `GET /v1/models` lists all that you may use." if shown else ""
         raise ModelNotFound(name[:60], advice=advice)
@@ -69,14 +64,9 @@ def check_serves(model: Model, what: str, settings: Settings, key: Key | None) -
     Raises: ModelNotServed, which names a model that does, if the key may use one.
     """
     if what not in model.serves:
-        others = (
-            each.id
-            for each in settings.listed.values()
-            if what in each.serves and _is_allowed(each, settings, key)
-        )
-        other = next(others, None)
-        advice = f"`{other}` does." if other else "`GET /v1/models` lists what each model serves."
-        serves = " and ".join(each for each in SERVES if each in model.serves)
+        other = next(_usable(settings, key, what), None)
+        advice = f"`{other.id}` does." if other else "`GET /v1/models` lists what each model serves."
+        serves = " and ".join(_served(model))
         raise ModelNotServed(f"The model `{model.id}` serves {serves}, not {what}. {advice}")
 
 
@@ -95,6 +85,17 @@ def fallbacks_of(model: Model, what: str, settings: Settings, key: Key | None) -
     ]
 
 
+def _usable(settings: Settings, key: Key | None, what: str | None = None) -> Iterator[Model]:
+    """Yield the listed models that a key may use, all of them or those that serve this."""
+    for model in settings.listed.values():
+        if _is_allowed(model, settings, key) and (what is None or what in model.serves):
+            yield model
+
+
+def _served(model: Model) -> list[str]:
+    return [each for each in SERVES if each in model.serves]
+
+
 def _is_allowed(model: Model, settings: Settings, key: Key | None) -> bool:
     names = {model.id, "default"} if model is settings.default_model else {model.id}
     return key is None or not key.models or bool(names & key.models)
@@ -106,6 +107,6 @@ def _card(model: Model, lengths: Mapping[str, int]) -> dict[str, Any]:
         "object": "model",
         "created": _STARTED,
         "owned_by": "chatbot-api",
-        "serves": [each for each in SERVES if each in model.serves],
+        "serves": _served(model),
     }
     return {**card, "max_model_len": lengths[model.id]} if model.id in lengths else card
