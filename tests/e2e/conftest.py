@@ -19,6 +19,7 @@ from tests.local_service import LocalService, Service, run_local
 MODELS = ("scripted", "tools", "limited", "retried", "broken", "busy", "error-event", "cut", "endless")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups, also where this file is named first
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep these tests to one worker: one real engine at a time is what two cores carry."""
     for item in items:
