@@ -19,11 +19,11 @@ from bench import bundle
 from bench.client import completion
 from bench.measures import Row, alternating, ms
 from bench.runtime_api import function, http_event, models
+from functions.keys.store import KeyTable
 from functions.shared.aws import Aws
-from functions.shared.items import limits_place
 from functions.shared.key_text import digest, hint, new_key
 from functions.shared.keys import Key
-from functions.shared.table import Table
+from functions.shared.limit_items import limits_place
 from infra.local.services.dynamodb import NAME, TABLE
 from tests.engines.scripted import EngineProcess
 
@@ -39,7 +39,7 @@ _CREDENTIALS = {
 def first_byte(engine: EngineProcess, rounds: int = 300) -> list[Row]:
     """The first byte of a stream: without keys, with a cached key, with a key that has limits."""
     with _dynamodb() as (endpoint, client):
-        table = Table(NAME, endpoint_url=endpoint, aws=Aws(region=_REGION))
+        table = KeyTable(NAME, endpoint_url=endpoint, aws=Aws(region=_REGION))
         free, limited = _add(table, "free"), _add(table, "limited", 10**9)
         with_table = _key_settings(endpoint)
         served = models(engine.base_url)
@@ -110,7 +110,7 @@ def _event(key: str) -> dict[str, Any]:
     return event
 
 
-def _add(table: Table, name: str, tokens_per_minute: int | None = None) -> str:
+def _add(table: KeyTable, name: str, tokens_per_minute: int | None = None) -> str:
     text = new_key()
     table.add(
         Key(

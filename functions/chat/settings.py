@@ -14,8 +14,8 @@ from urllib.parse import quote
 
 from functions.chat.engines.kinds import ENGINES, NEVER, EngineKind
 from functions.shared.environment import SettingsError, count, json_object, seconds
-from functions.shared.items import KEEP_RECORDS_DAYS
 from functions.shared.settings import AccessSettings, access_from
+from functions.shared.usage import KEEP_RECORDS_DAYS
 
 # What a model can serve. `/v1/responses` needs chat.
 SERVES = ("chat", "completions", "embeddings")

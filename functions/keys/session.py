@@ -13,8 +13,9 @@ import click
 from functions.shared.aws import Aws
 from functions.shared.keys import Key
 from functions.shared.limits import Running
-from functions.shared.table import Table, table_from_stack
 from functions.shared.usage import UsageRecord, UsageSum
+
+from .store import KeyTable, table_from_stack
 
 PROGRAM = "python -m functions.keys"
 # A person at a command line waits longer than a caller of a function.
@@ -100,7 +101,7 @@ def connect(location: Location) -> tuple[Location, Store]:
     if not location.table:
         name = table_from_stack(location.stack or "", aws=aws, endpoint_url=endpoint_url)
         location = replace(location, table=name)
-    return location, Table(location.table or "", aws=aws, endpoint_url=endpoint_url)
+    return location, KeyTable(location.table or "", aws=aws, endpoint_url=endpoint_url)
 
 
 @dataclass

@@ -124,15 +124,15 @@ class Report:
     def table(self, names: Mapping[str, str]) -> Table:
         """Return a row for each group; `names` has those that are not called by their own name."""
         head = self.by.upper()
-        columns = (head, *(name.removesuffix("_tokens").upper() for name in asdict(self.total)))
-        rows = [(names.get(group, group), *asdict(sums).values()) for group, sums in self.sums.items()]
+        columns = (head, *(name.removesuffix("_tokens").upper() for name in _counts(self.total)))
+        rows = [(names.get(group, group), *_counts(sums).values()) for group, sums in self.sums.items()]
         if len(rows) > 1:
-            rows.append(("total", *asdict(self.total).values()))
+            rows.append(("total", *_counts(self.total).values()))
         return _table(columns, rows, folding=(head,))
 
     def records(self) -> list[dict[str, Any]]:
         """Return the sums for programs."""
-        return [{self.by: group, **asdict(sums)} for group, sums in self.sums.items()]
+        return [{self.by: group, **_counts(sums)} for group, sums in self.sums.items()]
 
 
 def records_table(records: Iterable[UsageRecord]) -> Table:
@@ -181,6 +181,10 @@ def length(seconds: float) -> str:
 def counted(number: int, thing: str) -> str:
     """Write a number of things: `1 record`, `1,200 records`."""
     return f"{number:,} {thing}" + ("" if number == 1 else "s")
+
+
+def _counts(sums: UsageSum) -> dict[str, int]:
+    return {name: amount for name, amount in asdict(sums).items() if name != "cost"}
 
 
 def _models(key: Key) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from .aws import Aws
-from .items import KEEP_RECORDS_DAYS
 from .keys import Keyring
 from .settings import AccessSettings
 from .table import Table
+from .usage import KEEP_RECORDS_DAYS
 
 
 class Access:

@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol, TypeVar
+from typing import ClassVar, Literal, Protocol, TypeVar
 
 from .clock import Clock
 from .environment import SettingsError, json_object
@@ -33,6 +33,7 @@ _BEARER = re.compile(r"bearer *", re.IGNORECASE)
 _SHA256 = re.compile("[0-9a-fA-F]{64}")
 
 Value = TypeVar("Value")
+Period = Literal["day", "week", "month"]
 
 
 class KeyRefused(Exception):
@@ -62,7 +63,13 @@ class Key:
     """One API key and what it may do, without the key itself.
 
     Shape:  `id` is `key_` and 16 hex digits; empty `models` mean all; None is no limit.
-    Units:  `created_at`, `expires_at`: s since 1970.
+            `budget_tokens` are for a `budget_period` of `budget_timezone` (IANA), or for ever; in the one
+            period `extra_period`, as "month:20261101", there are `extra_tokens` more.
+            `on_outage`: whether requests are accepted while limits cannot be counted.
+            `created_by`, `changed_by`: who; `change`: the id of the last change.
+            `replaced_at`: from when on this text is refused, for the key was given another one.
+            `books`: 2 where all its sums are stored as this version stores them.
+    Units:  times: s since 1970.
     """
 
     id: str
@@ -72,11 +79,25 @@ class Key:
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     budget_tokens: int | None = None
+    budget_period: Period | None = None
+    budget_timezone: str = "UTC"
+    extra_tokens: int = 0
+    extra_period: str = ""
     concurrent: int | None = None
+    on_outage: Literal["open", "closed"] = "open"
+    note: str = ""
+    tags: frozenset[str] = frozenset()
     created_at: int
+    created_by: str = ""
+    changed_at: int | None = None
+    changed_by: str = ""
+    change: str = ""
     expires_at: int | None = None
+    replaced_at: int | None = None
+    deleted_at: int | None = None
     disabled: bool = False
     hint: str = ""
+    books: int = 1
 
     @property
     def limited(self) -> bool:

@@ -29,7 +29,8 @@ class Running:
     Shape:  stored as the list of its members: later ones get a default, and come last. `listing`: a number of
             its own, where it is listed again so that a late record can be kept; else 0.
     Units:  tokens: `tokens` reserved in the minute, `most` of the budget, `prompt` of these for the prompt.
-            `window`: the minute. `started_at`: ms, `expires_at`: s since 1970.
+            `window`: the minute. `started_at`: ms, `expires_at`: s since 1970. `period`: that of the budget,
+            as `budgets.period_of` has it.
     """
 
     request_id: str
@@ -41,28 +42,46 @@ class Running:
     expires_at: int
     window: int = 0
     listing: int = 0
+    period: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What a key has used in the minute `window`, counted from 1970, and ever (`spent`); what is running."""
+    """What a key has used in the minute `window`, counted from 1970, in the one before, and ever (`spent`).
+
+    Shape:  `periods`: for each kind of period that its budget has had, the last one's label and what was
+            spent in it. `running`: by request id.
+    """
 
     window: int
     requests: int = 0
     tokens: int = 0
+    requests_before: int = 0
+    tokens_before: int = 0
     spent: int = 0
+    periods: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     running: Mapping[str, Running] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """What a key may still do in this minute, and of its budget; None where there is no limit."""
+    """What a key may still do in this minute, and of its budget; None where there is no limit.
+
+    Units:  `…_reset_in_s`: s until nothing that was used counts any more; `budget_resets_at`: s since 1970,
+            None for a budget that never resets.
+    """
 
     limit_requests: int | None = None
     remaining_requests: int | None = None
+    requests_reset_in_s: float = 0.0
     limit_tokens: int | None = None
     remaining_tokens: int | None = None
+    tokens_reset_in_s: float = 0.0
+    limit_budget: int | None = None
     remaining_budget: int | None = None
+    budget_resets_at: int | None = None
+    limit_concurrent: int | None = None
+    running: int = 0
     resets_in_s: float = 0.0
 
 

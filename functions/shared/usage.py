@@ -10,6 +10,8 @@ Outcome = Literal["ok", "cut", "error", "timeout", "refused"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 # In place of a key or a model where a request had none: CloudWatch accepts no empty dimension.
 NONE = "-"
+# How long records are kept unless a stage says otherwise; sums stay.
+KEEP_RECORDS_DAYS = 90
 # Larger numbers are mistakes; as a time, they are after the year 9999.
 _MOST = 2 * 10**14
 
@@ -20,7 +22,7 @@ class UsageRecord:
 
     Shape:  `model` is a public id, never what the caller sent; it and `key_id` are `-` where there is none.
             `first_byte_ms` is None where no byte was sent. `code` is that of the error that the caller got.
-    Units:  `started_at`: ms since 1970.
+    Units:  `started_at`: ms since 1970. `cost`: 10^-9 of the currency of the model's prices, 0 without any.
     """
 
     request_id: str
@@ -33,6 +35,7 @@ class UsageRecord:
     first_byte_ms: float | None = None
     outcome: Outcome
     code: str | None = None
+    cost: int = 0
     started_at: int
 
     @property
@@ -77,7 +80,7 @@ class UsageRecord:
 
 @dataclass
 class UsageSum:
-    """What some requests used. Units: tokens, requests."""
+    """What some requests used. Units: tokens, requests; `cost` as in the records."""
 
     requests: int = 0
     ok: int = 0
@@ -88,12 +91,13 @@ class UsageSum:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    cost: int = 0
 
     @classmethod
     def of(cls, record: UsageRecord) -> UsageSum:
         """Return what one request used."""
         tokens = (record.prompt_tokens, record.cached_tokens, record.completion_tokens)
-        used = cls(1, 0, 0, 0, 0, 0, *tokens)
+        used = cls(1, 0, 0, 0, 0, 0, *tokens, record.cost)
         setattr(used, record.outcome, 1)
         return used
 

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from functions.keys.store import KeyTable
 from functions.shared.aws import Aws
-from functions.shared.table import Table
 from functions.shared.usage import UsageRecord
 from infra.paths import ROOT
 from tests.e2e.examples import finish, start
@@ -43,7 +43,7 @@ class Kept:
         printed = re.search(r"^ +(KEYS_TABLE=.*?) \\$", local.banner, re.MULTILINE)
         assert printed, local.banner
         self.environment = dict(part.split("=", 1) for part in printed[1].split())
-        self.table = Table(
+        self.table = KeyTable(
             self.environment["KEYS_TABLE"],
             endpoint_url=self.environment["DYNAMODB_ENDPOINT"],
             aws=Aws(region=self.environment["AWS_REGION"]),

@@ -70,12 +70,15 @@ KEYS = (
     ("commands",),
     ("options", "replay", "views"),
     ("session",),
+    ("store",),
 )
 SHARED = (
     ("access",),
     ("secrets", "settings", "table"),
+    ("dynamodb", "key_items", "limit_items", "usage_items"),
     ("items", "limit_headers", "limiter", "metrics"),
     ("limits",),
+    ("budgets",),
     ("cors", "keys", "usage"),
     ("accept", "aws", "clock", "environment", "key_text", "logs", "snapshot", "version"),
 )

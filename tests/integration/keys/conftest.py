@@ -13,9 +13,9 @@ from moto import mock_aws
 from moto.server import ThreadedMotoServer
 
 from functions.keys.__main__ import main
+from functions.keys.store import KeyTable
 from functions.shared.aws import Aws
 from functions.shared.items import SCHEMA
-from functions.shared.table import Table
 from infra.paths import ROOT
 from tests.integration.keys.aws import ScriptedAws, scripted_aws
 
@@ -64,12 +64,12 @@ def keys(capsys: pytest.CaptureFixture[str]) -> Keys:
 
 
 @pytest.fixture
-def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[Table]:
+def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[KeyTable]:
     """A table of moto's in this process, which `keys` finds."""
     monkeypatch.setenv("KEYS_TABLE", NAME)
     with mock_aws():
         boto3.client("dynamodb", region_name=REGION).create_table(TableName=NAME, **SCHEMA)
-        yield Table(NAME, aws=Aws(region=REGION))
+        yield KeyTable(NAME, aws=Aws(region=REGION))
 
 
 @pytest.fixture

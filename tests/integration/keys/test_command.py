@@ -9,9 +9,9 @@ import time
 
 import pytest
 
+from functions.keys.store import KeyTable
 from functions.shared.aws import Aws
 from functions.shared.keys import Key, KeyRefused, Keyring
-from functions.shared.table import Table
 from tests.integration.keys.aws import ScriptedAws
 from tests.integration.keys.conftest import NAME, REGION, run, start
 from tests.unit.keys.store import a_record
@@ -32,7 +32,7 @@ def authenticate(keyring: Keyring, key: str) -> Key | None:
 
 
 def test_from_the_first_key_to_the_last_record(server_url: str) -> None:
-    table = Table(NAME, endpoint_url=server_url, aws=Aws(region=REGION))
+    table = KeyTable(NAME, endpoint_url=server_url, aws=Aws(region=REGION))
     clock = Clock()
     keyring = Keyring(table, now=clock)
 
@@ -72,7 +72,7 @@ def test_from_the_first_key_to_the_last_record(server_url: str) -> None:
 
 
 def test_ctrl_c_ends_it_quietly(server_url: str) -> None:
-    table = Table(NAME, endpoint_url=server_url, aws=Aws(region=REGION))
+    table = KeyTable(NAME, endpoint_url=server_url, aws=Aws(region=REGION))
     record = a_record(started_at=int(time.time() * 1000))
     with start("replay", "-", url=server_url) as process:
         assert process.stdin

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from functions.keys.store import KeyTable
 from functions.shared.key_text import digest
-from functions.shared.table import Table
 from tests.integration.keys.conftest import Keys
 from tests.unit.keys.store import a_key, a_record
 
@@ -23,7 +23,7 @@ def made(keys: Keys, *arguments: str, name: str = "alice") -> dict[str, Any]:
     return data
 
 
-def test_the_limits_are_in_the_table_and_the_key_is_not(keys: Keys, table: Table) -> None:
+def test_the_limits_are_in_the_table_and_the_key_is_not(keys: Keys, table: KeyTable) -> None:
     data = made(
         keys,
         *("--models", "default,small", "--rpm", "60", "--tpm", "20000"),
@@ -72,7 +72,7 @@ def test_a_key_is_found_by_id_beginning_and_name(keys: Keys) -> None:
     assert "No key has the id or the name 'carol'. There are:" in printed.err
 
 
-def test_a_rotated_key_stays_disabled(keys: Keys, table: Table) -> None:
+def test_a_rotated_key_stays_disabled(keys: Keys, table: KeyTable) -> None:
     data = made(keys, "--rpm", "5")
     assert keys("disable", "alice").status == 0
     printed = keys("rotate", data["id"])
@@ -100,14 +100,14 @@ def test_a_name_may_be_in_any_script(keys: Keys) -> None:
     assert "Zoë 日本 🦆" in keys("show", "Zoë 日本 🦆", "--json").out
 
 
-def test_more_keys_than_one_call_returns_are_listed(keys: Keys, table: Table) -> None:
+def test_more_keys_than_one_call_returns_are_listed(keys: Keys, table: KeyTable) -> None:
     for number in range(101):
         table.add(a_key(number, name=f"user {number}"))
     assert len(json.loads(keys("list", "--json").out)) == 101
     assert len(keys("list").out.splitlines()) == 102
 
 
-def test_a_replayed_log_is_in_the_usage_once(keys: Keys, table: Table, tmp_path: Path) -> None:
+def test_a_replayed_log_is_in_the_usage_once(keys: Keys, table: KeyTable, tmp_path: Path) -> None:
     data = made(keys)
     records = [a_record(number, key_id=data["id"], started_at=NOW_MS - number) for number in range(5)]
     table.put_usage(records[0])

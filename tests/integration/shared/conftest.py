@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from moto import mock_aws
 
+from functions.keys.store import KeyTable
 from functions.shared.items import SCHEMA
-from functions.shared.table import Table
 from infra.local.settings import REGION
 from tests.aws import dummy_credentials
 
@@ -34,8 +34,8 @@ def moto() -> Iterator[None]:
 
 
 @pytest.fixture
-def table(moto: None) -> Table:  # noqa: ARG001
-    table = Table(NAME)
+def table(moto: None) -> KeyTable:  # noqa: ARG001
+    table = KeyTable(NAME)
     table._service.client.create_table(TableName=NAME, **SCHEMA)
     return table
 

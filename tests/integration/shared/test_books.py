@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from functions.keys.store import KeyTable
 from functions.shared.items import SCHEMA
 from functions.shared.keys import Key, KeysUnavailable, KeyThrottled
 from functions.shared.limits import Running, died
-from functions.shared.table import Table
 from functions.shared.usage import UsageRecord, UsageSum
 from tests.integration.shared.conftest import NAME
 
@@ -40,7 +40,7 @@ class Fault(Enum):
     THROTTLED = (KeyThrottled, False)
 
 
-class FaultyTable(Table):
+class FaultyTable(KeyTable):
     """Has a fault in one of its calls, and in those after it while it lasts."""
 
     def __init__(self, fault: Fault, at: int, lasts: int = 1) -> None:
@@ -58,7 +58,7 @@ class FaultyTable(Table):
         return response
 
 
-async def request(table: Table) -> None:
+async def request(table: KeyTable) -> None:
     """Reserve and settle, as a function does."""
     running = None
     try:
@@ -70,31 +70,31 @@ async def request(table: Table) -> None:
     await table.settle(RECORD, running)
 
 
-async def request_alone(table: Table) -> None:
+async def request_alone(table: KeyTable) -> None:
     """Settle what was never reserved: the table could not be reached."""
     await table.settle(RECORD)
 
 
-async def late_request(table: Table) -> None:
+async def late_request(table: KeyTable) -> None:
     """Settle what has died meanwhile."""
-    running = (await Table(NAME).reserve(KEY, REQUEST, NOW)).running
-    Table(NAME).running(KEY.id, LATER)
+    running = (await KeyTable(NAME).reserve(KEY, REQUEST, NOW)).running
+    KeyTable(NAME).running(KEY.id, LATER)
     await table.settle(RECORD, running)
 
 
-async def dead_request(table: Table) -> None:
+async def dead_request(table: KeyTable) -> None:
     """Bury a request that has died."""
-    await Table(NAME).reserve(KEY, REQUEST, NOW)
+    await KeyTable(NAME).reserve(KEY, REQUEST, NOW)
     table.running(KEY.id, LATER)
 
 
-async def next_request(table: Table) -> None:
+async def next_request(table: KeyTable) -> None:
     """Reserve, and so bury a request that has died."""
-    await Table(NAME).reserve(KEY, replace(REQUEST, request_id="req_0"), NOW)
+    await KeyTable(NAME).reserve(KEY, replace(REQUEST, request_id="req_0"), NOW)
     await request(table)
 
 
-def check(table: Table) -> list[UsageRecord]:
+def check(table: KeyTable) -> list[UsageRecord]:
     """Check that what is spent is recorded or running, and that the sums are those of the records."""
     counts = table.counts(KEY.id)
     records = list(table.usage(KEY.id, 0, 10**15))
@@ -122,7 +122,7 @@ def check(table: Table) -> list[UsageRecord]:
     ids=lambda play: play.__name__,
 )
 def test_the_books_balance_whichever_call_fails(
-    play: Callable[[Table], Any], fault: Fault, lasts: int, table: Table
+    play: Callable[[KeyTable], Any], fault: Fault, lasts: int, table: KeyTable
 ) -> None:
     for at in count():
         faulty = FaultyTable(fault, at, lasts)
@@ -146,7 +146,7 @@ def test_the_books_balance_whichever_call_fails(
         table._service.client.create_table(TableName=NAME, **SCHEMA)
 
 
-class InterruptedTable(Table):
+class InterruptedTable(KeyTable):
     """Lets another do all its work between two of its calls."""
 
     def __init__(self, at: int, other: Callable[[], Any]) -> None:
@@ -160,15 +160,15 @@ class InterruptedTable(Table):
         return super()._call(operation, idempotent=idempotent, **parameters)
 
 
-def settle(table: Table) -> None:
+def settle(table: KeyTable) -> None:
     table.put_usage(RECORD, replace(REQUEST, window=NOW // 60))
 
 
-def replay(table: Table) -> None:
+def replay(table: KeyTable) -> None:
     table.put_usage(RECORD)
 
 
-def bury(table: Table) -> None:
+def bury(table: KeyTable) -> None:
     table.running(KEY.id, LATER)
 
 
@@ -178,7 +178,11 @@ def bury(table: Table) -> None:
 @pytest.mark.parametrize("other", [settle, replay, bury], ids=lambda each: each.__name__)
 @pytest.mark.parametrize("one", [settle, replay, bury], ids=lambda each: each.__name__)
 def test_they_balance_if_another_comes_between(
-    one: Callable[[Table], None], other: Callable[[Table], None], reserved: bool, buried: bool, table: Table
+    one: Callable[[KeyTable], None],
+    other: Callable[[KeyTable], None],
+    reserved: bool,
+    buried: bool,
+    table: KeyTable,
 ) -> None:
     if not reserved and settle in (one, other):
         return
@@ -187,7 +191,7 @@ def test_they_balance_if_another_comes_between(
             asyncio.run(table.reserve(KEY, REQUEST, NOW))
         if buried:
             bury(table)
-        interrupted = InterruptedTable(at, lambda: other(Table(NAME)))
+        interrupted = InterruptedTable(at, lambda: other(KeyTable(NAME)))
         with suppress(KeysUnavailable):
             one(interrupted)
         bury(table)

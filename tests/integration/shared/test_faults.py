@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
+from functions.keys.store import KeyTable, table_from_stack
 from functions.shared import aws as aws_module
 from functions.shared import table as table_module
 from functions.shared.aws import Aws
 from functions.shared.keys import Key, KeysRefused, KeysUnavailable, KeyThrottled
 from functions.shared.limits import Running
-from functions.shared.table import Table, table_from_stack
 from functions.shared.usage import UsageRecord
 from tests.integration.shared.conftest import NAME
 
@@ -98,7 +98,7 @@ def scripted(*responses: Scripted) -> Iterator[ScriptedDynamoDb]:
 
 
 @contextmanager
-def closing(table: Table) -> Iterator[Table]:
+def closing(table: KeyTable) -> Iterator[KeyTable]:
     """Close what a table opened."""
     try:
         yield table
@@ -136,7 +136,7 @@ def unavailable(call: Any) -> str:
     ],
 )
 def test_idempotent_calls_are_retried(response: Scripted, code: str, calls: int) -> None:
-    with scripted(response) as server, closing(Table(NAME, endpoint_url=server.url)) as table:
+    with scripted(response) as server, closing(KeyTable(NAME, endpoint_url=server.url)) as table:
         for call, name in (
             (lambda: table.key(KEY.digest), "GetItem"),
             (lambda: table.reserve(KEY, RUNNING, 0.0), "UpdateItem"),
@@ -188,7 +188,7 @@ def test_a_throttled_key_a_refused_call_and_an_unreachable_table_differ(
     response: Scripted, kind: type[KeysUnavailable], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(table_module, "_CONFLICT_S", 0.001)
-    with scripted(response) as server, closing(Table(NAME, endpoint_url=server.url)) as table:
+    with scripted(response) as server, closing(KeyTable(NAME, endpoint_url=server.url)) as table:
         with pytest.raises(KeysUnavailable) as raised:
             asyncio.run(table.settle(RECORD, RUNNING))
         assert type(raised.value) is kind
@@ -199,10 +199,10 @@ def test_a_conflict_with_another_transaction_is_tried_again_a_few_times(
 ) -> None:
     monkeypatch.setattr(table_module, "_CONFLICT_S", 0.001)
     item: Scripted = (200, {"Attributes": {}})
-    with scripted(*[CONFLICT] * 6, item) as server, closing(Table(NAME, endpoint_url=server.url)) as table:
+    with scripted(*[CONFLICT] * 6, item) as server, closing(KeyTable(NAME, endpoint_url=server.url)) as table:
         asyncio.run(table.settle(RECORD, RUNNING))
         assert server.calls == ["TransactWriteItems"] * 7 + ["UpdateItem"]
-    with scripted(CONFLICT) as server, closing(Table(NAME, endpoint_url=server.url)) as table:
+    with scripted(CONFLICT) as server, closing(KeyTable(NAME, endpoint_url=server.url)) as table:
         assert unavailable(table.settle(RECORD, RUNNING)) == "TransactionConflict"
         assert len(server.calls) == 7
 
@@ -210,7 +210,7 @@ def test_a_conflict_with_another_transaction_is_tried_again_a_few_times(
 def test_a_key_that_another_process_writes_just_now_is_not_taken() -> None:
     with (
         scripted(CONFLICT) as server,
-        closing(Table(NAME, endpoint_url=server.url)) as table,
+        closing(KeyTable(NAME, endpoint_url=server.url)) as table,
         pytest.raises(KeysUnavailable, match="TransactionConflict"),
     ):
         table.add(KEY)
@@ -218,7 +218,7 @@ def test_a_key_that_another_process_writes_just_now_is_not_taken() -> None:
 
 def test_a_key_that_is_added_twice_without_a_response_is_added_once() -> None:
     """Both calls bear the same token."""
-    with scripted(BUSY, (200, {})) as server, closing(Table(NAME, endpoint_url=server.url)) as table:
+    with scripted(BUSY, (200, {})) as server, closing(KeyTable(NAME, endpoint_url=server.url)) as table:
         table.add(KEY)
         first, second = (json.loads(body)["ClientRequestToken"] for body in server.bodies)
         assert first == second
@@ -226,7 +226,7 @@ def test_a_key_that_is_added_twice_without_a_response_is_added_once() -> None:
 
 @pytest.mark.parametrize("response", [BUSY, FULL, HANGING_UP], ids=str)
 def test_the_second_response_counts(response: Scripted) -> None:
-    with scripted(response, (200, {})) as server, closing(Table(NAME, endpoint_url=server.url)) as table:
+    with scripted(response, (200, {})) as server, closing(KeyTable(NAME, endpoint_url=server.url)) as table:
         assert asyncio.run(table.key(KEY.digest)) is None
         assert len(server.calls) == 2
         assert all(json.loads(body)["ConsistentRead"] for body in server.bodies), "revoked is revoked"
@@ -235,7 +235,7 @@ def test_the_second_response_counts(response: Scripted) -> None:
 def test_a_table_that_is_down_is_reported_at_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    with closing(Table(NAME, endpoint_url=f"http://127.0.0.1:{port}")) as table:
+    with closing(KeyTable(NAME, endpoint_url=f"http://127.0.0.1:{port}")) as table:
         _ = table._service.client
         began = time.monotonic()
         assert unavailable(table.key(KEY.digest)) == "EndpointConnectionError"
@@ -247,7 +247,7 @@ def test_a_table_that_is_slow_is_waited_for_twice(
     silent: tuple[str, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(aws_module, "READ_TIMEOUT_S", 0.2)
-    with closing(Table(NAME, endpoint_url=silent[0])) as table:
+    with closing(KeyTable(NAME, endpoint_url=silent[0])) as table:
         _ = table._service.client
         calls: list[tuple[Any, int]] = [
             (lambda: table.key(KEY.digest), 2),
@@ -273,13 +273,13 @@ def test_a_slow_table_does_not_hold_up_the_loop(
             await lookup
 
     monkeypatch.setattr(aws_module, "READ_TIMEOUT_S", 0.1)
-    with closing(Table(NAME, endpoint_url=silent[0])) as table:
+    with closing(KeyTable(NAME, endpoint_url=silent[0])) as table:
         _ = table._service.client
         asyncio.run(play())
 
 
 def test_the_times_are_those_that_are_documented() -> None:
-    config = Table(NAME)._service.client.meta.config
+    config = KeyTable(NAME)._service.client.meta.config
     assert (config.connect_timeout, config.read_timeout) == (1, 2)
     assert config.retries == {"total_max_attempts": 1, "mode": "standard"}
     assert config.max_pool_connections == 50
@@ -291,7 +291,7 @@ def test_the_log_holds_the_code_alone(response: Scripted, caplog: pytest.LogCapt
     with (
         caplog.at_level(logging.DEBUG),
         scripted(response) as server,
-        closing(Table(NAME, endpoint_url=server.url)) as table,
+        closing(KeyTable(NAME, endpoint_url=server.url)) as table,
     ):
         code = unavailable(table.key(KEY.digest))
         unavailable(table.settle(RECORD, RUNNING))
@@ -309,7 +309,7 @@ def test_what_is_missing_in_the_environment_is_reported(
     missing: str, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(missing)
-    table = Table(NAME)
+    table = KeyTable(NAME)
     table.warm()
     assert unavailable(table.key(KEY.digest)) == code
 

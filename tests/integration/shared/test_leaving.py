@@ -13,9 +13,9 @@ import pytest
 from functions.chat.app import create_app
 from functions.chat.engines.engine import Accepted, End, EngineRequest, Event, Reply, Run
 from functions.chat.usage import Meter
+from functions.keys.store import KeyTable
 from functions.shared.key_text import digest, new_key
 from functions.shared.keys import Key, Keyring
-from functions.shared.table import Table
 from tests.integration.shared.conftest import NAME
 from tests.unit.chat.fakes import EventsEngine, settings
 
@@ -39,7 +39,7 @@ class SlowEngine(EventsEngine):
         yield End(usage)
 
 
-async def until_settled(table: Table, key: Key) -> None:
+async def until_settled(table: KeyTable, key: Key) -> None:
     until = time.monotonic() + 60
     while await asyncio.to_thread(table.running, key.id, 0):
         assert time.monotonic() < until
@@ -52,7 +52,7 @@ async def until_settled(table: Table, key: Key) -> None:
 def test_of_200_callers_who_leave_within_12_ms_none_leaves_anything_reserved(
     stream: bool, server: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    table, text = Table(NAME, endpoint_url=server), new_key()
+    table, text = KeyTable(NAME, endpoint_url=server), new_key()
     key = Key(
         id=f"key_{digest(text)[:16]}", digest=digest(text), name="alice", budget_tokens=10**9, created_at=0
     )
@@ -107,7 +107,7 @@ def test_of_200_callers_who_leave_within_12_ms_none_leaves_anything_reserved(
 def test_ten_at_once_spend_no_more_than_the_budget_though_each_byte_is_a_token(
     content: str, server: str
 ) -> None:
-    table, text = Table(NAME, endpoint_url=server), new_key()
+    table, text = KeyTable(NAME, endpoint_url=server), new_key()
     key = Key(
         id=f"key_{digest(text)[:16]}", digest=digest(text), name="alice", budget_tokens=4000, created_at=0
     )

@@ -12,11 +12,11 @@ from dataclasses import replace
 
 import pytest
 
-from functions.shared import items
+from functions.keys.store import KeyTable
+from functions.shared import usage_items
 from functions.shared.key_text import digest
 from functions.shared.keys import Key, KeyTaken, KeyThrottled
 from functions.shared.limits import Running
-from functions.shared.table import Table
 from tests.integration.shared.conftest import NAME, ROOT
 from tests.unit.shared.records import RECORD
 
@@ -70,7 +70,7 @@ def test_of_200_requests_at_once_exactly_60_are_accepted(children: list[Child]) 
 @pytest.mark.slow
 def test_a_request_takes_as_long_beside_2000_records_as_beside_none(server: str) -> None:
     """Moto itself copies its table three times for each settlement."""
-    table = Table(NAME, endpoint_url=server)
+    table = KeyTable(NAME, endpoint_url=server)
 
     def median_s(name: str) -> float:
         times = []
@@ -83,9 +83,9 @@ def test_a_request_takes_as_long_beside_2000_records_as_beside_none(server: str)
 
     alone_s = median_s("alone")
     items_of = [
-        items.keep(replace(RECORD, request_id=f"req_{number}", key_id="key_beside"), RUNNING, 90)[0]["Put"][
-            "Item"
-        ]
+        usage_items.keep(replace(RECORD, request_id=f"req_{number}", key_id="key_beside"), RUNNING, 90)[0][
+            "Put"
+        ]["Item"]
         for number in range(2000)
     ]
     for at in range(0, len(items_of), 25):
@@ -96,7 +96,7 @@ def test_a_request_takes_as_long_beside_2000_records_as_beside_none(server: str)
 
 
 def test_a_transaction_is_all_or_nothing(server: str) -> None:
-    table = Table(NAME, endpoint_url=server)
+    table = KeyTable(NAME, endpoint_url=server)
     key = Key(id="key_whole", digest=digest("whole"), name="whole", created_at=1)
     table.add(key)
     taken = replace(key, digest=digest("other"))
@@ -111,7 +111,7 @@ def test_a_transaction_is_all_or_nothing(server: str) -> None:
 
 
 def test_transactions_at_once_count_each_record_once(server: str) -> None:
-    table = Table(NAME, endpoint_url=server)
+    table = KeyTable(NAME, endpoint_url=server)
     records = [replace(RECORD, key_id="key_at_once", request_id=f"req_{number % 6}") for number in range(24)]
 
     async def settle() -> None:
@@ -126,7 +126,7 @@ def test_transactions_at_once_count_each_record_once(server: str) -> None:
 
 
 def test_the_server_keeps_keys_as_dynamodb_does(server: str) -> None:
-    table = Table(NAME, endpoint_url=server)
+    table = KeyTable(NAME, endpoint_url=server)
     key = Key(id="key_server", digest=digest("server"), name="server", created_at=1)
     table.add(key)
     assert table.find(key.id) == key

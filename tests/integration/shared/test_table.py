@@ -10,13 +10,13 @@ import pytest
 from hypothesis import settings
 from moto import mock_aws
 
-from functions.shared import items
+from functions.keys.store import KeyTable
+from functions.shared import dynamodb, key_items, limit_items, usage_items
 from functions.shared import table as table_module
 from functions.shared.items import SCHEMA
 from functions.shared.key_text import digest
 from functions.shared.keys import Key, KeyRefused, Keyring, KeysUnavailable, KeyTaken
 from functions.shared.limits import Allowance, Ledger, LimitReached, Reservation, Running, died
-from functions.shared.table import Table
 from functions.shared.usage import UsageRecord, UsageSum
 from tests.integration.shared.conftest import NAME
 from tests.unit.shared.ledger import LedgerMachine
@@ -71,7 +71,7 @@ def ended(running: Running | None, tokens: int, **changes: Any) -> UsageRecord:
     )
 
 
-class CountingTable(Table):
+class CountingTable(KeyTable):
     """Records its calls of DynamoDB."""
 
     def __init__(self) -> None:
@@ -84,14 +84,14 @@ class CountingTable(Table):
 
 
 @pytest.fixture
-def counting(table: Table) -> CountingTable:  # noqa: ARG001 - it makes the table
+def counting(table: KeyTable) -> CountingTable:  # noqa: ARG001 - it makes the table
     return CountingTable()
 
 
 # keys
 
 
-def test_a_key_that_was_added_is_found(table: Table) -> None:
+def test_a_key_that_was_added_is_found(table: KeyTable) -> None:
     table.add(ALICE)
     table.add(FREE)
     assert asyncio.run(table.key(ALICE.digest)) == ALICE
@@ -101,17 +101,17 @@ def test_a_key_that_was_added_is_found(table: Table) -> None:
     assert table.all_keys() == [ALICE, FREE]
 
 
-def test_no_keys_is_an_empty_list(table: Table) -> None:
+def test_no_keys_is_an_empty_list(table: KeyTable) -> None:
     assert table.all_keys() == []
 
 
-def test_the_table_does_not_hold_the_key(table: Table) -> None:
+def test_the_table_does_not_hold_the_key(table: KeyTable) -> None:
     table.add(ALICE)
     assert "'alice-text'" not in str(table._service.client.scan(TableName=NAME)["Items"])
 
 
 @pytest.mark.parametrize("taken", [{"digest": ALICE.digest}, {"id": ALICE.id}])
-def test_a_key_is_never_written_over(table: Table, taken: dict[str, Any]) -> None:
+def test_a_key_is_never_written_over(table: KeyTable, taken: dict[str, Any]) -> None:
     table.add(ALICE)
     with pytest.raises(KeyTaken):
         table.add(replace(FREE, **taken))
@@ -122,7 +122,7 @@ def test_more_keys_than_one_response_holds_are_listed(
     moto: None,  # noqa: ARG001
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    class Hesitating(Table):
+    class Hesitating(KeyTable):
         """Leaves the last key of each call to the next, as DynamoDB may."""
 
         def _call(self, operation: str, *, idempotent: bool = True, **parameters: Any) -> Any:
@@ -132,7 +132,7 @@ def test_more_keys_than_one_response_holds_are_listed(
             response = super()._call(operation, idempotent=idempotent, **parameters)
             return {**response, "UnprocessedKeys": left} if left else response
 
-    monkeypatch.setattr(table_module, "_BATCH", 4)
+    monkeypatch.setattr(dynamodb, "_BATCH", 4)
     table = Hesitating(NAME)
     table._service.client.create_table(TableName=NAME, **SCHEMA)
     keys = [replace(FREE, id=f"key_{n}", digest=digest(str(n)), created_at=n) for n in range(10)]
@@ -141,7 +141,7 @@ def test_more_keys_than_one_response_holds_are_listed(
     assert table.all_keys() == keys
 
 
-def test_a_key_is_disabled_and_enabled(table: Table) -> None:
+def test_a_key_is_disabled_and_enabled(table: KeyTable) -> None:
     table.add(ALICE)
     disabled = replace(ALICE, disabled=True)
     assert table.set_disabled(ALICE.id, True) == disabled
@@ -150,7 +150,7 @@ def test_a_key_is_disabled_and_enabled(table: Table) -> None:
     assert table.set_disabled("key_3", True) is None
 
 
-def test_a_key_is_rotated(table: Table) -> None:
+def test_a_key_is_rotated(table: KeyTable) -> None:
     table.add(ALICE)
     asyncio.run(table.reserve(ALICE, request(50), NOW))
     rotated = replace(ALICE, digest=digest("new"), hint="sk-…wxyz")
@@ -164,7 +164,7 @@ def test_a_key_is_rotated(table: Table) -> None:
     assert table.rotate("key_3", digest("x"), "") is None
 
 
-def test_a_key_is_not_rotated_onto_another(table: Table) -> None:
+def test_a_key_is_not_rotated_onto_another(table: KeyTable) -> None:
     table.add(ALICE)
     table.add(FREE)
     with pytest.raises(KeyTaken):
@@ -173,16 +173,16 @@ def test_a_key_is_not_rotated_onto_another(table: Table) -> None:
 
 
 def test_a_key_disabled_while_it_is_rotated_stays_disabled(
-    table: Table, monkeypatch: pytest.MonkeyPatch
+    table: KeyTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table.add(ALICE)
-    other, replacements = Table(NAME), items.replacements
+    other, replacements = KeyTable(NAME), key_items.replacements
 
     def disabled_before(old: Key, new: Key) -> Any:
         other.set_disabled(ALICE.id, True)
         return replacements(old, new)
 
-    monkeypatch.setattr(items, "replacements", disabled_before)
+    monkeypatch.setattr(key_items, "replacements", disabled_before)
     rotated = table.rotate(ALICE.id, digest("new"), "")
     assert rotated
     assert rotated.disabled
@@ -190,24 +190,24 @@ def test_a_key_disabled_while_it_is_rotated_stays_disabled(
 
 
 def test_a_key_rotated_while_it_is_disabled_is_disabled(
-    table: Table, monkeypatch: pytest.MonkeyPatch
+    table: KeyTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table.add(ALICE)
-    other, disable, new_digests = Table(NAME), items.disable, iter([digest("new")])
+    other, disable, new_digests = KeyTable(NAME), key_items.disable, iter([digest("new")])
 
     def rotated_before(key: Key, disabled: bool) -> Any:
         for new_digest in new_digests:
             other.rotate(ALICE.id, new_digest, "")
         return disable(key, disabled)
 
-    monkeypatch.setattr(items, "disable", rotated_before)
+    monkeypatch.setattr(key_items, "disable", rotated_before)
     key = table.set_disabled(ALICE.id, True)
     assert key
     assert (key.disabled, key.digest) == (True, digest("new"))
     assert table.find(ALICE.id) == key
 
 
-def test_a_keyring_looks_keys_up_in_the_table(table: Table) -> None:
+def test_a_keyring_looks_keys_up_in_the_table(table: KeyTable) -> None:
     async def play() -> None:
         moment = [NOW]
         keyring = Keyring(table, now=lambda: moment[0])
@@ -229,7 +229,7 @@ class TwoEnvironments:
     """Uses the same table in turn through two that have seen different windows."""
 
     def __init__(self) -> None:
-        self.tables = cycle([Table(NAME), Table(NAME)])
+        self.tables = cycle([KeyTable(NAME), KeyTable(NAME)])
         next(self.tables)._service.client.create_table(TableName=NAME, **SCHEMA)
 
     async def reserve(self, key: Key, request: Running | None, now: float) -> Reservation:
@@ -273,7 +273,7 @@ TestTable = pytest.mark.slow(TableMachine.TestCase)
 TestTable.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)
 
 
-async def refusal(table: Table, key: Key, tokens: int, now: float) -> LimitReached:
+async def refusal(table: KeyTable, key: Key, tokens: int, now: float) -> LimitReached:
     with pytest.raises(LimitReached) as reached:
         await table.reserve(key, request(tokens), now)
     return reached.value
@@ -312,7 +312,7 @@ def test_a_refused_request_is_in_the_sums_and_leaves_no_record(counting: Countin
     assert (day, model, used) == ("2026-11-25", "tiny", UsageSum(requests=2, refused=2))
 
 
-def test_a_key_without_limits_is_counted_and_never_refused(table: Table) -> None:
+def test_a_key_without_limits_is_counted_and_never_refused(table: KeyTable) -> None:
     async def play() -> None:
         reservation = await table.reserve(FREE, request(10**9), NOW)
         assert table.spent(FREE.id) == 10**9
@@ -324,9 +324,9 @@ def test_a_key_without_limits_is_counted_and_never_refused(table: Table) -> None
     asyncio.run(play())
 
 
-def test_two_environments_share_a_window_whichever_clock_is_ahead(table: Table) -> None:
+def test_two_environments_share_a_window_whichever_clock_is_ahead(table: KeyTable) -> None:
     async def play() -> None:
-        ahead, behind = table, Table(NAME)
+        ahead, behind = table, KeyTable(NAME)
         await behind.reserve(ALICE, request(10), NOW - 0.2)
         first = await ahead.reserve(ALICE, request(10), NOW + 0.2)
         second = await behind.reserve(ALICE, request(10), NOW - 0.1)
@@ -341,19 +341,19 @@ def test_two_environments_share_a_window_whichever_clock_is_ahead(table: Table) 
     asyncio.run(play())
 
 
-def test_an_environment_that_is_new_joins_the_window(table: Table) -> None:
+def test_an_environment_that_is_new_joins_the_window(table: KeyTable) -> None:
     async def play() -> None:
         await table.reserve(ALICE, request(10), NOW)
-        joined = await Table(NAME).reserve(ALICE, request(10), NOW)
+        joined = await KeyTable(NAME).reserve(ALICE, request(10), NOW)
         assert (joined.allowance.remaining_requests, joined.allowance.remaining_tokens) == (1, 80)
 
     asyncio.run(play())
 
 
-def test_a_table_that_was_emptied_counts_again(table: Table) -> None:
+def test_a_table_that_was_emptied_counts_again(table: KeyTable) -> None:
     async def play() -> None:
         lost = await table.reserve(ALICE, request(10), NOW)
-        table._service.client.delete_item(TableName=NAME, Key=items.limits_place(ALICE.id))
+        table._service.client.delete_item(TableName=NAME, Key=limit_items.limits_place(ALICE.id))
         await table.settle(ended(lost.running, 5), lost.running)
         assert table.spent(ALICE.id) == 0, "and with them what was spent"
         assert (await table.reserve(ALICE, request(20), NOW)).allowance.remaining_tokens == 80
@@ -361,7 +361,7 @@ def test_a_table_that_was_emptied_counts_again(table: Table) -> None:
     asyncio.run(play())
 
 
-def test_a_late_settlement_corrects_the_budget_alone(table: Table) -> None:
+def test_a_late_settlement_corrects_the_budget_alone(table: KeyTable) -> None:
     async def play() -> None:
         late = await table.reserve(ALICE, request(80), NOW)
         await table.reserve(ALICE, request(50), NOW + 60)
@@ -372,7 +372,7 @@ def test_a_late_settlement_corrects_the_budget_alone(table: Table) -> None:
     asyncio.run(play())
 
 
-def test_a_request_that_dies_counts_until_its_minute_ends_and_in_the_budget(table: Table) -> None:
+def test_a_request_that_dies_counts_until_its_minute_ends_and_in_the_budget(table: KeyTable) -> None:
     async def play() -> None:
         await table.reserve(ALICE, request(80), NOW)
         assert (await refusal(table, ALICE, 21, NOW + 59)).kind == "tokens"
@@ -382,7 +382,7 @@ def test_a_request_that_dies_counts_until_its_minute_ends_and_in_the_budget(tabl
     asyncio.run(play())
 
 
-def test_an_exhausted_budget_refuses_in_a_new_window_too(table: Table) -> None:
+def test_an_exhausted_budget_refuses_in_a_new_window_too(table: KeyTable) -> None:
     async def play() -> None:
         key = replace(ALICE, budget_tokens=100)
         await table.reserve(key, request(95), NOW)
@@ -395,7 +395,7 @@ def test_an_exhausted_budget_refuses_in_a_new_window_too(table: Table) -> None:
     asyncio.run(play())
 
 
-def test_a_retry_of_a_reservation_reserves_once(table: Table) -> None:
+def test_a_retry_of_a_reservation_reserves_once(table: KeyTable) -> None:
     """The response to the first call was lost."""
 
     async def play() -> None:
@@ -411,7 +411,7 @@ def test_a_retry_of_a_reservation_reserves_once(table: Table) -> None:
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["its reservation known", "its reservation lost"])
-def test_a_retry_of_a_settlement_counts_once(table: Table, known: bool) -> None:
+def test_a_retry_of_a_settlement_counts_once(table: KeyTable, known: bool) -> None:
     async def play() -> None:
         running = (await table.reserve(ALICE, request(30), NOW)).running
         for _ in range(3):
@@ -425,13 +425,13 @@ def test_a_retry_of_a_settlement_counts_once(table: Table, known: bool) -> None:
     asyncio.run(play())
 
 
-def test_what_was_never_reserved_is_spent_when_its_record_comes(table: Table) -> None:
+def test_what_was_never_reserved_is_spent_when_its_record_comes(table: KeyTable) -> None:
     for _ in range(2):
         table.put_usage(RECORD)
     assert (table.spent(ALICE.id), table.running(ALICE.id, NOW)) == (7, [])
 
 
-def test_a_request_that_died_is_cut_at_what_it_reserved_once_it_is_read(table: Table) -> None:
+def test_a_request_that_died_is_cut_at_what_it_reserved_once_it_is_read(table: KeyTable) -> None:
     async def play() -> None:
         running = (await table.reserve(ALICE, request(30, most=80, prompt=50), NOW)).running
         assert running
@@ -447,7 +447,7 @@ def test_a_request_that_died_is_cut_at_what_it_reserved_once_it_is_read(table: T
     asyncio.run(play())
 
 
-def test_the_truth_takes_the_place_of_what_was_assumed(table: Table) -> None:
+def test_the_truth_takes_the_place_of_what_was_assumed(table: KeyTable) -> None:
     async def play() -> None:
         running = (await table.reserve(ALICE, request(30), NOW)).running
         assert table.running(ALICE.id, NOW + 900) == []
@@ -461,7 +461,7 @@ def test_the_truth_takes_the_place_of_what_was_assumed(table: Table) -> None:
     asyncio.run(play())
 
 
-def test_a_request_that_died_gives_its_place_to_the_next(table: Table) -> None:
+def test_a_request_that_died_gives_its_place_to_the_next(table: KeyTable) -> None:
     async def play() -> None:
         key = replace(FREE, concurrent=2)
         running = [(await table.reserve(key, request(10), NOW)).running for _ in range(2)]
@@ -476,7 +476,7 @@ def test_a_request_that_died_gives_its_place_to_the_next(table: Table) -> None:
     asyncio.run(play())
 
 
-def test_a_request_that_died_is_settled_by_the_next_one(table: Table) -> None:
+def test_a_request_that_died_is_settled_by_the_next_one(table: KeyTable) -> None:
     async def play() -> None:
         await table.reserve(ALICE, request(10), NOW)
         await table.reserve(ALICE, request(10, expires_at=int(NOW) + 2000), NOW + 900)
@@ -486,7 +486,7 @@ def test_a_request_that_died_is_settled_by_the_next_one(table: Table) -> None:
 
 
 def test_windows_of_many_keys_are_remembered_within_bounds(
-    table: Table, monkeypatch: pytest.MonkeyPatch
+    table: KeyTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(table_module, "_REMEMBERED", 3)
 
@@ -501,7 +501,7 @@ def test_windows_of_many_keys_are_remembered_within_bounds(
 # usage
 
 
-def test_usage_is_found_by_key_and_time(table: Table) -> None:
+def test_usage_is_found_by_key_and_time(table: KeyTable) -> None:
     at = RECORD.started_at
     records = [replace(RECORD, request_id=f"r{n}", started_at=at + n) for n in (2, 0, 1)]
     for record in records:
@@ -517,14 +517,14 @@ def test_usage_is_found_by_key_and_time(table: Table) -> None:
     assert list(table.usage(ALICE.id, 0, at + 10, newest=9)) == [third, second, first]
 
 
-def test_a_true_record_is_never_replaced(table: Table) -> None:
+def test_a_true_record_is_never_replaced(table: KeyTable) -> None:
     table.put_usage(RECORD)
     table.put_usage(replace(RECORD, outcome="cut", completion_tokens=900))
     assert list(table.usage(ALICE.id, 0, 10**14)) == [RECORD]
     assert table.spent(ALICE.id) == RECORD.tokens
 
 
-def test_sums_are_of_whole_days_by_model(table: Table) -> None:
+def test_sums_are_of_whole_days_by_model(table: KeyTable) -> None:
     day_ms = 86_400_000
     midnight = RECORD.started_at // day_ms * day_ms
     for number, (at, model) in enumerate(
@@ -547,18 +547,18 @@ def test_sums_are_read_without_the_records(counting: CountingTable) -> None:
     counting.calls.clear()
     ((_, _, used),) = counting.sums(ALICE.id, 0, 10**14)
     assert (used.requests, counting.calls) == (40, ["query"])
-    query = items.summed(ALICE.id, 0, 10**14)
+    query = usage_items.summed(ALICE.id, 0, 10**14)
     read = counting._service.client.query(TableName=NAME, ReturnConsumedCapacity="TOTAL", **query)
     assert read["ScannedCount"] <= 8
 
 
-def test_records_of_earlier_versions_are_added_to_the_sums_once(table: Table) -> None:
+def test_records_of_earlier_versions_are_added_to_the_sums_once(table: KeyTable) -> None:
     for number in range(3):
         table.put_usage(replace(RECORD, request_id=f"r{number}"))
     client = table._service.client
     old = {
         name: value
-        for name, value in items.keep(replace(RECORD, request_id="old"), request(1), 1)[0]["Put"][
+        for name, value in usage_items.keep(replace(RECORD, request_id="old"), request(1), 1)[0]["Put"][
             "Item"
         ].items()
         if name not in ("counted", "ttl", "listing")
@@ -572,13 +572,13 @@ def test_records_of_earlier_versions_are_added_to_the_sums_once(table: Table) ->
 
 
 @pytest.mark.slow
-def test_usage_of_more_than_one_response_is_found(table: Table) -> None:
+def test_usage_of_more_than_one_response_is_found(table: KeyTable) -> None:
     """A response of DynamoDB has at most 1 MB."""
     records = [
         replace(RECORD, request_id=f"{n:04}" + "x" * 200, code="c" * 2000, started_at=n) for n in range(600)
     ]
     for record in records:
-        item = items.keep(record, request(1), 90)[0]["Put"]["Item"]
+        item = usage_items.keep(record, request(1), 90)[0]["Put"]["Item"]
         table._service.client.put_item(TableName=NAME, Item=item)
     assert list(table.usage(ALICE.id, 0, 1000)) == records
 
@@ -591,7 +591,7 @@ def test_a_missing_table_is_reported_by_its_code_alone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.INFO, "table"), pytest.raises(KeysUnavailable) as unavailable:
-        asyncio.run(Table("nope").key(ALICE.digest))
+        asyncio.run(KeyTable("nope").key(ALICE.digest))
     assert str(unavailable.value) == "ResourceNotFoundException"
     assert unavailable.value.__cause__ is None
     assert [record.getMessage() for record in caplog.records] == ["AWS: ResourceNotFoundException"]

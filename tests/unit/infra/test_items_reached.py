@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
+from functions.keys.store import KeyTable
 from functions.shared.items import SCHEMA
 from functions.shared.keys import Key
 from functions.shared.limits import LimitReached, Running, died
-from functions.shared.table import Table
 from functions.shared.usage import UsageRecord
 from infra import costs
 
@@ -43,9 +43,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
         yield []
 
 
-def recorded(made: Made) -> Table:
+def recorded(made: Made) -> KeyTable:
     """Return a table with one key, which records from then on."""
-    table = Table(NAME)
+    table = KeyTable(NAME)
     table._service.client.create_table(TableName=NAME, **SCHEMA)
     table.add(KEY)
 
@@ -71,7 +71,7 @@ def running(number: int) -> Running:
     )
 
 
-async def chat(table: Table) -> None:
+async def chat(table: KeyTable) -> None:
     """Let requests end well, be refused, die, and be settled late."""
     key = await table.key(KEY.digest)
     assert key == KEY
@@ -91,9 +91,9 @@ async def chat(table: Table) -> None:
     await table.settle(replace(died(KEY.id, second.running), outcome="ok"))
 
 
-async def todos(table: Table) -> None:
+async def todos(table: KeyTable) -> None:
     """Count requests, up to the limit, also where completions of the same key have died."""
-    await Table(NAME).reserve(KEY, replace(running(1), expires_at=int(NOW) - 1), NOW - 60)
+    await KeyTable(NAME).reserve(KEY, replace(running(1), expires_at=int(NOW) - 1), NOW - 60)
     assert await table.key(KEY.digest) == KEY
     await table.peek(KEY, NOW)
     only_requests = replace(KEY, requests_per_minute=2)
@@ -106,7 +106,7 @@ async def todos(table: Table) -> None:
 
 @pytest.mark.parametrize(("function", "work"), [(CHAT, chat), (TODOS, todos)])
 def test_every_call_is_allowed(
-    dev: Deployment, made: Made, function: str, work: Callable[[Table], Any]
+    dev: Deployment, made: Made, function: str, work: Callable[[KeyTable], Any]
 ) -> None:
     asyncio.run(work(recorded(made)))
     policies, resource = policies_of(dev, function), table_of(dev, function)
@@ -119,7 +119,7 @@ def allowed(policies: Policies, resource: str, action: str, keys: list[str]) -> 
 
 
 def test_a_completion_costs_the_writes_of_the_bill(dev: Deployment, made: Made) -> None:
-    async def complete(table: Table) -> None:
+    async def complete(table: KeyTable) -> None:
         reservation = await table.reserve(KEY, running(1), NOW)
         assert reservation.running
         await table.settle(replace(died(KEY.id, reservation.running), outcome="ok"), reservation.running)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.shared import items
+from functions.shared import items, key_items, limit_items, usage_items
 from functions.shared.key_text import digest
 from functions.shared.keys import Key
 from functions.shared.limits import Counts, Running
@@ -42,56 +42,60 @@ amounts = st.integers(0, 10**9)
 
 @given(keys)
 def test_a_key_is_read_as_it_was_kept(key: Key) -> None:
-    item = items.key_item(key)
-    assert items.key_of(item) == key
-    assert {name: item[name] for name in ("pk", "sk")} == items.key_place(key.digest)
+    item = key_items.key_item(key)
+    assert key_items.key_of(item) == key
+    assert {name: item[name] for name in ("pk", "sk")} == key_items.key_place(key.digest)
     assert item["pk"] == {"S": f"key#{key.digest}"}
-    listed = items.listed_item(key)
-    assert items.digest_of(listed) == key.digest
-    assert {name: listed[name] for name in ("pk", "sk")} == items.listed_place(key.id)
+    listed = key_items.listed_item(key)
+    assert key_items.digest_of(listed) == key.digest
+    assert {name: listed[name] for name in ("pk", "sk")} == key_items.listed_place(key.id)
 
 
 @given(records)
 def test_a_usage_record_is_read_as_it_was_kept(record: UsageRecord) -> None:
-    (put, _) = items.keep(record, RUNNING, 90)
+    (put, _) = usage_items.keep(record, RUNNING, 90)
     item = put["Put"]["Item"]
-    assert items.usage_of(item) == record
-    assert {name: item[name] for name in ("pk", "sk")} == items.usage_place(record)
+    assert usage_items.usage_of(item) == record
+    assert {name: item[name] for name in ("pk", "sk")} == usage_items.usage_place(record)
     assert item["ttl"] == {"N": str(record.started_at // 1000 + 90 * 86400)}
-    assert items.is_counted(item)
-    assert not items.is_assumed(item)
+    assert usage_items.is_counted(item)
+    assert not usage_items.is_assumed(item)
 
 
 def test_a_record_may_be_assumed() -> None:
-    (put, _) = items.keep(RECORD, RUNNING, 90, assumed=True)
-    assert items.is_assumed(put["Put"]["Item"])
+    (put, _) = usage_items.keep(RECORD, RUNNING, 90, assumed=True)
+    assert usage_items.is_assumed(put["Put"]["Item"])
 
 
 def test_what_is_counted_is_read_as_it_was_kept() -> None:
     running = replace(RUNNING, window=7)
     item = {
-        **items.limits_place("key_1"),
+        **limit_items.limits_place("key_1"),
         **{
             name: {"N": str(at)}
             for at, name in enumerate(("window", "requests", "tokens", "spent", "running"))
         },
-        f"run#{running.request_id}": items.list_again("key_1", running)["ExpressionAttributeValues"][":run"],
+        f"run#{running.request_id}": limit_items.list_again("key_1", running)["ExpressionAttributeValues"][
+            ":run"
+        ],
     }
-    assert items.counts_of(item) == Counts(
+    assert limit_items.counts_of(item) == Counts(
         window=0, requests=1, tokens=2, spent=3, running={running.request_id: running}
     )
-    assert items.counts_of(items.limits_place("key_1")) == Counts(window=0), "an item of an earlier version"
-    assert items.counts_of(None) is None
+    assert limit_items.counts_of(limit_items.limits_place("key_1")) == Counts(window=0), (
+        "an item of an earlier version"
+    )
+    assert limit_items.counts_of(None) is None
 
 
 @given(records)
 def test_the_sums_of_a_day_have_all_that_a_record_has(record: UsageRecord) -> None:
-    update = items.count(record)
+    update = usage_items.count(record)
     added = {
         name.removeprefix("#"): update["ExpressionAttributeValues"][f":{name.removeprefix('#')}"]
         for name in update["ExpressionAttributeNames"]
     }
-    day, model, used = items.sum_of({**update["Key"], **added})
+    day, model, used = usage_items.sum_of({**update["Key"], **added})
     assert (day, model) == (items.instant(record.started_at)[:10], record.model)
     assert used == UsageSum.of(record)
 
@@ -99,28 +103,28 @@ def test_the_sums_of_a_day_have_all_that_a_record_has(record: UsageRecord) -> No
 def test_the_sums_of_a_day_are_in_several_parts() -> None:
     """Transactions that write the same item at a time refuse each other."""
     records = [replace(RECORD, request_id=f"req_{number}") for number in range(100)]
-    parts = {items.count(record)["Key"]["sk"]["S"] for record in records}
+    parts = {usage_items.count(record)["Key"]["sk"]["S"] for record in records}
     assert len(parts) == 8
 
 
 def test_a_record_in_place_of_another_changes_the_sums_by_the_difference() -> None:
     assumed = replace(RECORD, outcome="cut", completion_tokens=50)
-    update = items.keep(RECORD, RUNNING, 90, instead_of=assumed)[1]["Update"]
+    update = usage_items.keep(RECORD, RUNNING, 90, instead_of=assumed)[1]["Update"]
     assert update["ExpressionAttributeValues"] == {
         ":ok": {"N": "1"},
         ":cut": {"N": "-1"},
         ":completion_tokens": {"N": "-47"},
     }
-    other = items.keep(RECORD, RUNNING, 90, instead_of=replace(assumed, model="big"))
+    other = usage_items.keep(RECORD, RUNNING, 90, instead_of=replace(assumed, model="big"))
     places = [each["Update"]["Key"]["sk"]["S"].split("#") for each in other[1:]]
     assert [(day, model) for day, _, model in places] == [("2026-11-25", "tiny"), ("2026-11-25", "big")]
-    same = items.keep(RECORD, RUNNING, 90, instead_of=RECORD)[1]["Update"]
+    same = usage_items.keep(RECORD, RUNNING, 90, instead_of=RECORD)[1]["Update"]
     assert same["ExpressionAttributeValues"] == {":requests": {"N": "0"}}
 
 
 def test_members_of_a_later_version_are_left_out() -> None:
     key = Key(id="k", digest=digest("k"), name="k", created_at=0)
-    assert items.key_of({**items.key_item(key), "region": {"S": "x"}, "tags": {"L": []}}) == key
+    assert key_items.key_of({**key_items.key_item(key), "region": {"S": "x"}, "tags": {"L": []}}) == key
 
 
 @pytest.mark.parametrize(
@@ -147,22 +151,22 @@ def test_every_call_names_what_it_uses_and_nothing_else(
 ) -> None:
     """DynamoDB refuses names and values that are missing or not used, and its reserved words."""
     together = [
-        *items.additions(key),
-        *items.replacements(key, key),
-        *items.keep(record, RUNNING, 90),
-        *items.keep(record, RUNNING, 90, instead_of=replace(record, model="other")),
-        *items.count_old(record, days=90),
+        *key_items.additions(key),
+        *key_items.replacements(key, key),
+        *usage_items.keep(record, RUNNING, 90),
+        *usage_items.keep(record, RUNNING, 90, instead_of=replace(record, model="other")),
+        *usage_items.count_old(record, days=90),
     ]
     calls: list[dict[str, Any]] = [
-        items.reserve_in_window(key, request, window),
-        items.reserve_in_new_window(key, request, window),
-        items.list_again(key.id, RUNNING),
-        items.release(key.id, RUNNING, 7, in_window=True),
-        items.release(key.id, RUNNING, 7, in_window=False),
-        items.disable(key, True),
-        items.listed(),
-        items.used(key.id, window, window),
-        items.summed(key.id, window, window),
+        limit_items.reserve_in_window(key, request, window),
+        limit_items.reserve_in_new_window(key, request, window),
+        limit_items.list_again(key.id, RUNNING),
+        limit_items.release(key.id, RUNNING, 7, in_window=True),
+        limit_items.release(key.id, RUNNING, 7, in_window=False),
+        key_items.disable(key, True),
+        key_items.listed(),
+        usage_items.used(key.id, window, window),
+        usage_items.summed(key.id, window, window),
         *(write for each in together for write in each.values()),
     ]
     for call in calls:

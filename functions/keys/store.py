@@ -1,0 +1,163 @@
+"""The table of keys, limits and usage, as the commands use it. All methods block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from itertools import islice
+
+from functions.shared import key_items, usage_items
+from functions.shared.aws import Aws, AwsError
+from functions.shared.dynamodb import CONDITION, Refused, unavailable
+from functions.shared.keys import Key, KeysUnavailable, KeyTaken
+from functions.shared.limits import Counts, Running, died
+from functions.shared.table import Table
+from functions.shared.usage import UsageRecord, UsageSum
+
+_RACES = 4
+_PAGE = 1000
+
+
+class KeyTable(Table):
+    """Changes of keys, and what they have used."""
+
+    def add(self, key: Key) -> None:
+        """Keep a new key.
+
+        Raises: KeyTaken; KeysUnavailable.
+        """
+        try:
+            self._write_together(key_items.additions(key))
+        except Refused:
+            raise KeyTaken(f"There is a key with the id {key.id} or of the same text already.") from None
+
+    def all_keys(self) -> list[Key]:
+        """Return every key, the oldest first.
+
+        Raises: KeysUnavailable.
+        """
+        places = [
+            key_items.key_place(key_items.digest_of(entry)) for entry in self._query(key_items.listed())
+        ]
+        found = map(key_items.key_of, self._get_all(places))
+        return sorted(found, key=lambda key: (key.created_at, key.id))
+
+    def find(self, key_id: str) -> Key | None:
+        """Return the key of this id, or None.
+
+        Raises: KeysUnavailable.
+        """
+        entry = self._get(key_items.listed_place(key_id))
+        return self._key(key_items.digest_of(entry)) if entry else None
+
+    def set_disabled(self, key_id: str, disabled: bool) -> Key | None:
+        """Disable or enable a key; return it, or None.
+
+        Raises: KeysUnavailable.
+        """
+        for _ in range(_RACES):
+            key = self.find(key_id)
+            if key is None:
+                return None
+            with suppress(Refused):  # it was rotated in between
+                return key_items.key_of(self._update(key_items.disable(key, disabled)))
+        raise KeysUnavailable(CONDITION)
+
+    def rotate(self, key_id: str, new_digest: str, new_hint: str) -> Key | None:
+        """Give a key another text; return it, or None. What it has used and its limits stay.
+
+        Raises: KeyTaken; KeysUnavailable.
+        """
+        for _ in range(_RACES):
+            old = self.find(key_id)
+            if old is None:
+                return None
+            new = replace(old, digest=new_digest, hint=new_hint)
+            with suppress(Refused):  # it was disabled or rotated in between, or the text is taken
+                self._write_together(key_items.replacements(old, new))
+                return new
+        raise KeyTaken("There is a key of this text already.")
+
+    def spent(self, key_id: str) -> int:
+        """Return the tokens that a key has used and reserved since it was created.
+
+        Raises: KeysUnavailable.
+        """
+        counts = self.counts(key_id)
+        return counts.spent if counts else 0
+
+    def running(self, key_id: str, now: float) -> list[Running]:
+        """Return the requests of a key that are running; those that have died are settled, as cut.
+
+        One whose function died between the two steps of its settlement has its record: it is settled, too.
+        Raises: KeysUnavailable.
+        """
+        while True:
+            counts = self.counts(key_id) or Counts(window=0)
+            if self._bury(key_id, counts, now):
+                continue
+            running = counts.running
+            places = [usage_items.usage_place(died(key_id, each)) for each in running.values()]
+            recorded = {usage_items.usage_of(item).request_id: item for item in self._get_all(places)}
+            for request_id, item in recorded.items():
+                if usage_items.listing_of(item) == running[request_id].listing:
+                    self._release(key_id, running[request_id], item)
+            return [each for each in running.values() if each.request_id not in recorded]
+
+    def usage(
+        self, key_id: str, since_ms: int, until_ms: int, *, newest: int | None = None
+    ) -> Iterator[UsageRecord]:
+        """Yield a key's records from one time, up to but without another, the oldest first.
+
+        Shape:  `newest`: only so many, the newest first.
+        Raises: KeysUnavailable.
+        """
+        query = usage_items.used(key_id, since_ms, until_ms)
+        if newest is not None:
+            query |= {"ScanIndexForward": False, "Limit": min(newest, _PAGE)}
+        yield from islice(map(usage_items.usage_of, self._query(query)), newest)
+
+    def sums(self, key_id: str, since_ms: int, until_ms: int) -> Iterator[tuple[str, str, UsageSum]]:
+        """Yield the day, the model and the sum of what a key used, of whole days of UTC.
+
+        Raises: KeysUnavailable.
+        """
+        sums: dict[tuple[str, str], UsageSum] = {}
+        for day, model, used in map(
+            usage_items.sum_of, self._query(usage_items.summed(key_id, since_ms, until_ms))
+        ):
+            sums.setdefault((day, model), UsageSum()).add(used)
+        for (day, model), used in sorted(sums.items(), key=lambda each: each[0]):
+            yield day, model, used
+
+    def recount(self, key_id: str, until_ms: int) -> int:
+        """Add the records that no sum has yet to the sums; return how many there were.
+
+        Raises: KeysUnavailable.
+        """
+        counted = 0
+        for item in self._query(usage_items.used(key_id, 0, until_ms)):
+            if not usage_items.is_counted(item):
+                with suppress(Refused):  # it was counted or deleted in between
+                    self._write_together(
+                        usage_items.count_old(usage_items.usage_of(item), days=self._keep_days)
+                    )
+                    counted += 1
+        return counted
+
+
+def table_from_stack(stack: str, *, aws: Aws, endpoint_url: str | None = None) -> str:
+    """Return the name of the table, from the output `KeysTable` of a CloudFormation stack.
+
+    Raises: KeysUnavailable; with the text `OutputNotFound` where the stack has no such output.
+    """
+    service = aws.service("cloudformation", endpoint_url=endpoint_url)
+    try:
+        response = service.call("describe_stacks", StackName=stack)
+    except AwsError as error:
+        raise unavailable(error) from None
+    for output in response["Stacks"][0].get("Outputs", ()):
+        if output["OutputKey"] == "KeysTable":
+            return str(output["OutputValue"])
+    raise KeysUnavailable("OutputNotFound")

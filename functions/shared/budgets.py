@@ -1,0 +1,46 @@
+"""The periods of budgets: days, weeks and months of a time zone.
+
+A period's label is the local date on which it began, as a number: 20261101 for a month, a Monday for a week.
+Labels of one kind sort by time, whatever the time zone, which an operator may change.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from .keys import Key
+
+
+def period_of(key: Key, now: float) -> str:
+    """Return the period of a key's budget that a time is in, as `month:20261101`; "" for its whole life."""
+    if not key.budget_period:
+        return ""
+    return f"{key.budget_period}:{_begin(key, now):%Y%m%d}"
+
+
+def budget_of(key: Key, period: str) -> int | None:
+    """Return a key's tokens for a period, with what was added for this one; None is no limit."""
+    if key.budget_tokens is None:
+        return None
+    return key.budget_tokens + (key.extra_tokens if period and period == key.extra_period else 0)
+
+
+def resets_at(key: Key, now: float) -> int | None:
+    """Return when the period ends that a time is in; None for a budget that never resets.
+
+    Units:  s since 1970.
+    """
+    if not key.budget_period:
+        return None
+    end = _begin(key, now) + timedelta(days={"day": 1, "week": 7, "month": 31}[key.budget_period])
+    if key.budget_period == "month":
+        end = end.replace(day=1)
+    return int(datetime.combine(end, time(), ZoneInfo(key.budget_timezone)).timestamp())
+
+
+def _begin(key: Key, now: float) -> date:
+    today = datetime.fromtimestamp(now, ZoneInfo(key.budget_timezone)).date()
+    if key.budget_period == "month":
+        return today.replace(day=1)
+    return today - timedelta(days=today.weekday() if key.budget_period == "week" else 0)

@@ -1,0 +1,122 @@
+"""Calls of one DynamoDB table, with our errors in place of AWS's.
+
+A call that got no response is retried once, for every write has a condition that keeps it from being done
+twice. Three exceptions err on the safe side: a request that counts without reserving, as a todo's, the sum
+of refused requests, and the peek at them.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from .aws import THROTTLED, Aws, AwsError
+from .items import Item, Parameters
+from .keys import KeysRefused, KeysUnavailable, KeyThrottled
+
+logger = logging.getLogger("table")
+
+CONDITION = "ConditionalCheckFailedException"
+_CONFLICTS = 7
+_BATCH = 100
+# How long the first conflict with another transaction is waited for, at most; each further one twice as long.
+_CONFLICT_S = 0.02
+_CONFLICT = ("TransactionConflict", "TransactionConflictException", "TransactionInProgressException")
+_THROTTLED = (*THROTTLED, *_CONFLICT, "ThrottlingError", "ProvisionedThroughputExceeded", CONDITION)
+
+
+class Refused(Exception):
+    """A condition did not hold; `item` is the item that is stored, if the response has it."""
+
+    def __init__(self, item: Item | None) -> None:
+        super().__init__()
+        self.item = item
+
+
+class DynamoDb:
+    """One table. Its calls block.
+
+    Raises: Refused; KeysUnavailable and its kinds.
+    """
+
+    def __init__(self, name: str, *, aws: Aws | None = None, endpoint_url: str | None = None) -> None:
+        self._name = name
+        self._service = (aws or Aws()).service("dynamodb", endpoint_url=endpoint_url)
+
+    def warm(self) -> None:
+        """Start to import boto3 and to make the client, in a thread."""
+        self._service.warm()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._service.close()
+
+    def _get(self, place: Item) -> Item | None:
+        response = self._call("get_item", TableName=self._name, Key=place, ConsistentRead=True)
+        item: Item | None = response.get("Item")
+        return item
+
+    def _get_all(self, places: list[Item]) -> Iterator[Item]:
+        while places:
+            batch = {self._name: {"Keys": places[:_BATCH], "ConsistentRead": True}}
+            response = self._call("batch_get_item", RequestItems=batch)
+            yield from response["Responses"][self._name]
+            unread = response["UnprocessedKeys"].get(self._name, {}).get("Keys", [])
+            places = unread + places[_BATCH:]
+
+    def _query(self, query: Parameters) -> Iterator[Item]:
+        page: Parameters = {}
+        while True:
+            response = self._call("query", TableName=self._name, ConsistentRead=True, **query, **page)
+            yield from response["Items"]
+            if "LastEvaluatedKey" not in response:
+                return
+            page = {"ExclusiveStartKey": response["LastEvaluatedKey"]}
+
+    def _update(self, update: Parameters) -> Item:
+        item: Item = self._call("update_item", TableName=self._name, **update)["Attributes"]
+        return item
+
+    def _write_together(self, writes: list[Parameters]) -> None:
+        """Do all writes or none; a conflict with another transaction is waited for."""
+        named = [
+            {kind: {"TableName": self._name, **write} for kind, write in each.items()} for each in writes
+        ]
+        # With the same token, a retry is the same write.
+        token = str(uuid.uuid4())
+        for conflicts in range(_CONFLICTS):
+            try:
+                self._call("transact_write_items", TransactItems=named, ClientRequestToken=token)
+            except KeyThrottled as error:
+                if str(error) not in _CONFLICT or conflicts == _CONFLICTS - 1:
+                    raise
+                time.sleep(random.uniform(0, _CONFLICT_S * 2**conflicts))
+            else:
+                return
+
+    def _call(self, operation: str, *, idempotent: bool = True, **parameters: Any) -> Any:
+        try:
+            return self._service.call(operation, idempotent=idempotent, **parameters)
+        except AwsError as error:
+            reasons = error.response.get("CancellationReasons", ())
+            codes = [reason.get("Code") for reason in reasons if reason.get("Code") not in (None, "None")]
+            if error.code == CONDITION:
+                raise Refused(error.response.get("Item")) from None
+            if "ConditionalCheckFailed" in codes:
+                held = next((reason["Item"] for reason in reasons if "Item" in reason), None)
+                raise Refused(held) from None
+            raise unavailable(error, codes[0] if codes else error.code) from None
+
+
+def unavailable(error: AwsError, code: str | None = None) -> KeysUnavailable:
+    """Return what AWS's error means: this key is throttled, the call is refused, or nothing responds."""
+    code = code or error.code
+    logger.warning("AWS: %s", code)
+    if code in _THROTTLED:
+        return KeyThrottled(code)
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return KeysRefused(code) if 400 <= status < 500 else KeysUnavailable(code)
