@@ -125,7 +125,9 @@ class Report:
         """Return a row for each group; `names` has those that are not called by their own name."""
         head = self.by.upper()
         columns = (head, *(name.removesuffix("_tokens").upper() for name in _counts(self.total)))
-        rows = [(names.get(group, group), *_counts(sums).values()) for group, sums in self.sums.items()]
+        rows: list[tuple[str | int, ...]] = [
+            (names.get(group, group), *_counts(sums).values()) for group, sums in self.sums.items()
+        ]
         if len(rows) > 1:
             rows.append(("total", *_counts(self.total).values()))
         return _table(columns, rows, folding=(head,))
