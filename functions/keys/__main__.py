@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .commands import Result
+    from .group import Result
     from .session import Session
 
 _FAILED = 1

@@ -68,6 +68,8 @@ TODOS = (
 KEYS = (
     ("__main__",),
     ("commands",),
+    ("changes", "replaying", "reports"),
+    ("group", "selection"),
     ("options", "replay", "views"),
     ("session",),
     ("store",),
@@ -125,11 +127,15 @@ ONE_HOME = {
     "botocore": {"functions.shared.aws"},
     "click": {
         "functions.keys.__main__",
-        "functions.keys.commands",
+        "functions.keys.changes",
+        "functions.keys.group",
         "functions.keys.options",
+        "functions.keys.replaying",
+        "functions.keys.reports",
+        "functions.keys.selection",
         "functions.keys.session",
     },
-    "rich": {"functions.keys.commands", "functions.keys.views"},
+    "rich": {"functions.keys.group", "functions.keys.reports", "functions.keys.views"},
     "snapshot_restore_py": {"functions.shared.snapshot"},
     "prisma": {"functions.todos.database", "functions.todos.store"},
 }

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from functions.keys.commands import Result, cli
+from functions.keys.commands import cli
+from functions.keys.group import Result
 from functions.keys.session import PROGRAM, Session
 from functions.keys.views import iso_day, render
 from functions.shared.keys import Key

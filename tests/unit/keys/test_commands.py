@@ -9,7 +9,8 @@ from typing import Any
 import click
 import pytest
 
-from functions.keys.commands import Result, select
+from functions.keys.group import Result
+from functions.keys.selection import select
 from functions.shared.key_text import check_key, digest
 from functions.shared.keys import Key
 from functions.shared.limits import Running

@@ -1,0 +1,125 @@
+"""The commands that show keys and what they have used."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from itertools import chain
+
+import click
+from rich.table import Table
+
+from functions.shared.keys import Key
+from functions.shared.usage import NONE, UsageSum
+
+from . import options, views
+from .group import KEY, Result, command
+from .selection import select
+from .session import PROGRAM, Session
+
+# How many keys' usage is read at a time.
+_AT_ONCE = 8
+
+
+@command("list --stack chatbot")
+def list_(session: Session) -> Result:
+    """List the keys, by name."""
+    keys = sorted(session.store.all_keys(), key=lambda key: (key.name, key.created_at, key.id))
+    none = f"No keys yet. Make the first: {PROGRAM} create --name alice"
+    text = views.keys_table(keys, session.now) if keys else none
+    return Result(text, [views.key_record(key, session.now) for key in keys])
+
+
+@command("show alice")
+@KEY
+def show(session: Session, key: str) -> Result:
+    """Show all that is known of a key, what is left of its budget, and how many requests are running.
+
+    ID is the key's id, the beginning of it, or its name.
+    """
+    found = select(session.store.all_keys(), key)
+    running = session.store.running(found.id, session.now)
+    spent = session.store.spent(found.id)
+    data = {
+        **views.key_record(found, session.now),
+        "spent_tokens": spent,
+        "running_requests": len(running),
+        "reserved_tokens": sum(each.most for each in running),
+    }
+    return Result(views.key_details(found, spent, running, session.now), data)
+
+
+@command("usage alice --by model --since 7d")
+@click.argument("key", type=options.WHICH, metavar="[ID]", required=False)
+@click.option(
+    "--by",
+    type=click.Choice(("day", "model", "key")),
+    default="day",
+    show_default=True,
+    help="What to add up; days are of UTC.",
+)
+@click.option(
+    "--since",
+    type=options.PAST,
+    default="30d",
+    show_default=True,
+    help="30d ago, or a date such as 2026-11-01: from 00:00 UTC of that day.",
+)
+@click.option("--records", is_flag=True, help="List the requests of one key, the newest first.")
+@click.option(
+    "--limit", type=options.COUNT, default="100", show_default=True, help="How many requests to list."
+)
+def usage(session: Session, key: str | None, by: str, since: int, records: bool, limit: int) -> Result:
+    """Add up what was used, in whole days of UTC.
+
+    ID is the key's id, the beginning of it, or its name. Without it, all keys are added up, and the requests
+    that had none.
+    """
+    keys = session.store.all_keys()
+    until_ms = int(session.now * 1000) + 1
+    if records:
+        if not key:
+            raise click.UsageError("Expected the ID of a key with --records, but got none.")
+        return _records(session, select(keys, key), since, until_ms, limit)
+    key_ids = [select(keys, key).id] if key else [NONE, *(each.id for each in keys)]
+    store = session.store
+
+    def used_by(key_id: str) -> list[tuple[str, str, str, UsageSum]]:
+        store.running(key_id, session.now)  # those that have died are settled
+        return [(key_id, *used) for used in store.sums(key_id, since * 1000, until_ms)]
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        report = views.Report.of(chain.from_iterable(pool.map(used_by, key_ids)), by)
+    text: str | Table = (
+        f"No usage since {views.iso_day(since)}. Go further back with --since, as in --since 365d."
+        "\nA request counts as soon as it has been answered."
+    )
+    if report.sums:
+        names = {NONE: "(no key)", **{each.id: f"{each.name} {each.id}" for each in keys}}
+        text = report.table(names if by == "key" else {})
+    first = since - since % 86400
+    times = {"since": views.iso_time(first), "until": views.iso_time(session.now)}
+    data = {**times, "by": by, "key": key_ids[0] if key else None, "rows": report.records()}
+    return Result(text, data)
+
+
+def _records(session: Session, key: Key, since: int, until_ms: int, limit: int) -> Result:
+    """List a key's newest records: no more of them are read than are listed."""
+    listed = list(session.store.usage(key.id, since * 1000, until_ms, newest=limit))
+    text: str | Table = f"No records since {views.iso_day(since)}. Go further back with --since 365d."
+    if listed:
+        text = views.records_table(listed)
+    times = {"since": views.iso_time(since), "until": views.iso_time(session.now)}
+    return Result(text, {**times, "key": key.id, "records": [asdict(each) for each in listed]})
+
+
+@command("recount --stack chatbot")
+def recount(session: Session) -> Result:
+    """Add the records of earlier versions to what `usage` adds up, each once.
+
+    It is safe to repeat, and to stop, and to run while requests come.
+    """
+    key_ids = [NONE, *(each.id for each in session.store.all_keys())]
+    until_ms = int(session.now * 1000) + 1
+    counted = sum(session.store.recount(key_id, until_ms) for key_id in key_ids)
+    return Result(f"Added {views.counted(counted, 'record')} to the sums.", {"counted": counted})
