@@ -87,7 +87,7 @@ def run(arguments: Sequence[str], session: Session) -> int:
 
 
 def _print(result: Result, *, as_json: bool) -> int:
-    from .views import render
+    from .tables import render
 
     try:
         if as_json:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import click
-from rich.table import Table
 
 from . import options
 from .session import PROGRAM
+from .tables import Details, Rows
 
 # The commands, in the order of a key's life.
 _ORDER = ["create", "list", "show", "disable", "enable", "rotate", "usage", "recount", "replay"]
@@ -24,7 +24,7 @@ class Result:
             printed, and printed only this once.
     """
 
-    text: str | Table
+    text: str | Rows | Details
     data: Any
     warnings: list[str] = field(default_factory=list)
     new_key: str | None = None

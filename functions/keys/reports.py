@@ -7,7 +7,6 @@ from dataclasses import asdict
 from itertools import chain
 
 import click
-from rich.table import Table
 
 from functions.shared.keys import Key
 from functions.shared.usage import NONE, UsageSum
@@ -16,6 +15,7 @@ from . import options, views
 from .group import KEY, Result, command
 from .selection import select
 from .session import PROGRAM, Session
+from .tables import Rows
 
 # How many keys' usage is read at a time.
 _AT_ONCE = 8
@@ -90,7 +90,7 @@ def usage(session: Session, key: str | None, by: str, since: int, records: bool,
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         report = views.Report.of(chain.from_iterable(pool.map(used_by, key_ids)), by)
-    text: str | Table = (
+    text: str | Rows = (
         f"No usage since {views.iso_day(since)}. Go further back with --since, as in --since 365d."
         "\nA request counts as soon as it has been answered."
     )
@@ -106,7 +106,7 @@ def usage(session: Session, key: str | None, by: str, since: int, records: bool,
 def _records(session: Session, key: Key, since: int, until_ms: int, limit: int) -> Result:
     """List a key's newest records: no more of them are read than are listed."""
     listed = list(session.store.usage(key.id, since * 1000, until_ms, newest=limit))
-    text: str | Table = f"No records since {views.iso_day(since)}. Go further back with --since 365d."
+    text: str | Rows = f"No records since {views.iso_day(since)}. Go further back with --since 365d."
     if listed:
         text = views.records_table(listed)
     times = {"since": views.iso_time(since), "until": views.iso_time(session.now)}

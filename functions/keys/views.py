@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from functions.shared.keys import Key
 from functions.shared.limits import Running
 from functions.shared.usage import UsageRecord, UsageSum
 
-# Wider than any row: where no person reads, a row is a line.
-_PIPED_WIDTH = 100_000
-_GAP = (0, 2, 0, 0)
+from .tables import Cell, Details, Rows
 
 
-def render(table: Table) -> str:
-    """Return a table as stdout takes it: as wide as the terminal, where there is one."""
-    width = None if sys.stdout.isatty() else _PIPED_WIDTH
-    console = Console(width=width, markup=False, emoji=False, highlight=False)
-    with console.capture() as captured:
-        console.print(table, crop=False)
-    return "\n".join(line.rstrip() for line in captured.get().splitlines())
-
-
-def keys_table(keys: Iterable[Key], now: float) -> Table:
+def keys_table(keys: Iterable[Key], now: float) -> Rows:
     """Return a row for each key."""
     columns = ("ID", "NAME", "KEY", "STATUS", "RPM", "TPM", "BUDGET", "MODELS")
     rows = []
@@ -40,10 +24,10 @@ def keys_table(keys: Iterable[Key], now: float) -> Table:
             status = f"until {iso_day(key.expires_at)}"
         limits = (key.requests_per_minute, key.tokens_per_minute, key.budget_tokens)
         rows.append((key.id, key.name, key.hint, status, *limits, _models(key)))
-    return _table(columns, rows, folding=("NAME", "MODELS"))
+    return Rows(columns, rows, ("NAME", "MODELS"), sparse=("RPM", "TPM", "BUDGET"), heading=2)
 
 
-def key_details(key: Key, spent: int, running: Sequence[Running], now: float) -> Table:
+def key_details(key: Key, spent: int, running: Sequence[Running], now: float) -> Details:
     """Return all that is known of a key, with what it has spent and what is running."""
     budget = "no limit" if key.budget_tokens is None else f"{key.budget_tokens:,} tokens"
     if key.budget_tokens is not None:
@@ -72,10 +56,7 @@ def key_details(key: Key, spent: int, running: Sequence[Running], now: float) ->
         "created": clock(key.created_at),
         "expires": expiry,
     }
-    table = Table.grid(padding=_GAP)
-    for name, value in rows.items():
-        table.add_row(Text(name, "bold"), Text(value, overflow="fold"))
-    return table
+    return Details(rows)
 
 
 def key_record(key: Key, now: float) -> dict[str, Any]:
@@ -121,23 +102,23 @@ class Report:
             total.add(each)
         return cls(by, dict(sorted(sums.items())), total)
 
-    def table(self, names: Mapping[str, str]) -> Table:
+    def table(self, names: Mapping[str, str]) -> Rows:
         """Return a row for each group; `names` has those that are not called by their own name."""
         head = self.by.upper()
         columns = (head, *(name.removesuffix("_tokens").upper() for name in _counts(self.total)))
-        rows: list[tuple[str | int, ...]] = [
+        rows: list[tuple[Cell, ...]] = [
             (names.get(group, group), *_counts(sums).values()) for group, sums in self.sums.items()
         ]
         if len(rows) > 1:
             rows.append(("total", *_counts(self.total).values()))
-        return _table(columns, rows, folding=(head,))
+        return Rows(columns, rows, folding=(head,))
 
     def records(self) -> list[dict[str, Any]]:
         """Return the sums for programs."""
         return [{self.by: group, **_counts(sums)} for group, sums in self.sums.items()]
 
 
-def records_table(records: Iterable[UsageRecord]) -> Table:
+def records_table(records: Iterable[UsageRecord]) -> Rows:
     """Return a row for each record."""
     columns = ("TIME", "REQUEST", "MODEL", "OUTCOME", "CODE", "PROMPT", "CACHED", "COMPLETION", "MS")
     rows = [
@@ -154,7 +135,7 @@ def records_table(records: Iterable[UsageRecord]) -> Table:
         )
         for each in records
     ]
-    return _table(columns, rows, folding=("REQUEST", "MODEL", "CODE"))
+    return Rows(columns, rows, folding=("REQUEST", "MODEL", "CODE"))
 
 
 def iso_time(seconds: float) -> str:
@@ -195,24 +176,3 @@ def _models(key: Key) -> str:
 
 def _a_minute(limit: int | None) -> str:
     return "no limit" if limit is None else f"{limit:,} a minute"
-
-
-def _table(
-    columns: Sequence[str], rows: Sequence[Sequence[str | int | None]], folding: Sequence[str]
-) -> Table:
-    """Return a table with numbers to the right and `-` for None.
-
-    Where a terminal is narrow, the columns of `folding` are folded; nothing is cut off.
-    """
-    table = Table(box=None, pad_edge=False, padding=_GAP)
-    for at, name in enumerate(columns):
-        cells = [row[at] for row in rows]
-        text = any(isinstance(cell, str) for cell in cells)
-        width = max(len(f"{cell:,}" if isinstance(cell, int) else cell or "-") for cell in (name, *cells))
-        least = min(width, 8) if name in folding else width
-        table.add_column(name, justify="left" if text else "right", overflow="fold", min_width=least)
-    for row in rows:
-        table.add_row(
-            *(Text("-" if cell is None else f"{cell:,}" if isinstance(cell, int) else cell) for cell in row)
-        )
-    return table

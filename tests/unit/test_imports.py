@@ -71,8 +71,8 @@ KEYS = (
     ("changes", "replaying", "reports"),
     ("group", "selection"),
     ("options", "replay", "views"),
-    ("session",),
-    ("store",),
+    ("session", "tables"),
+    ("progress", "store"),
 )
 SHARED = (
     ("access",),
@@ -135,7 +135,7 @@ ONE_HOME = {
         "functions.keys.selection",
         "functions.keys.session",
     },
-    "rich": {"functions.keys.group", "functions.keys.reports", "functions.keys.views"},
+    "rich": {"functions.keys.progress", "functions.keys.tables"},
     "snapshot_restore_py": {"functions.shared.snapshot"},
     "prisma": {"functions.todos.database", "functions.todos.store"},
 }

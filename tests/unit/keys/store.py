@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from functions.keys.commands import cli
 from functions.keys.group import Result
 from functions.keys.session import PROGRAM, Session
-from functions.keys.views import iso_day, render
+from functions.keys.tables import render
+from functions.keys.views import iso_day
 from functions.shared.keys import Key
 from functions.shared.limits import Running
 from functions.shared.usage import UsageRecord, UsageSum

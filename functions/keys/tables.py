@@ -1,0 +1,176 @@
+"""Tables as a terminal shows them: nothing is cut off, at any width, in any encoding of stdout.
+
+Where no terminal is, a row is a line. On a terminal too narrow for the columns, it is a block of lines:
+
+    key_8c1f0b7ad24e96b3  alice
+      STATUS active  RPM 60  BUDGET 1M/month
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from rich.cells import cell_len, chop_cells
+
+_GAP = "  "
+# How narrow a column that may be folded can become.
+_LEAST = 8
+# What stands for characters that an encoding lacks.
+_PLAIN = str.maketrans({"…": "...", "·": "-", "–": "-", "’": "'"})
+
+Cell = str | int | None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A row for each thing.
+
+    Shape:  numbers stand to the right, None is `-`. On a terminal, the columns of `folding` are folded, and
+            those of `sparse` left out while all their cells are None. `heading`: how many columns name a row.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    folding: Sequence[str] = ()
+    sparse: Sequence[str] = ()
+    heading: int = 1
+
+
+@dataclass(frozen=True)
+class Details:
+    """What is known of one thing, by name."""
+
+    values: Mapping[str, str]
+
+
+def render(shown: Rows | Details) -> str:
+    """Return a table as stdout takes it: as wide as the terminal, where there is one."""
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if terminal else sys.maxsize
+    if isinstance(shown, Details):
+        return "\n".join(_details(shown, width))
+    if terminal:
+        shown = _without_empty(shown)
+    texts = [[_written(cell) for cell in row] for row in shown.rows]
+    widths = _widths(shown, texts, width)
+    return "\n".join(_lines(shown, texts, widths) if widths else _blocks(shown, texts, width))
+
+
+def visible(text: str) -> str:
+    """Return a text in characters that stdout has and that do not control a terminal; others are escaped."""
+    shown = text if text.isprintable() else "".join(map(_escaped, text))
+    if can_show(shown):
+        return shown
+    encoding = sys.stdout.encoding
+    return shown.translate(_PLAIN).encode(encoding, "backslashreplace").decode(encoding)
+
+
+def can_show(text: str) -> bool:
+    """Return whether stdout's encoding has these characters."""
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _escaped(character: str) -> str:
+    return character if character.isprintable() else ascii(character)[1:-1]
+
+
+def _written(cell: Cell) -> str:
+    if cell is None:
+        return "-"
+    return f"{cell:,}" if isinstance(cell, int) else visible(cell)
+
+
+def _details(details: Details, width: int) -> Iterator[str]:
+    names = max(map(len, details.values), default=0)
+    for name, value in details.values.items():
+        first, *others = _folded(visible(value), width - names - len(_GAP))
+        yield f"{name:<{names}}{_GAP}{first}".rstrip()
+        yield from (" " * names + _GAP + other for other in others)
+
+
+def _without_empty(shown: Rows) -> Rows:
+    kept = [
+        at
+        for at, name in enumerate(shown.columns)
+        if name not in shown.sparse or any(row[at] is not None for row in shown.rows)
+    ]
+    rows = [[row[at] for at in kept] for row in shown.rows]
+    return Rows([shown.columns[at] for at in kept], rows, shown.folding, shown.sparse, shown.heading)
+
+
+def _widths(shown: Rows, texts: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Return how wide each column is; [] if what must stay whole does not fit."""
+    widths = [
+        max(cell_len(name), *(cell_len(row[at]) for row in texts)) if texts else cell_len(name)
+        for at, name in enumerate(shown.columns)
+    ]
+    folding = [at for at, name in enumerate(shown.columns) if name in shown.folding]
+    least = {at: min(widths[at], max(_LEAST, len(shown.columns[at]))) for at in folding}
+    spare = width - sum(widths) - len(_GAP) * (len(widths) - 1)
+    while spare < 0:
+        widest = max(folding, key=lambda at: widths[at] - least[at], default=None)
+        if widest is None or widths[widest] == least[widest]:
+            return []
+        widths[widest] -= 1
+        spare += 1
+    return widths
+
+
+def _lines(shown: Rows, texts: Sequence[Sequence[str]], widths: Sequence[int]) -> Iterator[str]:
+    right = [not any(isinstance(row[at], str) for row in shown.rows) for at in range(len(widths))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [
+            space + cell if to_right else cell + space
+            for cell, width, to_right in zip(cells, widths, right, strict=True)
+            for space in (" " * (width - cell_len(cell)),)
+        ]
+        return _GAP.join(padded).rstrip()
+
+    for row in (shown.columns, *texts):
+        folded = [_folded(cell, width) for cell, width in zip(row, widths, strict=True)]
+        yield from map(line, zip_longest(*folded, fillvalue=""))
+
+
+def _blocks(shown: Rows, texts: Sequence[Sequence[str]], width: int) -> Iterator[str]:
+    """Yield the lines of all rows: what names a row, and below it what is known, by column."""
+    for row, cells in zip(shown.rows, texts, strict=True):
+        yield from _folded(_GAP.join(cells[: shown.heading]), width)
+        line = ""
+        for at in range(shown.heading, len(cells)):
+            if row[at] is None:
+                continue
+            part = f"{_GAP}{shown.columns[at]} {cells[at]}"
+            if line and cell_len(line) + cell_len(part) > width:
+                yield line
+                line = ""
+            *folded, last = _folded((line + part).removeprefix(_GAP), width - len(_GAP))
+            yield from (_GAP + each for each in folded)
+            line = _GAP + last
+        if line:
+            yield line
+
+
+def _folded(text: str, width: int) -> list[str]:
+    """Return a text in lines of a width, divided between words where that is possible."""
+    if cell_len(text) <= width:
+        return [text]
+    lines = [""]
+    for word in text.split(" "):
+        joined = f"{lines[-1]} {word}" if lines[-1] else word
+        if cell_len(joined) <= width:
+            lines[-1] = joined
+            continue
+        if lines[-1]:
+            lines.append("")
+        *full, lines[-1] = chop_cells(word, max(width, 2)) or [""]
+        lines[-1:] = [*full, lines[-1]]
+    return lines
