@@ -39,6 +39,16 @@ class Rows:
     sparse: Sequence[str] = ()
     heading: int = 1
 
+    def without_empty_columns(self) -> Rows:
+        """Return the table without those of `sparse` that are empty."""
+        kept = [
+            at
+            for at, name in enumerate(self.columns)
+            if name not in self.sparse or any(row[at] is not None for row in self.rows)
+        ]
+        rows = [[row[at] for at in kept] for row in self.rows]
+        return Rows([self.columns[at] for at in kept], rows, self.folding, self.sparse, self.heading)
+
 
 @dataclass(frozen=True)
 class Details:
@@ -54,7 +64,7 @@ def render(shown: Rows | Details) -> str:
     if isinstance(shown, Details):
         return "\n".join(_details(shown, width))
     if terminal:
-        shown = _without_empty(shown)
+        shown = shown.without_empty_columns()
     texts = [[_written(cell) for cell in row] for row in shown.rows]
     widths = _widths(shown, texts, width)
     return "\n".join(_lines(shown, texts, widths) if widths else _blocks(shown, texts, width))
@@ -62,7 +72,7 @@ def render(shown: Rows | Details) -> str:
 
 def visible(text: str) -> str:
     """Return a text in characters that stdout has and that do not control a terminal; others are escaped."""
-    shown = text if text.isprintable() else "".join(map(_escaped, text))
+    shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
     if can_show(shown):
         return shown
     encoding = sys.stdout.encoding
@@ -78,10 +88,6 @@ def can_show(text: str) -> bool:
     return True
 
 
-def _escaped(character: str) -> str:
-    return character if character.isprintable() else ascii(character)[1:-1]
-
-
 def _written(cell: Cell) -> str:
     if cell is None:
         return "-"
@@ -94,16 +100,6 @@ def _details(details: Details, width: int) -> Iterator[str]:
         first, *others = _folded(visible(value), width - names - len(_GAP))
         yield f"{name:<{names}}{_GAP}{first}".rstrip()
         yield from (" " * names + _GAP + other for other in others)
-
-
-def _without_empty(shown: Rows) -> Rows:
-    kept = [
-        at
-        for at, name in enumerate(shown.columns)
-        if name not in shown.sparse or any(row[at] is not None for row in shown.rows)
-    ]
-    rows = [[row[at] for at in kept] for row in shown.rows]
-    return Rows([shown.columns[at] for at in kept], rows, shown.folding, shown.sparse, shown.heading)
 
 
 def _widths(shown: Rows, texts: Sequence[Sequence[str]], width: int) -> list[int]:
