@@ -16,8 +16,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-# A request's usage and metrics, for other programs. The request has its line.
-_USAGE, _METRICS = '{"usage":', '{"_aws":'
+# Metrics, for other programs: their request has its line. A usage record is shown whole: a function prints
+# only those that the table did not take, and the `replay` command reads them in what was shown.
+_METRICS = '{"_aws":'
 # Metrics are printed before a response ends; through another pipe.
 _METRICS_S = 0.1
 # They are dropped where their request has no line yet after so many others.
@@ -109,12 +110,12 @@ class Console:
         """Return a function that shows what a child prints, and keeps metrics for the lines of requests."""
 
         def show(line: str) -> None:
-            if not line.startswith((_METRICS, _USAGE)):
+            if not line.startswith(_METRICS):
                 self.warn(f"{name} | {line}")
-            elif line.startswith(_METRICS):
-                with suppress(ValueError, KeyError):
-                    metrics = json.loads(line)
-                    self._counted[metrics["request_id"]] = metrics
+                return
+            with suppress(ValueError, KeyError):
+                metrics = json.loads(line)
+                self._counted[metrics["request_id"]] = metrics
             if len(self._counted) > _MAX_COUNTED:
                 del self._counted[next(iter(self._counted))]
 

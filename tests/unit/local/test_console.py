@@ -3,6 +3,8 @@ from io import StringIO
 
 import pytest
 
+from functions.keys.replay import records_in
+from functions.shared.usage import UsageRecord
 from infra.local.console import Console, RequestLine
 
 
@@ -132,9 +134,16 @@ def test_a_functions_output_carries_its_name() -> None:
     assert log.getvalue() == "chat | hello\n"
 
 
-@pytest.mark.parametrize("record", ['{"usage": {"model": "m"}}', '{"_aws": {"Timestamp": 1}, "model": "m"}'])
-def test_records_for_programs_are_left_out(record: str) -> None:
+def test_metrics_are_left_out() -> None:
     console = Console(out=StringIO(), log=(log := StringIO()))
-    for line in (record, f"found {record}"):
+    metrics = '{"_aws": {"Timestamp": 1}, "model": "m"}'
+    for line in (metrics, f"found {metrics}"):
         console.output_of("chat")(line)
-    assert log.getvalue() == f"chat | found {record}\n"
+    assert log.getvalue() == f"chat | found {metrics}\n"
+
+
+def test_a_usage_record_that_a_function_prints_can_be_replayed_from_the_terminal() -> None:
+    console = Console(out=StringIO(), log=(log := StringIO()))
+    record = UsageRecord(request_id="r" * 200, model="m", duration_ms=1.5, outcome="ok", started_at=1)
+    console.output_of("chat")(record.to_json())
+    assert records_in(log.getvalue()) == [record]

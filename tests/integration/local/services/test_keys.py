@@ -1,11 +1,14 @@
 """`make run AUTH=on`: every request needs a key, and a first key is created."""
 
 import asyncio
+import os
+import re
 import signal
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -104,14 +107,72 @@ def test_without_auth_there_is_no_database_of_keys_and_no_request_needs_one(
 
 
 @pytest.mark.slow
-def test_the_end_of_the_database_is_reported_and_known_keys_still_work(shared_engine: ScriptedEngine) -> None:
-    with run_local(BACKEND=shared_engine.base_url, AUTH="on") as local:
+def test_the_end_of_the_database_is_reported_known_keys_still_work_and_what_they_use_can_be_replayed(
+    engine: ScriptedEngine, tmp_path: Path
+) -> None:
+    with run_local(BACKEND=engine.base_url, AUTH="on") as local:
         key = f"Bearer {local.service.key}"
         assert statuses(local, key) == [200, 200]
+        kept = items(variables_of(local))
         database(local.processes()).kill()
         local.out.wait_for(lambda text: "The keys' database ended (signal SIGKILL), and all keys" in text)
         assert statuses(local, key) == [200, 200]
         assert statuses(local, f"Bearer {new_key()}") == [503, 503]
+        with local.service.client() as client:
+            messages = [{"role": "user", "content": "hello"}]
+            reply = client.post("/v1/chat/completions", json={"model": "default", "messages": messages})
+        assert reply.status_code == 200
+        shown = local.out.wait_for(lambda text: 'chat | {"usage":' in text)
+    assert asyncio.run(replayed(shown, kept, tmp_path)) == [reply.headers["x-request-id"]]
+
+
+def variables_of(local: LocalService) -> dict[str, str]:
+    """Return the variables with which the banner says to call the keys command."""
+    printed = re.search(r"^ +(KEYS_TABLE=.*?) \\$", local.banner, re.MULTILINE)
+    assert printed, local.banner
+    return dict(part.split("=", 1) for part in printed[1].split())
+
+
+def client_of(environment: Mapping[str, str]) -> Any:
+    return boto3.client(
+        "dynamodb",
+        endpoint_url=environment["DYNAMODB_ENDPOINT"],
+        region_name=environment["AWS_REGION"],
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+def items(environment: Mapping[str, str]) -> list[dict[str, Any]]:
+    with closing(client_of(environment)) as client:
+        return list(client.scan(TableName="keys")["Items"])
+
+
+async def replayed(log: str, kept: Sequence[dict[str, Any]], folder: Path) -> list[str]:
+    """Replay what a terminal showed into a table that was restored; return the requests that it has then."""
+    with Guardian() as guardian:
+        database = DynamoDb(guardian, Console(), log_file=folder / "log")
+        await database.start()
+        try:
+            with closing(client_of(database.environment)) as client:
+                for item in kept:
+                    await asyncio.to_thread(client.put_item, TableName="keys", Item=item)
+            replay = (sys.executable, "-m", "functions.keys", "replay", "-")
+            done = await asyncio.to_thread(
+                subprocess.run,
+                replay,
+                cwd=ROOT,
+                env=os.environ | database.environment,
+                input=log,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert (done.returncode, done.stderr) == (0, "")
+            stored = await asyncio.to_thread(items, database.environment)
+            return [item["request_id"]["S"] for item in stored if "request_id" in item]
+        finally:
+            await database.stop()
 
 
 def test_a_key_with_a_typing_mistake_is_not_created_and_not_shown() -> None:
@@ -161,14 +222,7 @@ def test_a_transaction_that_is_cancelled_changes_nothing_and_other_credentials_r
         return {"pk": {"S": "a"}, "sk": {"S": name}}
 
     def change(environment: dict[str, str]) -> list[Any]:
-        client = boto3.client(
-            "dynamodb",
-            endpoint_url=environment["DYNAMODB_ENDPOINT"],
-            region_name=environment["AWS_REGION"],
-            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-        )
-        with closing(client):
+        with closing(client_of(environment)) as client:
             client.put_item(TableName="keys", Item={**item("sum"), "n": {"N": "1"}})
             add = {"UpdateExpression": "ADD n :n", "ExpressionAttributeValues": {":n": {"N": "5"}}}
             with pytest.raises(client.exceptions.TransactionCanceledException):
