@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from functions.shared.usage import UsageRecord
+from functions.shared.items import instant
+from functions.shared.usage import KEEP_RECORDS_DAYS, UsageRecord
 
 _OURS = re.compile(r'\{\s*"usage"\s*:\s*\{')
 _ESCAPED = re.compile(r'\{\s*\\"usage\\"\s*:')
@@ -20,31 +22,76 @@ _DECODER = json.JSONDecoder()
 _REPORTED = 20
 # A request's id is in a sort key of the table, which holds 1,024 bytes; and the rest is shown in terminals.
 _LONGEST_TEXT = 256
+_KEY_ID = re.compile(r"key_[0-9a-f]{1,32}")
+_DAY_MS = 86_400_000
+_YEAR_2020_MS = 1_577_836_800_000
+# What becomes of the records of a log, and of its lines.
+KINDS = (
+    "written",
+    "already_there",
+    "unknown_keys",
+    "impossible_times",
+    "too_old",
+    "malformed",
+    "skipped",
+)
 
 
 @dataclass
 class Replay:
-    """What was found in a log: records and lines without one, and by line number what was malformed."""
+    """The replay of logs into a table, and what became of their records.
 
-    records: int = 0
-    other_lines: int = 0
-    malformed_lines: int = 0
+    Shape:  `put` returns whether the record was written, `is_known` whether there is a key of this id.
+            `counts` by KINDS. `mistakes`: the lines of what was left out, and why; the first of them.
+    Units:  `now` s since 1970.
+    """
+
+    put: Callable[[UsageRecord], bool]
+    is_known: Callable[[str], bool]
+    now: float
+    keep_records_days: int = KEEP_RECORDS_DAYS
+    counts: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(KINDS, 0)))
     mistakes: list[tuple[int, str]] = field(default_factory=list)
 
-    def read(self, lines: Iterable[str], put: Callable[[UsageRecord], None]) -> None:
-        """Give each record to `put`. A malformed one does not stop the rest."""
+    def read(self, lines: Iterable[str]) -> None:
+        """Write each record that can be true. One that cannot does not stop the rest."""
         for number, line in enumerate(lines, 1):
             try:
                 found = records_in(line)
             except ValueError as error:
-                self.malformed_lines += 1
-                if self.malformed_lines <= _REPORTED:
-                    self.mistakes.append((number, str(error)))
+                self._leave_out("malformed", number, str(error))
                 continue
+            self.counts["skipped"] += not found
             for record in found:
-                put(record)
-            self.records += len(found)
-            self.other_lines += not found
+                if wrong := self._wrong(record):
+                    self._leave_out(wrong[0], number, wrong[1])
+                else:
+                    self.counts["written" if self.put(record) else "already_there"] += 1
+
+    @property
+    def left_out(self) -> int:
+        """How many records were not written."""
+        return sum(self.counts[kind] for kind in ("unknown_keys", "impossible_times", "too_old", "malformed"))
+
+    def _leave_out(self, kind: str, number: int, reason: str) -> None:
+        self.counts[kind] += 1
+        if len(self.mistakes) < _REPORTED:
+            self.mistakes.append((number, reason))
+
+    def _wrong(self, record: UsageRecord) -> tuple[str, str] | None:
+        """Return why a record is not written: its kind, and a text."""
+        at, now_ms, days = record.started_at, self.now * 1000, self.keep_records_days
+        if not _YEAR_2020_MS <= at <= now_ms + _DAY_MS:
+            return "impossible_times", f"Expected a time from 2020 to tomorrow, but it is of {instant(at)}."
+        if at < now_ms - days * _DAY_MS:
+            reason = (
+                f"Expected a record of the last {days:,} days, but it is of {instant(at)[:10]}: older ones"
+            )
+            return "too_old", f"{reason} are deleted, so it may have been counted before."
+        if not self.is_known(record.key_id):
+            named = f" {record.key_id}" if _KEY_ID.fullmatch(record.key_id) else ""
+            return "unknown_keys", f"Expected the id of a key of this table, but there is none{named}."
+        return None
 
 
 def records_in(line: str) -> list[UsageRecord]:

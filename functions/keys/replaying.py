@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import click
 
 from functions.shared.keys import KeysUnavailable
+from functions.shared.usage import NONE
 
 from . import views
 from .group import Result, command
@@ -17,31 +20,53 @@ from .session import Session
 def replay(session: Session, file: str) -> Result:
     """Write the usage records of a log into the table, each once.
 
-    FILE holds lines of the functions' logs; - reads standard input.
+    FILE holds lines of the functions' logs; - reads standard input. Records of keys that the table does not
+    have, of impossible times, and older than records are kept are reported and left out.
     """
-    store, done = session.store, Replay()
+    store = session.store
+
+    @cache
+    def is_known(key_id: str) -> bool:
+        return key_id == NONE or store.find(key_id) is not None
+
+    done = Replay(store.put_usage, is_known, session.now, session.location.keep_records_days)
     try:
         with click.open_file(file, encoding="utf-8", errors="replace") as lines:
-            done.read(lines, store.put_usage)
+            done.read(lines)
     except OSError as error:
         reason = error.strerror or error
         raise click.ClickException(
             f"Cannot read {file}: {reason}. Give the path of a log, or - for standard input."
         ) from error
     except KeysUnavailable as error:
+        written = done.counts["written"]
         error.add_note(
-            f"{views.counted(done.records, 'usage record')} {'was' if done.records == 1 else 'were'} written."
+            f"{views.counted(written, 'usage record')} {'was' if written == 1 else 'were'} written."
             " Replay the whole log again: each counts once."
         )
         raise
     warnings = [f"line {number}: {text}" for number, text in done.mistakes]
-    if done.malformed_lines > len(warnings):
-        warnings.append(f"and {done.malformed_lines - len(warnings):,} more.")
-    said = (
-        f"Wrote {views.counted(done.records, 'usage record')}; each counts once, however often it is"
-        f" replayed.\nSkipped {views.counted(done.other_lines, 'other line')}"
-        f" and {views.counted(done.malformed_lines, 'malformed record')}."
+    if done.left_out > len(warnings):
+        warnings.append(f"and {done.left_out - len(warnings):,} more.")
+    mistakes = [{"line": number, "reason": text} for number, text in done.mistakes]
+    return Result(_summary(done), {**done.counts, "mistakes": mistakes}, warnings)
+
+
+def _summary(done: Replay) -> str:
+    counts = done.counts
+    left_out = [
+        f"{counts[kind]:,} {text}"
+        for kind, text in (
+            ("unknown_keys", "of unknown keys"),
+            ("impossible_times", "of impossible times"),
+            ("too_old", f"older than {done.keep_records_days:,} days"),
+        )
+        if counts[kind]
+    ]
+    return (
+        f"Wrote {views.counted(counts['written'], 'usage record')}; each counts once, however often it is"
+        f" replayed.\nAlready there: {counts['already_there']:,}."
+        f"{' Not written: ' + ', '.join(left_out) + '.' if left_out else ''}\n"
+        f"Skipped {views.counted(counts['skipped'], 'other line')}"
+        f" and {views.counted(counts['malformed'], 'malformed record')}."
     )
-    malformed = [{"line": number, "reason": text} for number, text in done.mistakes]
-    counts = {"written": done.records, "skipped": done.other_lines, "malformed": done.malformed_lines}
-    return Result(said, {**counts, "mistakes": malformed}, warnings)

@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 import click
 
 from functions.shared.aws import Aws
+from functions.shared.environment import SettingsError, count
 from functions.shared.keys import Key
 from functions.shared.limits import Running
-from functions.shared.usage import UsageRecord, UsageSum
+from functions.shared.usage import KEEP_RECORDS_DAYS, UsageRecord, UsageSum
 
 from .store import KeyTable, table_from_stack
 
@@ -36,6 +37,7 @@ class Store(Protocol):
 
     # keys
     def all_keys(self) -> list[Key]: ...
+    def find(self, key_id: str) -> Key | None: ...
 
     # changes of keys
     def add(self, key: Key) -> None: ...
@@ -52,17 +54,21 @@ class Store(Protocol):
     def recount(self, key_id: str, until_ms: int) -> int: ...
 
     # logs
-    def put_usage(self, record: UsageRecord) -> None: ...
+    def put_usage(self, record: UsageRecord) -> bool: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Location:
-    """One table, or the stack whose output names it, or both; in one region, at one endpoint."""
+    """One table, or the stack whose output names it, or both; in one region, at one endpoint.
+
+    Shape:  `keep_records_days`: for how long its stage keeps usage records.
+    """
 
     table: str | None = None
     stack: str | None = None
     endpoint_url: str | None = None
     region: str | None = None
+    keep_records_days: int = KEEP_RECORDS_DAYS
 
     @classmethod
     def of(cls, options: Mapping[str, Any], environ: Mapping[str, str]) -> Location:
@@ -88,7 +94,17 @@ class Location:
         region = (
             options.get("region") or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or None
         )
-        return cls(table=table or None, stack=stack or None, endpoint_url=endpoint_url, region=region)
+        try:
+            days = count(environ.get("KEEP_RECORDS_DAYS") or str(KEEP_RECORDS_DAYS), "KEEP_RECORDS_DAYS")
+        except SettingsError as error:
+            raise click.UsageError(str(error)) from error
+        return cls(
+            table=table or None,
+            stack=stack or None,
+            endpoint_url=endpoint_url,
+            region=region,
+            keep_records_days=days,
+        )
 
     def __str__(self) -> str:
         text = f"table {self.table!r}" if self.table else f"stack {self.stack!r}"
@@ -108,7 +124,10 @@ def connect(location: Location) -> tuple[Location, Store]:
     if not location.table:
         name = table_from_stack(location.stack or "", aws=aws, endpoint_url=endpoint_url)
         location = replace(location, table=name)
-    return location, KeyTable(location.table or "", aws=aws, endpoint_url=endpoint_url)
+    days = location.keep_records_days
+    return location, KeyTable(
+        location.table or "", aws=aws, endpoint_url=endpoint_url, keep_records_days=days
+    )
 
 
 @dataclass

@@ -92,16 +92,20 @@ class Table(DynamoDb):
         """
         return limit_items.counts_of(self._get(limit_items.limits_place(key_id)))
 
-    def put_usage(self, record: UsageRecord, running: Running | None = None) -> None:
+    def put_usage(self, record: UsageRecord, running: Running | None = None) -> bool:
         """Keep a request's record, and count what was used; whatever is done already is not done again.
 
-        A record in its place stays, unless it only holds what the request had reserved.
+        A record in its place stays, unless it only holds what the request had reserved. Returns whether this
+        record was kept.
         Raises: KeysUnavailable.
         """
         for _ in range(_RACES):
             running = running or self._listed_again(record)
-            if not running or self._settle(record, running):
-                return
+            if not running:
+                return False
+            stored = self._settle(record, running)
+            if not usage_items.gives_way(stored, record):
+                return usage_items.listing_of(stored) == running.listing
             running = None
         raise KeyThrottled(CONDITION)
 
@@ -159,14 +163,12 @@ class Table(DynamoDb):
         counts = self.counts(record.key_id)
         listed = counts.running.get(record.request_id) if counts else None
         stored = self._get(usage_items.usage_place(record))
-        if stored and usage_items.is_assumed(stored) and listed:
-            self._release(record.key_id, listed, stored)
-        elif stored and not usage_items.is_assumed(stored):
-            if listed:
-                self._release(record.key_id, listed, stored)
-            return None
-        elif listed:
+        if listed and not stored:
             return listed
+        if stored and listed:
+            self._release(record.key_id, listed, stored)
+        if stored and not usage_items.gives_way(stored, record):
+            return None
         running = Running(
             request_id=record.request_id,
             model=record.model,
@@ -184,23 +186,21 @@ class Table(DynamoDb):
             raise KeyThrottled(CONDITION) from None  # another writes the same record just now
         return running
 
-    def _settle(self, record: UsageRecord, running: Running, *, assumed: bool = False) -> bool:
+    def _settle(self, record: UsageRecord, running: Running, *, assumed: bool = False) -> Item:
         """Keep a record, unless there is one in its place; count its tokens instead of those reserved.
 
-        Shape:  `assumed`: it holds what was reserved, for want of the truth; the record of a request that is
-                listed again replaces such one. Returns whether the record in its place is true now.
+        Shape:  `assumed`: it holds what was reserved, for want of the truth. Such a record, and an earlier
+                one of the request, gives way to that of a request that is listed again. Returns the item that
+                is in its place.
         """
         stored: Item | None = None
         for _ in range(_RACES):
-            instead_of = usage_items.usage_of(stored) if stored else None
-            writes = usage_items.keep(
-                record, running, self._keep_days, assumed=assumed, instead_of=instead_of
-            )
+            writes = usage_items.keep(record, running, self._keep_days, assumed=assumed, instead_of=stored)
             try:
                 self._write_together(writes)
             except Refused as refused:
                 stored = refused.item
-                if stored and (assumed or not running.listing or not usage_items.is_assumed(stored)):
+                if stored and (assumed or not running.listing or not usage_items.gives_way(stored, record)):
                     break
             else:
                 stored = writes[0]["Put"]["Item"]
@@ -209,7 +209,7 @@ class Table(DynamoDb):
             raise KeyThrottled(CONDITION)
         assert stored
         self._release(record.key_id, running, stored)
-        return not usage_items.is_assumed(stored)
+        return stored
 
     def _release(self, key_id: str, running: Running, stored: Item) -> None:
         """Count the tokens of a request's record if it was kept for this listing; others are counted."""

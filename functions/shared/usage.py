@@ -43,6 +43,18 @@ class UsageRecord:
         """All tokens that are charged."""
         return self.prompt_tokens + self.completion_tokens
 
+    def supersedes(self, other: UsageRecord) -> bool:
+        """Return whether this is a later record of the same request.
+
+        Versions up to 0.2 logged one when a request began, as cut and with all that it might use, and another
+        when it had ended. No record that says how a request ended is superseded.
+        """
+        return other.outcome == "cut" and self._finality > other._finality
+
+    @property
+    def _finality(self) -> tuple[bool, float, int]:
+        return self.outcome != "cut", self.duration_ms, -self.tokens
+
     def to_json(self) -> str:
         """Return the line that is logged, which `from_json` reads again."""
         return json.dumps({"usage": asdict(self)}, separators=(",", ":"))

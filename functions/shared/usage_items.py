@@ -31,6 +31,14 @@ def is_assumed(item: Item) -> bool:
     return _ASSUMED in item
 
 
+def gives_way(item: Item, record: UsageRecord) -> bool:
+    """Return whether a record of the table is replaced by another one of its request.
+
+    Those of earlier versions are in no sums, and stay.
+    """
+    return is_assumed(item) or (is_counted(item) and record.supersedes(usage_of(item)))
+
+
 def listing_of(item: Item) -> int | None:
     """Return for which listing of its request a record was kept; None for one of an earlier version."""
     return int(item["listing"]["N"]) if "listing" in item else None
@@ -54,26 +62,32 @@ def keep(
     days: int,
     *,
     assumed: bool = False,
-    instead_of: UsageRecord | None = None,
+    instead_of: Item | None = None,
 ) -> list[Parameters]:
     """Return the writes that keep the record of a running request and add it to the sums of its day.
 
-    Shape:  `instead_of`: the record in its place, which must be an assumed one; without, there must be none.
+    Shape:  `instead_of`: the item in its place, which must still be there; without, there must be none.
     """
     more = {"counted": True, "listing": running.listing, "ttl": record.started_at // 1000 + days * _DAY_S}
     item = {**usage_place(record), **item_of({**members(record), **more})}
     if assumed:
         item[_ASSUMED] = attribute_of(True)
     condition: Parameters = {"ConditionExpression": "attribute_not_exists(pk)"}
+    before = None
     if instead_of:
-        condition = {"ConditionExpression": "#a = :true", "ExpressionAttributeNames": {"#a": _ASSUMED}}
-        condition["ExpressionAttributeValues"] = item_of({":true": True})
+        before = usage_of(instead_of)
+        marked = "attribute_exists(#a)" if is_assumed(instead_of) else "attribute_not_exists(#a)"
+        condition = {
+            "ConditionExpression": f"#l = :listing AND {marked}",
+            "ExpressionAttributeNames": {"#a": _ASSUMED, "#l": "listing"},
+            "ExpressionAttributeValues": item_of({":listing": listing_of(instead_of)}),
+        }
     put = {"Item": item, "ReturnValuesOnConditionCheckFailure": "ALL_OLD", **condition}
     sums = [count(record)]
-    if instead_of and instead_of.model == record.model:
-        sums = [count(record, instead_of)]
-    elif instead_of:
-        sums += [count(None, instead_of)]
+    if before and before.model == record.model:
+        sums = [count(record, before)]
+    elif before:
+        sums += [count(None, before)]
     return [{"Put": put}, *({"Update": each} for each in sums)]
 
 

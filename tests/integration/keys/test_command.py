@@ -14,7 +14,7 @@ from functions.shared.aws import Aws
 from functions.shared.keys import Key, KeyRefused, Keyring
 from tests.integration.keys.aws import ScriptedAws
 from tests.integration.keys.conftest import NAME, REGION, run, start
-from tests.unit.keys.store import a_record
+from tests.unit.keys.store import a_key, a_record
 
 
 class Clock:
@@ -63,16 +63,18 @@ def test_from_the_first_key_to_the_last_record(server_url: str) -> None:
     now_ms = int(time.time() * 1000)
     asyncio.run(table.settle(a_record(1, key_id=key.id, model="default", started_at=now_ms - 2)))
     log = "START\n" + a_record(2, key_id=key.id, model="default", started_at=now_ms - 1).to_json() + "\n"
-    for _ in range(2):
+    for written, there in (("1 usage record", 0), ("0 usage records", 1)):
         printed = run("replay", "-", url=server_url, given=log)
         assert (printed.status, printed.err) == (0, "")
-        assert printed.out.startswith("Wrote 1 usage record; each counts once")
+        assert printed.out.startswith(f"Wrote {written}; each counts once")
+        assert f"Already there: {there}." in printed.out
     printed = run("usage", "alice", "--by", "model", url=server_url)
     assert re.fullmatch(r"MODEL +REQUESTS .*\ndefault +2 +2 +0 .*\n", printed.out)
 
 
 def test_ctrl_c_ends_it_quietly(server_url: str) -> None:
     table = KeyTable(NAME, endpoint_url=server_url, aws=Aws(region=REGION))
+    table.add(a_key())
     record = a_record(started_at=int(time.time() * 1000))
     with start("replay", "-", url=server_url) as process:
         assert process.stdin

@@ -114,10 +114,11 @@ def test_a_replayed_log_is_in_the_usage_once(keys: Keys, table: KeyTable, tmp_pa
     log = tmp_path / "function.log"
     lines = ["START", *(record.to_json() for record in records), '{"usage":{"outcome":"fine"}}', "END"]
     log.write_bytes("\n".join(lines).encode() + b"\n\xff\xfe")
-    for _ in range(2):
+    for written in (4, 0):
         printed = keys("replay", str(log))
         assert printed.status == 1
-        assert printed.out.startswith("Wrote 5 usage records;")
+        assert printed.out.startswith(f"Wrote {written} usage records;")
+        assert f"Already there: {5 - written}." in printed.out
         assert "Skipped 3 other lines and 1 malformed record." in printed.out
         assert printed.err == "line 7: Expected a usage record, but `outcome` is of the wrong kind.\n"
     (row,) = json.loads(keys("usage", "alice", "--by", "model", "--json").out)["rows"]

@@ -38,6 +38,10 @@ class MemoryStore:
         self._count()
         return list(self.keys.values())
 
+    def find(self, key_id: str) -> Key | None:
+        self._count()
+        return self.keys.get(key_id)
+
     def set_disabled(self, key_id: str, disabled: bool) -> Key | None:
         return self._change(key_id, disabled=disabled)
 
@@ -71,9 +75,13 @@ class MemoryStore:
         self._count()
         return self.uncounted
 
-    def put_usage(self, record: UsageRecord) -> None:
+    def put_usage(self, record: UsageRecord) -> bool:
         self._count()
-        self.records[record.key_id, record.started_at, record.request_id] = record
+        place = record.key_id, record.started_at, record.request_id
+        is_new = place not in self.records or record.supersedes(self.records[place])
+        if is_new:
+            self.records[place] = record
+        return is_new
 
     def _change(self, key_id: str, **changes: object) -> Key | None:
         self._count()

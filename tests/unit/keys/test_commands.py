@@ -326,25 +326,44 @@ def log(tmp_path: Path) -> Path:
 
 def test_a_log_is_replayed_twice_and_counts_once(log: Path) -> None:
     store = store_of(a_key())
-    log.write_text("\n".join(["START", a_record(1).to_json(), '{"usage":{}}', a_record(2).to_json()]))
-    for _ in range(2):
+    lost = a_record(3, key_id="key_1f2e")
+    log.write_text(
+        "\n".join(["START", a_record(1).to_json(), '{"usage":{}}', a_record(2).to_json(), lost.to_json()])
+    )
+    reasons = [
+        (3, "Expected a usage record, but members are missing."),
+        (5, "Expected the id of a key of this table, but there is none key_1f2e."),
+    ]
+    for written, there in ((2, 0), (0, 2)):
         result = invoke(store, "replay", str(log))
         assert (
             result.text
-            == """\
-Wrote 2 usage records; each counts once, however often it is replayed.
+            == f"""\
+Wrote {written} usage records; each counts once, however often it is replayed.
+Already there: {there}. Not written: 1 of unknown keys.
 Skipped 1 other line and 1 malformed record."""
         )
-        assert result.warnings == ["line 3: Expected a usage record, but members are missing."]
+        assert result.warnings == [f"line {line}: {reason}" for line, reason in reasons]
         assert result.data == {
-            "written": 2,
-            "skipped": 1,
+            "written": written,
+            "already_there": there,
+            "unknown_keys": 1,
+            "impossible_times": 0,
+            "too_old": 0,
             "malformed": 1,
-            "mistakes": [
-                {"line": 3, "reason": "Expected a usage record, but members are missing."},
-            ],
+            "skipped": 1,
+            "mistakes": [{"line": line, "reason": reason} for line, reason in reasons],
         }
     assert invoke(store, "usage", "alice", now=LATER).data["rows"][0]["requests"] == 2
+
+
+def test_what_its_stage_keeps_decides_which_records_are_too_old(log: Path) -> None:
+    log.write_text(a_record(started_at=int(NOW - 100 * DAY_S) * 1000).to_json())
+    refused = invoke(store_of(a_key()), "replay", str(log))
+    assert printed(refused).splitlines()[1] == "Already there: 0. Not written: 1 older than 90 days."
+    assert invoke(store_of(a_key()), "replay", str(log), KEEP_RECORDS_DAYS="400").data["written"] == 1
+    with pytest.raises(click.UsageError, match="KEEP_RECORDS_DAYS: expected a whole number"):
+        invoke(store_of(a_key()), "replay", str(log), KEEP_RECORDS_DAYS="long")
 
 
 def test_a_log_without_records(log: Path) -> None:

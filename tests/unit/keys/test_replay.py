@@ -6,8 +6,7 @@ import pytest
 
 from functions.keys.replay import Replay, records_in
 from functions.shared.metrics import Metrics
-from functions.shared.usage import UsageRecord
-from tests.unit.keys.store import a_record
+from tests.unit.keys.store import NOW, MemoryStore, a_key, a_record
 
 RECORD = a_record()
 LINE = RECORD.to_json()
@@ -92,17 +91,73 @@ def test_a_malformed_record_is_explained_without_its_text(line: str, reason: str
     assert "req_0" not in str(refused.value)
 
 
+def replay_into(store: MemoryStore, *lines: str) -> Replay:
+    replay = Replay(store.put_usage, lambda key_id: key_id in store.keys, NOW)
+    replay.read(lines)
+    return replay
+
+
 def test_a_malformed_record_does_not_stop_the_rest() -> None:
-    put: list[UsageRecord] = []
-    replay = Replay()
-    replay.read(["START\n", LINE + "\n", LINE[:-9] + "\n", "END\n", a_record(2).to_json()], put.append)
-    assert put == [RECORD, a_record(2)]
-    assert (replay.records, replay.other_lines, replay.malformed_lines) == (2, 2, 1)
-    assert [number for number, _ in replay.mistakes] == [3]
+    store = MemoryStore({RECORD.key_id: a_key()})
+    done = replay_into(store, "START\n", LINE + "\n", LINE[:-9] + "\n", "END\n", a_record(2).to_json())
+    assert list(store.records.values()) == [RECORD, a_record(2)]
+    assert {kind: number for kind, number in done.counts.items() if number} == {
+        "written": 2,
+        "skipped": 2,
+        "malformed": 1,
+    }
+    assert [number for number, _ in done.mistakes] == [3]
 
 
 def test_mistakes_beyond_20_are_counted() -> None:
-    replay = Replay()
-    replay.read(['{"usage":{}}'] * 50, print)
-    assert replay.malformed_lines == 50
-    assert [number for number, _ in replay.mistakes] == list(range(1, 21))
+    done = replay_into(MemoryStore(), *['{"usage":{}}'] * 50)
+    assert done.counts["malformed"] == done.left_out == 50
+    assert [number for number, _ in done.mistakes] == list(range(1, 21))
+
+
+DAY_MS = 86_400_000
+NOW_MS = int(NOW * 1000)
+
+
+@pytest.mark.parametrize(
+    ("members", "kind", "reason"),
+    [
+        (
+            {"started_at": 1},
+            "impossible_times",
+            "from 2020 to tomorrow, but it is of 1970-01-01T00:00:00.001Z.",
+        ),
+        ({"started_at": 1_577_836_799_999}, "impossible_times", "it is of 2019-12-31"),
+        ({"started_at": NOW_MS + DAY_MS + 1}, "impossible_times", "it is of 2026-11-26T02:00:00.001Z."),
+        ({"started_at": 2 * 10**14}, "impossible_times", "it is of 8307-"),
+        (
+            {"started_at": NOW_MS - 90 * DAY_MS - 1},
+            "too_old",
+            "last 90 days, but it is of 2026-08-27: older ones",
+        ),
+        ({"key_id": "key_1f2e"}, "unknown_keys", "there is none key_1f2e."),
+        (
+            {"key_id": "sk-secret"},
+            "unknown_keys",
+            "Expected the id of a key of this table, but there is none.",
+        ),
+    ],
+)
+def test_what_cannot_be_true_is_left_out_and_explained(
+    members: dict[str, object], kind: str, reason: str
+) -> None:
+    store = MemoryStore({RECORD.key_id: a_key()})
+    done = replay_into(store, with_members(**members), LINE)
+    assert (done.counts[kind], done.left_out, list(store.records.values())) == (1, 1, [RECORD])
+    ((line, text),) = done.mistakes
+    assert line == 1
+    assert reason in text
+    assert "secret" not in text
+
+
+@pytest.mark.parametrize("started_at", [NOW_MS - 90 * DAY_MS, NOW_MS + DAY_MS])
+def test_what_may_be_true_is_written_and_what_is_there_is_counted_apart(started_at: int) -> None:
+    store = MemoryStore({RECORD.key_id: a_key()})
+    line = with_members(started_at=started_at)
+    done = replay_into(store, line, line)
+    assert (done.counts["written"], done.counts["already_there"], done.left_out) == (1, 1, 0)

@@ -8,6 +8,7 @@ import pytest
 from functions.keys.__main__ import run
 from functions.keys.session import Location, Session, advice
 from functions.shared.keys import KeysUnavailable, KeyTaken
+from functions.shared.usage import NONE
 from tests.unit.keys.store import NOW, MemoryStore, a_record, session_of
 
 TABLE = Location(table="keys", region="eu-central-1")
@@ -146,7 +147,7 @@ def test_what_was_done_before_a_failure_is_reported(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
-    log.write_text(a_record(1).to_json() + "\n" + a_record(2).to_json())
+    log.write_text(a_record(1, key_id=NONE).to_json() + "\n" + a_record(2, key_id=NONE).to_json())
     err = failed(capsys, KeysUnavailable("ThrottlingException"), "replay", str(log), answered=1)
     assert err.splitlines()[1:] == [
         "1 usage record was written. Replay the whole log again: each counts once."

@@ -107,18 +107,23 @@ def test_the_sums_of_a_day_are_in_several_parts() -> None:
     assert len(parts) == 8
 
 
+def kept(record: UsageRecord) -> items.Item:
+    item: items.Item = usage_items.keep(record, RUNNING, 90)[0]["Put"]["Item"]
+    return item
+
+
 def test_a_record_in_place_of_another_changes_the_sums_by_the_difference() -> None:
     assumed = replace(RECORD, outcome="cut", completion_tokens=50)
-    update = usage_items.keep(RECORD, RUNNING, 90, instead_of=assumed)[1]["Update"]
+    update = usage_items.keep(RECORD, RUNNING, 90, instead_of=kept(assumed))[1]["Update"]
     assert update["ExpressionAttributeValues"] == {
         ":ok": {"N": "1"},
         ":cut": {"N": "-1"},
         ":completion_tokens": {"N": "-47"},
     }
-    other = usage_items.keep(RECORD, RUNNING, 90, instead_of=replace(assumed, model="big"))
+    other = usage_items.keep(RECORD, RUNNING, 90, instead_of=kept(replace(assumed, model="big")))
     places = [each["Update"]["Key"]["sk"]["S"].split("#") for each in other[1:]]
     assert [(day, model) for day, _, model in places] == [("2026-11-25", "tiny"), ("2026-11-25", "big")]
-    same = usage_items.keep(RECORD, RUNNING, 90, instead_of=RECORD)[1]["Update"]
+    same = usage_items.keep(RECORD, RUNNING, 90, instead_of=kept(RECORD))[1]["Update"]
     assert same["ExpressionAttributeValues"] == {":requests": {"N": "0"}}
 
 
@@ -154,7 +159,7 @@ def test_every_call_names_what_it_uses_and_nothing_else(
         *key_items.additions(key),
         *key_items.replacements(key, key),
         *usage_items.keep(record, RUNNING, 90),
-        *usage_items.keep(record, RUNNING, 90, instead_of=replace(record, model="other")),
+        *usage_items.keep(record, RUNNING, 90, instead_of=kept(replace(record, model="other"))),
         *usage_items.count_old(record, days=90),
     ]
     calls: list[dict[str, Any]] = [
