@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 from functions.shared import key_items, usage_items
 from functions.shared.aws import Aws, AwsError
 from functions.shared.dynamodb import CONDITION, Refused, unavailable
+from functions.shared.items import Item
 from functions.shared.keys import Key, KeysUnavailable, KeyTaken
 from functions.shared.limits import Counts, Running, died
 from functions.shared.table import Table
-from functions.shared.usage import UsageRecord, UsageSum
+from functions.shared.usage import UsageRecord
 
 _RACES = 4
 _PAGE = 1000
@@ -118,33 +120,26 @@ class KeyTable(Table):
             query |= {"ScanIndexForward": False, "Limit": min(newest, _PAGE)}
         yield from islice(map(usage_items.usage_of, self._query(query)), newest)
 
-    def sums(self, key_id: str, since_ms: int, until_ms: int) -> Iterator[tuple[str, str, UsageSum]]:
-        """Yield the day, the model and the sum of what a key used, of whole days of UTC.
-
-        Raises: KeysUnavailable.
-        """
-        sums: dict[tuple[str, str], UsageSum] = {}
-        for day, model, used in map(
-            usage_items.sum_of, self._query(usage_items.summed(key_id, since_ms, until_ms))
-        ):
-            sums.setdefault((day, model), UsageSum()).add(used)
-        for (day, model), used in sorted(sums.items(), key=lambda each: each[0]):
-            yield day, model, used
-
     def recount(self, key_id: str, until_ms: int) -> int:
-        """Add the records that no sum has yet to the sums; return how many there were.
+        """Add the records that no sum has yet to the sums, and move the sums of 0.4; return how many records.
 
+        Each is done once, however often this is called, whatever requests come meanwhile.
         Raises: KeysUnavailable.
         """
         counted = 0
         for item in self._query(usage_items.used(key_id, 0, until_ms)):
             if not usage_items.is_counted(item):
+                record = usage_items.usage_of(item)
                 with suppress(Refused):  # it was counted or deleted in between
-                    self._write_together(
-                        usage_items.count_old(usage_items.usage_of(item), days=self._keep_days)
-                    )
+                    self._write_apart(partial(usage_items.count_old, record, self._keep_days))
                     counted += 1
+        while list(map(self._move, self._query(usage_items.summed_before(key_id, 0, until_ms)))):
+            pass  # a function of 0.4 may have added to one meanwhile
         return counted
+
+    def _move(self, sums: Item) -> None:
+        with suppress(Refused):
+            self._write_apart(partial(usage_items.move, sums))
 
 
 def table_from_stack(stack: str, *, aws: Aws, endpoint_url: str | None = None) -> str:

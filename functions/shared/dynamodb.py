@@ -11,8 +11,10 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Iterator
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from .aws import THROTTLED, Aws, AwsError
 from .items import Item, Parameters
@@ -23,10 +25,18 @@ logger = logging.getLogger("table")
 CONDITION = "ConditionalCheckFailedException"
 _CONFLICTS = 7
 _BATCH = 100
-# How long the first conflict with another transaction is waited for, at most; each further one twice as long.
+# How many calls are made at a time where many are needed.
+_AT_ONCE = 8
+# Into so many parts sums are divided by conflicts, at most.
+_PARTS = 32
+# How long the second conflict with another transaction is waited for, at most; each further one longer.
 _CONFLICT_S = 0.02
-_CONFLICT = ("TransactionConflict", "TransactionConflictException", "TransactionInProgressException")
+_IN_PROGRESS = "TransactionInProgressException"
+_CONFLICT = ("TransactionConflict", "TransactionConflictException", _IN_PROGRESS)
 _THROTTLED = (*THROTTLED, *_CONFLICT, "ThrottlingError", "ProvisionedThroughputExceeded", CONDITION)
+
+Input = TypeVar("Input")
+Output = TypeVar("Output")
 
 
 class Refused(Exception):
@@ -83,18 +93,35 @@ class DynamoDb:
 
     def _write_together(self, writes: list[Parameters]) -> None:
         """Do all writes or none; a conflict with another transaction is waited for."""
-        named = [
-            {kind: {"TableName": self._name, **write} for kind, write in each.items()} for each in writes
-        ]
+        self._write_apart(lambda _: writes)
+
+    def _write_apart(self, writes: Callable[[int], list[Parameters]]) -> None:
+        """Do all writes of a part or none; those of another part after a conflict, as `_apart` has it."""
         # With the same token, a retry is the same write.
-        token = str(uuid.uuid4())
+        tokens: dict[int, str] = {}
+
+        def write(part: int) -> None:
+            named = [
+                {kind: {"TableName": self._name, **write} for kind, write in each.items()}
+                for each in writes(part)
+            ]
+            token = tokens.setdefault(part, str(uuid.uuid4()))
+            self._call("transact_write_items", TransactItems=named, ClientRequestToken=token)
+
+        self._apart(write)
+
+    def _apart(self, write: Callable[[int], object]) -> None:
+        """Write part 0, and after a conflict with another transaction any other part, which is free."""
+        part = 0
         for conflicts in range(_CONFLICTS):
             try:
-                self._call("transact_write_items", TransactItems=named, ClientRequestToken=token)
+                write(part)
             except KeyThrottled as error:
                 if str(error) not in _CONFLICT or conflicts == _CONFLICTS - 1:
                     raise
-                time.sleep(random.uniform(0, _CONFLICT_S * 2**conflicts))
+                if str(error) != _IN_PROGRESS:
+                    part = random.randrange(1, min(_PARTS, 8 * 2**conflicts))
+                time.sleep(random.uniform(0, _CONFLICT_S * (2**conflicts - 1)))
             else:
                 return
 
@@ -110,6 +137,22 @@ class DynamoDb:
                 held = next((reason["Item"] for reason in reasons if "Item" in reason), None)
                 raise Refused(held) from None
             raise unavailable(error, codes[0] if codes else error.code) from None
+
+
+def in_parallel(work: Callable[[Input], Output], inputs: Iterable[Input]) -> Iterator[Output]:
+    """Yield what some work makes of each input, in order; a few are worked on ahead, at a time."""
+    ahead: deque[Future[Output]] = deque()
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        try:
+            for each in inputs:
+                ahead.append(pool.submit(work, each))
+                if len(ahead) > 2 * _AT_ONCE:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for left in ahead:
+                left.cancel()
 
 
 def unavailable(error: AwsError, code: str | None = None) -> KeysUnavailable:

@@ -6,10 +6,11 @@ keys                 <key id>                       its digest; keys are listed 
 id#<key id>          limits                         window, requests, tokens, spent, running, and
                                                     run#<request id>, each; outlives a rotation
 usage#<key id>       <UTC, to the ms>#<request id>  a usage record; `ttl` is when DynamoDB may delete it
-usage#<key id>#sums  <UTC day>#<part>#<model>       the sums of a part of a day's records
+sums#<UTC day>#<n>   <key id>#<model>#<part>        sums of a day's records; n: the key id's CRC-32, modulo 4
+usage#<key id>#sums  <UTC day>#<part>#<model>       the same, as 0.4 stored them
 
-The chat function reads `key#`, reads and writes `id#` and `usage#`; the todo function all but `usage#`. Only
-the keys command writes `key#` and uses `keys`.
+The chat function reads `key#`, reads and writes `id#`, `usage#` and `sums#`; the todo function reads `key#`
+and reads and writes `id#`. Only the keys command writes `key#` and uses `keys`.
 
 A request reserves in one update, of `run#` and of what is counted. It is settled in two steps: its record is
 written with the sums, in one transaction, if there is none yet; then its `run#` is removed and `spent`

@@ -6,10 +6,11 @@ import asyncio
 import random
 import time
 from contextlib import suppress
+from functools import partial
 
 from . import key_items, limit_items, usage_items
 from .aws import Aws
-from .dynamodb import CONDITION, DynamoDb, Refused
+from .dynamodb import CONDITION, DynamoDb, Refused, in_parallel
 from .items import Item
 from .keys import Key, KeysUnavailable, KeyThrottled
 from .limits import (
@@ -25,7 +26,7 @@ from .limits import (
     never_fits,
     window_of,
 )
-from .usage import KEEP_RECORDS_DAYS, UsageRecord
+from .usage import KEEP_RECORDS_DAYS, UsageRecord, UsageSum
 
 _RACES = 4
 _REMEMBERED = 1000
@@ -72,8 +73,7 @@ class Table(DynamoDb):
         Raises: KeysUnavailable and its kinds.
         """
         if record.outcome == "refused":
-            update = {"TableName": self._name, **usage_items.count(record)}
-            await asyncio.to_thread(self._call, "update_item", idempotent=False, **update)
+            await asyncio.to_thread(self._count_refusal, record)
         else:
             await asyncio.to_thread(self.put_usage, record, running)
 
@@ -108,6 +108,30 @@ class Table(DynamoDb):
                 return usage_items.listing_of(stored) == running.listing
             running = None
         raise KeyThrottled(CONDITION)
+
+    def sums(
+        self, key_id: str, since_ms: int, until_ms: int, *, books: int = 1
+    ) -> list[tuple[str, str, UsageSum]]:
+        """Return the day, the model and the sum of what a key used, of whole days of UTC, in this order.
+
+        Shape:  `books`: those of the key, if it is known: with 2, sums of 0.4 are not looked for.
+        Raises: KeysUnavailable.
+        """
+        queries = list(usage_items.summed(key_id, since_ms, until_ms))
+        if not usage_items.has_only_new_sums(key_id, books):
+            queries.append(usage_items.summed_before(key_id, since_ms, until_ms))
+        sums: dict[tuple[str, str], UsageSum] = {}
+        for items in in_parallel(lambda each: list(self._query(each)), queries):
+            for _, day, model, used in map(usage_items.sum_of, items):
+                sums.setdefault((day, model), UsageSum()).add(used)
+        return [(day, model, used) for (day, model), used in sorted(sums.items(), key=lambda each: each[0])]
+
+    def _count_refusal(self, record: UsageRecord) -> None:
+        def count(part: int) -> None:
+            update = usage_items.count(record, part=part)
+            self._call("update_item", idempotent=False, TableName=self._name, **update)
+
+        self._apart(count)
 
     def _key(self, digest: str) -> Key | None:
         item = self._get(key_items.key_place(digest))
@@ -195,15 +219,17 @@ class Table(DynamoDb):
         """
         stored: Item | None = None
         for _ in range(_RACES):
-            writes = usage_items.keep(record, running, self._keep_days, assumed=assumed, instead_of=stored)
+            writes = partial(
+                usage_items.keep, record, running, self._keep_days, assumed=assumed, instead_of=stored
+            )
             try:
-                self._write_together(writes)
+                self._write_apart(writes)
             except Refused as refused:
                 stored = refused.item
                 if stored and (assumed or not running.listing or not usage_items.gives_way(stored, record)):
                     break
             else:
-                stored = writes[0]["Put"]["Item"]
+                stored = writes(0)[0]["Put"]["Item"]
                 break
         else:
             raise KeyThrottled(CONDITION)

@@ -15,15 +15,19 @@ def grant_secret_value(grantee: iam.IGrantable, secret: secretsmanager.ISecret) 
     _grant(grantee, ["secretsmanager:GetSecretValue"], secret.secret_arn)
 
 
-def grant_items(grantee: iam.IGrantable, table: dynamodb.Table, kind: str, actions: Sequence[str]) -> None:
+def grant_items(
+    grantee: iam.IGrantable, table: dynamodb.Table, kinds: Sequence[str], actions: Sequence[str]
+) -> None:
     """Allow actions, as in `("GetItem",)`, on a table's items whose partition keys begin with a kind.
+
+    A transaction needs one grant for all that it writes, for its items are all leading keys.
 
     A request that names no partition key, as a scan, has no leading keys; "all of none" would be true.
     Source: DynamoDB, "Using IAM policy conditions for fine-grained access control", read 2026-11-26.
     """
     leading = "dynamodb:LeadingKeys"
     conditions: Mapping[str, Mapping[str, Any]] = {
-        "ForAllValues:StringLike": {leading: f"{kind}#*"},
+        "ForAllValues:StringLike": {leading: [f"{kind}#*" for kind in kinds]},
         "Null": {leading: "false"},
     }
     _grant(grantee, [f"dynamodb:{action}" for action in actions], table.table_arn, conditions)

@@ -112,7 +112,7 @@ def check(table: KeyTable) -> list[UsageRecord]:
         by_request |= {each.request_id: each.most for each in counts.running.values()}
         assert counts.spent == sum(by_request.values())
     total = UsageSum()
-    for _, _, used in table.sums(KEY.id, 0, 10**14):
+    for _, _, used in table.sums(KEY.id, RECORD.started_at, RECORD.started_at):
         total.add(used)
     expected = UsageSum()
     for record in records:

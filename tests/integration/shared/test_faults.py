@@ -16,7 +16,7 @@ import pytest
 
 from functions.keys.store import KeyTable, table_from_stack
 from functions.shared import aws as aws_module
-from functions.shared import table as table_module
+from functions.shared import dynamodb
 from functions.shared.aws import Aws
 from functions.shared.keys import Key, KeysRefused, KeysUnavailable, KeyThrottled
 from functions.shared.limits import Running
@@ -187,7 +187,7 @@ def cancelled(code: str) -> Scripted:
 def test_a_throttled_key_a_refused_call_and_an_unreachable_table_differ(
     response: Scripted, kind: type[KeysUnavailable], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table_module, "_CONFLICT_S", 0.001)
+    monkeypatch.setattr(dynamodb, "_CONFLICT_S", 0.001)
     with scripted(response) as server, closing(KeyTable(NAME, endpoint_url=server.url)) as table:
         with pytest.raises(KeysUnavailable) as raised:
             asyncio.run(table.settle(RECORD, RUNNING))
@@ -197,7 +197,7 @@ def test_a_throttled_key_a_refused_call_and_an_unreachable_table_differ(
 def test_a_conflict_with_another_transaction_is_tried_again_a_few_times(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(table_module, "_CONFLICT_S", 0.001)
+    monkeypatch.setattr(dynamodb, "_CONFLICT_S", 0.001)
     item: Scripted = (200, {"Attributes": {}})
     with scripted(*[CONFLICT] * 6, item) as server, closing(KeyTable(NAME, endpoint_url=server.url)) as table:
         asyncio.run(table.settle(RECORD, RUNNING))

@@ -106,7 +106,7 @@ def test_a_transaction_is_all_or_nothing(server: str) -> None:
     table.put_usage(replace(RECORD, key_id=key.id))
     table.put_usage(replace(RECORD, key_id=key.id, completion_tokens=900))
     assert table.spent(key.id) == RECORD.tokens
-    ((_, _, used),) = table.sums(key.id, 0, 10**14)
+    ((_, _, used),) = table.sums(key.id, RECORD.started_at, RECORD.started_at)
     assert used.requests == 1
 
 
@@ -120,7 +120,7 @@ def test_transactions_at_once_count_each_record_once(server: str) -> None:
 
     for _ in range(2):
         asyncio.run(settle())
-    ((_, _, used),) = table.sums("key_at_once", 0, 10**14)
+    ((_, _, used),) = table.sums("key_at_once", RECORD.started_at, RECORD.started_at)
     assert (used.requests, table.running("key_at_once", 0)) == (6, [])
     assert table.spent("key_at_once") == 6 * RECORD.tokens
 

@@ -15,7 +15,7 @@ from functions.shared import dynamodb, key_items, limit_items, usage_items
 from functions.shared import table as table_module
 from functions.shared.items import SCHEMA
 from functions.shared.key_text import digest
-from functions.shared.keys import Key, KeyRefused, Keyring, KeysUnavailable, KeyTaken
+from functions.shared.keys import Key, KeyRefused, Keyring, KeysUnavailable, KeyTaken, KeyThrottled
 from functions.shared.limits import Allowance, Ledger, LimitReached, Reservation, Running, died
 from functions.shared.usage import UsageRecord, UsageSum
 from tests.integration.shared.conftest import NAME
@@ -44,7 +44,7 @@ RECORD = UsageRecord(
     outcome="ok",
     started_at=int(NOW * 1000) + 123,
 )
-
+DAY = (RECORD.started_at, RECORD.started_at)
 
 numbers = count()
 
@@ -258,7 +258,7 @@ class TableMachine(LedgerMachine):
         assert isinstance(self.ledger, TwoEnvironments)
         table = next(self.ledger.tables)
         records = {record.request_id: record.tokens for record in table.usage(self.key.id, 0, 10**15)}
-        summed = [used for _, _, used in table.sums(self.key.id, 0, 10**14)]
+        summed = [used for _, _, used in table.sums(self.key.id, 1_794_000_000_000, int(self.now * 1000))]
         assert sum(each.requests for each in summed) == len(records)
         assert sum(each.prompt_tokens + each.completion_tokens for each in summed) == sum(records.values())
         return records
@@ -308,7 +308,7 @@ def test_a_refused_request_is_in_the_sums_and_leaves_no_record(counting: Countin
         asyncio.run(counting.settle(replace(RECORD, outcome="refused", prompt_tokens=0)))
     assert counting.calls == ["update_item"] * 2
     assert list(counting.usage(ALICE.id, 0, 10**14)) == []
-    ((day, model, used),) = counting.sums(ALICE.id, 0, 10**14)
+    ((day, model, used),) = counting.sums(ALICE.id, *DAY)
     assert (day, model, used) == ("2026-11-25", "tiny", UsageSum(requests=2, refused=2))
 
 
@@ -418,7 +418,7 @@ def test_a_retry_of_a_settlement_counts_once(table: KeyTable, known: bool) -> No
             await table.settle(ended(running, 5), running if known else None)
         assert table.spent(ALICE.id) == 5
         assert (await table.peek(ALICE, NOW)).remaining_tokens == 95
-        (_, _, used), *others = table.sums(ALICE.id, 0, 10**14)
+        (_, _, used), *others = table.sums(ALICE.id, *DAY)
         assert (used.requests, used.completion_tokens, others) == (1, 5, [])
         assert table.running(ALICE.id, NOW) == []
 
@@ -441,7 +441,7 @@ def test_a_request_that_died_is_cut_at_what_it_reserved_once_it_is_read(table: K
         (record,) = table.usage(ALICE.id, 0, 10**14)
         assert (record.outcome, record.prompt_tokens, record.completion_tokens) == ("cut", 50, 30)
         assert table.spent(ALICE.id) == record.tokens == 80
-        (_, _, used) = next(table.sums(ALICE.id, 0, 10**14))
+        (_, _, used) = table.sums(ALICE.id, *DAY)[0]
         assert (used.cut, used.prompt_tokens) == (1, 50)
 
     asyncio.run(play())
@@ -455,7 +455,7 @@ def test_the_truth_takes_the_place_of_what_was_assumed(table: KeyTable) -> None:
             await table.settle(ended(running, 4), late)
             assert [record.outcome for record in table.usage(ALICE.id, 0, 10**14)] == ["ok"]
             assert table.spent(ALICE.id) == 4
-        ((_, _, used),) = table.sums(ALICE.id, 0, 10**14)
+        ((_, _, used),) = table.sums(ALICE.id, *DAY)
         assert used == UsageSum(requests=1, ok=1, completion_tokens=4)
 
     asyncio.run(play())
@@ -537,38 +537,139 @@ def test_sums_are_of_whole_days_by_model(table: KeyTable) -> None:
 
     today = [("2026-11-25", "big#2", 1), ("2026-11-25", "tiny", 1)]
     assert sums(midnight + 1000, midnight + 2000) == today
-    assert sums(0, midnight) == [("2026-11-24", "tiny", 1), *today]
+    assert sums(midnight - 1, midnight) == [("2026-11-24", "tiny", 1), *today]
     assert sums(midnight, midnight + day_ms) == [*today, ("2026-11-26", "tiny", 1)]
 
 
-def test_sums_are_read_without_the_records(counting: CountingTable) -> None:
+def test_sums_are_read_without_the_records_by_a_query_for_each_day(counting: CountingTable) -> None:
     for number in range(40):
         counting.put_usage(replace(RECORD, request_id=f"r{number}"))
     counting.calls.clear()
-    ((_, _, used),) = counting.sums(ALICE.id, 0, 10**14)
+    ((_, _, used),) = counting.sums(ALICE.id, *DAY, books=2)
     assert (used.requests, counting.calls) == (40, ["query"])
-    query = usage_items.summed(ALICE.id, 0, 10**14)
-    read = counting._service.client.query(TableName=NAME, ReturnConsumedCapacity="TOTAL", **query)
-    assert read["ScannedCount"] <= 8
+    (query,) = usage_items.summed(ALICE.id, *DAY)
+    read = counting._service.client.query(TableName=NAME, **query)
+    assert [item["sk"]["S"] for item in read["Items"]] == ["key_1#tiny#0"]
+    counting.calls.clear()
+    assert len(counting.sums(ALICE.id, DAY[0] - 29 * 86_400_000, DAY[1], books=2)) == 1
+    assert counting.calls == ["query"] * 30
 
 
-def test_records_of_earlier_versions_are_added_to_the_sums_once(table: KeyTable) -> None:
-    for number in range(3):
-        table.put_usage(replace(RECORD, request_id=f"r{number}"))
-    client = table._service.client
-    old = {
-        name: value
-        for name, value in usage_items.keep(replace(RECORD, request_id="old"), request(1), 1)[0]["Put"][
-            "Item"
-        ].items()
-        if name not in ("counted", "ttl", "listing")
+def test_a_record_that_conflicts_is_counted_in_another_part(table: KeyTable) -> None:
+    class Conflicting(KeyTable):
+        """Part 0 is being written by another transaction."""
+
+        conflict = ""
+
+        def _call(self, operation: str, *, idempotent: bool = True, **parameters: Any) -> Any:
+            if "#tiny#0'" in str(parameters):
+                raise KeyThrottled(self.conflict)
+            return super()._call(operation, idempotent=idempotent, **parameters)
+
+    conflicting = Conflicting(NAME)
+    conflicting.conflict = "TransactionConflict"
+    asyncio.run(conflicting.settle(RECORD))
+    conflicting.conflict = "TransactionConflictException"
+    asyncio.run(conflicting.settle(replace(RECORD, outcome="refused")))
+    asyncio.run(table.settle(replace(RECORD, request_id="r2")))
+    ((_, _, used),) = table.sums(ALICE.id, *DAY)
+    assert (used.requests, used.ok, used.refused) == (3, 2, 1)
+
+
+def test_the_sums_of_others_are_not_those_of_a_key(table: KeyTable) -> None:
+    """Neither where an id begins as another does, nor where one holds the separator."""
+    others = [f"{ALICE.id}0", f"{ALICE.id}#tiny", "-"]
+    for number, key_id in enumerate([ALICE.id, *others]):
+        table.put_usage(replace(RECORD, key_id=key_id, prompt_tokens=10**number))
+    for number, key_id in enumerate([ALICE.id, *others]):
+        ((_, model, used),) = table.sums(key_id, *DAY)
+        assert (model, used.prompt_tokens) == ("tiny", 10**number)
+
+
+# what 0.4 stored
+
+OLD_RECORD = {
+    "pk": {"S": "usage#key_1"},
+    "sk": {"S": "2026-11-25T02:00:00.123Z#old"},
+    "request_id": {"S": "old"},
+    "key_id": {"S": "key_1"},
+    "model": {"S": "tiny"},
+    "prompt_tokens": {"N": "7"},
+    "completion_tokens": {"N": "0"},
+    "cached_tokens": {"N": "0"},
+    "duration_ms": {"N": "1.5"},
+    "outcome": {"S": "ok"},
+    "started_at": {"N": "1795572000123"},
+}
+OLD_SUMS = [
+    {
+        "pk": {"S": "usage#key_1#sums"},
+        "sk": {"S": sk},
+        "requests": {"N": "3"},
+        "ok": {"N": "2"},
+        "cut": {"N": "1"},
+        "prompt_tokens": {"N": prompt},
     }
-    client.put_item(TableName=NAME, Item=old)
+    for sk, prompt in (
+        ("2026-11-24#0#tiny", "1000"),
+        ("2026-11-25#0#tiny", "100"),
+        ("2026-11-25#7#tiny", "10"),
+        ("2026-11-25#7#big#2", "5"),
+    )
+]
+
+
+def tokens_of(table: KeyTable, books: int = 1) -> dict[tuple[str, str], tuple[int, int]]:
+    sums = table.sums(ALICE.id, DAY[0] - 86_400_000, DAY[1], books=books)
+    return {(day, model): (used.requests, used.prompt_tokens) for day, model, used in sums}
+
+
+def test_sums_of_0_4_are_read_beside_those_of_this_version(table: KeyTable) -> None:
+    for item in OLD_SUMS:
+        table._service.client.put_item(TableName=NAME, Item=item)
+    table.put_usage(RECORD)
+    assert tokens_of(table) == {
+        ("2026-11-24", "tiny"): (3, 1000),
+        ("2026-11-25", "big#2"): (3, 5),
+        ("2026-11-25", "tiny"): (7, 117),
+    }
+    assert tokens_of(table, books=2) == {("2026-11-25", "tiny"): (1, 7)}
+
+
+def test_records_and_sums_of_0_4_are_recounted_once(table: KeyTable) -> None:
+    client = table._service.client
+    for item in [OLD_RECORD, *OLD_SUMS]:
+        client.put_item(TableName=NAME, Item=item)
+    table.put_usage(RECORD)
+    before = tokens_of(table)
     assert [table.recount(ALICE.id, 10**14) for _ in range(2)] == [1, 0]
-    ((_, _, used),) = table.sums(ALICE.id, 0, 10**14)
-    assert (used.requests, used.prompt_tokens) == (4, 28)
-    place = {name: old[name] for name in ("pk", "sk")}
+    assert tokens_of(table) == tokens_of(table, books=2) == {**before, ("2026-11-25", "tiny"): (8, 124)}
+    place = {name: OLD_RECORD[name] for name in ("pk", "sk")}
     assert "ttl" in client.get_item(TableName=NAME, Key=place)["Item"]
+
+
+def test_sums_are_moved_whole_while_a_function_of_0_4_adds_to_them(
+    table: KeyTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, move, left = table._service.client, usage_items.move, [1, 2]
+    for item in OLD_SUMS:
+        client.put_item(TableName=NAME, Item=item)
+
+    def moved_late(item: Any, part: int) -> Any:
+        if left:
+            client.update_item(
+                TableName=NAME,
+                Key={name: item[name] for name in ("pk", "sk")},
+                UpdateExpression="ADD requests :one, #t :one",
+                ExpressionAttributeNames={"#t": ("timeout", "ok")[left.pop() - 1]},
+                ExpressionAttributeValues={":one": {"N": "1"}},
+            )
+        return move(item, part)
+
+    monkeypatch.setattr(usage_items, "move", moved_late)
+    before = sum(requests for requests, _ in tokens_of(table).values())
+    assert table.recount(ALICE.id, 10**14) == 0
+    assert sum(requests for requests, _ in tokens_of(table, books=2).values()) == before + 2
 
 
 @pytest.mark.slow

@@ -65,11 +65,20 @@ class MemoryStore:
             record for record in found if record.key_id == key_id and since_ms <= record.started_at < until_ms
         ][:newest]
 
-    def sums(self, key_id: str, since_ms: int, until_ms: int) -> Iterator[tuple[str, str, UsageSum]]:
+    def sums(
+        self,
+        key_id: str,
+        since_ms: int,
+        until_ms: int,
+        *,
+        books: int = 1,  # noqa: ARG002
+    ) -> list[tuple[str, str, UsageSum]]:
         first, last = iso_day(since_ms / 1000), iso_day(until_ms / 1000)
-        for record in self.usage(key_id, 0, 10**15):
-            if first <= (day := iso_day(record.started_at / 1000)) <= last:
-                yield day, record.model, UsageSum.of(record)
+        return [
+            (day, record.model, UsageSum.of(record))
+            for record in self.usage(key_id, 0, 10**15)
+            if first <= (day := iso_day(record.started_at / 1000)) <= last
+        ]
 
     def recount(self, key_id: str, until_ms: int) -> int:  # noqa: ARG002
         self._count()

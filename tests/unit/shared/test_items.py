@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.shared import items, key_items, limit_items, usage_items
+from functions.shared.items import item_of
 from functions.shared.key_text import digest
 from functions.shared.keys import Key
 from functions.shared.limits import Counts, Running
@@ -88,23 +89,29 @@ def test_what_is_counted_is_read_as_it_was_kept() -> None:
     assert limit_items.counts_of(None) is None
 
 
-@given(records)
-def test_the_sums_of_a_day_have_all_that_a_record_has(record: UsageRecord) -> None:
-    update = usage_items.count(record)
+@given(records, st.integers(0, 40))
+def test_the_sums_of_a_day_have_all_that_a_record_has(record: UsageRecord, part: int) -> None:
+    update = usage_items.count(record, part=part)
     added = {
         name.removeprefix("#"): update["ExpressionAttributeValues"][f":{name.removeprefix('#')}"]
         for name in update["ExpressionAttributeNames"]
     }
-    day, model, used = usage_items.sum_of({**update["Key"], **added})
-    assert (day, model) == (items.instant(record.started_at)[:10], record.model)
-    assert used == UsageSum.of(record)
+    day = items.instant(record.started_at)[:10]
+    item = {**update["Key"], **added}
+    assert usage_items.sum_of(item) == (record.key_id, day, record.model, UsageSum.of(record))
+    assert item["sk"]["S"].endswith(f"#{part}")
 
 
-def test_the_sums_of_a_day_are_in_several_parts() -> None:
-    """Transactions that write the same item at a time refuse each other."""
-    records = [replace(RECORD, request_id=f"req_{number}") for number in range(100)]
-    parts = {usage_items.count(record)["Key"]["sk"]["S"] for record in records}
-    assert len(parts) == 8
+def test_the_sums_of_a_day_are_in_a_few_partitions() -> None:
+    records = [replace(RECORD, key_id=f"key_{number}") for number in range(100)]
+    found = {usage_items.count(record)["Key"]["pk"]["S"] for record in records}
+    assert found == {f"sums#2026-11-25#{shard}" for shard in range(4)}
+    queries = usage_items.summed_of_all(RECORD.started_at, RECORD.started_at)
+    assert found == {each["ExpressionAttributeValues"][":pk"]["S"] for each in queries}
+
+
+def test_no_day_before_the_first_release_is_read() -> None:
+    assert len(list(usage_items.summed("key_1", 0, 1_767_225_600_000))) == 1
 
 
 def kept(record: UsageRecord) -> items.Item:
@@ -121,8 +128,8 @@ def test_a_record_in_place_of_another_changes_the_sums_by_the_difference() -> No
         ":completion_tokens": {"N": "-47"},
     }
     other = usage_items.keep(RECORD, RUNNING, 90, instead_of=kept(replace(assumed, model="big")))
-    places = [each["Update"]["Key"]["sk"]["S"].split("#") for each in other[1:]]
-    assert [(day, model) for day, _, model in places] == [("2026-11-25", "tiny"), ("2026-11-25", "big")]
+    places = [each["Update"]["Key"]["sk"]["S"] for each in other[1:]]
+    assert places == ["key_1#tiny#0", "key_1#big#0"]
     same = usage_items.keep(RECORD, RUNNING, 90, instead_of=kept(RECORD))[1]["Update"]
     assert same["ExpressionAttributeValues"] == {":requests": {"N": "0"}}
 
@@ -160,7 +167,8 @@ def test_every_call_names_what_it_uses_and_nothing_else(
         *key_items.replacements(key, key),
         *usage_items.keep(record, RUNNING, 90),
         *usage_items.keep(record, RUNNING, 90, instead_of=kept(replace(record, model="other"))),
-        *usage_items.count_old(record, days=90),
+        *usage_items.count_old(record, 90),
+        *usage_items.move(usage_items.count(record)["Key"] | item_of({"requests": 1, "ok": 1})),
     ]
     calls: list[dict[str, Any]] = [
         limit_items.reserve_in_window(key, request, window),
@@ -171,7 +179,9 @@ def test_every_call_names_what_it_uses_and_nothing_else(
         key_items.disable(key, True),
         key_items.listed(),
         usage_items.used(key.id, window, window),
-        usage_items.summed(key.id, window, window),
+        *usage_items.summed(key.id, 10**13, 10**13),
+        *usage_items.summed_of_all(10**13, 10**13),
+        usage_items.summed_before(key.id, window, window),
         *(write for each in together for write in each.values()),
     ]
     for call in calls:
