@@ -12,7 +12,7 @@ export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 18,20
 CDK = $(WITH_NODE) node_modules/.bin/cdk
 PYTEST = $(WITH_NODE) $(VENV)/python -m pytest
 STAGE ?= dev
-.PHONY: help run chat migrate test test-all test-clients test-deploy faults mutants check check-prisma check-vllm fmt bench invoke layer synth deploy destroy lock release clean
+.PHONY: help run chat migrate test test-all test-nightly test-clients test-deploy faults mutants check check-prisma check-vllm fmt bench invoke layer synth deploy destroy lock release clean
 export PORT BACKEND BACKEND_KEY FALLBACK FALLBACK_KEY CONCURRENCY TIMEOUT_S AUTH DEV_KEY NAME STAGE CORS_ORIGINS EVENT FUNCTION MODELS
 
 help: ## list the targets
@@ -24,9 +24,11 @@ chat: ## chat in the terminal with what `make run` serves; URL=, KEY= and MODEL=
 migrate: ## make and apply a migration, as in `make migrate NAME=add_note`
 	@$(SETUP) run && exec $(VENV)/python -m infra.local.migrate $(if $(filter command,$(origin NAME)),"$$NAME")
 test: ## run what every change runs, in 2 minutes, or a part: `make test ARGS=tests/unit`
-	@$(SETUP) test && $(PYTEST) -n 2 --dist loadgroup -m "not slow" $(ARGS)
-test-all: ## run all tests; `make test-all ARGS="-m slow"` runs those that `make test` leaves out
-	@$(SETUP) test-all && $(PYTEST) -n 2 --dist loadgroup $(ARGS)
+	@$(SETUP) test && $(PYTEST) -n 2 --dist loadgroup -m "not slow and not nightly" $(ARGS)
+test-all: ## run these and the slow ones: deployments, bundles, browsers, killed processes
+	@$(SETUP) test-all && $(PYTEST) -n 2 --dist loadgroup -m "not nightly" $(ARGS)
+test-nightly: ## run what `make test-all` leaves out, beside the targets below: repetitions, and Prisma's own commands
+	@$(SETUP) test-all && $(PYTEST) -n 2 --dist loadgroup -m nightly $(ARGS)
 test-clients: ## run every client of docs/clients.md against the service on this machine
 	@$(SETUP) test-clients && $(PYTEST) tests/e2e/test_clients.py tests/e2e/test_sdks.py tests/e2e/test_user_document.py tests/e2e/test_cors.py $(ARGS)
 test-deploy: ## deploy both stages into a local AWS, call them, destroy them; a part of `make test-all`
@@ -38,7 +40,7 @@ mutants: ## make small faults in functions and layers and count those that the t
 	@$(SETUP) test && $(WITH_NODE) $(VENV)/python -m tests.tools.mutants
 check: ## lint, formatting, types, who imports what
 	@$(SETUP) test && $(VENV)/ruff check && $(VENV)/ruff format --check && $(VENV)/mypy && $(VENV)/python -m pytest -q tests/unit/test_imports.py
-check-prisma: ## run Prisma's own commands and client on our engines; a part of `make test-all`
+check-prisma: ## run Prisma's own commands and client on our engines; a part of `make test-nightly`
 	@$(SETUP) test-all && $(PYTEST) tests/integration/prisma $(ARGS)
 check-vllm: ## have vLLM itself read the arguments that all stages give it; installs 6 GB into .local
 	@$(SETUP) deploy && $(VENV)/python -m infra.inference.check
@@ -59,7 +61,7 @@ destroy: ## remove a stage from AWS
 lock: ## pin the dependencies of pyproject.toml in requirements/
 	@$(SETUP) test && $(LOCK) --group local -o requirements/run.txt && $(LOCK) --group test -o requirements/test.txt && $(LOCK) --group bundle -o requirements/bundle.txt && $(LOCK) --group todos -o requirements/todos.txt && $(LOCK) --group chat -o requirements/chat.txt && $(LOCK) --group deploy -o requirements/deploy.txt && $(LOCK) --group ministack -o requirements/ministack.txt && $(LOCK) --group streaming -o requirements/streaming.txt && $(LOCK) --group openai -o requirements/openai.txt && $(LOCK) --group frameworks -o requirements/frameworks.txt && $(LOCK) --group clients -o requirements/clients.txt && $(LOCK) --group clients-2 -o requirements/clients-2.txt && $(LOCK) --group clients-3 -o requirements/clients-3.txt
 release: ## check, test, build and tag the version of pyproject.toml; `git push` publishes it
-	@$(SETUP) test && $(VENV)/python -m infra.release check && $(MAKE) check test-all layer && $(VENV)/python -m infra.release tag
+	@$(SETUP) test && $(VENV)/python -m infra.release check && $(MAKE) check test-all test-nightly layer && $(VENV)/python -m infra.release tag
 clean: ## remove everything that was set up or built here, but not the todos in .local/postgres
 	@if [ -d .local ]; then find .local -mindepth 1 -maxdepth 1 ! -name postgres -exec rm -rf {} +; fi
 	@rm -rf .venv cdk.out dist node_modules layers/prisma/node_modules .mypy_cache .ruff_cache .hypothesis .schemathesis && find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -41,7 +41,7 @@ class Aws:
     Shape:  `longer`: how many times longer than in a function a response is waited for.
     """
 
-    def __init__(self, *, region: str | None = None, longer: int = 1) -> None:
+    def __init__(self, *, region: str | None = None, longer: float = 1) -> None:
         self._region, self._longer = region, longer
         self._session: Any = None
         self._making = threading.Lock()

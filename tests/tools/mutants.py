@@ -38,7 +38,7 @@ AT_ONCE = 2
 BUDGET_S = 600
 TIMEOUT_S = 150
 LEAST_KILLED = 0.8
-OPTIONS = ("-x", "-q", "--no-header", "-m", "not slow")
+OPTIONS = ("-x", "-q", "--no-header", "-m", "not slow and not nightly")
 NOT_COPIED = shutil.ignore_patterns(".git", ".venv", ".local", "node_modules", "__pycache__", "cdk.out")
 # Made by the set-up: the copy shares them.
 SHARED = (".venv", "node_modules", "layers/prisma/node_modules")

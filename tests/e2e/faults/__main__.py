@@ -51,7 +51,7 @@ def _run(clients: list[Client], faults: list[str]) -> list[Results]:
             print(f"{start}{done:,} of {total:,} cases", end="", flush=True)
 
     columns = []
-    with running(clients, faults, seen) as results:
+    with running(dict.fromkeys(clients, faults), seen) as results:
         for result in as_completed(results.values()):
             columns.append(column := result.result())
             wrong = sum(map(bool, column.wrong.values()))

@@ -145,15 +145,15 @@ def matrix() -> Iterator[Matrix]:
 
 @contextmanager
 def running(
-    clients: Sequence[Client], faults: Sequence[str], seen: Callable[[], None] = lambda: None
+    faults: Mapping[Client, Sequence[str]], seen: Callable[[], None] = lambda: None
 ) -> Iterator[Mapping[Client, "Future[Results]"]]:
-    """Run clients against the faults, two at a time, each with a gateway and an engine of its own."""
+    """Run each client against its faults, two at a time, each with a gateway and an engine of its own."""
     free = SimpleQueue[Matrix]()
 
     def run(client: Client) -> Results:
         here = free.get()
         try:
-            return here.run(client, faults, seen)
+            return here.run(client, faults[client], seen)
         finally:
             free.put(here)
 
@@ -162,7 +162,7 @@ def running(
         free.put(other)
         try:
             # First the client that waits the longest: it repeats what it should not.
-            ordered = sorted(clients, key=lambda client: client.obeys)
+            ordered = sorted(faults, key=lambda client: client.obeys)
             yield {client: threads.submit(run, client) for client in ordered}
         finally:
             threads.shutdown(cancel_futures=True)

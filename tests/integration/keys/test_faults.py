@@ -8,6 +8,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from functions.keys import session
 from tests.integration.keys.aws import ScriptedAws
 from tests.integration.keys.conftest import REGION, Keys, Printed
 
@@ -78,8 +79,11 @@ def silent_url() -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-@pytest.mark.slow  # a command waits longer than a function does
-def test_a_table_that_cannot_be_reached(keys: Keys, silent_url: str, unused_url: str) -> None:
+def test_a_table_that_cannot_be_reached(
+    keys: Keys, silent_url: str, unused_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert session._LONGER == 10, "a command waits longer than a function does"
+    monkeypatch.setattr(session, "_LONGER", 0.2)
     for url, code in ((unused_url, "EndpointConnectionError"), (silent_url, "ReadTimeoutError")):
         printed = line_of(keys("list", "--table", "keys", "--endpoint", url))
         assert f"at {url} could not be reached ({code}). Check the network" in printed

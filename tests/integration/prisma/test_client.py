@@ -14,7 +14,7 @@ from infra.paths import ROOT
 from tests.integration.prisma.engine import PROGRAM
 from tests.postgres import Postgres
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prisma")]
+pytestmark = [pytest.mark.nightly, pytest.mark.xdist_group("prisma")]
 _NAMES = ("milk", "Bread", 'a "q" \\ \n é😀')
 _OTHER = str(uuid.uuid4())
 Query = Callable[[Prisma], Awaitable[object]]

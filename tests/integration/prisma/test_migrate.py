@@ -5,7 +5,7 @@ import pytest
 from tests.integration.prisma.project import CLI, Project, assert_no_password, clean_environment, run
 from tests.postgres import Postgres
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prisma")]
+pytestmark = [pytest.mark.nightly, pytest.mark.xdist_group("prisma")]
 # A script whose parts hold semicolons.
 FUNCTION = """
 CREATE FUNCTION twice(n int) RETURNS int AS $$ BEGIN PERFORM 1; RETURN n * 2; END $$ LANGUAGE plpgsql;

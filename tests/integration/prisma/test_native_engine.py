@@ -11,7 +11,7 @@ import pytest
 
 from tests.integration.prisma.project import LAYER, Ended, clean_environment, run
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 _ENGINE = b"#!/bin/sh\necho engine\n"
 
 

@@ -12,7 +12,7 @@ from infra.paths import ROOT
 from tests.integration.prisma.project import Ended, assert_no_password, clean_environment, run
 from tests.postgres import Postgres
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prisma")]
+pytestmark = [pytest.mark.nightly, pytest.mark.xdist_group("prisma")]
 _NEEDED = ("package.json", "pyproject.toml", "functions/todos/prisma", "layers/prisma")
 _VENV_BIN = Path(sys.executable).parent
 

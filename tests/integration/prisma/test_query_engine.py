@@ -24,7 +24,7 @@ from tests.integration.prisma.engine import (
 from tests.integration.prisma.project import assert_no_password, clean_environment
 from tests.postgres import Postgres
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prisma")]
+pytestmark = [pytest.mark.nightly, pytest.mark.xdist_group("prisma")]
 _SCHEMA = """
 datasource db {
   provider = "postgresql"

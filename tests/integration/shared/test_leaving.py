@@ -46,7 +46,7 @@ async def until_settled(table: KeyTable, key: Key) -> None:
         await asyncio.sleep(0.1)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly  # tests/e2e/test_keys.py has them leave a real function
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("stream", [True, False], ids=["streams", "whole replies"])
 def test_of_200_callers_who_leave_within_12_ms_none_leaves_anything_reserved(
