@@ -15,9 +15,12 @@ _HOST = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}")
 _CERTIFICATE = re.compile(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]+")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/,*]+")
 _FIELD = re.compile(r"[a-z][a-z0-9_]*")
+_CURRENCY = re.compile(r"[A-Z]{3}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 # Lambda takes events of 6 MB, of which the body is a part, with its quotes escaped.
 _MAX_BODY_BYTES = 5_000_000
+# For a million tokens: a larger one is a mistake of units.
+_MAX_PRICE = 100_000
 _ARCHITECTURES: Mapping[str, Architecture] = {"arm64": "arm64", "x86_64": "x86_64"}
 
 
@@ -88,6 +91,13 @@ def _model_mistakes(stage: Stage) -> Iterator[str]:
     for field in model.extra_fields:
         if not _FIELD.fullmatch(field):
             yield f"engine.model.extra_fields: expected names such as top_k, but got {field!r}."
+    for name in ("input", "cached", "output") if model.prices else ():
+        price = getattr(model.prices, name)
+        if price is not None and not 0 <= price <= _MAX_PRICE:
+            yield f"engine.model.prices.{name}: expected 0 to {_MAX_PRICE}, but got {price}."
+    if model.prices and not _CURRENCY.fullmatch(model.prices.currency):
+        currency = model.prices.currency
+        yield f"engine.model.prices.currency: expected a code such as USD or EUR, but got {currency!r}."
     if at and not _DIGEST.fullmatch(digest):
         yield f"engine.image: expected sha256: and 64 hexadecimal digits after @, but got {digest!r}."
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from aws_cdk import Aws
@@ -27,6 +28,9 @@ def models(stage: Stage, *, base_url: str, key_secret: str, service: str) -> dic
         "media_hosts": list(model.media_hosts),
         "extra_fields": list(model.extra_fields),
     }
+    if prices := model.prices:
+        cached = prices.input if prices.cached is None else prices.cached
+        engine["prices"] = {**asdict(prices), "cached": cached}
     if stage.engine.scales_to_zero:
         engine |= {"ecs_service": service, "start_s": stage.engine.start_s}
     return {model.id: engine}

@@ -12,6 +12,21 @@ Architecture = Literal["arm64", "x86_64"]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Prices:
+    """What the callers of a model are charged for its tokens.
+
+    Shape:  `input`: of prompts. `cached`: of what the engine had cached of them; None: as the rest.
+            `output`: of completions. `currency`: its code in ISO 4217.
+    Units:  `currency` for a million tokens.
+    """
+
+    input: float
+    cached: float | None = None
+    output: float
+    currency: str = "USD"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Model:
     """The model that the engine serves, and vLLM's settings for it.
 
@@ -20,7 +35,7 @@ class Model:
             `tool_parser` and `reasoning_parser` are vLLM's names; None: the model has no such replies.
             `media_hosts`: the hosts from which images, audio and video may be loaded, by https; with none,
             callers send them as data URLs. `extra_fields`: fields of requests that are sent to the engine,
-            beside OpenAI's own.
+            beside OpenAI's own. `prices`: None: its usage has no cost.
     Units:  `context` and `max_tokens…` tokens; `weights_gib` GiB on disk, rounded up.
     """
 
@@ -33,6 +48,7 @@ class Model:
     reasoning_parser: str | None = "qwen3"
     media_hosts: tuple[str, ...] = ()
     extra_fields: tuple[str, ...] = ()
+    prices: Prices | None = None
     weights_gib: int = 16
 
 

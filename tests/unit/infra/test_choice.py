@@ -1,6 +1,7 @@
 """What the command line and a stage may contain; mistakes are reported as texts, not as tracebacks."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -10,11 +11,15 @@ from typing import Any
 import pytest
 
 from infra.choice import ChoiceError, chosen_stage
-from infra.stages import DEV, PROD, STAGES, Database, Domain, Engine, Model
+from infra.stages import DEV, PROD, STAGES, Database, Domain, Engine, Model, Prices
 
 from .templates import ROOT
 
 ARN = "arn:aws:acm:eu-central-1:111122223333:certificate/0a1b2c3d-1111-2222-3333-444455556666"
+
+
+def priced(**changes: Any) -> dict[str, Any]:
+    return {"engine": Engine(model=Model(prices=replace(Prices(input=0.15, output=0.6), **changes)))}
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -65,6 +70,13 @@ def test_an_error_about_an_unknown_stage_lists_those_that_there_are() -> None:
             {"engine": Engine(model=Model(extra_fields=("top-k",)))},
             "engine.model.extra_fields: expected names such as top_k, but got 'top-k'.",
         ),
+        (priced(input=-0.1), "engine.model.prices.input: expected 0 to 100000, but got -0.1."),
+        (priced(output=math.nan), "engine.model.prices.output: expected 0 to 100000, but got nan."),
+        (priced(cached=100_001), "engine.model.prices.cached: expected 0 to 100000, but got 100001."),
+        (
+            priced(currency="$"),
+            "engine.model.prices.currency: expected a code such as USD or EUR, but got '$'",
+        ),
         ({"engine": Engine(image="vllm/vllm-openai@sha256:12")}, "engine.image: expected sha256: and 64"),
         ({"engine": Engine(image="vllm/vllm-openai@md5:" + "0" * 64)}, "engine.image: expected sha256:"),
         ({"engine": Engine(tasks=(2, 1))}, "engine.tasks: expected the minimum, then the maximum"),
@@ -96,6 +108,11 @@ def test_media_hosts_and_an_image_by_digest_are_accepted() -> None:
     model = Model(media_hosts=("images.example.com",), extra_fields=("top_k", "min_p"))
     engine = Engine(model=model, image="registry.example.com:5000/vllm:v1@sha256:" + "0f" * 32)
     chosen_stage("own", {"own": replace(DEV, egress="nat", engine=engine)})
+
+
+def test_prices_of_nothing_are_accepted() -> None:
+    model = Model(prices=Prices(input=0.15, cached=0, output=0, currency="EUR"))
+    chosen_stage("own", {"own": replace(DEV, engine=Engine(model=model))})
 
 
 def test_a_domain_with_its_certificate_is_accepted() -> None:

@@ -39,7 +39,9 @@ def test_the_stacks_are_listed(dev: Deployment) -> None:
 def test_limits_and_media_are_documented() -> None:
     listed = set(re.findall(r"^\| `((?:Model\.)?\w+)` \|", DEPLOY.read_text(), re.MULTILINE))
     known = {each.name for each in fields(Stage)} | {f"Model.{each.name}" for each in fields(Model)}
-    limits = {name for name in known if re.search("_bytes$|^keep_records|media_hosts|extra_fields", name)}
+    limits = {
+        name for name in known if re.search("_bytes$|^keep_records|media_hosts|extra_fields|prices", name)
+    }
     assert limits <= listed
     assert f"| `keep_records_days` | {DEV.keep_records_days}; `prod` {PROD.keep_records_days} |" in (
         DEPLOY.read_text()

@@ -11,7 +11,7 @@ import pytest
 from functions.chat.settings import Settings as ChatSettings
 from functions.todos.settings import Settings as TodosSettings
 from infra import environments
-from infra.stages import DEV, STAGES, Engine, Model, Stage
+from infra.stages import DEV, STAGES, Engine, Model, Prices, Stage
 
 from .templates import ROOT, Deployment, Json
 from .test_functions import CHAT, TODOS, migrating, resource
@@ -111,6 +111,30 @@ def test_the_chat_function_accepts_every_stage_s_model_and_limits(stage: Stage) 
         stage.max_body_bytes,
         stage.keep_records_days,
     )
+
+
+@pytest.mark.parametrize(
+    ("prices", "expected"),
+    [
+        (None, None),
+        (
+            Prices(input=0.15, cached=0.05, output=0.6),
+            {"input": 0.15, "cached": 0.05, "output": 0.6, "currency": "USD"},
+        ),
+        (
+            Prices(input=2, output=6, currency="EUR"),
+            {"input": 2, "cached": 2, "output": 6, "currency": "EUR"},
+        ),
+    ],
+)
+def test_the_chat_function_has_the_prices_of_its_model(
+    prices: Prices | None, expected: dict[str, Any] | None
+) -> None:
+    stage = replace(DEV, engine=Engine(model=Model(prices=prices)))
+    ((_, entry),) = environments.models(
+        stage, base_url="http://engine:8000/v1", key_secret="", service=""
+    ).items()
+    assert entry.get("prices") == expected
 
 
 def test_only_an_engine_that_scales_to_zero_can_be_started(dev: Deployment, prod: Deployment) -> None:
