@@ -32,6 +32,8 @@ class Model:
             callers can name it; else it only answers for others.
             `media_hosts`: where it may fetch images from. `developer_as_system`: it knows no developer.
             `dimensions`: how many numbers an embedding has, where that is known.
+            `template_tokens`: what its chat template adds at most, apart from each message; `media_tokens`:
+            what an image, a recording or a file is at most.
     Units:  `start_s`: about how many seconds it takes from that start to the engine's first reply.
     """
 
@@ -52,6 +54,8 @@ class Model:
     fallback: tuple[str, ...] = ()
     listed: bool = True
     dimensions: int | None = None
+    template_tokens: int = 512
+    media_tokens: int = 16_384  # as much as Qwen's processors make of one
 
     @cached_property
     def kind(self) -> EngineKind:
@@ -192,6 +196,11 @@ def _model(name: str, entry: Any, environ: Mapping[str, str]) -> Model:
         dimensions=count(str(entry["dimensions"]), f"MODELS: dimensions of {name!r}")
         if "dimensions" in entry
         else None,
+        **{
+            member: count(str(entry[member]), f"MODELS: {member} of {name!r}")
+            for member in ("template_tokens", "media_tokens")
+            if member in entry
+        },
     )
 
 

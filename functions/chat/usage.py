@@ -1,7 +1,8 @@
 """What each request may use, and what it has used: one account a request.
 
     admit    what it may use is reserved before the engine gets the request: the prompt, at its most for keys
-             with a budget, and the whole completion that is allowed; once, for whichever engine answers
+             with a budget or a limit of tokens a minute, and the whole completion that is allowed; once, for
+             whichever engine answers
     run      the engine's events pass, and are counted
     close    before the last event leaves: metrics are written, the record is kept, the reservation settled
 
@@ -21,9 +22,10 @@ from typing import Any, TypeGuard
 from functions.shared.keys import Key, KeysUnavailable
 from functions.shared.limit_headers import limit_headers
 from functions.shared.limiter import Limiter
-from functions.shared.limits import MOST_RUNNING, Allowance, Ledger, LimitReached, Reservation, Running
+from functions.shared.limits import BUSY_S, Allowance, Ledger, LimitReached, Reservation, Running
 from functions.shared.logs import log_unexpected
 from functions.shared.metrics import Metrics
+from functions.shared.refusals import Need, text_of
 from functions.shared.usage import NONE, Outcome, UsageRecord
 
 from .engines.engine import Accepted, Chunks, Engine, EngineRequest, Event, Failure, Reply, Run
@@ -131,21 +133,19 @@ class Account:
                 reservation = await asyncio.shield(self._reserve(self._key, request))
             except LimitReached as reached:
                 self.allowance = reached.allowance
-                most = max(each.prompt_tokens_most + each.max_completion for each in _all(request))
-                raise _refusal(reached, self._key, most) from None
+                raise _refusal(reached, self._key, _need(self._key, request)) from None
             self.allowance = reservation.allowance if reservation else None
         self._sent = time.perf_counter()
 
     def _reserve(self, key: Key, request: EngineRequest) -> asyncio.Task[Reservation | None]:
-        prompt_of = attrgetter("prompt_tokens" if key.budget_tokens is None else "prompt_tokens_most")
-        most, prompt = max((prompt_of(each) + each.max_completion, prompt_of(each)) for each in _all(request))
+        need = _need(key, request)
         remaining_ms = self._remaining_ms() if self._remaining_ms else LONGEST_MS
         running = Running(
             request_id=self._request_id,
             model=request.model.id,
-            tokens=max(each.prompt_tokens + each.max_completion for each in _all(request)),
-            most=most,
-            prompt=prompt,
+            tokens=need.tokens,
+            most=need.tokens,
+            prompt=need.prompt,
             started_at=round(self._started_at * 1000),
             expires_at=round(self._meter.now() + remaining_ms / 1000) + GRACE_S,
         )
@@ -308,9 +308,12 @@ class Account:
         return (time.perf_counter() - self._began) * 1000
 
 
-def _all(request: EngineRequest) -> tuple[EngineRequest, ...]:
-    """Return the requests of which one is run."""
-    return (request, *request.fallbacks)
+def _need(key: Key, request: EngineRequest) -> Need:
+    """Return the most that a request, or any of its fallbacks, may use: about, where no limit counts it."""
+    counted = key.budget_tokens is not None or key.tokens_per_minute is not None
+    prompt_of = attrgetter("prompt_tokens_most" if counted else "prompt_tokens")
+    needs = (Need(prompt_of(each), each.max_completion) for each in (request, *request.fallbacks))
+    return max(needs, key=attrgetter("tokens"))
 
 
 def _text_bytes(choice: dict[str, Any]) -> int:
@@ -330,39 +333,15 @@ def _is_count(value: Any) -> TypeGuard[int]:
     return type(value) is int and 0 <= value <= MOST_TOKENS
 
 
-def _refusal(reached: LimitReached, key: Key, most: int) -> ApiError:
-    """Say which limit was reached, and when to come back."""
-    wait_s = reached.retry_after_s or 1.0
-    again = f"Try again in {wait_s:.3g} s."
+def _refusal(reached: LimitReached, key: Key, need: Need) -> ApiError:
+    """Return the error for a limit that was reached."""
+    text = text_of(reached, key, need)
+    less = " A lower 'max_tokens' helps as well." if need.completion else ""
     match reached.kind:
         case "budget":
-            left = reached.allowance.remaining_budget
-            if not left:
-                return QuotaExhausted(
-                    "This API key has used up its budget. The operator of this API can give you another key."
-                )
-            return QuotaExhausted(
-                f"The request may use up to {most} tokens, but {left} are left of this API key's budget. Send"
-                " less, or ask the operator of this API for another key. A lower 'max_tokens' helps as well."
-            )
+            return QuotaExhausted(text + less)
         case "too_large":
-            return RequestTooLarge(
-                "The request needs more tokens than this API key may use in a minute"
-                f" ({key.tokens_per_minute}). Send less. A lower 'max_tokens' helps as well."
-            )
-        case "concurrent":
-            most = key.concurrent or MOST_RUNNING
-            return RateLimited(
-                f"This API key's limit of {most} concurrent requests is reached. {again}",
-                retry_after_s=wait_s,
-            )
-        case "throttled":
-            return RateLimited(
-                f"This API key sends more requests at once than can be counted. {again}", retry_after_s=wait_s
-            )
-    requests = reached.kind == "requests"
-    kind, limit = (
-        (RateLimited, key.requests_per_minute) if requests else (TokensLimited, key.tokens_per_minute)
-    )
-    text = f"This API key's limit of {limit} {reached.kind} a minute is reached. {again}"
-    return kind(text, retry_after_s=wait_s)
+            return RequestTooLarge(text + less)
+        case "tokens":
+            return TokensLimited(text + less, retry_after_s=reached.retry_after_s or BUSY_S)
+    return RateLimited(text, retry_after_s=reached.retry_after_s or BUSY_S)

@@ -10,6 +10,7 @@ from functions.shared.keys import KeyRefused, Keyring, KeysUnavailable
 from functions.shared.limit_headers import limit_headers
 from functions.shared.limiter import Limiter
 from functions.shared.limits import BUSY_S, Ledger, LimitReached
+from functions.shared.refusals import Need, text_of
 
 from .errors import RateLimited, ServiceUnavailable, Unauthenticated
 
@@ -52,13 +53,9 @@ class Admission:
             requests_only = replace(key, tokens_per_minute=None, budget_tokens=None, concurrent=None)
             reservation = await self._limiter.reserve(requests_only)
         except LimitReached as reached:
-            wait_s = reached.retry_after_s or BUSY_S
-            limit = f"limit of {key.requests_per_minute} requests a minute is reached"
-            if reached.kind == "throttled":
-                limit = "requests are more at once than can be counted"
             raise RateLimited(
-                f"This API key's {limit}. Try again in {wait_s:.3g} s.",
-                retry_after_s=wait_s,
+                text_of(reached, key, Need()),
+                retry_after_s=reached.retry_after_s or BUSY_S,
                 headers=limit_headers(reached.allowance),
             ) from None
         except KeysUnavailable as unavailable:

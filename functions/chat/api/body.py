@@ -12,8 +12,6 @@ from starlette.requests import Request
 from functions.chat.errors import BodyTooLarge, InvalidRequest, UnsupportedMediaType
 
 MAX_DEPTH = 100
-# About how much text a token is.
-BYTES_PER_TOKEN = 4
 # Parameters other than `charset` mean nothing of JSON. What has matched is not tried in another way: white
 # space within others would double the work with each of them.
 _JSON_TYPE = re.compile(

@@ -15,13 +15,10 @@ from functions.chat.streams.chat import ChatReply, ChatStream
 from functions.chat.streams.chat_writer import ChatWriter
 from functions.chat.streams.grammar_call import GrammarCalls
 
-from . import body, call_grammar, chat_schema, fields, media, messages
+from . import body, call_grammar, chat_schema, fields, media, messages, prompt_size
 from .answer import Endpoint, answer
 from .chat_schema import ChatCompletionRequest
 from .service import Service
-
-# What a chat template adds to the text: once, and around each message.
-TEMPLATE_TOKENS, MESSAGE_TOKENS = 512, 16
 
 
 async def create_chat_completion(service: Service, request: Request) -> Response:
@@ -69,8 +66,7 @@ def engine_request(
     if by_schema:
         call_grammar.force_by_schema(sent)
     raw = body.to_json(sent)
-    media_tokens, media_bytes = media.measure(checked.messages)
-    text_bytes = len(raw) - media_bytes
+    prompt = prompt_size.of_chat(raw, sent, model)
     reader = _reader(checked, model, settings, request_id, by_schema=by_schema, as_values=as_values)
     return EngineRequest(
         model=model,
@@ -79,10 +75,8 @@ def engine_request(
         stream=checked.stream,
         reader=(lambda: GrammarCalls(reader())) if by_schema else reader,
         request_id=request_id,
-        prompt_tokens=text_bytes // body.BYTES_PER_TOKEN + media_tokens + 1,
-        prompt_tokens_most=(
-            text_bytes + media_tokens + TEMPLATE_TOKENS + MESSAGE_TOKENS * len(checked.messages)
-        ),
+        prompt_tokens=prompt.about,
+        prompt_tokens_most=prompt.most,
         max_completion=checked.n * allowed,
     )
 

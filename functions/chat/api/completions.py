@@ -12,9 +12,10 @@ from functions.chat.streams.chat_writer import ChatWriter
 from functions.chat.streams.completions import Assembled, TextReply, TextStream
 from functions.chat.streams.echo import EchoWriter
 
-from . import body, completion_schema, faults, fields
+from . import body, completion_schema, faults, fields, prompt_size
 from .answer import Endpoint
 from .completion_schema import COMPLETION_REQUEST, CompletionRequest
+from .prompt_size import PromptSize
 
 DEFAULT_MAX_TOKENS = 16
 
@@ -44,6 +45,9 @@ async def prepare(
     )
     whole = partial(TextReply, **options, request_id=request_id)
     raw = body.to_json(sent)
+    # Ids of tokens are counted already; two more of each prompt are those that a tokenizer may add.
+    ids = PromptSize(checked.ids, checked.ids + 2 * checked.prompts)
+    prompt = ids if checked.ids else prompt_size.of_text(raw)
     return EngineRequest(
         model=model,
         path="completions",
@@ -52,8 +56,8 @@ async def prepare(
         assembled=assembled,
         reader=stream if checked.stream else (lambda: Assembled(stream())) if assembled else whole,
         request_id=request_id,
-        prompt_tokens=max(len(raw) // body.BYTES_PER_TOKEN + 1, checked.ids),
-        prompt_tokens_most=len(raw),
+        prompt_tokens=prompt.about,
+        prompt_tokens_most=prompt.most,
         max_completion=choices * max_tokens,
     )
 

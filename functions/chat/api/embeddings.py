@@ -11,7 +11,7 @@ from functions.chat.settings import Model, Settings
 from functions.chat.streams.chat_writer import ChatWriter
 from functions.chat.streams.embeddings import EmbeddingsReply
 
-from . import body, embedding_schema, fields
+from . import body, embedding_schema, fields, prompt_size
 from .answer import Endpoint
 from .embedding_schema import EMBEDDING_REQUEST, EmbeddingRequest
 
@@ -33,6 +33,7 @@ async def prepare(
     if "user" not in model.kind.openai:
         sent.pop("user", None)
     raw = body.to_json({**sent, "model": model.served_name})
+    prompt = prompt_size.of_text(raw)
     return EngineRequest(
         model=model,
         path="embeddings",
@@ -46,8 +47,8 @@ async def prepare(
             dimensions=checked.dimensions,
         ),
         request_id=request_id,
-        prompt_tokens=len(raw) // body.BYTES_PER_TOKEN + 1,
-        prompt_tokens_most=len(raw),
+        prompt_tokens=prompt.about,
+        prompt_tokens_most=prompt.most,
         max_completion=0,
     )
 

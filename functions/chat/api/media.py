@@ -19,8 +19,6 @@ from functions.chat.api import faults
 from functions.chat.api.faults import Path
 from functions.chat.settings import Model
 
-# About what an image, a recording or a file is to a model; its bytes are not text.
-TOKENS = 1000
 RESOLVE_S = 2.0
 # The parts that are not text, and where each has its data.
 NAMES = {"image_url": "url", "input_audio": "data", "file": "file_data"}
@@ -40,17 +38,24 @@ class Medium:
     path: Path
     data_path: Path
 
+    @property
+    def data(self) -> str:
+        """Its data, as far as it is here."""
+        kind = self.part["type"]
+        data: str = self.part[kind].get(NAMES[kind], "")
+        return "" if data.startswith("https:") else data
 
-def measure(messages: list[dict[str, Any]]) -> tuple[int, int]:
-    """Return how many tokens the media of messages are taken for, and how many bytes of the body they are."""
-    tokens = size = 0
-    for medium in media_of(messages):
-        part = medium.part
-        media = part[part["type"]]
-        data = media.get(NAMES[part["type"]], "")
-        tokens += TOKENS
-        size += 0 if data.startswith("https:") else len(data)
-    return tokens, size
+
+def without(raw: bytes, media_parts: Iterable[Medium]) -> bytes:
+    """Return the JSON of messages without the data of their media, which it has in this order."""
+    pieces, start = [], 0
+    for medium in media_parts:
+        data = medium.data.encode()
+        at = raw.find(data, start)
+        if at >= 0:  # what JSON has to escape is no base64, and is refused later
+            pieces.append(raw[start:at])
+            start = at + len(data)
+    return b"".join([*pieces, raw[start:]])
 
 
 def is_public(text: str) -> bool:

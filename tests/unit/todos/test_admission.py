@@ -77,7 +77,7 @@ async def test_requests_are_counted_where_they_are_limited_whatever_else_is_used
     with pytest.raises(RateLimited) as refused:
         await admission.admit("Bearer alice")
     assert refused.value.message == (
-        "This API key's limit of 2 requests a minute is reached. Try again in 17.2 s."
+        "This API key's limit of 2 requests a minute is reached: none is left. Try again in 17.2 s."
     )
     assert refused.value.headers["x-ratelimit-remaining-requests"] == "0"
     assert refused.value.headers["retry-after"] == "18"
@@ -105,7 +105,7 @@ async def test_a_ledger_that_does_not_answer_is_left_alone_for_a_while(
 async def test_a_throttled_key_and_a_table_that_refuses_the_call_refuse_callers() -> None:
     ledger = FakeLedger(failure=KeyThrottled("ThrottlingException"))
     admission = Admission(Keyring(FakeKeys(ALICE, BOB)), ledger)
-    with pytest.raises(RateLimited, match="more at once than can be counted") as throttled:
+    with pytest.raises(RateLimited, match="more requests at once than can be counted") as throttled:
         await admission.admit("Bearer alice")
     assert throttled.value.headers == {"retry-after": "1", "retry-after-ms": "1000"}
     ledger.failure = KeysRefused("AccessDeniedException")

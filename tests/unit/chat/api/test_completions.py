@@ -175,13 +175,6 @@ async def test_a_request_reserves_all_its_choices() -> None:
     assert engine.requests[0].max_completion == 40
 
 
-@pytest.mark.parametrize(("prompt", "tokens"), [([1] * 400, 400), ([[1] * 400, [2] * 300], 700)])
-async def test_a_prompt_of_token_ids_reserves_all_of_them(prompt: Any, tokens: int) -> None:
-    engine = replying()
-    await post(URL, body(prompt=prompt), model(), engine=engine)
-    assert engine.requests[0].prompt_tokens == tokens
-
-
 @pytest.mark.parametrize("recorded", recordings("completions/*/err_*"), ids=str)
 def test_an_engine_s_error_names_what_the_caller_sent(recorded: Recording) -> None:
     error = translate("tiny", recorded.status, json.loads(recorded.body))

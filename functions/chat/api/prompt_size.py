@@ -1,0 +1,86 @@
+"""How many tokens a prompt is: about, which is charged where no engine has counted it, and at most.
+
+No tokenizer makes more tokens of a text than it has bytes, once it has normalised it. The rest is the
+model's: its template, and its images, recordings and files.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from functions.chat.settings import Model
+
+from . import body, media
+
+# A token is about so many bytes of text; but a digit is one, and so are about three bytes that are not ASCII.
+BYTES_PER_TOKEN, OTHER_BYTES_PER_TOKEN = 4, 3
+# About what an image, a recording or a file is.
+MEDIUM_TOKENS = 1000
+# What a chat template adds around each message, and each tool, at most.
+MESSAGE_TOKENS, TOOL_TOKENS = 16, 64
+# Where a template writes JSON, white space comes after or before each of these; each of those may be escaped.
+_STRUCTURE, _ESCAPED, _ESCAPE_BYTES = b",:{}[]", b"<>&'", 5
+_DIGITS, _ASCII, _OTHERS = b"0123456789", bytes(range(128)), bytes(range(128, 256))
+
+
+class PromptSize(NamedTuple):
+    """Tokens: `about` is never more than `most`."""
+
+    about: int
+    most: int
+
+
+def of_text(raw: bytes) -> PromptSize:
+    """Return the size of a prompt that is sent to the engine as this JSON, and used as it is."""
+    return PromptSize(about(raw), normalised_bytes(raw))
+
+
+def of_chat(raw: bytes, sent: dict[str, Any], model: Model) -> PromptSize:
+    """Return the size of a conversation: `raw` is the JSON of what is sent."""
+    messages = sent["messages"]
+    found = list(media.media_of(messages))
+    text = media.without(raw, found)
+    most = normalised_bytes(text) + model.template_tokens + MESSAGE_TOKENS * len(messages)
+    most += len(found) * model.media_tokens + added_to_json(sent)
+    most += sum(len(each.data) for each in found if each.part["type"] == "file")  # it may be a text
+    estimate = about(text) + len(found) * min(MEDIUM_TOKENS, model.media_tokens)
+    return PromptSize(min(estimate, most), most)
+
+
+def about(text: bytes) -> int:
+    """Return about how many tokens a text is."""
+    words = text.translate(None, _DIGITS)
+    ascii_bytes = len(words) if text.isascii() else len(words.translate(None, _OTHERS))
+    others = len(words) - ascii_bytes
+    return ascii_bytes // BYTES_PER_TOKEN + len(text) - len(words) + -(-others // OTHER_BYTES_PER_TOKEN) + 1
+
+
+def added_to_json(sent: dict[str, Any]) -> int:
+    """Return what a template may add to tools and calls, which it writes as JSON of its own."""
+    tools = sent.get("tools") or sent.get("functions") or ()
+    calls = [each for each in sent["messages"] if "tool_calls" in each or "function_call" in each]
+    if not tools and not calls:
+        return 0
+    raw = body.to_json({"tools": tools, "calls": calls})
+    structure = len(raw) - len(raw.translate(None, _STRUCTURE))
+    escaped = len(raw) - len(raw.translate(None, _ESCAPED))
+    return structure + _ESCAPE_BYTES * escaped + TOOL_TOKENS * len(tools)
+
+
+def normalised_bytes(text: bytes) -> int:
+    """Return how many bytes a text has at most: tokenizers normalise it to NFC (Qwen), NFKC or not at all."""
+    if text.isascii() or not any(map(_may_grow, set(text.translate(None, _ASCII).decode()))):
+        return len(text)
+    whole = text.decode()
+    forms = (unicodedata.normalize(form, whole) for form in ("NFC", "NFKC"))
+    return max(len(text), *(len(form.encode()) for form in forms))
+
+
+@lru_cache(maxsize=4096)
+def _may_grow(character: str) -> bool:
+    """Return whether a text with this character can become longer: by it, or by what it keeps apart."""
+    forms = (unicodedata.normalize(form, character) for form in ("NFC", "NFKC"))
+    size = len(character.encode())
+    return unicodedata.combining(character) > 0 or any(len(form.encode()) > size for form in forms)

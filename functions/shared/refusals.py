@@ -1,0 +1,73 @@
+"""The texts of refusals: which limit refused, what is left of it, what the request needs, when to return."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from .keys import Key
+from .limits import BUSY_S, MOST_RUNNING, LimitReached
+
+
+class Need(NamedTuple):
+    """The tokens that a request may use at most."""
+
+    prompt: int = 0
+    completion: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """All of them."""
+        return self.prompt + self.completion
+
+
+def text_of(reached: LimitReached, key: Key, need: Need) -> str:
+    """Return the text of a refusal; that of a request without tokens needs no `need`."""
+    allowance = reached.allowance
+    again = f"Try again in {reached.retry_after_s or BUSY_S:.3g} s."
+    match reached.kind:
+        case "requests":
+            limit = f"{key.requests_per_minute:,} requests a minute"
+            return f"This API key's limit of {limit} is reached: none is left. {again}"
+        case "tokens":
+            left = allowance.remaining_tokens or 0
+            return (
+                f"This API key's limit of {key.tokens_per_minute:,} tokens a minute is reached: the request "
+                f"needs up to {need.tokens:,}{_parts(need)}, and {left:,} are left. {again}"
+            )
+        case "too_large":
+            return (
+                f"The request needs up to {need.tokens:,} tokens{_parts(need)}, but this API key may use "
+                f"{key.tokens_per_minute:,} a minute: waiting does not help. Send less."
+            )
+        case "concurrent":
+            most = key.concurrent or MOST_RUNNING
+            limit = f"{most:,} concurrent requests"
+            return f"This API key's limit of {limit} is reached: as many are running. {again}"
+        case "throttled":
+            return f"This API key sends more requests at once than can be counted. {again}"
+        case "budget":
+            return budget_text(reached, key, need)
+
+
+def budget_text(reached: LimitReached, key: Key, need: Need) -> str:
+    """Return the text of a refusal by the budget, with the time of its reset in the key's time zone."""
+    allowance = reached.allowance
+    limit = allowance.limit_budget or key.budget_tokens or 0
+    budget = f"budget of {limit:,} tokens" + (f" a {key.budget_period}" if key.budget_period else "")
+    needed = f"request needs up to {need.tokens:,} tokens{_parts(need)}"
+    if left := allowance.remaining_budget:
+        text = f"The {needed}, but {left:,} are left of this API key's {budget}."
+    else:
+        text = f"This API key has used up its {budget}, and the {needed}."
+    if allowance.budget_resets_at is not None:
+        resets_at = datetime.fromtimestamp(allowance.budget_resets_at, ZoneInfo(key.budget_timezone))
+        text += f" It is reset on {resets_at:%Y-%m-%d at %H:%M} ({key.budget_timezone})."
+    return f"{text} {'Send less, or ask' if left else 'Ask'} the operator of this API for more."
+
+
+def _parts(need: Need) -> str:
+    if not need.completion:
+        return ""
+    return f" ({need.prompt:,} for the prompt, {need.completion:,} for the reply)"
