@@ -64,7 +64,7 @@ def budget_text(reached: LimitReached, key: Key, need: Need) -> str:
     if allowance.budget_resets_at is not None:
         resets_at = datetime.fromtimestamp(allowance.budget_resets_at, ZoneInfo(key.budget_timezone))
         text += f" It is reset on {resets_at:%Y-%m-%d at %H:%M} ({key.budget_timezone})."
-    return f"{text} {'Send less, or ask' if left else 'Ask'} the operator of this API for more."
+    return f"{text}{' Send less.' if left else ''} The operator of this API can give it more."
 
 
 def _parts(need: Need) -> str:

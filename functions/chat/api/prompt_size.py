@@ -42,8 +42,9 @@ def of_chat(raw: bytes, sent: dict[str, Any], model: Model) -> PromptSize:
     messages = sent["messages"]
     found = list(media.media_of(messages))
     text = media.without(raw, found)
+    pictures = len(found) + (text.count(b"![](") if model.kind.links_images else 0)
     most = normalised_bytes(text) + model.template_tokens + MESSAGE_TOKENS * len(messages)
-    most += len(found) * model.media_tokens + added_to_json(sent)
+    most += pictures * model.media_tokens + added_to_json(sent)
     most += sum(len(each.data) for each in found if each.part["type"] == "file")  # it may be a text
     estimate = about(text) + len(found) * min(MEDIUM_TOKENS, model.media_tokens)
     return PromptSize(min(estimate, most), most)

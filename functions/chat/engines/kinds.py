@@ -26,6 +26,7 @@ class EngineKind:
             every member of OpenAI's messages, tools and tool choices. `forces_calls`: by which field it is
             made to call a tool, None where nothing does. `continuous_usage`: it can count in every chunk.
             `counts_by_choice`: a whole completion has the count of one of its choices, a stream each one's.
+            `links_images`: it fetches the images that a text links to, in Markdown.
     """
 
     openai: frozenset[str]
@@ -37,6 +38,7 @@ class EngineKind:
     forces_calls: Literal["tool_choice", "json_schema"] | None = "tool_choice"
     continuous_usage: bool = False
     counts_by_choice: bool = False
+    links_images: bool = False
 
     @property
     def fields(self) -> frozenset[str]:
@@ -104,7 +106,7 @@ ENGINES: Mapping[str, EngineKind] = MappingProxyType(
             reasoning="reasoning_content",
             continuous_usage=True,
         ),
-        "tgi": EngineKind(openai=_ALL | {"tool_choice"}, text=_TEXT_ALL),
+        "tgi": EngineKind(openai=_ALL | {"tool_choice"}, text=_TEXT_ALL, links_images=True),
         "ollama": EngineKind(
             openai=_ALL | {"reasoning_effort"},
             text=_TEXT_ALL | {"presence_penalty", "logprobs"},

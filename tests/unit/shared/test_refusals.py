@@ -69,7 +69,7 @@ def test_throttled() -> None:
 
 
 NEEDED = "request needs up to 9,500 tokens (8,476 for the prompt, 1,024 for the reply)"
-MORE = "the operator of this API for more."
+MORE = "The operator of this API can give it more."
 
 
 @pytest.mark.parametrize(
@@ -78,31 +78,30 @@ MORE = "the operator of this API for more."
         (
             Allowance(remaining_budget=0),
             {},
-            f"This API key has used up its budget of 1,000,000 tokens, and the {NEEDED}. Ask {MORE}",
+            f"This API key has used up its budget of 1,000,000 tokens, and the {NEEDED}. {MORE}",
         ),
         (
             Allowance(remaining_budget=3_200),
             {},
             f"The {NEEDED}, but 3,200 are left of this API key's budget of 1,000,000 tokens. "
-            f"Send less, or ask {MORE}",
+            f"Send less. {MORE}",
         ),
         (
             Allowance(remaining_budget=0, limit_budget=1_500_000, budget_resets_at=DECEMBER),
             MONTHLY,
             f"This API key has used up its budget of 1,500,000 tokens a month, and the {NEEDED}. "
-            f"It is reset on 2026-12-01 at 00:00 (Europe/Berlin). Ask {MORE}",
+            f"It is reset on 2026-12-01 at 00:00 (Europe/Berlin). {MORE}",
         ),
         (
             Allowance(remaining_budget=3_200, budget_resets_at=DECEMBER),
             {"budget_period": "day"},
             f"The {NEEDED}, but 3,200 are left of this API key's budget of 1,000,000 tokens a day. "
-            f"It is reset on 2026-11-30 at 23:00 (UTC). Send less, or ask {MORE}",
+            f"It is reset on 2026-11-30 at 23:00 (UTC). Send less. {MORE}",
         ),
         (
             Allowance(remaining_budget=5_000),
             {"budget_tokens": 5_000, "tokens_per_minute": None},
-            f"The {NEEDED}, but 5,000 are left of this API key's budget of 5,000 tokens. "
-            f"Send less, or ask {MORE}",
+            f"The {NEEDED}, but 5,000 are left of this API key's budget of 5,000 tokens. Send less. {MORE}",
         ),
     ],
     ids=["used up", "does not suffice", "of a month, with a top-up", "of a day", "smaller than the request"],

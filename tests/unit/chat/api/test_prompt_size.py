@@ -254,6 +254,15 @@ def test_a_medium_has_as_much_as_its_model_says_and_a_file_its_bytes_too(part: A
         assert 0 <= request.prompt_tokens_most - plain.prompt_tokens_most - 2 * (most + size) < 200
 
 
+def test_an_image_that_a_text_links_to_is_one() -> None:
+    linked = {
+        "model": "tiny",
+        "messages": [{"role": "user", "content": "![](https://example.com/a.png)" * 2}],
+    }
+    more = prepared(linked, "tgi").prompt_tokens_most - prepared(linked).prompt_tokens_most
+    assert more == 2 * 16_384
+
+
 def test_what_a_template_adds_is_the_model_s() -> None:
     sent = {"model": "tiny", "messages": [USER]}
     more = prepared(sent, template_tokens=1500).prompt_tokens_most - prepared(sent).prompt_tokens_most
