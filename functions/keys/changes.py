@@ -5,6 +5,8 @@ from __future__ import annotations
 import secrets
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import click
 
@@ -63,11 +65,13 @@ def create(
         concurrent=concurrent,
         budget_tokens=budget_tokens,
         created_at=int(session.now),
+        created_by=session.actor,
+        books=2,
         expires_at=expires,
     )
     store = session.store
     _hold_interrupts()
-    store.add(key)
+    store.add(key, session.change("create"))
     said = f"Created {key.id} ({key.name}).\n\n{_once(text)}"
     return Result(said, {"key": text, **views.key_record(key, session.now)}, new_key=key.id)
 
@@ -79,7 +83,7 @@ def disable(session: Session, key: str) -> Result:
 
     ID is the key's id, the beginning of it, or its name.
     """
-    found = _existing(session.store.set_disabled(select(session.store.all_keys(), key).id, True))
+    found = _changed(session, key, "disable", disabled=True)
     said = (
         f"Disabled {found.id} ({found.name}). It is refused within 30 s everywhere."
         f"\nTo accept it again: {PROGRAM} enable {found.id}"
@@ -94,7 +98,7 @@ def enable(session: Session, key: str) -> Result:
 
     ID is the key's id, the beginning of it, or its name.
     """
-    found = _existing(session.store.set_disabled(select(session.store.all_keys(), key).id, False))
+    found = _changed(session, key, "enable", disabled=False)
     said = f"Enabled {found.id} ({found.name}). It is accepted within 30 s everywhere."
     if found.expires_at is not None and views.state(found, session.now) == "expired":
         said = (
@@ -114,7 +118,10 @@ def rotate(session: Session, key: str) -> Result:
     text = new_key()
     selected = select(session.store.all_keys(), key)
     _hold_interrupts()
-    found = _existing(session.store.rotate(selected.id, digest(text), hint(text)))
+    change = session.change("rotate")
+    _existing(session.store.rotate(selected.id, digest(text), hint(text), change))
+    change = replace(session.change("rotate"), at_ms=change.at_ms + 1)
+    found = _existing(session.store.end_replaced(selected.id, int(session.now), change))
     said = (
         f"Rotated {found.id} ({found.name}). The old key is refused within 30 s everywhere.\n\n{_once(text)}"
     )
@@ -147,6 +154,13 @@ def _chosen_key(session: Session, variable: str) -> str:
             f"Expected {variable} to hold a key, but got one with a typing mistake in it."
         ) from error
     return text
+
+
+def _changed(session: Session, which: str, command: str, **members: Any) -> Key:
+    """Change members of a key, and return it."""
+    found = select(session.store.all_keys(), which)
+    done = session.store.change(found.id, lambda key: replace(key, **members), session.change(command))
+    return _existing(done[0] if done else None)
 
 
 def _existing(key: Key | None) -> Key:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,11 +13,14 @@ import click
 
 from functions.shared.aws import Aws
 from functions.shared.environment import SettingsError, count
+from functions.shared.key_items import Replaced
 from functions.shared.keys import Key
 from functions.shared.limits import Running
 from functions.shared.usage import KEEP_RECORDS_DAYS, UsageRecord, UsageSum
 
+from .history import Change
 from .store import KeyTable, table_from_stack
+from .stored_keys import Listed
 
 PROGRAM = "python -m functions.keys"
 # A person at a command line waits longer than a caller of a function.
@@ -38,11 +42,19 @@ class Store(Protocol):
     # keys
     def all_keys(self) -> list[Key]: ...
     def find(self, key_id: str) -> Key | None: ...
+    def listed(self) -> list[Listed]: ...
+    def replaced(self, key_id: str) -> list[Replaced]: ...
+    def history(self, key_id: str) -> list[Change]: ...
 
     # changes of keys
-    def add(self, key: Key) -> None: ...
-    def set_disabled(self, key_id: str, disabled: bool) -> Key | None: ...
-    def rotate(self, key_id: str, new_digest: str, new_hint: str) -> Key | None: ...
+    def add(self, key: Key, change: Change | None = None) -> None: ...
+    def change(
+        self, key_id: str, alter: Callable[[Key], Key], change: Change
+    ) -> tuple[Key, Change] | None: ...
+    def rotate(self, key_id: str, digest: str, hint: str, change: Change) -> Key | None: ...
+    def end_replaced(self, key_id: str, at: int, change: Change) -> Key | None: ...
+    def delete(self, key_id: str, kept_until: int, change: Change) -> Key | None: ...
+    def restore(self, key_id: str, change: Change) -> Key | None: ...
 
     # what keys use
     def spent(self, key_id: str) -> int: ...
@@ -162,6 +174,15 @@ class Session:
         """
         self.location, store = self.connect(self.location)
         return store
+
+    @property
+    def actor(self) -> str:
+        """Who runs the command."""
+        return self.variables.get("USER") or self.variables.get("USERNAME") or "unknown"
+
+    def change(self, command: str) -> Change:
+        """Return a new change that a command makes, for the history of a key."""
+        return Change(id=secrets.token_hex(8), at_ms=int(self.now * 1000), by=self.actor, command=command)
 
 
 def advice(code: str, location: Location) -> str:

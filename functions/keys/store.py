@@ -4,82 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 
-from functions.shared import key_items, usage_items
+from functions.shared import usage_items
 from functions.shared.aws import Aws, AwsError
-from functions.shared.dynamodb import CONDITION, Refused, unavailable
+from functions.shared.dynamodb import Refused, unavailable
 from functions.shared.items import Item
-from functions.shared.keys import Key, KeysUnavailable, KeyTaken
+from functions.shared.keys import KeysUnavailable
 from functions.shared.limits import Counts, Running, died
-from functions.shared.table import Table
 from functions.shared.usage import UsageRecord
 
-_RACES = 4
+from .stored_keys import StoredKeys
+
 _PAGE = 1000
 
 
-class KeyTable(Table):
-    """Changes of keys, and what they have used."""
-
-    def add(self, key: Key) -> None:
-        """Keep a new key.
-
-        Raises: KeyTaken; KeysUnavailable.
-        """
-        try:
-            self._write_together(key_items.additions(key))
-        except Refused:
-            raise KeyTaken(f"There is a key with the id {key.id} or of the same text already.") from None
-
-    def all_keys(self) -> list[Key]:
-        """Return every key, the oldest first.
-
-        Raises: KeysUnavailable.
-        """
-        places = [
-            key_items.key_place(key_items.digest_of(entry)) for entry in self._query(key_items.listed())
-        ]
-        found = map(key_items.key_of, self._get_all(places))
-        return sorted(found, key=lambda key: (key.created_at, key.id))
-
-    def find(self, key_id: str) -> Key | None:
-        """Return the key of this id, or None.
-
-        Raises: KeysUnavailable.
-        """
-        entry = self._get(key_items.listed_place(key_id))
-        return self._key(key_items.digest_of(entry)) if entry else None
-
-    def set_disabled(self, key_id: str, disabled: bool) -> Key | None:
-        """Disable or enable a key; return it, or None.
-
-        Raises: KeysUnavailable.
-        """
-        for _ in range(_RACES):
-            key = self.find(key_id)
-            if key is None:
-                return None
-            with suppress(Refused):  # it was rotated in between
-                return key_items.key_of(self._update(key_items.disable(key, disabled)))
-        raise KeysUnavailable(CONDITION)
-
-    def rotate(self, key_id: str, new_digest: str, new_hint: str) -> Key | None:
-        """Give a key another text; return it, or None. What it has used and its limits stay.
-
-        Raises: KeyTaken; KeysUnavailable.
-        """
-        for _ in range(_RACES):
-            old = self.find(key_id)
-            if old is None:
-                return None
-            new = replace(old, digest=new_digest, hint=new_hint)
-            with suppress(Refused):  # it was disabled or rotated in between, or the text is taken
-                self._write_together(key_items.replacements(old, new))
-                return new
-        raise KeyTaken("There is a key of this text already.")
+class KeyTable(StoredKeys):
+    """Keys, and what they have used."""
 
     def spent(self, key_id: str) -> int:
         """Return the tokens that a key has used and reserved since it was created.

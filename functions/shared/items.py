@@ -1,8 +1,9 @@
 """How values are stored in the table, and the layout of its items: each is read by its whole primary key.
 
 pk                   sk                             holds
-key#<digest>         key                            the key
-keys                 <key id>                       its digest; keys are listed by these items
+key#<digest>         key                            the key; of a replaced text, a copy with `moved_to`
+keys                 <key id>                       its digest, name, replaced texts; keys are listed by these
+history#<key id>     <UTC, to the ms>#<change id>   a change of the key: who, when, what; no text, no digest
 id#<key id>          limits                         window, requests, tokens, spent, running, and
                                                     run#<request id>, each; outlives a rotation
 usage#<key id>       <UTC, to the ms>#<request id>  a usage record; `ttl` is when DynamoDB may delete it

@@ -68,6 +68,7 @@ class Key:
             `on_outage`: whether requests are accepted while limits cannot be counted.
             `created_by`, `changed_by`: who; `change`: the id of the last change.
             `replaced_at`: from when on this text is refused, for the key was given another one.
+            `deleted_at`: it is refused since, and can be restored before `kept_until`.
             `books`: 2 where all its sums are stored as this version stores them.
     Units:  times: s since 1970.
     """
@@ -95,6 +96,7 @@ class Key:
     expires_at: int | None = None
     replaced_at: int | None = None
     deleted_at: int | None = None
+    kept_until: int | None = None
     disabled: bool = False
     hint: str = ""
     books: int = 1

@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 from . import key_items, limit_items, usage_items
@@ -134,8 +135,15 @@ class Table(DynamoDb):
         self._apart(count)
 
     def _key(self, digest: str) -> Key | None:
+        """Return the key of a digest; of a replaced text, the key as it is now, by a second read."""
         item = self._get(key_items.key_place(digest))
-        return key_items.key_of(item) if item else None
+        in_use = key_items.moved_to(item) if item else None
+        if not item or not in_use:
+            return key_items.key_of(item) if item else None
+        text, item = key_items.key_of(item), self._get(key_items.key_place(in_use))
+        if not item:
+            return None
+        return replace(key_items.key_of(item), digest=digest, hint=text.hint, replaced_at=text.replaced_at)
 
     def _reserve(self, key: Key, request: Running | None, now: float) -> Reservation:
         """Reserve in the window that is stored, if it is ours or newer, else begin ours.

@@ -74,6 +74,9 @@ KEYS = (
     ("options", "replay", "views"),
     ("session", "tables"),
     ("progress", "store"),
+    ("stored_keys",),
+    ("key_writes",),
+    ("history",),
 )
 SHARED = (
     ("access",),

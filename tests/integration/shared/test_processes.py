@@ -18,6 +18,7 @@ from functions.shared.key_text import digest
 from functions.shared.keys import Key, KeyTaken, KeyThrottled
 from functions.shared.limits import Running
 from tests.integration.shared.conftest import NAME, ROOT
+from tests.unit.keys.store import a_change
 from tests.unit.shared.records import RECORD
 
 NOW = 1_795_572_000
@@ -130,6 +131,6 @@ def test_the_server_keeps_keys_as_dynamodb_does(server: str) -> None:
     key = Key(id="key_server", digest=digest("server"), name="server", created_at=1)
     table.add(key)
     assert table.find(key.id) == key
-    rotated = table.rotate(key.id, digest("rotated"), "sk-…abcd")
+    rotated = table.rotate(key.id, digest("rotated"), "sk-…abcd", a_change())
     assert rotated
     assert rotated in table.all_keys()

@@ -11,7 +11,7 @@ from hypothesis import settings
 from moto import mock_aws
 
 from functions.keys.store import KeyTable
-from functions.shared import dynamodb, key_items, limit_items, usage_items
+from functions.shared import dynamodb, limit_items, usage_items
 from functions.shared import table as table_module
 from functions.shared.items import SCHEMA
 from functions.shared.key_text import digest
@@ -19,6 +19,7 @@ from functions.shared.keys import Key, KeyRefused, Keyring, KeysUnavailable, Key
 from functions.shared.limits import Allowance, Ledger, LimitReached, Reservation, Running, died
 from functions.shared.usage import UsageRecord, UsageSum
 from tests.integration.shared.conftest import NAME
+from tests.unit.keys.store import a_change
 from tests.unit.shared.ledger import LedgerMachine
 
 NOW = 1_795_572_000.0
@@ -141,78 +142,12 @@ def test_more_keys_than_one_response_holds_are_listed(
     assert table.all_keys() == keys
 
 
-def test_a_key_is_disabled_and_enabled(table: KeyTable) -> None:
-    table.add(ALICE)
-    disabled = replace(ALICE, disabled=True)
-    assert table.set_disabled(ALICE.id, True) == disabled
-    assert table.find(ALICE.id) == disabled
-    assert table.set_disabled(ALICE.id, False) == ALICE
-    assert table.set_disabled("key_3", True) is None
-
-
-def test_a_key_is_rotated(table: KeyTable) -> None:
-    table.add(ALICE)
-    asyncio.run(table.reserve(ALICE, request(50), NOW))
-    rotated = replace(ALICE, digest=digest("new"), hint="sk-…wxyz")
-    assert table.rotate(ALICE.id, rotated.digest, rotated.hint) == rotated
-    assert asyncio.run(table.key(ALICE.digest)) is None
-    assert asyncio.run(table.key(rotated.digest)) == rotated
-    assert table.all_keys() == [rotated]
-    assert table.spent(ALICE.id) == 50
-    allowance = asyncio.run(table.peek(rotated, NOW))
-    assert (allowance.remaining_requests, allowance.remaining_tokens) == (2, 50)
-    assert table.rotate("key_3", digest("x"), "") is None
-
-
-def test_a_key_is_not_rotated_onto_another(table: KeyTable) -> None:
-    table.add(ALICE)
-    table.add(FREE)
-    with pytest.raises(KeyTaken):
-        table.rotate(ALICE.id, FREE.digest, "")
-    assert table.all_keys() == [ALICE, FREE]
-
-
-def test_a_key_disabled_while_it_is_rotated_stays_disabled(
-    table: KeyTable, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    table.add(ALICE)
-    other, replacements = KeyTable(NAME), key_items.replacements
-
-    def disabled_before(old: Key, new: Key) -> Any:
-        other.set_disabled(ALICE.id, True)
-        return replacements(old, new)
-
-    monkeypatch.setattr(key_items, "replacements", disabled_before)
-    rotated = table.rotate(ALICE.id, digest("new"), "")
-    assert rotated
-    assert rotated.disabled
-    assert table.find(ALICE.id) == rotated
-
-
-def test_a_key_rotated_while_it_is_disabled_is_disabled(
-    table: KeyTable, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    table.add(ALICE)
-    other, disable, new_digests = KeyTable(NAME), key_items.disable, iter([digest("new")])
-
-    def rotated_before(key: Key, disabled: bool) -> Any:
-        for new_digest in new_digests:
-            other.rotate(ALICE.id, new_digest, "")
-        return disable(key, disabled)
-
-    monkeypatch.setattr(key_items, "disable", rotated_before)
-    key = table.set_disabled(ALICE.id, True)
-    assert key
-    assert (key.disabled, key.digest) == (True, digest("new"))
-    assert table.find(ALICE.id) == key
-
-
 def test_a_keyring_looks_keys_up_in_the_table(table: KeyTable) -> None:
     async def play() -> None:
         moment = [NOW]
         keyring = Keyring(table, now=lambda: moment[0])
         assert await keyring.authenticate("Bearer alice") == ALICE
-        table.set_disabled(ALICE.id, True)
+        table.change(ALICE.id, lambda key: replace(key, disabled=True), a_change())
         assert await keyring.authenticate("Bearer alice") == ALICE
         moment[0] += 30
         with pytest.raises(KeyRefused, match="disabled"):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from secrets import token_hex
 
 from functions.keys.commands import cli
 from functions.keys.group import Result
+from functions.keys.history import Change, differences
 from functions.keys.session import PROGRAM, Session
+from functions.keys.stored_keys import Listed
 from functions.keys.tables import render
 from functions.keys.views import iso_day
+from functions.shared.key_items import Replaced
 from functions.shared.keys import Key
 from functions.shared.limits import Running
 from functions.shared.usage import UsageRecord, UsageSum
@@ -23,6 +27,8 @@ class MemoryStore:
     """A `Store`; `failing` is raised by every call after the first `answered` ones."""
 
     keys: dict[str, Key] = field(default_factory=dict)
+    texts: dict[str, list[Replaced]] = field(default_factory=dict)
+    changes: dict[str, list[Change]] = field(default_factory=dict)
     tokens_spent: dict[str, int] = field(default_factory=dict)
     in_flight: list[Running] = field(default_factory=list)
     uncounted: int = 0
@@ -30,8 +36,11 @@ class MemoryStore:
     failing: Exception | None = None
     answered: int = 0
 
-    def add(self, key: Key) -> None:
+    def add(self, key: Key, change: Change | None = None) -> None:
         self._count()
+        if change:
+            key = replace(key, change=change.id)
+            self.changes.setdefault(key.id, []).append(change)
         self.keys[key.id] = key
 
     def all_keys(self) -> list[Key]:
@@ -42,11 +51,45 @@ class MemoryStore:
         self._count()
         return self.keys.get(key_id)
 
-    def set_disabled(self, key_id: str, disabled: bool) -> Key | None:
-        return self._change(key_id, disabled=disabled)
+    def listed(self) -> list[Listed]:
+        self._count()
+        return [Listed(key.id, key.name, key.hint, key.deleted_at is not None) for key in self.keys.values()]
 
-    def rotate(self, key_id: str, new_digest: str, new_hint: str) -> Key | None:
-        return self._change(key_id, digest=new_digest, hint=new_hint)
+    def replaced(self, key_id: str) -> list[Replaced]:
+        self._count()
+        return self.texts.get(key_id, [])
+
+    def history(self, key_id: str) -> list[Change]:
+        self._count()
+        return self.changes.get(key_id, [])[::-1]
+
+    def change(self, key_id: str, alter: Callable[[Key], Key], change: Change) -> tuple[Key, Change] | None:
+        self._count()
+        key = self.keys.get(key_id)
+        return self._changed(key, alter(key), change) if key and key.deleted_at is None else None
+
+    def rotate(self, key_id: str, digest: str, hint: str, change: Change) -> Key | None:
+        key = self.find(key_id)
+        if not key or key.deleted_at is not None:
+            return None
+        self.texts.setdefault(key_id, []).append(Replaced(key.digest, None, key.hint))
+        return self._changed(key, replace(key, digest=digest, hint=hint), change)[0]
+
+    def end_replaced(self, key_id: str, at: int, change: Change) -> Key | None:
+        texts = [replace(each, until=min(at, each.until or at)) for each in self.replaced(key_id)]
+        self.texts[key_id] = [each for each in texts if each.until and each.until > change.at_ms // 1000]
+        return self.keys.get(key_id)
+
+    def delete(self, key_id: str, kept_until: int, change: Change) -> Key | None:
+        key = self.find(key_id)
+        if not key:
+            return None
+        deleted_at = key.deleted_at or change.at_ms // 1000
+        return self._changed(key, replace(key, deleted_at=deleted_at, kept_until=kept_until), change)[0]
+
+    def restore(self, key_id: str, change: Change) -> Key | None:
+        key = self.find(key_id)
+        return self._changed(key, replace(key, deleted_at=None, kept_until=None), change)[0] if key else None
 
     def spent(self, key_id: str) -> int:
         self._count()
@@ -92,12 +135,13 @@ class MemoryStore:
             self.records[place] = record
         return is_new
 
-    def _change(self, key_id: str, **changes: object) -> Key | None:
-        self._count()
-        if key_id not in self.keys:
-            return None
-        self.keys[key_id] = replace(self.keys[key_id], **changes)  # type: ignore[arg-type]
-        return self.keys[key_id]
+    def _changed(self, old: Key, new: Key, change: Change) -> tuple[Key, Change]:
+        change = replace(change, members=differences(old, new))
+        if change.members:
+            self.changes.setdefault(old.id, []).append(change)
+            new = replace(new, change=change.id, changed_at=change.at_ms // 1000, changed_by=change.by)
+        self.keys[old.id] = new
+        return new, change
 
     def _count(self) -> None:
         if self.failing and self.answered <= 0:
@@ -155,3 +199,8 @@ def a_record(number: int = 1, **members: object) -> UsageRecord:
         "started_at": int(NOW * 1000) + number,
     }
     return UsageRecord(**{**values, **members})  # type: ignore[arg-type]
+
+
+def a_change(command: str = "update", at: float = NOW) -> Change:
+    """Return a new change."""
+    return Change(id=token_hex(8), at_ms=int(at * 1000), by="alice", command=command)

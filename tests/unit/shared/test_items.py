@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from functions.keys import key_writes
+from functions.keys.key_writes import Stored
 from functions.shared import items, key_items, limit_items, usage_items
 from functions.shared.items import item_of
 from functions.shared.key_text import digest
 from functions.shared.keys import Key
 from functions.shared.limits import Counts, Running
 from functions.shared.usage import UsageRecord, UsageSum
+from tests.unit.keys.store import a_change
 from tests.unit.shared.records import RECORD, records
 
 RUNNING = Running(
@@ -35,6 +38,11 @@ keys = st.builds(
     concurrent=optional,
     created_at=st.integers(0, 2**40),
     expires_at=optional,
+    deleted_at=optional,
+    kept_until=optional,
+    tags=st.frozensets(st.text(min_size=1), max_size=3),
+    note=st.text(),
+    change=st.text(),
     disabled=st.booleans(),
     hint=st.text(),
 )
@@ -162,9 +170,11 @@ def test_every_call_names_what_it_uses_and_nothing_else(
     key: Key, window: int, request: Running | None, record: UsageRecord
 ) -> None:
     """DynamoDB refuses names and values that are missing or not used, and its reserved words."""
+    stored = Stored(key_items.key_item(key), key_items.listed_item(key))
     together = [
-        *key_items.additions(key),
-        *key_items.replacements(key, key),
+        *key_writes.additions(key, a_change()),
+        *key_writes.changes(stored, replace(key, digest="0" * 64), [], a_change()),
+        *key_writes.changes(stored, replace(key, name="bob"), [], a_change()),
         *usage_items.keep(record, RUNNING, 90),
         *usage_items.keep(record, RUNNING, 90, instead_of=kept(replace(record, model="other"))),
         *usage_items.count_old(record, 90),
@@ -176,7 +186,6 @@ def test_every_call_names_what_it_uses_and_nothing_else(
         limit_items.list_again(key.id, RUNNING),
         limit_items.release(key.id, RUNNING, 7, in_window=True),
         limit_items.release(key.id, RUNNING, 7, in_window=False),
-        key_items.disable(key, True),
         key_items.listed(),
         usage_items.used(key.id, window, window),
         *usage_items.summed(key.id, 10**13, 10**13),
