@@ -21,7 +21,7 @@ from werkzeug.serving import make_server
 from werkzeug.test import Client
 
 from infra.local.loopback import HOST, is_named
-from infra.local.services import moto_transactions
+from infra.local.services import moto_queries, moto_transactions
 from infra.local.settings import REGION
 
 # Of DynamoDB alone: moto is all of AWS, and goes by this.
@@ -91,6 +91,7 @@ def main(descriptor: str, table: str) -> None:
     """Serve until killed."""
     key_id = os.environ["AWS_ACCESS_KEY_ID"]
     moto_transactions.install()
+    moto_queries.install()
     setattr(werkzeug_app, "DISABLE_GLOBAL_CORS", True)  # noqa: B010 - moto does not export it
     app = OneAtATime(werkzeug_app.DomainDispatcherApplication(werkzeug_app.create_backend_app))
     signed = f"AWS4-HMAC-SHA256 Credential={key_id}/20260101/{REGION}/dynamodb/aws4_request"
