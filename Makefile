@@ -13,7 +13,7 @@ CDK = $(WITH_NODE) node_modules/.bin/cdk
 PYTEST = $(WITH_NODE) $(VENV)/python -m pytest
 STAGE ?= dev
 .PHONY: help run chat migrate test test-all test-nightly test-clients test-deploy faults mutants check check-prisma check-vllm fmt bench invoke layer synth deploy destroy lock release clean
-export PORT BACKEND BACKEND_KEY FALLBACK FALLBACK_KEY CONCURRENCY TIMEOUT_S AUTH DEV_KEY NAME STAGE CORS_ORIGINS EVENT FUNCTION MODELS
+export PORT BACKEND BACKEND_KEY FALLBACK FALLBACK_KEY CONCURRENCY TIMEOUT_S AUTH DEV_KEY NAME STAGE CORS_ORIGINS EVENT FUNCTION MODELS PRICES
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20

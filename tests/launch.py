@@ -21,6 +21,7 @@ _UNSET = dict.fromkeys(
         "MAX_EVENT_BYTES",
         "MEDIA_HOSTS",
         "EXTRA_FIELDS",
+        "PRICES",
     ),
     "",
 )

@@ -20,9 +20,13 @@ _PAGES = ROOT / ".local"
 
 def chat_function(settings: Settings, models: Models) -> LambdaFunction:
     """Return the chat function, with these models."""
-    added = {"media_hosts": settings.media_hosts, "extra_fields": settings.extra_fields}
+    added = {
+        "media_hosts": settings.media_hosts,
+        "extra_fields": settings.extra_fields,
+        "prices": settings.prices,
+    }
     table = {
-        name: {**entry, **{member: names for member, names in added.items() if names}}
+        name: {**entry, **{member: value for member, value in added.items() if value}}
         for name, entry in models.items()
     }
     limits = {"MAX_BODY_BYTES": settings.max_body_bytes, "MAX_EVENT_BYTES": settings.max_event_bytes}

@@ -1,9 +1,12 @@
 """The settings of `make run`, read once from the environment."""
 
+import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from infra.local.database_url import check_database_url
 from infra.local.errors import CannotStart
@@ -31,7 +34,7 @@ class Settings:
             "" for a generated one. `cors_origins` is for the functions, "" for none. `hosts` are names of
             this machine, beside localhost, that clients may use. `serves` is what the backend's models do, ()
             where that is to be found out. `embedding_model` is a GGUF file. The other settings are the chat
-            function's and its models'; None and () leave its defaults.
+            function's and its models'; None, () and {} leave its defaults.
     """
 
     port: int = 8000
@@ -52,6 +55,7 @@ class Settings:
     max_event_bytes: int | None = None
     media_hosts: tuple[str, ...] = ()
     extra_fields: tuple[str, ...] = ()
+    prices: Mapping[str, Any] = field(default_factory=dict)
     serves: tuple[str, ...] = ()
     embedding_model: Path | None = None
     embedding_key: str = field(default="", repr=False)
@@ -84,6 +88,7 @@ class Settings:
             media_hosts=_names(environment, "MEDIA_HOSTS", _HOST, "host names like images.example.com"),
             extra_fields=_names(environment, "EXTRA_FIELDS", _FIELD, "fields of requests, like mirostat_tau"),
             embedding_model=Path(file).absolute() if (file := environment.get("EMBEDDING_MODEL")) else None,
+            prices=_prices(environment),
             serves=_names(environment, "SERVES", _SERVES, "of chat, completions and embeddings"),
         )
 
@@ -137,6 +142,14 @@ def _origins(text: str) -> str:
 
 def _bytes(environment: Mapping[str, str], name: str, highest: int) -> int | None:
     return _number(environment, name, 0, 1, highest) if environment.get(name) else None
+
+
+def _prices(environment: Mapping[str, str]) -> dict[str, Any]:
+    text = environment.get("PRICES") or "{}"
+    with suppress(ValueError, RecursionError):
+        if isinstance(value := json.loads(text), dict):
+            return value
+    raise CannotStart(f'Expected PRICES to be like {{"input": 0.15, "output": 0.6}}, but got {text!r}.')
 
 
 def _names(

@@ -37,11 +37,13 @@ def test_limits_and_what_models_are_sent_are_settings() -> None:
         max_event_bytes=8,
         media_hosts=("a.example",),
         extra_fields=("f",),
+        prices={"input": 1, "output": 2},
     )
     environment = chat(chosen).environment
     assert (environment["MAX_BODY_BYTES"], environment["MAX_EVENT_BYTES"]) == ("7", "8")
     (entry,) = json.loads(environment["MODELS"]).values()
     assert (entry["media_hosts"], entry["extra_fields"]) == (["a.example"], ["f"])
+    assert entry["prices"] == {"input": 1, "output": 2}
 
 
 def test_a_backends_key_reaches_the_function_only_by_its_variable() -> None:

@@ -34,6 +34,7 @@ def test_every_variable_is_read() -> None:
         "MAX_EVENT_BYTES": "3000000",
         "MEDIA_HOSTS": "images.example.com",
         "EXTRA_FIELDS": "mirostat_tau,repeat_last_n,",
+        "PRICES": '{"input": 0.15, "output": 0.6}',
         "SERVES": "chat, embeddings",
         "EMBEDDING_MODEL": "/models/Vectors.gguf",
     }
@@ -57,6 +58,7 @@ def test_every_variable_is_read() -> None:
         max_event_bytes=3_000_000,
         media_hosts=("images.example.com",),
         extra_fields=("mirostat_tau", "repeat_last_n"),
+        prices={"input": 0.15, "output": 0.6},
         serves=("chat", "embeddings"),
         embedding_model=Path("/models/Vectors.gguf"),
     )
@@ -84,6 +86,8 @@ def test_every_variable_is_read() -> None:
         ("MAX_BODY_BYTES", "4 MB"),
         ("MAX_EVENT_BYTES", "0"),
         ("EXTRA_FIELDS", "a-b"),
+        ("PRICES", "0.15"),
+        ("PRICES", "{"),
         ("SERVES", "responses"),
     ],
 )
