@@ -78,19 +78,22 @@ def aws() -> Iterator[ScriptedAws]:
         yield aws
 
 
-@pytest.fixture
-def server_url() -> Iterator[str]:
-    """Moto's server, with the table in it."""
+@pytest.fixture(scope="session")
+def moto_url() -> Iterator[str]:
+    """Moto's server; it takes 0.5 s to stop."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
-    try:
-        url = "http://{}:{}".format(*server.get_host_and_port())
-        client = boto3.client("dynamodb", region_name=REGION, endpoint_url=url)
-        client.create_table(TableName=NAME, **SCHEMA)
-        yield url
-        client.delete_table(TableName=NAME)
-    finally:
-        server.stop()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture
+def server_url(moto_url: str) -> Iterator[str]:
+    """Moto's server, with the table in it."""
+    client = boto3.client("dynamodb", region_name=REGION, endpoint_url=moto_url)
+    client.create_table(TableName=NAME, **SCHEMA)
+    yield moto_url
+    client.delete_table(TableName=NAME)
 
 
 def start(*arguments: str, url: str) -> subprocess.Popen[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from functions.keys.history import Change
 from functions.keys.store import KeyTable
 from functions.shared.key_text import digest
 from tests.integration.keys.conftest import Keys
@@ -123,6 +124,17 @@ def test_a_replayed_log_is_in_the_usage_once(keys: Keys, table: KeyTable, tmp_pa
         assert printed.err == "line 7: Expected a usage record, but `outcome` is of the wrong kind.\n"
     (row,) = json.loads(keys("usage", "alice", "--by", "model", "--json").out)["rows"]
     assert (row["model"], row["requests"], row["prompt_tokens"]) == ("tiny", 5, 50)
+
+
+def test_a_deleted_key_gets_its_records(keys: Keys, table: KeyTable, tmp_path: Path) -> None:
+    table.add(a_key())
+    deleting = Change(id="1", at_ms=NOW_MS, by="operator", command="delete")
+    assert table.delete(a_key().id, NOW_MS // 1000 + 10**6, deleting)
+    log = tmp_path / "function.log"
+    log.write_text(a_record(started_at=NOW_MS).to_json())
+    printed = keys("replay", str(log))
+    assert (printed.status, printed.err) == (0, "")
+    assert [record.request_id for record in table.usage(a_key().id, 0, 10**15)] == [a_record().request_id]
 
 
 @pytest.mark.usefixtures("table")
