@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
-import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .delivery import NewText
     from .group import Result
     from .session import Session
 
@@ -20,18 +20,18 @@ _FAILED = 1
 _WRONG_COMMAND_LINE = 2
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141
-# A key, but not what `list` shows of it: sk-…Ab3d.
-_KEY = re.compile(r"sk-[^\s'\"…]+")
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run a command; return the exit status."""
     logging.getLogger().addHandler(logging.NullHandler())  # errors are printed once, here
-    if sys.stdout is None or sys.stdin is None:  # as after `>&-` or `<&-`
+    if sys.stderr is None:  # as after `2>&-`
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stdout is None or sys.stdin is None:
         return _report("Expected standard input and output to be open, but one is closed. Leave both open.")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors="backslashreplace")
     try:
         from .session import Session
 
@@ -62,9 +62,9 @@ def run(arguments: Sequence[str], session: Session) -> int:
     from functions.shared.keys import KeysUnavailable, KeyTaken
 
     from .commands import cli
+    from .delivery import StdoutUnusable
     from .session import PROGRAM, advice
 
-    interrupt = signal.getsignal(signal.SIGINT)
     try:
         with cli.make_context(PROGRAM, [*arguments], obj=session) as context:
             result: Result = cli.invoke(context)
@@ -76,6 +76,8 @@ def run(arguments: Sequence[str], session: Session) -> int:
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else PROGRAM
         return _report(f"{error.format_message()}\nHelp: {command} --help", status=_WRONG_COMMAND_LINE)
+    except StdoutUnusable as error:
+        return _report(str(error), status=error.status)
     except click.ClickException as error:
         return _report(error.format_message())
     except KeysUnavailable as error:
@@ -83,37 +85,53 @@ def run(arguments: Sequence[str], session: Session) -> int:
     except KeyTaken as error:
         return _report(f"{error} Run the same command again.")
     finally:
-        signal.signal(signal.SIGINT, interrupt)  # a command that makes a key holds it
+        session.held_signals.release()
 
 
 def _print(result: Result, *, as_json: bool) -> int:
-    from .tables import render
+    from .tables import render, visible
 
-    try:
-        if as_json:
-            utf8 = (sys.stdout.encoding or "").lower() in ("utf-8", "utf8")
-            print(json.dumps(result.data, indent=2, ensure_ascii=not utf8))
-        else:
-            print(result.text if isinstance(result.text, str) else render(result.text))
-        sys.stdout.flush()
-    except OSError as error:
-        if result.new_key:
-            _report(
-                f"The text of {result.new_key} could not be printed and is lost: {error.strerror}."
-                f" Get another: python -m functions.keys rotate {result.new_key}"
-            )
-        raise
+    if as_json:
+        if hasattr(sys.stdout, "reconfigure"):
+            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+        text = json.dumps(result.data, indent=2, ensure_ascii=False)
+    elif isinstance(result.text, str):
+        text = visible(result.text)
+    else:
+        text = render(result.text)
+    if result.new_text:
+        return _deliver(result.new_text, text, as_json=as_json)
+    print(text, flush=True)
     for warning in result.warnings:
         _report(warning)
     return _FAILED if result.warnings else 0
 
 
+def _deliver(new: NewText, text: str, *, as_json: bool) -> int:
+    from .delivery import deliver
+
+    try:
+        arrived = deliver(f"{text}\n")
+    except OSError as error:
+        _report(f"The new key could not be printed: {error.strerror}. {new.lost()}")
+        raise
+    if not arrived:
+        return _report(f"The new key was printed, but may have reached no one. {new.unread()}")
+    more = new.finish()
+    if more and not as_json:
+        print(more, flush=True)
+    return 0
+
+
 def _report(text: str, *, status: int = _FAILED) -> int:
     """Print what was wrong, without keys, which may have been typed in the wrong place."""
+    from functions.shared.key_text import without_keys
+
     shown = "".join(
-        each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in _KEY.sub("sk-…", text)
+        each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in without_keys(text)
     )
-    print(shown, file=sys.stderr, flush=True)
+    with suppress(OSError):  # of a terminal that was closed
+        print(shown, file=sys.stderr, flush=True)
     return status
 
 

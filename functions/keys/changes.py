@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,6 +13,7 @@ from functions.shared.key_text import MistypedKey, check_key, digest, hint, new_
 from functions.shared.keys import Key
 
 from . import options, views
+from .delivery import NewText, check_stdout
 from .group import KEY, Result, command
 from .selection import select
 from .session import PROGRAM, Session
@@ -70,10 +70,11 @@ def create(
         expires_at=expires,
     )
     store = session.store
-    _hold_interrupts()
+    check_stdout()
+    session.held_signals.hold()
     store.add(key, session.change("create"))
     said = f"Created {key.id} ({key.name}).\n\n{_once(text)}"
-    return Result(said, {"key": text, **views.key_record(key, session.now)}, new_key=key.id)
+    return Result(said, {"key": text, **views.key_record(key, session.now)}, new_text=_new_text(key.id))
 
 
 @command("disable key_1f2e")
@@ -117,7 +118,8 @@ def rotate(session: Session, key: str) -> Result:
     """
     text = new_key()
     selected = select(session.store.all_keys(), key)
-    _hold_interrupts()
+    check_stdout()
+    session.held_signals.hold()
     change = session.change("rotate")
     _existing(session.store.rotate(selected.id, digest(text), hint(text), change))
     change = replace(session.change("rotate"), at_ms=change.at_ms + 1)
@@ -128,7 +130,7 @@ def rotate(session: Session, key: str) -> Result:
     state = views.state(found, session.now)
     if state != "active":
         said += f"\n\nIt is {state}, and refused as long as it is: {PROGRAM} show {found.id}"
-    return Result(said, {"key": text, **views.key_record(found, session.now)}, new_key=found.id)
+    return Result(said, {"key": text, **views.key_record(found, session.now)}, new_text=_new_text(found.id))
 
 
 def _chosen_key(session: Session, variable: str) -> str:
@@ -169,9 +171,9 @@ def _existing(key: Key | None) -> Key:
     return key
 
 
-def _hold_interrupts() -> None:
-    """Ignore Ctrl-C until the command ends: what is changed now is printed, too."""
-    signal.signal(signal.SIGINT, lambda *_: None)
+def _new_text(key_id: str) -> NewText:
+    lost = f"Its text is lost. Get another: {PROGRAM} rotate {key_id}"
+    return NewText(finish=lambda: "", lost=lambda: lost, unread=lambda: lost)
 
 
 def _once(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from . import options
+from .delivery import NewText
 from .session import PROGRAM
 from .tables import Details, Rows
 
@@ -20,14 +21,14 @@ _ORDER = ["create", "list", "show", "disable", "enable", "rotate", "usage", "rec
 class Result:
     """What a command prints: a text or a table for people, or else JSON.
 
-    Shape:  `warnings` go to stderr, and then the exit status is 1. `new_key`: the id of the key whose text is
-            printed, and printed only this once.
+    Shape:  `warnings` go to stderr, and then the exit status is 1. `new_text`: it holds a key's text, printed
+            only this once.
     """
 
     text: str | Rows | Details
     data: Any
     warnings: list[str] = field(default_factory=list)
-    new_key: str | None = None
+    new_text: NewText | None = None
 
 
 class _Commands(click.Group):

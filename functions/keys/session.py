@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import secrets
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,10 +17,12 @@ import click
 from functions.shared.aws import Aws
 from functions.shared.environment import SettingsError, count
 from functions.shared.key_items import Replaced
+from functions.shared.key_text import without_keys
 from functions.shared.keys import Key
 from functions.shared.limits import Running
 from functions.shared.usage import KEEP_RECORDS_DAYS, UsageRecord, UsageSum
 
+from .delivery import HeldSignals
 from .history import Change
 from .store import KeyTable, table_from_stack
 from .stored_keys import Listed
@@ -25,6 +30,10 @@ from .stored_keys import Listed
 PROGRAM = "python -m functions.keys"
 # A person at a command line waits longer than a caller of a function.
 _LONGER = 10
+
+_LONGEST_ACTOR = 128
+# Only AWS's own endpoints know AWS's callers.
+_AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn")
 
 _NO_TABLE = """\
 No table was named. Say where the keys are, in one of three ways:
@@ -69,6 +78,7 @@ class Store(Protocol):
 
     # logs
     def put_usage(self, record: UsageRecord) -> bool: ...
+    def caller(self) -> str | None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +167,7 @@ class Session:
     variables: Mapping[str, str]
     connect: Callable[[Location], tuple[Location, Store]] = connect
     options: dict[str, Any] = field(default_factory=dict)
+    held_signals: HeldSignals = field(default_factory=HeldSignals)
 
     @cached_property
     def location(self) -> Location:
@@ -175,10 +186,24 @@ class Session:
         self.location, store = self.connect(self.location)
         return store
 
-    @property
+    @cached_property
     def actor(self) -> str:
-        """Who runs the command."""
-        return self.variables.get("USER") or self.variables.get("USERNAME") or "unknown"
+        """Who makes changes: `KEYS_ACTOR`, else who AWS says it is, else the user of this machine.
+
+        Raises: UsageError; KeysUnavailable.
+        """
+        actor = self.variables.get("KEYS_ACTOR", "").strip()
+        host = urlsplit(self.location.endpoint_url or "https://sts.amazonaws.com").hostname or ""
+        if not actor and host.endswith(_AWS_HOSTS):
+            actor = self.store.caller() or ""
+        if not actor:
+            try:
+                user = getpass.getuser()
+            except (KeyError, OSError):  # a container's user may have no name
+                user = str(os.getuid())
+            actor = f"{user}@{socket.gethostname()}"
+        shown = "".join(each if each.isprintable() else "?" for each in actor)
+        return without_keys(shown)[:_LONGEST_ACTOR]
 
     def change(self, command: str) -> Change:
         """Return a new change that a command makes, for the history of a key."""

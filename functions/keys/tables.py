@@ -56,13 +56,21 @@ class Details:
 
     values: Mapping[str, str]
 
+    def lines(self, width: int) -> Iterator[str]:
+        """Yield the lines: names, and values beside them."""
+        names = max(map(len, self.values), default=0)
+        for name, value in self.values.items():
+            first, *others = _folded(_written(value), width - names - len(_GAP))
+            yield f"{name:<{names}}{_GAP}{first}".rstrip()
+            yield from (" " * names + _GAP + other for other in others)
+
 
 def render(shown: Rows | Details) -> str:
     """Return a table as stdout takes it: as wide as the terminal, where there is one."""
     terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if terminal else sys.maxsize
     if isinstance(shown, Details):
-        return "\n".join(_details(shown, width))
+        return "\n".join(shown.lines(width))
     if terminal:
         shown = shown.without_empty_columns()
     texts = [[_written(cell) for cell in row] for row in shown.rows]
@@ -71,8 +79,11 @@ def render(shown: Rows | Details) -> str:
 
 
 def visible(text: str) -> str:
-    """Return a text in characters that stdout has and that do not control a terminal; others are escaped."""
-    shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    """Return a text in characters that stdout has and that do not control a terminal; others are escaped.
+
+    Lines stay lines.
+    """
+    shown = "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text)
     if can_show(shown):
         return shown
     encoding = sys.stdout.encoding
@@ -91,15 +102,7 @@ def can_show(text: str) -> bool:
 def _written(cell: Cell) -> str:
     if cell is None:
         return "-"
-    return f"{cell:,}" if isinstance(cell, int) else visible(cell)
-
-
-def _details(details: Details, width: int) -> Iterator[str]:
-    names = max(map(len, details.values), default=0)
-    for name, value in details.values.items():
-        first, *others = _folded(visible(value), width - names - len(_GAP))
-        yield f"{name:<{names}}{_GAP}{first}".rstrip()
-        yield from (" " * names + _GAP + other for other in others)
+    return f"{cell:,}" if isinstance(cell, int) else visible(cell).replace("\n", r"\n")
 
 
 def _widths(shown: Rows, texts: Sequence[Sequence[str]], width: int) -> list[int]:

@@ -54,8 +54,8 @@ class DynamoDb:
     """
 
     def __init__(self, name: str, *, aws: Aws | None = None, endpoint_url: str | None = None) -> None:
-        self._name = name
-        self._service = (aws or Aws()).service("dynamodb", endpoint_url=endpoint_url)
+        self._name, self._aws = name, aws or Aws()
+        self._service = self._aws.service("dynamodb", endpoint_url=endpoint_url)
 
     def warm(self) -> None:
         """Start to import boto3 and to make the client, in a thread."""

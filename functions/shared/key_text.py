@@ -8,6 +8,7 @@ Keys are random, so a plain SHA-256 keeps them safe: salts and slow hashes are f
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import string
 import zlib
@@ -17,6 +18,10 @@ _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _RANDOM = 43
 _CHECKSUM = 6
 _LENGTH = len(_PREFIX) + _RANDOM + _CHECKSUM
+# A key in a text, but not what may be shown of it: sk-…Ab3d. One of ours is found within a word, too.
+_IN_TEXT = re.compile(r"(?<![0-9A-Za-z])sk-[^\s'\"…]+|sk-[0-9A-Za-z]{49}")
+# What is long enough to be a key, of ours or of someone else.
+_LEAST_TO_REFUSE = 20
 # Shorter keys were chosen by people, and their last characters would reveal too much.
 _LEAST_TO_HINT = 20
 
@@ -52,6 +57,16 @@ def hint(text: str) -> str:
     """Return what may be shown of a key: `sk-…` and its last four characters."""
     shown = text[-4:] if len(text) >= _LEAST_TO_HINT else ""
     return f"{_PREFIX if text.startswith(_PREFIX) else ''}…{shown}"
+
+
+def without_keys(text: str) -> str:
+    """Return a text in which keys are replaced: `sk-…`."""
+    return _IN_TEXT.sub(f"{_PREFIX}…", text)
+
+
+def holds_key(text: str) -> bool:
+    """Return whether there is something in a text that may be a key."""
+    return any(len(found[0]) >= _LEAST_TO_REFUSE for found in _IN_TEXT.finditer(text))
 
 
 def _checksum(text: str) -> str:

@@ -73,7 +73,7 @@ KEYS = (
     ("group", "selection"),
     ("options", "replay", "views"),
     ("session", "tables"),
-    ("progress", "store"),
+    ("delivery", "progress", "store"),
     ("stored_keys",),
     ("key_writes",),
     ("history",),

@@ -153,7 +153,7 @@ def test_the_command_for_the_first_key_is_one_that_the_command_line_takes(deploy
 
     session = session_of(MemoryStore())
     program, _, arguments = deployment.outputs("Api")["FirstKey"]["Value"].partition(" -m functions.keys ")
-    assert invoke_in(session, *arguments.split()).new_key
+    assert invoke_in(session, *arguments.split()).new_text
     assert program == ".venv/bin/python"
     assert session.location.stack == f"Chatbot{deployment.stage.name.capitalize()}Data"
 

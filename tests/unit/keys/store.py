@@ -20,6 +20,7 @@ from functions.shared.usage import UsageRecord, UsageSum
 
 NOW = 1795572000.0  # 2026-11-25 02:00 UTC
 DAY_S = 86400
+ACTOR = "carol"
 
 
 @dataclass
@@ -33,6 +34,7 @@ class MemoryStore:
     in_flight: list[Running] = field(default_factory=list)
     uncounted: int = 0
     records: dict[tuple[str, int, str], UsageRecord] = field(default_factory=dict)
+    called_by: str | None = None
     failing: Exception | None = None
     answered: int = 0
 
@@ -135,6 +137,9 @@ class MemoryStore:
             self.records[place] = record
         return is_new
 
+    def caller(self) -> str | None:
+        return self.called_by
+
     def _changed(self, old: Key, new: Key, change: Change) -> tuple[Key, Change]:
         change = replace(change, members=differences(old, new))
         if change.members:
@@ -151,7 +156,11 @@ class MemoryStore:
 
 def session_of(store: MemoryStore, now: float = NOW, **environ: str) -> Session:
     """Return a session on a store in memory."""
-    return Session(now, {"KEYS_TABLE": "keys", **environ}, connect=lambda location: (location, store))
+    return Session(
+        now,
+        {"KEYS_TABLE": "keys", "KEYS_ACTOR": ACTOR, **environ},
+        connect=lambda location: (location, store),
+    )
 
 
 def invoke(store: MemoryStore, *arguments: str, now: float = NOW, **environ: str) -> Result:

@@ -75,7 +75,7 @@ def test_a_new_key_that_cannot_be_printed_is_reported_as_lost(
         run(["create", "--name", "alice"], session_of(store))
     (key,) = store.keys.values()
     assert capsys.readouterr().err == (
-        f"The text of {key.id} could not be printed and is lost: {failure.strerror}."
+        f"The new key could not be printed: {failure.strerror}. Its text is lost."
         f" Get another: python -m functions.keys rotate {key.id}\n"
     )
 

@@ -1,5 +1,8 @@
 """Where the keys are, and what is printed if AWS cannot be used."""
 
+import getpass
+import os
+import socket
 from pathlib import Path
 
 import click
@@ -11,6 +14,8 @@ from functions.shared.keys import KeysUnavailable, KeyTaken
 from functions.shared.usage import NONE
 from tests.unit.keys.store import NOW, MemoryStore, a_record, session_of
 
+# Of a key's length and form; it opens nothing.
+KEY = "sk-" + "A1" * 24 + "B"
 TABLE = Location(table="keys", region="eu-central-1")
 STACK = Location(stack="chatbot", endpoint_url="http://127.0.0.1:5000")
 
@@ -162,3 +167,47 @@ def test_a_key_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_error_of_ours_is_not_hidden() -> None:
     with pytest.raises(ZeroDivisionError):
         run(["list"], session_of(MemoryStore(failing=ZeroDivisionError())))
+
+
+# who makes changes
+
+
+def actor(called_by: str | None = None, **variables: str) -> str:
+    variables = {"KEYS_TABLE": "keys", **variables}
+    store = MemoryStore(called_by=called_by)
+    return Session(NOW, variables, connect=lambda location: (location, store)).actor
+
+
+def test_a_variable_names_who_makes_changes() -> None:
+    assert actor("user/alice", KEYS_ACTOR=" deploy job 7 ") == "deploy job 7"
+
+
+def test_aws_names_who_makes_changes() -> None:
+    assert actor("assumed-role/Admin/alice") == "assumed-role/Admin/alice"
+    aws = "https://vpce-1.dynamodb.eu-central-1.vpce.amazonaws.com"
+    assert actor("user/alice", DYNAMODB_ENDPOINT=aws) == "user/alice"
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:5000", "http://dynamodb:8000", "http://localhost:1"])
+def test_on_a_table_of_this_machine_it_is_the_user(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "zoe")
+    assert actor("user/alice", DYNAMODB_ENDPOINT=endpoint) == f"zoe@{socket.gethostname()}"
+
+
+def test_it_is_the_user_where_aws_does_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "zoe")
+    assert actor() == f"zoe@{socket.gethostname()}"
+
+
+def test_a_user_without_a_name_has_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unnamed() -> str:
+        raise KeyError
+
+    monkeypatch.setattr(getpass, "getuser", unnamed)
+    assert actor() == f"{os.getuid()}@{socket.gethostname()}"
+
+
+def test_who_makes_changes_is_one_short_line_without_a_key() -> None:
+    shown = actor(KEYS_ACTOR="a\x1b[31m\nb " + KEY + " " + "c" * 200)
+    assert shown.startswith("a?[31m?b sk-… ccc")
+    assert len(shown) == 128

@@ -117,7 +117,7 @@ def test_no_name_controls_a_terminal(monkeypatch: pytest.MonkeyPatch, encoding: 
     """Names are checked when they are typed, but a table may hold others."""
     terminal(monkeypatch, 60, encoding)
     name = "a\x1b[31m\x07\r\n\u202e\u2066\u200b\x9b\ud800z"
-    assert visible(name) == r"a\x1b[31m\x07\r\n\u202e\u2066\u200b\x9b\ud800z"
+    assert visible(name) == "a\\x1b[31m\\x07\\r\n\\u202e\\u2066\\u200b\\x9b\\ud800z"
     text = render(views.keys_table([a_key(name=name)], NOW))
     assert all(each.isprintable() or each == "\n" for each in text)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.shared import key_text
-from functions.shared.key_text import MistypedKey, check_key, digest, hint, new_key
+from functions.shared.key_text import MistypedKey, check_key, digest, hint, holds_key, new_key, without_keys
 
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 LENGTH = 3 + 43 + 6
@@ -131,3 +131,33 @@ def test_different_texts_that_utf_8_cannot_hold_have_different_digests() -> None
 )
 def test_a_hint_shows_four_characters_of_a_long_key(text: str, shown: str) -> None:
     assert hint(text) == shown
+
+
+@given(
+    bits, st.text(alphabet="aZ9 .-_/:=\"'\n…é日", max_size=8), st.text(alphabet=" .-_/:=\"'\n…é", max_size=8)
+)
+def test_no_key_is_left_in_a_text(number: int, before: str, after: str) -> None:
+    key = key_of(number)
+    text = f"{before}{key}{after}"
+    assert holds_key(text)
+    assert key[3:] not in without_keys(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["alice", "desk-42", "task-force", "sk-…Ab3d", "sk-", "risk-of-long-hyphenated-words"]
+)
+def test_other_texts_are_left_alone(text: str) -> None:
+    assert not holds_key(text)
+    assert without_keys(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("'sk-proj-abcdefghijklmnop' is wrong", "'sk-…' is wrong"),
+        ("sk-short", "sk-…"),
+        ('{"key":"sk-abc","id":1}', '{"key":"sk-…","id":1}'),
+    ],
+)
+def test_keys_of_others_are_replaced_too(text: str, shown: str) -> None:
+    assert without_keys(text) == shown
