@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -48,9 +49,16 @@ def engine(variants: EngineVariants, request: pytest.FixtureRequest) -> EngineTe
     return variants.templates[request.param]
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give a synthesis time on a busy machine; mark as slow what needs more than that of `dev`."""
+    """Give a synthesis time on a busy machine; mark as slow what needs more than that of `dev`.
+
+    One worker does them all: another one would only wait for what is synthesised.
+    """
     for item in items:
+        if Path(__file__).parent not in item.path.parents:
+            continue
+        item.add_marker(pytest.mark.xdist_group("infra"))
         fixtures = set(getattr(item, "fixturenames", ()))
         if fixtures & {"deployments", "variants"}:
             item.add_marker(pytest.mark.timeout(_SYNTHESIS_TIMEOUT_S))
