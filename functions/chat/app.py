@@ -23,7 +23,7 @@ from functions.shared.version import VERSION
 
 from .api import paths
 from .api.routes import ROUTES, Route
-from .api.service import Invocation, Service
+from .api.service import Books, Invocation, Service
 from .engines.engine import Engine
 from .errors import (
     NO_RETRY,
@@ -51,11 +51,16 @@ _EXPOSED = ", ".join(
 
 
 def create_app(
-    settings: Settings, engine: Engine, keyring: Keyring | None = None, meter: Meter | None = None
+    settings: Settings,
+    engine: Engine,
+    keyring: Keyring | None = None,
+    meter: Meter | None = None,
+    books: Books | None = None,
 ) -> FastAPI:
     """Return the chat API: it owns the engine and closes it when it shuts down.
 
-    Without a keyring the settings' keys are accepted, without a meter nothing is counted.
+    Without a keyring the settings' keys are accepted, without a meter nothing is counted, and without books
+    no key can see what it has used.
     """
 
     @asynccontextmanager
@@ -77,6 +82,7 @@ def create_app(
         engine=engine,
         keyring=keyring or Keyring.of(settings.keys),
         meter=meter or Meter(),
+        books=books,
     )
     for route in ROUTES:
         _add(app, route, service)

@@ -7,6 +7,7 @@
     ├── ModelNotFound           404     invalid_request_error      model_not_found
     ├── ModelNotServed          404     invalid_request_error      model_not_served
     ├── UnknownUrl              404     invalid_request_error      –
+    ├── NotConfigured           404     invalid_request_error      not_configured
     ├── MethodNotAllowed        405     invalid_request_error      –
     ├── BodyTooLarge            413     invalid_request_error      –
     ├── UnsupportedMediaType    415     invalid_request_error      –
@@ -130,6 +131,13 @@ class UnknownUrl(ApiError):
     """No route has this path."""
 
     status = 404
+
+
+class NotConfigured(ApiError):
+    """The route exists, but this API runs without what it is about: keys, or a table of what they used."""
+
+    status = 404
+    default_code = "not_configured"
 
 
 class MethodNotAllowed(ApiError):

@@ -32,7 +32,7 @@ started = ScaleFromZero(
 )
 engine = Fallback(started, metrics=metrics)
 meter = Meter(ledger=access.table, metrics=metrics)
-app = create_app(settings, engine, access.keyring, meter)
+app = create_app(settings, engine, access.keyring, meter, access.table)
 handler = StreamingHandler(
     with_cors(app, settings.cors_origins),
     on_failure=end_of_stream,

@@ -14,7 +14,7 @@ from aws_cdk import aws_iam as iam
 _OURS = {"aws:PrincipalAccount": Aws.ACCOUNT_ID}
 # The prefix of a service's actions → those that are used, and the kind of resource that they are for.
 _ACTIONS: dict[str, tuple[Sequence[str], str]] = {
-    "dynamodb": (("GetItem", "PutItem", "UpdateItem"), "table/*"),
+    "dynamodb": (("GetItem", "PutItem", "Query", "UpdateItem"), "table/*"),
     "secretsmanager": (("GetSecretValue",), "secret:*"),
     "ecr": (("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer"), "repository/*"),
     "logs": (("CreateLogStream", "PutLogEvents"), "log-group:*"),

@@ -16,9 +16,9 @@ def grant_secret_value(grantee: iam.IGrantable, secret: secretsmanager.ISecret) 
 
 
 def grant_items(
-    grantee: iam.IGrantable, table: dynamodb.Table, kinds: Sequence[str], actions: Sequence[str]
+    grantee: iam.IGrantable, table: dynamodb.Table, keys: Sequence[str], actions: Sequence[str]
 ) -> None:
-    """Allow actions, as in `("GetItem",)`, on a table's items whose partition keys begin with a kind.
+    """Allow actions, as in `("GetItem",)`, on a table's items with such partition keys, as in `("key#*",)`.
 
     A transaction needs one grant for all that it writes, for its items are all leading keys.
 
@@ -27,7 +27,7 @@ def grant_items(
     """
     leading = "dynamodb:LeadingKeys"
     conditions: Mapping[str, Mapping[str, Any]] = {
-        "ForAllValues:StringLike": {leading: [f"{kind}#*" for kind in kinds]},
+        "ForAllValues:StringLike": {leading: list(keys)},
         "Null": {leading: "false"},
     }
     _grant(grantee, [f"dynamodb:{action}" for action in actions], table.table_arn, conditions)

@@ -98,9 +98,11 @@ class ApiStack(Stack):
             timeout_s=CHAT_TIMEOUT_S,
             reserved=self._stage.reserved[0],
         )
-        grant_items(chat.function, self._data.table, ("key",), ("GetItem",))
-        grant_items(chat.function, self._data.table, ("id",), ("GetItem", "UpdateItem"))
-        grant_items(chat.function, self._data.table, ("usage", "sums"), ("GetItem", "PutItem", "UpdateItem"))
+        grant_items(chat.function, self._data.table, ("key#*",), ("GetItem",))
+        grant_items(chat.function, self._data.table, ("id#*",), ("GetItem", "UpdateItem"))
+        grant_items(chat.function, self._data.table, ("usage#*",), ("GetItem",))
+        grant_items(chat.function, self._data.table, ("usage#*", "sums#*"), ("PutItem", "UpdateItem"))
+        grant_items(chat.function, self._data.table, ("sums#*", "usage#*#sums"), ("Query",))
         grant_secret_value(chat.function, self._data.engine_key)
         if self._stage.engine.scales_to_zero:
             grant_desired_count(chat.function, self._engine.service_arn)
@@ -133,8 +135,8 @@ class ApiStack(Stack):
             timeout_s=TODOS_TIMEOUT_S,
             reserved=self._stage.reserved[1],
         )
-        grant_items(todos.function, self._data.table, ("key",), ("GetItem",))
-        grant_items(todos.function, self._data.table, ("id",), ("GetItem", "UpdateItem"))
+        grant_items(todos.function, self._data.table, ("key#*",), ("GetItem",))
+        grant_items(todos.function, self._data.table, ("id#*",), ("GetItem", "UpdateItem"))
         grant_secret_value(todos.function, self._data.todos_secret)
         return todos
 

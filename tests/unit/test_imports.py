@@ -20,7 +20,7 @@ CHAT = (
     ("api.openapi",),
     ("api.routes", "api.json_schema", "api.reply_schema"),
     ("api.responses",),
-    ("api.chat_completions", "api.completions", "api.embeddings", "api.pages"),
+    ("api.chat_completions", "api.completions", "api.embeddings", "api.key", "api.pages"),
     ("api.answer",),
     ("api.response_input",),
     ("api.models", "api.call_grammar", "api.fields", "api.prompt_size", "api.messages"),
@@ -32,7 +32,7 @@ CHAT = (
     ("api.message_schema", "api.schema_limits"),
     ("api.checks",),
     ("api.faults",),
-    ("api.service", "api.body", "api.paths", "api.chat_page"),
+    ("api.service", "api.body", "api.paths", "api.browser_pages"),
     ("streams.responses", "streams.completions", "streams.echo"),
     (
         "streams.response_items",

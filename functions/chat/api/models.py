@@ -21,7 +21,7 @@ _STARTED = int(time.time())
 async def list_models(service: Service, request: Request) -> Response:
     """List the models that this key may use."""
     key = await service.authenticate(request)
-    allowed = list(_usable(service.settings, key))
+    allowed = list(usable(service.settings, key))
     lengths = await service.context_lengths.of(allowed)
     return JSONResponse({"object": "list", "data": [_card(model, lengths) for model in allowed]})
 
@@ -34,14 +34,21 @@ async def retrieve_model(service: Service, request: Request) -> Response:
     return JSONResponse(_card(model, await service.context_lengths.of([model])))
 
 
+def usable(settings: Settings, key: Key | None, what: str | None = None) -> Iterator[Model]:
+    """Yield the listed models that a key may use, all of them or those that serve this."""
+    for model in settings.listed.values():
+        if _is_allowed(model, settings, key) and (what is None or what in model.serves):
+            yield model
+
+
 def find_model(name: str, settings: Settings, key: Key | None = None, what: str | None = None) -> Model:
     """Return the model that a name stands for.
 
     Raises: ModelNotFound, which names one that the key may use, and that serves what is requested.
     """
     if name not in settings.listed and name != "default":
-        usable = list(_usable(settings, key, what))
-        shown = "default" if settings.default_model in usable else usable[0].id if usable else None
+        found = list(usable(settings, key, what))
+        shown = "default" if settings.default_model in found else found[0].id if found else None
         advice = f" `{shown}` exists; `GET /v1/models` lists all that you may use." if shown else ""
         raise ModelNotFound(name[:60], advice=advice)
     return settings.listed.get(name) or settings.default_model
@@ -64,7 +71,7 @@ def check_serves(model: Model, what: str, settings: Settings, key: Key | None) -
     Raises: ModelNotServed, which names a model that does, if the key may use one.
     """
     if what not in model.serves:
-        other = next(_usable(settings, key, what), None)
+        other = next(usable(settings, key, what), None)
         advice = f"`{other.id}` does." if other else "`GET /v1/models` lists what each model serves."
         serves = " and ".join(_served(model))
         raise ModelNotServed(f"The model `{model.id}` serves {serves}, not {what}. {advice}")
@@ -83,13 +90,6 @@ def fallbacks_of(model: Model, what: str, settings: Settings, key: Key | None) -
         and (not each.listed or _is_allowed(each, settings, key))
         and (what != "embeddings" or each.served_name == model.served_name)
     ]
-
-
-def _usable(settings: Settings, key: Key | None, what: str | None = None) -> Iterator[Model]:
-    """Yield the listed models that a key may use, all of them or those that serve this."""
-    for model in settings.listed.values():
-        if _is_allowed(model, settings, key) and (what is None or what in model.serves):
-            yield model
 
 
 def _served(model: Model) -> list[str]:

@@ -13,6 +13,7 @@ from functions.chat.api.checks import Object
 from functions.chat.api.completion_schema import COMPLETION_REQUEST
 from functions.chat.api.embedding_schema import EMBEDDING_REQUEST
 from functions.chat.api.json_schema import REF, add_object
+from functions.chat.api.key import DAYS, MOST_DAYS
 from functions.chat.api.reply_schema import SCHEMAS, STREAMS
 from functions.chat.api.response_schema import DESCRIBED_REQUEST
 from functions.chat.api.routes import Route
@@ -27,6 +28,14 @@ REQUESTS = {
     "/v1/embeddings": EMBEDDING_REQUEST,
 }
 _MODEL = {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}, "example": "default"}
+_DAYS = {
+    "name": "days",
+    "in": "query",
+    "description": "How many days, today's included.",
+    "schema": {"type": "integer", "minimum": 1, "maximum": MOST_DAYS, "default": DAYS},
+}
+# What a path takes beside a body.
+_PARAMETERS = {"/v1/models/{model:path}": [_MODEL], "/v1/key/usage": [_DAYS]}
 
 
 def describe(
@@ -34,14 +43,15 @@ def describe(
 ) -> dict[str, Any]:
     """Return the OpenAPI document.
 
-    Shape:  `info` is its title, version and description. Routes that have no reply to describe, or no model
-            that serves them, are left out. A request has OpenAI's fields, and those of its models' engines.
+    Shape:  `info` is its title, version and description. Routes that have no reply to describe, no model that
+            serves them, or no keys to be about, are left out. A request has OpenAI's fields, and those of its
+            models' engines.
     """
     schemas: dict[str, Any] = dict(SCHEMAS)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         serving = [model for model in settings.listed.values() if route.serves in model.serves]
-        if not route.reply or (route.serves and not serving):
+        if not route.reply or (route.serves and not serving) or (route.of_keys and not requires_keys):
             continue
         operation = _operation(route)
         if rules := REQUESTS.get(route.path):
@@ -90,7 +100,7 @@ def _operation(route: Route) -> dict[str, Any]:
         "summary": route.summary,
         "description": route.endpoint.__doc__ or "",
         "operationId": route.endpoint.__name__,
-        "parameters": [_MODEL] if "{model" in route.path else [],
+        "parameters": _PARAMETERS.get(route.path, []),
         "responses": {
             "200": {"description": "The answer.", "content": reply},
             "4XX": {"description": "The request cannot be answered as it is.", "content": error},

@@ -1,7 +1,8 @@
-"""`GET /`, the files of its page, `GET /health`. `/docs` and `/openapi.json` come with the app."""
+"""`GET /`, `GET /usage` and their files, `GET /health`. `/docs` and `/openapi.json` come with the app."""
 
 from __future__ import annotations
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -16,9 +17,9 @@ async def index(service: Service, request: Request) -> Response:
     """Return the chat page to a browser, and to a program what is served here."""
     page = service.settings.page
     if page and prefers_html(request.headers.get("accept", "")):
-        from .chat_page import page_in  # only a browser needs it
+        from .browser_pages import pages_in  # only a browser needs them
 
-        return page_in(page).document(request)
+        return pages_in(page).document("chat", request)
     root = str(request.base_url).rstrip("/")
     routes = [each for each in request.app.routes if isinstance(each, Route) and each.path.startswith("/v1")]
     return JSONResponse(
@@ -30,19 +31,28 @@ async def index(service: Service, request: Request) -> Response:
             "models": f"{root}/v1/models",
             "docs": f"{root}/docs",
             "openapi": f"{root}/openapi.json",
-            **({"chat": f"{root}/"} if page else {}),
+            **({"chat": f"{root}/", "usage": f"{root}/usage"} if page else {}),
         },
         headers={"vary": "accept"},
     )
 
 
+async def usage_page(service: Service, request: Request) -> Response:
+    """Return the page on which a caller sees what a key has used."""
+    if not service.settings.page:
+        raise HTTPException(404)
+    from .browser_pages import pages_in
+
+    return pages_in(service.settings.page).document("usage", request)
+
+
 async def page_file(service: Service, request: Request) -> Response:
-    """Return a file that the chat page loads."""
+    """Return a file that a page loads."""
     if not service.settings.page:
         return PlainTextResponse("There is no such file.", 404)
-    from .chat_page import page_in
+    from .browser_pages import pages_in
 
-    return page_in(service.settings.page).file(request)
+    return pages_in(service.settings.page).file(request)
 
 
 async def health(_: Service, __: Request) -> Response:

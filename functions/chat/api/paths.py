@@ -56,6 +56,11 @@ _MEANT = (
         r"|engines|deployments)(?:/.*)?",
         f"This endpoint is not served here: use your client's mode for chat completions, {_CHAT}.",
     ),
+    (
+        r"/(?:keys?|api_keys|auth|usage|spend|user|credits?|costs|organization|global|dashboard)(?:/.*)?",
+        "Expected GET {root}/v1/key for what your key may do and what is left of it, or"
+        " GET {root}/v1/key/usage for what it has used.",
+    ),
     (r"/(?:health[^/]*|ping|status|livez|ready|readyz)", "Expected GET {root}/health."),
     (r"/?", "The base URL for clients is {root}/v1; {root}/docs shows what it serves."),
 )

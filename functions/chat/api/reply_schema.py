@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import fields
+from typing import Any, get_args
 
 from functions.chat.settings import SERVES
 from functions.chat.streams.normalise import FINISH_REASONS
+from functions.shared.keys import Period
+from functions.shared.usage import UsageSum
 
 Schema = dict[str, Any]
 
@@ -23,8 +26,14 @@ def _counts(*names: str) -> Schema:
     return _object({name: {"type": "integer"} for name in names})
 
 
+def _limit(more: Schema) -> Schema:
+    described = _object({"limit": _INTEGER, "used": _INTEGER, "remaining": _INTEGER, **more})
+    return {**described, "type": ["object", "null"]}
+
+
 _TEXT, _INTEGER, _OBJECT = {"type": "string"}, {"type": "integer"}, {"type": "object"}
 _NULLABLE_TEXT = {"type": ["string", "null"]}
+_DATE = {"type": "string", "format": "date"}
 _MODEL = _object(
     {
         "id": _TEXT,
@@ -47,6 +56,11 @@ _MESSAGE = _object(
     },
     optional=("reasoning", "reasoning_content", "tool_calls"),
 )
+_NULLABLE_INTEGER = {"type": ["integer", "null"]}
+_AMOUNTS = {
+    **{each.name: _INTEGER for each in fields(UsageSum) if each.name != "cost"},
+    "cost": {"type": "number"},
+}
 _EMBEDDING = {"oneOf": [_array({"type": "number"}), {"type": "string", "contentEncoding": "base64"}]}
 _USAGE = _counts("prompt_tokens", "completion_tokens", "total_tokens")
 SCHEMAS: dict[str, Schema] = {
@@ -113,12 +127,55 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Models": _object({"object": {"const": "list"}, "data": _array(_MODEL)}),
     "Model": _MODEL,
+    "Key": _object(
+        {
+            "object": {"const": "key"},
+            "id": _TEXT,
+            "name": _TEXT,
+            "models": _array(_TEXT),
+            **dict.fromkeys(("created_at", "expires_at", "replaced_at"), _NULLABLE_INTEGER),
+            "limits": _object(
+                {
+                    "requests_per_minute": _limit({"resets_in_s": {"type": "number"}}),
+                    "tokens_per_minute": _limit({"resets_in_s": {"type": "number"}}),
+                    "concurrent_requests": _limit({}),
+                    "budget": _limit(
+                        {
+                            "period": {"enum": [*get_args(Period), None]},
+                            "timezone": _NULLABLE_TEXT,
+                            "resets_at": _NULLABLE_INTEGER,
+                        }
+                    ),
+                }
+            ),
+        }
+    ),
+    "KeyUsage": _object(
+        {
+            "object": {"const": "list"},
+            "data": _array(
+                _object(
+                    {
+                        "object": {"const": "key.usage"},
+                        "date": _DATE,
+                        "model": _NULLABLE_TEXT,
+                        **_AMOUNTS,
+                    }
+                )
+            ),
+            "since": _DATE,
+            "until": _DATE,
+            "total": _object(_AMOUNTS),
+        }
+    ),
     "Index": _object(
         {
-            **dict.fromkeys(("name", "version", "base_url", "models", "docs", "openapi", "chat"), _TEXT),
+            **dict.fromkeys(
+                ("name", "version", "base_url", "models", "docs", "openapi", "chat", "usage"), _TEXT
+            ),
             "endpoints": _array(_TEXT),
         },
-        optional=("chat",),
+        optional=("chat", "usage"),
     ),
     "Health": _object({"status": {"const": "ok"}}),
     "Error": _object(

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from .answer import answer
 from .chat_completions import create_chat_completion
 from .models import list_models, retrieve_model
-from .pages import health, index, page_file
+from .pages import health, index, page_file, usage_page
 from .service import Service
 
 
@@ -24,7 +24,7 @@ class Route:
     """One method of one path, and what `/openapi.json` says of it beside the endpoint's docstring.
 
     Shape:  `reply` is of `reply_schema.SCHEMAS`; "": nothing is said. `example`: a body without its model.
-            `serves`: what a model must serve to answer it.
+            `serves`: what a model must serve to answer it. `of_keys`: it is about the caller's key.
     """
 
     method: str
@@ -35,6 +35,7 @@ class Route:
     example: Mapping[str, Any] = field(default_factory=dict)
     serves: str = ""
     needs_key: bool = True
+    of_keys: bool = False
 
 
 async def create_response(service: Service, request: Request) -> Response:
@@ -56,6 +57,20 @@ async def create_embeddings(service: Service, request: Request) -> Response:
     from .embeddings import EMBEDDINGS
 
     return await answer(service, request, EMBEDDINGS)
+
+
+async def retrieve_key(service: Service, request: Request) -> Response:
+    """Return what the key that is sent may do, and what is left of its limits; that uses nothing of them."""
+    from . import key
+
+    return await key.retrieve_key(service, request)
+
+
+async def list_key_usage(service: Service, request: Request) -> Response:
+    """List what the key that is sent has used, by day of UTC and model, the oldest first."""
+    from . import key
+
+    return await key.list_key_usage(service, request)
 
 
 _JOKE = "Tell me a joke"
@@ -105,7 +120,10 @@ ROUTES = (
     ),
     Route("GET", "/v1/models", list_models, "List the models", "Models"),
     Route("GET", "/v1/models/{model:path}", retrieve_model, "Describe a model", "Model"),
+    Route("GET", "/v1/key", retrieve_key, "Describe the key", "Key", of_keys=True),
+    Route("GET", "/v1/key/usage", list_key_usage, "List what the key has used", "KeyUsage", of_keys=True),
     Route("GET", "/health", health, "Report that the function runs", "Health", needs_key=False),
     Route("GET", "/", index, "Open the chat page, or list what is served here", "Index", needs_key=False),
-    Route("GET", "/page/{digest}/{name}", page_file, "Load a file of the chat page"),
+    Route("GET", "/usage", usage_page, "Open the usage page"),
+    Route("GET", "/page/{digest}/{name}", page_file, "Load a file of a page"),
 )

@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -17,6 +18,8 @@ from functions.chat.settings import Settings
 from functions.chat.streams.response import Writer
 from functions.chat.usage import Account, Meter
 from functions.shared.keys import Key, Keyring, authorization_in
+from functions.shared.limits import Allowance
+from functions.shared.usage import UsageSum
 
 _CALLERS_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TRACE_PARENT = re.compile("(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -25,14 +28,33 @@ _TRACE_MEMBER = re.compile(
 )
 
 
+class Books(Protocol):
+    """What is known of what a key has used. Each method raises KeysUnavailable and its kinds."""
+
+    async def peek(self, key: Key, now: float) -> Allowance:
+        """Return what a key may still do, and use nothing of it."""
+
+    def sums(
+        self, key_id: str, since_ms: int, until_ms: int, *, books: int
+    ) -> list[tuple[str, str, UsageSum]]:
+        """Return the day, the model and the sum of what a key used, of whole days of UTC. It blocks.
+
+        Shape:  `books`: those of the key.
+        """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """The parts that all endpoints share."""
+    """The parts that all endpoints share.
+
+    Shape:  `books`: None where nothing is kept of what keys have used.
+    """
 
     settings: Settings
     engine: Engine
     keyring: Keyring
     meter: Meter
+    books: Books | None = None
     context_lengths: ContextLengths = field(init=False)
 
     def __post_init__(self) -> None:

@@ -2,14 +2,13 @@
 // node chat.mjs <address of the page> <key> [<folder for pictures>]
 // What each message has the engine do is in test_chat_page.py. `missing`: there is no browser.
 
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { ATTACKS } from "./attacks.mjs";
 import { launch, watch } from "./chromium.mjs";
+import { looksOf } from "./looks.mjs";
 
 const [address, key, pictures] = process.argv.slice(2);
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const seen = { requests: [], console: [], violations: [], axe: {} };
+const { check, picture } = looksOf(seen, pictures);
 const CODE = "How do I sum a column of a CSV file?";
 const PHONE = { width: 360, height: 740 };
 
@@ -304,7 +303,7 @@ async function waiting(page) {
 }
 
 async function incomplete(page) {
-  await page.route("**/chat.mjs", (route) => route.fulfill({ status: 429 }));
+  await page.route("**/conversation.mjs", (route) => route.fulfill({ status: 429 }));
   await page.reload();
   const notice = page.getByText("This page is not complete");
   seen.incomplete = [await notice.isVisible()];
@@ -342,27 +341,6 @@ async function requestOf(page, action) {
   return (await request).postDataJSON();
 }
 
-/** List what axe-core finds, in both colour schemes. */
-async function check(page, name) {
-  for (const colorScheme of ["light", "dark"]) {
-    await page.emulateMedia({ colorScheme });
-    await page.evaluate(AXE);
-    const { violations } = await page.evaluate(() => window.axe.run({ resultTypes: ["violations"] }));
-    const shown = ({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 100))}`;
-    seen.axe[`${name}, ${colorScheme}`] = violations.map(shown);
-  }
-  await page.emulateMedia({ colorScheme: "light" });
-}
-
-async function picture(page, name) {
-  if (!pictures) return;
-  await page.mouse.move(0, 0);
-  for (const colorScheme of ["dark", "light"]) {
-    await page.emulateMedia({ colorScheme });
-    await page.screenshot({ path: `${pictures}/${name}-${colorScheme}.png` });
-  }
-}
-
 function endIsInSight() {
   const { scrollHeight, scrollTop, clientHeight } = document.getElementById("conversation");
   return scrollHeight - scrollTop - clientHeight < 48;
@@ -371,7 +349,7 @@ function endIsInSight() {
 /** Show replies, touch all that is in them, and return what they are made of. */
 async function attack(replies) {
   const { src } = document.querySelector("script[type=module]");
-  const { blocksOf } = await import(src.replace("page.mjs", "markdown.mjs"));
+  const { blocksOf } = await import(src.replace("chat.mjs", "markdown.mjs"));
   const shown = document.body.appendChild(document.createElement("div"));
   shown.append(...replies.flatMap((reply) => blocksOf(reply).map(({ node }) => node)));
   const nodes = [...shown.querySelectorAll("*")];

@@ -90,7 +90,9 @@ def test_a_function_has_its_own_code_only() -> None:
     assert {path.name for path in (todos / "functions").iterdir()} == {"todos", "shared"}
     assert (todos / "functions/todos/schema.graphql").exists()
     assert (todos / "functions/todos/graphiql.html").exists()
-    assert (chat / "functions/chat/page/page.html").exists()
+    for page in ("chat", "usage"):
+        assert (chat / f"functions/chat/page/{page}.html").exists()
+        assert (chat / f"functions/chat/page/{page}.mjs").exists()
     assert not (todos / "functions/todos/prisma").exists()
     assert list((todos / "graphiql").glob("graphiql-*.js"))
     assert {path.name for path in chat.iterdir()} == {"chat-page", "functions"}

@@ -30,6 +30,7 @@ BODY = {"model": "default", "messages": [USER]}
 CHAT, MODELS = "POST {root}/v1/chat/completions", "GET {root}/v1/models"
 RESPONSES = "POST {root}/v1/responses"
 COMPLETIONS, EMBEDDINGS = "POST {root}/v1/completions", "POST {root}/v1/embeddings"
+KEY_LEFT, KEY_USED = "GET {root}/v1/key for", "GET {root}/v1/key/usage"
 BASE = "base URL of your client is {root}/v1"
 
 
@@ -117,6 +118,17 @@ MEANT = {
     "/v1/images/generations": ("not served here", CHAT),
     "/v1/files": ("not served here", CHAT),
     "/v1/batches": ("not served here", CHAT),
+    "/key": (KEY_LEFT, KEY_USED),
+    "/v1/keys": (KEY_LEFT, KEY_USED),
+    "/key/info": (KEY_LEFT, KEY_USED),
+    "/api/v1/auth/key": (KEY_LEFT, KEY_USED),
+    "/v1/usage": (KEY_LEFT, KEY_USED),
+    "/v1/key/used": (KEY_LEFT, KEY_USED),
+    "/v1/organization/usage/completions": (KEY_LEFT, KEY_USED),
+    "/v1/organization/costs": (KEY_LEFT, KEY_USED),
+    "/v1/dashboard/billing/usage": (KEY_LEFT, KEY_USED),
+    "/dashboard/billing/credit_grants": (KEY_LEFT, KEY_USED),
+    "/v1/credits": (KEY_LEFT, KEY_USED),
     "/v1/health": ("GET {root}/health",),
     "/healthz": ("GET {root}/health",),
     "/v1/moderations": ("not served here", CHAT),

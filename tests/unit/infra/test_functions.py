@@ -67,6 +67,7 @@ def test_the_chat_function_may_count_and_read_the_engine_s_key(deployment: Deplo
     assert grants(deployment, resource(deployment, CHAT)) == {
         *(ALWAYS | TRACES | COUNTS),
         ("Allow", "dynamodb:PutItem", "Table"),
+        ("Allow", "dynamodb:Query", "Table"),
         ("Allow", "secretsmanager:GetSecretValue", "EngineKey"),
         *(start if scales_to_zero else ()),
     }
@@ -93,10 +94,12 @@ ITEMS: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = [
     (CHAT, ("key#",), READ),
     (CHAT, ("id#",), ("GetItem", "UpdateItem")),
     (CHAT, ("usage#",), ("GetItem", "PutItem", "UpdateItem")),
+    (CHAT, ("sums#",), ("PutItem", "UpdateItem", "Query")),
+    (CHAT, ("usage#0123#sums",), ("GetItem", "PutItem", "UpdateItem", "Query")),
     (CHAT, ("keys", "", "k", "key", "xkey#", "other#"), ()),
     (TODOS, ("key#",), READ),
     (TODOS, ("id#",), ("GetItem", "UpdateItem")),
-    (TODOS, ("usage#", "keys", "", "xid#", "other#"), ()),
+    (TODOS, ("usage#", "sums#", "usage#0123#sums", "keys", "", "xid#", "other#"), ()),
 ]
 
 

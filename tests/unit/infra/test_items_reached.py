@@ -35,7 +35,7 @@ Made = list[tuple[str, list[str]]]
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
-    """Return the calls of single items, with the partition keys that the whole request names."""
+    """Return the calls, with the partition keys that the whole request names."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
@@ -50,6 +50,9 @@ def recorded(made: Made) -> KeyTable:
     table.add(KEY)
 
     def record(params: dict[str, Any], model: Any, **_: Any) -> None:
+        if model.name == "Query":
+            made.append(("dynamodb:Query", [params["ExpressionAttributeValues"][":pk"]["S"]]))
+            return
         writes = params.get("TransactItems") or [{model.name.removesuffix("Item"): params}]
         kinds = [(kind, write) for each in writes for kind, write in each.items()]
         keys = [(write.get("Key") or write["Item"])["pk"]["S"] for _, write in kinds]
@@ -72,7 +75,7 @@ def running(number: int) -> Running:
 
 
 async def chat(table: KeyTable) -> None:
-    """Let requests end well, be refused, die, and be settled late."""
+    """Let requests end well, be refused, die, and be settled late; read what the key has used."""
     key = await table.key(KEY.digest)
     assert key == KEY
     await table.peek(KEY, NOW)
@@ -89,6 +92,8 @@ async def chat(table: KeyTable) -> None:
     await table.settle(refused)
     await table.reserve(KEY, running(5), NOW + 2000)  # the second one has died meanwhile
     await table.settle(replace(died(KEY.id, second.running), outcome="ok"))
+    now_ms = int(NOW * 1000)
+    assert await asyncio.to_thread(table.sums, KEY.id, now_ms, now_ms, books=KEY.books)
 
 
 async def todos(table: KeyTable) -> None:

@@ -150,8 +150,11 @@ THROUGH: list[tuple[str, str, str, bool]] = [
     ("s3", "s3:ListBucket", "arn:aws:s3:::weights", True),
     ("s3", "s3:PutObject", "arn:aws:s3:::weights/models/a", False),
     ("s3", "s3:DeleteObject", "arn:aws:s3:::weights/models/a", False),
-    *(("dynamodb", f"dynamodb:{action}", ROWS, True) for action in ("GetItem", "PutItem", "UpdateItem")),
-    *(("dynamodb", f"dynamodb:{action}", ROWS, False) for action in ("Scan", "Query", "DeleteItem")),
+    *(
+        ("dynamodb", f"dynamodb:{action}", ROWS, True)
+        for action in ("GetItem", "PutItem", "Query", "UpdateItem")
+    ),
+    *(("dynamodb", f"dynamodb:{action}", ROWS, False) for action in ("Scan", "BatchGetItem", "DeleteItem")),
     ("secretsmanager", "secretsmanager:GetSecretValue", SECRET, True),
     ("secretsmanager", "secretsmanager:PutSecretValue", SECRET, False),
     *(

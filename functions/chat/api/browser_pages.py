@@ -1,4 +1,4 @@
-"""The chat page: its document at `/`, and the files that this loads from `/page/<digest>`.
+"""The pages for browsers: chat at `/`, usage at `/usage`, and the files that they load from `/page/<digest>`.
 
 That address contains a digest of all files, so that browsers may keep them for ever.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+from dataclasses import dataclass
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -23,36 +24,52 @@ _VENDORED = frozenset({"lit-html.js", "marked.js", "purify.js", "highlight.js"})
 _POLICY = (
     "default-src 'none'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'; connect-src 'self'; "
     "script-src 'self'; style-src '{style}'; img-src data:; "
-    "require-trusted-types-for 'script'; trusted-types lit-html dompurify"
+    "require-trusted-types-for 'script'; trusted-types {makers}"
 )
 
 
-class ChatPage:
-    """The page's own files, and the vendored ones in a folder that `infra/pages.py` fills."""
+@dataclass(frozen=True)
+class _Page:
+    """One page. `makers`: which libraries may make HTML of text in it."""
+
+    template: str
+    style: str
+    makers: str
+
+    @classmethod
+    def read(cls, name: str, makers: str) -> _Page:
+        style = "".join((_OWN / f"{each}.css").read_text() for each in ("shared", name))
+        return cls((_OWN / f"{name}.html").read_text(), style, makers)
+
+
+class BrowserPages:
+    """The pages and their own files, and the vendored ones in a folder that `infra/pages.py` fills."""
 
     def __init__(self, vendored: Path) -> None:
         folders = [folder for folder in (_OWN, vendored) if folder.is_dir()]
         known = {path.name: path for folder in folders for path in folder.iterdir() if path.suffix in _TYPES}
         self._files = {name: known[name].read_bytes() for name in sorted(known)}
-        self._template = (_OWN / "page.html").read_text()
-        self._style = (_OWN / "page.css").read_text()
-        digest = hashlib.sha256(f"{self._template}{self._style}".encode())
+        self._pages = {
+            "chat": _Page.read("chat", "lit-html dompurify"),
+            "usage": _Page.read("usage", "lit-html"),
+        }
+        digest = hashlib.sha256(repr(self._pages).encode())
         for name, content in self._files.items():
             digest.update(f"\0{name}\0{len(content)}\0".encode() + content)
         self._digest = digest.hexdigest()[:16]
 
-    def document(self, request: Request) -> Response:
-        """Return the document, with a policy that lets it connect to this server only."""
+    def document(self, name: str, request: Request) -> Response:
+        """Return the document of a page, with a policy that lets it connect to this server only."""
         if missing := _VENDORED - self._files.keys():
             return PlainTextResponse(
-                f"The chat page is not installed here ({', '.join(sorted(missing))}): run infra/pages.py.",
+                f"The pages are not installed here ({', '.join(sorted(missing))}): run infra/pages.py.",
                 404,
             )
-        style = base64.b64encode(hashlib.sha256(self._style.encode()).digest()).decode()
-        root = request.scope.get("root_path", "")
+        page = self._pages[name]
+        style = base64.b64encode(hashlib.sha256(page.style.encode()).digest()).decode()
         etag = f'"{self._digest}"'
         headers = {
-            "content-security-policy": _POLICY.format(style=f"sha256-{style}"),
+            "content-security-policy": _POLICY.format(style=f"sha256-{style}", makers=page.makers),
             "cross-origin-opener-policy": "same-origin",
             "referrer-policy": "no-referrer",
             "cache-control": "no-cache",
@@ -61,8 +78,11 @@ class ChatPage:
         }
         if etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
-        values = {"base": escape(f"{root}/" if root else "./"), "files": f"page/{self._digest}"}
-        return HTMLResponse(Template(self._template).substitute(values, style=self._style), headers=headers)
+        # Addresses begin at the root that API Gateway names, else where the document is.
+        root, sent = request.scope.get("root_path", ""), request.scope.get("raw_path") or b"/"
+        base = f"{root}/" if root else "../" if len(sent) > 1 and sent.endswith(b"/") else "./"
+        values = {"base": escape(base), "files": f"page/{self._digest}"}
+        return HTMLResponse(Template(page.template).substitute(values, style=page.style), headers=headers)
 
     def file(self, request: Request) -> Response:
         """Return a file of the request's path, and have it kept unless the document was another version's."""
@@ -78,6 +98,6 @@ class ChatPage:
 
 
 @cache
-def page_in(vendored: Path) -> ChatPage:
-    """Return the page with the vendored files of this folder, which are read once."""
-    return ChatPage(vendored)
+def pages_in(vendored: Path) -> BrowserPages:
+    """Return the pages with the vendored files of this folder, which are read once."""
+    return BrowserPages(vendored)
