@@ -158,7 +158,9 @@ async def _render(request: Request, error: Exception) -> Response:
     if isinstance(error, KeyRefused):
         return _response(InvalidKey(str(error)))
     if isinstance(error, KeysUnavailable):
-        return _response(ServiceUnavailable(error.for_callers, code="keys_unavailable"))
+        return _response(
+            ServiceUnavailable(error.for_callers, retry_after_s=error.retry_after_s, code="keys_unavailable")
+        )
     return _response(error if isinstance(error, ApiError) else _of_routing(request, error))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from functions.chat.engines.kinds import ENGINES, NEVER, EngineKind
+from functions.chat.prices import Prices
 from functions.shared.environment import SettingsError, count, json_object, seconds
 from functions.shared.settings import AccessSettings, access_from
 from functions.shared.usage import KEEP_RECORDS_DAYS
@@ -33,7 +34,7 @@ class Model:
             `media_hosts`: where it may fetch images from. `developer_as_system`: it knows no developer.
             `dimensions`: how many numbers an embedding has, where that is known.
             `template_tokens`: what its chat template adds at most, apart from each message; `media_tokens`:
-            what an image, a recording or a file is at most.
+            what an image, a recording or a file is at most. `prices`: what its tokens cost, if that is known.
     Units:  `start_s`: about how many seconds it takes from that start to the engine's first reply.
     """
 
@@ -56,6 +57,7 @@ class Model:
     dimensions: int | None = None
     template_tokens: int = 512
     media_tokens: int = 16_384  # as much as Qwen's processors make of one
+    prices: Prices | None = None
 
     @cached_property
     def kind(self) -> EngineKind:
@@ -103,6 +105,11 @@ class Settings(AccessSettings):
         return {name: model for name, model in self.models.items() if model.listed}
 
     @property
+    def currency(self) -> str | None:
+        """That of the prices of its models; None, where none has prices."""
+        return next((model.prices.currency for model in self.models.values() if model.prices), None)
+
+    @property
     def default_model(self) -> Model:
         """The model that `default` stands for."""
         return next(iter(self.listed.values()))
@@ -127,6 +134,11 @@ class Settings(AccessSettings):
             )
         models = {name: _model(name, entry, environ) for name, entry in table.items()}
         _check_fallbacks(models)
+        currencies = {model.prices.currency for model in models.values() if model.prices}
+        if len(currencies) > 1:  # a key's costs are added up, whichever models it used
+            raise SettingsError(
+                f"MODELS: expected `prices` in one currency, but got {' and '.join(sorted(currencies))}."
+            )
         return cls(
             models=models,
             metrics=environ.get("METRICS") or None,
@@ -201,6 +213,7 @@ def _model(name: str, entry: Any, environ: Mapping[str, str]) -> Model:
             for member in ("template_tokens", "media_tokens")
             if member in entry
         },
+        prices=Prices.of(entry["prices"], name) if "prices" in entry else None,
     )
 
 

@@ -16,13 +16,14 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
+from dataclasses import replace
 from operator import attrgetter
 from typing import Any, TypeGuard
 
 from functions.shared.keys import Key, KeysUnavailable
 from functions.shared.limit_headers import limit_headers
 from functions.shared.limiter import Limiter
-from functions.shared.limits import BUSY_S, Allowance, Ledger, LimitReached, Reservation, Running
+from functions.shared.limits import BUSY_S, Allowance, Ledger, LimitReached, Reservation, Running, died
 from functions.shared.logs import log_unexpected
 from functions.shared.metrics import Metrics
 from functions.shared.refusals import Need, text_of
@@ -128,7 +129,7 @@ class Account:
         Raises: RateLimited and its kinds, QuotaExhausted; KeysUnavailable.
         """
         self._request = request
-        if self._key and self._key.limited:
+        if self._key and (self._key.limited or self._key.on_outage == "closed"):
             try:
                 reservation = await asyncio.shield(self._reserve(self._key, request))
             except LimitReached as reached:
@@ -149,6 +150,7 @@ class Account:
             started_at=round(self._started_at * 1000),
             expires_at=round(self._meter.now() + remaining_ms / 1000) + GRACE_S,
         )
+        running = replace(running, cost=_priced(died(key.id, running), request.model).cost)
         self._reserving = self._meter.start(self._meter.limiter.reserve(key, running))
         return self._reserving
 
@@ -264,7 +266,7 @@ class Account:
 
     def _record(self, outcome: Outcome) -> UsageRecord:
         prompt, completion = self._tokens()
-        return UsageRecord(
+        record = UsageRecord(
             request_id=self._request_id,
             key_id=self._key.id if self._key else NONE,
             model=self._request.model.id if self._request else NONE,
@@ -277,6 +279,7 @@ class Account:
             code=self._failure.code or self._failure.type if self._failure else None,
             started_at=round(self._started_at * 1000),
         )
+        return _priced(record, self._request.model if self._request else None)
 
     def _tokens(self) -> tuple[int, int]:
         """Return the tokens that are charged, of the prompt and of the completion."""
@@ -314,6 +317,11 @@ def _need(key: Key, request: EngineRequest) -> Need:
     prompt_of = attrgetter("prompt_tokens_most" if counted else "prompt_tokens")
     needs = (Need(prompt_of(each), each.max_completion) for each in (request, *request.fallbacks))
     return max(needs, key=attrgetter("tokens"))
+
+
+def _priced(record: UsageRecord, model: Model | None) -> UsageRecord:
+    """Return a record with what it costs, where its model has prices."""
+    return replace(record, cost=model.prices.cost(record)) if model and model.prices else record
 
 
 def _text_bytes(choice: dict[str, Any]) -> int:

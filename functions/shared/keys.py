@@ -41,9 +41,25 @@ class KeyRefused(Exception):
 
 
 class KeysUnavailable(Exception):
-    """The table could not be reached. The text is AWS's code for it, for operators."""
+    """The table could not be reached. The text is AWS's code for it, for operators.
+
+    Units:  `retry_after_s`: s until it may be reached again.
+    """
 
     for_callers: ClassVar[str] = "Your API key cannot be checked right now. Try again in a moment."
+
+    def __init__(self, code: str = "", *, retry_after_s: float = 1.0) -> None:
+        super().__init__(code)
+        self.retry_after_s = retry_after_s
+
+
+class KeyClosed(KeysUnavailable):
+    """The table could not be reached, and the key is not accepted without it (`on_outage`)."""
+
+    for_callers = (
+        "The table that counts what this API key uses cannot be reached right now, and the key is not "
+        "accepted without it. Try again in a moment."
+    )
 
 
 class KeyThrottled(KeysUnavailable):
@@ -177,10 +193,8 @@ class Keyring:
         key = await self._find(self._store, sent)
         if key is None or not hmac.compare_digest(key.digest, sent):
             raise KeyRefused("Incorrect API key provided. Check it, or ask the operator of this API for one.")
-        if key.disabled:
-            raise KeyRefused("This API key has been disabled. Ask the operator of this API for another.")
-        if key.expires_at is not None and self._now() >= key.expires_at:
-            raise KeyRefused("This API key has expired. Ask the operator of this API for another.")
+        if reason := refused_because(key, self._now()):
+            raise KeyRefused(reason)
         return key
 
     async def _find(self, store: KeyStore, sent: str) -> Key | None:
@@ -193,8 +207,10 @@ class Keyring:
             return None
         try:
             return await self._look_up_once(store, sent)
-        except KeysUnavailable:
+        except KeysUnavailable as unavailable:
             confirmed = self._known.get(sent)
+            if confirmed and confirmed.key.on_outage == "closed":
+                raise KeyClosed(str(unavailable), retry_after_s=PAUSE_S) from None
             if not confirmed or self._clock.elapsed_s() >= confirmed.at + UNCONFIRMED_S:
                 raise
             confirmed.refresh_at = min(self._clock.elapsed_s() + PAUSE_S, confirmed.at + UNCONFIRMED_S)
@@ -217,6 +233,19 @@ class Keyring:
             self._known.pop(sent, None)
             _keep(self._unknown, sent, started_at + UNKNOWN_S)
         return key
+
+
+def refused_because(key: Key, now: float) -> str:
+    """Return why a key is not accepted, and what to do; "" if it is."""
+    if key.deleted_at is not None:
+        return "This API key has been deleted. Ask the operator of this API for another."
+    if key.replaced_at is not None and now >= key.replaced_at:
+        return f"This API key was replaced by another on {_utc(key.replaced_at)}. Send the new one."
+    if key.disabled:
+        return "This API key has been disabled. Ask the operator of this API for another."
+    if key.expires_at is not None and now >= key.expires_at:
+        return f"This API key expired on {_utc(key.expires_at)}. Ask the operator of this API for another."
+    return ""
 
 
 def authorization_in(headers: Mapping[str, str]) -> str | None:
@@ -265,6 +294,10 @@ def _sent_key(authorization: str | None) -> str:
             "This API key has a typing mistake: its checksum is wrong. Copy it once more, whole."
         ) from None
     return text
+
+
+def _utc(at: int) -> str:
+    return time.strftime("%Y-%m-%d at %H:%M UTC", time.gmtime(at))
 
 
 def _keep(cache: dict[str, Value], sent: str, value: Value) -> None:

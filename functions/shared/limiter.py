@@ -1,4 +1,7 @@
-"""Limits by a ledger. While it cannot be reached, known keys are accepted, up to what can never fit."""
+"""Limits by a ledger. While it cannot be reached, known keys are accepted, up to what can never fit.
+
+Those of them that are closed in an outage (`Key.on_outage`) are not.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from .clock import Clock
-from .keys import Key, KeysRefused, KeysUnavailable, KeyThrottled
+from .keys import Key, KeyClosed, KeysRefused, KeysUnavailable, KeyThrottled
 from .limits import (
     Allowance,
     Counts,
@@ -43,9 +46,10 @@ class Limiter:
     async def reserve(self, key: Key, request: Running | None = None) -> Reservation | None:
         """Count one request, and reserve what it may use; None where nothing is counted.
 
-        Raises: LimitReached; KeysRefused.
+        Raises: LimitReached; KeyClosed, KeysRefused.
         """
-        if not self.ledger or not (request or key.limited):
+        closed = key.on_outage == "closed"
+        if not self.ledger or not (request or key.limited or closed):
             return None
         now = self._now()
         try:
@@ -57,6 +61,8 @@ class Limiter:
             raise
         except KeysUnavailable:
             self._pause(key.id)
+        if closed:
+            raise KeyClosed(retry_after_s=self._paused[key.id] - self._clock.elapsed_s())
         if kind := never_fits(key, request):
             raise LimitReached(kind, allowance_of(key, Counts(window=window_of(now)), now))
         return None
@@ -94,7 +100,7 @@ class Limiter:
         return self._clock.elapsed_s() < self._paused.get(key_id, 0.0)
 
     def _pause(self, key_id: str) -> None:
-        logger.error("limits are unreachable: %s is accepted without them for %d s", key_id, LEDGER_PAUSE_S)
+        logger.error("limits are unreachable: %s is not counted for %d s", key_id, LEDGER_PAUSE_S)
         if len(self._paused) >= _MOST_PAUSES:
             self._paused.clear()
         self._paused[key_id] = self._clock.elapsed_s() + LEDGER_PAUSE_S

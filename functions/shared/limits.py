@@ -30,7 +30,7 @@ class Running:
             its own, where it is listed again so that a late record can be kept; else 0.
     Units:  tokens: `tokens` reserved in the minute, `most` of the budget, `prompt` of these for the prompt.
             `window`: the minute. `started_at`: ms, `expires_at`: s since 1970. `period`: that of the budget,
-            as `budgets.period_of` has it.
+            as `budgets.period_of` has it. `cost`: of `most`, as records have it.
     """
 
     request_id: str
@@ -43,6 +43,7 @@ class Running:
     window: int = 0
     listing: int = 0
     period: str = ""
+    cost: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +194,7 @@ def died(key_id: str, running: Running) -> UsageRecord:
         completion_tokens=running.most - running.prompt,
         duration_ms=0,
         outcome="cut",
+        cost=running.cost,
         started_at=running.started_at,
     )
 

@@ -13,7 +13,7 @@ NONE = "-"
 # How long records are kept unless a stage says otherwise; sums stay.
 KEEP_RECORDS_DAYS = 90
 # Larger numbers are mistakes; as a time, they are after the year 9999.
-_MOST = 2 * 10**14
+_MOST, MOST_COST = 2 * 10**14, 10**18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,5 +129,5 @@ def _fits(name: str, value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     if isinstance(value, int):
-        return 0 <= value <= _MOST
+        return 0 <= value <= (MOST_COST if name == "cost" else _MOST)
     return name.endswith("_ms") and 0 <= value <= _MOST  # which NaN is not

@@ -45,7 +45,9 @@ class Admission:
         except KeyRefused as refused:
             raise Unauthenticated(str(refused)) from None
         except KeysUnavailable as unavailable:
-            raise ServiceUnavailable(unavailable.for_callers) from None
+            raise ServiceUnavailable(
+                unavailable.for_callers, retry_after_s=unavailable.retry_after_s
+            ) from None
         if key is None:
             return Caller()
         try:
@@ -59,5 +61,7 @@ class Admission:
                 headers=limit_headers(reached.allowance),
             ) from None
         except KeysUnavailable as unavailable:
-            raise ServiceUnavailable(unavailable.for_callers) from None
+            raise ServiceUnavailable(
+                unavailable.for_callers, retry_after_s=unavailable.retry_after_s
+            ) from None
         return Caller(key.id, limit_headers(reservation.allowance) if reservation else {})

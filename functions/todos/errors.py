@@ -138,5 +138,5 @@ class ServiceUnavailable(InternalError):
 
     status = 503
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, headers=retry_after(1.0))
+    def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(message, headers=retry_after(retry_after_s))

@@ -55,7 +55,7 @@ CHAT = (
     ),
     ("streams.calls", "engines.reports"),
     ("settings", "json_text", "engines.wordings"),
-    ("errors", "engines.kinds"),
+    ("errors", "prices", "engines.kinds"),
 )
 TODOS = (
     ("handler",),

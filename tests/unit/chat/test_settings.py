@@ -245,6 +245,9 @@ NO_HOSTS = [
         ({"base_url": URL, "serves": ["responses"]}, "serves"),
         ({"base_url": URL, "serves": "chat"}, "serves"),
         ({"base_url": URL, "dimensions": 0}, "dimensions"),
+        ({"base_url": URL, "template_tokens": -1}, "template_tokens"),
+        ({"base_url": URL, "media_tokens": 0}, "media_tokens"),
+        ({"base_url": URL, "prices": {"input": 1}}, "prices"),
         ({"base_url": URL, "listed": "no"}, "listed"),
         ({"base_url": URL, "fallback": "other"}, "fallback"),
         ({"base_url": URL, "fallback": ["tiny"]}, "fallback"),
@@ -255,6 +258,23 @@ NO_HOSTS = [
 def test_a_wrong_model_is_named_with_its_member(entry: Any, text: str) -> None:
     with pytest.raises(SettingsError, match=f"MODELS: .*{text}.*'tiny'|MODELS: .*'tiny'.*{text}"):
         read({"tiny": entry})
+
+
+def test_prices_are_in_one_currency() -> None:
+    dollars, euros = ({"input": 1, "output": 2, "currency": currency} for currency in ("USD", "EUR"))
+    table: dict[str, Any] = {"a": {"base_url": URL, "prices": dollars}, "b": {"base_url": URL}}
+    settings = read(table)
+    assert (settings.currency, settings.models["b"].prices) == ("USD", None)
+    assert read().currency is None
+    table["b"]["prices"] = euros
+    with pytest.raises(SettingsError, match=r"`prices` in one currency, but got EUR and USD\."):
+        read(table)
+
+
+def test_what_a_prompt_is_at_most_can_be_set() -> None:
+    model = read({"tiny": {"base_url": URL, "template_tokens": 900, "media_tokens": 256}}).models["tiny"]
+    assert (model.template_tokens, model.media_tokens) == (900, 256)
+    assert (read().models["tiny"].template_tokens, read().models["tiny"].media_tokens) == (512, 16_384)
 
 
 def test_keys_are_read_by_their_hash() -> None:

@@ -24,14 +24,15 @@ from functions.chat.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
+from functions.chat.prices import Prices
 from functions.chat.usage import Account, Meter
-from functions.shared.keys import Key, KeysRefused, KeysUnavailable, KeyThrottled
+from functions.shared.keys import Key, KeyClosed, KeysRefused, KeysUnavailable, KeyThrottled
 from functions.shared.limit_headers import limit_headers
 from functions.shared.limiter import LEDGER_PAUSE_S
-from functions.shared.limits import Allowance, LimitReached, Reservation, Running
+from functions.shared.limits import Allowance, LimitReached, Reservation, Running, died
 from functions.shared.metrics import Metrics
 from functions.shared.usage import UsageRecord
-from tests.unit.chat.fakes import EventsEngine, engine_request
+from tests.unit.chat.fakes import EventsEngine, engine_request, model
 
 REQUEST = engine_request(prompt_tokens=100, prompt_tokens_most=400, max_completion=50)
 WHOLE = replace(REQUEST, stream=False)
@@ -727,5 +728,56 @@ def test_no_engine_makes_a_stream_cheaper_than_what_was_seen(
             pass
         assert bench.record.completion_tokens >= max(seen, completion or 0)
         assert bench.record.prompt_tokens == (prompt if prompt and prompt > 0 else 100)
+
+    run(scenario())
+
+
+# what it costs
+
+PRICED = model(prices=Prices.of({"input": 2, "cached": 1, "output": 10}, "tiny"))
+DEAR = model("dear", prices=Prices.of({"input": 20, "output": 100}, "dear"))
+
+
+def test_a_record_has_what_the_model_that_answered_costs() -> None:
+    async def scenario(*events: Event) -> UsageRecord:
+        bench = Bench()
+        request = replace(REQUEST, model=PRICED, fallbacks=(replace(REQUEST, model=DEAR),))
+        account = bench.account()
+        await account.admit(request)
+        (running,) = bench.ledger.reserved
+        assert running
+        assert running.cost == died("key_1", running).cost == 400 * 2000 + 50 * 10_000
+        async for _ in account.run(EventsEngine(*events), request):
+            pass
+        assert json.loads(bench.record.to_json())["usage"]["cost"] == bench.record.cost
+        return bench.record
+
+    other = replace(REQUEST, model=DEAR)
+    assert run(scenario(Accepted(), RUN, End(USAGE))).cost == 5 * 2000 + 2 * 1000 + 3 * 10_000
+    assert run(scenario(Accepted(other), RUN, End(USAGE))).cost == 7 * 20_000 + 3 * 100_000
+    assert run(scenario(Accepted(), RUN, Failure(UpstreamError("broken")))).cost == 100 * 2000 + 10_000
+    assert run(scenario(Failure(Overloaded("busy")))).cost == 0
+
+
+# keys that are closed in an outage
+
+
+@pytest.mark.parametrize("limits", [{"budget_tokens": 10_000}, {}], ids=str)
+def test_a_closed_key_is_refused_while_its_table_is_unreachable(limits: dict[str, Any]) -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        closed = replace(FREE, on_outage="closed", **limits)
+        bench.ledger.failure = KeysUnavailable("ReadTimeoutError")
+        for left_s in (10.0, 6.0):
+            with pytest.raises(KeyClosed) as refused:
+                await bench.account(closed).admit(REQUEST)
+            assert refused.value.retry_after_s == left_s
+            assert "cannot be reached right now, and the key is not accepted" in refused.value.for_callers
+            bench.ledger.failure = AssertionError("called too soon")
+            bench.clock[0] += 4
+        bench.ledger.failure = None
+        bench.clock[0] += 2
+        await bench.account(closed).admit(REQUEST)
+        assert len(bench.ledger.reserved) == 1, "before the engine is called"
 
     run(scenario())

@@ -15,12 +15,14 @@ from functions.shared.environment import SettingsError
 from functions.shared.key_text import digest, new_key
 from functions.shared.keys import (
     Key,
+    KeyClosed,
     KeyRefused,
     Keyring,
     KeysUnavailable,
     StaticKeys,
     authorization_in,
     keys_from,
+    refused_because,
 )
 
 KEYS = {
@@ -218,21 +220,39 @@ async def test_a_typing_mistake_is_found_without_a_lookup(bench: Bench) -> None:
     assert "Incorrect" in await bench.refusal(key)
 
 
-def test_a_disabled_key_and_an_expired_one_have_texts_of_their_own() -> None:
-    async def play() -> None:
-        clock = Clock()
-        expiring = Key(id="k", digest=digest("e"), name="", created_at=0, expires_at=int(clock.now) + 10)
-        disabled = Key(id="k", digest=digest("d"), name="", created_at=0, disabled=True)
-        bench = Bench(expiring, disabled)
-        assert "disabled" in await bench.refusal("d")
-        assert await bench.authenticate("e") == expiring
-        bench.clock.pass_(9.9)
-        assert await bench.authenticate("e") == expiring
-        bench.clock.pass_(0.1)
-        assert "expired" in await bench.refusal("e")
-        assert bench.lookups == 2, "what is known of them is kept"
+LATER = 1_796_040_000  # 2026-11-30 12:00
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"disabled": True}, "This API key has been disabled. Ask the operator of this API for another."),
+    ({"deleted_at": 1}, "This API key has been deleted. Ask the operator of this API for another."),
+    (
+        {"expires_at": LATER},
+        "This API key expired on 2026-11-30 at 12:00 UTC. Ask the operator of this API for another.",
+    ),
+    (
+        {"replaced_at": LATER},
+        "This API key was replaced by another on 2026-11-30 at 12:00 UTC. Send the new one.",
+    ),
+]
 
-    asyncio.run(play())
+
+@pytest.mark.parametrize(("changes", "text"), REFUSED, ids=str)
+def test_a_key_that_is_no_longer_accepted_has_a_text_of_its_own(changes: dict[str, Any], text: str) -> None:
+    key = replace(ALICE, **changes)
+    assert refused_because(key, LATER) == text
+    assert refused_because(key, LATER - 0.1) == ("" if LATER in changes.values() else text)
+    assert refused_because(replace(key, disabled=True, deleted_at=1), LATER) == REFUSED[1][1]
+
+
+@played
+async def test_a_key_ends_at_its_time_though_it_is_kept(bench: Bench) -> None:
+    ending = replace(ALICE, expires_at=int(bench.clock.now) + 10)
+    bench.store.known[ALICE.digest] = ending
+    assert await bench.authenticate() == ending
+    bench.clock.pass_(9.9)
+    assert await bench.authenticate() == ending
+    bench.clock.pass_(0.1)
+    assert "expired" in await bench.refusal()
+    assert bench.lookups == 1
 
 
 def test_every_refusal_has_a_text_of_its_own_that_quotes_no_key() -> None:
@@ -241,14 +261,18 @@ def test_every_refusal_has_a_text_of_its_own_that_quotes_no_key() -> None:
         known = Key(id="k", digest=digest(canary), name=canary, created_at=0)
         texts = {
             await Bench(key).refusal(canary)
-            for key in (replace(known, disabled=True), replace(known, expires_at=1))
+            for key in (
+                replace(known, disabled=True),
+                replace(known, expires_at=1),
+                replace(known, replaced_at=1),
+            )
         }
         texts.add(await Bench().refusal(canary))
         texts.add(await Bench().refusal(new_key()[:-1] + "!"))
         with pytest.raises(KeyRefused) as refused:
             await Bench().keyring.authenticate(f"Basic {canary}")
         texts.add(str(refused.value))
-        assert len(texts) == 5
+        assert len(texts) == 6
         assert not any("canary" in text for text in texts)
 
     asyncio.run(play())
@@ -326,6 +350,22 @@ async def test_a_revoked_key_is_refused_within_30_s_and_stays_so(bench: Bench) -
     bench.clock.pass_(5)
     with pytest.raises(KeysUnavailable):
         await bench.authenticate()
+
+
+@played
+async def test_a_closed_key_is_not_accepted_without_the_store(bench: Bench) -> None:
+    bench.store.known[ALICE.digest] = replace(ALICE, on_outage="closed")
+    await bench.authenticate()
+    bench.store.down = True
+    bench.clock.pass_(29.9)
+    await bench.authenticate()
+    bench.clock.pass_(0.1)
+    for _ in range(2):
+        with pytest.raises(KeyClosed, match="ReadTimeoutError") as closed:
+            await bench.authenticate()
+        assert closed.value.retry_after_s == keys.PAUSE_S
+    bench.store.down = False
+    await bench.authenticate()
 
 
 @played

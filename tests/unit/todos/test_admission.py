@@ -1,6 +1,7 @@
 """Who is let in, as whom, and how often."""
 
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -95,11 +96,23 @@ async def test_a_ledger_that_does_not_answer_is_left_alone_for_a_while(
         assert await admission.admit("Bearer alice") == Caller("key_alice", {})
     assert ledger.queries == 1
     assert [record.message for record in caplog.records if record.levelno == logging.ERROR] == [
-        "limits are unreachable: key_alice is accepted without them for 10 s"
+        "limits are unreachable: key_alice is not counted for 10 s"
     ]
     ledger.failure = None
     clock.at += LEDGER_PAUSE_S
     assert (await admission.admit("Bearer alice")).headers["x-ratelimit-remaining-requests"] == "1"
+
+
+async def test_a_closed_key_is_refused_while_its_table_is_unreachable() -> None:
+    clock, ledger = Clock(), FakeLedger(failure=KeysUnavailable("EndpointConnectionError"))
+    for each in (ALICE, BOB):
+        closed = replace(each, on_outage="closed")
+        admission = Admission(Keyring(FakeKeys(closed)), ledger, now=clock)
+        for wait_s in ("10", "4"):
+            with pytest.raises(ServiceUnavailable, match="the key is not accepted without it") as refused:
+                await admission.admit(f"Bearer {each.name}")
+            assert refused.value.headers["retry-after"] == wait_s
+            clock.at += 6
 
 
 async def test_a_throttled_key_and_a_table_that_refuses_the_call_refuse_callers() -> None:
