@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from itertools import chain
 
 import click
 
 from functions.shared.keys import Key
-from functions.shared.usage import NONE, UsageSum
+from functions.shared.usage import NONE
 
 from . import options, views
+from .books import Used
 from .group import KEY, Result, command
 from .selection import select
 from .session import PROGRAM, Session
 from .tables import Rows
-
-# How many keys' usage is read at a time.
-_AT_ONCE = 8
 
 
 @command("list --stack chatbot")
@@ -81,15 +78,8 @@ def usage(session: Session, key: str | None, by: str, since: int, records: bool,
         if not key:
             raise click.UsageError("Expected the ID of a key with --records, but got none.")
         return _records(session, select(keys, key), since, until_ms, limit)
-    key_ids = [select(keys, key).id] if key else [NONE, *(each.id for each in keys)]
-    store = session.store
-
-    def used_by(key_id: str) -> list[tuple[str, str, str, UsageSum]]:
-        store.running(key_id, session.now)  # those that have died are settled
-        return [(key_id, *used) for used in store.sums(key_id, since * 1000, until_ms)]
-
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        report = views.Report.of(chain.from_iterable(pool.map(used_by, key_ids)), by)
+    found = select(keys, key) if key else None
+    report = views.Report.of(_used(session, keys, found, since * 1000, until_ms), by)
     text: str | Rows = (
         f"No usage since {views.iso_day(since)}. Go further back with --since, as in --since 365d."
         "\nA request counts as soon as it has been answered."
@@ -99,8 +89,20 @@ def usage(session: Session, key: str | None, by: str, since: int, records: bool,
         text = report.table(names if by == "key" else {})
     first = since - since % 86400
     times = {"since": views.iso_time(first), "until": views.iso_time(session.now)}
-    data = {**times, "by": by, "key": key_ids[0] if key else None, "rows": report.records()}
+    data = {**times, "by": by, "key": found.id if found else None, "rows": report.records()}
     return Result(text, data)
+
+
+def _used(
+    session: Session, keys: Sequence[Key], key: Key | None, since_ms: int, until_ms: int
+) -> Iterable[Used]:
+    """Return what a key has used, or all of them and none; requests that have died are settled before."""
+    store = session.store
+    if key is None:
+        store.settle_dead([each.id for each in keys], session.now)
+        return store.sums_of_all(keys, since_ms, until_ms)
+    store.running(key.id, session.now)
+    return [(key.id, *used) for used in store.sums(key.id, since_ms, until_ms, books=key.books)]
 
 
 def _records(session: Session, key: Key, since: int, until_ms: int, limit: int) -> Result:

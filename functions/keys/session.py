@@ -6,7 +6,7 @@ import getpass
 import os
 import secrets
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -22,6 +22,7 @@ from functions.shared.keys import Key
 from functions.shared.limits import Running
 from functions.shared.usage import KEEP_RECORDS_DAYS, UsageRecord, UsageSum
 
+from .books import Used
 from .delivery import HeldSignals
 from .history import Change
 from .store import KeyTable, table_from_stack
@@ -74,6 +75,8 @@ class Store(Protocol):
     def sums(
         self, key_id: str, since_ms: int, until_ms: int, *, books: int = 1
     ) -> list[tuple[str, str, UsageSum]]: ...
+    def settle_dead(self, key_ids: Iterable[str], now: float) -> None: ...
+    def sums_of_all(self, keys: Iterable[Key], since_ms: int, until_ms: int) -> Iterator[Used]: ...
     def recount(self, key_id: str, until_ms: int) -> int: ...
 
     # logs

@@ -71,12 +71,19 @@ class DynamoDb:
         return item
 
     def _get_all(self, places: list[Item]) -> Iterator[Item]:
+        """Yield the items of these places that there are, in any order."""
+        batches = [places[at : at + _BATCH] for at in range(0, len(places), _BATCH)]
+        for items in in_parallel(self._get_batch, batches):
+            yield from items
+
+    def _get_batch(self, places: list[Item]) -> list[Item]:
+        items: list[Item] = []
         while places:
-            batch = {self._name: {"Keys": places[:_BATCH], "ConsistentRead": True}}
+            batch = {self._name: {"Keys": places, "ConsistentRead": True}}
             response = self._call("batch_get_item", RequestItems=batch)
-            yield from response["Responses"][self._name]
-            unread = response["UnprocessedKeys"].get(self._name, {}).get("Keys", [])
-            places = unread + places[_BATCH:]
+            items += response["Responses"][self._name]
+            places = response["UnprocessedKeys"].get(self._name, {}).get("Keys", [])
+        return items
 
     def _query(self, query: Parameters) -> Iterator[Item]:
         page: Parameters = {}

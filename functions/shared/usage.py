@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 Outcome = Literal["ok", "cut", "error", "timeout", "refused"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
@@ -90,7 +90,7 @@ class UsageRecord:
             raise ValueError("Expected a usage record, but members are missing.") from None
 
 
-@dataclass
+@dataclass(slots=True)
 class UsageSum:
     """What some requests used. Units: tokens, requests; `cost` as in the records."""
 
@@ -104,6 +104,10 @@ class UsageSum:
     cached_tokens: int = 0
     completion_tokens: int = 0
     cost: int = 0
+    NAMES: ClassVar[tuple[str, ...]] = (
+        *("requests", *OUTCOMES),
+        *("prompt_tokens", "cached_tokens", "completion_tokens", "cost"),
+    )
 
     @classmethod
     def of(cls, record: UsageRecord) -> UsageSum:
@@ -115,8 +119,8 @@ class UsageSum:
 
     def add(self, other: UsageSum) -> None:
         """Add what others used."""
-        for name, amount in asdict(other).items():
-            setattr(self, name, getattr(self, name) + amount)
+        for name in self.NAMES:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
 def _fits(name: str, value: Any) -> bool:

@@ -8,7 +8,7 @@ model may have several parts: part 0, and others only where transactions did con
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from zlib import crc32
 
 from .items import Item, Parameters, attribute_of, instant, item_of, members, query, values_of
@@ -62,15 +62,16 @@ def is_counted(item: Item) -> bool:
 
 def sum_of(item: Item) -> tuple[str, str, str, UsageSum]:
     """Return the key id, the day, the model and the sums of an item, of this version's or of 0.4's."""
-    values = values_of(item)
-    if values["pk"].startswith("sums#"):
-        day = values["pk"].split("#")[1]
-        key_id, rest = values["sk"].split("#", 1)
+    pk, sk = item["pk"]["S"], item["sk"]["S"]
+    if pk.startswith("sums#"):
+        day = pk.split("#")[1]
+        key_id, rest = sk.split("#", 1)
         key_id, model = _unquoted(key_id), rest.rpartition("#")[0]
     else:
-        key_id = values["pk"].removeprefix("usage#").removesuffix("#sums")
-        day, _, model = values["sk"].split("#", 2)
-    return key_id, day, model, UsageSum(**{each.name: values.get(each.name, 0) for each in fields(UsageSum)})
+        key_id = pk.removeprefix("usage#").removesuffix("#sums")
+        day, _, model = sk.split("#", 2)
+    used = UsageSum(**{name: int(item[name]["N"]) for name in UsageSum.NAMES if name in item})
+    return key_id, day, model, used
 
 
 def keep(

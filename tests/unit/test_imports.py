@@ -73,9 +73,9 @@ KEYS = (
     ("group", "selection"),
     ("options", "replay", "views"),
     ("session", "tables"),
-    ("delivery", "progress", "store"),
-    ("stored_keys",),
-    ("key_writes",),
+    ("delivery", "store"),
+    ("books", "stored_keys"),
+    ("key_writes", "progress"),
     ("history",),
 )
 SHARED = (

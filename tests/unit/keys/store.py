@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from secrets import token_hex
 
+from functions.keys.books import Used
 from functions.keys.commands import cli
 from functions.keys.group import Result
 from functions.keys.history import Change, differences
@@ -124,6 +125,18 @@ class MemoryStore:
             for record in self.usage(key_id, 0, 10**15)
             if first <= (day := iso_day(record.started_at / 1000)) <= last
         ]
+
+    def settle_dead(self, key_ids: Iterable[str], now: float) -> None:  # noqa: ARG002
+        self._count()
+
+    def sums_of_all(
+        self,
+        keys: Iterable[Key],  # noqa: ARG002
+        since_ms: int,
+        until_ms: int,
+    ) -> Iterator[Used]:
+        for key_id in sorted({record.key_id for record in self.records.values()}):
+            yield from ((key_id, *used) for used in self.sums(key_id, since_ms, until_ms))
 
     def recount(self, key_id: str, until_ms: int) -> int:  # noqa: ARG002
         self._count()
