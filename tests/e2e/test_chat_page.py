@@ -287,6 +287,7 @@ def test_a_wait_that_the_api_names_is_waited_for_unless_it_is_cancelled(report: 
     assert "Next attempt in 2 s" in report["warming"]
     assert "20 out" in report["after_warming"]
     assert "Next attempt in 60 s" in report["limited"]
+    assert ("What is left" in report["limited"], "What is left" in report["warming"]) == (True, False)
     assert "Next attempt" not in report["cancelled"]
     assert "20 out" in report["after_cancel"]
 

@@ -87,10 +87,10 @@ async def list_key_usage(service: Service, request: Request) -> Response:
         raise NotConfigured("This API keeps no record of what its keys use.")
     until = datetime.fromtimestamp(service.meter.now(), UTC).date()
     since = until - timedelta(days=int(sent[0]) - 1)
+    created = datetime.fromtimestamp(key.created_at, UTC).date()  # each day is a read, so none before it
+    since_ms, until_ms = _begin_ms(max(since, min(created, until))), _begin_ms(until)
     with _readable("What this key has used"):
-        sums = await asyncio.to_thread(
-            books.sums, key.id, _begin_ms(since), _begin_ms(until), books=key.books
-        )
+        sums = await asyncio.to_thread(books.sums, key.id, since_ms, until_ms, books=key.books)
     total, data = UsageSum(), []
     for day, model, used in sums:
         total.add(used)

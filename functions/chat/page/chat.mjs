@@ -11,6 +11,7 @@ const EXAMPLES = [
   "Write a Python function that counts the words of a text.",
   "Suggest three names for a small café by the sea.",
 ];
+const LIMITED = ["insufficient_quota", "rate_limit_exceeded"];
 const BASE = new URL("v1", document.baseURI).href;
 
 const $ = (id) => document.getElementById(id);
@@ -167,6 +168,7 @@ function problem(error, retry, reply) {
     ${leftS === null ? nothing : html`<span>Next attempt in ${leftS} s</span>`}
     <button type="button" @click=${retry}>${leftS === null ? "Retry" : "Retry now"}</button>
     ${leftS === null ? nothing : html`<button type="button" @click=${() => chat.stop()}>Cancel</button>`}
+    ${LIMITED.includes(error.code) ? html`<a href="usage" target="_blank">What is left</a>` : nothing}
   </div>`;
   const isCalm = leftS !== null || (needsKey && !chat.key);
   function use(key) {

@@ -215,11 +215,20 @@ async def test_a_key_sees_what_it_has_used_by_day_and_model() -> None:
 
 @pytest.mark.parametrize("days", [1, 7, 366])
 async def test_the_last_days_are_read_today_included(days: int) -> None:
-    store = Store()
+    store = Store(replace(KEY, created_at=0))
     reply = await get(f"/v1/key/usage?days={days}", store)
     today_ms = int(NOW) * 1000 // DAY_MS * DAY_MS
     assert store.calls == [("sums", KEY.id, today_ms - (days - 1) * DAY_MS, today_ms, 2)]
     assert (reply.json()["data"], reply.json()["total"]) == ([], {**NOTHING, **NO_TOKENS})
+
+
+@pytest.mark.parametrize(("created_s", "first"), [(-3 * 86_400, 3), (60, 0), (-400 * 86_400, 29)])
+async def test_no_day_is_read_before_the_key_was_made(created_s: int, first: int) -> None:
+    store = Store(replace(UNLIMITED, created_at=int(NOW) + created_s))
+    reply = await get("/v1/key/usage", store)
+    today_ms = int(NOW) * 1000 // DAY_MS * DAY_MS
+    assert store.calls == [("sums", KEY.id, today_ms - first * DAY_MS, today_ms, 2)]
+    assert reply.json()["since"] == "2026-10-27"
 
 
 @pytest.mark.parametrize("days", WRONG_DAYS)
