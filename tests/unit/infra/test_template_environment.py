@@ -93,16 +93,19 @@ MEDIA = Model(media_hosts=("images.example.com",), extra_fields=("top_k", "min_p
 OWN = replace(DEV, egress="nat", engine=Engine(model=MEDIA), max_body_bytes=1000, keep_records_days=7)
 
 
-@pytest.mark.parametrize("stage", [*STAGES.values(), OWN], ids=lambda stage: str(stage.name))
-def test_the_chat_function_accepts_every_stage_s_model_and_limits(stage: Stage) -> None:
-    """Without a synthesis, so also those of a stage of one's own."""
-    models = environments.models(
+def models_of(stage: Stage) -> dict[str, Any]:
+    return environments.models(
         stage,
         base_url="http://engine:8000/v1",
         key_secret="arn:aws:secretsmanager:eu-central-1:111122223333:secret:Name-AbCdEf",
         service="arn:aws:ecs:eu-central-1:111122223333:service/Cluster/Service",
     )
-    variables = environments.chat_environment(stage, models_json=json.dumps(models), table="Keys")
+
+
+@pytest.mark.parametrize("stage", [*STAGES.values(), OWN], ids=lambda stage: str(stage.name))
+def test_the_chat_function_accepts_every_stage_s_model_and_limits(stage: Stage) -> None:
+    """Without a synthesis, so also those of a stage of one's own."""
+    variables = environments.chat_environment(stage, models_json=json.dumps(models_of(stage)), table="Keys")
     settings = ChatSettings.from_environment(variables)
     (model,) = settings.models.values()
     assert model.media_hosts == set(stage.engine.model.media_hosts)
@@ -114,27 +117,16 @@ def test_the_chat_function_accepts_every_stage_s_model_and_limits(stage: Stage) 
 
 
 @pytest.mark.parametrize(
-    ("prices", "expected"),
-    [
-        (None, None),
-        (
-            Prices(input=0.15, cached=0.05, output=0.6),
-            {"input": 0.15, "cached": 0.05, "output": 0.6, "currency": "USD"},
-        ),
-        (
-            Prices(input=2, output=6, currency="EUR"),
-            {"input": 2, "cached": 2, "output": 6, "currency": "EUR"},
-        ),
-    ],
+    ("prices", "cached"),
+    [(Prices(input=0.15, cached=0.05, output=0.6), 0.05), (Prices(input=2, output=6.25, currency="EUR"), 2)],
 )
-def test_the_chat_function_has_the_prices_of_its_model(
-    prices: Prices | None, expected: dict[str, Any] | None
-) -> None:
+def test_the_chat_function_accepts_the_prices_of_its_model(prices: Prices, cached: float) -> None:
     stage = replace(DEV, engine=Engine(model=Model(prices=prices)))
-    ((_, entry),) = environments.models(
-        stage, base_url="http://engine:8000/v1", key_secret="", service=""
-    ).items()
-    assert entry.get("prices") == expected
+    variables = environments.chat_environment(stage, models_json=json.dumps(models_of(stage)), table="Keys")
+    (model,) = ChatSettings.from_environment(variables).models.values()
+    assert model.prices
+    assert (float(model.prices.input), float(model.prices.output)) == (prices.input, prices.output)
+    assert (float(model.prices.cached), model.prices.currency) == (cached, prices.currency)
 
 
 def test_only_an_engine_that_scales_to_zero_can_be_started(dev: Deployment, prod: Deployment) -> None:
