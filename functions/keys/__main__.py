@@ -99,6 +99,8 @@ def _print(result: Result, *, as_json: bool) -> int:
         text = visible(result.text)
     else:
         text = render(result.text)
+    for note in result.notes:
+        _report(note)
     if result.new_text:
         return _deliver(result.new_text, text, as_json=as_json)
     print(text, flush=True)

@@ -1,9 +1,8 @@
-"""The commands that make and change keys."""
+"""The commands that make keys and change their texts."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,101 +11,44 @@ import click
 from functions.shared.key_text import MistypedKey, check_key, digest, hint, new_key
 from functions.shared.keys import Key
 
-from . import options, views
+from . import views
 from .delivery import NewText, check_stdout
 from .group import KEY, Result, command
-from .selection import select
+from .key_options import altered, check_models, key_options
+from .selection import check_name, existing, select_to_change
 from .session import PROGRAM, Session
 
 
-@command("create --name alice --models default --rpm 60 --tpm 20000 --budget-tokens 1000000 --expires 90d")
-@click.option("--name", required=True, type=options.NAME, help="Whose key it is, for `list`.")
-@click.option(
-    "--models",
-    type=options.MODELS,
-    multiple=True,
-    help="The models it may use: names with commas, or one --models each. Default: all.",
-)
-@click.option("--rpm", type=options.COUNT, help="Requests a minute. Default: no limit.")
-@click.option("--tpm", type=options.COUNT, help="Tokens a minute, with prompts. Default: no limit.")
-@click.option("--concurrent", type=options.COUNT, help="Requests at a time. Default: no limit.")
-@click.option("--budget-tokens", type=options.COUNT, help="Tokens in all. Default: no limit.")
-@click.option(
-    "--expires",
-    type=options.FUTURE,
-    help="When it ends: 90d, 12h or 30m from now, or a date such as 2027-01-31 (00:00 UTC). Default: never.",
-)
+@command("create --name alice --models default --rpm 60 --tpm 20k --budget 1M/month --expires 90d")
+@key_options(new=True)
 @click.option(
     "--key-from-env",
     metavar="VARIABLE",
     help="The variable that holds the key itself, for a table on this machine. Default: a new, random key.",
 )
-def create(
-    session: Session,
-    name: str,
-    models: Sequence[list[str]],
-    rpm: int | None,
-    tpm: int | None,
-    concurrent: int | None,
-    budget_tokens: int | None,
-    expires: int | None,
-    key_from_env: str | None,
-) -> Result:
+def create(session: Session, key_from_env: str | None, **given: Any) -> Result:
     """Make a key, and print it this once."""
     text = _chosen_key(session, key_from_env) if key_from_env is not None else new_key()
-    key = Key(
+    blank = Key(
         id=f"key_{secrets.token_hex(8)}",
         digest=digest(text),
         hint=hint(text),
-        name=name,
-        models=frozenset(model for names in models for model in names),
-        requests_per_minute=rpm,
-        tokens_per_minute=tpm,
-        concurrent=concurrent,
-        budget_tokens=budget_tokens,
+        name=given["name"],
         created_at=int(session.now),
         created_by=session.actor,
         books=2,
-        expires_at=expires,
     )
+    key = altered(blank, given)
     store = session.store
+    check_name(store, key.name, same_name=given["same_name"])
+    notes = check_models(session, given)
+    change = session.change("create")
     check_stdout()
     session.held_signals.hold()
-    store.add(key, session.change("create"))
+    store.add(key, change)
     said = f"Created {key.id} ({key.name}).\n\n{_once(text)}"
-    return Result(said, {"key": text, **views.key_record(key, session.now)}, new_text=_new_text(key.id))
-
-
-@command("disable key_1f2e")
-@KEY
-def disable(session: Session, key: str) -> Result:
-    """Refuse a key from now on, within 30 s everywhere.
-
-    ID is the key's id, the beginning of it, or its name.
-    """
-    found = _changed(session, key, "disable", disabled=True)
-    said = (
-        f"Disabled {found.id} ({found.name}). It is refused within 30 s everywhere."
-        f"\nTo accept it again: {PROGRAM} enable {found.id}"
-    )
-    return Result(said, views.key_record(found, session.now))
-
-
-@command("enable key_1f2e")
-@KEY
-def enable(session: Session, key: str) -> Result:
-    """Accept a disabled key again.
-
-    ID is the key's id, the beginning of it, or its name.
-    """
-    found = _changed(session, key, "enable", disabled=False)
-    said = f"Enabled {found.id} ({found.name}). It is accepted within 30 s everywhere."
-    if found.expires_at is not None and views.state(found, session.now) == "expired":
-        said = (
-            f"Enabled {found.id} ({found.name}), but it expired on {views.clock(found.expires_at)} and is"
-            f" still refused.\nMake another: {PROGRAM} create --help"
-        )
-    return Result(said, views.key_record(found, session.now))
+    data = {"key": text, **views.key_record(key, session.now)}
+    return Result(said, data, notes=notes, new_text=_new_text(key.id))
 
 
 @command("rotate alice")
@@ -117,13 +59,13 @@ def rotate(session: Session, key: str) -> Result:
     ID is the key's id, the beginning of it, or its name. Its id, name, limits and spent budget stay.
     """
     text = new_key()
-    selected = select(session.store.all_keys(), key)
+    selected = select_to_change(session, key)
     check_stdout()
     session.held_signals.hold()
     change = session.change("rotate")
-    _existing(session.store.rotate(selected.id, digest(text), hint(text), change))
+    existing(session.store.rotate(selected.id, digest(text), hint(text), change))
     change = replace(session.change("rotate"), at_ms=change.at_ms + 1)
-    found = _existing(session.store.end_replaced(selected.id, int(session.now), change))
+    found = existing(session.store.end_replaced(selected.id, int(session.now), change))
     said = (
         f"Rotated {found.id} ({found.name}). The old key is refused within 30 s everywhere.\n\n{_once(text)}"
     )
@@ -156,19 +98,6 @@ def _chosen_key(session: Session, variable: str) -> str:
             f"Expected {variable} to hold a key, but got one with a typing mistake in it."
         ) from error
     return text
-
-
-def _changed(session: Session, which: str, command: str, **members: Any) -> Key:
-    """Change members of a key, and return it."""
-    found = select(session.store.all_keys(), which)
-    done = session.store.change(found.id, lambda key: replace(key, **members), session.change(command))
-    return _existing(done[0] if done else None)
-
-
-def _existing(key: Key | None) -> Key:
-    if key is None:
-        raise click.ClickException(f"The key was removed just now. What is there: {PROGRAM} list")
-    return key
 
 
 def _new_text(key_id: str) -> NewText:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import changes, replaying, reports
+from . import changes, replaying, reports, updates
 from .group import cli
 
-__all__ = ["changes", "cli", "replaying", "reports"]
+__all__ = ["changes", "cli", "replaying", "reports", "updates"]

@@ -14,20 +14,38 @@ from .session import PROGRAM
 from .tables import Details, Rows
 
 # The commands, in the order of a key's life.
-_ORDER = ["create", "list", "show", "disable", "enable", "rotate", "usage", "recount", "replay"]
+_ORDER = [
+    *("create", "list", "show", "update", "topup", "disable", "enable", "rotate", "delete", "restore"),
+    *("usage", "recount", "replay"),
+]
+# What people try that know other command lines.
+_MEANT = {
+    "create": "add new make generate",
+    "list": "ls all",
+    "show": "get info describe view status",
+    "update": "edit set modify change patch limit",
+    "topup": "top-up refill charge",
+    "disable": "revoke block suspend deactivate",
+    "enable": "unblock activate",
+    "rotate": "regenerate renew roll reset",
+    "delete": "del remove rm destroy",
+    "restore": "undelete recover",
+    "usage": "report stats spend costs",
+}
 
 
 @dataclass(frozen=True)
 class Result:
     """What a command prints: a text or a table for people, or else JSON.
 
-    Shape:  `warnings` go to stderr, and then the exit status is 1. `new_text`: it holds a key's text, printed
-            only this once.
+    Shape:  `warnings` go to stderr, and then the exit status is 1; so do `notes`, and it is 0. `new_text`: it
+            holds a key's text, printed only this once.
     """
 
     text: str | Rows | Details
     data: Any
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     new_text: NewText | None = None
 
 
@@ -35,6 +53,13 @@ class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Return the commands in the order of a key's life."""
         return _ORDER
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find a command; of another word for one, name that."""
+        for name, words in _MEANT.items():
+            if args and args[0].lower() in words.split():
+                raise click.UsageError(f"No such command {args[0]!r}. Did you mean {name!r}?", ctx)
+        return super().resolve_command(ctx, args)
 
 
 @click.group(

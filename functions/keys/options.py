@@ -2,104 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 
+from . import forms
 from .session import Session
 
-_MOST = 10**15
-_LONGEST_NAME = 64
-_SPAN = re.compile(r"([0-9]{1,9})([mhd])")
-_SECONDS = {"m": 60, "h": 3600, "d": 86400}
-_LONGEST_S = 36500 * 86400
+# A limit that is taken away.
+NO_LIMIT = "none"
 
 
-def name(text: str) -> str:
-    """Read a name for a key: a line that tables and terminals can show.
+def or_none(read: Callable[..., Any], *words: str) -> Callable[..., Any]:
+    """Return a function that reads a value, or `none`, or another of these words, as `NO_LIMIT`."""
 
-    Raises: ValueError, with a text for the user.
-    """
-    stripped = text.strip()
-    if stripped.startswith("sk-"):
-        raise ValueError("expected a name that shows whose key it is, but got what looks like a key")
-    if not 0 < len(stripped) <= _LONGEST_NAME or not stripped.isprintable():
-        raise ValueError(f"expected 1 to {_LONGEST_NAME} printable characters, but got {text!r}")
-    return stripped
+    def read_or_none(text: str, *more: Any) -> Any:
+        return NO_LIMIT if text.strip().lower() in (NO_LIMIT, *words) else read(text, *more)
 
-
-def count(text: str) -> int:
-    """Read a whole number from 1 to 10^15.
-
-    Raises: ValueError, with a text for the user.
-    """
-    if not (text.isascii() and text.isdigit()) or len(text) > 16 or not 0 < int(text) <= _MOST:
-        raise ValueError(f"expected a whole number from 1 to 10^15, but got {text!r}")
-    return int(text)
-
-
-def models(text: str) -> list[str]:
-    """Read names of models, separated by commas.
-
-    Raises: ValueError, with a text for the user.
-    """
-    names = [model.strip() for model in text.split(",")]
-    if not all(model and model.isprintable() for model in names):
-        raise ValueError(
-            f"expected names of models, separated by commas, as in default,small, but got {text!r}"
-        )
-    return names
-
-
-def which(text: str) -> str:
-    """Read what stands for a key: its id, the beginning of it, or its name.
-
-    Raises: ValueError, with a text for the user.
-    """
-    if text.strip().startswith("sk-"):
-        raise ValueError(
-            "expected an id or a name as `list` shows them, but got what looks like the key itself"
-        )
-    if not text.strip():
-        raise ValueError("expected an id or a name as `list` shows them, but got none")
-    return text.strip()
-
-
-def after(text: str, now: float) -> int:
-    """Read a time in the future: `90d`, `12h`, `30m`, or an ISO date, in UTC unless it has a zone.
-
-    Units:  s since 1970.
-    Raises: ValueError, with a text for the user.
-    """
-    moment = _moment(text, now, 1)
-    if not now < moment <= now + _LONGEST_S:
-        raise ValueError(f"expected a time in the future, within 100 years, but got {text!r}")
-    return moment
-
-
-def before(text: str, now: float) -> int:
-    """Read a time in the past, of the same forms.
-
-    Units:  s since 1970.
-    Raises: ValueError, with a text for the user.
-    """
-    moment = _moment(text, now, -1)
-    if not 0 <= moment <= now:
-        raise ValueError(f"expected a time in the past, after 1970, but got {text!r}")
-    return moment
-
-
-def _moment(text: str, now: float, direction: int) -> int:
-    if span := _SPAN.fullmatch(text):
-        return int(now) + direction * int(span[1]) * _SECONDS[span[2]]
-    try:
-        moment = datetime.fromisoformat(text)
-        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
-    except (ValueError, OverflowError):
-        raise ValueError(f"expected 90d, 12h, 30m or a date such as 2027-01-31, but got {text!r}") from None
+    return read_or_none
 
 
 class Value(click.ParamType[Any]):
@@ -117,8 +38,15 @@ class Value(click.ParamType[Any]):
             self.fail(f"{error}.", param, ctx)
 
 
-NAME, COUNT, MODELS, WHICH = Value("NAME", name), Value("N", count), Value("A,B", models), Value("ID", which)
-FUTURE, PAST = Value("WHEN", after, timed=True), Value("WHEN", before, timed=True)
+NAME, COUNT, MODELS = Value("NAME", forms.name), Value("N", forms.count), Value("A,B", forms.models)
+WHICH, SPAN, PAST = (
+    Value("ID", forms.which),
+    Value("SPAN", forms.span),
+    Value("WHEN", forms.before, timed=True),
+)
+LIMIT, BUDGET = Value("N", or_none(forms.count)), Value("N[/PERIOD]", or_none(forms.budget))
+EXPIRY = Value("WHEN", or_none(forms.after, "never"), timed=True)
+TIMEZONE, NOTE, TAG = Value("ZONE", forms.timezone), Value("TEXT", forms.note), Value("TAG", forms.tag)
 
 
 def shared_options() -> list[click.Parameter]:

@@ -19,10 +19,14 @@ from .tables import Rows
 
 
 @command("list --stack chatbot")
-def list_(session: Session) -> Result:
+@click.option("--deleted", is_flag=True, help="List those that were deleted, and can be restored.")
+def list_(session: Session, deleted: bool) -> Result:
     """List the keys, by name."""
-    keys = sorted(session.store.all_keys(), key=lambda key: (key.name, key.created_at, key.id))
+    keys = [key for key in session.store.all_keys() if (key.deleted_at is not None) == deleted]
+    keys = sorted(keys, key=lambda key: (key.name, key.created_at, key.id))
     none = f"No keys yet. Make the first: {PROGRAM} create --name alice"
+    if deleted:
+        none = "No key was deleted, or none that is still kept."
     text = views.keys_table(keys, session.now) if keys else none
     return Result(text, [views.key_record(key, session.now) for key in keys])
 
@@ -34,7 +38,7 @@ def show(session: Session, key: str) -> Result:
 
     ID is the key's id, the beginning of it, or its name.
     """
-    found = select(session.store.all_keys(), key)
+    found = select(session.store, key)
     running = session.store.running(found.id, session.now)
     spent = session.store.spent(found.id)
     data = {
@@ -77,8 +81,8 @@ def usage(session: Session, key: str | None, by: str, since: int, records: bool,
     if records:
         if not key:
             raise click.UsageError("Expected the ID of a key with --records, but got none.")
-        return _records(session, select(keys, key), since, until_ms, limit)
-    found = select(keys, key) if key else None
+        return _records(session, select(session.store, key), since, until_ms, limit)
+    found = select(session.store, key) if key else None
     report = views.Report.of(_used(session, keys, found, since * 1000, until_ms), by)
     text: str | Rows = (
         f"No usage since {views.iso_day(since)}. Go further back with --since, as in --since 365d."

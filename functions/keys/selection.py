@@ -2,38 +2,115 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+import re
+from collections.abc import Callable
 
 import click
 
 from functions.shared.keys import Key
 
-from .session import PROGRAM
+from . import views
+from .history import Change
+from .session import PROGRAM, Session, Store
+from .stored_keys import Listed
 
 _CANDIDATES = 10
+_DIGITS = 8
+_WHOLE_ID = re.compile("key_[0-9a-f]{16}")
 
 
-def select(keys: Sequence[Key], which: str) -> Key:
+def select(store: Store, which: str, *, to_change: bool = False, deleted: bool = False) -> Key:
     """Return the one key whose id is, or begins with, or whose name is, what was typed.
 
+    `to_change`: the beginning of an id is at least eight digits long. `deleted`: a deleted key is preferred.
     Raises: ClickException, listing the candidates.
     """
-    for key in keys:
-        if key.id == which:
-            return key
-    found = [key for key in keys if key.name == which or key.id.startswith(which)]
-    if len(found) == 1:
-        return found[0]
-    if not keys:
+    if _WHOLE_ID.fullmatch(which) and (key := store.find(which)):
+        return key
+    keys = store.listed()
+    same = [key for key in keys if key.id == which]
+    found = same or [key for key in keys if key.name == which or key.id.startswith(which)]
+    found = [key for key in found if key.deleted == deleted] or found
+    if len(found) != 1:
+        raise click.ClickException(_none_or_several(keys, found, which))
+    ((listed,), beginning) = found, which.removeprefix("key_")
+    if to_change and which not in (listed.id, listed.name) and len(beginning) < _DIGITS:
         raise click.ClickException(
+            f"Expected at least eight digits of an id, or a name, to change a key, but got {which!r}."
+            f" There is:\n{_line(listed)}"
+        )
+    return existing(store.find(listed.id))
+
+
+def select_to_change(session: Session, which: str) -> Key:
+    """Return the key that a command changes, which must not be deleted.
+
+    Raises: ClickException.
+    """
+    key = select(session.store, which, to_change=True)
+    if key.deleted_at is not None:
+        raise click.ClickException(
+            f"{key.id} ({key.name}) was deleted on {views.clock(key.deleted_at)}."
+            f" To accept it again: {PROGRAM} restore {key.id}"
+        )
+    return key
+
+
+def change(session: Session, key: Key, command: str, alter: Callable[[Key], Key]) -> tuple[Key, Change]:
+    """Alter a key that was selected; return it, and what was changed.
+
+    Raises: ClickException, if it was deleted just now.
+    """
+    done = session.store.change(key.id, alter, session.change(command))
+    existing(done[0] if done else None)
+    assert done
+    return done
+
+
+def existing(key: Key | None) -> Key:
+    """Return a key that was there a moment ago.
+
+    Raises: ClickException, if it is not there any more.
+    """
+    if key is None:
+        raise click.ClickException(f"The key was removed just now. What is there: {PROGRAM} list")
+    return key
+
+
+def check_name(store: Store, name: str, *, same_name: bool, except_id: str = "") -> None:
+    """Refuse a name that another key has, unless that is wanted.
+
+    Raises: ClickException.
+    """
+    if same_name:
+        return
+    for key in store.listed():
+        if key.name == name and not key.deleted and key.id != except_id:
+            raise click.ClickException(
+                f"There is a key of the name {name!r} already: {key.id}. Give another name, or --same-name"
+                " if both keys are to have it."
+            )
+
+
+def _none_or_several(keys: list[Listed], found: list[Listed], which: str) -> str:
+    if not keys:
+        return (
             f"No key has the id or the name {which!r}: there are none yet."
             f" Make the first: {PROGRAM} create --name alice"
         )
-    candidates = found or keys
-    lines = [f"  {key.id}  {key.hint:<7}  {key.name}" for key in candidates[:_CANDIDATES]]
-    if len(candidates) > _CANDIDATES:
-        lines.append(f"  … and {len(candidates) - _CANDIDATES:,} more: {PROGRAM} list")
-    said = f"No key has the id or the name {which!r}. There are:"
-    if found:
-        said = f"Expected one key, but {which!r} stands for {len(found):,}. Give an id:"
-    raise click.ClickException("\n".join((said, *lines)))
+    said = f"Expected one key, but {which!r} stands for {len(found):,}. Give an id:"
+    if not found:
+        said = f"No key has the id or the name {which!r}. There are:"
+        names = {key.name.casefold(): key for key in keys if not key.deleted}
+        near = difflib.get_close_matches(which.casefold(), names, _CANDIDATES)
+        first = [names[name] for name in near]
+        found = first + [key for key in keys if key not in first and not key.deleted]
+    lines = [said, *map(_line, found[:_CANDIDATES])]
+    if len(found) > _CANDIDATES:
+        lines.append(f"  … and {len(found) - _CANDIDATES:,} more: {PROGRAM} list")
+    return "\n".join(lines)
+
+
+def _line(key: Listed) -> str:
+    return f"  {key.id}  {key.hint:<7}  {key.name}{' (deleted)' if key.deleted else ''}"

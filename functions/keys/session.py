@@ -25,7 +25,7 @@ from functions.shared.usage import KEEP_RECORDS_DAYS, UsageRecord, UsageSum
 from .books import Used
 from .delivery import HeldSignals
 from .history import Change
-from .store import KeyTable, table_from_stack
+from .store import KeyTable, outputs_of
 from .stored_keys import Listed
 
 PROGRAM = "python -m functions.keys"
@@ -88,13 +88,15 @@ class Store(Protocol):
 class Location:
     """One table, or the stack whose output names it, or both; in one region, at one endpoint.
 
-    Shape:  `keep_records_days`: for how long its stage keeps usage records.
+    Shape:  `models`: those of the stack; None where they are not known.
+            `keep_records_days`: for how long its stage keeps usage records.
     """
 
     table: str | None = None
     stack: str | None = None
     endpoint_url: str | None = None
     region: str | None = None
+    models: frozenset[str] | None = None
     keep_records_days: int = KEEP_RECORDS_DAYS
 
     @classmethod
@@ -149,8 +151,9 @@ def connect(location: Location) -> tuple[Location, Store]:
     """
     aws, endpoint_url = Aws(region=location.region, longer=_LONGER), location.endpoint_url
     if not location.table:
-        name = table_from_stack(location.stack or "", aws=aws, endpoint_url=endpoint_url)
-        location = replace(location, table=name)
+        outputs = outputs_of(location.stack or "", aws=aws, endpoint_url=endpoint_url)
+        models = frozenset(outputs["Models"].split(",")) if "Models" in outputs else None
+        location = replace(location, table=outputs["KeysTable"], models=models)
     days = location.keep_records_days
     return location, KeyTable(
         location.table or "", aws=aws, endpoint_url=endpoint_url, keep_records_days=days

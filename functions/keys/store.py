@@ -37,8 +37,8 @@ class KeyTable(StoredKeys, Books):
         return found[0] if found else None
 
 
-def table_from_stack(stack: str, *, aws: Aws, endpoint_url: str | None = None) -> str:
-    """Return the name of the table, from the output `KeysTable` of a CloudFormation stack.
+def outputs_of(stack: str, *, aws: Aws, endpoint_url: str | None = None) -> dict[str, str]:
+    """Return the outputs of a CloudFormation stack; `KeysTable` is the name of the table.
 
     Raises: KeysUnavailable; with the text `OutputNotFound` where the stack has no such output.
     """
@@ -47,7 +47,7 @@ def table_from_stack(stack: str, *, aws: Aws, endpoint_url: str | None = None) -
         response = service.call("describe_stacks", StackName=stack)
     except AwsError as error:
         raise unavailable(error) from None
-    for output in response["Stacks"][0].get("Outputs", ()):
-        if output["OutputKey"] == "KeysTable":
-            return str(output["OutputValue"])
-    raise KeysUnavailable("OutputNotFound")
+    outputs = {each["OutputKey"]: each["OutputValue"] for each in response["Stacks"][0].get("Outputs", ())}
+    if "KeysTable" not in outputs:
+        raise KeysUnavailable("OutputNotFound")
+    return outputs

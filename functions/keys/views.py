@@ -71,13 +71,27 @@ def key_record(key: Key, now: float) -> dict[str, Any]:
         "tokens_per_minute": key.tokens_per_minute,
         "concurrent": key.concurrent,
         "budget_tokens": key.budget_tokens,
+        "budget_period": key.budget_period,
+        "budget_timezone": key.budget_timezone,
+        "extra_tokens": key.extra_tokens,
+        "extra_period": key.extra_period or None,
+        "on_outage": key.on_outage,
+        "note": key.note,
+        "tags": sorted(key.tags),
         "created_at": iso_time(key.created_at),
-        "expires_at": None if key.expires_at is None else iso_time(key.expires_at),
+        "created_by": key.created_by or None,
+        "changed_at": _iso_time(key.changed_at),
+        "changed_by": key.changed_by or None,
+        "expires_at": _iso_time(key.expires_at),
+        "deleted_at": _iso_time(key.deleted_at),
+        "kept_until": _iso_time(key.kept_until),
     }
 
 
 def state(key: Key, now: float) -> str:
-    """Return `active`, `disabled` or `expired`."""
+    """Return `active`, `disabled`, `expired` or `deleted`."""
+    if key.deleted_at is not None:
+        return "deleted"
     if key.disabled:
         return "disabled"
     return "expired" if key.expires_at is not None and key.expires_at <= now else "active"
@@ -141,6 +155,10 @@ def records_table(records: Iterable[UsageRecord]) -> Rows:
 def iso_time(seconds: float) -> str:
     """Write a moment as `2026-11-22T10:15:30Z`."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _iso_time(seconds: float | None) -> str | None:
+    return None if seconds is None else iso_time(seconds)
 
 
 def iso_day(seconds: float) -> str:

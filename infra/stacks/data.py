@@ -72,6 +72,7 @@ class DataStack(Stack):
         )
         acknowledge(self, _REASONS if stage.keeps_data else _REASONS | _REASONS_WITHOUT_BACKUP)
         CfnOutput(self, "KeysTable", value=self.table.table_name, description="Keys, limits and usage")
+        CfnOutput(self, "Models", value=stage.engine.model.id, description="What keys may be limited to")
 
 
 def _database(scope: Construct, stage: Stage, network: NetworkStack) -> rds.DatabaseCluster:

@@ -28,7 +28,7 @@ def test_the_limits_are_in_the_table_and_the_key_is_not(keys: Keys, table: KeyTa
     data = made(
         keys,
         *("--models", "default,small", "--rpm", "60", "--tpm", "20000"),
-        *("--budget-tokens", "1000000", "--expires", "90d"),
+        *("--budget-tokens", "1000000", "--expires", "90d", "--any-model"),
     )
     (key,) = table.all_keys()
     assert (key.id, key.name, key.models) == (data["id"], "alice", frozenset({"default", "small"}))

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from functions.keys.store import KeyTable, table_from_stack
+from functions.keys.store import KeyTable, outputs_of
 from functions.shared import aws as aws_module
 from functions.shared import dynamodb
 from functions.shared.aws import Aws
@@ -326,7 +326,7 @@ NO_STACK = """<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Co
 
 def test_a_stack_names_its_table() -> None:
     with scripted((200, STACK.format(output="KeysTable"))) as server:
-        assert table_from_stack("chatbot", aws=Aws(), endpoint_url=server.url) == "keys-ABC"
+        assert outputs_of("chatbot", aws=Aws(), endpoint_url=server.url)["KeysTable"] == "keys-ABC"
 
 
 @pytest.mark.parametrize(
@@ -340,5 +340,5 @@ def test_a_stack_names_its_table() -> None:
 )
 def test_a_stack_that_names_no_table_is_reported(response: Scripted, code: str) -> None:
     with scripted(response) as server, pytest.raises(KeysUnavailable) as raised:
-        table_from_stack("chatbot", aws=Aws(), endpoint_url=server.url)
+        outputs_of("chatbot", aws=Aws(), endpoint_url=server.url)
     assert str(raised.value) == code

@@ -28,6 +28,7 @@ def test_usage_records_expire(deployment: Deployment) -> None:
 def test_the_table_s_output_has_the_name_that_the_command_line_reads(deployment: Deployment) -> None:
     table = deployment.one(TABLE, "Data")
     assert deployment.outputs("Data")["KeysTable"]["Value"] == {"Ref": table.id}
+    assert deployment.outputs("Data")["Models"]["Value"] == deployment.stage.engine.model.id
 
 
 @pytest.mark.parametrize(("stage", "policy", "kept"), [("dev", "Delete", False), ("prod", "Retain", True)])

@@ -5,7 +5,6 @@ import re
 import click
 import pytest
 
-from functions.keys import options
 from functions.keys.__main__ import run
 from functions.keys.commands import cli
 from functions.keys.session import PROGRAM, Session
@@ -14,7 +13,10 @@ from tests.unit.keys.store import DAY_S, NOW, MemoryStore, invoke, invoke_in, se
 
 # Of a key's length and form; it opens nothing.
 KEY = "sk-" + "A1" * 24 + "B"
-COMMANDS = ("create", "list", "show", "disable", "enable", "rotate", "usage", "recount", "replay")
+COMMANDS = (
+    *("create", "list", "show", "update", "topup", "disable", "enable", "rotate", "delete", "restore"),
+    *("usage", "recount", "replay"),
+)
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -75,13 +77,15 @@ def test_shared_options_may_be_given_before_the_command_or_after_it(arguments: t
     assert session.options["json"]
 
 
-@pytest.mark.parametrize("option", ["--rpm", "--tpm", "--budget-tokens"])
-@pytest.mark.parametrize(
-    "text", ["0", "-1", "1.5", "1e3", "sixty", "", " 1", "١", "1000000000000001", "9" * 5000]
-)
+@pytest.mark.parametrize("option", ["--rpm", "--tpm", "--budget", "--budget-tokens"])
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "sixty", "", "1 1", "١", "1000000000000001", "9" * 5000])
 def test_limits_are_whole_numbers(option: str, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     error = refused(capsys, "create", "--name", "alice", f"{option}={text}")
-    assert f"Invalid value for '{option}': expected a whole number from 1 to 10^15, but got" in error
+    wanted = "expected a whole number from 1 to 10^15, such as 500, 20k, 1.5M, 1_000_000 or 1e6, but got"
+    assert re.search(
+        rf"Invalid value for '(--budget' / ')?{option}(' / '--budget-tokens)?': {re.escape(wanted)}", error
+    )
+    assert len(error) < 300
 
 
 @pytest.mark.parametrize("text", ["", " ", "a" * 65, "a\nb", "a\0b", "a\x1b[31mb", "\ud800"])
@@ -127,7 +131,10 @@ def test_a_key_is_named_by_its_id(
         (("usage", "--by", "week"), "'week' is not one of 'day', 'model', 'key'."),
         (("usage", "--by", KEY), "'sk-…' is not one of"),
         (("usage", "--since", "2027-01-31"), "expected a time in the past"),
-        (("create", "--name", "a", "--expires", "soon"), "'--expires': expected 90d, 12h, 30m or a date"),
+        (
+            ("create", "--name", "a", "--expires", "soon"),
+            "'--expires': expected a span such as 90d,",
+        ),
         (("create", "--name", "a", "--expires", "2020-01-01"), "expected a time in the future"),
         (("list", "--table", "a", "--stack", "b"), "Expected --table or --stack, but got both."),
         (("--stack", "a", "list", "--table", "b"), "Expected --table or --stack, but got both."),
@@ -165,61 +172,6 @@ def test_the_help_names_every_command_and_its_page(
     text = err if status else out
     assert re.findall(r"^  (\w+)  ", text.partition("Commands:")[2], re.MULTILINE) == list(COMMANDS)
     assert "docs/keys.md" in text
-
-
-# times
-
-
-@pytest.mark.parametrize(
-    ("text", "moment"),
-    [
-        ("90d", NOW + 90 * DAY_S),
-        ("12h", NOW + 12 * 3600),
-        ("30m", NOW + 1800),
-        ("2027-01-31", 1801353600),
-        ("2027-01-31T12:30:00Z", 1801398600),
-        ("2027-01-31T12:30:00+02:00", 1801391400),
-        ("2027-01-31T12:30", 1801398600),
-    ],
-)
-def test_a_time_in_the_future(text: str, moment: float) -> None:
-    assert options.after(text, NOW) == moment
-
-
-@pytest.mark.parametrize("text", ["2026-11-01", "0d", "0m", "36501d", "999999999d", "9999-12-31"])
-def test_a_time_that_is_not_in_the_future(text: str) -> None:
-    with pytest.raises(ValueError, match="in the future, within 100 years, but got"):
-        options.after(text, NOW)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "90", "d", "-1d", "1.5d", "90 d", "90D", "1w", "tomorrow", "2027-13-01", "٣d", "9" * 30 + "d", "\0"],
-)
-def test_no_time_at_all(text: str) -> None:
-    for read in (options.after, options.before):
-        with pytest.raises(ValueError, match="expected 90d, 12h, 30m or a date such as 2027-01-31, but got"):
-            read(text, NOW)
-
-
-@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
-def test_the_ends_of_the_calendar(text: str) -> None:
-    for read in (options.after, options.before):
-        with pytest.raises(ValueError, match="but got"):
-            read(text, NOW)
-
-
-@pytest.mark.parametrize(
-    ("text", "moment"), [("30d", NOW - 30 * DAY_S), ("2026-11-01", 1793491200), ("0m", NOW)]
-)
-def test_a_time_in_the_past(text: str, moment: float) -> None:
-    assert options.before(text, NOW) == moment
-
-
-@pytest.mark.parametrize("text", ["2027-01-31", "999999999d", "1969-12-31"])
-def test_a_time_that_is_not_in_the_past(text: str) -> None:
-    with pytest.raises(ValueError, match="in the past, after 1970, but got"):
-        options.before(text, NOW)
 
 
 # a key that a person chose

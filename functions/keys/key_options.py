@@ -1,0 +1,151 @@
+"""The options that say what a key may do: those of `create` and of `update`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from functions.shared.keys import Key
+
+from . import options
+from .options import NO_LIMIT
+from .session import Session
+
+_MEMBERS = {
+    "name": "name",
+    "rpm": "requests_per_minute",
+    "tpm": "tokens_per_minute",
+    "concurrent": "concurrent",
+    "expires": "expires_at",
+    "on_outage": "on_outage",
+    "note": "note",
+    "timezone": "budget_timezone",
+}
+_MOST_TAGS = 20
+
+
+def key_options(*, new: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add the options to a command: for a new key, or for a change."""
+    unlimited = "Default: no limit." if new else "none: no limit."
+    added = [
+        click.option("--name", required=new, type=options.NAME, help="Whose key it is, for `list`."),
+        click.option("--same-name", is_flag=True, help="Accept a name that another key has."),
+        click.option(
+            "--models",
+            type=options.MODELS,
+            multiple=True,
+            help="The models it may use: names with commas, or one --models each; or all.",
+        ),
+        click.option("--any-model", is_flag=True, help="Accept models that the stack does not have."),
+        click.option("--rpm", type=options.LIMIT, help=f"Requests a minute. {unlimited}"),
+        click.option("--tpm", type=options.LIMIT, help=f"Tokens a minute, with prompts. {unlimited}"),
+        click.option("--concurrent", type=options.LIMIT, help=f"Requests at a time. {unlimited}"),
+        click.option(
+            "--budget",
+            "--budget-tokens",
+            type=options.BUDGET,
+            help=f"Tokens in all, as 1M; or in each day, week or month, as 1M/month. {unlimited}",
+        ),
+        click.option(
+            "--timezone",
+            type=options.TIMEZONE,
+            help="Where the days of its budget begin, as Europe/Berlin. Default: UTC.",
+        ),
+        click.option(
+            "--expires",
+            type=options.EXPIRY,
+            help="When it ends: 90d, 2w or 1h30m from now, or a date as 2027-01-31 (00:00 UTC); or never.",
+        ),
+        click.option(
+            "--on-outage",
+            type=click.Choice(("open", "closed")),
+            help="Whether it is accepted while its limits cannot be counted. Default: open.",
+        ),
+        click.option("--note", type=options.NOTE, help="A line about it, for `show`."),
+        click.option("--tag", type=options.TAG, multiple=True, help="A tag; may be repeated."),
+    ]
+    if not new:
+        added += [click.option("--untag", type=options.TAG, multiple=True, help="A tag to remove.")]
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(added):
+            command = option(command)
+        return command
+
+    return add
+
+
+def is_given(given: Mapping[str, Any]) -> bool:
+    """Return whether any option that changes a key was given."""
+    return any(value not in (None, (), False) for value in given.values())
+
+
+def altered(key: Key, given: Mapping[str, Any]) -> Key:
+    """Return a key with what was given.
+
+    Raises: UsageError, where that makes no sense for the key as it then is.
+    """
+    members: dict[str, Any] = {
+        member: None if given[option] == NO_LIMIT else given[option]
+        for option, member in _MEMBERS.items()
+        if given.get(option) is not None
+    }
+    if given.get("models"):
+        members["models"] = frozenset(model for names in given["models"] for model in names)
+    if budget := given.get("budget"):
+        tokens, period = (None, None) if budget == NO_LIMIT else budget
+        members |= {"budget_tokens": tokens, "budget_period": period}
+        if period != key.budget_period:
+            members |= {"extra_tokens": 0, "extra_period": ""}
+            members.setdefault("budget_timezone", key.budget_timezone if period else "UTC")
+    members["tags"] = (key.tags - _untagged(key, given)) | frozenset(given.get("tag") or ())
+    changed = replace(key, **members)
+    if given.get("timezone") and not changed.budget_period:
+        raise click.UsageError(
+            "Expected --timezone only for a budget that begins again each day, week or month. Give one, as in"
+            " --budget 1M/month."
+        )
+    if changed.on_outage == "closed" and not changed.limited:
+        raise click.UsageError(
+            "Expected --on-outage closed only for a key with a limit, for without one it is not counted."
+            " Give a limit, as in --budget 1M, or --on-outage open."
+        )
+    if len(changed.tags) > _MOST_TAGS:
+        raise click.UsageError(f"Expected at most {_MOST_TAGS} tags, but got {len(changed.tags)}.")
+    return changed
+
+
+def check_models(session: Session, given: Mapping[str, Any]) -> list[str]:
+    """Refuse models that the stack does not have; where its models are not known, return notes about them.
+
+    Raises: ClickException.
+    """
+    names = {model for names in given["models"] for model in names} - {"default"}
+    if not names or given["any_model"]:
+        return []
+    keys, known = session.store, session.location.models
+    if known is not None:
+        unknown = ", ".join(sorted(names - known))
+        if unknown:
+            raise click.ClickException(
+                f"Expected models of stack {session.location.stack!r}, which has {', '.join(sorted(known))},"
+                f" but got {unknown}. Give another, or --any-model if it will be deployed."
+            )
+        return []
+    others = {model for key in keys.all_keys() for model in key.models}
+    unknown = ", ".join(sorted(names - others))
+    if not unknown:
+        return []
+    there = f" Other keys may use {', '.join(sorted(others))}." if others else ""
+    return [f"Note: it was not checked whether there is a model {unknown}, for that takes --stack.{there}"]
+
+
+def _untagged(key: Key, given: Mapping[str, Any]) -> frozenset[str]:
+    tags = frozenset(given.get("untag") or ())
+    if missing := sorted(tags - key.tags):
+        has = f"it has {', '.join(sorted(key.tags))}" if key.tags else "it has none"
+        raise click.UsageError(f"Expected --untag with a tag of the key, but got {missing[0]!r}; {has}.")
+    return tags
