@@ -279,12 +279,13 @@ def _client(stack: ExitStack, port: int) -> Client:
 
 def cpu_s(pid: int, work: Callable[[], object]) -> float:
     """CPU time that a process spends while work is done. Source: proc(5), /proc/pid/schedstat, in ns."""
-    before = _spent_ns(pid)
+    before = spent_ns(pid)
     work()
-    return (_spent_ns(pid) - before) / 1e9
+    return (spent_ns(pid) - before) / 1e9
 
 
-def _spent_ns(pid: int) -> int:
+def spent_ns(pid: int) -> int:
+    """CPU time that a process has spent so far, as user and in the kernel."""
     tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
     return sum(int(task.read_text().split()[0]) for task in tasks)
 
