@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import cast
 from zoneinfo import available_timezones
 
+from functions.shared.key_text import holds_key
 from functions.shared.keys import Period
 
 MOST = 10**15
@@ -40,15 +41,15 @@ _PERIODS: dict[str, Period] = {"day": "day", "week": "week", "month": "month"}
 def name(text: str) -> str:
     """Read a name for a key: a line that tables and terminals can show."""
     stripped = text.strip()
-    if stripped.startswith("sk-"):
+    if stripped.startswith("sk-") or holds_key(stripped):
         raise ValueError("expected a name that shows whose key it is, but got what looks like a key")
     return _line(stripped, _LONGEST_NAME, text)
 
 
 def note(text: str) -> str:
     """Read a note: one line, or none."""
-    if text.strip().startswith("sk-"):
-        raise ValueError("expected a note, but got what looks like a key")
+    if holds_key(text):
+        raise ValueError("expected a note, but got one with what looks like a key")
     return _line(text.strip(), _LONGEST_NOTE, text) if text.strip() not in ("", "none") else ""
 
 
@@ -115,7 +116,7 @@ def models(text: str) -> list[str]:
 
 def which(text: str) -> str:
     """Read what stands for a key: its id, the beginning of it, or its name."""
-    if text.strip().startswith("sk-"):
+    if text.strip().startswith("sk-") or holds_key(text):
         raise ValueError(
             "expected an id or a name as `list` shows them, but got what looks like the key itself"
         )
