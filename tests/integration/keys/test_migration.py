@@ -18,9 +18,10 @@ TEXT = "sk-of-version-0-4-0"
 DIGEST = "5f3a1c821a474ec8e994f2f462d4db3b2be9880d5aeb930788af376e565b45be"
 ITEMS = """[
 {"pk": {"S": "key#DIGEST"}, "sk": {"S": "key"}, "id": {"S": "key_8c1f0b7ad24e96b3"},
- "digest": {"S": "DIGEST"}, "name": {"S": "alice"}, "models": {"SS": ["default"]}, "requests_per_minute": {"N": "60"},
- "tokens_per_minute": {"N": "20000"}, "budget_tokens": {"N": "1000000"}, "created_at": {"N": "1795000000"},
- "expires_at": {"N": "4102444800"}, "disabled": {"BOOL": false}, "hint": {"S": "sk-…-4-0"}},
+ "digest": {"S": "DIGEST"}, "name": {"S": "alice"}, "models": {"SS": ["default"]},
+ "requests_per_minute": {"N": "60"}, "tokens_per_minute": {"N": "20000"}, "budget_tokens": {"N": "1000000"},
+ "created_at": {"N": "1795000000"}, "expires_at": {"N": "4102444800"}, "disabled": {"BOOL": false},
+ "hint": {"S": "sk-…-4-0"}},
 {"pk": {"S": "keys"}, "sk": {"S": "key_8c1f0b7ad24e96b3"}, "digest": {"S": "DIGEST"}, "name": {"S": "alice"}},
 {"pk": {"S": "id#key_8c1f0b7ad24e96b3"}, "sk": {"S": "limits"}, "window": {"N": "29916666"},
  "requests": {"N": "3"}, "tokens": {"N": "120"}, "spent": {"N": "4321"}, "running": {"N": "0"}}
