@@ -4,8 +4,10 @@ pk                   sk                             holds
 key#<digest>         key                            the key; of a replaced text, a copy with `moved_to`
 keys                 <key id>                       its digest, name, replaced texts; keys are listed by these
 history#<key id>     <UTC, to the ms>#<change id>   a change of the key: who, when, what; no text, no digest
-id#<key id>          limits                         window, requests, tokens, spent, running, and
-                                                    run#<request id>, each; outlives a rotation
+id#<key id>          limits                         window, requests, tokens, requests_before, tokens_before,
+                                                    spent, running, used_at; day, spent_day and so on, by
+                                                    kind of period; for each that is running run#<request id>
+                                                    and more#<request id>; outlives a rotation
 usage#<key id>       <UTC, to the ms>#<request id>  a usage record; `ttl` is when DynamoDB may delete it
 sums#<UTC day>#<n>   <key id>#<model>#<part>        sums of a day's records; n: the key id's CRC-32, modulo 4
 usage#<key id>#sums  <UTC day>#<part>#<model>       the same, as 0.4 stored them
@@ -20,13 +22,11 @@ corrected, in one update, if it is still there. So each step is done once, howev
 
 from __future__ import annotations
 
-import json
-from dataclasses import astuple, fields
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from .keys import Key
-from .limits import Running
 from .usage import UsageRecord
 
 Item = dict[str, dict[str, Any]]
@@ -75,8 +75,6 @@ def attribute_of(value: Any) -> dict[str, Any]:
         return {"BOOL": value}
     if isinstance(value, int | float):
         return {"N": repr(value)}
-    if isinstance(value, Running):  # one short text, for an item may hold hundreds; its id is in the name
-        return {"S": json.dumps(astuple(value)[1:], separators=(",", ":"))}
     return {"SS": sorted(value)} if isinstance(value, frozenset) else {"S": value}
 
 

@@ -10,16 +10,20 @@ from .limits import Allowance
 
 def limit_headers(allowance: Allowance) -> dict[str, str]:
     """Return the headers of what is left; what is not limited is left out."""
-    resets = go_duration(allowance.resets_in_s)
     headers = {}
-    for name, limit, remaining in (
-        ("requests", allowance.limit_requests, allowance.remaining_requests),
-        ("tokens", allowance.limit_tokens, allowance.remaining_tokens),
+    for name, limit, remaining, reset_in_s in (
+        (
+            "requests",
+            allowance.limit_requests,
+            allowance.remaining_requests,
+            allowance.requests_reset_in_s,
+        ),
+        ("tokens", allowance.limit_tokens, allowance.remaining_tokens, allowance.tokens_reset_in_s),
     ):
         if limit is not None:
             headers[f"x-ratelimit-limit-{name}"] = str(limit)
             headers[f"x-ratelimit-remaining-{name}"] = str(remaining)
-            headers[f"x-ratelimit-reset-{name}"] = resets
+            headers[f"x-ratelimit-reset-{name}"] = go_duration(reset_in_s)
     return headers
 
 

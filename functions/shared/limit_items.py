@@ -1,21 +1,39 @@
-"""The item of what a key has used, and the updates that reserve, list and release a request in it."""
+"""The item of what a key has used, and the updates that reserve, list and release a request in it.
+
+Which update reserves depends on what is stored: the minute, and the period of the budget. So each is built
+for the state that is assumed, and is refused in others; the refusal holds what is stored.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, get_args
 
-from .items import Item, Parameters, item_of, values_of
-from .keys import Key
-from .limits import MOST_RUNNING, Counts, Running
+from .budgets import budget_of
+from .items import Item, Parameters, item_of
+from .keys import Key, Period
+from .limits import MOST_RUNNING, Counts, Running, counts_at, period_at
+from .windows import left_ms, most_before, share
 
 # Each by a name of its own: DynamoDB reserves some of these words.
-_NAMES = {"#w": "window", "#r": "requests", "#t": "tokens", "#s": "spent", "#n": "running"}
-_RUN = "run#"
-# No window is stored where nothing has ever been reserved.
-_LATER = "(attribute_not_exists(#w) OR #w > :window)"
+_NAMES = {
+    "#w": "window",
+    "#r": "requests",
+    "#t": "tokens",
+    "#rb": "requests_before",
+    "#tb": "tokens_before",
+    "#s": "spent",
+    "#n": "running",
+    "#u": "used_at",
+}
+_RUN, _MORE = "run#", "more#"
+# What `run#` lists of a request, and `more#` if there is any of it: versions before 0.5 read the first, and
+# fail where it lists more than they know.
+_LISTED = ("model", "tokens", "most", "prompt", "started_at", "expires_at", "window", "listing")
+_LISTED_MORE = ("period", "cost")
+_KINDS: tuple[Period, ...] = get_args(Period)
 
 
 def limits_place(key_id: str) -> Item:
@@ -27,90 +45,210 @@ def counts_of(item: Item | None) -> Counts | None:
     """Return the counts of an item; None where nothing is counted yet."""
     if not item:
         return None
-    values = {name: value for name, value in values_of(item).items() if not name.startswith(_RUN)}
-    running = {
-        (request_id := name.removeprefix(_RUN)): Running(request_id, *json.loads(attribute["S"]))
-        for name, attribute in item.items()
-        if name.startswith(_RUN)
-    }
-    numbers = {name: values.get(name, 0) for name in ("window", "requests", "tokens", "spent")}
-    return Counts(**numbers, running=running)
+    running = {}
+    for name, attribute in item.items():
+        if name.startswith(_RUN):
+            request_id = name.removeprefix(_RUN)
+            listed = zip(_LISTED, json.loads(attribute["S"]), strict=False)
+            more = json.loads(item.get(f"{_MORE}{request_id}", {"S": "[]"})["S"])
+            running[request_id] = Running(
+                request_id, **dict(listed), **dict(zip(_LISTED_MORE, more, strict=False))
+            )
+    names = ("window", "requests", "tokens", "requests_before", "tokens_before", "spent")
+    return Counts(
+        **{name: _number(item, name) for name in names},
+        periods={
+            kind: (_number(item, kind), _number(item, f"spent_{kind}")) for kind in _KINDS if kind in item
+        },
+        running=running,
+        used_at=_number(item, "used_at") or None,
+    )
 
 
-def reserve_in_window(key: Key, request: Running | None, window: int) -> Parameters:
-    """Return the update that reserves in the stored window, which must be this one."""
-    conditions, values = _lasting(key, request)
-    conditions = ["#w = :window", *conditions]
-    values |= {":window": window, ":one": 1}
-    if key.requests_per_minute is not None:
-        conditions += ["#r < :requests"]
-        values |= {":requests": key.requests_per_minute}
-    if request and key.tokens_per_minute is not None:
-        conditions += ["#t <= :free"]
-        values |= {":free": key.tokens_per_minute - request.tokens}
-    if request is None:
-        return _update(key.id, "ADD #r :one", conditions, values)
-    values |= {":tokens": request.tokens, ":most": request.most, ":run": replace(request, window=window)}
-    update = "SET #run = :run ADD #r :one, #t :tokens, #s :most, #n :one"
-    return _update(key.id, update, conditions, values, request)
-
-
-def reserve_in_new_window(key: Key, request: Running | None, window: int) -> Parameters:
-    """Return the update that reserves first in a window, which must be newer than the stored one."""
-    conditions, values = _lasting(key, request)
-    conditions = ["(attribute_not_exists(#w) OR #w < :window)"] + [
-        f"(attribute_not_exists(pk) OR {condition})" for condition in conditions
-    ]
-    values |= {":window": window, ":one": 1, ":tokens": request.tokens if request else 0}
-    update = "SET #w = :window, #r = :one, #t = :tokens"
-    if request is None:
-        return _update(key.id, update, conditions, values)
-    values |= {":most": request.most, ":run": replace(request, window=window)}
-    return _update(key.id, f"{update}, #run = :run ADD #s :most, #n :one", conditions, values, request)
+def reserve(key: Key, request: Running | None, now: float, assumed: Counts | None) -> Parameters:
+    """Return the update that counts a request and reserves what it may use, in the state that is assumed."""
+    counts = counts_at(now, assumed)
+    update = _Update(key.id, request, sets=["#u = :now"], values={":now": int(now), ":one": 1})
+    if assumed and assumed.window == counts.window:
+        _count_in_minute(update, key, counts, now)
+    else:
+        follows = assumed is not None and assumed.window == counts.window - 1
+        _begin_minute(update, key, counts, now, follows=follows)
+    if request:
+        period, _ = period_at(key, counts, now)
+        _list(update, replace(request, window=counts.window, period=period))
+        update.conditions += ["(attribute_not_exists(#n) OR #n < :concurrent)"]
+        update.adds += ["#s :most"]
+        update.values |= {":concurrent": key.concurrent or MOST_RUNNING, ":most": request.most}
+        budget = budget_of(key, period)
+        if period:
+            _count_in_period(update, period, counts, request.most, budget)
+        elif budget is not None:
+            update.conditions += ["(attribute_not_exists(#s) OR #s <= :unspent)"]
+            update.values |= {":unspent": budget - request.most}
+    return update.parameters()
 
 
 def list_again(key_id: str, request: Running) -> Parameters:
     """Return the update that lists a request as running which is not, and reserves nothing for it."""
-    values = {":run": request, ":one": 1}
-    return _update(key_id, "SET #run = :run ADD #n :one", ["attribute_not_exists(#run)"], values, request)
+    update = _Update(key_id, request, values={":one": 1})
+    _list(update, request)
+    return update.parameters()
 
 
-def release(key_id: str, request: Running, used: int, *, in_window: bool) -> Parameters:
-    """Return the update that counts what a running request has used; its window is stored, or a later one."""
-    values = {":window": request.window, ":less": -1, ":spent": used - request.most, ":run": request}
-    conditions = ["#run = :run", "#w = :window" if in_window else _LATER]
-    update = "REMOVE #run ADD #n :less, #s :spent"
-    if in_window:
-        update += ", #t :tokens"
-        values |= {":tokens": used - request.tokens}
-    return _update(key_id, update, conditions, values, request)
+def release(key_id: str, request: Running, used: int, assumed: Counts | None) -> Parameters:
+    """Return the update that counts what a running request has used, in the state that is assumed.
+
+    Shape:  `assumed`: None for that in which it reserved.
+    """
+    update = _Update(
+        key_id, request, removes=["#run"], conditions=["#run = :run"], adds=["#n :less", "#s :spent"]
+    )
+    update.values |= {":run": _text(request, _LISTED), ":less": -1, ":spent": used - request.most}
+    later = (assumed.window if assumed else request.window) - request.window
+    if later in (0, 1) and request.window >= 0:  # it is below 0 where nothing was reserved
+        update.conditions += ["#w = :window"]
+        update.adds += ["#tb :tokens" if later else "#t :tokens"]
+        update.values |= {":window": request.window + later, ":tokens": used - request.tokens}
+    else:
+        update.conditions += ["(attribute_not_exists(#w) OR NOT #w BETWEEN :window AND :next)"]
+        update.values |= {":window": request.window, ":next": request.window + 1}
+    if request.period or request.cost:
+        update.removes += ["#more"]
+    if request.period:
+        kind, label = update.name_period(request.period)
+        is_stored = not assumed or assumed.periods.get(kind, (0, 0))[0] == label
+        update.conditions += ["#p = :label" if is_stored else "(attribute_not_exists(#p) OR #p <> :label)"]
+        update.adds += ["#ps :spent"] if is_stored else []
+    return update.parameters()
 
 
-def _lasting(key: Key, request: Running | None) -> tuple[list[str], dict[str, Any]]:
-    """Return the conditions that hold in any window, and their values."""
-    if not request:
-        return [], {}
-    conditions = ["attribute_not_exists(#run)", "(attribute_not_exists(#n) OR #n < :concurrent)"]
-    values = {":concurrent": key.concurrent or MOST_RUNNING}
-    if key.budget_tokens is not None:
-        conditions += ["#s <= :unspent"]
-        values |= {":unspent": key.budget_tokens - request.most}
-    return conditions, values
+def touch(key_id: str, now: float) -> Parameters:
+    """Return the update that marks a key as used."""
+    # Versions before 0.5 let no request through that has a budget where nothing is spent, not even 0.
+    update = _Update(key_id, sets=["#u = :now"], adds=["#s :zero"], values={":now": int(now), ":zero": 0})
+    return update.parameters()
 
 
-def _update(
-    key_id: str, update: str, conditions: list[str], values: dict[str, Any], request: Running | None = None
-) -> Parameters:
-    condition = " AND ".join(conditions)
-    names = {**_NAMES, "#run": f"{_RUN}{request.request_id}" if request else ""}
-    used = set(re.findall(r"#\w+", update + condition))
-    return {
-        "Key": limits_place(key_id),
-        "UpdateExpression": update,
-        "ConditionExpression": condition,
-        "ExpressionAttributeNames": {short: name for short, name in names.items() if short in used},
-        "ExpressionAttributeValues": item_of(values),
-        "ReturnValues": "ALL_NEW",
-        # A refusal holds what is stored, which saves a read.
-        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-    }
+@dataclass
+class _Update:
+    """An update of a key's item, which is put together of parts."""
+
+    key_id: str
+    request: Running | None = None
+    sets: list[str] = field(default_factory=list)
+    adds: list[str] = field(default_factory=list)
+    removes: list[str] = field(default_factory=list)
+    conditions: list[str] = field(default_factory=list)
+    values: dict[str, Any] = field(default_factory=dict)
+    period: str = ""
+
+    def name_period(self, period: str) -> tuple[str, int]:
+        """Have `#p` and `#ps` be those of a period's kind, `:label` its label; return kind and label."""
+        kind, _, label = period.partition(":")
+        self.period, self.values[":label"] = kind, int(label)
+        return kind, int(label)
+
+    def parameters(self) -> Parameters:
+        """Return the arguments of update_item."""
+        parts = {"SET": self.sets, "REMOVE": self.removes, "ADD": self.adds}
+        update = " ".join(f"{verb} {', '.join(part)}" for verb, part in parts.items() if part)
+        condition = {"ConditionExpression": " AND ".join(self.conditions)} if self.conditions else {}
+        request_id = self.request.request_id if self.request else ""
+        names = {
+            **_NAMES,
+            "#run": f"{_RUN}{request_id}",
+            "#more": f"{_MORE}{request_id}",
+            "#p": self.period,
+            "#ps": f"spent_{self.period}",
+        }
+        used = set(re.findall(r"#\w+", " ".join([update, *self.conditions])))
+        return {
+            "Key": limits_place(self.key_id),
+            "UpdateExpression": update,
+            **condition,
+            "ExpressionAttributeNames": {short: name for short, name in names.items() if short in used},
+            "ExpressionAttributeValues": item_of(self.values),
+            "ReturnValues": "ALL_NEW",
+            # A refusal holds what is stored, which saves a read.
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+
+
+def _count_in_minute(update: _Update, key: Key, counts: Counts, now: float) -> None:
+    """Count in the minute that is stored, with no more of the one before than is known."""
+    left = left_ms(counts.window, now)
+    update.conditions += ["#w = :window"]
+    update.values[":window"] = counts.window
+    update.adds += ["#r :one"]
+    if key.requests_per_minute is not None:
+        update.conditions += ["(attribute_not_exists(#rb) OR #rb <= :rb)", "#r <= :requests"]
+        update.values |= {
+            ":rb": counts.requests_before,
+            ":requests": key.requests_per_minute - 1 - share(counts.requests_before, left),
+        }
+    if not update.request:
+        return
+    tokens = update.request.tokens
+    update.adds += ["#t :tokens"]
+    update.values[":tokens"] = tokens
+    if key.tokens_per_minute is not None:
+        update.conditions += ["(attribute_not_exists(#tb) OR #tb <= :tb)", "#t <= :free"]
+        update.values |= {
+            ":tb": counts.tokens_before,
+            ":free": key.tokens_per_minute - tokens - share(counts.tokens_before, left),
+        }
+
+
+def _begin_minute(update: _Update, key: Key, counts: Counts, now: float, *, follows: bool) -> None:
+    """Count first in a minute; what is stored is of the minute before if it `follows`, else earlier."""
+    left, tokens = left_ms(counts.window, now), update.request.tokens if update.request else 0
+    update.values |= {":window": counts.window, ":last": counts.window - 1, ":tokens": tokens}
+    now_used = ["#w = :window", "#r = :one", "#t = :tokens"]
+    if not follows:
+        update.conditions += ["(attribute_not_exists(#w) OR #w < :last)"]
+        update.sets += ["#rb = :zero", "#tb = :zero", *now_used]
+        update.values[":zero"] = 0
+        return
+    update.conditions += ["#w = :last"]
+    update.sets += ["#rb = #r", "#tb = #t", *now_used]
+    if key.requests_per_minute is not None:
+        update.conditions += ["#r <= :requests"]
+        update.values[":requests"] = most_before(key.requests_per_minute - 1, left)
+    if update.request and key.tokens_per_minute is not None:
+        update.conditions += ["#t <= :free"]
+        update.values[":free"] = most_before(key.tokens_per_minute - tokens, left)
+
+
+def _list(update: _Update, running: Running) -> None:
+    """List a request as running, once."""
+    update.conditions += ["attribute_not_exists(#run)"]
+    update.sets += ["#run = :run"]
+    update.adds += ["#n :one"]
+    update.values[":run"] = _text(running, _LISTED)
+    if running.period or running.cost:
+        update.sets += ["#more = :more"]
+        update.values[":more"] = _text(running, _LISTED_MORE)
+
+
+def _count_in_period(update: _Update, period: str, counts: Counts, most: int, budget: int | None) -> None:
+    """Count in a period of the budget, which is the stored one, or begins."""
+    kind, label = update.name_period(period)
+    if counts.periods.get(kind, (0, 0))[0] != label:
+        update.conditions += ["(attribute_not_exists(#p) OR #p < :label)"]
+        update.sets += ["#p = :label", "#ps = :most"]
+        return
+    update.conditions += ["#p = :label"]
+    update.adds += ["#ps :most"]
+    if budget is not None:
+        update.conditions += ["#ps <= :unspent"]
+        update.values[":unspent"] = budget - most
+
+
+def _text(running: Running, names: tuple[str, ...]) -> str:
+    """Return members as one short text, for an item may hold hundreds."""
+    return json.dumps([getattr(running, name) for name in names], separators=(",", ":"))
+
+
+def _number(item: Item, name: str) -> int:
+    return int(item[name]["N"]) if name in item else 0

@@ -13,14 +13,13 @@ from .clock import Clock
 from .keys import Key, KeyClosed, KeysRefused, KeysUnavailable, KeyThrottled
 from .limits import (
     Allowance,
-    Counts,
     Ledger,
     LimitReached,
     Reservation,
     Running,
-    allowance_of,
+    counts_at,
     never_fits,
-    window_of,
+    refusal,
 )
 from .usage import UsageRecord
 
@@ -63,8 +62,8 @@ class Limiter:
             self._pause(key.id)
         if closed:
             raise KeyClosed(retry_after_s=self._paused[key.id] - self._clock.elapsed_s())
-        if kind := never_fits(key, request):
-            raise LimitReached(kind, allowance_of(key, Counts(window=window_of(now)), now))
+        if kind := never_fits(key, request, now):
+            raise refusal(kind, key, counts_at(now, None), request, now)
         return None
 
     async def peek(self, key: Key) -> Allowance | None:

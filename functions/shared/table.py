@@ -17,15 +17,14 @@ from .keys import Key, KeysUnavailable, KeyThrottled
 from .limits import (
     Allowance,
     Counts,
-    LimitReached,
     Reservation,
     Running,
     allowance_of,
-    counts_in,
+    counts_at,
     died,
     limit_reached,
     never_fits,
-    window_of,
+    refusal,
 )
 from .usage import KEEP_RECORDS_DAYS, UsageRecord, UsageSum
 
@@ -50,8 +49,8 @@ class Table(DynamoDb):
     ) -> None:
         super().__init__(name, aws=aws, endpoint_url=endpoint_url)
         self._keep_days = keep_records_days
-        # The newest window that was seen of each key: it decides which of two updates is tried first.
-        self._windows: dict[str, int] = {}
+        # What was last stored of each key, but what is running: it decides which update is tried first.
+        self._seen: dict[str, Counts] = {}
 
     async def key(self, digest: str) -> Key | None:
         """Return the key of this digest, or None.
@@ -84,7 +83,14 @@ class Table(DynamoDb):
         Raises: KeysUnavailable and its kinds.
         """
         counts = await asyncio.to_thread(self.counts, key.id)
-        return allowance_of(key, counts_in(window_of(now), counts), now)
+        return allowance_of(key, counts_at(now, counts), now)
+
+    async def touch(self, key_id: str, now: float) -> None:
+        """Mark a key as used, and count nothing.
+
+        Raises: KeysUnavailable and its kinds.
+        """
+        await asyncio.to_thread(self._update, limit_items.touch(key_id, now))
 
     def counts(self, key_id: str) -> Counts | None:
         """Return what is counted of a key; None where nothing is yet.
@@ -146,39 +152,42 @@ class Table(DynamoDb):
         return replace(key_items.key_of(item), digest=digest, hint=text.hint, replaced_at=text.replaced_at)
 
     def _reserve(self, key: Key, request: Running | None, now: float) -> Reservation:
-        """Reserve in the window that is stored, if it is ours or newer, else begin ours.
+        """Reserve in the minute and the period that are stored, if they are ours or newer, else begin ours.
 
-        Which of the two it is can only be guessed; if the guess is wrong, the refusal holds what is stored.
-        Windows never go back, so a call that lost the race for a new one succeeds at the third try.
+        Which they are can only be guessed; if the guess is wrong, the refusal holds what is stored. They
+        never go back, so a call that lost the race for a new one succeeds at the third try.
         """
-        if kind := never_fits(key, request):
-            raise LimitReached(kind, allowance_of(key, counts_in(window_of(now), self.counts(key.id)), now))
-        window, known = window_of(now), self._windows.get(key.id, 0)
-        begun, window = known >= window, max(known, window)
+        if kind := never_fits(key, request, now):
+            raise refusal(kind, key, counts_at(now, self.counts(key.id)), request, now)
+        assumed = self._seen.get(key.id)
         for _ in range(_RACES):
-            reserve = limit_items.reserve_in_window if begun else limit_items.reserve_in_new_window
             try:
-                stored = limit_items.counts_of(self._update(reserve(key, request, window)))
+                assumed = self._read(key.id, self._update(limit_items.reserve(key, request, now, assumed)))
             except Refused as refused:
-                stored = limit_items.counts_of(refused.item)
-                counts = counts_in(window, stored)
+                assumed = self._read(key.id, refused.item)
+                counts = counts_at(now, assumed)
                 if not (request and request.request_id in counts.running):
-                    reached = limit_reached(key, counts, request)
+                    reached = limit_reached(key, counts, request, now)
                     if reached and not (reached == "concurrent" and self._bury(key.id, counts, now)):
-                        raise LimitReached(reached, allowance_of(key, counts, now)) from None
-                    begun, window = stored == counts, counts.window
+                        raise refusal(reached, key, counts, request, now) from None
                     continue
                 # An earlier try has arrived, though its response has not.
-            counts = counts_in(window, stored)
-            if len(self._windows) >= _REMEMBERED:
-                self._windows.clear()
-            self._windows[key.id] = counts.window
+            counts = counts_at(now, assumed)
             if request:  # without one it is the todo function, which may not write records
                 with suppress(KeysUnavailable):
                     self._bury(key.id, counts, now)
             running = counts.running[request.request_id] if request else None
             return Reservation(allowance=allowance_of(key, counts, now), running=running)
         raise KeyThrottled(CONDITION)
+
+    def _read(self, key_id: str, item: Item | None) -> Counts | None:
+        """Return the counts of an item, and remember what the next guess needs of them."""
+        counts = limit_items.counts_of(item)
+        if counts:
+            if len(self._seen) >= _REMEMBERED:
+                self._seen.clear()
+            self._seen[key_id] = replace(counts, running={})
+        return counts
 
     def _bury(self, key_id: str, counts: Counts, now: float) -> list[Running]:
         """Settle requests that have died, as cut, and return them: a few at a time, for a caller waits."""
@@ -211,6 +220,7 @@ class Table(DynamoDb):
             expires_at=int(time.time()) + _LISTED_S,
             window=-1,
             listing=random.getrandbits(48),
+            period=usage_items.period_of(stored) if stored else "",
         )
         try:
             self._update(limit_items.list_again(record.key_id, running))
@@ -252,15 +262,14 @@ class Table(DynamoDb):
             if usage_items.listing_of(stored) == running.listing
             else running.most
         )
-        in_window = self._windows.get(key_id, 0) <= running.window
+        assumed = self._seen.get(key_id)
         for _ in range(_RACES):
             try:
-                self._update(limit_items.release(key_id, running, used, in_window=in_window))
+                self._update(limit_items.release(key_id, running, used, assumed))
             except Refused as refused:
-                counts = limit_items.counts_of(refused.item)
-                if not counts or counts.running.get(running.request_id) != running:
+                assumed = limit_items.counts_of(refused.item)
+                if not assumed or assumed.running.get(running.request_id) != running:
                     return  # another has released it
-                in_window = counts.window == running.window
             else:
                 return
         raise KeyThrottled(CONDITION)

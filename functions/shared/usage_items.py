@@ -50,6 +50,11 @@ def gives_way(item: Item, record: UsageRecord) -> bool:
     return is_assumed(item) or (is_counted(item) and record.supersedes(usage_of(item)))
 
 
+def period_of(item: Item) -> str:
+    """Return the period of the budget in which a record was counted."""
+    return str(item.get("period", {"S": ""})["S"])
+
+
 def listing_of(item: Item) -> int | None:
     """Return for which listing of its request a record was kept; None for one of an earlier version."""
     return int(item["listing"]["N"]) if "listing" in item else None
@@ -88,7 +93,8 @@ def keep(
     Shape:  `instead_of`: the item in its place, which must still be there; without, there must be none.
             `part`: of the sums; any will do.
     """
-    more = {"counted": True, "listing": running.listing, "ttl": record.started_at // 1000 + days * _DAY_S}
+    ttl = record.started_at // 1000 + days * _DAY_S
+    more = {"counted": True, "listing": running.listing, "period": running.period or None, "ttl": ttl}
     item = {**usage_place(record), **item_of({**members(record), **more})}
     if assumed:
         item[_ASSUMED] = attribute_of(True)

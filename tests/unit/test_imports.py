@@ -86,7 +86,7 @@ SHARED = (
     ("limits",),
     ("budgets",),
     ("cors", "keys", "usage"),
-    ("accept", "aws", "clock", "environment", "key_text", "logs", "snapshot", "version"),
+    ("accept", "aws", "clock", "environment", "key_text", "logs", "snapshot", "version", "windows"),
 )
 PACKAGES = {
     "functions.chat": CHAT,

@@ -16,7 +16,7 @@ from functions.shared import table as table_module
 from functions.shared.items import SCHEMA
 from functions.shared.key_text import digest
 from functions.shared.keys import Key, KeyRefused, Keyring, KeysUnavailable, KeyTaken, KeyThrottled
-from functions.shared.limits import Allowance, Ledger, LimitReached, Reservation, Running, died
+from functions.shared.limits import Allowance, Counts, Ledger, LimitReached, Reservation, Running, died
 from functions.shared.usage import UsageRecord, UsageSum
 from tests.integration.shared.conftest import NAME
 from tests.unit.keys.store import a_change
@@ -176,6 +176,9 @@ class TwoEnvironments:
     async def peek(self, key: Key, now: float) -> Allowance:
         return await next(self.tables).peek(key, now)
 
+    async def touch(self, key_id: str, now: float) -> None:
+        await next(self.tables).touch(key_id, now)
+
 
 class TableMachine(LedgerMachine):
     """The same requests, against the table."""
@@ -185,9 +188,9 @@ class TableMachine(LedgerMachine):
         self.mock.start()
         return TwoEnvironments()
 
-    def spent(self) -> int:
+    def counts(self) -> Counts | None:
         assert isinstance(self.ledger, TwoEnvironments)
-        return next(self.ledger.tables).spent(self.key.id)
+        return next(self.ledger.tables).counts(self.key.id)
 
     def recorded(self) -> dict[str, int]:
         assert isinstance(self.ledger, TwoEnvironments)
@@ -216,7 +219,8 @@ async def refusal(table: KeyTable, key: Key, tokens: int, now: float) -> LimitRe
 
 def test_one_call_reserves_and_two_settle(counting: CountingTable) -> None:
     async def play() -> None:
-        for now in (NOW, NOW + 1, NOW + 60, NOW + 61):
+        """So it is in a minute, in the next one, and in a later one."""
+        for now in (NOW, NOW + 1, NOW + 100, NOW + 101, NOW + 300, NOW + 301):
             reservation = await counting.reserve(ALICE, request(10), now)
             assert counting.calls == ["update_item"]
             await counting.settle(ended(reservation.running, 5), reservation.running)
@@ -232,7 +236,7 @@ def test_a_refusal_takes_one_call(counting: CountingTable) -> None:
             await counting.reserve(ALICE, None, NOW)
         counting.calls.clear()
         reached = await refusal(counting, ALICE, 0, NOW)
-        assert (reached.kind, reached.retry_after_s) == ("requests", 60)
+        assert (reached.kind, reached.retry_after_s) == ("requests", 80)
         assert counting.calls == ["update_item"]
 
     asyncio.run(play())
@@ -267,9 +271,9 @@ def test_two_environments_share_a_window_whichever_clock_is_ahead(table: KeyTabl
         second = await behind.reserve(ALICE, request(10), NOW - 0.1)
         windows = [each.running.window for each in (first, second) if each.running]
         assert windows == [NOW // 60, NOW // 60]
-        assert (first.allowance.remaining_requests, second.allowance.remaining_requests) == (2, 1)
-        assert second.allowance.resets_in_s == pytest.approx(60.1)
-        await ahead.reserve(ALICE, request(10), NOW + 0.3)
+        assert (first.allowance.remaining_requests, second.allowance.remaining_requests) == (1, 0)
+        assert second.allowance.requests_reset_in_s == 120.1
+        assert (await refusal(ahead, ALICE, 10, NOW + 0.3)).kind == "requests"
         assert (await refusal(behind, ALICE, 10, NOW - 0.05)).kind == "requests"
         assert (await behind.peek(ALICE, NOW - 0.05)).remaining_tokens == 70
 
@@ -296,25 +300,74 @@ def test_a_table_that_was_emptied_counts_again(table: KeyTable) -> None:
     asyncio.run(play())
 
 
-def test_a_late_settlement_corrects_the_budget_alone(table: KeyTable) -> None:
+def test_a_settlement_corrects_the_minute_in_which_it_reserved(table: KeyTable) -> None:
     async def play() -> None:
         late = await table.reserve(ALICE, request(80), NOW)
-        await table.reserve(ALICE, request(50), NOW + 60)
-        await table.settle(ended(late.running, 5), late.running)
-        assert (await table.peek(ALICE, NOW + 60)).remaining_tokens == 50
-        assert table.spent(ALICE.id) == 55
+        await table.reserve(ALICE, request(50), NOW + 90)
+        assert (await table.peek(ALICE, NOW + 90)).remaining_tokens == 100 - 50 - 40
+        await table.settle(ended(late.running, 6), late.running)
+        assert (await table.peek(ALICE, NOW + 90)).remaining_tokens == 100 - 50 - 3
+        assert table.spent(ALICE.id) == 56
 
     asyncio.run(play())
 
 
-def test_a_request_that_dies_counts_until_its_minute_ends_and_in_the_budget(table: KeyTable) -> None:
+def test_a_settlement_two_minutes_late_corrects_the_budget_alone(table: KeyTable) -> None:
+    async def play() -> None:
+        late = await table.reserve(ALICE, request(80), NOW)
+        await table.reserve(ALICE, request(50), NOW + 120)
+        await table.settle(ended(late.running, 6), late.running)
+        assert (await table.peek(ALICE, NOW + 120)).remaining_tokens == 50
+        assert table.spent(ALICE.id) == 56
+
+    asyncio.run(play())
+
+
+def test_the_minute_before_counts_as_much_as_is_left_of_this_one(table: KeyTable) -> None:
+    async def play() -> None:
+        await table.reserve(ALICE, request(80), NOW + 59)
+        reached = await refusal(table, ALICE, 60, NOW + 60)
+        assert (reached.kind, reached.retry_after_s) == ("tokens", 30)
+        assert (await refusal(table, ALICE, 60, NOW + 89.999)).retry_after_s == 0.001
+        await table.reserve(ALICE, request(60), NOW + 90)
+
+    asyncio.run(play())
+
+
+def test_an_environment_that_knows_too_much_of_the_minute_before_is_corrected(table: KeyTable) -> None:
+    """Another one has settled meanwhile, for less or for more than was reserved."""
+
+    async def play() -> None:
+        key, other = replace(ALICE, requests_per_minute=None), KeyTable(NAME)
+        reserved = [(await table.reserve(key, request(40), NOW)).running for _ in range(2)]
+        await table.reserve(key, request(0), NOW + 60)
+        await other.settle(ended(reserved[0], 0), reserved[0])
+        await table.reserve(key, request(60), NOW + 60)
+        await other.settle(ended(reserved[1], 50), reserved[1])
+        assert (await refusal(table, key, 1, NOW + 60)).kind == "tokens"
+        assert (await table.peek(key, NOW + 60)).remaining_tokens == 0
+
+    asyncio.run(play())
+
+
+def test_a_request_that_dies_counts_as_long_as_others_and_in_the_budget(table: KeyTable) -> None:
     async def play() -> None:
         await table.reserve(ALICE, request(80), NOW)
         assert (await refusal(table, ALICE, 21, NOW + 59)).kind == "tokens"
-        await table.reserve(ALICE, request(21), NOW + 60)
+        assert (await refusal(table, ALICE, 21, NOW + 60)).kind == "tokens"
+        await table.reserve(ALICE, request(21), NOW + 120)
         assert table.spent(ALICE.id) == 101
 
     asyncio.run(play())
+
+
+@pytest.mark.parametrize("first", [None, request(0)], ids=["a todo", "of no tokens"])
+def test_a_budget_lets_requests_pass_though_nothing_of_it_is_spent_yet(
+    first: Running | None, table: KeyTable
+) -> None:
+    asyncio.run(table.reserve(ALICE, first, NOW))
+    for now in (NOW, NOW + 60):
+        assert asyncio.run(table.reserve(ALICE, request(10), now)).running
 
 
 def test_an_exhausted_budget_refuses_in_a_new_window_too(table: KeyTable) -> None:
@@ -324,7 +377,6 @@ def test_an_exhausted_budget_refuses_in_a_new_window_too(table: KeyTable) -> Non
         for now in (NOW, NOW + 60, NOW + 3600):
             reached = await refusal(table, key, 6, now)
             assert (reached.kind, reached.retry_after_s) == ("budget", None)
-            assert reached.allowance.resets_in_s == 60
         assert (await table.reserve(key, request(5), NOW + 3600)).running
 
     asyncio.run(play())
@@ -428,7 +480,7 @@ def test_windows_of_many_keys_are_remembered_within_bounds(
     async def play() -> None:
         for number in range(10):
             await table.reserve(replace(ALICE, id=f"key_{number}"), request(1), NOW)
-            assert len(table._windows) <= 3
+            assert len(table._seen) <= 3
 
     asyncio.run(play())
 

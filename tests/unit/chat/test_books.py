@@ -70,6 +70,9 @@ class OtherThreadLedger:
         allowance: Allowance = await self._call(partial(self.ledger.peek, key, now))
         return allowance
 
+    async def touch(self, key_id: str, now: float) -> None:
+        await self._call(partial(self.ledger.touch, key_id, now))
+
     async def _call(self, work: Any, turns: int = 2) -> Any:
         does = self.plan.pop(0) if self.plan else Does.RESPONDS
 

@@ -41,7 +41,12 @@ LIMITED = Key(
 )
 FREE = Key(id="key_2", digest="e", name="bob", created_at=0)
 ALLOWANCE = Allowance(
-    limit_requests=60, remaining_requests=59, limit_tokens=1000, remaining_tokens=850, resets_in_s=17.5
+    limit_requests=60,
+    remaining_requests=59,
+    requests_reset_in_s=17.5,
+    limit_tokens=1000,
+    remaining_tokens=850,
+    tokens_reset_in_s=17.5,
 )
 RUN = Run(b"data: {}\n\n", 1)
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 2}}
@@ -75,6 +80,9 @@ class FakeLedger:
     async def peek(self, key: Key, now: float) -> Allowance:  # noqa: ARG002
         await self._respond()
         return ALLOWANCE
+
+    async def touch(self, key_id: str, now: float) -> None:
+        raise AssertionError(f"expected no such update, but got {key_id}, {now}")
 
 
 class Bench:
@@ -386,7 +394,7 @@ def test_a_reached_limit_is_reported_as_sdks_expect_it(
 ) -> None:
     async def scenario() -> None:
         bench = Bench()
-        bench.ledger.failure = LimitReached(kind, ALLOWANCE)
+        bench.ledger.failure = LimitReached(kind, ALLOWANCE, 1 if kind == "concurrent" else 17.5)
         account = bench.account(replace(LIMITED, budget_tokens=1000, concurrent=2))
         with pytest.raises((RateLimited, QuotaExhausted)) as raised:
             await account.admit(REQUEST)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from functions.keys import key_writes
 from functions.keys.key_writes import Stored
 from functions.shared import items, key_items, limit_items, usage_items
+from functions.shared.budgets import period_of
 from functions.shared.items import item_of
 from functions.shared.key_text import digest
 from functions.shared.keys import Key
@@ -22,6 +23,8 @@ from tests.unit.shared.records import RECORD, records
 RUNNING = Running(
     request_id="req_1", model="tiny", tokens=30, most=90, prompt=40, started_at=1000, expires_at=900
 )
+IN_MONTH = replace(RUNNING, period="month:20261101")
+KEY = Key(id="key_1", digest="d" * 64, name="alice", created_at=0)
 # A few of those that DynamoDB refuses in an expression.
 RESERVED = {"window", "name", "disabled", "token", "limit", "usage", "model", "digest", "key", "id"}
 
@@ -35,6 +38,7 @@ keys = st.builds(
     requests_per_minute=optional,
     tokens_per_minute=optional,
     budget_tokens=optional,
+    budget_period=st.sampled_from([None, "month"]),
     concurrent=optional,
     created_at=st.integers(0, 2**40),
     expires_at=optional,
@@ -77,19 +81,17 @@ def test_a_record_may_be_assumed() -> None:
 
 
 def test_what_is_counted_is_read_as_it_was_kept() -> None:
-    running = replace(RUNNING, window=7)
+    running = replace(RUNNING, window=29926200, period="month:20261101", cost=5)
+    numbers = {"window": 1, "requests": 2, "tokens": 3, "requests_before": 4, "tokens_before": 5, "spent": 6}
+    listed = limit_items.reserve(replace(KEY, budget_period="month"), running, 1_795_572_000, None)
     item = {
         **limit_items.limits_place("key_1"),
-        **{
-            name: {"N": str(at)}
-            for at, name in enumerate(("window", "requests", "tokens", "spent", "running"))
-        },
-        f"run#{running.request_id}": limit_items.list_again("key_1", running)["ExpressionAttributeValues"][
-            ":run"
-        ],
+        **items.item_of({**numbers, "running": 1, "used_at": 8, "month": 20261101, "spent_month": 9}),
+        "run#req_1": listed["ExpressionAttributeValues"][":run"],
+        "more#req_1": listed["ExpressionAttributeValues"][":more"],
     }
     assert limit_items.counts_of(item) == Counts(
-        window=0, requests=1, tokens=2, spent=3, running={running.request_id: running}
+        **numbers, used_at=8, periods={"month": (20261101, 9)}, running={"req_1": running}
     )
     assert limit_items.counts_of(limit_items.limits_place("key_1")) == Counts(window=0), (
         "an item of an earlier version"
@@ -165,7 +167,7 @@ def test_instants_sort_as_times_do(times: list[int]) -> None:
     assert sorted(map(items.instant, times)) == [items.instant(time) for time in sorted(times)]
 
 
-@given(keys, amounts, st.none() | st.just(RUNNING), records)
+@given(keys, st.integers(0, 10**8), st.none() | st.just(RUNNING), records)
 def test_every_call_names_what_it_uses_and_nothing_else(
     key: Key, window: int, request: Running | None, record: UsageRecord
 ) -> None:
@@ -180,12 +182,21 @@ def test_every_call_names_what_it_uses_and_nothing_else(
         *usage_items.count_old(record, 90),
         *usage_items.move(usage_items.count(record)["Key"] | item_of({"requests": 1, "ok": 1})),
     ]
+    now, current = 60.0 * window, period_of(replace(key, budget_period="month"), 60.0 * window)
+    states = [
+        None,
+        *(
+            Counts(window=stored, periods=periods)
+            for stored in (window, window - 1, window - 2, RUNNING.window, RUNNING.window + 1)
+            for periods in ({}, {"month": (int(current[6:]), 5)}, {"month": (20261101, 5)})
+        ),
+    ]
     calls: list[dict[str, Any]] = [
-        limit_items.reserve_in_window(key, request, window),
-        limit_items.reserve_in_new_window(key, request, window),
+        *(limit_items.reserve(key, request, now, assumed) for assumed in states),
+        *(limit_items.release(key.id, one, 7, assumed) for assumed in states for one in (RUNNING, IN_MONTH)),
         limit_items.list_again(key.id, RUNNING),
-        limit_items.release(key.id, RUNNING, 7, in_window=True),
-        limit_items.release(key.id, RUNNING, 7, in_window=False),
+        limit_items.list_again(key.id, IN_MONTH),
+        limit_items.touch(key.id, now),
         key_items.listed(),
         usage_items.used(key.id, window, window),
         *usage_items.summed(key.id, 10**13, 10**13),

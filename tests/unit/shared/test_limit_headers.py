@@ -8,7 +8,12 @@ from functions.shared.limit_headers import exposed_headers, go_duration, limit_h
 from functions.shared.limits import Allowance
 
 ALLOWANCE = Allowance(
-    limit_requests=60, remaining_requests=59, limit_tokens=1000, remaining_tokens=850, resets_in_s=17.5
+    limit_requests=60,
+    remaining_requests=59,
+    requests_reset_in_s=77.5,
+    limit_tokens=1000,
+    remaining_tokens=850,
+    tokens_reset_in_s=17.5,
 )
 
 
@@ -16,7 +21,7 @@ def test_headers_report_what_is_limited() -> None:
     assert limit_headers(ALLOWANCE) == {
         "x-ratelimit-limit-requests": "60",
         "x-ratelimit-remaining-requests": "59",
-        "x-ratelimit-reset-requests": "17.5s",
+        "x-ratelimit-reset-requests": "1m17.5s",
         "x-ratelimit-limit-tokens": "1000",
         "x-ratelimit-remaining-tokens": "850",
         "x-ratelimit-reset-tokens": "17.5s",

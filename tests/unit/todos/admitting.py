@@ -53,10 +53,10 @@ class FakeLedger:
         allowance = Allowance(
             limit_requests=key.requests_per_minute,
             remaining_requests=max(key.requests_per_minute - used - 1, 0),
-            resets_in_s=17.25,
+            requests_reset_in_s=17.25,
         )
         if used >= key.requests_per_minute:
-            raise LimitReached("requests", allowance)
+            raise LimitReached("requests", allowance, 17.25)
         self.requests[key.id] = used + 1
         return Reservation(allowance=allowance)
 
@@ -65,3 +65,6 @@ class FakeLedger:
 
     async def peek(self, key: Key, now: float) -> Allowance:
         raise AssertionError(f"expected no such query, but got {key}, {now}")
+
+    async def touch(self, key_id: str, now: float) -> None:
+        raise AssertionError(f"expected no such update, but got {key_id}, {now}")
