@@ -12,7 +12,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .delivery import NewText
     from .group import Result
     from .session import Session
 
@@ -89,40 +88,30 @@ def run(arguments: Sequence[str], session: Session) -> int:
 
 
 def _print(result: Result, *, as_json: bool) -> int:
+    from .delivery import arrived
     from .tables import render, visible
 
-    if as_json:
-        if hasattr(sys.stdout, "reconfigure"):
-            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
-        text = json.dumps(result.data, indent=2, ensure_ascii=False)
-    elif isinstance(result.text, str):
-        text = visible(result.text)
-    else:
-        text = render(result.text)
-    for note in result.notes:
-        _report(note)
-    if result.new_text:
-        return _deliver(result.new_text, text, as_json=as_json)
-    print(text, flush=True)
-    for warning in result.warnings:
-        _report(warning)
-    return _FAILED if result.warnings else 0
-
-
-def _deliver(new: NewText, text: str, *, as_json: bool) -> int:
-    from .delivery import deliver
-
+    new = result.new_text
     try:
-        arrived = deliver(f"{text}\n")
+        if as_json:
+            if hasattr(sys.stdout, "reconfigure"):
+                sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+            text = json.dumps(result.data, indent=2, ensure_ascii=False)
+        else:
+            text = visible(result.text) if isinstance(result.text, str) else render(result.text)
+        print(text, flush=True)
     except OSError as error:
-        _report(f"The new key could not be printed: {error.strerror}. {new.lost()}")
+        if new:
+            _report(f"The new key could not be printed: {error.strerror}. {new.lost()}")
         raise
-    if not arrived:
+    if new and not arrived():
         return _report(f"The new key was printed, but may have reached no one. {new.unread()}")
-    more = new.finish()
+    more = new.finish() if new else ""
     if more and not as_json:
-        print(more, flush=True)
-    return 0
+        print(visible(more), flush=True)
+    for text in (*result.notes, *result.warnings):
+        _report(text)
+    return _FAILED if result.warnings else 0
 
 
 def _report(text: str, *, status: int = _FAILED) -> int:

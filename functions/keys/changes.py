@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import replace
 from typing import Any
 
 import click
 
 from functions.shared.key_text import MistypedKey, check_key, digest, hint, new_key
-from functions.shared.keys import Key
+from functions.shared.keys import Key, KeysUnavailable
 
-from . import views
+from . import options, views
 from .delivery import NewText, check_stdout
 from .group import KEY, Result, command
+from .history import Change
 from .key_options import altered, check_models, key_options
 from .selection import check_name, existing, select_to_change
-from .session import PROGRAM, Session
+from .session import PROGRAM, Session, noted
 
 
 @command("create --name alice --models default --rpm 60 --tpm 20k --budget 1M/month --expires 90d")
@@ -45,34 +45,70 @@ def create(session: Session, key_from_env: str | None, **given: Any) -> Result:
     change = session.change("create")
     check_stdout()
     session.held_signals.hold()
-    store.add(key, change)
+    exists = f"{PROGRAM} rotate {key.id} gives the key another text, {PROGRAM} delete {key.id} removes it."
+    with noted(f"If {key.id} was created all the same, its text is lost: {exists}", unless_refused=True):
+        store.add(key, change)
+
+    def remove() -> str:
+        try:
+            store.delete(key.id, key.created_at, session.change("create", after=change))
+        except KeysUnavailable:
+            return f"{key.id} was created, and its text is lost: {exists}"
+        return f"{key.id} was removed again."
+
     said = f"Created {key.id} ({key.name}).\n\n{_once(text)}"
+    new_text = NewText(finish=lambda: "", lost=remove, unread=lambda: f"If it is lost: {exists}")
     data = {"key": text, **views.key_record(key, session.now)}
-    return Result(said, data, notes=notes, new_text=_new_text(key.id))
+    return Result(said, data, notes=notes, new_text=new_text)
 
 
-@command("rotate alice")
+@command("rotate alice --grace 24h")
 @KEY
-def rotate(session: Session, key: str) -> Result:
-    """Give a key a new text, print it this once, refuse the old one.
+@click.option(
+    "--grace",
+    type=options.SPAN,
+    help="For how long the text before is accepted, too, as 24h. Default: not at all.",
+)
+@click.option("--finish", is_flag=True, help="Make no new text: end those that were rotated before.")
+def rotate(session: Session, key: str, grace: int | None, finish: bool) -> Result:
+    """Give a key a new text, print it this once, and then refuse the one before.
 
-    ID is the key's id, the beginning of it, or its name. Its id, name, limits and spent budget stay.
+    ID is the key's id, at least eight digits of it, or its name. Its id, name, limits and spent budget stay.
     """
+    selected, change = select_to_change(session, key), session.change("rotate")
+    until = None if grace is None else int(session.now) + grace
+    if finish:
+        return Result(_end(session, selected, until, change), views.key_record(selected, session.now))
     text = new_key()
-    selected = select_to_change(session, key)
     check_stdout()
     session.held_signals.hold()
-    change = session.change("rotate")
-    existing(session.store.rotate(selected.id, digest(text), hint(text), change))
-    change = replace(session.change("rotate"), at_ms=change.at_ms + 1)
-    found = existing(session.store.end_replaced(selected.id, int(session.now), change))
-    said = (
-        f"Rotated {found.id} ({found.name}). The old key is refused within 30 s everywhere.\n\n{_once(text)}"
-    )
-    state = views.state(found, session.now)
-    if state != "active":
-        said += f"\n\nIt is {state}, and refused as long as it is: {PROGRAM} show {found.id}"
-    return Result(said, {"key": text, **views.key_record(found, session.now)}, new_text=_new_text(found.id))
+    again = f"The text before is still accepted. Try again: {PROGRAM} rotate {selected.id}"
+    with noted(again, unless_refused=True):
+        found = existing(session.store.rotate(selected.id, digest(text), hint(text), change))
+
+    def end() -> str:
+        finish = f"{PROGRAM} rotate {found.id} --finish"
+        with noted(f"The new text is accepted. The text before still is, too; end it: {finish}"):
+            ended = _end(session, found, until, session.change("rotate", after=change))
+        if until is not None:
+            ended += f" To end it earlier: {finish}"
+        state = views.state(found, session.now)
+        if state != "active":
+            ended += f"\nIt is {state}, and refused as long as it is: {PROGRAM} show {found.id}"
+        return f"\n{ended}"
+
+    said = f"Rotated {found.id} ({found.name}).\n\n{_once(text)}"
+    data = {"key": text, "earlier_until": views.iso_time(until or session.now)}
+    new_text = NewText(finish=end, lost=lambda: again, unread=lambda: again)
+    return Result(said, {**data, **views.key_record(found, session.now)}, new_text=new_text)
+
+
+def _end(session: Session, key: Key, until: int | None, change: Change) -> str:
+    """Give the texts that a key had before an end, and return what to print."""
+    existing(session.store.end_replaced(key.id, until or int(session.now), change))
+    if until is None:
+        return f"What {key.id} ({key.name}) had before is refused within 30 s everywhere."
+    return f"What {key.id} ({key.name}) had before is accepted until {views.clock(until)}."
 
 
 def _chosen_key(session: Session, variable: str) -> str:
@@ -98,11 +134,6 @@ def _chosen_key(session: Session, variable: str) -> str:
             f"Expected {variable} to hold a key, but got one with a typing mistake in it."
         ) from error
     return text
-
-
-def _new_text(key_id: str) -> NewText:
-    lost = f"Its text is lost. Get another: {PROGRAM} rotate {key_id}"
-    return NewText(finish=lambda: "", lost=lambda: lost, unread=lambda: lost)
 
 
 def _once(text: str) -> str:

@@ -114,13 +114,8 @@ def check_stdout() -> None:
         raise StdoutUnusable(error) from None
 
 
-def deliver(text: str) -> bool:
-    """Write a text to stdout; return whether it has arrived, as far as that can be known.
-
-    Raises: OSError.
-    """
-    sys.stdout.write(text)
-    sys.stdout.flush()
+def arrived() -> bool:
+    """Return whether what was written to stdout has arrived, as far as that can be known."""
     descriptor = _descriptor()
     if descriptor is None:
         return True

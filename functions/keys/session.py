@@ -7,6 +7,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -18,10 +19,11 @@ from functions.shared.aws import Aws
 from functions.shared.environment import SettingsError, count
 from functions.shared.key_items import Replaced
 from functions.shared.key_text import without_keys
-from functions.shared.keys import Key
+from functions.shared.keys import Key, KeysRefused, KeysUnavailable, KeyThrottled
 from functions.shared.limits import Running
 from functions.shared.usage import KEEP_RECORDS_DAYS, UsageRecord, UsageSum
 
+from .audit import log_change
 from .books import Used
 from .delivery import HeldSignals
 from .history import Change
@@ -48,6 +50,8 @@ class Store(Protocol):
 
     Raises: KeysUnavailable, each of them.
     """
+
+    on_change: Callable[[Key, Change], None] | None
 
     # keys
     def all_keys(self) -> list[Key]: ...
@@ -190,6 +194,7 @@ class Session:
         Raises: UsageError; KeysUnavailable.
         """
         self.location, store = self.connect(self.location)
+        store.on_change = log_change
         return store
 
     @cached_property
@@ -211,9 +216,24 @@ class Session:
         shown = "".join(each if each.isprintable() else "?" for each in actor)
         return without_keys(shown)[:_LONGEST_ACTOR]
 
-    def change(self, command: str) -> Change:
-        """Return a new change that a command makes, for the history of a key."""
-        return Change(id=secrets.token_hex(8), at_ms=int(self.now * 1000), by=self.actor, command=command)
+    def change(self, command: str, *, after: Change | None = None) -> Change:
+        """Return a new change that a command makes, for the history of a key; its second is `after` another.
+
+        Raises: UsageError; KeysUnavailable.
+        """
+        at_ms = after.at_ms + 1 if after else int(self.now * 1000)
+        return Change(id=secrets.token_hex(8), at_ms=at_ms, by=self.actor, command=command)
+
+
+@contextmanager
+def noted(text: str, *, unless_refused: bool = False) -> Iterator[None]:
+    """Add a text to what is reported if the table is unavailable, or only if it did not refuse the call."""
+    try:
+        yield
+    except KeysUnavailable as error:
+        if not (unless_refused and isinstance(error, KeysRefused | KeyThrottled)):
+            error.add_note(text)
+        raise
 
 
 def advice(code: str, location: Location) -> str:

@@ -49,7 +49,12 @@ class Listed:
 
 
 class StoredKeys(Table):
-    """Keys, their texts and their history."""
+    """Keys, their texts and their history.
+
+    Shape:  `on_change` is called after each change that was made, with the key as it is then.
+    """
+
+    on_change: Callable[[Key, Change], None] | None = None
 
     def add(self, key: Key, change: Change | None = None) -> None:
         """Keep a new key, and its first change.
@@ -62,6 +67,8 @@ class StoredKeys(Table):
             key = replace(key, change=change.id)
         if not self._done(key_writes.additions(key, change), lambda: self._key(key.digest) == key):
             raise KeyTaken(f"There is a key with the id {key.id} or of the same text already.")
+        if change and self.on_change:
+            self.on_change(key, change)
 
     def find(self, key_id: str) -> Key | None:
         """Return the key of this id, or None. It may be a deleted one.
@@ -205,6 +212,8 @@ class StoredKeys(Table):
                 return key, made
             key = replace(key, change=change.id, changed_at=now, changed_by=change.by)
             if self._done(key_writes.changes(stored, key, replaced, made), self._made(key_id, change)):
+                if self.on_change:
+                    self.on_change(key, made)
                 return key, made
             time.sleep(random.uniform(0, _RACE_S * (race + 1)))
         raise KeyThrottled(CONDITION)

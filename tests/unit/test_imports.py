@@ -73,7 +73,7 @@ KEYS = (
     ("change_views", "group", "key_options", "selection"),
     ("options", "replay", "views"),
     ("session", "tables"),
-    ("delivery", "store"),
+    ("audit", "delivery", "store"),
     ("books", "stored_keys"),
     ("key_writes", "progress"),
     ("forms", "history"),

@@ -1,11 +1,13 @@
 """The command, called in this process or as one of its own, and tables for it."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import boto3
 import pytest
@@ -33,11 +35,20 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Printed:
-    """What a command printed, and its exit status."""
+    """What a command printed, and its exit status; `audit`: the lines of its changes, which `err` lacks."""
 
     status: int
     out: str
     err: str
+    audit: tuple[dict[str, Any], ...] = ()
+
+    @classmethod
+    def of(cls, status: int, out: str, err: str) -> "Printed":
+        """Return what was printed, with the lines of changes apart."""
+        lines = err.splitlines(keepends=True)
+        audit = [line for line in lines if line.startswith('{"audit":')]
+        others = "".join(line for line in lines if line not in audit)
+        return cls(status, out, others, tuple(json.loads(line)["audit"] for line in audit))
 
 
 Keys = Callable[..., Printed]
@@ -58,7 +69,7 @@ def keys(capsys: pytest.CaptureFixture[str]) -> Keys:
     """`python -m functions.keys …`, in this process."""
 
     def run(*arguments: str) -> Printed:
-        return Printed(main(arguments), *capsys.readouterr())
+        return Printed.of(main(arguments), *capsys.readouterr())
 
     return run
 
@@ -120,4 +131,4 @@ def run(*arguments: str, url: str, given: str = "") -> Printed:
     """Run the command as a user does, to its end."""
     with start(*arguments, url=url) as process:
         out, err = process.communicate(given, timeout=30)
-    return Printed(process.returncode, out, err)
+    return Printed.of(process.returncode, out, err)

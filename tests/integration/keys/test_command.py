@@ -13,7 +13,7 @@ from functions.keys.store import KeyTable
 from functions.shared.aws import Aws
 from functions.shared.keys import Key, KeyRefused, Keyring
 from tests.integration.keys.aws import ScriptedAws
-from tests.integration.keys.conftest import NAME, REGION, run, start
+from tests.integration.keys.conftest import NAME, REGION, Printed, run, start
 from tests.unit.keys.store import a_key, a_record
 
 
@@ -99,9 +99,9 @@ def test_ctrl_c_loses_no_new_key(aws: ScriptedAws) -> None:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         aws.held.set()
-        out, err = process.communicate(timeout=10)
-    assert (process.returncode, err) == (0, "")
-    assert re.search(r"^  sk-\w{49}$", out, re.MULTILINE)
+        printed = Printed.of(0, *process.communicate(timeout=10))
+    assert (process.returncode, printed.err) == (0, "")
+    assert re.search(r"^  sk-\w{49}$", printed.out, re.MULTILINE)
 
 
 def test_a_reader_that_has_gone(server_url: str) -> None:

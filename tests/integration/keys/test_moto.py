@@ -14,6 +14,7 @@ from functions.shared.key_text import digest
 from tests.integration.keys.conftest import Keys
 from tests.unit.keys.store import a_key, a_record
 
+LISTED = ("name", "requests_per_minute", "hint")
 NOW_MS = int(time.time() * 1000)
 
 
@@ -55,6 +56,42 @@ def test_nothing_but_a_new_key_shows_a_key(keys: Keys, caplog: pytest.LogCapture
             assert not printed.err
     assert old["key"] not in caplog.text
     assert new["key"] not in caplog.text
+
+
+def test_each_change_is_a_line_for_a_log(
+    keys: Keys, table: KeyTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    created = keys("create", "--name", "Zoë 日本", "--rpm", "5", "--json")
+    data = json.loads(created.out)
+    (line,) = created.audit
+    assert line == {
+        "at": line["at"],
+        "by": "user/moto",
+        "command": "create",
+        "key_id": data["id"],
+        "name": "Zoë 日本",
+        "changes": {
+            "name": ["", "Zoë 日本"],
+            "requests_per_minute": [None, 5],
+            "hint": ["", data["hint"]],
+            **{name: line["changes"][name] for name in line["changes"] if name not in LISTED},
+        },
+    }
+    monkeypatch.setenv("KEYS_ACTOR", "job 7")
+    (disabled,) = keys("disable", data["id"]).audit
+    assert (disabled["by"], disabled["command"]) == ("job 7", "disable")
+    assert disabled["changes"] == {"disabled": [False, True]}
+    assert keys("disable", data["id"]).audit == (), "nothing was changed"
+    rotated = keys("rotate", data["id"], "--grace", "1h", "--json")
+    begun, ended = rotated.audit
+    new = json.loads(rotated.out)
+    assert begun["changes"]["hint"] == [data["hint"], new["hint"]]
+    assert ended["changes"].keys() == {"replaced_texts"}
+    history = [(each.command, dict(each.members)) for each in reversed(table.history(data["id"]))]
+    lines = [line, disabled, begun, ended]
+    assert json.loads(json.dumps(history)) == [[each["command"], each["changes"]] for each in lines]
+    for secret in (data["key"], new["key"], digest(data["key"]), digest(new["key"])):
+        assert secret not in json.dumps([lines, history])
 
 
 @pytest.mark.usefixtures("table")

@@ -36,6 +36,7 @@ class MemoryStore:
     uncounted: int = 0
     records: dict[tuple[str, int, str], UsageRecord] = field(default_factory=dict)
     called_by: str | None = None
+    on_change: Callable[[Key, Change], None] | None = None
     failing: Exception | None = None
     answered: int = 0
 

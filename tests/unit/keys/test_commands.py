@@ -185,7 +185,13 @@ To accept it again: python -m functions.keys update key_ID --expires 90d"""
     )
 
 
-def test_a_rotated_key_has_another_text_alone() -> None:
+def finished(result: Result) -> str:
+    """Complete what waits until a key's text has been printed; return what is printed then."""
+    assert result.new_text
+    return result.new_text.finish()
+
+
+def test_a_rotated_key_gets_another_text_before_the_old_one_ends() -> None:
     old = a_key(**LIMITS)
     store = store_of(old)
     result = invoke(store, "rotate", "alice")
@@ -193,17 +199,39 @@ def test_a_rotated_key_has_another_text_alone() -> None:
     assert (new.id, new.name, new.budget_tokens) == (old.id, old.name, old.budget_tokens)
     assert new.digest == digest(result.data["key"]) != old.digest
     assert new.hint == "sk-…" + result.data["key"][-4:]
-    said = "Rotated key_ID (alice). The old key is refused within 30 s everywhere."
-    assert shown(result) == f"{said}\n\n{ONCE}"
+    assert result.data["earlier_until"] == "2026-11-25T02:00:00Z"
+    assert shown(result) == f"Rotated key_ID (alice).\n\n{ONCE}"
+    assert [(each.digest, each.until) for each in store.texts[old.id]] == [(old.digest, None)]
+    said = finished(result)
+    assert said == f"\nWhat {old.id} (alice) had before is refused within 30 s everywhere."
+    assert store.texts[old.id] == []
+
+
+def test_a_rotated_keys_old_text_is_accepted_for_the_grace_period() -> None:
+    old = a_key()
+    store = store_of(old)
+    result = invoke(store, "rotate", "alice", "--grace", "24h")
+    assert result.data["earlier_until"] == "2026-11-26T02:00:00Z"
+    assert finished(result) == (
+        f"\nWhat {old.id} (alice) had before is accepted until 2026-11-26 02:00 UTC."
+        f" To end it earlier: python -m functions.keys rotate {old.id} --finish"
+    )
+    assert [(each.digest, each.until) for each in store.texts[old.id]] == [(old.digest, NOW + DAY_S)]
+    ended = invoke(store, "rotate", "alice", "--finish")
+    assert printed(ended) == f"What {old.id} (alice) had before is refused within 30 s everywhere."
+    assert ended.data["id"] == old.id
+    assert ended.new_text is None
+    assert store.texts[old.id] == []
+    assert store.keys[old.id].digest == digest(result.data["key"])
 
 
 @pytest.mark.parametrize(
     ("members", "status"), [({"disabled": True}, "disabled"), ({"expires_at": 1}, "expired")]
 )
 def test_a_rotated_key_that_is_refused_anyway_is_reported(members: dict[str, Any], status: str) -> None:
-    said = shown(invoke(store_of(a_key(**members)), "rotate", "alice"))
+    said = finished(invoke(store_of(a_key(**members)), "rotate", "alice"))
     assert said.endswith(
-        f"\n\nIt is {status}, and refused as long as it is: python -m functions.keys show key_ID"
+        f"\nIt is {status}, and refused as long as it is: python -m functions.keys show {a_key().id}"
     )
 
 
