@@ -22,7 +22,7 @@ _ERROR = "<ErrorResponse><Error><Code>{code}</Code><Message>m</Message></Error><
 class ScriptedAws:
     """The same response to every call, but that a stack's table is missing; `calls` are the operations.
 
-    Where `held` is set to an event, responses wait for it.
+    Where `held` is set to an event, responses to the operations of `holding` wait for it.
     """
 
     url: str = ""
@@ -30,6 +30,7 @@ class ScriptedAws:
     body: str = "{}"
     calls: list[str] = field(default_factory=list)
     held: threading.Event | None = None
+    holding: str = ""
 
     def respond(self, operation: str) -> tuple[int, str]:
         """Return the status and the body."""
@@ -60,7 +61,7 @@ def scripted_aws() -> Iterator[ScriptedAws]:
             body = self.rfile.read(int(self.headers["content-length"]))
             operation = self.headers.get("x-amz-target") or body.decode().partition("&")[0]
             aws.calls.append(operation)
-            if aws.held:
+            if aws.held and aws.holding in operation:
                 aws.held.wait(1.5)
             status, text = aws.respond(operation)
             content = text.encode()

@@ -89,15 +89,17 @@ def test_ctrl_c_ends_it_quietly(server_url: str) -> None:
     assert (process.returncode, out, err) == (130, "", "")
 
 
-def test_ctrl_c_loses_no_new_key(aws: ScriptedAws) -> None:
-    """What is being written when it comes is printed, too."""
-    aws.held = threading.Event()
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda each: each.name)
+def test_what_ends_a_command_waits_until_a_new_key_is_printed(
+    aws: ScriptedAws, number: signal.Signals
+) -> None:
+    aws.body, aws.held, aws.holding = '{"Items": []}', threading.Event(), "TransactWriteItems"
     with start("create", "--name", "alice", url=aws.url) as process:
         until = time.monotonic() + 20
-        while not aws.calls:
+        while not any(aws.holding in call for call in aws.calls):
             assert time.monotonic() < until
             time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         aws.held.set()
         printed = Printed.of(0, *process.communicate(timeout=10))
     assert (process.returncode, printed.err) == (0, "")
