@@ -13,8 +13,9 @@ from functions.chat.app import create_app
 from functions.chat.usage import Meter
 from functions.shared.key_text import digest
 from functions.shared.keys import Key, Keyring, KeysUnavailable, KeyThrottled, StaticKeys
-from functions.shared.limits import Allowance
+from functions.shared.limits import Allowance, Counts, Running, allowance_of
 from functions.shared.usage import UsageSum
+from functions.shared.windows import window_of
 from tests.unit.chat.api.endpoint import error_of
 from tests.unit.chat.fakes import FakeEngine, model, settings
 
@@ -138,6 +139,40 @@ async def test_a_key_sees_what_it_may_do_and_what_is_left() -> None:
     assert reply.headers["x-ratelimit-remaining-requests"] == "58"
     assert reply.headers["x-ratelimit-limit-tokens"] == "20000"
     assert reply.headers["cache-control"] == "no-store"
+
+
+async def test_what_running_requests_reserved_is_used_and_what_was_added_is_there() -> None:
+    key = replace(KEY, extra_tokens=5_000, extra_period="month:20261101")
+    running = Running(
+        request_id="req_1",
+        model="one",
+        tokens=300,
+        most=700,
+        prompt=100,
+        started_at=int(NOW * 1000),
+        expires_at=int(NOW) + 60,
+        period="month:20261101",
+    )
+    counts = Counts(
+        window=window_of(NOW),
+        requests=3,
+        tokens=300,
+        spent=9_000,
+        periods={"month": (20261101, 4_700)},
+        running={"req_1": running},
+    )
+    limits = (await get("/v1/key", Store(key, allowance_of(key, counts, NOW)))).json()["limits"]
+    assert limits["budget"] == {
+        "limit": 1_005_000,
+        "used": 4_700,
+        "remaining": 1_000_300,
+        "period": "month",
+        "timezone": "Europe/Berlin",
+        "resets_at": 1_796_079_600,
+    }
+    assert limits["concurrent_requests"] == {"limit": 4, "used": 1, "remaining": 3}
+    assert (limits["requests_per_minute"]["used"], limits["tokens_per_minute"]["used"]) == (3, 300)
+    assert 60 <= limits["requests_per_minute"]["resets_in_s"] <= 120
 
 
 async def test_nothing_of_the_operators_is_shown() -> None:
