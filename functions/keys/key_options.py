@@ -39,7 +39,7 @@ def key_options(*, new: bool) -> Callable[[Callable[..., Any]], Callable[..., An
             multiple=True,
             help="The models it may use: names with commas, or one --models each; or all.",
         ),
-        click.option("--any-model", is_flag=True, help="Accept models that the stack does not have."),
+        click.option("--any-model", is_flag=True, help="Accept models that are not deployed."),
         click.option("--rpm", type=options.LIMIT, help=f"Requests a minute. {unlimited}"),
         click.option("--tpm", type=options.LIMIT, help=f"Tokens a minute, with prompts. {unlimited}"),
         click.option("--concurrent", type=options.LIMIT, help=f"Requests at a time. {unlimited}"),
@@ -131,8 +131,8 @@ def check_models(session: Session, given: Mapping[str, Any]) -> list[str]:
         unknown = ", ".join(sorted(names - known))
         if unknown:
             raise click.ClickException(
-                f"Expected models of stack {session.location.stack!r}, which has {', '.join(sorted(known))},"
-                f" but got {unknown}. Give another, or --any-model if it will be deployed."
+                f"Expected models that are deployed, {', '.join(sorted(known))}, but got {unknown}."
+                " Give another, or --any-model if it will be deployed."
             )
         return []
     others = {model for key in keys.all_keys() for model in key.models}
@@ -140,7 +140,8 @@ def check_models(session: Session, given: Mapping[str, Any]) -> list[str]:
     if not unknown:
         return []
     there = f" Other keys may use {', '.join(sorted(others))}." if others else ""
-    return [f"Note: it was not checked whether there is a model {unknown}, for that takes --stack.{there}"]
+    said = f"Note: it was not checked whether there is a model {unknown}, for that takes --stack, or MODELS."
+    return [said + there]
 
 
 def _untagged(key: Key, given: Mapping[str, Any]) -> frozenset[str]:

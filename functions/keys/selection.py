@@ -16,6 +16,8 @@ from .session import PROGRAM, Session, Store
 from .stored_keys import Listed
 
 _CANDIDATES = 10
+# Among how many names similar ones are looked for, which takes a millisecond each.
+_COMPARED = 500
 _DIGITS = 8
 _WHOLE_ID = re.compile("key_[0-9a-f]{16}")
 
@@ -33,7 +35,8 @@ def select(store: Store, which: str, *, to_change: bool = False, deleted: bool =
     found = same or [key for key in keys if key.name == which or key.id.startswith(which)]
     found = [key for key in found if key.deleted == deleted] or found
     if len(found) != 1:
-        raise click.ClickException(_none_or_several(keys, found, which))
+        shown = [key for key in keys if key.deleted == deleted]
+        raise click.ClickException(_none_or_several(found, shown, which))
     ((listed,), beginning) = found, which.removeprefix("key_")
     if to_change and which not in (listed.id, listed.name) and len(beginning) < _DIGITS:
         raise click.ClickException(
@@ -93,19 +96,21 @@ def check_name(store: Store, name: str, *, same_name: bool, except_id: str = "")
             )
 
 
-def _none_or_several(keys: list[Listed], found: list[Listed], which: str) -> str:
-    if not keys:
+def _none_or_several(found: list[Listed], keys: list[Listed], which: str) -> str:
+    if not found and not keys:
         return (
-            f"No key has the id or the name {which!r}: there are none yet."
+            f"No key has the id or the name {which!r}: there are none."
             f" Make the first: {PROGRAM} create --name alice"
         )
     said = f"Expected one key, but {which!r} stands for {len(found):,}. Give an id:"
     if not found:
         said = f"No key has the id or the name {which!r}. There are:"
-        names = {key.name.casefold(): key for key in keys if not key.deleted}
-        near = difflib.get_close_matches(which.casefold(), names, _CANDIDATES)
-        first = [names[name] for name in near]
-        found = first + [key for key in keys if key not in first and not key.deleted]
+        typed = which.casefold()
+        names = {key.name.casefold(): key for key in keys}
+        near = [name for name in names if typed in name]
+        near += difflib.get_close_matches(typed, list(names)[:_COMPARED], _CANDIDATES)
+        first = [names[name] for name in dict.fromkeys(near)]
+        found = first + [key for key in keys if key not in first]
     lines = [said, *map(_line, found[:_CANDIDATES])]
     if len(found) > _CANDIDATES:
         lines.append(f"  … and {len(found) - _CANDIDATES:,} more: {PROGRAM} list")

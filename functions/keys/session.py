@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import secrets
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -92,7 +93,7 @@ class Store(Protocol):
 class Location:
     """One table, or the stack whose output names it, or both; in one region, at one endpoint.
 
-    Shape:  `models`: those of the stack; None where they are not known.
+    Shape:  `models`: those that are deployed; None where they are not known.
             `keep_records_days`: for how long its stage keeps usage records.
     """
 
@@ -136,6 +137,7 @@ class Location:
             stack=stack or None,
             endpoint_url=endpoint_url,
             region=region,
+            models=_models(environ.get("MODELS", "")),
             keep_records_days=days,
         )
 
@@ -156,8 +158,9 @@ def connect(location: Location) -> tuple[Location, Store]:
     aws, endpoint_url = Aws(region=location.region, longer=_LONGER), location.endpoint_url
     if not location.table:
         outputs = outputs_of(location.stack or "", aws=aws, endpoint_url=endpoint_url)
-        models = frozenset(outputs["Models"].split(",")) if "Models" in outputs else None
-        location = replace(location, table=outputs["KeysTable"], models=models)
+        location = replace(location, table=outputs["KeysTable"])
+        if "Models" in outputs:
+            location = replace(location, models=frozenset(outputs["Models"].split(",")))
     days = location.keep_records_days
     return location, KeyTable(
         location.table or "", aws=aws, endpoint_url=endpoint_url, keep_records_days=days
@@ -240,6 +243,14 @@ def advice(code: str, location: Location) -> str:
     """Return one line for AWS's error code: what happened, and what to do next."""
     place = str(location)
     return _ADVICE.get(code, _OTHER).format(code=code, place=place, Place=place[0].upper() + place[1:])
+
+
+def _models(text: str) -> frozenset[str] | None:
+    """Return the models of the chat function's variable MODELS; None if it is not set, or no object."""
+    with suppress(ValueError):
+        models = json.loads(text)
+        return (frozenset(models) or None) if isinstance(models, dict) else None
+    return None
 
 
 def _is_url(text: str) -> bool:

@@ -91,10 +91,11 @@ class StoredKeys(Table):
 
         Raises: KeysUnavailable.
         """
-        places = [
-            key_items.key_place(key_items.digest_of(entry)) for entry in self._query(key_items.listed())
-        ]
-        found = map(key_items.key_of, self._get_all(places))
+        digests = {item["sk"]["S"]: key_items.digest_of(item) for item in self._query(key_items.listed())}
+        items = self._get_all([key_items.key_place(digest) for digest in digests.values()])
+        found = [key_items.key_of(item) for item in items if not key_items.moved_to(item)]
+        rotated = map(self.find, digests.keys() - {key.id for key in found})  # in between
+        found += [key for key in rotated if key]
         return sorted(found, key=lambda key: (key.created_at, key.id))
 
     def listed(self) -> list[Listed]:

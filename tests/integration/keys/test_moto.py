@@ -128,7 +128,7 @@ def test_an_empty_table_comes_with_advice(keys: Keys) -> None:
     assert keys("usage").out.startswith("No usage since ")
     printed = keys("show", "alice")
     assert (printed.status, printed.out) == (1, "")
-    assert "there are none yet. Make the first:" in printed.err
+    assert "there are none. Make the first:" in printed.err
 
 
 @pytest.mark.usefixtures("table")

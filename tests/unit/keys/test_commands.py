@@ -471,4 +471,4 @@ def test_a_long_list_ends_early() -> None:
 
 def test_without_keys_it_says_how_to_make_one() -> None:
     said = refusal([], "bob")
-    assert re.search(r"there are none yet\. Make the first: .* create --name alice", said)
+    assert re.search(r"there are none\. Make the first: .* create --name alice", said)

@@ -159,7 +159,7 @@ def test_models_that_the_stack_does_not_have_are_refused() -> None:
         with pytest.raises(click.ClickException) as refused:
             invoke_in(session, *command, "--models", "qwen,nosuch")
         assert refused.value.message == (
-            "Expected models of stack 'chatbot', which has llama, qwen, but got nosuch."
+            "Expected models that are deployed, llama, qwen, but got nosuch."
             " Give another, or --any-model if it will be deployed."
         )
         invoke_in(session, *command, "--models", "qwen,default")
@@ -169,13 +169,20 @@ def test_models_that_the_stack_does_not_have_are_refused() -> None:
     assert the_key(store).models == frozenset({"nosuch"})
 
 
+def test_models_are_those_of_the_chat_function_s_variable() -> None:
+    with pytest.raises(click.ClickException, match="but got nosuch"):
+        invoke(store_of(), "update", "alice", "--models", "nosuch", MODELS='{"qwen": {}}')
+    for models in ("", "qwen", "[]", "{}"):
+        assert invoke(store_of(), "update", "alice", "--models", "nosuch", MODELS=models).notes
+
+
 def test_models_that_cannot_be_checked_are_noted(capsys: pytest.CaptureFixture[str]) -> None:
     store = store_of(models=frozenset({"small"}))
     assert run(("create", "--name", "carol", "--models", "default,small"), session_of(store)) == 0
     assert capsys.readouterr().err == ""
     assert run(("create", "--name", "dave", "--models", "nosuch"), session_of(store)) == 0
     assert capsys.readouterr().err == (
-        "Note: it was not checked whether there is a model nosuch, for that takes --stack."
+        "Note: it was not checked whether there is a model nosuch, for that takes --stack, or MODELS."
         " Other keys may use default, small.\n"
     )
 
