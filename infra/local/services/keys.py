@@ -42,7 +42,8 @@ class Keys:
             directory=ROOT,
             guardian=self._guardian,
         )
-        text = "\n".join(lines)
+        # The command's audit line is on stderr, which comes with the rest.
+        text = "\n".join(line for line in lines if not line.startswith('{"audit":'))
         if not succeeded:
             shown = text.replace(self.key, "***") if self.key else text
             raise CannotStart(f"The development key cannot be created. {shown}")
