@@ -22,6 +22,7 @@ _LABELS = {
     "hint": "text",
     "replaced_texts": "earlier texts",
 }
+_EMPTY: tuple[Any, ...] = (None, "", [], ())
 _TIMES = ("expires_at", "deleted_at", "kept_until")
 
 Members = Mapping[str, tuple[Any, Any]]
@@ -37,6 +38,14 @@ def lines(members: Members) -> list[str]:
     ]
 
 
+def summary(members: Members) -> str:
+    """Return what was changed, in one line: `rpm 60 -> 120, note -> for the demo`."""
+    return ", ".join(
+        f"{_LABELS.get(name, name)} {'' if old in _EMPTY else f'{_text(name, old)} '}-> {_text(name, new)}"
+        for name, (old, new) in members.items()
+    )
+
+
 def record(members: Members) -> dict[str, dict[str, Any]]:
     """Return what was changed, for programs."""
     return {
@@ -45,7 +54,7 @@ def record(members: Members) -> dict[str, dict[str, Any]]:
 
 
 def _text(name: str, value: Any) -> str:
-    if value in (None, "", [], ()):
+    if value in _EMPTY:
         return "all" if name == "models" else "never" if name == "expires_at" else "none"
     if name in _TIMES:
         return views.clock(value)

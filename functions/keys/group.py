@@ -16,7 +16,7 @@ from .tables import Details, Rows
 # The commands, in the order of a key's life.
 _ORDER = [
     *("create", "list", "show", "update", "topup", "disable", "enable", "rotate", "delete", "restore"),
-    *("usage", "recount", "replay"),
+    *("history", "usage", "recount", "replay"),
 ]
 # What people try that know other command lines.
 _MEANT = {
@@ -30,6 +30,7 @@ _MEANT = {
     "rotate": "regenerate renew roll reset",
     "delete": "del remove rm destroy",
     "restore": "undelete recover",
+    "history": "audit log changes",
     "usage": "report stats spend costs",
 }
 

@@ -7,12 +7,15 @@ from dataclasses import asdict
 
 import click
 
+from functions.shared.dynamodb import in_parallel
 from functions.shared.keys import Key
 from functions.shared.usage import NONE
 
-from . import options, views
+from . import key_views, options, views
 from .books import Used
 from .group import KEY, Result, command
+from .history import Change
+from .progress import progress
 from .selection import select
 from .session import PROGRAM, Session
 from .tables import Rows
@@ -23,31 +26,57 @@ from .tables import Rows
 def list_(session: Session, deleted: bool) -> Result:
     """List the keys, by name."""
     keys = [key for key in session.store.all_keys() if (key.deleted_at is not None) == deleted]
-    keys = sorted(keys, key=lambda key: (key.name, key.created_at, key.id))
+    keys = sorted(keys, key=lambda key: (key.name.casefold(), key.created_at, key.id))
     none = f"No keys yet. Make the first: {PROGRAM} create --name alice"
     if deleted:
         none = "No key was deleted, or none that is still kept."
-    text = views.keys_table(keys, session.now) if keys else none
-    return Result(text, [views.key_record(key, session.now) for key in keys])
+    counts = session.store.counts_of_all([key.id for key in keys])
+    text = key_views.keys_table(keys, counts, session.now) if keys else none
+    return Result(text, [key_views.listed_record(key, counts.get(key.id), session.now) for key in keys])
 
 
 @command("show alice")
 @KEY
 def show(session: Session, key: str) -> Result:
-    """Show all that is known of a key, what is left of its budget, and how many requests are running.
+    """Show all that is known of a key, and what is left of its limits.
 
     ID is the key's id, the beginning of it, or its name.
     """
-    found = select(session.store, key)
-    running = session.store.running(found.id, session.now)
-    spent = session.store.spent(found.id)
-    data = {
-        **views.key_record(found, session.now),
-        "spent_tokens": spent,
-        "running_requests": len(running),
-        "reserved_tokens": sum(each.most for each in running),
-    }
-    return Result(views.key_details(found, spent, running, session.now), data)
+    store, found = session.store, select(session.store, key)
+    store.running(found.id, session.now)  # those that have died are settled
+    known = (found, store.counts_of_all([found.id]).get(found.id), store.replaced(found.id), session.now)
+    return Result(key_views.key_details(*known), key_views.detailed_record(*known))
+
+
+@command("history alice")
+@click.argument("key", type=options.WHICH, metavar="[ID]", required=False)
+@click.option(
+    "--since",
+    type=options.PAST,
+    default="30d",
+    show_default=True,
+    help="30d ago, or a date such as 2026-11-01: from 00:00 UTC of that day.",
+)
+def history(session: Session, key: str | None, since: int) -> Result:
+    """List the changes of a key, or of all keys: who, when, what; the newest first.
+
+    ID is the key's id, the beginning of it, or its name. A deleted key has a history as long as it is kept.
+    """
+    store = session.store
+    keys = [select(store, key)] if key else store.all_keys()
+    changed = [each for each in keys if max(each.created_at, each.changed_at or 0) >= since]
+    found: list[tuple[Key, Change]] = []
+    with progress("Reading history", len(changed)) as advance:
+        for each, changes in zip(
+            changed, in_parallel(store.history, [one.id for one in changed]), strict=True
+        ):
+            advance(1)
+            found += [(each, change) for change in changes if change.at_ms >= since * 1000]
+    found.sort(key=lambda each: (each[1].at_ms, each[1].id), reverse=True)
+    text: str | Rows = f"No changes since {views.iso_day(since)}. Go further back with --since 365d."
+    if found:
+        text = key_views.history_table(found)
+    return Result(text, [key_views.change_record(*each) for each in found])
 
 
 @command("usage alice --by model --since 7d")

@@ -21,7 +21,7 @@ from functions.shared.environment import SettingsError, count
 from functions.shared.key_items import Replaced
 from functions.shared.key_text import without_keys
 from functions.shared.keys import Key, KeysRefused, KeysUnavailable, KeyThrottled
-from functions.shared.limits import Running
+from functions.shared.limits import Counts, Running
 from functions.shared.usage import KEEP_RECORDS_DAYS, UsageRecord, UsageSum
 
 from .audit import log_change
@@ -72,7 +72,7 @@ class Store(Protocol):
     def restore(self, key_id: str, change: Change) -> Key | None: ...
 
     # what keys use
-    def spent(self, key_id: str) -> int: ...
+    def counts_of_all(self, key_ids: Iterable[str]) -> dict[str, Counts]: ...
     def running(self, key_id: str, now: float) -> list[Running]: ...
     def usage(
         self, key_id: str, since_ms: int, until_ms: int, *, newest: int | None = None

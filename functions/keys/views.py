@@ -2,61 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from functions.shared.keys import Key
-from functions.shared.limits import Running
 from functions.shared.usage import UsageRecord, UsageSum
 
-from .tables import Cell, Details, Rows
-
-
-def keys_table(keys: Iterable[Key], now: float) -> Rows:
-    """Return a row for each key."""
-    columns = ("ID", "NAME", "KEY", "STATUS", "RPM", "TPM", "BUDGET", "MODELS")
-    rows = []
-    for key in keys:
-        status = state(key, now)
-        if status == "active" and key.expires_at is not None:
-            status = f"until {iso_day(key.expires_at)}"
-        limits = (key.requests_per_minute, key.tokens_per_minute, key.budget_tokens)
-        rows.append((key.id, key.name, key.hint, status, *limits, _models(key)))
-    return Rows(columns, rows, ("NAME", "MODELS"), sparse=("RPM", "TPM", "BUDGET"), heading=2)
-
-
-def key_details(key: Key, spent: int, running: Sequence[Running], now: float) -> Details:
-    """Return all that is known of a key, with what it has spent and what is running."""
-    budget = "no limit" if key.budget_tokens is None else f"{key.budget_tokens:,} tokens"
-    if key.budget_tokens is not None:
-        budget += f"; {spent:,} spent, {max(0, key.budget_tokens - spent):,} left"
-    elif spent:
-        budget += f"; {spent:,} tokens spent"
-    reserved = sum(each.most for each in running)
-    running_text = f"{counted(len(running), 'request')}, {counted(reserved, 'token')} reserved"
-    expiry = "never"
-    if key.expires_at is not None:
-        ahead_s = key.expires_at - now
-        expiry = clock(key.expires_at) + (
-            f" (in {length(ahead_s)})" if ahead_s > 0 else f" ({length(-ahead_s)} ago)"
-        )
-    rows = {
-        "id": key.id,
-        "name": key.name,
-        "key": f"{key.hint} (the whole key is stored nowhere)",
-        "status": state(key, now),
-        "models": _models(key),
-        "requests": _a_minute(key.requests_per_minute),
-        "tokens": _a_minute(key.tokens_per_minute),
-        "at once": "no limit" if key.concurrent is None else counted(key.concurrent, "request"),
-        "budget": budget,
-        "running": running_text,
-        "created": clock(key.created_at),
-        "expires": expiry,
-    }
-    return Details(rows)
+from .tables import Cell, Rows
 
 
 def key_record(key: Key, now: float) -> dict[str, Any]:
@@ -179,6 +133,22 @@ def length(seconds: float) -> str:
     return "less than a minute"
 
 
+def ago(seconds: float) -> str:
+    """Write how long ago something was, shortly: `5m ago`, `3d ago`, `just now`."""
+    for name, unit in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= unit:
+            return f"{int(seconds // unit)}{name} ago"
+    return "just now"
+
+
+def short(number: int) -> str:
+    """Write a count shortly where nothing is lost by it: `20k`, `1.5M`; else whole: `1,234,567`."""
+    for name, unit in (("M", 10**6), ("k", 10**3)):
+        if number >= unit and number % (unit // 10) == 0:
+            return f"{number / unit:,.1f}".removesuffix(".0") + name
+    return f"{number:,}"
+
+
 def counted(number: int, thing: str) -> str:
     """Write a number of things: `1 record`, `1,200 records`."""
     return f"{number:,} {thing}" + ("" if number == 1 else "s")
@@ -186,11 +156,3 @@ def counted(number: int, thing: str) -> str:
 
 def _counts(sums: UsageSum) -> dict[str, int]:
     return {name: amount for name, amount in asdict(sums).items() if name != "cost"}
-
-
-def _models(key: Key) -> str:
-    return ", ".join(sorted(key.models)) or "all"
-
-
-def _a_minute(limit: int | None) -> str:
-    return "no limit" if limit is None else f"{limit:,} a minute"

@@ -16,7 +16,7 @@ from functions.keys.tables import render
 from functions.keys.views import iso_day
 from functions.shared.key_items import Replaced
 from functions.shared.keys import Key
-from functions.shared.limits import Running
+from functions.shared.limits import Counts, Running
 from functions.shared.usage import UsageRecord, UsageSum
 
 NOW = 1795572000.0  # 2026-11-25 02:00 UTC
@@ -31,8 +31,7 @@ class MemoryStore:
     keys: dict[str, Key] = field(default_factory=dict)
     texts: dict[str, list[Replaced]] = field(default_factory=dict)
     changes: dict[str, list[Change]] = field(default_factory=dict)
-    tokens_spent: dict[str, int] = field(default_factory=dict)
-    in_flight: list[Running] = field(default_factory=list)
+    counted: dict[str, Counts] = field(default_factory=dict)
     uncounted: int = 0
     records: dict[tuple[str, int, str], UsageRecord] = field(default_factory=dict)
     called_by: str | None = None
@@ -95,13 +94,13 @@ class MemoryStore:
         key = self.find(key_id)
         return self._changed(key, replace(key, deleted_at=None, kept_until=None), change)[0] if key else None
 
-    def spent(self, key_id: str) -> int:
+    def counts_of_all(self, key_ids: Iterable[str]) -> dict[str, Counts]:
         self._count()
-        return self.tokens_spent.get(key_id, 0)
+        return {each: self.counted[each] for each in key_ids if each in self.counted}
 
     def running(self, key_id: str, now: float) -> list[Running]:  # noqa: ARG002
         self._count()
-        return self.in_flight
+        return []
 
     def usage(
         self, key_id: str, since_ms: int, until_ms: int, *, newest: int | None = None

@@ -12,11 +12,12 @@ import pytest
 from functions.keys.group import Result
 from functions.keys.selection import select
 from functions.keys.stored_keys import Listed
+from functions.shared.key_items import Replaced
 from functions.shared.key_text import check_key, digest
 from functions.shared.keys import Key
-from functions.shared.limits import Running
+from functions.shared.limits import Counts, Running
 from functions.shared.usage import NONE
-from tests.unit.keys.store import DAY_S, NOW, MemoryStore, a_key, a_record, invoke, printed
+from tests.unit.keys.store import ACTOR, DAY_S, NOW, MemoryStore, a_key, a_record, invoke, printed
 
 LIMITS: dict[str, Any] = {"requests_per_minute": 60, "tokens_per_minute": 20000, "budget_tokens": 1000000}
 GIVEN = ("--rpm", "60", "--tpm", "20000", "--budget-tokens", "1000000")
@@ -85,20 +86,40 @@ def test_two_keys_are_never_alike() -> None:
 
 def test_keys_are_listed_by_name() -> None:
     store = store_of(
-        a_key(3, name="zoe", models=frozenset({"small", "default"}), disabled=True),
-        a_key(2, expires_at=int(NOW) + DAY_S, **LIMITS),
+        a_key(3, name="Zoe", models=frozenset({"small", "default"}), disabled=True),
+        a_key(2, expires_at=int(NOW) + DAY_S, tags=frozenset({"b", "a"}), **LIMITS),
         a_key(1, name="bob", expires_at=int(NOW), requests_per_minute=5),
     )
+    store.counted[a_key(2).id] = Counts(window=0, spent=12345, used_at=int(NOW) - 7200)
     result = invoke(store, "list")
-    assert (
-        printed(result)
-        == """\
-ID                    NAME   KEY       STATUS            RPM     TPM     BUDGET  MODELS
-key_0000000000000002  alice  sk-…Ab3d  until 2026-11-26   60  20,000  1,000,000  all
-key_0000000000000001  bob    sk-…Ab3d  expired             5       -          -  all
-key_0000000000000003  zoe    sk-…Ab3d  disabled            -       -          -  default, small"""
-    )
+    assert [line.split("  ") for line in re.sub("  +", "  ", printed(result)).splitlines()] == [
+        [
+            *("ID", "NAME", "KEY", "STATUS", "EXPIRES (UTC)", "RPM", "TPM", "BUDGET", "LEFT", "USED"),
+            *("TAGS", "MODELS"),
+        ],
+        [
+            *("key_0000000000000002", "alice", "sk-…Ab3d", "active", "2026-11-26 02:00", "60", "20,000"),
+            *("1M", "987,655", "2h ago", "a, b", "-"),
+        ],
+        [
+            *("key_0000000000000001", "bob", "sk-…Ab3d", "expired", "2026-11-25 02:00", "5", "-"),
+            *("-", "-", "-", "-", "-"),
+        ],
+        [
+            *("key_0000000000000003", "Zoe", "sk-…Ab3d", "disabled", "-", "-", "-"),
+            *("-", "-", "-", "-", "default, small"),
+        ],
+    ]
     assert [key["status"] for key in result.data] == ["active", "expired", "disabled"]
+    assert [key["budget_left"] for key in result.data] == [987655, None, None]
+    assert [key["last_used_at"] for key in result.data] == ["2026-11-25T00:00:00Z", None, None]
+
+
+def test_a_key_that_ends_at_midnight_is_listed_with_the_time() -> None:
+    store = store_of(a_key(expires_at=1796083200, budget_tokens=1234567, budget_period="month"))
+    result = invoke(store, "list")
+    assert "2026-12-01 00:00" in printed(result)
+    assert "1,234,567/month" in printed(result)
 
 
 def test_an_empty_list_says_what_to_do() -> None:
@@ -108,54 +129,147 @@ def test_an_empty_list_says_what_to_do() -> None:
 
 
 def test_all_that_is_known_of_a_key_is_shown() -> None:
-    models = frozenset({"small", "default"})
-    key = a_key(models=models, expires_at=int(NOW) + 90 * DAY_S, concurrent=4, **LIMITS)
+    key = a_key(
+        models=frozenset({"small", "default"}),
+        expires_at=int(NOW) + 90 * DAY_S,
+        concurrent=4,
+        budget_period="month",
+        budget_timezone="Europe/Berlin",
+        extra_tokens=500000,
+        extra_period="month:20261101",
+        note="for the demo",
+        tags=frozenset({"team-a", "pilot"}),
+        on_outage="closed",
+        created_by="assumed-role/Admin/alice",
+        changed_at=int(NOW) - 3600,
+        changed_by="bob@host",
+        **LIMITS,
+    )
     store = store_of(key)
-    store.tokens_spent[key.id] = 12345
-    store.in_flight = [
-        Running("req_1", "tiny", tokens=40, most=90, prompt=50, started_at=0, expires_at=int(NOW) + 900)
+    running = Running("req_1", "tiny", tokens=40, most=90, prompt=50, started_at=0, expires_at=int(NOW) + 900)
+    store.counted[key.id] = Counts(
+        window=int(NOW // 60),
+        requests=2,
+        tokens=900,
+        spent=123456,
+        periods={"month": (20261101, 12345)},
+        running={"req_1": running},
+        used_at=int(NOW),
+    )
+    store.texts[key.id] = [
+        Replaced("1", int(NOW) - 1, "sk-…1111"),
+        Replaced("2", int(NOW) + DAY_S, "sk-…2222"),
+        Replaced("3", None, "sk-…3333"),
     ]
     result = invoke(store, "show", "alice", now=NOW + 60)
     assert (
         printed(result)
         == """\
-id        key_0000000000000001
-name      alice
-key       sk-…Ab3d (the whole key is stored nowhere)
-status    active
-models    default, small
-requests  60 a minute
-tokens    20,000 a minute
-at once   4 requests
-budget    1,000,000 tokens; 12,345 spent, 987,655 left
-running   1 request, 90 tokens reserved
-created   2026-11-25 02:00 UTC
-expires   2027-02-23 02:00 UTC (in 90 days)"""
+id            key_0000000000000001
+name          alice
+key           sk-…Ab3d (the whole key is stored nowhere)
+earlier keys  sk-…2222 is accepted, too, until 2026-11-26 02:00 UTC; sk-…3333 is accepted, too; \
+to end it: python -m functions.keys rotate key_0000000000000001 --finish
+status        active
+models        default, small
+requests      60 a minute; 58 left, all of them in 60 s
+tokens        20,000 a minute; 19,100 left, all of them in 60 s
+at once       4 requests
+running       1 request, 90 tokens reserved
+budget        1,000,000 tokens a month, and 500,000 more in this one; 12,345 spent, 1,487,655 left; \
+begins again 2026-12-01 00:00 Europe/Berlin (in 6 days)
+spent         123,456 tokens since it was created
+on outage     closed: requests are refused while limits cannot be counted
+note          for the demo
+tags          pilot, team-a
+created       2026-11-25 02:00 UTC by assumed-role/Admin/alice
+changed       2026-11-25 01:00 UTC by bob@host
+last used     2026-11-25 02:00 UTC (1m ago)
+expires       2027-02-23 02:00 UTC (in 90 days)"""
     )
-    assert result.data["spent_tokens"] == 12345
-    assert (result.data["running_requests"], result.data["reserved_tokens"]) == (1, 90)
+    expected = {
+        "earlier_keys": [
+            {"hint": "sk-…2222", "accepted_until": "2026-11-26T02:00:00Z"},
+            {"hint": "sk-…3333", "accepted_until": None},
+        ],
+        "requests_left": 58,
+        "requests_reset_in_s": 60.0,
+        "tokens_left": 19100,
+        "tokens_reset_in_s": 60.0,
+        "budget": 1500000,
+        "budget_left": 1487655,
+        "budget_resets_at": "2026-11-30T23:00:00Z",
+        "spent_tokens": 123456,
+        "running_requests": 1,
+        "reserved_tokens": 90,
+        "last_used_at": "2026-11-25T02:00:00Z",
+    }
+    assert {name: result.data[name] for name in expected} == expected
     assert key.digest not in printed(result) + json.dumps(result.data)
 
 
 def test_a_key_without_limits_is_shown() -> None:
     store = store_of(a_key(expires_at=int(NOW) - 7200, disabled=True))
     lines = printed(invoke(store, "show", "alice")).splitlines()
-    assert lines[3:9] == [
-        "status    disabled",
-        "models    all",
-        "requests  no limit",
-        "tokens    no limit",
-        "at once   no limit",
-        "budget    no limit",
+    assert lines[3:] == [
+        "status     disabled",
+        "models     all",
+        "requests   no limit",
+        "tokens     no limit",
+        "at once    no limit",
+        "running    0 requests, 0 tokens reserved",
+        "budget     no limit",
+        "spent      0 tokens since it was created",
+        "on outage  open: requests are accepted while limits cannot be counted",
+        "created    2026-11-25 02:00 UTC",
+        "last used  never",
+        "expires    2026-11-25 00:00 UTC (2 hours ago)",
     ]
-    assert lines[11] == "expires   2026-11-25 00:00 UTC (2 hours ago)"
+
+
+def test_a_deleted_key_is_shown_with_the_time_for_which_it_is_kept() -> None:
+    key = a_key(deleted_at=int(NOW), kept_until=int(NOW) + 90 * DAY_S)
+    shown = printed(invoke(store_of(key), "show", "alice"))
+    assert "\nstatus     deleted 2026-11-25 02:00 UTC, kept until 2027-02-23 02:00 UTC\n" in shown
 
 
 def test_an_overdrawn_budget_has_nothing_left() -> None:
-    key = a_key(budget_tokens=100)
-    store = store_of(key)
-    store.tokens_spent[key.id] = 130
-    assert "budget    100 tokens; 130 spent, 0 left" in printed(invoke(store, "show", "alice"))
+    store = store_of(key := a_key(budget_tokens=100))
+    store.counted[key.id] = Counts(window=0, spent=130)
+    assert "budget     100 tokens; 130 spent, 0 left" in printed(invoke(store, "show", "alice"))
+
+
+def test_the_history_says_who_changed_what_and_when() -> None:
+    store = store_of()
+    first = invoke(store, "create", "--name", "alice", "--rpm", "60").data["id"]
+    invoke(store, "create", "--name", "bob", now=NOW + 1)
+    invoke(store, "update", "alice", "--rpm", "120", "--note", "more", now=NOW + 60, KEYS_ACTOR="dave")
+    invoke(store, "disable", "alice", now=NOW + 120)
+    result = invoke(store, "history", "alice", now=NOW + 180)
+    rows = [re.split("  +", line) for line in printed(result).splitlines()]
+    assert rows[0] == ["WHEN (UTC)", "WHO", "COMMAND", "KEY", "WHAT"]
+    assert [row[:3] for row in rows[1:]] == [
+        ["2026-11-25 02:02", ACTOR, "disable"],
+        ["2026-11-25 02:01", "dave", "update"],
+        ["2026-11-25 02:00", ACTOR, "create"],
+    ]
+    assert rows[1][3:] == [f"alice {first}", "disabled no -> yes"]
+    assert rows[2][4] == "rpm 60 -> 120, note -> more"
+    assert result.data[1]["changed"] == {
+        "requests_per_minute": {"old": 60, "new": 120},
+        "note": {"old": "", "new": "more"},
+    }
+    everyone = invoke(store, "history", now=NOW + 180).data
+    assert [(each["name"], each["command"]) for each in everyone] == [
+        ("alice", "disable"),
+        ("alice", "update"),
+        ("bob", "create"),
+        ("alice", "create"),
+    ]
+    late = invoke(store, "history", "--since", "90s", now=NOW + 180).data
+    assert [each["command"] for each in late] == ["disable"]
+    none = printed(invoke(store, "history", "--since", "2m", now=NOW + 900))
+    assert none == "No changes since 2026-11-25. Go further back with --since 365d."
 
 
 def test_a_key_is_disabled_and_enabled() -> None:

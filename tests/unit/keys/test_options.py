@@ -15,7 +15,7 @@ from tests.unit.keys.store import DAY_S, NOW, MemoryStore, invoke, invoke_in, se
 KEY = "sk-" + "A1" * 24 + "B"
 COMMANDS = (
     *("create", "list", "show", "update", "topup", "disable", "enable", "rotate", "delete", "restore"),
-    *("usage", "recount", "replay"),
+    *("history", "usage", "recount", "replay"),
 )
 
 

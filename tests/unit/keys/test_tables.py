@@ -7,7 +7,7 @@ import sys
 import pytest
 from rich.cells import cell_len
 
-from functions.keys import views
+from functions.keys import key_views
 from functions.keys.tables import Details, Rows, render, visible
 from tests.unit.keys.store import NOW, a_key
 
@@ -40,7 +40,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch, columns: int, encoding: str = "utf
     monkeypatch.setenv("TERM", "dumb")
 
 
-WIDTHS = pytest.mark.parametrize("width", [40, 60, 80, 100, 160])
+WIDTHS = pytest.mark.parametrize("width", [40, 60, 80, 100, 180])
 
 
 @WIDTHS
@@ -50,13 +50,13 @@ def test_at_any_width_nothing_overflows_and_nothing_is_lost(
 ) -> None:
     terminal(monkeypatch, width)
     keys = [a_key(name=name), a_key(2), LONG]
-    text = render(views.keys_table(keys, NOW))
+    text = render(key_views.keys_table(keys, {}, NOW))
     assert max(map(cell_len, text.splitlines())) <= width
     for key in keys:
         assert key.id in text, "ids stay whole"
     pressed = re.sub(r"\s", "", text)
     for whole in ("n" * 64, "a-model-with-a-long-name", "999,999,999,999,999"):
-        assert whole in pressed if width < 160 else whole[:8] in pressed
+        assert whole in pressed if width < 180 else whole[:8] in pressed
     assert "…" not in text.replace(LONG.hint, "")
 
 
@@ -118,7 +118,7 @@ def test_no_name_controls_a_terminal(monkeypatch: pytest.MonkeyPatch, encoding: 
     terminal(monkeypatch, 60, encoding)
     name = "a\x1b[31m\x07\r\n\u202e\u2066\u200b\x9b\ud800z"
     assert visible(name) == "a\\x1b[31m\\x07\\r\n\\u202e\\u2066\\u200b\\x9b\\ud800z"
-    text = render(views.keys_table([a_key(name=name)], NOW))
+    text = render(key_views.keys_table([a_key(name=name)], {}, NOW))
     assert all(each.isprintable() or each == "\n" for each in text)
 
 

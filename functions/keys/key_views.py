@@ -1,0 +1,204 @@
+"""Keys as people read them in a list and one by one, with what is left of their limits, and their history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from functions.shared.budgets import budget_of
+from functions.shared.key_items import Replaced
+from functions.shared.keys import Key
+from functions.shared.limits import Allowance, Counts, allowance_of, counts_at, period_at
+
+from . import change_views
+from .history import Change
+from .session import PROGRAM
+from .tables import Cell, Details, Rows
+from .views import ago, clock, counted, iso_time, key_record, length, short, state
+
+_COLUMNS = (
+    *("ID", "NAME", "KEY", "STATUS", "EXPIRES (UTC)", "RPM", "TPM", "BUDGET", "LEFT", "USED", "TAGS"),
+    "MODELS",
+)
+_SPARSE = ("EXPIRES (UTC)", "RPM", "TPM", "BUDGET", "LEFT", "USED", "TAGS", "MODELS")
+_NONE = Counts(window=0)
+
+
+def keys_table(keys: Iterable[Key], counts: Mapping[str, Counts], now: float) -> Rows:
+    """Return a row for each key."""
+    rows: list[Sequence[Cell]] = []
+    for key in keys:
+        used = counts.get(key.id, _NONE)
+        budget = None
+        if key.budget_tokens is not None:
+            budget = short(key.budget_tokens) + (f"/{key.budget_period}" if key.budget_period else "")
+        rows.append(
+            (
+                key.id,
+                key.name,
+                key.hint,
+                state(key, now),
+                None if key.expires_at is None else clock(key.expires_at).removesuffix(" UTC"),
+                key.requests_per_minute,
+                key.tokens_per_minute,
+                budget,
+                _allowance(key, used, now).remaining_budget,
+                None if used.used_at is None else ago(now - used.used_at),
+                ", ".join(sorted(key.tags)) or None,
+                ", ".join(sorted(key.models)) or None,
+            )
+        )
+    return Rows(_COLUMNS, rows, ("NAME", "TAGS", "MODELS"), _SPARSE, heading=2)
+
+
+def listed_record(key: Key, counts: Counts | None, now: float) -> dict[str, Any]:
+    """Return a key for programs, as it is listed."""
+    used = counts or _NONE
+    return {
+        **key_record(key, now),
+        "budget_left": _allowance(key, used, now).remaining_budget,
+        "last_used_at": None if used.used_at is None else iso_time(used.used_at),
+    }
+
+
+def key_details(key: Key, counts: Counts | None, replaced: Sequence[Replaced], now: float) -> Details:
+    """Return all that is known of a key, with what is left of its limits now."""
+    counts = counts or _NONE
+    left = _allowance(key, counts, now)
+    reserved = sum(each.most for each in counts.running.values())
+    running = f"{counted(len(counts.running), 'request')}, {counted(reserved, 'token')} reserved"
+    used_at = counts.used_at
+    rows = {
+        "id": key.id,
+        "name": key.name,
+        "key": f"{key.hint} (the whole key is stored nowhere)",
+        "earlier keys": "; ".join(_earlier(key, each) for each in _accepted(replaced, now)),
+        "status": _status(key, now),
+        "models": ", ".join(sorted(key.models)) or "all",
+        "requests": _a_minute(key.requests_per_minute, left.remaining_requests, left.requests_reset_in_s),
+        "tokens": _a_minute(key.tokens_per_minute, left.remaining_tokens, left.tokens_reset_in_s),
+        "at once": "no limit" if key.concurrent is None else counted(key.concurrent, "request"),
+        "running": running,
+        "budget": _budget(key, counts, left, now),
+        "spent": f"{counted(counts.spent, 'token')} since it was created",
+        "on outage": _ON_OUTAGE[key.on_outage],
+        "note": key.note,
+        "tags": ", ".join(sorted(key.tags)),
+        "created": _by(key.created_at, key.created_by),
+        "changed": "" if key.changed_at is None else _by(key.changed_at, key.changed_by),
+        "last used": "never" if used_at is None else f"{clock(used_at)} ({ago(now - used_at)})",
+        "expires": "never" if key.expires_at is None else _from_now(key.expires_at, now),
+    }
+    return Details({name: value for name, value in rows.items() if value})
+
+
+def detailed_record(
+    key: Key, counts: Counts | None, replaced: Sequence[Replaced], now: float
+) -> dict[str, Any]:
+    """Return all that is known of a key, for programs."""
+    counts = counts or _NONE
+    left = _allowance(key, counts, now)
+    return {
+        **listed_record(key, counts, now),
+        "earlier_keys": [
+            {"hint": each.hint, "accepted_until": None if each.until is None else iso_time(each.until)}
+            for each in _accepted(replaced, now)
+        ],
+        "requests_left": left.remaining_requests,
+        "requests_reset_in_s": left.requests_reset_in_s,
+        "tokens_left": left.remaining_tokens,
+        "tokens_reset_in_s": left.tokens_reset_in_s,
+        "budget": left.limit_budget,
+        "budget_resets_at": None if left.budget_resets_at is None else iso_time(left.budget_resets_at),
+        "spent_tokens": counts.spent,
+        "running_requests": len(counts.running),
+        "reserved_tokens": sum(each.most for each in counts.running.values()),
+    }
+
+
+def history_table(changes: Iterable[tuple[Key, Change]]) -> Rows:
+    """Return a row for each change of some keys."""
+    rows = [
+        (
+            clock(change.at_ms / 1000).removesuffix(" UTC"),
+            change.by or None,
+            change.command,
+            f"{key.name} {key.id}",
+            change_views.summary(change.members),
+        )
+        for key, change in changes
+    ]
+    return Rows(("WHEN (UTC)", "WHO", "COMMAND", "KEY", "WHAT"), rows, ("WHO", "KEY", "WHAT"), heading=3)
+
+
+def change_record(key: Key, change: Change) -> dict[str, Any]:
+    """Return a change for programs."""
+    return {
+        "at": iso_time(change.at_ms / 1000),
+        "by": change.by,
+        "command": change.command,
+        "key_id": key.id,
+        "name": key.name,
+        "changed": change_views.record(change.members),
+    }
+
+
+_ON_OUTAGE = {
+    "open": "open: requests are accepted while limits cannot be counted",
+    "closed": "closed: requests are refused while limits cannot be counted",
+}
+
+
+def _allowance(key: Key, counts: Counts, now: float) -> Allowance:
+    return allowance_of(key, counts_at(now, counts), now)
+
+
+def _accepted(replaced: Iterable[Replaced], now: float) -> list[Replaced]:
+    return [each for each in replaced if each.until is None or each.until > now]
+
+
+def _earlier(key: Key, text: Replaced) -> str:
+    if text.until is None:
+        return f"{text.hint} is accepted, too; to end it: {PROGRAM} rotate {key.id} --finish"
+    return f"{text.hint} is accepted, too, until {clock(text.until)}"
+
+
+def _status(key: Key, now: float) -> str:
+    status = state(key, now)
+    if key.deleted_at is None:
+        return status
+    kept = "" if key.kept_until is None else f", kept until {clock(key.kept_until)}"
+    return f"{status} {clock(key.deleted_at)}{kept}"
+
+
+def _budget(key: Key, counts: Counts, left: Allowance, now: float) -> str:
+    if key.budget_tokens is None:
+        return "no limit"
+    period, spent = period_at(key, counts_at(now, counts), now)
+    total = budget_of(key, period) or 0
+    each = f" a {key.budget_period}" if key.budget_period else ""
+    added = f", and {total - key.budget_tokens:,} more in this one" if total != key.budget_tokens else ""
+    said = f"{key.budget_tokens:,} tokens{each}{added}; {spent:,} spent, {left.remaining_budget:,} left"
+    if left.budget_resets_at is not None:
+        begins = datetime.fromtimestamp(left.budget_resets_at, ZoneInfo(key.budget_timezone))
+        said += f"; begins again {begins:%Y-%m-%d %H:%M} {key.budget_timezone}"
+        said += f" (in {length(left.budget_resets_at - now)})"
+    return said
+
+
+def _a_minute(limit: int | None, left: int | None, reset_in_s: float) -> str:
+    if limit is None:
+        return "no limit"
+    said = f"{limit:,} a minute; {left:,} left"
+    return said if left == limit else f"{said}, all of them in {reset_in_s:.0f} s"
+
+
+def _by(moment: int, who: str) -> str:
+    return clock(moment) + (f" by {who}" if who else "")
+
+
+def _from_now(moment: int, now: float) -> str:
+    ahead_s = moment - now
+    return f"{clock(moment)} ({f'in {length(ahead_s)}' if ahead_s > 0 else f'{length(-ahead_s)} ago'})"
