@@ -64,7 +64,7 @@ class Kept:
 
     def create(self, *limits: str) -> tuple[str, Service]:
         """Make a key of these limits; return its id, and the service with it."""
-        created = self.keys("create", "--name", "alice", *limits)
+        created = self.keys("create", "--name", "alice", "--same-name", *limits)
         return created["id"], Service(self.local.service.url, created["key"])
 
     def usage(self, key_id: str) -> list[UsageRecord]:
