@@ -103,7 +103,7 @@ def test_any_order_of_opening_and_closing_records_gives_the_closing_ones(
 
 @pytest.mark.slow
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
 )
 @given(
     first=st.none() | faults,
