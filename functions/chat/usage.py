@@ -6,6 +6,9 @@
     run      the engine's events pass, and are counted
     close    before the last event leaves: metrics are written, the record is kept, the reservation settled
 
+It is settled at the end, though an engine may count in each chunk, where a caller requests that: one more
+write of the key's item for each stream would free the prompt's part only, for the reply may still grow.
+
 Reserving and closing are tasks of their own: no cancellation cuts them short, and a close waits for what is
 being reserved. A request whose environment is killed stays in the table as running, and expires there.
 """
@@ -72,6 +75,7 @@ class Meter:
         self.limiter = Limiter(ledger, now, steady)
         self.metrics, self.now = metrics, now
         self.idle = not (ledger or metrics)
+        self.exceeded: set[str] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def account(self, key: Key | None, request_id: str, remaining_ms: Callable[[], int] | None) -> Account:
@@ -232,6 +236,7 @@ class Account:
             if outcome == "cut" and self._remaining_ms and self._remaining_ms() < DEADLINE_MS:
                 outcome = "timeout"
             record = self._record(outcome)
+            self._check_bound()
             if self._meter.metrics:
                 engine_ms = (time.perf_counter() - self._sent) * 1000
                 self._meter.metrics.write_request(record, engine_ms=engine_ms)
@@ -298,6 +303,19 @@ class Account:
             elif text and not completion:
                 completion = text // BYTES_PER_TOKEN + 1
         return prompt, completion
+
+    def _check_bound(self) -> None:
+        """Report a model, once, whose prompts can be larger than what is reserved for them."""
+        model, counted = self.answering, self._counted.get("prompt", 0)
+        if not self._request or not model or counted <= self._request.prompt_tokens_most:
+            return
+        if model.id not in self._meter.exceeded:
+            self._meter.exceeded.add(model.id)
+            logger.warning(
+                "the engine of %s counted %d tokens of a prompt, and at most %d were expected: raise its "
+                "template_tokens or media_tokens in MODELS, or its budgets can be overspent",
+                *(model.id, counted, self._request.prompt_tokens_most),
+            )
 
     def _not_run(self) -> bool:
         """Return whether the engine has refused the request, or has never had it."""

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,8 +24,9 @@ from functions.shared.usage import UsageRecord
 from infra.paths import ROOT
 from tests.e2e.examples import finish, start
 from tests.engines import events
-from tests.engines.behaviours import Chat, Sse
+from tests.engines.behaviours import Chat, Completion, Sse
 from tests.engines.scripted import ScriptedEngine, scripted_engine
+from tests.engines.wire import Request
 from tests.local_service import LocalService, Service, run_local
 
 BODY: dict[str, Any] = {
@@ -33,6 +35,21 @@ BODY: dict[str, Any] = {
     "max_tokens": 20,
 }
 URL = "/v1/chat/completions"
+
+
+@dataclass(frozen=True)
+class CountsBytes(Completion):
+    """A whole reply of as many tokens as are allowed; its prompt has one for each byte of its text."""
+
+    def fields(self, request: Request) -> dict[str, Any]:
+        prompt = sum(len(each["content"].encode()) for each in request.fields["messages"])
+        completion = events.token_count(request)
+        usage = {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": prompt + completion,
+        }
+        return super().fields(request) | {"usage": usage}
 
 
 class Kept:
@@ -166,6 +183,87 @@ def test_a_budget_ends_and_says_not_to_try_again(kept: Kept) -> None:
     assert "retry-after" not in reply.headers
     spent = sum(each.prompt_tokens + each.completion_tokens for each in kept.usage(key_id))
     assert kept.table.spent(key_id) == spent <= 750
+
+
+def at_once(service: Service, bodies: list[dict[str, Any]]) -> list[httpx.Response]:
+    """Send requests in parallel; a stream is left after its first events."""
+
+    def send(body: dict[str, Any]) -> httpx.Response:
+        with service.client() as client, client.stream("POST", URL, json=body) as reply:
+            if body.get("stream") and reply.status_code == 200:
+                lines = reply.iter_lines()
+                for _ in range(4):
+                    next(lines)
+            else:
+                reply.read()
+            return reply
+
+    with ThreadPoolExecutor(len(bodies)) as pool:
+        return list(pool.map(send, bodies))
+
+
+def of(text: str, **fields: Any) -> dict[str, Any]:
+    return {**BODY, "messages": [{"role": "user", "content": text}], **fields}
+
+
+def wait_until_settled(kept: Kept, key_id: str) -> None:
+    until = time.monotonic() + 10
+    while kept.table.running(key_id, 0):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_ten_at_once_in_emoji_and_digits_overspend_no_budget(kept: Kept) -> None:
+    """Each of them counts 1,220 tokens, four times what its bytes would be in English."""
+    kept.engine.behaviour = Chat(reply=CountsBytes(delay_s=0.2))
+    key_id, service = kept.create("--budget-tokens", "6000")
+    replies = at_once(service, [of("🙂" * 200 + "7" * 400)] * 10)
+    more = at_once(service, [of("7" * 700)] * 4)
+    assert {reply.status_code for reply in replies + more} == {200, 429}
+    refused = next(reply for reply in replies + more if reply.status_code == 429)
+    assert refused.json()["error"]["type"] == "insufficient_quota"
+    assert "for the prompt, 20 for the reply)" in refused.json()["error"]["message"]
+    wait_until_settled(kept, key_id)
+    records = kept.usage(key_id)
+    assert {record.tokens for record in records} <= {1220, 720}
+    assert len(records) == sum(reply.status_code == 200 for reply in replies + more) >= 3
+    assert kept.table.spent(key_id) == sum(record.tokens for record in records) <= 6000
+
+
+def test_a_budget_is_exact_after_streams_that_were_cut_and_replies_that_were_not(kept: Kept) -> None:
+    paced = Sse(events.tokens(100, pace_s=0.02, text="🙂"))
+    kept.engine.behaviour = Chat(paced, CountsBytes(delay_s=0.1))
+    key_id, service = kept.create("--budget-tokens", "20000")
+    text = "字" * 200 + "7" * 200
+    replies = at_once(service, [of(text, stream=True), of(text)] * 5)
+    passed = [reply for reply in replies if reply.status_code == 200]
+    wait_until_settled(kept, key_id)
+    records = kept.usage(key_id)
+    assert Counter(record.outcome for record in records) == {"cut": 5, "ok": 5}, replies
+    assert len(records) == len(passed)
+    assert kept.table.spent(key_id) == sum(record.tokens for record in records) <= 20_000
+    for record in records:
+        assert 400 <= record.prompt_tokens <= 800, "an estimate, where the engine counted none"
+
+
+def test_a_limit_of_tokens_is_no_estimate(kept: Kept) -> None:
+    kept.engine.behaviour = Chat(reply=CountsBytes(delay_s=0.1))
+    _, small = kept.create("--tpm", "500")
+    key_id, service = kept.create("--tpm", "6000")
+    (reply,) = at_once(small, [of("字" * 600)])
+    error = reply.json()["error"]
+    assert (reply.status_code, error["type"], reply.headers["x-should-retry"]) == (429, "tokens", "false")
+    assert re.match(r"The request needs up to 2,\d{3} tokens .* may use 500 a minute", error["message"])
+    in_one_minute(5)
+    replies = at_once(service, [of("🙂" * 200 + "7" * 400)] * 10)
+    assert Counter(reply.status_code for reply in replies)[429] >= 6
+    refused = next(reply for reply in replies if reply.status_code == 429)
+    assert re.search(
+        r"limit of 6,000 tokens a minute .* are left\. Try again", refused.json()["error"]["message"]
+    )
+    assert 0 < int(refused.headers["retry-after"]) <= 120
+    wait_until_settled(kept, key_id)
+    assert 0 < sum(record.tokens for record in kept.usage(key_id)) <= 6000
 
 
 def test_a_stream_leaves_its_record_before_its_end(kept: Kept) -> None:

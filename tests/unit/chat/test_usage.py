@@ -740,6 +740,26 @@ def test_no_engine_makes_a_stream_cheaper_than_what_was_seen(
     run(scenario())
 
 
+def test_a_prompt_that_is_larger_than_what_was_reserved_is_reported_once_for_its_model(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        for counted in (400, 401, 500):
+            account = bench.account()
+            await account.admit(REQUEST)
+            usage = {"prompt_tokens": counted, "completion_tokens": 3}
+            async for _ in account.run(EventsEngine(Accepted(), RUN, End(usage)), REQUEST):
+                pass
+        assert bench.ledger.settled == [(450, 403), (450, 404), (450, 503)]
+
+    run(scenario())
+    (line,) = caplog.messages
+    assert line.startswith(
+        "the engine of tiny counted 401 tokens of a prompt, and at most 400 were expected:"
+    )
+
+
 # what it costs
 
 PRICED = model(prices=Prices.of({"input": 2, "cached": 1, "output": 10}, "tiny"))
