@@ -88,8 +88,9 @@ def run(arguments: Sequence[str], session: Session) -> int:
 
 
 def _print(result: Result, *, as_json: bool) -> int:
+    from .characters import visible
     from .delivery import arrived
-    from .tables import render, visible
+    from .tables import render
 
     new = result.new_text
     try:
@@ -118,11 +119,10 @@ def _report(text: str, *, status: int = _FAILED) -> int:
     """Print what was wrong, without keys, which may have been typed in the wrong place."""
     from functions.shared.key_text import without_keys
 
-    shown = "".join(
-        each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in without_keys(text)
-    )
+    from .characters import visible
+
     with suppress(OSError):  # of a terminal that was closed
-        print(shown, file=sys.stderr, flush=True)
+        print(visible(without_keys(text), sys.stderr), file=sys.stderr, flush=True)
     return status
 
 

@@ -36,8 +36,8 @@ _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 _WAITING = b"\nWaiting until the new key is printed, for it would be lost.\n"
 # More than anything that is printed with a key.
 _ENOUGH_BYTES = 65536
-# How long a pipe's reader is waited for. One that reads later has its text all the same.
-_READ_WITHIN_S = 1.0
+# How long a pipe's reader is waited for.
+_READ_WITHIN_S = 10.0
 _PAUSE_S = 0.005
 
 
@@ -124,7 +124,7 @@ def arrived() -> bool:
     until_s = time.monotonic() + _READ_WITHIN_S
     while (unread := _unread_bytes(descriptor)) and not _gone(descriptor) and time.monotonic() < until_s:
         time.sleep(_PAUSE_S)
-    return not unread or not _gone(descriptor)
+    return not unread
 
 
 def _descriptor() -> int | None:

@@ -118,19 +118,20 @@ def detailed_record(
     }
 
 
-def history_table(changes: Iterable[tuple[Key, Change]]) -> Rows:
-    """Return a row for each change of some keys."""
+def history_table(changes: Iterable[tuple[Key, Change]], *, of_one: bool) -> Rows:
+    """Return a row for each change of a key, or of many."""
     rows = [
         (
             clock(change.at_ms / 1000).removesuffix(" UTC"),
             change.by or None,
             change.command,
-            f"{key.name} {key.id}",
+            *(() if of_one else (key.id, key.name)),
             change_views.summary(change.members),
         )
         for key, change in changes
     ]
-    return Rows(("WHEN (UTC)", "WHO", "COMMAND", "KEY", "WHAT"), rows, ("WHO", "KEY", "WHAT"), heading=3)
+    columns = ("WHEN (UTC)", "WHO", "COMMAND", *(() if of_one else ("ID", "NAME")), "WHAT")
+    return Rows(columns, rows, ("WHO", "NAME", "WHAT"), heading=3)
 
 
 def change_record(key: Key, change: Change) -> dict[str, Any]:

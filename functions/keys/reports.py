@@ -75,7 +75,7 @@ def history(session: Session, key: str | None, since: int) -> Result:
     found.sort(key=lambda each: (each[1].at_ms, each[1].id), reverse=True)
     text: str | Rows = f"No changes since {views.iso_day(since)}. Go further back with --since 365d."
     if found:
-        text = key_views.history_table(found)
+        text = key_views.history_table(found, of_one=key is not None)
     return Result(text, [key_views.change_record(*each) for each in found])
 
 

@@ -16,11 +16,12 @@ from itertools import zip_longest
 
 from rich.cells import cell_len, chop_cells
 
+from .characters import visible
+
 _GAP = "  "
-# How narrow a column that may be folded can become.
+# How narrow a column that may be folded can become, and into how many lines at most it is folded there.
 _LEAST = 8
-# What stands for characters that an encoding lacks.
-_PLAIN = str.maketrans({"…": "...", "·": "-", "–": "-", "’": "'"})
+_FOLDS = 4
 
 Cell = str | int | None
 
@@ -78,27 +79,6 @@ def render(shown: Rows | Details) -> str:
     return "\n".join(_lines(shown, texts, widths) if widths else _blocks(shown, texts, width))
 
 
-def visible(text: str) -> str:
-    """Return a text in characters that stdout has and that do not control a terminal; others are escaped.
-
-    Lines stay lines.
-    """
-    shown = "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text)
-    if can_show(shown):
-        return shown
-    encoding = sys.stdout.encoding
-    return shown.translate(_PLAIN).encode(encoding, "backslashreplace").decode(encoding)
-
-
-def can_show(text: str) -> bool:
-    """Return whether stdout's encoding has these characters."""
-    try:
-        text.encode(sys.stdout.encoding or "ascii")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _written(cell: Cell) -> str:
     if cell is None:
         return "-"
@@ -112,7 +92,9 @@ def _widths(shown: Rows, texts: Sequence[Sequence[str]], width: int) -> list[int
         for at, name in enumerate(shown.columns)
     ]
     folding = [at for at, name in enumerate(shown.columns) if name in shown.folding]
-    least = {at: min(widths[at], max(_LEAST, len(shown.columns[at]))) for at in folding}
+    least = {
+        at: min(widths[at], max(_LEAST, len(shown.columns[at]), -(-widths[at] // _FOLDS))) for at in folding
+    }
     spare = width - sum(widths) - len(_GAP) * (len(widths) - 1)
     while spare < 0:
         widest = max(folding, key=lambda at: widths[at] - least[at], default=None)

@@ -77,7 +77,7 @@ KEYS = (
     ("audit", "delivery", "store"),
     ("books", "stored_keys"),
     ("key_writes", "progress"),
-    ("forms", "history"),
+    ("characters", "forms", "history"),
 )
 SHARED = (
     ("access",),

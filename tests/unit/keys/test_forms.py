@@ -1,8 +1,14 @@
 """What people type is read as they mean it, or refused with the forms that are."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from functions.keys import forms
+from functions.shared.key_text import new_key
 from tests.unit.keys.store import DAY_S, NOW
 
 
@@ -172,3 +178,18 @@ def test_a_time_in_the_past(text: str, moment: float) -> None:
 def test_a_time_that_is_not_in_the_past(text: str) -> None:
     with pytest.raises(ValueError, match="in the past, after 1970, but got"):
         forms.before(text, NOW)
+
+
+@given(
+    st.sampled_from((forms.name, forms.note, forms.tag, forms.which)),
+    st.text(max_size=5),
+    st.sampled_from((" ", "=", ":", "(", "", "x", "'", "ö")),
+    st.text(max_size=5),
+)
+def test_no_text_of_a_key_becomes_a_name_a_note_or_a_tag(
+    read: Callable[[str], Any], before: str, mark: str, after: str
+) -> None:
+    key = new_key()
+    with pytest.raises(ValueError, match="looks like") as refused:
+        read(before.replace(",", "") + mark + key + after.replace(",", ""))
+    assert key[3:] not in str(refused.value)

@@ -8,7 +8,8 @@ import pytest
 from rich.cells import cell_len
 
 from functions.keys import key_views
-from functions.keys.tables import Details, Rows, render, visible
+from functions.keys.characters import visible
+from functions.keys.tables import Details, Rows, render
 from tests.unit.keys.store import NOW, a_key
 
 LONG = a_key(
