@@ -18,6 +18,7 @@ from functions.keys.history import Change
 from functions.keys.store import KeyTable
 from functions.keys.stored_keys import ChangeUnknown
 from functions.shared.aws import Aws
+from functions.shared.dynamodb import in_parallel
 from functions.shared.items import SCHEMA
 from functions.shared.keys import Key, KeysUnavailable
 from tests.integration.keys.conftest import NAME, REGION
@@ -465,3 +466,21 @@ class Texts(RuleBasedStateMachine):
 def test_the_texts_of_a_key_are_valid_as_a_simple_model_says() -> None:
     Texts.TestCase.settings = settings(max_examples=8, stateful_step_count=10, deadline=None)
     Texts.TestCase("runTest").runTest()
+
+
+def test_commands_at_the_same_time_all_change_the_key(server_url: str) -> None:
+    table = KeyTable(NAME, endpoint_url=server_url, aws=Aws(region=REGION))
+    table.add(KEY)
+
+    def tag(number: int) -> None:
+        one = KeyTable(NAME, endpoint_url=server_url, aws=Aws(region=REGION))
+        one.change(KEY.id, lambda key: replace(key, tags=key.tags | {f"tag {number}"}), a_change())
+        one.rotate(KEY.id, f"{number:064x}", "", a_change("rotate"))
+
+    list(in_parallel(tag, range(6)))
+    key = table.find(KEY.id)
+    assert key
+    assert key.tags == {f"tag {number}" for number in range(6)}
+    assert len(table.history(KEY.id)) == 12
+    assert len(table.replaced(KEY.id)) == 6
+    assert all(found(table, text.digest) for text in table.replaced(KEY.id))
