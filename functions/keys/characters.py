@@ -15,9 +15,20 @@ def visible(text: str, stream: TextIO | None = None) -> str:
     Lines stay lines. `stream`: another one than stdout.
     """
     shown = "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text)
-    encoding = (stream or sys.stdout).encoding or "ascii"
+    if can_show(shown, stream):
+        return shown
+    encoding = _encoding(stream)
+    return shown.translate(_PLAIN).encode(encoding, "backslashreplace").decode(encoding)
+
+
+def can_show(text: str, stream: TextIO | None = None) -> bool:
+    """Return whether the encoding of stdout, or of another stream, has these characters."""
     try:
-        shown.encode(encoding)
+        text.encode(_encoding(stream))
     except UnicodeEncodeError:
-        return shown.translate(_PLAIN).encode(encoding, "backslashreplace").decode(encoding)
-    return shown
+        return False
+    return True
+
+
+def _encoding(stream: TextIO | None) -> str:
+    return (stream or sys.stdout).encoding or "ascii"

@@ -18,10 +18,11 @@ from typing import Any
 import pytest
 
 from functions.keys.__main__ import main, run
+from functions.keys.history import Change
 from functions.keys.session import PROGRAM, Session
 from functions.keys.stored_keys import ChangeUnknown
 from functions.shared.key_text import digest
-from functions.shared.keys import KeysUnavailable
+from functions.shared.keys import Key, KeysUnavailable
 from tests.unit.keys.store import MemoryStore, a_key, session_of
 
 COMMANDS = {
@@ -259,10 +260,11 @@ def ran(
     capsys: pytest.CaptureFixture[str],
     descriptor: int,
     *command: str,
-    key: Any = None,
+    key: Key | None = None,
+    store: MemoryStore | None = None,
 ) -> Left:
     """Run a command with this file as stdout."""
-    store = MemoryStore({key.id: key} if key else {})
+    store = store or MemoryStore({key.id: key} if key else {})
     monkeypatch.setattr("functions.keys.session.Session", session(store))
     with monkeypatch.context() as patch, open(descriptor, "w") as stdout:
         patch.setattr(sys, "stdout", stdout)
@@ -325,6 +327,55 @@ def test_nothing_is_changed_where_a_disk_is_almost_full(
     left = ran(monkeypatch, capsys, descriptor, "create", "--name", "alice")
     assert (left.status, left.store.keys) == (1, {})
     assert "(No space left on device)" in left.stderr
+
+
+@dataclass
+class LeftBehind(MemoryStore):
+    """A table during whose first change the other side of stdout goes."""
+
+    other_side: int = -1
+
+    def add(self, key: Key, change: Change | None = None) -> None:
+        self._go()
+        super().add(key, change)
+
+    def rotate(self, key_id: str, digest: str, hint: str, change: Change) -> Key | None:
+        self._go()
+        return super().rotate(key_id, digest, hint, change)
+
+    def _go(self) -> None:
+        os.close(self.other_side)
+        os.kill(os.getpid(), signal.SIGHUP)  # as the kernel does for a terminal
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=["text", "json"])
+@pytest.mark.parametrize("command", [("create", "--name", "alice"), ("rotate", "alice")], ids=str)
+@pytest.mark.parametrize(
+    ("sides", "status", "reason"),
+    [(os.pipe, 141, "Broken pipe"), (os.openpty, 1, "Input/output error")],
+    ids=["pipe", "terminal"],
+)
+def test_stdout_is_lost_while_the_table_is_changed(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    sides: Callable[[], tuple[int, int]],
+    status: int,
+    reason: str,
+    command: tuple[str, ...],
+    form: tuple[str, ...],
+) -> None:
+    other_side, stdout = sides()
+    store = LeftBehind({OLD.id: OLD} if command[0] == "rotate" else {}, other_side=other_side)
+    left = ran(monkeypatch, capsys, stdout, *command, *form, store=store)
+    assert left.status == status
+    assert left.stderr.startswith(f"The new key could not be printed: {reason}. ")
+    (key,) = store.keys.values()
+    if command[0] == "rotate":
+        assert [(each.digest, each.until) for each in store.texts[OLD.id]] == [(OLD.digest, None)]
+        assert f"is still accepted. Try again: {PROGRAM} rotate {OLD.id}\n" in left.stderr
+    else:
+        assert key.deleted_at is not None
+        assert f"{key.id} was removed again.\n" in left.stderr
 
 
 def test_a_pipe_that_is_left_unread_is_reported(
