@@ -94,9 +94,13 @@ def _print(result: Result, *, as_json: bool) -> int:
 
     new = result.new_text
     try:
+        if (as_json or result.pieces) and hasattr(sys.stdout, "reconfigure"):
+            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+        if result.pieces:
+            sys.stdout.writelines(result.pieces)
+            sys.stdout.flush()
+            return 0
         if as_json:
-            if hasattr(sys.stdout, "reconfigure"):
-                sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
             text = json.dumps(result.data, indent=2, ensure_ascii=False)
         else:
             text = visible(result.text) if isinstance(result.text, str) else render(result.text)

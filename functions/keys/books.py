@@ -5,12 +5,12 @@ None makes a call for each key: sums are read by day, and counts by a hundred ke
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 
-from functions.shared import limit_items, usage_items
+from functions.shared import key_items, limit_items, usage_items
 from functions.shared.dynamodb import Refused, in_parallel
 from functions.shared.items import Item
 from functions.shared.keys import Key
@@ -106,12 +106,43 @@ class Books(Table):
                 advance(1)
                 yield from found
 
-    def recount(self, key_id: str, until_ms: int) -> int:
-        """Add the records that no sum has yet to the sums, and move the sums of 0.4; return how many records.
+    def records_of(self, key_ids: Iterable[str], since_ms: int, until_ms: int) -> Iterator[UsageRecord]:
+        """Yield the records of keys from one time, up to but without another: key by key, the oldest first.
 
+        Raises: KeysUnavailable.
+        """
+
+        def begin(key_id: str) -> tuple[list[Item], Iterator[list[Item]]]:
+            pages = self._pages(usage_items.used(key_id, since_ms, until_ms))
+            return next(pages), pages
+
+        for first, others in in_parallel(begin, key_ids):
+            for items in chain([first], others):
+                yield from map(usage_items.usage_of, items)
+
+    def recount(self, keys: Sequence[Key], until_ms: int) -> int:
+        """Add records that no sum has yet to the sums, and move the sums of 0.4; return how many records.
+
+        Shape:  `keys`: all of them; those of no key are added, too.
         Each is done once, however often this is called, whatever requests come meanwhile.
         Raises: KeysUnavailable.
         """
+
+        def recount(key: Key | None) -> int:
+            counted = self._recount(key.id if key else NONE, until_ms)
+            if key and key.books < usage_items.BOOKS:
+                with suppress(Refused):  # it was deleted or given another text in between
+                    self._update(key_items.set_books(key, usage_items.BOOKS))
+            return counted
+
+        with progress("Recounting", len(keys) + 1) as advance:
+            counted = 0
+            for each in in_parallel(recount, [None, *keys]):
+                advance(1)
+                counted += each
+            return counted
+
+    def _recount(self, key_id: str, until_ms: int) -> int:
         counted = 0
         for item in self._query(usage_items.used(key_id, 0, until_ms)):
             if not usage_items.is_counted(item):
@@ -119,10 +150,8 @@ class Books(Table):
                 with suppress(Refused):  # it was counted or deleted in between
                     self._write_apart(partial(usage_items.count_old, record, self._keep_days))
                     counted += 1
-        while list(map(self._move, self._query(usage_items.summed_before(key_id, 0, until_ms)))):
-            pass  # a function of 0.4 may have added to one meanwhile
+        while sums := list(self._query(usage_items.summed_before(key_id, 0, until_ms))):
+            for each in sums:
+                with suppress(Refused):  # a function of 0.4 added to it, or another recount moved it
+                    self._write_apart(partial(usage_items.move, each))
         return counted
-
-    def _move(self, sums: Item) -> None:
-        with suppress(Refused):
-            self._write_apart(partial(usage_items.move, sums))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import changes, replaying, reports, updates
+from . import changes, replaying, reports, updates, usage
 from .group import cli
 
-__all__ = ["changes", "cli", "replaying", "reports", "updates"]
+__all__ = ["changes", "cli", "replaying", "reports", "updates", "usage"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,8 +39,9 @@ _MEANT = {
 class Result:
     """What a command prints: a text or a table for people, or else JSON.
 
-    Shape:  `warnings` go to stderr, and then the exit status is 1; so do `notes`, and it is 0. `new_text`: it
-            holds a key's text, printed only this once.
+    Shape:  `pieces`: those of a text for programs, which alone is printed then, while it is made. `warnings`
+            go to stderr, and then the exit status is 1; so do `notes`, and it is 0. `new_text`: it holds a
+            key's text, printed only this once.
     """
 
     text: str | Rows | Details
@@ -48,6 +49,7 @@ class Result:
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     new_text: NewText | None = None
+    pieces: Iterable[str] | None = None
 
 
 class _Commands(click.Group):

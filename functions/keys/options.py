@@ -49,6 +49,20 @@ EXPIRY = Value("WHEN", or_none(forms.after, "never"), timed=True)
 TIMEZONE, NOTE, TAG = Value("ZONE", forms.timezone), Value("TEXT", forms.note), Value("TAG", forms.tag)
 
 
+CSV = click.option("--csv", is_flag=True, help="Print CSV for spreadsheets, in UTF-8.")
+
+
+def for_programs(session: Session, *, csv: bool) -> bool:
+    """Return whether CSV or JSON is printed.
+
+    Raises: UsageError, if both are wanted.
+    """
+    json = "json" in session.options
+    if csv and json:
+        raise click.UsageError("Expected --csv or --json, but got both. Leave one out.")
+    return csv or json
+
+
 def shared_options() -> list[click.Parameter]:
     """Return the options that may be given before a command's name or after it; the later one wins."""
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
-
 import click
 
 from functions.shared.dynamodb import in_parallel
 from functions.shared.keys import Key
-from functions.shared.usage import NONE
 
 from . import key_views, options, views
-from .books import Used
 from .group import KEY, Result, command
 from .history import Change
 from .progress import progress
@@ -77,84 +72,3 @@ def history(session: Session, key: str | None, since: int) -> Result:
     if found:
         text = key_views.history_table(found, of_one=key is not None)
     return Result(text, [key_views.change_record(*each) for each in found])
-
-
-@command("usage alice --by model --since 7d")
-@click.argument("key", type=options.WHICH, metavar="[ID]", required=False)
-@click.option(
-    "--by",
-    type=click.Choice(("day", "model", "key")),
-    default="day",
-    show_default=True,
-    help="What to add up; days are of UTC.",
-)
-@click.option(
-    "--since",
-    type=options.PAST,
-    default="30d",
-    show_default=True,
-    help="30d ago, or a date such as 2026-11-01: from 00:00 UTC of that day.",
-)
-@click.option("--records", is_flag=True, help="List the requests of one key, the newest first.")
-@click.option(
-    "--limit", type=options.COUNT, default="100", show_default=True, help="How many requests to list."
-)
-def usage(session: Session, key: str | None, by: str, since: int, records: bool, limit: int) -> Result:
-    """Add up what was used, in whole days of UTC.
-
-    ID is the key's id, the beginning of it, or its name. Without it, all keys are added up, and the requests
-    that had none.
-    """
-    keys = session.store.all_keys()
-    until_ms = int(session.now * 1000) + 1
-    if records:
-        if not key:
-            raise click.UsageError("Expected the ID of a key with --records, but got none.")
-        return _records(session, select(session.store, key), since, until_ms, limit)
-    found = select(session.store, key) if key else None
-    report = views.Report.of(_used(session, keys, found, since * 1000, until_ms), by)
-    text: str | Rows = (
-        f"No usage since {views.iso_day(since)}. Go further back with --since, as in --since 365d."
-        "\nA request counts as soon as it has been answered."
-    )
-    if report.sums:
-        names = {NONE: "(no key)", **{each.id: f"{each.name} {each.id}" for each in keys}}
-        text = report.table(names if by == "key" else {})
-    first = since - since % 86400
-    times = {"since": views.iso_time(first), "until": views.iso_time(session.now)}
-    data = {**times, "by": by, "key": found.id if found else None, "rows": report.records()}
-    return Result(text, data)
-
-
-def _used(
-    session: Session, keys: Sequence[Key], key: Key | None, since_ms: int, until_ms: int
-) -> Iterable[Used]:
-    """Return what a key has used, or all of them and none; requests that have died are settled before."""
-    store = session.store
-    if key is None:
-        store.settle_dead([each.id for each in keys], session.now)
-        return store.sums_of_all(keys, since_ms, until_ms)
-    store.running(key.id, session.now)
-    return [(key.id, *used) for used in store.sums(key.id, since_ms, until_ms, books=key.books)]
-
-
-def _records(session: Session, key: Key, since: int, until_ms: int, limit: int) -> Result:
-    """List a key's newest records: no more of them are read than are listed."""
-    listed = list(session.store.usage(key.id, since * 1000, until_ms, newest=limit))
-    text: str | Rows = f"No records since {views.iso_day(since)}. Go further back with --since 365d."
-    if listed:
-        text = views.records_table(listed)
-    times = {"since": views.iso_time(since), "until": views.iso_time(session.now)}
-    return Result(text, {**times, "key": key.id, "records": [asdict(each) for each in listed]})
-
-
-@command("recount --stack chatbot")
-def recount(session: Session) -> Result:
-    """Add the records of earlier versions to what `usage` adds up, each once.
-
-    It is safe to repeat, and to stop, and to run while requests come.
-    """
-    key_ids = [NONE, *(each.id for each in session.store.all_keys())]
-    until_ms = int(session.now * 1000) + 1
-    counted = sum(session.store.recount(key_id, until_ms) for key_id in key_ids)
-    return Result(f"Added {views.counted(counted, 'record')} to the sums.", {"counted": counted})

@@ -1,16 +1,11 @@
-"""Keys and usage as people and programs read them; the key itself is in none of it."""
+"""Keys as programs read them, and moments and numbers as people do; the key itself is in none of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from functions.shared.keys import Key
-from functions.shared.usage import UsageRecord, UsageSum
-
-from .tables import Cell, Rows
 
 
 def key_record(key: Key, now: float) -> dict[str, Any]:
@@ -49,61 +44,6 @@ def state(key: Key, now: float) -> str:
     if key.disabled:
         return "disabled"
     return "expired" if key.expires_at is not None and key.expires_at <= now else "active"
-
-
-@dataclass(frozen=True)
-class Report:
-    """The sums of each day, model or key, in the order of their names, and of all."""
-
-    by: str
-    sums: Mapping[str, UsageSum]
-    total: UsageSum
-
-    @classmethod
-    def of(cls, used: Iterable[tuple[str, str, str, UsageSum]], by: str) -> Report:
-        """Add up what was used by `key`, `day` (UTC) or `model`, which are given in this order."""
-        sums: dict[str, UsageSum] = {}
-        total = UsageSum()
-        for key_id, day, model, each in used:
-            groups = {"key": key_id, "day": day, "model": model}
-            sums.setdefault(groups[by], UsageSum()).add(each)
-            total.add(each)
-        return cls(by, dict(sorted(sums.items())), total)
-
-    def table(self, names: Mapping[str, str]) -> Rows:
-        """Return a row for each group; `names` has those that are not called by their own name."""
-        head = self.by.upper()
-        columns = (head, *(name.removesuffix("_tokens").upper() for name in _counts(self.total)))
-        rows: list[tuple[Cell, ...]] = [
-            (names.get(group, group), *_counts(sums).values()) for group, sums in self.sums.items()
-        ]
-        if len(rows) > 1:
-            rows.append(("total", *_counts(self.total).values()))
-        return Rows(columns, rows, folding=(head,))
-
-    def records(self) -> list[dict[str, Any]]:
-        """Return the sums for programs."""
-        return [{self.by: group, **_counts(sums)} for group, sums in self.sums.items()]
-
-
-def records_table(records: Iterable[UsageRecord]) -> Rows:
-    """Return a row for each record."""
-    columns = ("TIME", "REQUEST", "MODEL", "OUTCOME", "CODE", "PROMPT", "CACHED", "COMPLETION", "MS")
-    rows = [
-        (
-            iso_time(each.started_at / 1000),
-            each.request_id,
-            each.model,
-            each.outcome,
-            each.code,
-            each.prompt_tokens,
-            each.cached_tokens,
-            each.completion_tokens,
-            round(each.duration_ms),
-        )
-        for each in records
-    ]
-    return Rows(columns, rows, folding=("REQUEST", "MODEL", "CODE"))
 
 
 def iso_time(seconds: float) -> str:
@@ -152,7 +92,3 @@ def short(number: int) -> str:
 def counted(number: int, thing: str) -> str:
     """Write a number of things: `1 record`, `1,200 records`."""
     return f"{number:,} {thing}" + ("" if number == 1 else "s")
-
-
-def _counts(sums: UsageSum) -> dict[str, int]:
-    return {name: amount for name, amount in asdict(sums).items() if name != "cost"}

@@ -74,7 +74,7 @@ class Aws:
             from botocore.config import Config
 
             if self._session is None:
-                self._session = boto3.session.Session(region_name=self._region)
+                self._session = boto3.session.Session(region_name=self._region, botocore_session=_session())
             config = Config(
                 connect_timeout=CONNECT_TIMEOUT_S * self._longer,
                 read_timeout=READ_TIMEOUT_S * self._longer,
@@ -134,6 +134,29 @@ class Service:
         """Close all connections."""
         if self._client is not None:
             self._client.close()
+
+
+def _session() -> Any:
+    """Return a session of botocore's whose clients leave DynamoDB's items as they were received.
+
+    They have no binary values, which alone are to be converted; to look for some took most of a query's time.
+    """
+    from botocore import parsers, session
+
+    json_parser: Any = parsers.PROTOCOL_PARSERS["json"]
+
+    class Parser(json_parser):  # type: ignore[misc]
+        def _handle_map(self, shape: Any, value: Any) -> Any:
+            return value if shape.value.name == "AttributeValue" else super()._handle_map(shape, value)
+
+    class Parsers(parsers.ResponseParserFactory):  # type: ignore[misc]
+        def create_parser(self, protocol_name: str) -> Any:
+            parser: Any = super().create_parser(protocol_name)
+            return Parser(**self._defaults) if type(parser) is json_parser else parser
+
+    own = session.get_session()
+    own.register_component("response_parser_factory", Parsers())
+    return own
 
 
 @contextmanager

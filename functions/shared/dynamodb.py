@@ -14,6 +14,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
 from typing import Any, TypeVar
 
 from .aws import THROTTLED, Aws, AwsError
@@ -86,10 +87,14 @@ class DynamoDb:
         return items
 
     def _query(self, query: Parameters) -> Iterator[Item]:
+        return chain.from_iterable(self._pages(query))
+
+    def _pages(self, query: Parameters) -> Iterator[list[Item]]:
+        """Yield what each response to a query holds; some may be empty."""
         page: Parameters = {}
         while True:
             response = self._call("query", TableName=self._name, ConsistentRead=True, **query, **page)
-            yield from response["Items"]
+            yield response["Items"]
             if "LastEvaluatedKey" not in response:
                 return
             page = {"ExclusiveStartKey": response["LastEvaluatedKey"]}

@@ -95,6 +95,18 @@ def replaced_in(item: Item) -> list[Replaced]:
     return sorted(found, key=lambda text: (text.until is None, text.until, text.digest))
 
 
+def set_books(key: Key, books: int) -> Parameters:
+    """Return the update that says how a key's sums are stored."""
+    return {
+        "Key": key_place(key.digest),
+        "UpdateExpression": "SET #b = :books",
+        "ConditionExpression": "attribute_exists(pk)",
+        "ExpressionAttributeNames": {"#b": "books"},
+        "ExpressionAttributeValues": item_of({":books": books}),
+        "ReturnValues": "ALL_NEW",
+    }
+
+
 def listed() -> Parameters:
     """Return the query for all keys."""
     return query("pk = :pk", {":pk": KEY_LIST})

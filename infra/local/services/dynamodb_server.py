@@ -13,7 +13,7 @@ import re
 import secrets
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from moto.moto_server import werkzeug_app
@@ -87,8 +87,8 @@ class QuietHandler(werkzeug_app.MotoRequestHandler):
         pass
 
 
-def main(descriptor: str, table: str) -> None:
-    """Serve until killed."""
+def main(descriptor: str, table: str, fill: Callable[[], None] = lambda: None) -> None:
+    """Serve until killed; `fill` puts items into the table before."""
     key_id = os.environ["AWS_ACCESS_KEY_ID"]
     moto_transactions.install()
     moto_queries.install()
@@ -99,6 +99,7 @@ def main(descriptor: str, table: str) -> None:
     made = Client(app).post("/", headers=create, data=table)
     if made.status_code != 200:
         sys.exit(made.text)
+    fill()
     guarded = Guarded(app, key_id)
     server = make_server(HOST, 0, guarded, threaded=True, request_handler=QuietHandler, fd=int(descriptor))
     print("ready", flush=True)
@@ -106,4 +107,4 @@ def main(descriptor: str, table: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1], sys.argv[2])

@@ -72,7 +72,7 @@ def _page(items: list[Item], limit: int | None) -> _Page:
     """Return as many items as one response holds, and the key of the last one if there are more."""
     size = 0
     for at, item in enumerate(items):
-        size += sum(len(name) + len(str(each.value)) for name, each in item.attrs.items())
+        size += sum(map(len, item.attrs)) + sum([len(str(each.value)) for each in item.attrs.values()])
         if at == limit or (at and size > RESULT_SIZE_LIMIT):
             before = items[at - 1]
             last = {name: before.attrs[name] for name in ("pk", "sk")}
@@ -81,9 +81,14 @@ def _page(items: list[Item], limit: int | None) -> _Page:
 
 
 def _attributes(value: Any) -> Any:
-    if isinstance(value, LimitedSizeDict) and all(each.type in _PLAIN for each in value.values()):
-        return _Wire((name, {each.type: each.value}) for name, each in value.items())
-    return _to_dict(value)
+    if not isinstance(value, LimitedSizeDict):
+        return _to_dict(value)
+    wire = _Wire()
+    for name, each in value.items():
+        if each.type not in _PLAIN:
+            return _to_dict(value)
+        wire[name] = {each.type: each.value}
+    return wire
 
 
 def _send(self: BaseJSONSerializer, serialized: Any, value: Any, shape: Any, key: str) -> None:

@@ -629,7 +629,7 @@ def test_records_and_sums_of_0_4_are_recounted_once(table: KeyTable) -> None:
         client.put_item(TableName=NAME, Item=item)
     table.put_usage(RECORD)
     before = tokens_of(table)
-    assert [table.recount(ALICE.id, 10**14) for _ in range(2)] == [1, 0]
+    assert [table.recount([ALICE], 10**14) for _ in range(2)] == [1, 0]
     assert tokens_of(table) == tokens_of(table, books=2) == {**before, ("2026-11-25", "tiny"): (8, 124)}
     place = {name: OLD_RECORD[name] for name in ("pk", "sk")}
     assert "ttl" in client.get_item(TableName=NAME, Key=place)["Item"]
@@ -655,7 +655,7 @@ def test_sums_are_moved_whole_while_a_function_of_0_4_adds_to_them(
 
     monkeypatch.setattr(usage_items, "move", moved_late)
     before = sum(requests for requests, _ in tokens_of(table).values())
-    assert table.recount(ALICE.id, 10**14) == 0
+    assert table.recount([ALICE], 10**14) == 0
     assert sum(requests for requests, _ in tokens_of(table, books=2).values()) == before + 2
 
 

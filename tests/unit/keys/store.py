@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from secrets import token_hex
 
@@ -138,7 +138,11 @@ class MemoryStore:
         for key_id in sorted({record.key_id for record in self.records.values()}):
             yield from ((key_id, *used) for used in self.sums(key_id, since_ms, until_ms))
 
-    def recount(self, key_id: str, until_ms: int) -> int:  # noqa: ARG002
+    def records_of(self, key_ids: Iterable[str], since_ms: int, until_ms: int) -> Iterator[UsageRecord]:
+        for key_id in key_ids:
+            yield from self.usage(key_id, since_ms, until_ms)
+
+    def recount(self, keys: Sequence[Key], until_ms: int) -> int:  # noqa: ARG002
         self._count()
         return self.uncounted
 
@@ -192,7 +196,9 @@ def invoke_in(session: Session, *arguments: str) -> Result:
 
 
 def printed(result: Result) -> str:
-    """Return what a result prints for people."""
+    """Return what a result prints for people, or for programs while it is made."""
+    if result.pieces:
+        return "".join(result.pieces)
     return result.text if isinstance(result.text, str) else render(result.text)
 
 

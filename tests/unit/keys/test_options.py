@@ -128,8 +128,11 @@ def test_a_key_is_named_by_its_id(
         (("list", "--jso"), "No such option '--jso'."),
         (("list", "--\x1b[31m"), "No such option '--\\x1b[31m'."),
         (("list", KEY), "Got unexpected extra argument (sk-…"),
-        (("usage", "--by", "week"), "'week' is not one of 'day', 'model', 'key'."),
-        (("usage", "--by", KEY), "'sk-…' is not one of"),
+        (
+            ("usage", "--by", "week"),
+            "expected day, model or key, or several of them, as in day,model, but got 'week'.",
+        ),
+        (("usage", "--by", KEY), "as in day,model, but got 'sk-…'."),
         (("usage", "--since", "2027-01-31"), "expected a time in the past"),
         (
             ("create", "--name", "a", "--expires", "soon"),
