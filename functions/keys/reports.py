@@ -20,7 +20,11 @@ from .tables import Rows
 @click.option("--deleted", is_flag=True, help="List those that were deleted, and can be restored.")
 def list_(session: Session, deleted: bool) -> Result:
     """List the keys, by name."""
-    keys = [key for key in session.store.all_keys() if (key.deleted_at is not None) == deleted]
+    keys = [
+        key
+        for key in session.store.all_keys()
+        if (key.deleted_at is not None) == deleted and (key.kept_until or session.now + 1) > session.now
+    ]
     keys = sorted(keys, key=lambda key: (key.name.casefold(), key.created_at, key.id))
     none = f"No keys yet. Make the first: {PROGRAM} create --name alice"
     if deleted:

@@ -13,7 +13,7 @@ from functions.shared.keys import Key
 from . import views
 from .history import Change
 from .session import PROGRAM, Session, Store
-from .stored_keys import Listed
+from .stored_keys import ChangeUnknown, Listed
 
 _CANDIDATES = 10
 # Among how many names similar ones are looked for, which takes a millisecond each.
@@ -65,7 +65,14 @@ def change(session: Session, key: Key, command: str, alter: Callable[[Key], Key]
 
     Raises: ClickException, if it was deleted just now.
     """
-    done = session.store.change(key.id, alter, session.change(command))
+    try:
+        done = session.store.change(key.id, alter, session.change(command))
+    except ChangeUnknown as error:
+        error.add_note(
+            f"It is not known whether {key.id} was changed. If {PROGRAM} history {key.id} does not have it,"
+            " run the same command again."
+        )
+        raise
     existing(done[0] if done else None)
     assert done
     return done

@@ -9,6 +9,7 @@ import pytest
 
 from functions.keys.__main__ import run
 from functions.keys.session import Location, Session
+from functions.keys.stored_keys import ChangeUnknown
 from tests.unit.keys.store import DAY_S, NOW, MemoryStore, a_key, invoke, invoke_in, printed, session_of
 
 MONTH = "month:20261101"
@@ -218,6 +219,20 @@ def test_a_key_without_a_budget_has_nothing_to_add_to() -> None:
     assert "at most 1,000,000,000,000,000" in refusal(store_of(budget_tokens=10**15), "topup", "alice", "1")
 
 
+def test_a_change_that_may_have_been_made_is_not_repeated_blindly(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    store = store_of(budget_tokens=1000)
+    store.failing, store.answered = ChangeUnknown("ReadTimeoutError"), 1
+    assert run(("topup", a_key().id, "500"), session_of(store)) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert "could not be reached (ReadTimeoutError)" in first
+    assert second == (
+        f"It is not known whether {a_key().id} was changed. If python -m functions.keys history {a_key().id}"
+        " does not have it, run the same command again."
+    )
+
+
 # delete and restore
 
 
@@ -266,6 +281,7 @@ def test_what_cannot_be_restored() -> None:
     store = store_of()
     assert "is not deleted" in refusal(store, "restore", "alice")
     invoke(store, "delete", "alice", "--yes", "--keep", "1m")
+    assert invoke(store, "list", "--deleted", now=NOW + 60).data == []
     with pytest.raises(click.ClickException, match="was kept until 2026-11-25 02:01 UTC, and is"):
         invoke(store, "restore", "alice", now=NOW + 60)
 
