@@ -12,8 +12,9 @@ from functions.shared.keys import Key
 from functions.shared.usage import NONE, UsageRecord, UsageSum
 
 from .books import Used
+from .characters import can_show
 from .spreadsheets import Value
-from .tables import Cell, Rows, can_show
+from .tables import Cell, Rows
 from .views import iso_time
 
 DIMENSIONS = ("day", "model", "key")

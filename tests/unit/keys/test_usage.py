@@ -10,7 +10,7 @@ from typing import Any
 import click
 import pytest
 
-from functions.keys import tables, usage_report
+from functions.keys import usage_report
 from functions.keys.group import Result
 from functions.keys.spreadsheets import csv_lines
 from functions.shared.usage import NONE
@@ -177,7 +177,6 @@ def test_days_have_bars_where_people_look(monkeypatch: pytest.MonkeyPatch) -> No
     assert lines[3].endswith("  " + "█" * 20)
     assert "█" not in lines[4]
     assert "TIMEOUT" not in lines[0], "all are 0"
-    monkeypatch.setattr(tables, "can_show", lambda _: False)
     monkeypatch.setattr(usage_report, "can_show", lambda _: False)
     assert printed(invoke(USED, "usage", "alice", now=LATER)).splitlines()[3].endswith("  " + "#" * 20)
     monkeypatch.setenv("COLUMNS", "70")
