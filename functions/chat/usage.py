@@ -306,15 +306,15 @@ class Account:
 
     def _check_bound(self) -> None:
         """Report a model, once, whose prompts can be larger than what is reserved for them."""
-        model, counted = self.answering, self._counted.get("prompt", 0)
-        if not self._request or not model or counted <= self._request.prompt_tokens_most:
+        request, counted = self._request, self._counted.get("prompt", 0)
+        if not request or counted <= request.prompt_tokens or request.model.id in self._meter.exceeded:
             return
-        if model.id not in self._meter.exceeded:
-            self._meter.exceeded.add(model.id)
+        if counted > (most := request.prompt_tokens_most):
+            self._meter.exceeded.add(request.model.id)
             logger.warning(
                 "the engine of %s counted %d tokens of a prompt, and at most %d were expected: raise its "
-                "template_tokens or media_tokens in MODELS, or its budgets can be overspent",
-                *(model.id, counted, self._request.prompt_tokens_most),
+                "template_tokens or media_tokens in MODELS, or budgets can be overspent",
+                *(request.model.id, counted, most),
             )
 
     def _not_run(self) -> bool:

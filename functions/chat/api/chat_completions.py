@@ -76,7 +76,7 @@ def engine_request(
         reader=(lambda: GrammarCalls(reader())) if by_schema else reader,
         request_id=request_id,
         prompt_tokens=prompt.about,
-        prompt_tokens_most=prompt.most,
+        most_of_prompt=prompt.most,
         max_completion=checked.n * allowed,
     )
 

@@ -48,7 +48,7 @@ async def prepare(
         ),
         request_id=request_id,
         prompt_tokens=prompt.about,
-        prompt_tokens_most=prompt.most,
+        most_of_prompt=prompt.most,
         max_completion=0,
     )
 

@@ -51,11 +51,15 @@ def without(raw: bytes, media_parts: Iterable[Medium]) -> bytes:
     pieces, start = [], 0
     for medium in media_parts:
         data = medium.data.encode()
-        at = raw.find(data, start)
+        # A text can hold the beginning of an image, but no string of JSON begins within another one.
+        begin = b':"' + data[:64]
+        at = raw.find(begin, start)
+        while at >= 0 and not raw.startswith(data, at + 2):
+            at = raw.find(begin, at + 1)
         if at >= 0:  # what JSON has to escape is no base64, and is refused later
-            pieces.append(raw[start:at])
-            start = at + len(data)
-    return b"".join([*pieces, raw[start:]])
+            pieces.append(raw[start : at + 2])
+            start = at + 2 + len(data)
+    return b"".join([*pieces, raw[start:]]) if pieces else raw
 
 
 def is_public(text: str) -> bool:

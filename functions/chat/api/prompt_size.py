@@ -7,7 +7,8 @@ model's: its template, and its images, recordings and files.
 from __future__ import annotations
 
 import unicodedata
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from functions.chat.settings import Model
@@ -26,15 +27,15 @@ _DIGITS, _ASCII, _OTHERS = b"0123456789", bytes(range(128)), bytes(range(128, 25
 
 
 class PromptSize(NamedTuple):
-    """Tokens: `about` is never more than `most`."""
+    """Tokens: `about`, which is never more than what `most` returns."""
 
     about: int
-    most: int
+    most: Callable[[], int]
 
 
 def of_text(raw: bytes) -> PromptSize:
     """Return the size of a prompt that is sent to the engine as this JSON, and used as it is."""
-    return PromptSize(about(raw), normalised_bytes(raw))
+    return PromptSize(about(raw), partial(normalised_bytes, raw))
 
 
 def of_chat(raw: bytes, sent: dict[str, Any], model: Model) -> PromptSize:
@@ -42,12 +43,14 @@ def of_chat(raw: bytes, sent: dict[str, Any], model: Model) -> PromptSize:
     messages = sent["messages"]
     found = list(media.media_of(messages))
     text = media.without(raw, found)
-    pictures = len(found) + (text.count(b"![](") if model.kind.links_images else 0)
-    most = normalised_bytes(text) + model.template_tokens + MESSAGE_TOKENS * len(messages)
-    most += pictures * model.media_tokens + added_to_json(sent)
-    most += sum(len(each.data) for each in found if each.part["type"] == "file")  # it may be a text
-    estimate = about(text) + len(found) * min(MEDIUM_TOKENS, model.media_tokens)
-    return PromptSize(min(estimate, most), most)
+
+    def most() -> int:
+        pictures = len(found) + (text.count(b"![](") if model.kind.links_images else 0)
+        files = sum(len(each.data) for each in found if each.part["type"] == "file")  # it may be a text
+        added = model.template_tokens + MESSAGE_TOKENS * len(messages) + added_to_json(sent)
+        return normalised_bytes(text) + pictures * model.media_tokens + files + added
+
+    return PromptSize(about(text) + len(found) * min(MEDIUM_TOKENS, model.media_tokens), most)
 
 
 def about(text: bytes) -> int:

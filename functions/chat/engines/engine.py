@@ -106,7 +106,7 @@ class EngineRequest:
             that is something else; "" for one that it does not have. `fallbacks`: the same for other models,
             in the order in which they may answer instead. `waits`: a stream may wait for an engine that
             starts.
-    Units:  tokens: `prompt_tokens` about, `prompt_tokens_most` at most if each byte of text is one;
+    Units:  tokens: `prompt_tokens` about, `most_of_prompt` returns how many it can be at most;
             `max_completion` of all choices together.
     """
 
@@ -117,13 +117,18 @@ class EngineRequest:
     reader: Callable[[], Reader]
     request_id: str
     prompt_tokens: int
-    prompt_tokens_most: int
+    most_of_prompt: Callable[[], int]
     max_completion: int
     assembled: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
     fallbacks: tuple[EngineRequest, ...] = ()
     waits: bool = True
+
+    @property
+    def prompt_tokens_most(self) -> int:
+        """How many tokens the prompt can have, counted at each call: only some keys have to know."""
+        return self.most_of_prompt()
 
     @property
     def is_streamed(self) -> bool:

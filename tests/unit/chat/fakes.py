@@ -41,9 +41,10 @@ def engine_request(of: Model | None = None, *, stream: bool = True, **changes: A
         "reader": reader,
         "request_id": "r",
         "prompt_tokens": estimate,
-        "prompt_tokens_most": 4 * estimate,
         "max_completion": 8,
     }
+    most = changes.pop("prompt_tokens_most", 4 * estimate)
+    fields["most_of_prompt"] = lambda: most
     return EngineRequest(model=of, stream=stream, **{**fields, **changes})
 
 

@@ -269,6 +269,18 @@ def test_what_a_template_adds_is_the_model_s() -> None:
     assert more == 1500 - 512
 
 
+def test_a_text_like_an_image_is_a_text() -> None:
+    image = "data:image/png;base64," + "A" * 1000
+    parts = [{"type": "text", "text": image[:-1] + "\ufdfa" * 100}, {"type": "text", "text": image}]
+    part = {"type": "image_url", "image_url": {"url": image}}
+    sent = [
+        {"model": "tiny", "messages": [{"role": "user", "content": each}]} for each in (parts, [*parts, part])
+    ]
+    without, request = map(prepared, sent)
+    assert 0 <= request.prompt_tokens_most - without.prompt_tokens_most - 16_384 < 100
+    assert without.prompt_tokens_most > 2000 + 3300
+
+
 def test_many_media_are_found_in_one_pass() -> None:
     many = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}] * 20_000
     request = prepared({"model": "tiny", "messages": [{"role": "user", "content": many}]}, media_tokens=1)
