@@ -6,8 +6,9 @@ from functools import cache
 
 import click
 
-from functions.shared.keys import KeysUnavailable
-from functions.shared.usage import NONE
+from functions.shared.budgets import period_of
+from functions.shared.keys import Key, KeysUnavailable
+from functions.shared.usage import NONE, UsageRecord
 
 from . import views
 from .group import Result, command
@@ -26,10 +27,17 @@ def replay(session: Session, file: str) -> Result:
     store = session.store
 
     @cache
-    def is_known(key_id: str) -> bool:
-        return key_id == NONE or store.find(key_id) is not None
+    def find(key_id: str) -> Key | None:
+        return None if key_id == NONE else store.find(key_id)
 
-    done = Replay(store.put_usage, is_known, session.now, session.location.keep_records_days)
+    def is_known(key_id: str) -> bool:
+        return key_id == NONE or find(key_id) is not None
+
+    def put(record: UsageRecord) -> bool:
+        key = find(record.key_id)
+        return store.put_usage(record, period=period_of(key, record.started_at / 1000) if key else "")
+
+    done = Replay(put, is_known, session.now, session.location.keep_records_days)
     try:
         with click.open_file(file, encoding="utf-8", errors="replace") as lines:
             done.read(lines)

@@ -6,10 +6,13 @@ Labels of one kind sort by time, whatever the time zone, which an operator may c
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+import logging
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
 
 from .keys import Key
+
+logger = logging.getLogger("budgets")
 
 
 def period_of(key: Key, now: float) -> str:
@@ -29,6 +32,7 @@ def budget_of(key: Key, period: str) -> int | None:
 def resets_at(key: Key, now: float) -> int | None:
     """Return when the period ends that a time is in; None for a budget that never resets.
 
+    Shape:  where clocks are set forward over midnight, it ends as they are.
     Units:  s since 1970.
     """
     if not key.budget_period:
@@ -36,11 +40,26 @@ def resets_at(key: Key, now: float) -> int | None:
     end = _begin(key, now) + timedelta(days={"day": 1, "week": 7, "month": 31}[key.budget_period])
     if key.budget_period == "month":
         end = end.replace(day=1)
-    return int(datetime.combine(end, time(), ZoneInfo(key.budget_timezone)).timestamp())
+    return int(datetime.combine(end, time(), zone(key.budget_timezone)).timestamp())
+
+
+@lru_cache(maxsize=128)
+def zone(name: str) -> tzinfo:
+    """Return a time zone; UTC if it is unknown here, so that its budgets hold all the same."""
+    if name == "UTC":
+        return UTC
+    # It takes time to import, and most functions start without it.
+    from zoneinfo import ZoneInfo
+
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        logger.error("the time zone %r is unknown here: its budgets are reset by UTC", name)
+        return UTC
 
 
 def _begin(key: Key, now: float) -> date:
-    today = datetime.fromtimestamp(now, ZoneInfo(key.budget_timezone)).date()
+    today = datetime.fromtimestamp(now, zone(key.budget_timezone)).date()
     if key.budget_period == "month":
         return today.replace(day=1)
     return today - timedelta(days=today.weekday() if key.budget_period == "week" else 0)

@@ -89,10 +89,13 @@ def reserve(key: Key, request: Running | None, now: float, assumed: Counts | Non
     return update.parameters()
 
 
-def list_again(key_id: str, request: Running) -> Parameters:
+def list_again(key_id: str, request: Running, assumed: Counts | None) -> Parameters:
     """Return the update that lists a request as running which is not, and reserves nothing for it."""
     update = _Update(key_id, request, values={":one": 1})
     _list(update, request)
+    kind, label = update.name_period(request.period)
+    if kind and (assumed.periods if assumed else {}).get(kind, (0, 0))[0] < label:
+        _begin_period(update, label, 0)
     return update.parameters()
 
 
@@ -117,6 +120,7 @@ def release(key_id: str, request: Running, used: int, assumed: Counts | None) ->
         update.removes += ["#more"]
     if request.period:
         kind, label = update.name_period(request.period)
+        update.values[":label"] = label
         is_stored = not assumed or assumed.periods.get(kind, (0, 0))[0] == label
         update.conditions += ["#p = :label" if is_stored else "(attribute_not_exists(#p) OR #p <> :label)"]
         update.adds += ["#ps :spent"] if is_stored else []
@@ -144,10 +148,9 @@ class _Update:
     period: str = ""
 
     def name_period(self, period: str) -> tuple[str, int]:
-        """Have `#p` and `#ps` be those of a period's kind, `:label` its label; return kind and label."""
-        kind, _, label = period.partition(":")
-        self.period, self.values[":label"] = kind, int(label)
-        return kind, int(label)
+        """Have `#p` and `#ps` be those of a period; return its kind and its label."""
+        self.period, _, label = period.partition(":")
+        return self.period, int(label or 0)
 
     def parameters(self) -> Parameters:
         """Return the arguments of update_item."""
@@ -235,14 +238,21 @@ def _count_in_period(update: _Update, period: str, counts: Counts, most: int, bu
     """Count in a period of the budget, which is the stored one, or begins."""
     kind, label = update.name_period(period)
     if counts.periods.get(kind, (0, 0))[0] != label:
-        update.conditions += ["(attribute_not_exists(#p) OR #p < :label)"]
-        update.sets += ["#p = :label", "#ps = :most"]
+        _begin_period(update, label, most)
         return
+    update.values[":label"] = label
     update.conditions += ["#p = :label"]
     update.adds += ["#ps :most"]
     if budget is not None:
         update.conditions += ["#ps <= :unspent"]
         update.values[":unspent"] = budget - most
+
+
+def _begin_period(update: _Update, label: int, spent: int) -> None:
+    """Count first in a period of the budget; what is stored is of an earlier one."""
+    update.conditions += ["(attribute_not_exists(#p) OR #p < :label)"]
+    update.sets += ["#p = :label", "#ps = :first"]
+    update.values |= {":label": label, ":first": spent}
 
 
 def _text(running: Running, names: tuple[str, ...]) -> str:

@@ -126,8 +126,11 @@ class Ledger(Protocol):
         Raises: LimitReached.
         """
 
-    async def settle(self, record: UsageRecord, running: Running | None = None) -> None:
-        """Keep a request's record, and count what was used instead of what was reserved, if it was."""
+    async def settle(self, record: UsageRecord, running: Running | None = None, period: str = "") -> None:
+        """Keep a request's record, and count what was used instead of what was reserved, if it was.
+
+        Shape:  `period`: that of the budget in which it counts, if nothing was reserved.
+        """
 
     async def peek(self, key: Key, now: float) -> Allowance:
         """Return what a key may do, and use nothing of it."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
+from .budgets import zone
 from .keys import Key
 from .limits import BUSY_S, MOST_RUNNING, LimitReached
 
@@ -62,7 +62,7 @@ def budget_text(reached: LimitReached, key: Key, need: Need) -> str:
     else:
         text = f"This API key has used up its {budget}, and the {needed}."
     if allowance.budget_resets_at is not None:
-        resets_at = datetime.fromtimestamp(allowance.budget_resets_at, ZoneInfo(key.budget_timezone))
+        resets_at = datetime.fromtimestamp(allowance.budget_resets_at, zone(key.budget_timezone))
         text += f" It is reset on {resets_at:%Y-%m-%d at %H:%M} ({key.budget_timezone})."
     return f"{text}{' Send less.' if left else ''} The operator of this API can give it more."
 

@@ -66,16 +66,17 @@ class Table(DynamoDb):
         """
         return await asyncio.to_thread(self._reserve, key, request, now)
 
-    async def settle(self, record: UsageRecord, running: Running | None = None) -> None:
+    async def settle(self, record: UsageRecord, running: Running | None = None, period: str = "") -> None:
         """Keep a request's record, and count what was used instead of what was reserved, if it was.
 
         A refused request is counted, and leaves no record.
+        Shape:  `period`: that of the budget in which it counts, if nothing was reserved.
         Raises: KeysUnavailable and its kinds.
         """
         if record.outcome == "refused":
             await asyncio.to_thread(self._count_refusal, record)
         else:
-            await asyncio.to_thread(self.put_usage, record, running)
+            await asyncio.to_thread(self.put_usage, record, running, period)
 
     async def peek(self, key: Key, now: float) -> Allowance:
         """Return what a key may do, and use nothing of it.
@@ -99,15 +100,16 @@ class Table(DynamoDb):
         """
         return limit_items.counts_of(self._get(limit_items.limits_place(key_id)))
 
-    def put_usage(self, record: UsageRecord, running: Running | None = None) -> bool:
+    def put_usage(self, record: UsageRecord, running: Running | None = None, period: str = "") -> bool:
         """Keep a request's record, and count what was used; whatever is done already is not done again.
 
         A record in its place stays, unless it only holds what the request had reserved. Returns whether this
         record was kept.
+        Shape:  `period`: that of the budget in which it counts, if nothing was reserved.
         Raises: KeysUnavailable.
         """
         for _ in range(_RACES):
-            running = running or self._listed_again(record)
+            running = running or self._listed_again(record, period)
             if not running:
                 return False
             stored = self._settle(record, running)
@@ -196,7 +198,7 @@ class Table(DynamoDb):
             self._settle(died(key_id, each), each, assumed=True)
         return dead
 
-    def _listed_again(self, record: UsageRecord) -> Running | None:
+    def _listed_again(self, record: UsageRecord, period: str) -> Running | None:
         """Return a request as running, listed again if need be, without reserving anything for it.
 
         So its record can be kept, and its tokens counted, each once. None if its record is true already.
@@ -220,10 +222,10 @@ class Table(DynamoDb):
             expires_at=int(time.time()) + _LISTED_S,
             window=-1,
             listing=random.getrandbits(48),
-            period=usage_items.period_of(stored) if stored else "",
+            period=usage_items.period_of(stored) if stored else period,
         )
         try:
-            self._update(limit_items.list_again(record.key_id, running))
+            self._update(limit_items.list_again(record.key_id, running, counts))
         except Refused:
             raise KeyThrottled(CONDITION) from None  # another writes the same record just now
         return running

@@ -138,7 +138,6 @@ def test_other_keys_are_refused(key: str, message: str, kept: Kept) -> None:
 
 
 def test_every_reply_has_what_is_left(kept: Kept) -> None:
-    in_one_minute(5)
     _, service = kept.create("--rpm", "60", "--tpm", "20000")
     with service.client() as client:
         first = client.post(URL, json=BODY)
@@ -380,19 +379,18 @@ def test_todos_are_kept_apart(kept: Kept) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(150)
 def test_official_sdks_wait_for_the_next_minute_and_succeed(kept: Kept) -> None:
-    """One request a minute: the SDK waits and retries the second by itself."""
-    _, python = kept.create("--rpm", "1")
-    _, node = kept.create("--rpm", "1")
-    time.sleep(max(0.0, 45 - time.time() % 60))  # the wait is short, and both sides begin before it
+    """Eight requests a minute: one passes again when 7.5 s of the next minute are over."""
+    _, python = kept.create("--rpm", "8")
+    _, node = kept.create("--rpm", "8")
     in_one_minute(8)
-    time.sleep(max(0.0, 45 - time.time() % 60))
+    time.sleep(max(0.0, 45 - time.time() % 60))  # the wait is short, and both sides begin before it
     for service in (python, node):
         with service.client() as client:
-            assert client.post(URL, json=BODY).status_code == 200
+            assert {client.post(URL, json=BODY).status_code for _ in range(8)} == {200}
     minute = time.time() // 60
     outputs = finish([start("openai_client.py", python), start("openai_client.mjs", node)])
     assert all(output.strip() for output in outputs)
-    assert time.time() // 60 == minute + 1
+    assert 7.5 <= time.time() - (minute + 1) * 60 < 30
 
 
 def settled(kept: Kept, key_id: str) -> UsageRecord:

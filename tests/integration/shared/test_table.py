@@ -170,8 +170,8 @@ class TwoEnvironments:
     async def reserve(self, key: Key, request: Running | None, now: float) -> Reservation:
         return await next(self.tables).reserve(key, request, now)
 
-    async def settle(self, record: UsageRecord, running: Running | None = None) -> None:
-        await next(self.tables).settle(record, running)
+    async def settle(self, record: UsageRecord, running: Running | None = None, period: str = "") -> None:
+        await next(self.tables).settle(record, running, period)
 
     async def peek(self, key: Key, now: float) -> Allowance:
         return await next(self.tables).peek(key, now)
@@ -196,7 +196,7 @@ class TableMachine(LedgerMachine):
         assert isinstance(self.ledger, TwoEnvironments)
         table = next(self.ledger.tables)
         records = {record.request_id: record.tokens for record in table.usage(self.key.id, 0, 10**15)}
-        summed = [used for _, _, used in table.sums(self.key.id, 1_794_000_000_000, int(self.now * 1000))]
+        summed = [used for _, _, used in table.sums(self.key.id, *self.times_ms())]
         assert sum(each.requests for each in summed) == len(records)
         assert sum(each.prompt_tokens + each.completion_tokens for each in summed) == sum(records.values())
         return records
@@ -208,7 +208,7 @@ class TableMachine(LedgerMachine):
 
 
 TestTable = pytest.mark.slow(TableMachine.TestCase)
-TestTable.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)
+TestTable.settings = settings(max_examples=10, stateful_step_count=25, deadline=None)
 
 
 async def refusal(table: KeyTable, key: Key, tokens: int, now: float) -> LimitReached:

@@ -63,8 +63,8 @@ class OtherThreadLedger:
         )
         return reservation
 
-    async def settle(self, record: UsageRecord, running: Running | None = None) -> None:
-        await self._call(partial(self.ledger.settle, record, running))
+    async def settle(self, record: UsageRecord, running: Running | None = None, period: str = "") -> None:
+        await self._call(partial(self.ledger.settle, record, running, period))
 
     async def peek(self, key: Key, now: float) -> Allowance:
         allowance: Allowance = await self._call(partial(self.ledger.peek, key, now))

@@ -72,7 +72,12 @@ class FakeLedger:
         self.reserved.append(request)
         return Reservation(allowance=ALLOWANCE, running=request)
 
-    async def settle(self, record: UsageRecord, running: Running | None = None) -> None:
+    async def settle(
+        self,
+        record: UsageRecord,
+        running: Running | None = None,
+        period: str = "",  # noqa: ARG002
+    ) -> None:
         await self._respond()
         self.settled.append((running.most if running else None, record.tokens))
         self.records.append(record)

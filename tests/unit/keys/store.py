@@ -146,7 +146,7 @@ class MemoryStore:
         self._count()
         return self.uncounted
 
-    def put_usage(self, record: UsageRecord) -> bool:
+    def put_usage(self, record: UsageRecord, *, period: str = "") -> bool:  # noqa: ARG002
         self._count()
         place = record.key_id, record.started_at, record.request_id
         is_new = place not in self.records or record.supersedes(self.records[place])

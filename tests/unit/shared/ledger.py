@@ -70,11 +70,16 @@ class MemoryLedger:
         self.stored[key.id] = counts
         return Reservation(allowance=allowance_of(key, counts, now), running=running)
 
-    async def settle(self, record: UsageRecord, running: Running | None = None) -> None:  # noqa: ARG002
+    async def settle(
+        self,
+        record: UsageRecord,
+        running: Running | None = None,  # noqa: ARG002
+        period: str = "",
+    ) -> None:
         if record.outcome == "refused":
             self.refused += 1
         else:
-            self._settle(record)
+            self._settle(record, period)
 
     async def peek(self, key: Key, now: float) -> Allowance:
         return allowance_of(key, counts_at(now, self.stored.get(key.id)), now)
@@ -91,11 +96,11 @@ class MemoryLedger:
             if each.expires_at <= now:
                 self._settle(died(key_id, each), assumed=True)
 
-    def _settle(self, record: UsageRecord, *, assumed: bool = False) -> None:
+    def _settle(self, record: UsageRecord, period: str = "", *, assumed: bool = False) -> None:
         counts = self.stored.get(record.key_id, Counts(window=0))
         place = record.key_id, record.request_id
         before, listed = self.records.get(place), counts.running.get(record.request_id)
-        period = listed.period if listed else self.assumed.get(place, "")
+        period = listed.period if listed else self.assumed.get(place, period)
         if not before or (place in self.assumed and not assumed):
             self.records[place] = record
             self.assumed.pop(place, None)
@@ -110,6 +115,8 @@ class MemoryLedger:
         )
         kind, _, label = period.partition(":")
         stored, spent = counts.periods.get(kind, (0, 0))
+        if kind and stored < int(label):
+            stored, spent = int(label), 0
         if kind and stored == int(label):
             corrected = replace(corrected, periods={**counts.periods, kind: (stored, spent + more)})
         if listed and counts.window == listed.window:
@@ -150,7 +157,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.now = self.latest = 1_795_996_790.0  # ten seconds before the end of a month of UTC
+        self.now = self.earliest = self.latest = 1_795_996_790.0  # ten seconds before the end of a month of UTC
         self.requests: dict[str, Request] = {}
         self.window = 0
         self.labels: dict[str, int] = {}
@@ -205,7 +212,7 @@ class LedgerMachine(RuleBasedStateMachine):
     )
     def wait(self, seconds: float) -> None:
         self.now += seconds
-        self.latest = max(self.now, self.latest)
+        self.earliest, self.latest = min(self.now, self.earliest), max(self.now, self.latest)
 
     @rule(seconds=st.sampled_from([-DAY_S, -300.0, -61.0, 300.0]))
     def step(self, seconds: float) -> None:
@@ -239,8 +246,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert result.running == replace(request, window=window, period=period)
         self.window = window
         if period:
-            kind, _, label = period.partition(":")
-            self.labels[kind] = int(label)
+            self.count_in(period)
         self.requests[request.request_id] = Request(window, period, tokens, tokens + more, request.expires_at)
         self.check(result.allowance, now)
         assert self.run(self.ledger.reserve(self.key, request, now)).running == result.running, "a retry"
@@ -260,6 +266,25 @@ class LedgerMachine(RuleBasedStateMachine):
         if request.listed:
             request.tokens = tokens
         request.settled, request.listed = True, False
+
+    @rule(tokens=amounts, times=st.integers(1, 2))
+    def settle_unreserved(self, tokens: int, times: int) -> None:
+        """Settle a request that was let through while the ledger could not be reached."""
+        request_id, period = f"req_{next(self.numbers):04}", period_of(self.key, self.now)
+        record = UsageRecord(
+            request_id=request_id,
+            key_id=self.key.id,
+            model="tiny",
+            completion_tokens=tokens,
+            duration_ms=5,
+            outcome="ok",
+            started_at=round(self.now * 1000),
+        )
+        for _ in range(times):
+            self.run(self.ledger.settle(record, None, period))
+        self.requests[request_id] = Request(-2, period, 0, tokens, 0, settled=True, listed=False)
+        if period:
+            self.count_in(self.period_at(self.now))
 
     @rule()
     def peek(self) -> None:
@@ -295,6 +320,14 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def run(self, call: Coroutine[Any, Any, Any]) -> Any:
         return self.runner.run(call)
+
+    def times_ms(self) -> tuple[int, int]:
+        """Return when the first request can have begun, and the last one."""
+        return int(self.earliest - 100) * 1000, int(self.latest + 1) * 1000
+
+    def count_in(self, period: str) -> None:
+        kind, _, label = period.partition(":")
+        self.labels[kind] = int(label)
 
     def bury(self, request: Request) -> None:
         request.listed, request.tokens = False, request.spent

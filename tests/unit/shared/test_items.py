@@ -194,8 +194,7 @@ def test_every_call_names_what_it_uses_and_nothing_else(
     calls: list[dict[str, Any]] = [
         *(limit_items.reserve(key, request, now, assumed) for assumed in states),
         *(limit_items.release(key.id, one, 7, assumed) for assumed in states for one in (RUNNING, IN_MONTH)),
-        limit_items.list_again(key.id, RUNNING),
-        limit_items.list_again(key.id, IN_MONTH),
+        *(limit_items.list_again(key.id, one, assumed) for assumed in states for one in (RUNNING, IN_MONTH)),
         limit_items.touch(key.id, now),
         key_items.listed(),
         usage_items.used(key.id, window, window),

@@ -41,6 +41,7 @@ class FakeLedger:
     def __init__(self, *, failure: Exception | None = None) -> None:
         self.requests: dict[str, int] = {}
         self.failure = failure
+        self.touched: list[str] = []
         self.queries = 0
 
     async def reserve(self, key: Key, request: Running | None, now: float) -> Reservation:  # noqa: ARG002
@@ -60,11 +61,11 @@ class FakeLedger:
         self.requests[key.id] = used + 1
         return Reservation(allowance=allowance)
 
-    async def settle(self, record: UsageRecord, running: Running | None = None) -> None:
-        raise AssertionError(f"expected nothing to settle, but got {record}, {running}")
+    async def settle(self, record: UsageRecord, running: Running | None = None, period: str = "") -> None:
+        raise AssertionError(f"expected nothing to settle, but got {record}, {running}, {period}")
 
     async def peek(self, key: Key, now: float) -> Allowance:
         raise AssertionError(f"expected no such query, but got {key}, {now}")
 
-    async def touch(self, key_id: str, now: float) -> None:
-        raise AssertionError(f"expected no such update, but got {key_id}, {now}")
+    async def touch(self, key_id: str, now: float) -> None:  # noqa: ARG002
+        self.touched.append(key_id)
