@@ -122,7 +122,8 @@ def _limits(key_id: str, spent: int, now_ms: int, *, dead: bool) -> Item:
     item = {name: attribute_of(value) for name, value in counts.items()}
     if dead:
         running = Running("req_dead", "default", 9, 9, 5, now_ms - _DAY_MS, now_ms // 1000 - 80_000)
-        item["run#req_dead"] = limit_items.list_again(key_id, running)["ExpressionAttributeValues"][":run"]
+        listed = limit_items.list_again(key_id, running, None)
+        item["run#req_dead"] = listed["ExpressionAttributeValues"][":run"]
     return {**limit_items.limits_place(key_id), **item}
 
 

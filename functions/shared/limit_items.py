@@ -70,19 +70,19 @@ def reserve(key: Key, request: Running | None, now: float, assumed: Counts | Non
     counts = counts_at(now, assumed)
     update = _Update(key.id, request, sets=["#u = :now"], values={":now": int(now), ":one": 1})
     if assumed and assumed.window == counts.window:
-        _count_in_minute(update, key, counts, now)
+        update.count_in_minute(key, counts, now)
     else:
         follows = assumed is not None and assumed.window == counts.window - 1
-        _begin_minute(update, key, counts, now, follows=follows)
+        update.begin_minute(key, counts, now, follows=follows)
     if request:
         period, _ = period_at(key, counts, now)
-        _list(update, replace(request, window=counts.window, period=period))
+        update.list_running(replace(request, window=counts.window, period=period))
         update.conditions += ["(attribute_not_exists(#n) OR #n < :concurrent)"]
         update.adds += ["#s :most"]
         update.values |= {":concurrent": key.concurrent or MOST_RUNNING, ":most": request.most}
         budget = budget_of(key, period)
         if period:
-            _count_in_period(update, period, counts, request.most, budget)
+            update.count_in_period(period, counts, request.most, budget)
         elif budget is not None:
             update.conditions += ["(attribute_not_exists(#s) OR #s <= :unspent)"]
             update.values |= {":unspent": budget - request.most}
@@ -92,10 +92,10 @@ def reserve(key: Key, request: Running | None, now: float, assumed: Counts | Non
 def list_again(key_id: str, request: Running, assumed: Counts | None) -> Parameters:
     """Return the update that lists a request as running which is not, and reserves nothing for it."""
     update = _Update(key_id, request, values={":one": 1})
-    _list(update, request)
+    update.list_running(request)
     kind, label = update.name_period(request.period)
     if kind and (assumed.periods if assumed else {}).get(kind, (0, 0))[0] < label:
-        _begin_period(update, label, 0)
+        update.begin_period(label, 0)
     return update.parameters()
 
 
@@ -152,6 +152,78 @@ class _Update:
         self.period, _, label = period.partition(":")
         return self.period, int(label or 0)
 
+    def count_in_minute(self, key: Key, counts: Counts, now: float) -> None:
+        """Count in the minute that is stored, with no more of the one before than is known."""
+        left = left_ms(counts.window, now)
+        self.conditions += ["#w = :window"]
+        self.values[":window"] = counts.window
+        self.adds += ["#r :one"]
+        if key.requests_per_minute is not None:
+            self.conditions += ["(attribute_not_exists(#rb) OR #rb <= :rb)", "#r <= :requests"]
+            self.values |= {
+                ":rb": counts.requests_before,
+                ":requests": key.requests_per_minute - 1 - share(counts.requests_before, left),
+            }
+        if not self.request:
+            return
+        tokens = self.request.tokens
+        self.adds += ["#t :tokens"]
+        self.values[":tokens"] = tokens
+        if key.tokens_per_minute is not None:
+            self.conditions += ["(attribute_not_exists(#tb) OR #tb <= :tb)", "#t <= :free"]
+            self.values |= {
+                ":tb": counts.tokens_before,
+                ":free": key.tokens_per_minute - tokens - share(counts.tokens_before, left),
+            }
+
+    def begin_minute(self, key: Key, counts: Counts, now: float, *, follows: bool) -> None:
+        """Count first in a minute; what is stored is of the minute before if it `follows`, else earlier."""
+        left, tokens = left_ms(counts.window, now), self.request.tokens if self.request else 0
+        self.values |= {":window": counts.window, ":last": counts.window - 1, ":tokens": tokens}
+        now_used = ["#w = :window", "#r = :one", "#t = :tokens"]
+        if not follows:
+            self.conditions += ["(attribute_not_exists(#w) OR #w < :last)"]
+            self.sets += ["#rb = :zero", "#tb = :zero", *now_used]
+            self.values[":zero"] = 0
+            return
+        self.conditions += ["#w = :last"]
+        self.sets += ["#rb = #r", "#tb = #t", *now_used]
+        if key.requests_per_minute is not None:
+            self.conditions += ["#r <= :requests"]
+            self.values[":requests"] = most_before(key.requests_per_minute - 1, left)
+        if self.request and key.tokens_per_minute is not None:
+            self.conditions += ["#t <= :free"]
+            self.values[":free"] = most_before(key.tokens_per_minute - tokens, left)
+
+    def list_running(self, running: Running) -> None:
+        """List a request as running, once."""
+        self.conditions += ["attribute_not_exists(#run)"]
+        self.sets += ["#run = :run"]
+        self.adds += ["#n :one"]
+        self.values[":run"] = _text(running, _LISTED)
+        if running.period or running.cost:
+            self.sets += ["#more = :more"]
+            self.values[":more"] = _text(running, _LISTED_MORE)
+
+    def count_in_period(self, period: str, counts: Counts, most: int, budget: int | None) -> None:
+        """Count in a period of the budget, which is the stored one, or begins."""
+        kind, label = self.name_period(period)
+        if counts.periods.get(kind, (0, 0))[0] != label:
+            self.begin_period(label, most)
+            return
+        self.values[":label"] = label
+        self.conditions += ["#p = :label"]
+        self.adds += ["#ps :most"]
+        if budget is not None:
+            self.conditions += ["#ps <= :unspent"]
+            self.values[":unspent"] = budget - most
+
+    def begin_period(self, label: int, spent: int) -> None:
+        """Count first in a period of the budget; what is stored is of an earlier one."""
+        self.conditions += ["(attribute_not_exists(#p) OR #p < :label)"]
+        self.sets += ["#p = :label", "#ps = :first"]
+        self.values |= {":label": label, ":first": spent}
+
     def parameters(self) -> Parameters:
         """Return the arguments of update_item."""
         parts = {"SET": self.sets, "REMOVE": self.removes, "ADD": self.adds}
@@ -176,83 +248,6 @@ class _Update:
             # A refusal holds what is stored, which saves a read.
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
-
-
-def _count_in_minute(update: _Update, key: Key, counts: Counts, now: float) -> None:
-    """Count in the minute that is stored, with no more of the one before than is known."""
-    left = left_ms(counts.window, now)
-    update.conditions += ["#w = :window"]
-    update.values[":window"] = counts.window
-    update.adds += ["#r :one"]
-    if key.requests_per_minute is not None:
-        update.conditions += ["(attribute_not_exists(#rb) OR #rb <= :rb)", "#r <= :requests"]
-        update.values |= {
-            ":rb": counts.requests_before,
-            ":requests": key.requests_per_minute - 1 - share(counts.requests_before, left),
-        }
-    if not update.request:
-        return
-    tokens = update.request.tokens
-    update.adds += ["#t :tokens"]
-    update.values[":tokens"] = tokens
-    if key.tokens_per_minute is not None:
-        update.conditions += ["(attribute_not_exists(#tb) OR #tb <= :tb)", "#t <= :free"]
-        update.values |= {
-            ":tb": counts.tokens_before,
-            ":free": key.tokens_per_minute - tokens - share(counts.tokens_before, left),
-        }
-
-
-def _begin_minute(update: _Update, key: Key, counts: Counts, now: float, *, follows: bool) -> None:
-    """Count first in a minute; what is stored is of the minute before if it `follows`, else earlier."""
-    left, tokens = left_ms(counts.window, now), update.request.tokens if update.request else 0
-    update.values |= {":window": counts.window, ":last": counts.window - 1, ":tokens": tokens}
-    now_used = ["#w = :window", "#r = :one", "#t = :tokens"]
-    if not follows:
-        update.conditions += ["(attribute_not_exists(#w) OR #w < :last)"]
-        update.sets += ["#rb = :zero", "#tb = :zero", *now_used]
-        update.values[":zero"] = 0
-        return
-    update.conditions += ["#w = :last"]
-    update.sets += ["#rb = #r", "#tb = #t", *now_used]
-    if key.requests_per_minute is not None:
-        update.conditions += ["#r <= :requests"]
-        update.values[":requests"] = most_before(key.requests_per_minute - 1, left)
-    if update.request and key.tokens_per_minute is not None:
-        update.conditions += ["#t <= :free"]
-        update.values[":free"] = most_before(key.tokens_per_minute - tokens, left)
-
-
-def _list(update: _Update, running: Running) -> None:
-    """List a request as running, once."""
-    update.conditions += ["attribute_not_exists(#run)"]
-    update.sets += ["#run = :run"]
-    update.adds += ["#n :one"]
-    update.values[":run"] = _text(running, _LISTED)
-    if running.period or running.cost:
-        update.sets += ["#more = :more"]
-        update.values[":more"] = _text(running, _LISTED_MORE)
-
-
-def _count_in_period(update: _Update, period: str, counts: Counts, most: int, budget: int | None) -> None:
-    """Count in a period of the budget, which is the stored one, or begins."""
-    kind, label = update.name_period(period)
-    if counts.periods.get(kind, (0, 0))[0] != label:
-        _begin_period(update, label, most)
-        return
-    update.values[":label"] = label
-    update.conditions += ["#p = :label"]
-    update.adds += ["#ps :most"]
-    if budget is not None:
-        update.conditions += ["#ps <= :unspent"]
-        update.values[":unspent"] = budget - most
-
-
-def _begin_period(update: _Update, label: int, spent: int) -> None:
-    """Count first in a period of the budget; what is stored is of an earlier one."""
-    update.conditions += ["(attribute_not_exists(#p) OR #p < :label)"]
-    update.sets += ["#p = :label", "#ps = :first"]
-    update.values |= {":label": label, ":first": spent}
 
 
 def _text(running: Running, names: tuple[str, ...]) -> str:

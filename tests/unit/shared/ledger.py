@@ -147,6 +147,7 @@ zones = st.sampled_from(["UTC", "Asia/Kolkata", "America/New_York"])
 MINUTE_MS = 60_000
 EXPIRY_S = 300
 DAY_S = 86_400.0
+END_OF_NOVEMBER = 1_796_083_200.0
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -157,7 +158,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.now = self.earliest = self.latest = 1_795_996_790.0  # ten seconds before the end of a month of UTC
+        self.now = self.earliest = self.latest = END_OF_NOVEMBER - 10
         self.requests: dict[str, Request] = {}
         self.window = 0
         self.labels: dict[str, int] = {}
