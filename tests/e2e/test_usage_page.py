@@ -37,7 +37,8 @@ def visit(_here: None) -> Iterator[Visit]:
             assert client.post("/v1/chat/completions", json=body).status_code == 200
             assert client.post("/v1/chat/completions", json={**body, "n": "one"}).status_code == 400
         pictures = filter(None, [os.environ.get("PICTURES")])
-        yield Visit(service, seen_in_browser("usage", f"{service.url}/usage", service.key, *pictures))
+        report = seen_in_browser("usage", f"{service.url}/usage", service.key, *pictures, timeout_s=120)
+        yield Visit(service, report)
 
 
 @pytest.fixture
@@ -65,7 +66,8 @@ def test_a_key_sees_what_it_has_used(report: Report) -> None:
 
 
 def test_the_pages_lead_to_each_other(visit: Visit) -> None:
-    assert visit.report["linked"] == [f"{visit.service.url}/", f"{visit.service.url}/usage"]
+    url = visit.service.url
+    assert visit.report["linked"] == [f"{url}/", f"{url}/usage", "_blank"]
 
 
 def test_limits_say_what_is_left_and_when_they_reset(report: Report) -> None:

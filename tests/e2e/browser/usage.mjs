@@ -129,14 +129,12 @@ async function ownKey(page) {
   seen.own = await page.locator("main").innerText();
   seen.kept = await page.evaluate(() => [{ ...localStorage }, { ...sessionStorage }, document.cookie, location.href]);
   await picture(page, "usage-own");
-  const link = page.getByRole("link", { name: "Chat" });
-  await link.click();
-  await page.getByRole("textbox", { name: "Message" }).waitFor();
+  await page.getByRole("link", { name: "Chat" }).click();
+  await page.getByRole("heading", { name: "An API key is needed" }).waitFor(); // the page's scripts have run
   seen.linked = [page.url()];
   await page.getByRole("button", { name: "Settings" }).click();
-  const [other] = await Promise.all([page.waitForEvent("popup"), page.getByText("What a key has used").click()]);
-  seen.linked.push(other.url());
-  await other.close();
+  const beside = page.getByRole("link", { name: "What a key has used" });
+  seen.linked.push(...(await beside.evaluate(({ href, target }) => [href, target])));
 }
 
 async function use(page, text) {
