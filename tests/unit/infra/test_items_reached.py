@@ -92,13 +92,14 @@ async def chat(table: KeyTable) -> None:
     await table.settle(refused)
     await table.reserve(KEY, running(5), NOW + 2000)  # the second one has died meanwhile
     await table.settle(replace(died(KEY.id, second.running), outcome="ok"))
+    await table.touch(KEY.id, NOW)
     now_ms = int(NOW * 1000)
     assert await asyncio.to_thread(table.sums, KEY.id, now_ms, now_ms, books=KEY.books)
 
 
 async def todos(table: KeyTable) -> None:
     """Count requests, up to the limit, also where completions of the same key have died."""
-    await KeyTable(NAME).reserve(KEY, replace(running(1), expires_at=int(NOW) - 1), NOW - 60)
+    await KeyTable(NAME).reserve(KEY, replace(running(1), expires_at=int(NOW) - 1), NOW - 120)
     assert await table.key(KEY.digest) == KEY
     await table.peek(KEY, NOW)
     only_requests = replace(KEY, requests_per_minute=2)
@@ -106,7 +107,7 @@ async def todos(table: KeyTable) -> None:
         await table.reserve(only_requests, None, NOW)
     with pytest.raises(LimitReached):
         await table.reserve(only_requests, None, NOW)
-    await table.reserve(only_requests, None, NOW + 60)
+    await table.reserve(only_requests, None, NOW + 120)
 
 
 @pytest.mark.parametrize(("function", "work"), [(CHAT, chat), (TODOS, todos)])
