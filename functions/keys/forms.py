@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import cast
@@ -40,7 +41,7 @@ _PERIODS: dict[str, Period] = {"day": "day", "week": "week", "month": "month"}
 
 def name(text: str) -> str:
     """Read a name for a key: a line that tables and terminals can show."""
-    stripped = text.strip()
+    stripped = normalised(text)
     if stripped.startswith("sk-") or holds_key(stripped):
         raise ValueError("expected a name that shows whose key it is, but got what looks like a key")
     return _line(stripped, _LONGEST_NAME, text)
@@ -122,7 +123,7 @@ def which(text: str) -> str:
         )
     if not text.strip():
         raise ValueError("expected an id or a name as `list` shows them, but got none")
-    return text.strip()
+    return normalised(text)
 
 
 def span(text: str) -> int:
@@ -131,7 +132,7 @@ def span(text: str) -> int:
     Units:  s.
     """
     seconds = _seconds(text)
-    if seconds is None:
+    if seconds is None or seconds > LONGEST_S:
         raise ValueError(
             f"expected a span of time such as 90d, 2w or 1h30m, but got {shown(text)}{_hint(text)}"
         )
@@ -158,6 +159,11 @@ def before(text: str, now: float) -> int:
     if not 0 <= moment <= now:
         raise ValueError(f"expected a time in the past, after 1970, but got {shown(text)}")
     return moment
+
+
+def normalised(text: str) -> str:
+    """Return a name as names are compared: two that look the same are."""
+    return unicodedata.normalize("NFC", text.strip())
 
 
 def shown(text: str) -> str:

@@ -8,11 +8,12 @@ from typing import Any
 
 import click
 
+from functions.shared.budgets import period_of
 from functions.shared.keys import Key
 
-from . import options
+from . import forms, options
 from .options import NO_LIMIT
-from .session import Session
+from .session import PROGRAM, Session
 
 _MEMBERS = {
     "name": "name",
@@ -52,7 +53,7 @@ def key_options(*, new: bool) -> Callable[[Callable[..., Any]], Callable[..., An
         click.option(
             "--timezone",
             type=options.TIMEZONE,
-            help="Where the days of its budget begin, as Europe/Berlin. Default: UTC.",
+            help=f"Where the days of its budget begin, as Europe/Berlin.{' Default: UTC.' if new else ''}",
         ),
         click.option(
             "--expires",
@@ -62,7 +63,8 @@ def key_options(*, new: bool) -> Callable[[Callable[..., Any]], Callable[..., An
         click.option(
             "--on-outage",
             type=click.Choice(("open", "closed")),
-            help="Whether it is accepted while its limits cannot be counted. Default: open.",
+            help="Whether it is accepted while its limits cannot be counted."
+            + (" Default: open." if new else ""),
         ),
         click.option("--note", type=options.NOTE, help="A line about it, for `show`."),
         click.option("--tag", type=options.TAG, multiple=True, help="A tag; may be repeated."),
@@ -101,7 +103,11 @@ def altered(key: Key, given: Mapping[str, Any]) -> Key:
         if period != key.budget_period:
             members |= {"extra_tokens": 0, "extra_period": ""}
             members.setdefault("budget_timezone", key.budget_timezone if period else "UTC")
-    members["tags"] = (key.tags - _untagged(key, given)) | frozenset(given.get("tag") or ())
+    untagged = frozenset(given.get("untag") or ())
+    if missing := sorted(untagged - key.tags):
+        has = f"it has {', '.join(sorted(key.tags))}" if key.tags else "it has none"
+        raise click.UsageError(f"Expected --untag with a tag of the key, but got {missing[0]!r}; {has}.")
+    members["tags"] = (key.tags - untagged) | frozenset(given.get("tag") or ())
     changed = replace(key, **members)
     if given.get("timezone") and not changed.budget_period:
         raise click.UsageError(
@@ -116,6 +122,25 @@ def altered(key: Key, given: Mapping[str, Any]) -> Key:
     if len(changed.tags) > _MOST_TAGS:
         raise click.UsageError(f"Expected at most {_MOST_TAGS} tags, but got {len(changed.tags)}.")
     return changed
+
+
+def topped_up(key: Key, tokens: int, now: float) -> Key:
+    """Return a key with more tokens in its budget; in one of a period, for the current one.
+
+    Raises: ClickException.
+    """
+    if key.budget_tokens is None:
+        raise click.ClickException(
+            f"{key.id} ({key.name}) has no budget, so there is nothing to add to."
+            f" To give it one: {PROGRAM} update {key.id} --budget {tokens}"
+        )
+    period = period_of(key, now)
+    before = key.extra_tokens if period and period == key.extra_period else 0
+    if key.budget_tokens + before + tokens > forms.MOST:
+        raise click.ClickException(f"Expected a budget of at most {forms.MOST:,} tokens in all.")
+    if not period:
+        return replace(key, budget_tokens=key.budget_tokens + tokens)
+    return replace(key, extra_tokens=before + tokens, extra_period=period)
 
 
 def check_models(session: Session, given: Mapping[str, Any]) -> list[str]:
@@ -142,11 +167,3 @@ def check_models(session: Session, given: Mapping[str, Any]) -> list[str]:
     there = f" Other keys may use {', '.join(sorted(others))}." if others else ""
     said = f"Note: it was not checked whether there is a model {unknown}, for that takes --stack, or MODELS."
     return [said + there]
-
-
-def _untagged(key: Key, given: Mapping[str, Any]) -> frozenset[str]:
-    tags = frozenset(given.get("untag") or ())
-    if missing := sorted(tags - key.tags):
-        has = f"it has {', '.join(sorted(key.tags))}" if key.tags else "it has none"
-        raise click.UsageError(f"Expected --untag with a tag of the key, but got {missing[0]!r}; {has}.")
-    return tags

@@ -11,6 +11,7 @@ import click
 from functions.shared.keys import Key
 
 from . import views
+from .forms import normalised
 from .history import Change
 from .session import PROGRAM, Session, Store
 from .stored_keys import ChangeUnknown, Listed
@@ -32,13 +33,13 @@ def select(store: Store, which: str, *, to_change: bool = False, deleted: bool =
         return key
     keys = store.listed()
     same = [key for key in keys if key.id == which]
-    found = same or [key for key in keys if key.name == which or key.id.startswith(which)]
+    found = same or [key for key in keys if normalised(key.name) == which or key.id.startswith(which)]
     found = [key for key in found if key.deleted == deleted] or found
     if len(found) != 1:
         shown = [key for key in keys if key.deleted == deleted]
         raise click.ClickException(_none_or_several(found, shown, which))
     ((listed,), beginning) = found, which.removeprefix("key_")
-    if to_change and which not in (listed.id, listed.name) and len(beginning) < _DIGITS:
+    if to_change and which not in (listed.id, normalised(listed.name)) and len(beginning) < _DIGITS:
         raise click.ClickException(
             f"Expected at least eight digits of an id, or a name, to change a key, but got {which!r}."
             f" There is:\n{_line(listed)}"
@@ -96,7 +97,7 @@ def check_name(store: Store, name: str, *, same_name: bool, except_id: str = "")
     if same_name:
         return
     for key in store.listed():
-        if key.name == name and not key.deleted and key.id != except_id:
+        if normalised(key.name) == normalised(name) and not key.deleted and key.id != except_id:
             raise click.ClickException(
                 f"There is a key of the name {name!r} already: {key.id}. Give another name, or --same-name"
                 " if both keys are to have it."

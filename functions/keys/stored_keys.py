@@ -195,6 +195,10 @@ class StoredKeys(Table):
     ) -> tuple[Key, Change] | None:
         """Make one change, if it changes anything. `deleted`: the key may be a deleted one."""
         now = change.at_ms // 1000
+
+        def arrived() -> bool:
+            return self._get(history.history_place(key_id, change)) is not None
+
         for race in range(_RACES):
             stored = self._stored(key_id)
             if stored is None or (stored.key.deleted_at is not None and not deleted):
@@ -212,7 +216,7 @@ class StoredKeys(Table):
             if not made.members:
                 return key, made
             key = replace(key, change=change.id, changed_at=now, changed_by=change.by)
-            if self._done(key_writes.changes(stored, key, replaced, made), self._made(key_id, change)):
+            if self._done(key_writes.changes(stored, key, replaced, made), arrived):
                 if self.on_change:
                     self.on_change(key, made)
                 return key, made
@@ -236,9 +240,6 @@ class StoredKeys(Table):
             raise
         return True
 
-    def _made(self, key_id: str, change: Change) -> Callable[[], bool]:
-        return lambda: self._get(history.history_place(key_id, change)) is not None
-
     def _stored(self, key_id: str) -> Stored | None:
         """Return what is stored of a key. Between its two reads, the key may get another text."""
         listed: Item | None = None
@@ -260,24 +261,23 @@ class StoredKeys(Table):
             usage_items.summed_before(key.id, 0, until_ms),
             *usage_items.summed(key.id, key.created_at * 1000, until_ms),
         ]
-        for items in in_parallel(lambda each: list(self._query(each)), queries):
-            places = [{"pk": item["pk"], "sk": item["sk"]} for item in items]
-            list(in_parallel(lambda place: self._end(place, end), places))
-
-    def _end(self, place: Item, end: int | None) -> None:
         update: Parameters = {"UpdateExpression": "REMOVE #t"}
         if end is not None:
             values = item_of({":end": end})
             update = {"UpdateExpression": "SET #t = :end", "ExpressionAttributeValues": values}
-        with suppress(Refused):  # DynamoDB has just deleted it
-            self._call(
-                "update_item",
-                TableName=self._name,
-                Key=place,
-                ConditionExpression="attribute_exists(pk)",
-                ExpressionAttributeNames={"#t": "ttl"},
-                **update,
-            )
+        update |= {
+            "TableName": self._name,
+            "ConditionExpression": "attribute_exists(pk)",
+            "ExpressionAttributeNames": {"#t": "ttl"},
+        }
+
+        def mark(item: Item) -> None:
+            place = {name: item[name] for name in ("pk", "sk")}
+            with suppress(Refused):  # DynamoDB has just deleted it
+                self._call("update_item", Key=place, **update)
+
+        for items in in_parallel(lambda each: list(self._query(each)), queries):
+            list(in_parallel(mark, items))
 
 
 def _accepted(texts: Sequence[Replaced], now: int) -> list[Replaced]:

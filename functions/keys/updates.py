@@ -8,12 +8,11 @@ from typing import Any
 
 import click
 
-from functions.shared.budgets import period_of, resets_at
-from functions.shared.keys import Key
+from functions.shared.budgets import resets_at
 
-from . import change_views, forms, options, views
+from . import change_views, options, views
 from .group import KEY, Result, command
-from .key_options import altered, check_models, is_given, key_options
+from .key_options import altered, check_models, is_given, key_options, topped_up
 from .selection import change, check_name, existing, select, select_to_change
 from .session import PROGRAM, Session
 
@@ -54,7 +53,7 @@ def topup(session: Session, key: str, tokens: int) -> Result:
     month is raised for the current one alone.
     """
     found, made = change(
-        session, select_to_change(session, key), "topup", lambda key: _topped_up(key, tokens, session.now)
+        session, select_to_change(session, key), "topup", lambda key: topped_up(key, tokens, session.now)
     )
     end = resets_at(found, session.now)
     total = (found.budget_tokens or 0) + (found.extra_tokens if end is not None else 0)
@@ -111,19 +110,19 @@ def enable(session: Session, key: str) -> Result:
 )
 @click.option("--yes", is_flag=True, help="Delete without a confirmation.")
 def delete(session: Session, key: str, keep: int, yes: bool) -> Result:
-    """Refuse a key from now on, within 30 s everywhere, and remove it later.
+    """Refuse a key from now on, and remove it later.
 
-    ID is the key's id, at least eight digits of it, or its name. `list` does not show it any more; `usage`
-    does, as long as it is kept. It is safe to repeat.
+    ID is the key's id, at least eight digits of it, or its name. It is refused within 30 s everywhere. `list`
+    does not show it any more; `usage` does, as long as it is kept. It is safe to repeat.
     """
     found = select(session.store, key, to_change=True)
     until = int(session.now) + keep
-    _confirm(f"Delete {found.id} ({found.name})? It can be restored until {views.clock(until)}.", yes)
+    kept = f"It can be restored until {views.clock(until)}." if keep else "It cannot be restored."
+    _confirm(f"Delete {found.id} ({found.name})? {kept}", yes)
     found = existing(session.store.delete(found.id, until, session.change("delete")))
-    said = (
-        f"Deleted {found.id} ({found.name}). It is refused within 30 s everywhere."
-        f"\nIt is kept until {views.clock(until)}. To accept it again: {PROGRAM} restore {found.id}"
-    )
+    said = f"Deleted {found.id} ({found.name}). It is refused within 30 s everywhere.\n{kept}"
+    if keep:
+        said += f" To do so: {PROGRAM} restore {found.id}"
     return Result(said, views.key_record(found, session.now))
 
 
@@ -152,21 +151,6 @@ def restore(session: Session, key: str, same_name: bool) -> Result:
     if state != "active":
         said = f"Restored {found.id} ({found.name}). It is {state}, as it was: {PROGRAM} show {found.id}"
     return Result(said, views.key_record(found, session.now))
-
-
-def _topped_up(key: Key, tokens: int, now: float) -> Key:
-    if key.budget_tokens is None:
-        raise click.ClickException(
-            f"{key.id} ({key.name}) has no budget, so there is nothing to add to."
-            f" To give it one: {PROGRAM} update {key.id} --budget {tokens}"
-        )
-    period = period_of(key, now)
-    before = key.extra_tokens if period and period == key.extra_period else 0
-    if key.budget_tokens + before + tokens > forms.MOST:
-        raise click.ClickException(f"Expected a budget of at most {forms.MOST:,} tokens in all.")
-    if not period:
-        return replace(key, budget_tokens=key.budget_tokens + tokens)
-    return replace(key, extra_tokens=before + tokens, extra_period=period)
 
 
 def _confirm(question: str, yes: bool) -> None:

@@ -241,7 +241,7 @@ def test_a_key_is_deleted_hidden_and_restored() -> None:
     result = invoke(store, "delete", "alice", "--yes")
     assert printed(result) == (
         f"Deleted {a_key().id} (alice). It is refused within 30 s everywhere."
-        "\nIt is kept until 2027-02-23 02:00 UTC. To accept it again: python -m functions.keys restore"
+        "\nIt can be restored until 2027-02-23 02:00 UTC. To do so: python -m functions.keys restore"
         f" {a_key().id}"
     )
     assert result.data["status"] == "deleted"
@@ -265,6 +265,14 @@ def test_a_deletion_can_be_repeated_with_another_end() -> None:
     invoke(store, "delete", "alice", "--yes")
     invoke(store, "delete", "alice", "--yes", "--keep", "1w", now=NOW + 60)
     assert (the_key(store).deleted_at, the_key(store).kept_until) == (NOW, NOW + 60 + 7 * DAY_S)
+
+
+def test_a_key_may_be_deleted_for_good() -> None:
+    store = store_of()
+    assert printed(invoke(store, "delete", "alice", "--yes", "--keep", "0d")) == (
+        f"Deleted {a_key().id} (alice). It is refused within 30 s everywhere.\nIt cannot be restored."
+    )
+    assert "is being removed" in refusal(store, "restore", "alice")
 
 
 def test_a_name_is_free_once_its_key_is_deleted() -> None:
@@ -317,6 +325,12 @@ def test_a_terminal_confirms_it(
 
 
 # which key
+
+
+def test_names_that_look_the_same_are_the_same() -> None:
+    store = store_of(name="Zoe\u0308")
+    assert "already" in refusal(store, "create", "--name", "Zo\u00eb")
+    assert invoke(store, "update", "Zo\u00eb", "--rpm", "5").data["id"] == a_key().id
 
 
 @pytest.mark.parametrize(
