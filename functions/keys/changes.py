@@ -97,9 +97,19 @@ def rotate(session: Session, key: str, grace: int | None, finish: bool) -> Resul
             ended += f"\nIt is {state}, and refused as long as it is: {PROGRAM} show {found.id}"
         return f"\n{ended}"
 
+    def take_back() -> str:
+        try:
+            undo = session.change("rotate", after=change)
+            kept = session.store.take_back(found.id, found.digest, selected.digest, undo)
+        except KeysUnavailable:
+            return again
+        if not kept or kept.digest != selected.digest:
+            return again
+        return f"{found.id} has its text from before again. Try again: {PROGRAM} rotate {found.id}"
+
     said = f"Rotated {found.id} ({found.name}).\n\n{_once(text)}"
     data = {"key": text, "earlier_until": views.iso_time(until or session.now)}
-    new_text = NewText(finish=end, lost=lambda: again, unread=lambda: again)
+    new_text = NewText(finish=end, lost=take_back, unread=lambda: again)
     return Result(said, {**data, **views.key_record(found, session.now)}, new_text=new_text)
 
 

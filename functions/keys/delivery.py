@@ -9,7 +9,7 @@ all. Therefore, in this order:
 4. The new text is printed, flushed and, from a pipe, read.
 5. Only then the old text gets its end: now, or after the grace period.
 
-If 4 fails, a new key is deleted again, and a rotated one keeps its old text. If 5 fails, both texts are
+If 4 fails, a new key is deleted again, and a rotated one gets its old text back. If 5 fails, both texts are
 accepted. What holds is reported on stderr, with the command that completes it, and the exit status is not 0.
 SIGKILL, or a loss of power, after 3 leaves a new key that can be rotated or deleted, or a rotated one whose
 old text is accepted; after 4, `rotate ID --finish` ends the old text.

@@ -162,7 +162,10 @@ def _accepted(replaced: Iterable[Replaced], now: float) -> list[Replaced]:
 
 def _earlier(key: Key, text: Replaced) -> str:
     if text.until is None:
-        return f"{text.hint} is accepted, too; to end it: {PROGRAM} rotate {key.id} --finish"
+        return (
+            f"{text.hint} is accepted, too; once the newer key is in use, end it:"
+            f" {PROGRAM} rotate {key.id} --finish"
+        )
     return f"{text.hint} is accepted, too, until {clock(text.until)}"
 
 

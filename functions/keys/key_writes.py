@@ -54,7 +54,7 @@ def changes(stored: Stored, key: Key, replaced: Sequence[Replaced], change: Chan
             them are removed. What another version has added to the items stays.
     """
     old, item = stored.key, {**_foreign(stored.item), **key_item(key)}
-    texts = {text.digest: text for text in replaced}
+    texts, before = {text.digest: text for text in replaced}, {text.digest for text in stored.replaced}
     # The item that holds the condition comes first: a refusal names it.
     if key.digest == old.digest:
         writes = [{"Put": {"Item": item, **_unchanged(stored.item)}}]
@@ -62,11 +62,13 @@ def changes(stored: Stored, key: Key, replaced: Sequence[Replaced], change: Chan
         writes = [{"Put": {"Item": replaced_item(item, texts[old.digest]), **_unchanged(stored.item)}}]
     else:
         writes = [{"Delete": {"Key": key_place(old.digest), **_unchanged(stored.item)}}]
-    if key.digest != old.digest:
+    if key.digest in before:
+        writes += [{"Put": {"Item": item}}]
+    elif key.digest != old.digest:
         writes += [{"Put": {"Item": item, "ConditionExpression": _NEW}}]
     writes += [{"Put": {"Item": replaced_item(item, text)}} for text in replaced if text.digest != old.digest]
     writes += [
-        {"Delete": {"Key": key_place(text.digest)}} for text in stored.replaced if text.digest not in texts
+        {"Delete": {"Key": key_place(digest)}} for digest in sorted(before - texts.keys() - {key.digest})
     ]
     listed = {**_foreign(stored.listed), **listed_item(key, replaced)}
     condition = {

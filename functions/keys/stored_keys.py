@@ -151,6 +151,23 @@ class StoredKeys(Table):
         done = self._change(key_id, step, change)
         return done[0] if done else None
 
+    def take_back(self, key_id: str, digest: str, before: str, change: Change) -> Key | None:
+        """Undo a rotation whose text was lost: the text before is in use again, and the lost one removed.
+
+        Shape:  the digests of the lost text and of the one before. A key that has neither is left as it is.
+        Raises: ChangeUnknown; KeysUnavailable.
+        """
+
+        def step(stored: Stored) -> tuple[Key, Sequence[Replaced]]:
+            texts = {text.digest: text for text in stored.replaced}
+            if stored.key.digest != digest or before not in texts:
+                return stored.key, stored.replaced
+            text = texts.pop(before)
+            return replace(stored.key, digest=text.digest, hint=text.hint), [*texts.values()]
+
+        done = self._change(key_id, step, change)
+        return done[0] if done else None
+
     def delete(self, key_id: str, kept_until: int, change: Change) -> Key | None:
         """Refuse a key from now on, and have DynamoDB delete all that is stored of it after a time.
 

@@ -25,7 +25,7 @@ from tests.integration.keys.conftest import NAME, REGION
 from tests.unit.keys.store import DAY_S, NOW, a_change, a_key, a_record
 
 KEY = a_key(1, digest="a1" * 32, requests_per_minute=60, expires_at=int(NOW) + 9 * DAY_S, books=2)
-NEW, NEWER = "b2" * 32, "c3" * 32
+NEW, NEWER, LOST = "b2" * 32, "c3" * 32, "d4" * 32
 SOON = int(NOW) + 3600
 
 
@@ -154,6 +154,38 @@ def test_without_a_grace_period_all_earlier_texts_are_removed(table: KeyTable) -
     assert found(table, KEY.digest) is found(table, NEW) is None
     assert found(table, NEWER) == table.find(KEY.id)
     assert len(items(table, "key#")) == 1
+
+
+def test_a_rotation_whose_text_was_lost_is_taken_back(table: KeyTable) -> None:
+    table.add(KEY)
+    before = table.find(KEY.id)
+    table.rotate(KEY.id, NEW, "sk-…new", a_change("rotate"))
+    taken_back = table.take_back(KEY.id, NEW, KEY.digest, a_change("rotate", NOW + 1))
+    assert taken_back
+    assert found(table, KEY.digest) == table.find(KEY.id) == taken_back
+    assert replace(taken_back, change="", changed_at=None, changed_by="") == before
+    assert found(table, NEW) is None
+    assert table.replaced(KEY.id) == []
+    again = table.take_back(KEY.id, NEW, KEY.digest, a_change("rotate", NOW + 2))
+    assert again == taken_back, "there is nothing to undo"
+    assert len(table.history(KEY.id)) == 2
+
+
+def test_only_the_last_rotation_is_taken_back(table: KeyTable) -> None:
+    table.add(KEY)
+    for text in (NEW, NEWER):
+        table.rotate(KEY.id, text, "", a_change("rotate"))
+    key = table.take_back(KEY.id, NEW, KEY.digest, a_change("rotate"))
+    assert key
+    assert key.digest == NEWER
+    key = table.take_back(KEY.id, NEWER, NEW, a_change("rotate"))
+    assert key
+    assert key.digest == NEW
+    assert found(table, NEW) == key
+    assert found(table, NEWER) is None
+    assert [each.digest for each in table.replaced(KEY.id)] == [KEY.digest]
+    old = found(table, KEY.digest)
+    assert old == replace(key, digest=KEY.digest, hint=KEY.hint)
 
 
 def test_a_second_rotation_in_a_grace_period_leads_from_all_texts_to_the_newest(table: KeyTable) -> None:
@@ -417,6 +449,14 @@ class Texts(RuleBasedStateMachine):
                 text: until if text == new else end if until is None else min(until, end)
                 for text, until in self.texts.items()
             }
+
+    @rule(which=st.integers(0, 1))
+    def rotate_in_vain(self, which: int) -> None:
+        """Its text could not be printed."""
+        table, before = self.tables[which], self.tables[which].find(KEY.id)
+        if before and table.rotate(KEY.id, LOST, "", self.change()):
+            table.take_back(KEY.id, LOST, before.digest, self.change())
+            assert asyncio.run(table.key(LOST)) is None
 
     @rule(which=st.integers(0, 1), disabled=st.booleans())
     def disable(self, which: int, disabled: bool) -> None:

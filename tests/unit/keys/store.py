@@ -83,6 +83,14 @@ class MemoryStore:
         self.texts[key_id] = [each for each in texts if each.until and each.until > change.at_ms // 1000]
         return self.keys.get(key_id)
 
+    def take_back(self, key_id: str, digest: str, before: str, change: Change) -> Key | None:
+        key, texts = self.find(key_id), {each.digest: each for each in self.replaced(key_id)}
+        if not key or key.digest != digest or before not in texts:
+            return key
+        text = texts.pop(before)
+        self.texts[key_id] = [*texts.values()]
+        return self._changed(key, replace(key, digest=before, hint=text.hint), change)[0]
+
     def delete(self, key_id: str, kept_until: int, change: Change) -> Key | None:
         key = self.find(key_id)
         if not key:

@@ -168,7 +168,7 @@ id            key_0000000000000001
 name          alice
 key           sk-…Ab3d (the whole key is stored nowhere)
 earlier keys  sk-…2222 is accepted, too, until 2026-11-26 02:00 UTC; sk-…3333 is accepted, too; \
-to end it: python -m functions.keys rotate key_0000000000000001 --finish
+once the newer key is in use, end it: python -m functions.keys rotate key_0000000000000001 --finish
 status        active
 models        default, small
 requests      60 a minute; 58 left, all of them in 60 s
