@@ -122,9 +122,9 @@ def arrived() -> bool:
     if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
         return not _gone(descriptor)
     until_s = time.monotonic() + _READ_WITHIN_S
-    while (unread := _unread_bytes(descriptor)) and not _gone(descriptor) and time.monotonic() < until_s:
+    while _unread_bytes(descriptor) and not _gone(descriptor) and time.monotonic() < until_s:
         time.sleep(_PAUSE_S)
-    return not unread
+    return not _unread_bytes(descriptor)  # a reader may have read it just before it went
 
 
 def _descriptor() -> int | None:

@@ -69,13 +69,25 @@ def key_details(key: Key, counts: Counts | None, replaced: Sequence[Replaced], n
     left = _allowance(key, counts, now)
     reserved = sum(each.most for each in counts.running.values())
     running = f"{counted(len(counts.running), 'request')}, {counted(reserved, 'token')} reserved"
-    used_at = counts.used_at
+    used_at, status, expires = counts.used_at, state(key, now), "never"
+    if key.deleted_at is not None and key.kept_until is not None:
+        status += f" {clock(key.deleted_at)}, kept until {clock(key.kept_until)}"
+    if key.expires_at is not None:
+        ahead_s = key.expires_at - now
+        expires = f"in {length(ahead_s)}" if ahead_s > 0 else f"{length(-ahead_s)} ago"
+        expires = f"{clock(key.expires_at)} ({expires})"
+    finish = f"once the newer key is in use, end it: {PROGRAM} rotate {key.id} --finish"
+    earlier = [
+        f"{each.hint} is accepted, too"
+        + (f"; {finish}" if each.until is None else f", until {clock(each.until)}")
+        for each in _accepted(replaced, now)
+    ]
     rows = {
         "id": key.id,
         "name": key.name,
         "key": f"{key.hint} (the whole key is stored nowhere)",
-        "earlier keys": "; ".join(_earlier(key, each) for each in _accepted(replaced, now)),
-        "status": _status(key, now),
+        "earlier keys": "; ".join(earlier),
+        "status": status,
         "models": ", ".join(sorted(key.models)) or "all",
         "requests": _a_minute(key.requests_per_minute, left.remaining_requests, left.requests_reset_in_s),
         "tokens": _a_minute(key.tokens_per_minute, left.remaining_tokens, left.tokens_reset_in_s),
@@ -89,7 +101,7 @@ def key_details(key: Key, counts: Counts | None, replaced: Sequence[Replaced], n
         "created": _by(key.created_at, key.created_by),
         "changed": "" if key.changed_at is None else _by(key.changed_at, key.changed_by),
         "last used": "never" if used_at is None else f"{clock(used_at)} ({ago(now - used_at)})",
-        "expires": "never" if key.expires_at is None else _from_now(key.expires_at, now),
+        "expires": expires,
     }
     return Details({name: value for name, value in rows.items() if value})
 
@@ -160,23 +172,6 @@ def _accepted(replaced: Iterable[Replaced], now: float) -> list[Replaced]:
     return [each for each in replaced if each.until is None or each.until > now]
 
 
-def _earlier(key: Key, text: Replaced) -> str:
-    if text.until is None:
-        return (
-            f"{text.hint} is accepted, too; once the newer key is in use, end it:"
-            f" {PROGRAM} rotate {key.id} --finish"
-        )
-    return f"{text.hint} is accepted, too, until {clock(text.until)}"
-
-
-def _status(key: Key, now: float) -> str:
-    status = state(key, now)
-    if key.deleted_at is None:
-        return status
-    kept = "" if key.kept_until is None else f", kept until {clock(key.kept_until)}"
-    return f"{status} {clock(key.deleted_at)}{kept}"
-
-
 def _budget(key: Key, counts: Counts, left: Allowance, now: float) -> str:
     if key.budget_tokens is None:
         return "no limit"
@@ -201,8 +196,3 @@ def _a_minute(limit: int | None, left: int | None, reset_in_s: float) -> str:
 
 def _by(moment: int, who: str) -> str:
     return clock(moment) + (f" by {who}" if who else "")
-
-
-def _from_now(moment: int, now: float) -> str:
-    ahead_s = moment - now
-    return f"{clock(moment)} ({f'in {length(ahead_s)}' if ahead_s > 0 else f'{length(-ahead_s)} ago'})"
