@@ -12,7 +12,8 @@ import pytest
 
 from functions.keys.store import KeyTable
 from functions.shared.items import SCHEMA
-from functions.shared.keys import Key, KeysUnavailable, KeyThrottled
+from functions.shared.keys import Key, KeyClosed, KeysUnavailable, KeyThrottled
+from functions.shared.limiter import LEDGER_PAUSE_S, Limiter
 from functions.shared.limits import Running, died
 from functions.shared.usage import UsageRecord, UsageSum
 from tests.integration.shared.conftest import NAME
@@ -161,6 +162,26 @@ def test_the_books_balance_whichever_call_fails(
             return
         table._service.client.delete_table(TableName=NAME)
         table._service.client.create_table(TableName=NAME, **SCHEMA)
+
+
+def test_what_a_closed_key_has_reserved_without_a_response_is_released(table: KeyTable) -> None:
+    """Its caller got 503; with its next request, the books balance."""
+    closed, moment = replace(KEY, on_outage="closed"), [float(NOW)]
+
+    async def play() -> None:
+        limiter = Limiter(FaultyTable(table, Fault.NO_RESPONSE, 0), lambda: moment[0], lambda: moment[0])
+        with pytest.raises(KeyClosed):
+            await limiter.reserve(closed, REQUEST)
+        assert table.spent(KEY.id) == REQUEST.most
+        moment[0] += LEDGER_PAUSE_S
+        reservation = await limiter.reserve(closed, replace(REQUEST, request_id="req_0"))
+        assert reservation
+        await limiter.settle(replace(RECORD, request_id="req_0"), reservation.running)
+
+    asyncio.run(play())
+    check(table)
+    assert table.running(KEY.id, NOW) == []
+    assert table.spent(KEY.id) == RECORD.tokens
 
 
 class InterruptedTable(OtherTable):
