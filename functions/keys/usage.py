@@ -106,14 +106,14 @@ def usage(
     keys = session.store.all_keys() if not key else []
     found = select(session.store, key) if key else None
     names = usage_report.names_of([found] if found else keys)
+    about = {**days.members(session.now), "key": found.id if found else None}
     if records and programs:
         key_ids = [found.id] if found else [NONE, *(each.id for each in keys)]
         members = _members(session, key_ids, days, names, limit)
         if csv:
             rows = ([*each.values()] for each in members)
             return Result("", None, pieces=csv_lines(usage_report.RECORD_COLUMNS, rows))
-        head = {**days.members(session.now), "key": found.id if found else None}
-        return Result("", None, pieces=_json_pieces(head, members))
+        return Result("", None, pieces=_json_pieces(about, members))
     if records and found:
         return _listed(session, found, days, limit or _LISTED)
     report = Report.of(_used(session, keys, found, days), by, names)
@@ -125,14 +125,8 @@ def usage(
             f"No usage since {views.iso_day(days.start)}. Go further back with --since, as in --since 365d."
             "\nA request counts as soon as it has been answered."
         )
-    data = {
-        **days.members(session.now),
-        "by": ",".join(by),
-        "key": found.id if found else None,
-        "rows": report.records(),
-        "total": usage_report.counts_of(report.total),
-    }
-    return Result(text, data)
+    total = usage_report.counts_of(report.total)
+    return Result(text, {**about, "by": ",".join(by), "rows": report.records(), "total": total})
 
 
 def _used(session: Session, keys: Sequence[Key], key: Key | None, days: _Days) -> Iterable[Used]:
