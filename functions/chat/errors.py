@@ -39,6 +39,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from functions.shared.limit_headers import retry_after
+from functions.shared.limits import BUSY_S, LimitReached
 
 # Official SDKs obey it, whatever the status.
 NO_RETRY: Mapping[str, str] = {"x-should-retry": "false"}
@@ -192,6 +193,20 @@ class QuotaExhausted(ApiError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, headers=NO_RETRY)
+
+
+def limit_error(reached: LimitReached, text: str, *, needs_less: bool) -> ApiError:
+    """Return the error for a limit of a key; `needs_less`: fewer tokens for the reply would help."""
+    less = " A lower 'max_tokens' helps as well." if needs_less else ""
+    wait_s = reached.retry_after_s or BUSY_S
+    match reached.kind:
+        case "budget":
+            return QuotaExhausted(text + less)
+        case "too_large":
+            return RequestTooLarge(text + less)
+        case "tokens":
+            return TokensLimited(text + less, retry_after_s=wait_s)
+    return RateLimited(text, retry_after_s=wait_s)
 
 
 class ServerError(ApiError):

@@ -21,28 +21,19 @@ import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from dataclasses import replace
 from operator import attrgetter
-from typing import Any, TypeGuard
+from typing import Any
 
 from functions.shared.keys import Key, KeysUnavailable
 from functions.shared.limit_headers import limit_headers
 from functions.shared.limiter import Limiter
-from functions.shared.limits import BUSY_S, Allowance, Ledger, LimitReached, Reservation, Running, died
+from functions.shared.limits import Allowance, Ledger, LimitReached, Reservation, Running, died
 from functions.shared.logs import log_unexpected
 from functions.shared.metrics import Metrics
 from functions.shared.refusals import Need, text_of
 from functions.shared.usage import NONE, Outcome, UsageRecord
 
 from .engines.engine import Accepted, Chunks, Engine, EngineRequest, Event, Failure, Reply, Run
-from .errors import (
-    ApiError,
-    EngineUnreachable,
-    QuotaExhausted,
-    RateLimited,
-    RequestTooLarge,
-    TokensLimited,
-    UpstreamError,
-    UpstreamTimeout,
-)
+from .errors import ApiError, EngineUnreachable, UpstreamError, UpstreamTimeout, limit_error
 from .settings import Model
 
 logger = logging.getLogger("chat.metering")
@@ -138,7 +129,9 @@ class Account:
                 reservation = await asyncio.shield(self._reserve(self._key, request))
             except LimitReached as reached:
                 self.allowance = reached.allowance
-                raise _refusal(reached, self._key, _need(self._key, request)) from None
+                need = _need(self._key, request)
+                text = text_of(reached, self._key, need)
+                raise limit_error(reached, text, needs_less=need.completion > 0) from None
             self.allowance = reservation.allowance if reservation else None
         self._sent = time.perf_counter()
 
@@ -226,7 +219,9 @@ class Account:
             "completion": usage.get("completion_tokens"),
             "cached": details.get("cached_tokens") if isinstance(details, dict) else None,
         }
-        self._counted |= {name: value for name, value in found.items() if _is_count(value)}
+        self._counted |= {
+            name: value for name, value in found.items() if type(value) is int and 0 <= value <= MOST_TOKENS
+        }
 
     async def _close(self, outcome: Outcome) -> None:
         """Report, keep and settle, once; it takes no longer than `CLOSE_S`, and raises nothing."""
@@ -236,7 +231,6 @@ class Account:
             if outcome == "cut" and self._remaining_ms and self._remaining_ms() < DEADLINE_MS:
                 outcome = "timeout"
             record = self._record(outcome)
-            self._check_bound()
             if self._meter.metrics:
                 engine_ms = (time.perf_counter() - self._sent) * 1000
                 self._meter.metrics.write_request(record, engine_ms=engine_ms)
@@ -287,35 +281,34 @@ class Account:
         return _priced(record, self._request.model if self._request else None)
 
     def _tokens(self) -> tuple[int, int]:
-        """Return the tokens that are charged, of the prompt and of the completion."""
-        if not self._request or not self._passed:
+        """Return the tokens that are charged, of the prompt and of the completion.
+
+        A model whose prompts can be larger than what is reserved for them is reported, once.
+        """
+        request = self._request
+        if not request or not self._passed:
             return 0, 0
         if not self._counted and not self._tokens_seen and self._whole is None and self._not_run():
             return 0, 0
-        prompt = self._counted.get("prompt", self._request.prompt_tokens)
+        prompt = self._counted.get("prompt", request.prompt_tokens)
+        is_new = prompt > request.prompt_tokens and request.model.id not in self._meter.exceeded
+        if is_new and prompt > (most := request.prompt_tokens_most):
+            self._meter.exceeded.add(request.model.id)
+            logger.warning(
+                "the engine of %s counted %d tokens of a prompt, and at most %d were expected: raise its "
+                "template_tokens or media_tokens in MODELS, or budgets can be overspent",
+                *(request.model.id, prompt, most),
+            )
         completion = max(self._counted.get("completion", 0), self._tokens_seen)
         if self._whole is not None:
             choices = self._whole.get("choices") or ()
             text = sum(map(_text_bytes, choices))
             plausible = completion * MOST_BYTES_PER_TOKEN + len(choices) * SHORT_BYTES
             if len(choices) > 1 and plausible < text:  # that of one choice, as llama.cpp's
-                completion = self._request.max_completion
+                completion = request.max_completion
             elif text and not completion:
                 completion = text // BYTES_PER_TOKEN + 1
         return prompt, completion
-
-    def _check_bound(self) -> None:
-        """Report a model, once, whose prompts can be larger than what is reserved for them."""
-        request, counted = self._request, self._counted.get("prompt", 0)
-        if not request or counted <= request.prompt_tokens or request.model.id in self._meter.exceeded:
-            return
-        if counted > (most := request.prompt_tokens_most):
-            self._meter.exceeded.add(request.model.id)
-            logger.warning(
-                "the engine of %s counted %d tokens of a prompt, and at most %d were expected: raise its "
-                "template_tokens or media_tokens in MODELS, or budgets can be overspent",
-                *(request.model.id, counted, most),
-            )
 
     def _not_run(self) -> bool:
         """Return whether the engine has refused the request, or has never had it."""
@@ -353,21 +346,3 @@ def _text_bytes(choice: dict[str, Any]) -> int:
         *(each.get("arguments") for each in calls),
     ]
     return sum(len("".join(text.split()).encode()) for text in texts if isinstance(text, str))
-
-
-def _is_count(value: Any) -> TypeGuard[int]:
-    return type(value) is int and 0 <= value <= MOST_TOKENS
-
-
-def _refusal(reached: LimitReached, key: Key, need: Need) -> ApiError:
-    """Return the error for a limit that was reached."""
-    text = text_of(reached, key, need)
-    less = " A lower 'max_tokens' helps as well." if need.completion else ""
-    match reached.kind:
-        case "budget":
-            return QuotaExhausted(text + less)
-        case "too_large":
-            return RequestTooLarge(text + less)
-        case "tokens":
-            return TokensLimited(text + less, retry_after_s=reached.retry_after_s or BUSY_S)
-    return RateLimited(text, retry_after_s=reached.retry_after_s or BUSY_S)
