@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import signal
+import sys
 import threading
 import time
 
@@ -12,8 +13,9 @@ import pytest
 from functions.keys.store import KeyTable
 from functions.shared.aws import Aws
 from functions.shared.keys import Key, KeyRefused, Keyring
+from tests.e2e.terminal import CTRL_C, terminal
 from tests.integration.keys.aws import ScriptedAws
-from tests.integration.keys.conftest import NAME, REGION, Printed, run, start
+from tests.integration.keys.conftest import ENVIRONMENT, NAME, REGION, Printed, run, start
 from tests.unit.keys.store import a_key, a_record
 
 
@@ -89,7 +91,7 @@ def test_ctrl_c_ends_it_quietly(server_url: str) -> None:
     assert (process.returncode, out, err) == (130, "", "")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda each: each.name)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda each: each.name)
 def test_what_ends_a_command_waits_until_a_new_key_is_printed(
     aws: ScriptedAws, number: signal.Signals
 ) -> None:
@@ -104,6 +106,24 @@ def test_what_ends_a_command_waits_until_a_new_key_is_printed(
         printed = Printed.of(0, *process.communicate(timeout=10))
     assert (process.returncode, printed.err) == (0, "")
     assert re.search(r"^  sk-\w{49}$", printed.out, re.MULTILINE)
+
+
+def test_ctrl_c_at_a_terminal_is_explained_and_the_key_is_shown(aws: ScriptedAws) -> None:
+    aws.body, aws.held, aws.holding = '{"Items": []}', threading.Event(), "TransactWriteItems"
+    variables = {**ENVIRONMENT, "KEYS_TABLE": NAME, "DYNAMODB_ENDPOINT": aws.url, "COLUMNS": "80"}
+    command = (sys.executable, "-m", "functions.keys", "create", "--name", "alice")
+    with terminal(*command, **variables) as screen:
+        until = time.monotonic() + 20
+        while not any(aws.holding in call for call in aws.calls):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        screen.type(CTRL_C)
+        screen.wait_for("Waiting until the new key is printed, for it would be lost.")
+        aws.held.set()
+        shown = screen.wait_for("Keep it now")
+        assert re.search(r"Created key_\w{16} \(alice\)\.\s+sk-\w{49}\s", shown)
+        assert "audit" not in shown
+        screen.wait_for_end()
 
 
 def test_a_reader_that_has_gone(server_url: str) -> None:
