@@ -22,6 +22,8 @@ _GAP = "  "
 # How narrow a column that may be folded can become, and into how many lines at most it is folded there.
 _LEAST = 8
 _FOLDS = 4
+# A word is not divided, such as the id of a request, unless it is longer.
+_WHOLE = 36
 
 Cell = str | int | None
 
@@ -75,8 +77,10 @@ def render(shown: Rows | Details) -> str:
     if terminal:
         shown = shown.without_empty_columns()
     texts = [[_written(cell) for cell in row] for row in shown.rows]
-    widths = _widths(shown, texts, width)
-    return "\n".join(_lines(shown, texts, widths) if widths else _blocks(shown, texts, width))
+    for gap in (_GAP, " "):
+        if widths := _widths(shown, texts, width, gap):
+            return "\n".join(_lines(shown, texts, widths, gap))
+    return "\n".join(_blocks(shown, texts, width))
 
 
 def _written(cell: Cell) -> str:
@@ -85,17 +89,20 @@ def _written(cell: Cell) -> str:
     return f"{cell:,}" if isinstance(cell, int) else visible(cell).replace("\n", r"\n")
 
 
-def _widths(shown: Rows, texts: Sequence[Sequence[str]], width: int) -> list[int]:
+def _widths(shown: Rows, texts: Sequence[Sequence[str]], width: int, gap: str) -> list[int]:
     """Return how wide each column is; [] if what must stay whole does not fit."""
     widths = [
         max(cell_len(name), *(cell_len(row[at]) for row in texts)) if texts else cell_len(name)
         for at, name in enumerate(shown.columns)
     ]
     folding = [at for at, name in enumerate(shown.columns) if name in shown.folding]
-    least = {
-        at: min(widths[at], max(_LEAST, len(shown.columns[at]), -(-widths[at] // _FOLDS))) for at in folding
-    }
-    spare = width - sum(widths) - len(_GAP) * (len(widths) - 1)
+    least = {}
+    spare = width - sum(widths) - len(gap) * (len(widths) - 1)
+    for at in folding if spare < 0 else ():
+        words = (cell_len(word) for row in texts for word in row[at].split(" "))
+        longest = max((each for each in words if each <= _WHOLE), default=0)
+        most = max(_LEAST, len(shown.columns[at]), longest, -(-widths[at] // _FOLDS))
+        least[at] = min(widths[at], most)
     while spare < 0:
         widest = max(folding, key=lambda at: widths[at] - least[at], default=None)
         if widest is None or widths[widest] == least[widest]:
@@ -105,7 +112,7 @@ def _widths(shown: Rows, texts: Sequence[Sequence[str]], width: int) -> list[int
     return widths
 
 
-def _lines(shown: Rows, texts: Sequence[Sequence[str]], widths: Sequence[int]) -> Iterator[str]:
+def _lines(shown: Rows, texts: Sequence[Sequence[str]], widths: Sequence[int], gap: str) -> Iterator[str]:
     right = [not any(isinstance(row[at], str) for row in shown.rows) for at in range(len(widths))]
 
     def line(cells: Sequence[str]) -> str:
@@ -114,7 +121,7 @@ def _lines(shown: Rows, texts: Sequence[Sequence[str]], widths: Sequence[int]) -
             for cell, width, to_right in zip(cells, widths, right, strict=True)
             for space in (" " * (width - cell_len(cell)),)
         ]
-        return _GAP.join(padded).rstrip()
+        return gap.join(padded).rstrip()
 
     for row in (shown.columns, *texts):
         folded = [_folded(cell, width) for cell, width in zip(row, widths, strict=True)]

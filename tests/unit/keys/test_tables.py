@@ -86,6 +86,25 @@ key_0000000000000003  zoe"""
     )
 
 
+def test_ids_stay_whole_and_columns_move_together_before_rows_become_blocks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = Rows(("KEY", "OK", "CUT"), [(f"alice in a team {LONG.id}", 1, 2)], folding=("KEY",))
+    shown = {}
+    for width in (50, 31, 28, 26):
+        terminal(monkeypatch, width)
+        shown[width] = render(rows).splitlines()
+    assert shown == {
+        50: [
+            "KEY                                   OK  CUT",
+            "alice in a team key_0000000000000001   1    2",
+        ],
+        31: ["KEY                     OK  CUT", "alice in a team          1    2", LONG.id],
+        28: ["KEY                   OK CUT", "alice in a team        1   2", LONG.id],
+        26: ["alice in a team", LONG.id, "  OK 1  CUT 2"],
+    }
+
+
 def test_in_a_pipe_each_row_is_a_line_of_all_columns() -> None:
     rows = Rows(("NAME", "RPM", "NOTE"), [("n" * 200, None, None), ("b", 5000, None)], sparse=("NOTE",))
     assert [line.split() for line in render(rows).splitlines()] == [
