@@ -20,6 +20,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.dynamo_type import DynamoType, LimitedSizeDict
 from moto.dynamodb.models.dynamo_type import Item as Stored
+from moto.dynamodb.models.table import Table
 
 from functions.keys import key_writes
 from functions.shared import limit_items, usage_items
@@ -41,23 +42,28 @@ _DEAD = 500
 def main(descriptor: str, schema: str, keys: str, records: str, days: str) -> None:
     """Serve until killed."""
 
-    def fill() -> None:
+    def put() -> None:
         table = dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION].get_table(json.loads(schema)["TableName"])
-        kept: dict[tuple[str, str], DynamoType] = {}  # a million times the same
-        gc.disable()
-        for at, item in enumerate(_items(int(keys), int(records), int(days)), 1):
-            attributes = LimitedSizeDict()
-            for name, value in item.items():
-                dict.__setitem__(attributes, name, _attribute(value, kept))
-            stored: Any = Stored.__new__(Stored)
-            stored.hash_key, stored.range_key, stored.attrs = attributes["pk"], attributes["sk"], attributes
-            table.items[stored.hash_key][stored.range_key] = stored
-            if at % 100_000 == 0:
-                print(f"{at:,} items", file=sys.stderr, flush=True)
+        fill(table, int(keys), int(records), int(days))
         gc.freeze()
-        gc.enable()
 
-    dynamodb_server.main(descriptor, schema, fill)
+    dynamodb_server.main(descriptor, schema, put)
+
+
+def fill(table: Table, keys: int, records: int, days: int) -> None:
+    """Put keys, their records, sums and counts into a table of moto's in this process."""
+    kept: dict[tuple[str, str], DynamoType] = {}  # a million times the same
+    gc.disable()
+    for at, item in enumerate(_items(keys, records, days), 1):
+        attributes = LimitedSizeDict()
+        for attribute, value in item.items():
+            dict.__setitem__(attributes, attribute, _attribute(value, kept))
+        stored: Any = Stored.__new__(Stored)
+        stored.hash_key, stored.range_key, stored.attrs = attributes["pk"], attributes["sk"], attributes
+        table.items[stored.hash_key][stored.range_key] = stored
+        if at % 100_000 == 0:
+            print(f"{at:,} items", file=sys.stderr, flush=True)
+    gc.enable()
 
 
 def _items(keys: int, records: int, days: int) -> Iterator[Item]:
@@ -75,7 +81,7 @@ def _items(keys: int, records: int, days: int) -> Iterator[Item]:
         place = count["Update"]["Key"]
         sums[place["pk"]["S"], place["sk"]["S"]].add(UsageSum.of(record))
         spent[record.key_id] += record.tokens
-    for (pk, sk), used in sums.items():
+    for (pk, sk), used in sorted(sums.items(), key=lambda each: each[0]):
         amounts = {name: amount for name in used.NAMES if (amount := getattr(used, name))}
         yield {name: attribute_of(value) for name, value in {"pk": pk, "sk": sk, **amounts}.items()}
     for number, key in enumerate(all_keys):

@@ -132,7 +132,7 @@ class DynamoDb:
                 if str(error) not in _CONFLICT or conflicts == _CONFLICTS - 1:
                     raise
                 if str(error) != _IN_PROGRESS:
-                    part = random.randrange(1, min(_PARTS, 8 * 2**conflicts))
+                    part = random.randrange(1, _PARTS)
                 time.sleep(random.uniform(0, _CONFLICT_S * (2**conflicts - 1)))
             else:
                 return

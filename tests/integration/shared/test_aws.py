@@ -9,6 +9,7 @@ import pytest
 
 from functions.shared.aws import Aws, AwsError, Service
 from functions.shared.clock import Clock
+from functions.shared.items import SCHEMA
 from functions.shared.secrets import KNOWN_S, Secrets, SecretsUnavailable
 from functions.shared.table import Table
 from tests.integration.shared.conftest import NAME
@@ -44,6 +45,28 @@ def test_services_share_what_takes_time_to_load(moto: None) -> None:  # noqa: AR
     session = aws._session
     _ = aws.service("ecs").client
     assert aws._session is session
+
+
+def test_items_are_left_as_they_were_received(moto: None) -> None:  # noqa: ARG001
+    service = Aws().service("dynamodb")
+    service.call("create_table", TableName=NAME, **SCHEMA)
+    item = {"pk": {"S": "a"}, "sk": {"S": "é"}, "n": {"N": "1.5"}, "set": {"SS": ["x"]}, "b": {"BOOL": True}}
+    service.call("put_item", TableName=NAME, Item=item)
+    place = {name: item[name] for name in ("pk", "sk")}
+    response = service.call("get_item", TableName=NAME, Key=place)
+    assert response["Item"] == item
+    assert response["ResponseMetadata"]["HTTPStatusCode"] == 200
+    batch = service.call("batch_get_item", RequestItems={NAME: {"Keys": [place]}})
+    assert batch["Responses"] == {NAME: [item]}
+    with pytest.raises(AwsError) as raised:
+        service.call(
+            "put_item",
+            TableName=NAME,
+            Item=item,
+            ConditionExpression="attribute_not_exists(pk)",
+            ReturnValuesOnConditionCheckFailure="ALL_OLD",
+        )
+    assert raised.value.response["Item"] == item
 
 
 def test_an_error_has_its_code_and_its_response(moto: None) -> None:  # noqa: ARG001

@@ -1,16 +1,21 @@
 """The books balance in the table, whichever of its calls is killed, fails, or loses its response."""
 
 import asyncio
+import time
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from enum import Enum
 from itertools import count
-from typing import Any
+from threading import Lock
+from typing import Any, ClassVar
 
 import pytest
 
 from functions.keys.store import KeyTable
+from functions.shared import usage_items
 from functions.shared.items import SCHEMA
 from functions.shared.keys import Key, KeyClosed, KeysUnavailable, KeyThrottled
 from functions.shared.limiter import LEDGER_PAUSE_S, Limiter
@@ -242,3 +247,38 @@ def test_they_balance_if_another_comes_between(
             return
         table._service.client.delete_table(TableName=NAME)
         table._service.client.create_table(TableName=NAME, **SCHEMA)
+
+
+class ContendingTable(KeyTable):
+    """Refuses a transaction while another one writes to an item of it, as DynamoDB does and moto does not."""
+
+    writing: ClassVar[Counter[str]] = Counter()
+    guard, moto = Lock(), Lock()
+
+    def _call(self, operation: str, *, idempotent: bool = True, **parameters: Any) -> Any:
+        if operation == "transact_write_items":
+            sums = [each["Update"] for each in parameters["TransactItems"] if "Update" in each]
+            places = [str(each["Key"]) for each in sums]
+            with self.guard:
+                if any(self.writing[place] for place in places):
+                    raise KeyThrottled("TransactionConflict")
+                self.writing.update(places)
+            time.sleep(0.005)
+            with self.guard:
+                self.writing.subtract(places)
+        with self.moto:
+            return super()._call(operation, idempotent=idempotent, **parameters)
+
+
+@pytest.mark.slow
+def test_no_record_is_lost_where_fifty_end_at_once(table: KeyTable) -> None:
+    ended = [
+        (replace(RECORD, request_id=f"req_{number}"), replace(REQUEST, request_id=f"req_{number}"))
+        for number in range(50)
+    ]
+    with ThreadPoolExecutor(50) as pool:
+        list(pool.map(lambda each: ContendingTable(NAME).put_usage(*each), ended))
+    ((_, _, used),) = table.sums(KEY.id, RECORD.started_at, RECORD.started_at)
+    assert (used.requests, len(list(table.usage(KEY.id, 0, 10**15)))) == (50, 50)
+    (query,) = usage_items.summed(KEY.id, RECORD.started_at, RECORD.started_at)
+    assert 1 < len(table._service.client.query(TableName=NAME, **query)["Items"]) <= 32

@@ -627,12 +627,26 @@ def test_records_and_sums_of_0_4_are_recounted_once(table: KeyTable) -> None:
     client = table._service.client
     for item in [OLD_RECORD, *OLD_SUMS]:
         client.put_item(TableName=NAME, Item=item)
+    table.add(ALICE)
     table.put_usage(RECORD)
     before = tokens_of(table)
-    assert [table.recount([ALICE], 10**14) for _ in range(2)] == [1, 0]
+    assert [table.recount(table.all_keys(), 10**14) for _ in range(2)] == [1, 0]
     assert tokens_of(table) == tokens_of(table, books=2) == {**before, ("2026-11-25", "tiny"): (8, 124)}
     place = {name: OLD_RECORD[name] for name in ("pk", "sk")}
     assert "ttl" in client.get_item(TableName=NAME, Key=place)["Item"]
+    assert table.all_keys() == [replace(ALICE, books=2)]
+    assert not [item for item in client.scan(TableName=NAME)["Items"] if item["pk"]["S"].endswith("#sums")]
+
+
+def test_all_sums_are_those_of_each_key_and_of_none(table: KeyTable) -> None:
+    for item in OLD_SUMS:
+        table._service.client.put_item(TableName=NAME, Item=item)
+    for key_id in (ALICE.id, FREE.id, "-", "key_gone"):
+        table.put_usage(replace(RECORD, key_id=key_id))
+    found: dict[str, int] = {}
+    for key_id, _, _, used in table.sums_of_all([ALICE, replace(FREE, books=2)], *DAY):
+        found[key_id] = found.get(key_id, 0) + used.prompt_tokens
+    assert found == {ALICE.id: 7 + 115, FREE.id: 7, "-": 7, "key_gone": 7}
 
 
 def test_sums_are_moved_whole_while_a_function_of_0_4_adds_to_them(

@@ -6,14 +6,12 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
-from moto.core.serialize import BaseJSONSerializer
-from moto.dynamodb import responses
-from moto.dynamodb.models import DynamoDBBackend, utilities
 
 from functions.shared.items import SCHEMA
 from infra.local.services import moto_queries
 from infra.local.settings import REGION
 from tests.aws import dummy_credentials
+from tests.moto_reads import keep_reads_of_moto
 
 NAME = "keys"
 ITEMS: list[dict[str, Any]] = [
@@ -67,13 +65,7 @@ QUERIES: list[dict[str, Any]] = [
 def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     for name, value in dummy_credentials(REGION).items():
         monkeypatch.setenv(name, value)
-    for owner, name in (  # what `install` replaces is put back
-        (DynamoDBBackend, "query"),
-        (utilities, "dynamo_to_dict"),
-        (responses, "dynamo_to_dict"),
-        (BaseJSONSerializer, "_serialize_type_map"),
-    ):
-        monkeypatch.setattr(owner, name, getattr(owner, name))
+    keep_reads_of_moto(monkeypatch)
     with mock_aws():
         client = boto3.client("dynamodb", region_name=REGION)
         client.create_table(TableName=NAME, **SCHEMA)
