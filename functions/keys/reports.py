@@ -13,13 +13,16 @@ from .history import Change
 from .progress import progress
 from .selection import select
 from .session import PROGRAM, Session
+from .spreadsheets import csv_lines
 from .tables import Rows
 
 
 @command("list --stack chatbot")
 @click.option("--deleted", is_flag=True, help="List those that were deleted, and can be restored.")
-def list_(session: Session, deleted: bool) -> Result:
+@options.CSV
+def list_(session: Session, deleted: bool, csv: bool) -> Result:
     """List the keys, by name."""
+    options.for_programs(session, csv=csv)
     keys = [
         key
         for key in session.store.all_keys()
@@ -30,8 +33,12 @@ def list_(session: Session, deleted: bool) -> Result:
     if deleted:
         none = "No key was deleted, or none that is still kept."
     counts = session.store.counts_of_all([key.id for key in keys])
-    text = key_views.keys_table(keys, counts, session.now) if keys else none
-    return Result(text, [key_views.listed_record(key, counts.get(key.id), session.now) for key in keys])
+    records = [key_views.listed_record(key, counts.get(key.id), session.now) for key in keys]
+    if csv:
+        blank = Key(id="", digest="", name="", created_at=0)
+        columns = [*key_views.listed_record(blank, None, session.now)]
+        return Result("", records, pieces=csv_lines(columns, ([*each.values()] for each in records)))
+    return Result(key_views.keys_table(keys, counts, session.now) if keys else none, records)
 
 
 @command("show alice")

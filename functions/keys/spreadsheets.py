@@ -10,7 +10,7 @@ from itertools import chain
 # So begins what spreadsheets take for a formula, which could send the other cells away.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
-Value = str | int | float | bool | None
+Value = str | int | float | bool | list[str] | None
 
 
 def csv_lines(columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> Iterator[str]:
@@ -25,6 +25,8 @@ def csv_lines(columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> Iterat
 
 
 def _cell(value: Value) -> Value:
+    if isinstance(value, list):
+        value = ",".join(value)
     if isinstance(value, str) and len(value) > 1 and value.startswith(_FORMULA):
         return f"'{value}"
     if isinstance(value, float):

@@ -283,6 +283,7 @@ def test_records_as_csv() -> None:
         (12.5, "12.5"),
         (-5, "-5"),
         (None, ""),
+        (["default", "small"], '"default,small"'),
     ],
 )
 def test_cells_are_no_formulas(text: Any, cell: str) -> None:
@@ -291,8 +292,20 @@ def test_cells_are_no_formulas(text: Any, cell: str) -> None:
 
 def test_csv_or_json() -> None:
     for order in (("--csv", "--json"), ("--json", "--csv")):
-        with pytest.raises(click.UsageError, match="Expected --csv or --json, but got both"):
-            invoke(USED, "usage", *order, now=LATER)
+        for command in ("usage", "list"):
+            with pytest.raises(click.UsageError, match="Expected --csv or --json, but got both"):
+                invoke(USED, command, *order, now=LATER)
+
+
+def test_keys_as_csv() -> None:
+    first, second = table_of(invoke(USED, "list", "--csv", now=LATER))
+    assert (first["id"], first["name"], second["name"], first["budget_tokens"]) == (
+        a_key().id,
+        "alice",
+        "bob",
+        "",
+    )
+    assert printed(invoke(MemoryStore(), "list", "--csv")).startswith("id,name,hint,status,models,")
 
 
 def test_records_of_earlier_versions_are_counted() -> None:
