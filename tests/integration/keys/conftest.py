@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +13,14 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
 
 from functions.keys.__main__ import main
 from functions.keys.store import KeyTable
 from functions.shared.aws import Aws
 from functions.shared.items import SCHEMA
+from infra.local.services.dynamodb_server import OneAtATime, QuietHandler
 from infra.paths import ROOT
 from tests.integration.keys.aws import ScriptedAws, scripted_aws
 
@@ -91,11 +94,15 @@ def aws() -> Iterator[ScriptedAws]:
 
 @pytest.fixture(scope="session")
 def moto_url() -> Iterator[str]:
-    """Moto's server; it takes 0.5 s to stop."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    yield "http://{}:{}".format(*server.get_host_and_port())
-    server.stop()
+    """Moto's server, one request at a time: of simultaneous transactions, it would lose some."""
+    app = OneAtATime(DomainDispatcherApplication(create_backend_app))
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=QuietHandler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 @pytest.fixture
