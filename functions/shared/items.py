@@ -5,9 +5,10 @@ key#<digest>         key                            the key; of a replaced text,
 keys                 <key id>                       its digest, name, replaced texts; keys are listed by these
 history#<key id>     <UTC, to the ms>#<change id>   a change of the key: who, when, what; no text, no digest
 id#<key id>          limits                         window, requests, tokens, requests_before, tokens_before,
-                                                    spent, running, used_at; day, spent_day and so on, by
-                                                    kind of period; for each that is running run#<request id>
-                                                    and more#<request id>; outlives a rotation
+                                                    spent, running; day, spent_day and so on, by kind of
+                                                    period; used_at, if it is not counted; for each request
+                                                    that is running run#<its id> and more#<its id>; outlives
+                                                    a rotation
 usage#<key id>       <UTC, to the ms>#<request id>  a usage record; `ttl` is when DynamoDB may delete it
 sums#<UTC day>#<n>   <key id>#<model>#<part>        sums of a day's records; n: the key id's CRC-32, modulo 4
 usage#<key id>#sums  <UTC day>#<part>#<model>       the same, as 0.4 stored them

@@ -61,14 +61,14 @@ def counts_of(item: Item | None) -> Counts | None:
             kind: (_number(item, kind), _number(item, f"spent_{kind}")) for kind in _KINDS if kind in item
         },
         running=running,
-        used_at=_number(item, "used_at") or None,
+        used_at=max(_number(item, "used_at"), _number(item, "window") * 60) or None,
     )
 
 
 def reserve(key: Key, request: Running | None, now: float, assumed: Counts | None) -> Parameters:
     """Return the update that counts a request and reserves what it may use, in the state that is assumed."""
     counts = counts_at(now, assumed)
-    update = _Update(key.id, request, sets=["#u = :now"], values={":now": int(now), ":one": 1})
+    update = _Update(key.id, request, values={":one": 1})
     if assumed and assumed.window == counts.window:
         update.count_in_minute(key, counts, now)
     else:

@@ -52,8 +52,8 @@ class Counts:
     """What a key has used in the minute `window`, counted from 1970, in the one before, and ever (`spent`).
 
     Shape:  `periods`: for each kind of period that its budget has had, the last one's label and what was
-            spent in it. `running`: by request id. `used_at`: when it last reserved, None if never.
-    Units:  `used_at`: s since 1970.
+            spent in it. `running`: by request id. `used_at`: when it was last used, None if never.
+    Units:  `used_at`: s since 1970, to the minute, or to ten for todos of a key without limits.
     """
 
     window: int

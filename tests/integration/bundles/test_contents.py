@@ -98,6 +98,18 @@ def test_a_function_has_its_own_code_only() -> None:
     assert {path.name for path in chat.iterdir()} == {"chat-page", "functions"}
 
 
+@pytest.mark.parametrize("function", ["chat", "todos"])
+def test_time_zones_need_no_database_of_the_image(function: str) -> None:
+    packages = layers(function, "arm64")[1] / "python"
+    program = f"""
+import sys, zoneinfo
+sys.path.append({str(packages)!r})
+zoneinfo.reset_tzpath(())
+print(zoneinfo.ZoneInfo("Asia/Kolkata"))"""
+    command = (find_python(available_version()), "-I", "-S", "-c", program)
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "Asia/Kolkata\n"
+
+
 def test_programs_can_be_run() -> None:
     runtime = layers("chat", "arm64")[0]
     migrations = BundleCache().get(migrations_recipe())

@@ -54,7 +54,7 @@ class MemoryLedger:
         reached = never_fits(key, request, now) or limit_reached(key, counts, request, now)
         if reached:
             raise refusal(reached, key, counts, request, now)
-        counts = replace(counts, requests=counts.requests + 1, used_at=int(now))
+        counts = replace(counts, requests=counts.requests + 1, used_at=counts.window * 60)
         running = None
         if request:
             period, spent = period_at(key, counts, now)

@@ -91,12 +91,15 @@ def test_what_is_counted_is_read_as_it_was_kept() -> None:
         "more#req_1": listed["ExpressionAttributeValues"][":more"],
     }
     assert limit_items.counts_of(item) == Counts(
-        **numbers, used_at=8, periods={"month": (20261101, 9)}, running={"req_1": running}
+        **numbers, used_at=60, periods={"month": (20261101, 9)}, running={"req_1": running}
     )
     assert limit_items.counts_of(limit_items.limits_place("key_1")) == Counts(window=0), (
         "an item of an earlier version"
     )
     assert limit_items.counts_of(None) is None
+    marked = limit_items.counts_of({**item, **items.item_of({"used_at": 90})})
+    assert marked
+    assert marked.used_at == 90, "later than the minute in which it last reserved"
 
 
 @given(records, st.integers(0, 40))
