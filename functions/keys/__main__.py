@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -131,4 +132,5 @@ def _report(text: str, *, status: int = _FAILED) -> int:
 
 
 if __name__ == "__main__":
+    gc.set_threshold(100_000, 50, 100)  # items are no garbage: looking for some took most of a query's time
     sys.exit(main(sys.argv[1:]))
