@@ -23,4 +23,5 @@ def engine(shared_engine: ScriptedEngine) -> Iterator[ScriptedEngine]:
     shared_engine.behaviour, shared_engine.models = Chat(), Models()
     shared_engine.received_requests.clear()
     yield shared_engine
-    shared_engine.models = Models()  # services that a module's fixture starts read it
+    # Services that a module's fixture starts find out what it serves.
+    shared_engine.behaviour, shared_engine.models = Chat(), Models()

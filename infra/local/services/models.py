@@ -108,12 +108,17 @@ def with_fallbacks(models: Models, others: Models | None = None) -> Models:
 
 
 def _has_route(url: str, key: str) -> bool:
-    """Return whether a server takes POST at an address: then it says that it does not take GET."""
+    """Return whether a server takes POST at an address: then it says that it does not take GET.
+
+    One that says nothing in time may take it.
+    """
     try:
         urllib.request.urlopen(_request(url, key), timeout=_TIMEOUT_S).close()
     except urllib.error.HTTPError as error:
         error.close()
         return error.code == 405
+    except TimeoutError:
+        return True
     except (OSError, ValueError):
         pass
     return False

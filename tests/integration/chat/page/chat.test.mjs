@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
-import { Chat } from "../../../../functions/chat/page/chat.mjs";
+import { Chat } from "../../../../functions/chat/page/conversation.mjs";
 
 const chunk = (fields) => `data: ${JSON.stringify({ choices: [], ...fields })}\n\n`;
 const delta = (delta, finish_reason = null) => chunk({ choices: [{ index: 0, delta, finish_reason }] });
