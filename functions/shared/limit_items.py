@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, get_args
 
 from .budgets import budget_of
@@ -68,7 +68,7 @@ def counts_of(item: Item | None) -> Counts | None:
 def reserve(key: Key, request: Running | None, now: float, assumed: Counts | None) -> Parameters:
     """Return the update that counts a request and reserves what it may use, in the state that is assumed."""
     counts = counts_at(now, assumed)
-    update = _Update(key.id, request, values={":one": 1})
+    update = _Update(key.id, {":one": 1}, request)
     if assumed and assumed.window == counts.window:
         update.count_in_minute(key, counts, now)
     else:
@@ -91,7 +91,7 @@ def reserve(key: Key, request: Running | None, now: float, assumed: Counts | Non
 
 def list_again(key_id: str, request: Running, assumed: Counts | None) -> Parameters:
     """Return the update that lists a request as running which is not, and reserves nothing for it."""
-    update = _Update(key_id, request, values={":one": 1})
+    update = _Update(key_id, {":one": 1}, request)
     update.list_running(request)
     kind, label = update.name_period(request.period)
     if kind and (assumed.periods if assumed else {}).get(kind, (0, 0))[0] < label:
@@ -104,10 +104,11 @@ def release(key_id: str, request: Running, used: int, assumed: Counts | None) ->
 
     Shape:  `assumed`: None for that in which it reserved.
     """
-    update = _Update(
-        key_id, request, removes=["#run"], conditions=["#run = :run"], adds=["#n :less", "#s :spent"]
-    )
-    update.values |= {":run": _text(request, _LISTED), ":less": -1, ":spent": used - request.most}
+    values = {":run": _text(request, _LISTED), ":less": -1, ":spent": used - request.most}
+    update = _Update(key_id, values, request)
+    update.conditions += ["#run = :run"]
+    update.removes += ["#run"]
+    update.adds += ["#n :less", "#s :spent"]
     later = (assumed.window if assumed else request.window) - request.window
     if later in (0, 1) and request.window >= 0:  # it is below 0 where nothing was reserved
         update.conditions += ["#w = :window"]
@@ -130,22 +131,21 @@ def release(key_id: str, request: Running, used: int, assumed: Counts | None) ->
 def touch(key_id: str, now: float) -> Parameters:
     """Return the update that marks a key as used."""
     # Versions before 0.5 let no request through that has a budget where nothing is spent, not even 0.
-    update = _Update(key_id, sets=["#u = :now"], adds=["#s :zero"], values={":now": int(now), ":zero": 0})
+    update = _Update(key_id, {":now": int(now), ":zero": 0})
+    update.sets += ["#u = :now"]
+    update.adds += ["#s :zero"]
     return update.parameters()
 
 
-@dataclass
 class _Update:
     """An update of a key's item, which is put together of parts."""
 
-    key_id: str
-    request: Running | None = None
-    sets: list[str] = field(default_factory=list)
-    adds: list[str] = field(default_factory=list)
-    removes: list[str] = field(default_factory=list)
-    conditions: list[str] = field(default_factory=list)
-    values: dict[str, Any] = field(default_factory=dict)
-    period: str = ""
+    def __init__(self, key_id: str, values: dict[str, Any], request: Running | None = None) -> None:
+        self.key_id, self.values, self.request, self.period = key_id, values, request, ""
+        self.sets: list[str] = []
+        self.adds: list[str] = []
+        self.removes: list[str] = []
+        self.conditions: list[str] = []
 
     def name_period(self, period: str) -> tuple[str, int]:
         """Have `#p` and `#ps` be those of a period; return its kind and its label."""
