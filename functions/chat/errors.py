@@ -38,7 +38,7 @@ import re
 from collections.abc import Mapping
 from typing import ClassVar
 
-from functions.shared.limit_headers import retry_after
+from functions.shared.limit_headers import NODE_WAITS_S, retry_after
 from functions.shared.limits import BUSY_S, LimitReached
 
 # Official SDKs obey it, whatever the status.
@@ -167,7 +167,7 @@ class RateLimited(ApiError):
     default_code = "rate_limit_exceeded"
 
     def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
-        super().__init__(message, headers=retry_after(retry_after_s))
+        super().__init__(message, headers=retry_after(retry_after_s, most_s=NODE_WAITS_S))
 
 
 class TokensLimited(RateLimited):

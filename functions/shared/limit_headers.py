@@ -7,6 +7,9 @@ from typing import Literal
 
 from .limits import Allowance
 
+# The most that openai-python and openai-node wait. For longer, the one gives up, and the other comes at once.
+PYTHON_WAITS_S, NODE_WAITS_S = 120.0, 60.0
+
 
 def limit_headers(allowance: Allowance) -> dict[str, str]:
     """Return the headers of what is left; what is not limited is left out."""
@@ -33,9 +36,9 @@ def exposed_headers(*kinds: Literal["requests", "tokens"]) -> tuple[str, ...]:
     return ("retry-after", "retry-after-ms", *names)
 
 
-def retry_after(seconds: float) -> dict[str, str]:
-    """Return both headers that SDKs read; 120 s is the most that openai-python will wait."""
-    wait_s = min(max(seconds, 0.001), 120)
+def retry_after(seconds: float, *, most_s: float = PYTHON_WAITS_S) -> dict[str, str]:
+    """Return both headers that SDKs read. What takes longer than `most_s` is waited for in several tries."""
+    wait_s = min(max(seconds, 0.001), most_s)
     return {"retry-after": str(math.ceil(wait_s)), "retry-after-ms": str(round(wait_s * 1000))}
 
 

@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from functions.shared.limit_headers import retry_after
+from functions.shared.limit_headers import NODE_WAITS_S, retry_after
 
 
 class ApiError(Exception):
@@ -119,7 +119,7 @@ class RateLimited(ApiError):
     status = 429
 
     def __init__(self, message: str, *, retry_after_s: float, headers: Mapping[str, str]) -> None:
-        super().__init__(message, headers={**headers, **retry_after(retry_after_s)})
+        super().__init__(message, headers={**headers, **retry_after(retry_after_s, most_s=NODE_WAITS_S)})
 
 
 class InternalError(ApiError):

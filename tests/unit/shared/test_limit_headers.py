@@ -4,7 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from functions.shared.limit_headers import exposed_headers, go_duration, limit_headers, retry_after
+from functions.shared.limit_headers import (
+    NODE_WAITS_S,
+    exposed_headers,
+    go_duration,
+    limit_headers,
+    retry_after,
+)
 from functions.shared.limits import Allowance
 
 ALLOWANCE = Allowance(
@@ -33,6 +39,19 @@ def test_web_pages_may_read_all_of_them() -> None:
     assert set(exposed_headers("requests", "tokens")) == {*limit_headers(ALLOWANCE), *retry_after(1.0)}
     of_requests = limit_headers(replace(ALLOWANCE, limit_tokens=None))
     assert set(exposed_headers("requests")) == {*of_requests, *retry_after(1.0)}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "header", "header_ms"),
+    [(0, "1", "1"), (17.25, "18", "17250"), (60, "60", "60000"), (90.5, "60", "60000")],
+)
+def test_no_limit_is_waited_for_longer_than_openai_node_does(
+    seconds: float, header: str, header_ms: str
+) -> None:
+    """It would come again after half a second, and fail; after 60 s it waits once more."""
+    expected = {"retry-after": header, "retry-after-ms": header_ms}
+    assert retry_after(seconds, most_s=NODE_WAITS_S) == expected
+    assert retry_after(200) == {"retry-after": "120", "retry-after-ms": "120000"}
 
 
 @pytest.mark.parametrize(

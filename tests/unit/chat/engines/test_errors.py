@@ -176,9 +176,13 @@ def test_the_wait_is_read_from_the_engine(headers: dict[str, str], seconds: floa
 
 
 @pytest.mark.parametrize(
-    ("seconds", "whole", "thousandths"), [(0.05, "1", "50"), (7, "7", "7000"), (1e5, "120", "120000")]
+    ("status", "seconds", "whole", "thousandths"),
+    [
+        *((status, *wait) for status in (429, 503) for wait in ((0.05, "1", "50"), (7, "7", "7000"))),
+        (429, 1e5, "60", "60000"),
+        (503, 1e5, "120", "120000"),
+    ],
 )
-@pytest.mark.parametrize("status", [429, 503])
 def test_the_wait_is_passed_on_within_bounds(
     status: int, seconds: float, whole: str, thousandths: str
 ) -> None:
