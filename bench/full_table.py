@@ -52,12 +52,12 @@ def main(descriptor: str, schema: str, keys: str, records: str, days: str) -> No
 
 def fill(table: Table, keys: int, records: int, days: int) -> None:
     """Put keys, their records, sums and counts into a table of moto's in this process."""
-    kept: dict[tuple[str, str], DynamoType] = {}  # a million times the same
+    kept: dict[tuple[str, str], DynamoType] = {}  # of records: a million times the same
     gc.disable()
     for at, item in enumerate(_items(keys, records, days), 1):
-        attributes = LimitedSizeDict()
+        attributes, shared = LimitedSizeDict(), kept if item["pk"]["S"].startswith("usage#") else {}
         for attribute, value in item.items():
-            dict.__setitem__(attributes, attribute, _attribute(value, kept))
+            dict.__setitem__(attributes, attribute, _attribute(value, shared))
         stored: Any = Stored.__new__(Stored)
         stored.hash_key, stored.range_key, stored.attrs = attributes["pk"], attributes["sk"], attributes
         table.items[stored.hash_key][stored.range_key] = stored
