@@ -27,6 +27,8 @@ def models(stage: Stage, *, base_url: str, key_secret: str, service: str) -> dic
         "engine": "vllm",
         "media_hosts": list(model.media_hosts),
         "extra_fields": list(model.extra_fields),
+        "template_tokens": model.template_tokens,
+        "media_tokens": model.media_tokens,
     }
     if prices := model.prices:
         cached = prices.input if prices.cached is None else prices.cached

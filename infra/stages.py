@@ -35,8 +35,9 @@ class Model:
             `tool_parser` and `reasoning_parser` are vLLM's names; None: the model has no such replies.
             `media_hosts`: the hosts from which images, audio and video may be loaded, by https; with none,
             callers send them as data URLs. `extra_fields`: fields of requests that are sent to the engine,
-            beside OpenAI's own. `prices`: None: its usage has no cost.
-    Units:  `context` and `max_tokens…` tokens; `weights_gib` GiB on disk, rounded up.
+            beside OpenAI's own. `prices`: None: its usage has no cost. `template_tokens`, `media_tokens`: the
+            most that its chat template adds, and that an image, a recording or a file is, which keys reserve.
+    Units:  `context` and `…tokens…` tokens; `weights_gib` GiB on disk, rounded up.
     """
 
     id: str = "Qwen/Qwen3-8B"
@@ -49,6 +50,8 @@ class Model:
     media_hosts: tuple[str, ...] = ()
     extra_fields: tuple[str, ...] = ()
     prices: Prices | None = None
+    template_tokens: int = 512
+    media_tokens: int = 16_384
     weights_gib: int = 16
 
 

@@ -163,6 +163,8 @@ def connect(location: Location) -> tuple[Location, Store]:
         location = replace(location, table=outputs["KeysTable"])
         if "Models" in outputs:
             location = replace(location, models=frozenset(outputs["Models"].split(",")))
+        if "KeepRecordsDays" in outputs:
+            location = replace(location, keep_records_days=int(outputs["KeepRecordsDays"]))
     days = location.keep_records_days
     return location, KeyTable(
         location.table or "", aws=aws, endpoint_url=endpoint_url, keep_records_days=days

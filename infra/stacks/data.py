@@ -73,6 +73,8 @@ class DataStack(Stack):
         acknowledge(self, _REASONS if stage.keeps_data else _REASONS | _REASONS_WITHOUT_BACKUP)
         CfnOutput(self, "KeysTable", value=self.table.table_name, description="Keys, limits and usage")
         CfnOutput(self, "Models", value=stage.engine.model.id, description="What keys may be limited to")
+        days = str(stage.keep_records_days)
+        CfnOutput(self, "KeepRecordsDays", value=days, description="How long usage records are kept")
 
 
 def _database(scope: Construct, stage: Stage, network: NetworkStack) -> rds.DatabaseCluster:

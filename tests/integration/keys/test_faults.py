@@ -137,6 +137,12 @@ def test_the_stack_names_the_table(keys: Keys, aws: ScriptedAws, monkeypatch: py
     assert aws.calls[:2] == ["Action=DescribeStacks", "DynamoDB_20120810.Query"]
 
 
+def test_the_stack_says_for_how_long_records_are_kept(aws: ScriptedAws) -> None:
+    aws.has_stack(KeysTable="chatbot-keys-1", KeepRecordsDays="400")
+    location, _ = session.connect(session.Location(stack="chatbot", endpoint_url=aws.url, region=REGION))
+    assert location.keep_records_days == 400
+
+
 def test_a_stack_without_the_table(keys: Keys, aws: ScriptedAws) -> None:
     for outputs in ({"Url": "https://x"}, {}):
         aws.has_stack(**outputs)

@@ -29,6 +29,8 @@ def test_the_table_s_output_has_the_name_that_the_command_line_reads(deployment:
     table = deployment.one(TABLE, "Data")
     assert deployment.outputs("Data")["KeysTable"]["Value"] == {"Ref": table.id}
     assert deployment.outputs("Data")["Models"]["Value"] == deployment.stage.engine.model.id
+    days = deployment.outputs("Data")["KeepRecordsDays"]["Value"]
+    assert days == str(deployment.stage.keep_records_days)
 
 
 @pytest.mark.parametrize(("stage", "policy", "kept"), [("dev", "Delete", False), ("prod", "Retain", True)])

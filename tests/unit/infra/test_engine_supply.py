@@ -151,7 +151,7 @@ def test_what_was_copied_is_kept_where_the_stage_keeps_its_data(
 
 def test_the_build_has_the_functions_boto3() -> None:
     pinned = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["shared"]
-    assert set(pinned) < set(PACKAGES)
+    assert {each for each in pinned if each.startswith("boto")} < set(PACKAGES)
 
 
 def test_the_build_signals_its_result_also_after_a_failure() -> None:

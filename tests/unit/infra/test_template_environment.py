@@ -89,7 +89,7 @@ def test_the_chat_function_accepts_its_variables(deployment: Deployment) -> None
     assert set(environment(deployment, CHAT)) - variables.read == {FOR_LAMBDA}
 
 
-MEDIA = Model(media_hosts=("images.example.com",), extra_fields=("top_k", "min_p"))
+MEDIA = Model(media_hosts=("images.example.com",), extra_fields=("top_k", "min_p"), media_tokens=900)
 OWN = replace(DEV, egress="nat", engine=Engine(model=MEDIA), max_body_bytes=1000, keep_records_days=7)
 
 
@@ -110,6 +110,8 @@ def test_the_chat_function_accepts_every_stage_s_model_and_limits(stage: Stage) 
     (model,) = settings.models.values()
     assert model.media_hosts == set(stage.engine.model.media_hosts)
     assert model.extra_fields == set(stage.engine.model.extra_fields)
+    wanted = stage.engine.model
+    assert (model.template_tokens, model.media_tokens) == (wanted.template_tokens, wanted.media_tokens)
     assert (settings.max_body_bytes, settings.keep_records_days) == (
         stage.max_body_bytes,
         stage.keep_records_days,
