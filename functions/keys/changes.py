@@ -67,7 +67,8 @@ def create(session: Session, key_from_env: str | None, **given: Any) -> Result:
 @click.option(
     "--grace",
     type=options.SPAN,
-    help="For how long the text before is accepted, too, as 24h. Default: not at all.",
+    help="For how long the texts before are accepted, too, as 24h, if they do not end earlier. Default: not"
+    " at all.",
 )
 @click.option("--finish", is_flag=True, help="Make no new text: end those that were rotated before.")
 def rotate(session: Session, key: str, grace: int | None, finish: bool) -> Result:
@@ -76,8 +77,15 @@ def rotate(session: Session, key: str, grace: int | None, finish: bool) -> Resul
     ID is the key's id, at least eight digits of it, or its name. Its id, name, limits and spent budget stay.
     """
     selected, change = select_to_change(session, key), session.change("rotate")
-    until = None if grace is None else int(session.now) + grace
+    until = int(session.now) + grace if grace else None
     if finish:
+        if not any(
+            text.until is None or text.until > session.now for text in session.store.replaced(selected.id)
+        ):
+            said = (
+                f"Nothing was changed: {selected.id} ({selected.name}) has no earlier text that is accepted."
+            )
+            return Result(said, views.key_record(selected, session.now))
         return Result(_end(session, selected, until, change), views.key_record(selected, session.now))
     text = new_key()
     check_stdout()
@@ -118,7 +126,7 @@ def _end(session: Session, key: Key, until: int | None, change: Change) -> str:
     existing(session.store.end_replaced(key.id, until or int(session.now), change))
     if until is None:
         return f"What {key.id} ({key.name}) had before is refused within 30 s everywhere."
-    return f"What {key.id} ({key.name}) had before is accepted until {views.clock(until)}."
+    return f"What {key.id} ({key.name}) had before is accepted until {views.clock(until)} at most."
 
 
 def _chosen_key(session: Session, variable: str) -> str:

@@ -58,6 +58,10 @@ def tag(text: str) -> str:
     """Read a tag: a name without a comma."""
     if "," in text:
         raise ValueError(f"expected one tag, and --tag again for each further one, but got {shown(text)}")
+    if text.strip() == "none":
+        raise ValueError(
+            "expected a tag, but got 'none'; to remove one of a key, --untag, as in --untag team-a"
+        )
     return name(text)
 
 

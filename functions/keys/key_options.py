@@ -91,14 +91,14 @@ def altered(key: Key, given: Mapping[str, Any]) -> Key:
     Raises: UsageError, where that makes no sense for the key as it then is.
     """
     members: dict[str, Any] = {
-        member: None if given[option] == NO_LIMIT else given[option]
+        member: None if given[option] is NO_LIMIT else given[option]
         for option, member in _MEMBERS.items()
         if given.get(option) is not None
     }
     if given.get("models"):
         members["models"] = frozenset(model for names in given["models"] for model in names)
     if budget := given.get("budget"):
-        tokens, period = (None, None) if budget == NO_LIMIT else budget
+        tokens, period = (None, None) if budget is NO_LIMIT else budget
         members |= {"budget_tokens": tokens, "budget_period": period}
         if period != key.budget_period:
             members |= {"extra_tokens": 0, "extra_period": ""}
@@ -136,8 +136,11 @@ def topped_up(key: Key, tokens: int, now: float) -> Key:
         )
     period = period_of(key, now)
     before = key.extra_tokens if period and period == key.extra_period else 0
-    if key.budget_tokens + before + tokens > forms.MOST:
-        raise click.ClickException(f"Expected a budget of at most {forms.MOST:,} tokens in all.")
+    total = key.budget_tokens + before + tokens
+    if total > forms.MOST:
+        raise click.ClickException(
+            f"Expected a budget of at most {forms.MOST:,} tokens in all, but it would have {total:,}."
+        )
     if not period:
         return replace(key, budget_tokens=key.budget_tokens + tokens)
     return replace(key, extra_tokens=before + tokens, extra_period=period)

@@ -10,15 +10,15 @@ import click
 from . import forms
 from .session import Session
 
-# A limit that is taken away.
-NO_LIMIT = "none"
+# A limit that is taken away: no text, for a name or a note may be `none`.
+NO_LIMIT: Any = object()
 
 
 def or_none(read: Callable[..., Any], *words: str) -> Callable[..., Any]:
     """Return a function that reads a value, or `none`, or another of these words, as `NO_LIMIT`."""
 
     def read_or_none(text: str, *more: Any) -> Any:
-        return NO_LIMIT if text.strip().lower() in (NO_LIMIT, *words) else read(text, *more)
+        return NO_LIMIT if text.strip().lower() in ("none", *words) else read(text, *more)
 
     return read_or_none
 

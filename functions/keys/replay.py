@@ -1,7 +1,7 @@
 """The usage records in the lines of a log.
 
 A record is `{"usage": {…}}` anywhere in a line, whatever CloudWatch or a terminal put before it; or inside
-the `message` of a line that is JSON, which is how Lambda's JSON log format writes it.
+the `message` of JSON, which is how Lambda's JSON log format and `aws logs filter-log-events` write it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from functions.shared.usage import KEEP_RECORDS_DAYS, UsageRecord
 
 _OURS = re.compile(r'\{\s*"usage"\s*:\s*\{')
 _ESCAPED = re.compile(r'\{\s*\\"usage\\"\s*:')
+_MESSAGE = re.compile(r'"@?message"\s*:\s*(?P<text>"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")')
 _DECODER = json.JSONDecoder()
 _REPORTED = 20
 # A request's id is in a sort key of the table, which holds 1,024 bytes; and the rest is shown in terminals.
@@ -100,19 +101,11 @@ def records_in(line: str) -> list[UsageRecord]:
     Raises: ValueError, without quoting the line.
     """
     if _ESCAPED.search(line):
-        line = _message(line)
+        messages = [match["text"] for match in _MESSAGE.finditer(line) if _ESCAPED.search(match["text"])]
+        if not messages:
+            raise ValueError("Expected the usage record in a member `message` of JSON.")
+        return [record for each in messages for record in records_in(json.loads(each))]
     return [_record(line, match.end() - 1) for match in _OURS.finditer(line)]
-
-
-def _message(line: str) -> str:
-    try:
-        outer = json.loads(line)
-    except (ValueError, RecursionError):
-        raise ValueError("Expected a line of JSON around the usage record.") from None
-    message = outer.get("message") if isinstance(outer, dict) else None
-    if not isinstance(message, str):
-        raise ValueError("Expected the usage record in a member `message`.")
-    return message
 
 
 def _record(line: str, start: int) -> UsageRecord:

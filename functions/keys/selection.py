@@ -37,7 +37,7 @@ def select(store: Store, which: str, *, to_change: bool = False, deleted: bool =
     found = [key for key in found if key.deleted == deleted] or found
     if len(found) != 1:
         shown = [key for key in keys if key.deleted == deleted]
-        raise click.ClickException(_none_or_several(found, shown, which))
+        raise click.ClickException(_none_or_several(found, shown, which, deleted=deleted))
     ((listed,), beginning) = found, which.removeprefix("key_")
     if to_change and which not in (listed.id, normalised(listed.name)) and len(beginning) < _DIGITS:
         raise click.ClickException(
@@ -104,12 +104,12 @@ def check_name(store: Store, name: str, *, same_name: bool, except_id: str = "")
             )
 
 
-def _none_or_several(found: list[Listed], keys: list[Listed], which: str) -> str:
+def _none_or_several(found: list[Listed], keys: list[Listed], which: str, *, deleted: bool) -> str:
     if not found and not keys:
-        return (
-            f"No key has the id or the name {which!r}: there are none."
-            f" Make the first: {PROGRAM} create --name alice"
-        )
+        said = f"No key has the id or the name {which!r}: there are none"
+        if deleted:
+            return f"{said} that were deleted. What is there: {PROGRAM} list"
+        return f"{said}. Make the first: {PROGRAM} create --name alice"
     said = f"Expected one key, but {which!r} stands for {len(found):,}. Give an id:"
     if not found:
         said = f"No key has the id or the name {which!r}. There are:"

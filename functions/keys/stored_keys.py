@@ -211,7 +211,7 @@ class StoredKeys(Table):
         self, key_id: str, step: Step, change: Change, *, deleted: bool = False
     ) -> tuple[Key, Change] | None:
         """Make one change, if it changes anything. `deleted`: the key may be a deleted one."""
-        now = change.at_ms // 1000
+        at_ms, now, begun = change.at_ms, change.at_ms // 1000, time.monotonic()
 
         def arrived() -> bool:
             return self._get(history.history_place(key_id, change)) is not None
@@ -238,6 +238,8 @@ class StoredKeys(Table):
                     self.on_change(key, made)
                 return key, made
             time.sleep(random.uniform(0, _RACE_S * (race + 1)))
+            # It comes after the one that won, in the history, too.
+            change = replace(change, at_ms=at_ms + 1 + round((time.monotonic() - begun) * 1000))
         raise KeyThrottled(CONDITION)
 
     def _done(self, writes: list[Parameters], arrived: Callable[[], bool]) -> bool:

@@ -58,9 +58,7 @@ class _Days:
 @click.option(
     "--by",
     type=options.Value("A,B", usage_report.dimensions),
-    default="day",
-    show_default=True,
-    help="What to add up: day, model or key, or several of them, as in day,model.",
+    help="What to add up: day, model or key, or several of them, as in day,model. Default: day.",
 )
 @click.option(
     "--since",
@@ -84,7 +82,7 @@ class _Days:
 def usage(
     session: Session,
     key: str | None,
-    by: tuple[str, ...],
+    by: tuple[str, ...] | None,
     since: int,
     until: int | None,
     records: bool,
@@ -96,6 +94,9 @@ def usage(
     ID is the key's id, the beginning of it, or its name. Without it, all keys are added up, deleted ones too,
     and the requests that had none.
     """
+    if (records and by) or (limit and not records):
+        wrong, right = ("--by", "without") if records else ("--limit", "with")
+        raise click.UsageError(f"Expected {wrong} only {right} --records, which lists single requests.")
     days = _Days.of(since, session.now if until is None else until, session.now)
     programs = options.for_programs(session, csv=csv)
     if records and not key and not programs:
@@ -116,6 +117,7 @@ def usage(
         return Result("", None, pieces=_json_pieces(about, members))
     if records and found:
         return _listed(session, found, days, limit or _LISTED)
+    by = by or ("day",)
     report = Report.of(_used(session, keys, found, days), by, names)
     if csv:
         return Result("", None, pieces=csv_lines(*report.spreadsheet()))

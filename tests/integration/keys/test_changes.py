@@ -104,6 +104,18 @@ def test_what_alter_raises_changes_nothing(table: KeyTable) -> None:
     assert items(table) == before
 
 
+def test_a_change_that_was_made_again_comes_after_the_one_that_won(table: KeyTable) -> None:
+    table.add(KEY)
+
+    def alter(key: Key) -> Key:
+        if not table.history(KEY.id):
+            table.change(KEY.id, lambda key: replace(key, note="first"), a_change("first", NOW))
+        return replace(key, name="second")
+
+    table.change(KEY.id, alter, a_change("second", NOW))
+    assert [each.command for each in table.history(KEY.id)] == ["second", "first"]
+
+
 def test_a_name_is_changed_in_the_list_too(table: KeyTable) -> None:
     table.add(KEY)
     table.change(KEY.id, lambda key: replace(key, name="bob"), a_change())

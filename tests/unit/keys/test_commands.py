@@ -328,7 +328,7 @@ def test_a_rotated_keys_old_text_is_accepted_for_the_grace_period() -> None:
     result = invoke(store, "rotate", "alice", "--grace", "24h")
     assert result.data["earlier_until"] == "2026-11-26T02:00:00Z"
     assert finished(result) == (
-        f"\nWhat {old.id} (alice) had before is accepted until 2026-11-26 02:00 UTC."
+        f"\nWhat {old.id} (alice) had before is accepted until 2026-11-26 02:00 UTC at most."
         f" To end it earlier: python -m functions.keys rotate {old.id} --finish"
     )
     assert [(each.digest, each.until) for each in store.texts[old.id]] == [(old.digest, NOW + DAY_S)]
@@ -338,6 +338,8 @@ def test_a_rotated_keys_old_text_is_accepted_for_the_grace_period() -> None:
     assert ended.new_text is None
     assert store.texts[old.id] == []
     assert store.keys[old.id].digest == digest(result.data["key"])
+    nothing = invoke(store, "rotate", "alice", "--finish")
+    assert printed(nothing) == f"Nothing was changed: {old.id} (alice) has no earlier text that is accepted."
 
 
 @pytest.mark.parametrize(

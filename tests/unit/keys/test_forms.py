@@ -118,6 +118,8 @@ def test_notes_and_tags() -> None:
     assert forms.tag("team:web") == "team:web"
     with pytest.raises(ValueError, match="expected one tag, and --tag again"):
         forms.tag("a,b")
+    with pytest.raises(ValueError, match="to remove one of a key, --untag"):
+        forms.tag("none")
     for read in (forms.note, forms.tag):
         with pytest.raises(ValueError, match="what looks like a key"):
             read("sk-" + "a" * 49)

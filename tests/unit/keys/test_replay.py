@@ -29,6 +29,8 @@ def with_members(**members: object) -> str:
         f"chat | {LINE} and more",
         json.dumps({"timestamp": "2026-11-25T02:00:00Z", "level": "INFO", "message": LINE}),
         json.dumps({"message": json.dumps(json.loads(LINE))}),
+        f"2026-11-25T02:00:00 2026/11/25/[$LATEST]ab {json.dumps({'level': 'INFO', 'message': LINE})}",
+        f'            "message": {json.dumps(LINE + chr(10))},',
         with_members(made_later="x"),
     ],
 )
@@ -67,7 +69,7 @@ def test_other_lines_are_not_ours(line: str) -> None:
         ('{"usage":{"request_id":1}}', "`request_id` is of the wrong kind"),
         pytest.param('{"usage":{"a":' + "[" * 100_000, "the line breaks off", id="deep"),
         pytest.param(LINE.replace("12.5", "9" * 5000), "the line breaks off or is something", id="digits"),
-        ('{\\"usage\\":{\\"request_id', "Expected a line of JSON around"),
+        ('{\\"usage\\":{\\"request_id', "in a member `message`"),
         (json.dumps({"text": LINE}), "in a member `message`"),
         (with_members(outcome="fine"), "`outcome` is of the wrong kind"),
         (with_members(outcome=["ok"]), "`outcome` is of the wrong kind"),

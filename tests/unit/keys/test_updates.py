@@ -93,6 +93,12 @@ def test_none_takes_a_limit_away() -> None:
     assert (key.budget_period, key.budget_timezone) == (None, "UTC")
 
 
+def test_none_is_a_name_like_any_other() -> None:
+    store = store_of()
+    invoke(store, "update", "alice", "--name", "none")
+    assert the_key(store).name == "none"
+
+
 def test_a_top_up_stays_with_its_kind_of_period() -> None:
     members = {"budget_tokens": 9, "budget_period": "month", "extra_tokens": 5, "extra_period": MONTH}
     store = store_of(**members)
@@ -288,6 +294,8 @@ def test_a_name_is_free_once_its_key_is_deleted() -> None:
 def test_what_cannot_be_restored() -> None:
     store = store_of()
     assert "is not deleted" in refusal(store, "restore", "alice")
+    said = refusal(store, "restore", "nosuch")
+    assert said.endswith("there are none that were deleted. What is there: python -m functions.keys list")
     invoke(store, "delete", "alice", "--yes", "--keep", "1m")
     assert invoke(store, "list", "--deleted", now=NOW + 60).data == []
     with pytest.raises(click.ClickException, match="was kept until 2026-11-25 02:01 UTC, and is"):

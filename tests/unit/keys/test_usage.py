@@ -218,6 +218,18 @@ def test_records_for_people_are_of_one_key() -> None:
         invoke(USED, "usage", "--records", now=LATER)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["--limit", "3"], "Expected --limit only with --records"),
+        (["--records", "--by", "model"], "Expected --by only without --records"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(arguments: list[str], error: str) -> None:
+    with pytest.raises(click.UsageError, match=error):
+        invoke(USED, "usage", "alice", *arguments, now=LATER)
+
+
 def records(*arguments: str) -> dict[str, Any]:
     data: dict[str, Any] = json.loads(
         printed(invoke(USED, "usage", "--records", "--json", *arguments, now=LATER))
