@@ -29,7 +29,7 @@ from functions.shared.limiter import Limiter
 from functions.shared.limits import Allowance, Ledger, LimitReached, Reservation, Running, died
 from functions.shared.logs import log_unexpected
 from functions.shared.metrics import Metrics
-from functions.shared.refusals import Need, text_of
+from functions.shared.refusals import Need, helps_to_shorten_reply, text_of
 from functions.shared.usage import NONE, Outcome, UsageRecord
 
 from .engines.engine import Accepted, Chunks, Engine, EngineRequest, Event, Failure, Reply, Run
@@ -131,7 +131,8 @@ class Account:
                 self.allowance = reached.allowance
                 need = _need(self._key, request)
                 text = text_of(reached, self._key, need)
-                raise limit_error(reached, text, needs_less=need.completion > 0) from None
+                shorter = helps_to_shorten_reply(reached, self._key, need)
+                raise limit_error(reached, text, needs_less=shorter) from None
             self.allowance = reservation.allowance if reservation else None
         self._sent = time.perf_counter()
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from functions.shared.budgets import period_of
 from functions.shared.keys import Key
 
 from . import forms, options
@@ -124,8 +123,8 @@ def altered(key: Key, given: Mapping[str, Any]) -> Key:
     return changed
 
 
-def topped_up(key: Key, tokens: int, now: float) -> Key:
-    """Return a key with more tokens in its budget; in one of a period, for the current one.
+def topped_up(key: Key, tokens: int, period: str) -> Key:
+    """Return a key with more tokens in its budget; in one of a period, for the current one, which this is.
 
     Raises: ClickException.
     """
@@ -134,7 +133,6 @@ def topped_up(key: Key, tokens: int, now: float) -> Key:
             f"{key.id} ({key.name}) has no budget, so there is nothing to add to."
             f" To give it one: {PROGRAM} update {key.id} --budget {tokens}"
         )
-    period = period_of(key, now)
     before = key.extra_tokens if period and period == key.extra_period else 0
     total = key.budget_tokens + before + tokens
     if total > forms.MOST:

@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from functions.shared.budgets import resets_at
+from functions.shared.keys import Key
+from functions.shared.limits import Counts, period_at
 
 from . import change_views, options, views
 from .group import KEY, Result, command
@@ -52,10 +54,14 @@ def topup(session: Session, key: str, tokens: int) -> Result:
     ID is the key's id, at least eight digits of it, or its name. A budget that begins again each day, week or
     month is raised for the current one alone.
     """
-    found, made = change(
-        session, select_to_change(session, key), "topup", lambda key: topped_up(key, tokens, session.now)
-    )
-    end = resets_at(found, session.now)
+    found = select_to_change(session, key)
+    counts = session.store.counts_of_all([found.id]).get(found.id, Counts(window=0))
+
+    def alter(key: Key) -> Key:
+        return topped_up(key, tokens, period_at(key, counts, session.now)[0])
+
+    found, made = change(session, found, "topup", alter)
+    end = resets_at(found, found.extra_period if found.budget_period else "")
     total = (found.budget_tokens or 0) + (found.extra_tokens if end is not None else 0)
     until = "" if end is None else f" until {views.clock(end)}, then {found.budget_tokens or 0:,} again"
     said = f"Added {tokens:,} tokens to {found.id} ({found.name}). Its budget is {total:,}{until}."

@@ -29,16 +29,17 @@ def budget_of(key: Key, period: str) -> int | None:
     return key.budget_tokens + (key.extra_tokens if period and period == key.extra_period else 0)
 
 
-def resets_at(key: Key, now: float) -> int | None:
-    """Return when the period ends that a time is in; None for a budget that never resets.
+def resets_at(key: Key, period: str) -> int | None:
+    """Return when a period of a key's budget ends, which `period_of` has returned; None for its whole life.
 
     Shape:  where clocks are set forward over midnight, it ends as they are.
     Units:  s since 1970.
     """
-    if not key.budget_period:
+    kind, _, label = period.partition(":")
+    if not kind:
         return None
-    end = _begin(key, now) + timedelta(days={"day": 1, "week": 7, "month": 31}[key.budget_period])
-    if key.budget_period == "month":
+    end = date.fromisoformat(label) + timedelta(days={"day": 1, "week": 7, "month": 31}[kind])
+    if kind == "month":
         end = end.replace(day=1)
     return int(datetime.combine(end, time(), zone(key.budget_timezone)).timestamp())
 

@@ -220,7 +220,7 @@ def allowance_of(key: Key, counts: Counts, now: float) -> Allowance:
         tokens_reset_in_s=_seconds_to(unused_at(counts.tokens, counts.tokens_before, counts.window), now),
         limit_budget=budget,
         remaining_budget=_remaining(budget, spent),
-        budget_resets_at=None if budget is None else resets_at(key, now),
+        budget_resets_at=None if budget is None else resets_at(key, period),
         limit_concurrent=key.concurrent,
         running=sum(each.expires_at > now for each in counts.running.values()),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ class Need(NamedTuple):
 def text_of(reached: LimitReached, key: Key, need: Need) -> str:
     """Return the text of a refusal; that of a request without tokens needs no `need`."""
     allowance = reached.allowance
-    again = f"Try again in {reached.retry_after_s or BUSY_S:.3g} s."
+    again = f"Try again in {_rounded_up(reached.retry_after_s or BUSY_S)} s."
     match reached.kind:
         case "requests":
             limit = f"{key.requests_per_minute:,} requests a minute"
@@ -52,7 +53,7 @@ def text_of(reached: LimitReached, key: Key, need: Need) -> str:
 
 
 def budget_text(reached: LimitReached, key: Key, need: Need) -> str:
-    """Return the text of a refusal by the budget, with the time of its reset in the key's time zone."""
+    """Return the text of a refusal by the budget, with its reset in the key's time zone if that helps."""
     allowance = reached.allowance
     limit = allowance.limit_budget or key.budget_tokens or 0
     budget = f"budget of {limit:,} tokens" + (f" a {key.budget_period}" if key.budget_period else "")
@@ -61,10 +62,25 @@ def budget_text(reached: LimitReached, key: Key, need: Need) -> str:
         text = f"The {needed}, but {left:,} are left of this API key's {budget}."
     else:
         text = f"This API key has used up its {budget}, and the {needed}."
-    if allowance.budget_resets_at is not None:
+    if allowance.budget_resets_at is not None and need.tokens <= (key.budget_tokens or 0):
         resets_at = datetime.fromtimestamp(allowance.budget_resets_at, zone(key.budget_timezone))
         text += f" It is reset on {resets_at:%Y-%m-%d at %H:%M} ({key.budget_timezone})."
     return f"{text}{' Send less.' if left else ''} The operator of this API can give it more."
+
+
+def helps_to_shorten_reply(reached: LimitReached, key: Key, need: Need) -> bool:
+    """Return whether fewer tokens for the reply would help: not where the prompt alone is too large."""
+    room = {
+        "tokens": reached.allowance.remaining_tokens,
+        "too_large": key.tokens_per_minute,
+        "budget": reached.allowance.remaining_budget,
+    }.get(reached.kind)
+    return need.completion > 0 and room is not None and need.prompt < room
+
+
+def _rounded_up(seconds: float) -> str:
+    """Return a time to a tenth of a second, never less than it is."""
+    return f"{math.ceil(round(seconds * 1000) / 100) / 10:g}"
 
 
 def _parts(need: Need) -> str:

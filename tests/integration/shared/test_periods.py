@@ -88,7 +88,8 @@ def test_a_budget_begins_again_at_midnight_of_its_time_zone(table: KeyTable) -> 
     assert allowance.budget_resets_at == TURN
     allowance = reserve(table, 100, TURN).allowance
     assert (allowance.remaining_budget, allowance.budget_resets_at) == (0, TURN + 31 * 86400)
-    refusal(KeyTable(NAME), 1, TURN - 1)  # whose clock is behind
+    behind = refusal(KeyTable(NAME), 1, TURN - 1).allowance  # by its clock
+    assert behind.budget_resets_at == TURN + 31 * 86400
     assert (periods(table), table.spent(KEY.id)) == ({"month": (20261201, 100)}, 190)
 
 
@@ -129,7 +130,7 @@ def test_no_budget_begins_again_because_its_kind_of_period_was_changed(table: Ke
 def test_no_budget_begins_twice_because_its_time_zone_was_changed(table: KeyTable) -> None:
     tokyo, other = replace(KEY, budget_timezone="Asia/Tokyo"), KeyTable(NAME)
     reserve(table, 90, TURN - 1, tokyo)  # where it is December
-    refusal(other, 11, TURN - 1)
+    assert refusal(other, 11, TURN - 1).allowance.budget_resets_at == TURN + 31 * 86400
     refusal(other, 11, TURN)
     assert periods(table) == {"month": (20261201, 90)}
 

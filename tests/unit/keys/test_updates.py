@@ -10,6 +10,7 @@ import pytest
 from functions.keys.__main__ import run
 from functions.keys.session import Location, Session
 from functions.keys.stored_keys import ChangeUnknown
+from functions.shared.limits import Counts
 from tests.unit.keys.store import DAY_S, NOW, MemoryStore, a_key, invoke, invoke_in, printed, session_of
 
 MONTH = "month:20261101"
@@ -217,6 +218,14 @@ def test_a_budget_of_a_period_is_raised_for_the_current_one() -> None:
     assert (the_key(store).extra_tokens, the_key(store).extra_period) == (500, "month:20261201")
 
 
+def test_a_period_that_has_begun_elsewhere_is_raised() -> None:
+    """The time zone was changed from one where it is December: that is counted in."""
+    store = store_of(budget_tokens=1000, budget_period="month")
+    store.counted[a_key().id] = Counts(window=0, periods={"month": (20261201, 900)})
+    assert "is 1,500 until 2027-01-01 00:00 UTC" in printed(invoke(store, "topup", "alice", "500"))
+    assert the_key(store).extra_period == "month:20261201"
+
+
 def test_a_key_without_a_budget_has_nothing_to_add_to() -> None:
     assert refusal(store_of(), "topup", "alice", "500") == (
         f"{a_key().id} (alice) has no budget, so there is nothing to add to. To give it one: python -m"
@@ -229,7 +238,7 @@ def test_a_change_that_may_have_been_made_is_not_repeated_blindly(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     store = store_of(budget_tokens=1000)
-    store.failing, store.answered = ChangeUnknown("ReadTimeoutError"), 1
+    store.failing, store.answered = ChangeUnknown("ReadTimeoutError"), 2
     assert run(("topup", a_key().id, "500"), session_of(store)) == 1
     first, second = capsys.readouterr().err.splitlines()
     assert "could not be reached (ReadTimeoutError)" in first

@@ -7,7 +7,7 @@ import pytest
 
 from functions.shared.keys import Key
 from functions.shared.limits import Allowance, Kind, LimitReached
-from functions.shared.refusals import Need, text_of
+from functions.shared.refusals import Need, helps_to_shorten_reply, text_of
 
 KEY = Key(
     id="key_1",
@@ -35,7 +35,7 @@ def refusal(
 
 def test_requests() -> None:
     assert refusal("requests", Allowance(remaining_requests=0), wait_s=17.25) == (
-        "This API key's limit of 60 requests a minute is reached: none is left. Try again in 17.2 s."
+        "This API key's limit of 60 requests a minute is reached: none is left. Try again in 17.3 s."
     )
 
 
@@ -103,8 +103,49 @@ MORE = "The operator of this API can give it more."
             {"budget_tokens": 5_000, "tokens_per_minute": None},
             f"The {NEEDED}, but 5,000 are left of this API key's budget of 5,000 tokens. Send less. {MORE}",
         ),
+        (
+            Allowance(remaining_budget=5_000, budget_resets_at=DECEMBER),
+            {"budget_tokens": 5_000, "budget_period": "week"},
+            f"The {NEEDED}, but 5,000 are left of this API key's budget of 5,000 tokens a week. "
+            f"Send less. {MORE}",
+        ),
     ],
-    ids=["used up", "does not suffice", "of a month, with a top-up", "of a day", "smaller than the request"],
+    ids=[
+        "used up",
+        "does not suffice",
+        "of a month, with a top-up",
+        "of a day",
+        "smaller than the request",
+        "of a week, smaller than the request: to wait for it does not help",
+    ],
 )
 def test_a_budget(allowance: Allowance, changes: dict[str, Any], text: str) -> None:
     assert refusal("budget", allowance, **changes) == text
+
+
+@pytest.mark.parametrize(
+    ("wait_s", "text"), [(0.001, "0.1"), (3, "3"), (59.901, "60"), (119.999, "120"), (1234.56, "1234.6")]
+)
+def test_a_time_to_wait_is_never_less_than_it_has_to_be(wait_s: float, text: str) -> None:
+    assert refusal("requests", Allowance(), wait_s=wait_s).endswith(f"Try again in {text} s.")
+
+
+@pytest.mark.parametrize(
+    ("kind", "allowance", "prompt", "helps"),
+    [
+        ("tokens", Allowance(remaining_tokens=3_200), 3_199, True),
+        ("tokens", Allowance(remaining_tokens=3_200), 3_200, False),
+        ("too_large", Allowance(remaining_tokens=0), 19_999, True),
+        ("too_large", Allowance(remaining_tokens=20_000), 20_000, False),
+        ("budget", Allowance(remaining_budget=10), 9, True),
+        ("budget", Allowance(remaining_budget=0), 1, False),
+        ("requests", Allowance(remaining_tokens=9), 1, False),
+        ("concurrent", Allowance(remaining_tokens=9), 1, False),
+    ],
+)
+def test_a_shorter_reply_is_advised_where_it_helps(
+    kind: Kind, allowance: Allowance, prompt: int, helps: bool
+) -> None:
+    reached = LimitReached(kind, allowance)
+    assert helps_to_shorten_reply(reached, KEY, Need(prompt, 1_024)) is helps
+    assert not helps_to_shorten_reply(reached, KEY, Need(prompt))

@@ -78,7 +78,7 @@ async def test_requests_are_counted_where_they_are_limited_whatever_else_is_used
     with pytest.raises(RateLimited) as refused:
         await admission.admit("Bearer alice")
     assert refused.value.message == (
-        "This API key's limit of 2 requests a minute is reached: none is left. Try again in 17.2 s."
+        "This API key's limit of 2 requests a minute is reached: none is left. Try again in 17.3 s."
     )
     assert refused.value.headers["x-ratelimit-remaining-requests"] == "0"
     assert refused.value.headers["retry-after"] == "18"
