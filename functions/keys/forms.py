@@ -84,6 +84,7 @@ def count(text: str) -> int:
 def budget(text: str) -> tuple[int, Period | None]:
     """Read a count of tokens, for ever or for each period: `1M`, `50k/day`, `1M/month`."""
     tokens, slash, period = (part.strip() for part in text.partition("/"))
+    period = period.lower()
     if slash and period not in _PERIODS:
         raise ValueError(
             f"expected tokens for ever, or for each day, week or month, such as 1M, 50k/day or 1M/month,"
@@ -114,9 +115,12 @@ def models(text: str) -> list[str]:
         raise ValueError(
             f"expected names of models, separated by commas, as in default,small, but got {shown(text)}"
         )
-    if names == ["none"]:
+    words = {name.lower() for name in names}
+    if "none" in words:
         raise ValueError("expected names of models, or all; to refuse the key altogether, disable it")
-    return [] if names == ["all"] else names
+    if "all" in words and len(names) > 1:
+        raise ValueError(f"expected names of models, or only the word all, but got {shown(text)}")
+    return [] if words == {"all"} else names
 
 
 def which(text: str) -> str:

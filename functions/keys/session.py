@@ -323,7 +323,7 @@ _ADVICE = {
         (
             _UNREACHABLE,
             "EndpointConnectionError ConnectTimeoutError ReadTimeoutError ConnectionClosedError"
-            " ProxyConnectionError SSLError HTTPClientError ConnectionError",
+            " ProxyConnectionError SSLError HTTPClientError ConnectionError ResponseParserError",
         ),
     )
     for code in codes.split()

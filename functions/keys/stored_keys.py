@@ -55,6 +55,7 @@ class StoredKeys(Table):
     """
 
     on_change: Callable[[Key, Change], None] | None = None
+    _late_ms = 0  # by how much a change, and each after it, is later for it was made again
 
     def add(self, key: Key, change: Change | None = None) -> None:
         """Keep a new key, and its first change.
@@ -217,6 +218,7 @@ class StoredKeys(Table):
             return self._get(history.history_place(key_id, change)) is not None
 
         for race in range(_RACES):
+            change = replace(change, at_ms=at_ms + self._late_ms)
             stored = self._stored(key_id)
             if stored is None or (stored.key.deleted_at is not None and not deleted):
                 return None
@@ -238,8 +240,9 @@ class StoredKeys(Table):
                     self.on_change(key, made)
                 return key, made
             time.sleep(random.uniform(0, _RACE_S * (race + 1)))
-            # It comes after the one that won, in the history, too.
-            change = replace(change, at_ms=at_ms + 1 + round((time.monotonic() - begun) * 1000))
+            # What won comes before, in the history as well.
+            self._late_ms += 1 + round((time.monotonic() - begun) * 1000)
+            begun = time.monotonic()
         raise KeyThrottled(CONDITION)
 
     def _done(self, writes: list[Parameters], arrived: Callable[[], bool]) -> bool:

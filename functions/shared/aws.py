@@ -162,10 +162,11 @@ def _session() -> Any:
 @contextmanager
 def _translated_errors() -> Iterator[None]:
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, ResponseParserError) as error:
         # Without its cause, whose text may quote the parameters of the call.
         raise AwsError(_code(error), _response(error)) from None
 

@@ -36,6 +36,14 @@ def line_of(printed: Printed) -> str:
     return printed.err
 
 
+def test_an_endpoint_that_knows_no_stacks_is_reported(keys: Keys, aws: ScriptedAws) -> None:
+    aws.fails("UnrecognizedClientException", 400)  # in JSON, as DynamoDB's, but CloudFormation's is XML
+    printed = line_of(keys("list", "--stack", "chatbot", "--endpoint", aws.url))
+    assert (
+        "could not be reached (ResponseParserError). Check the network, --region, and --endpoint" in printed
+    )
+
+
 @pytest.mark.parametrize(
     ("code", "status", "text"),
     [

@@ -105,9 +105,15 @@ def test_months_and_years_are_no_span(text: str) -> None:
             read(text)
 
 
+def test_periods_may_be_capitals() -> None:
+    assert forms.budget("1M/Month") == (10**6, "month")
+
+
 def test_models() -> None:
     assert forms.models("default, small") == ["default", "small"]
-    assert forms.models("all") == []
+    assert forms.models("all") == forms.models("All") == []
+    with pytest.raises(ValueError, match="or only the word all, but got 'small,all'"):
+        forms.models("small,all")
     with pytest.raises(ValueError, match="to refuse the key altogether, disable it"):
         forms.models("none")
 
