@@ -99,8 +99,8 @@ def check_name(store: Store, name: str, *, same_name: bool, except_id: str = "")
     for key in store.listed():
         if normalised(key.name) == normalised(name) and not key.deleted and key.id != except_id:
             raise click.ClickException(
-                f"There is a key of the name {name!r} already: {key.id}. Give another name, or --same-name"
-                " if both keys are to have it."
+                f"There is a key of the name {name!r} already: {key.id}. Give one of them another name, or"
+                " --same-name if both keys are to have it."
             )
 
 

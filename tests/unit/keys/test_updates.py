@@ -124,7 +124,7 @@ def test_what_is_so_already_is_said() -> None:
         (["--same-name"], "Expected an option that changes the key, as --rpm 120, but got none."),
         (
             ["--name", "bob"],
-            f"There is a key of the name 'bob' already: {a_key(2).id}. Give another",
+            f"There is a key of the name 'bob' already: {a_key(2).id}. Give one of them another",
         ),
         (["--timezone", "UTC"], "Expected --timezone only for a budget that begins again each day, week or"),
         (["--on-outage", "closed"], "Expected --on-outage closed only for a key with a limit, for without"),
