@@ -113,7 +113,7 @@ class Service:
     def call(self, operation: str, *, idempotent: bool = True, **parameters: Any) -> Any:
         """Call an operation and return its response. `idempotent`: it is safe to retry.
 
-        Raises: AwsError.
+        Raises: AwsError; that of the first try if that may have been done, and the second was throttled.
         """
         with _translated_errors():
             from botocore import exceptions
@@ -127,8 +127,14 @@ class Service:
                 failed = status >= 500 or isinstance(error, exceptions.HTTPClientError)
                 if not (not_done or (idempotent and failed)):
                     raise
+                unknown = None if not_done else error
             time.sleep(_PAUSE_S)
-            return call(**parameters)
+            try:
+                return call(**parameters)
+            except exceptions.ClientError as error:
+                if unknown and _code(error) in THROTTLED:
+                    raise unknown from None
+                raise
 
     def close(self) -> None:
         """Close all connections."""

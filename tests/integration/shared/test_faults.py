@@ -232,6 +232,16 @@ def test_the_second_response_counts(response: Scripted) -> None:
         assert all(json.loads(body)["ConsistentRead"] for body in server.bodies), "revoked is revoked"
 
 
+@pytest.mark.parametrize(
+    ("first", "code"), [(BUSY, "InternalServerError"), (HANGING_UP, "ConnectionClosedError")]
+)
+def test_what_may_have_been_done_is_not_said_to_be_throttled(first: Scripted, code: str) -> None:
+    """Else what it has reserved would not be released."""
+    with scripted(first, FULL) as server, closing(KeyTable(NAME, endpoint_url=server.url)) as table:
+        assert unavailable(table.reserve(KEY, RUNNING, 0.0)) == code
+        assert server.calls == ["UpdateItem"] * 2
+
+
 def test_a_table_that_is_down_is_reported_at_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
