@@ -267,8 +267,8 @@ def _is_url(text: str) -> bool:
 
 _CREDENTIALS = (
     "AWS did not get credentials that it accepts ({code}). Log in, as with `aws sso login`, or set"
-    " AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; for a table on this machine, any"
-    " text will do."
+    " AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; for the table of make run, those that"
+    " it prints."
 )
 _DENIED = (
     "AWS does not let you use {place} ({code}). Use another AWS_PROFILE, or get the permissions to read and"
