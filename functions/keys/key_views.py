@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from functions.shared.budgets import budget_of
+from functions.shared.budgets import budget_of, zone
 from functions.shared.key_items import Replaced
 from functions.shared.keys import Key
 from functions.shared.limits import Allowance, Counts, allowance_of, counts_at, period_at
@@ -181,8 +180,9 @@ def _budget(key: Key, counts: Counts, left: Allowance, now: float) -> str:
     added = f", and {total - key.budget_tokens:,} more in this one" if total != key.budget_tokens else ""
     said = f"{key.budget_tokens:,} tokens{each}{added}; {spent:,} spent, {left.remaining_budget:,} left"
     if left.budget_resets_at is not None:
-        begins = datetime.fromtimestamp(left.budget_resets_at, ZoneInfo(key.budget_timezone))
-        said += f"; begins again {begins:%Y-%m-%d %H:%M} {key.budget_timezone}"
+        where = zone(key.budget_timezone)
+        begins = datetime.fromtimestamp(left.budget_resets_at, where)
+        said += f"; begins again {begins:%Y-%m-%d %H:%M} {where}"
         said += f" (in {length(left.budget_resets_at - now)})"
     return said
 

@@ -127,6 +127,13 @@ def test_an_empty_list_says_what_to_do() -> None:
     assert result.data == []
 
 
+def test_a_budget_of_a_time_zone_that_is_unknown_here_is_shown_as_it_counts() -> None:
+    key = a_key(budget_tokens=9, budget_period="day", budget_timezone="Mars/Base")
+    assert "begins again 2026-11-26 00:00 UTC (in 22 hours)" in printed(
+        invoke(store_of(key), "show", "alice")
+    )
+
+
 def test_all_that_is_known_of_a_key_is_shown() -> None:
     key = a_key(
         models=frozenset({"small", "default"}),
