@@ -206,9 +206,11 @@ class Account:
             await self._close(outcome)
 
     async def end(self) -> None:
-        """Close the account if nothing else has: its caller has left before the reply was read."""
+        """Close the account if nothing else has: its caller has left, or its key is refused in an outage."""
         if self._reserving and not self._closing:
-            await self._close("cut")
+            reserved = self._passed or not self._reserving.done() or self._reserving.cancelled()
+            error = None if reserved else self._reserving.exception()
+            await self._close("refused" if isinstance(error, KeysUnavailable) else "cut")
 
     def _take(self, usage: Any) -> None:
         """Take the engine's own count; what is not one is left out, and no prompt has no tokens."""

@@ -45,7 +45,10 @@ def found(on_outage: Literal["open", "closed"], **limits: Any) -> Scripted:
 @pytest.mark.parametrize("limits", [{"budget_tokens": 10_000}, {}], ids=str)
 @pytest.mark.parametrize(("on_outage", "status"), [("open", 200), ("closed", 503)])
 async def test_the_chat_function(
-    on_outage: Literal["open", "closed"], status: int, limits: dict[str, Any]
+    on_outage: Literal["open", "closed"],
+    status: int,
+    limits: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     now = [1_796_000_000.0]
     with (
@@ -67,6 +70,11 @@ async def test_the_chat_function(
                     assert error["code"] == "keys_unavailable"
                     assert error["message"].startswith(WHY)
                     assert reply.headers["retry-after"] == retry_after
+    lines = capsys.readouterr().out.splitlines()
+    outcomes = [json.loads(line)["usage"]["outcome"] for line in lines]
+    assert outcomes == (["error"] if status == 503 else ["ok"] * 3), (
+        "a refused one leaves no record of its own"
+    )
 
 
 @pytest.mark.parametrize("limits", [{"requests_per_minute": 10}, {}], ids=str)
