@@ -29,8 +29,8 @@ def text_of(reached: LimitReached, key: Key, need: Need) -> str:
     again = f"Try again in {_rounded_up(reached.retry_after_s or BUSY_S)} s."
     match reached.kind:
         case "requests":
-            limit = f"{key.requests_per_minute:,} requests a minute"
-            return f"This API key's limit of {limit} is reached: none is left. {again}"
+            limit = _requests(key.requests_per_minute or 0)
+            return f"This API key's limit of {limit} a minute is reached: none is left. {again}"
         case "tokens":
             left = allowance.remaining_tokens or 0
             return (
@@ -44,7 +44,7 @@ def text_of(reached: LimitReached, key: Key, need: Need) -> str:
             )
         case "concurrent":
             most = key.concurrent or MOST_RUNNING
-            limit = f"{most:,} concurrent requests"
+            limit = _requests(most, "concurrent ")
             return f"This API key's limit of {limit} is reached: as many are running. {again}"
         case "throttled":
             return f"This API key sends more requests at once than can be counted. {again}"
@@ -76,6 +76,10 @@ def helps_to_shorten_reply(reached: LimitReached, key: Key, need: Need) -> bool:
         "budget": reached.allowance.remaining_budget,
     }.get(reached.kind)
     return need.completion > 0 and room is not None and need.prompt < room
+
+
+def _requests(number: int, kind: str = "") -> str:
+    return f"{number:,} {kind}request" + ("" if number == 1 else "s")
 
 
 def _rounded_up(seconds: float) -> str:

@@ -329,7 +329,7 @@ def test_concurrent_requests_of_a_key_are_limited(kept: Kept) -> None:
             refused = client.post(URL, json=BODY)
             shown = kept.keys("show", key_id)
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
-        assert "limit of 1 concurrent requests is reached" in refused.json()["error"]["message"]
+        assert "limit of 1 concurrent request is reached" in refused.json()["error"]["message"]
         assert (shown["running_requests"], shown["concurrent"]) == (1, 1)
         until = time.monotonic() + 5
         while kept.table.running(key_id, 0):

@@ -60,6 +60,7 @@ def test_concurrent_requests() -> None:
         "This API key's limit of 2 concurrent requests is reached: as many are running. Try again in 1 s."
     )
     assert "limit of 1,000 concurrent requests" in refusal("concurrent", Allowance(), concurrent=None)
+    assert "limit of 1 concurrent request is" in refusal("concurrent", Allowance(), concurrent=1)
 
 
 def test_throttled() -> None:
