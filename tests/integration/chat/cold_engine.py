@@ -70,6 +70,7 @@ class ColdEngine:
         self.changes: list[int] = []
         self.up_at: list[float] = []
         self.is_held = False
+        self._starting: asyncio.Task[None] | None = None
         self._start_s = start_s
         # Refuses connections while the engine is down, and keeps others off the port.
         self._port = socket.socket()
@@ -113,7 +114,8 @@ class ColdEngine:
             elif not self._is_up():
                 wanted_at = wanted_at or time.monotonic()
                 if time.monotonic() - wanted_at >= self._start_s and not self.is_held:
-                    await self._start(desired)
+                    self._starting = asyncio.create_task(self._start(desired))
+                    await asyncio.shield(self._starting)
             await asyncio.sleep(_WATCH_S)
 
     async def _start(self, desired: int) -> None:
@@ -122,7 +124,9 @@ class ColdEngine:
         self.changes.append(desired)
 
     async def stop(self) -> None:
-        """Stop the engine if it is up."""
+        """Stop the engine if it is up, or about to be: its watcher may have been cancelled meanwhile."""
+        if self._starting:
+            await self._starting
         if self._is_up():
             await self.engine.stop()
             self.changes.append(0)
