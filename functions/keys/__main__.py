@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from .delivery import BROKEN_PIPE, StdoutUnusable, arrived
+
 if TYPE_CHECKING:
     from .group import Result
     from .session import Session
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 _FAILED = 1
 _WRONG_COMMAND_LINE = 2
 _INTERRUPTED = 130
-_BROKEN_PIPE = 141
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        return _BROKEN_PIPE
+        return BROKEN_PIPE
     except OSError as error:
         return _report(f"Cannot print the result: {error.strerror}. Free some space, or print it elsewhere.")
     finally:
@@ -62,7 +63,6 @@ def run(arguments: Sequence[str], session: Session) -> int:
     from functions.shared.keys import KeysUnavailable, KeyTaken
 
     from .commands import cli
-    from .delivery import StdoutUnusable
     from .session import PROGRAM, advice
 
     try:
@@ -90,7 +90,6 @@ def run(arguments: Sequence[str], session: Session) -> int:
 
 def _print(result: Result, *, as_json: bool) -> int:
     from .characters import visible
-    from .delivery import arrived
     from .tables import render
 
     new = result.new_text

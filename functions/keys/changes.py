@@ -79,9 +79,7 @@ def rotate(session: Session, key: str, grace: int | None, finish: bool) -> Resul
     selected, change = select_to_change(session, key), session.change("rotate")
     until = int(session.now) + grace if grace else None
     if finish:
-        if not any(
-            text.until is None or text.until > session.now for text in session.store.replaced(selected.id)
-        ):
+        if not any(text.is_accepted(session.now) for text in session.store.replaced(selected.id)):
             said = (
                 f"Nothing was changed: {selected.id} ({selected.name}) has no earlier text that is accepted."
             )

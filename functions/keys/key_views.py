@@ -79,7 +79,8 @@ def key_details(key: Key, counts: Counts | None, replaced: Sequence[Replaced], n
     earlier = [
         f"{each.hint} is accepted, too"
         + (f"; {finish}" if each.until is None else f", until {clock(each.until)}")
-        for each in _accepted(replaced, now)
+        for each in replaced
+        if each.is_accepted(now)
     ]
     rows = {
         "id": key.id,
@@ -115,7 +116,8 @@ def detailed_record(
         **listed_record(key, counts, now),
         "earlier_keys": [
             {"hint": each.hint, "accepted_until": None if each.until is None else iso_time(each.until)}
-            for each in _accepted(replaced, now)
+            for each in replaced
+            if each.is_accepted(now)
         ],
         "requests_left": left.remaining_requests,
         "requests_reset_in_s": left.requests_reset_in_s,
@@ -165,10 +167,6 @@ _ON_OUTAGE = {
 
 def _allowance(key: Key, counts: Counts, now: float) -> Allowance:
     return allowance_of(key, counts_at(now, counts), now)
-
-
-def _accepted(replaced: Iterable[Replaced], now: float) -> list[Replaced]:
-    return [each for each in replaced if each.until is None or each.until > now]
 
 
 def _budget(key: Key, counts: Counts, left: Allowance, now: float) -> str:

@@ -303,4 +303,4 @@ class StoredKeys(Table):
 
 
 def _accepted(texts: Sequence[Replaced], now: int) -> list[Replaced]:
-    return [each for each in texts if each.until is None or each.until > now][-_MOST_REPLACED:]
+    return [each for each in texts if each.is_accepted(now)][-_MOST_REPLACED:]

@@ -127,7 +127,7 @@ def usage(
             f"No usage since {views.iso_day(days.start)}. Go further back with --since, as in --since 365d."
             "\nA request counts as soon as it has been answered."
         )
-    total = usage_report.counts_of(report.total)
+    total = report.total.amounts()
     return Result(text, {**about, "by": ",".join(by), "rows": report.records(), "total": total})
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from functions.shared.keys import Key
-from functions.shared.usage import NONE, UsageRecord, UsageSum
+from functions.shared.usage import NONE, OF_A_UNIT, UsageRecord, UsageSum
 
 from .books import Used
 from .characters import can_show
@@ -18,8 +18,6 @@ from .tables import Cell, Rows
 from .views import iso_time
 
 DIMENSIONS = ("day", "model", "key")
-# Costs are stored as whole numbers, so many to a unit of the currency.
-_OF_A_UNIT = 10**9
 # Of these, columns that are all 0 are left out where people look.
 _RARE = ("cut", "error", "timeout", "refused", "cached_tokens")
 _BAR_WIDTH, _LEAST_BAR = 20, 5
@@ -92,7 +90,7 @@ class Report:
 
     def records(self) -> list[dict[str, Any]]:
         """Return the sums for programs."""
-        return [{**self._group(group), **counts_of(used)} for group, used in self.sums.items()]
+        return [{**self._group(group), **used.amounts()} for group, used in self.sums.items()]
 
     def spreadsheet(self) -> tuple[list[str], Iterator[list[Value]]]:
         """Return the columns and the rows of a spreadsheet; it has no total, which is for it to add up."""
@@ -135,11 +133,6 @@ def bar(part: float, width: int) -> str:
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
 
 
-def counts_of(used: UsageSum) -> dict[str, Any]:
-    """Return what was used for programs; the cost is in units of the currency."""
-    return {**asdict(used), "cost": used.cost / _OF_A_UNIT}
-
-
 def records_table(records: Sequence[UsageRecord]) -> Rows:
     """Return a row for each record."""
     columns = ["TIME", "REQUEST", "MODEL", "OUTCOME", "CODE", "PROMPT", "CACHED", "COMPLETION", "MS"]
@@ -173,7 +166,7 @@ RECORD_COLUMNS = (
 
 def record_members(record: UsageRecord, names: Mapping[str, str]) -> dict[str, Any]:
     """Return a record for programs, in the order of `RECORD_COLUMNS`."""
-    members: dict[str, Any] = {**asdict(record), "cost": record.cost / _OF_A_UNIT}
+    members: dict[str, Any] = {**asdict(record), "cost": record.cost / OF_A_UNIT}
     members |= {"key": record.key_id, "name": names.get(record.key_id)}
     members["time"] = iso_time(record.started_at / 1000)
     return {name: members[name] for name in RECORD_COLUMNS}
@@ -185,7 +178,7 @@ def _cells(used: UsageSum, counts: Sequence[str]) -> list[Cell]:
 
 def _cost(cost: int) -> str:
     """Write a cost in units of the currency, with two decimals, and as many as six if it has them."""
-    units, rest = f"{cost / _OF_A_UNIT:,.6f}".split(".")
+    units, rest = f"{cost / OF_A_UNIT:,.6f}".split(".")
     return f"{units}.{rest[:2]}{rest[2:].rstrip('0')}"
 
 

@@ -23,6 +23,10 @@ class Replaced:
     until: int | None
     hint: str
 
+    def is_accepted(self, now: float) -> bool:
+        """Return whether it has not ended at a time."""
+        return self.until is None or self.until > now
+
 
 def key_place(digest: str) -> Item:
     """Return where a key is."""

@@ -12,6 +12,8 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 NONE = "-"
 # How long records are kept unless a stage says otherwise; sums stay.
 KEEP_RECORDS_DAYS = 90
+# Costs are whole numbers of so many to a unit of the prices' currency.
+OF_A_UNIT = 10**9
 # Larger numbers are mistakes; as a time, they are after the year 9999.
 _MOST, MOST_COST = 2 * 10**14, 10**18
 
@@ -121,6 +123,10 @@ class UsageSum:
         """Add what others used."""
         for name in self.NAMES:
             setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def amounts(self) -> dict[str, Any]:
+        """Return all of it for programs; the cost is in units of the currency."""
+        return {**asdict(self), "cost": self.cost / OF_A_UNIT}
 
 
 def _fits(name: str, value: Any) -> bool:

@@ -10,7 +10,6 @@ import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -30,8 +29,6 @@ from .service import Service
 MOST_DAYS = 366
 DAYS = 30
 _DAY_MS = 86_400_000
-# Costs are kept as whole numbers of so many to a unit of the prices' currency.
-_OF_A_UNIT = 10**9
 
 
 async def retrieve_key(service: Service, request: Request) -> Response:
@@ -95,9 +92,9 @@ async def list_key_usage(service: Service, request: Request) -> Response:
     for day, model, used in sums:
         total.add(used)
         one = {"object": "key.usage", "date": day, "model": None if model == NONE else model}
-        data.append({**one, **_amounts(used)})
+        data.append({**one, **used.amounts()})
     span = {"since": since.isoformat(), "until": until.isoformat()}
-    return JSONResponse({"object": "list", "data": data, **span, "total": _amounts(total)})
+    return JSONResponse({"object": "list", "data": data, **span, "total": total.amounts()})
 
 
 async def _key_of(service: Service, request: Request) -> Key:
@@ -128,7 +125,3 @@ def _limit(limit: int | None, remaining: int | None, **more: Any) -> dict[str, A
     if limit is None or remaining is None:
         return None
     return {"limit": limit, "used": limit - remaining, "remaining": remaining, **more}
-
-
-def _amounts(used: UsageSum) -> dict[str, Any]:
-    return {**asdict(used), "cost": used.cost / _OF_A_UNIT}
