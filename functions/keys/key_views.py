@@ -10,12 +10,13 @@ from functions.shared.budgets import budget_of, zone
 from functions.shared.key_items import Replaced
 from functions.shared.keys import Key
 from functions.shared.limits import Allowance, Counts, allowance_of, counts_at, period_at
+from functions.shared.refusals import counted
 
 from . import change_views
 from .history import Change
 from .session import PROGRAM
 from .tables import Cell, Details, Rows
-from .views import ago, clock, counted, iso_time, key_record, length, short, state
+from .views import ago, clock, iso_time, key_record, length, short, state
 
 _COLUMNS = (
     *("ID", "NAME", "KEY", "STATUS", "EXPIRES (UTC)", "RPM", "TPM", "BUDGET", "LEFT", "USED", "TAGS"),

@@ -8,9 +8,9 @@ import click
 
 from functions.shared.budgets import period_of
 from functions.shared.keys import Key, KeysUnavailable
+from functions.shared.refusals import counted
 from functions.shared.usage import NONE, UsageRecord
 
-from . import views
 from .group import Result, command
 from .replay import Replay
 from .session import Session
@@ -49,7 +49,7 @@ def replay(session: Session, file: str) -> Result:
     except KeysUnavailable as error:
         written = done.counts["written"]
         error.add_note(
-            f"{views.counted(written, 'usage record')} {'was' if written == 1 else 'were'} written."
+            f"{counted(written, 'usage record')} {'was' if written == 1 else 'were'} written."
             " Replay the whole log again: each counts once."
         )
         raise
@@ -72,9 +72,9 @@ def _summary(done: Replay) -> str:
         if counts[kind]
     ]
     return (
-        f"Wrote {views.counted(counts['written'], 'usage record')}; each counts once, however often it is"
+        f"Wrote {counted(counts['written'], 'usage record')}; each counts once, however often it is"
         f" replayed.\nAlready there: {counts['already_there']:,}."
         f"{' Not written: ' + ', '.join(left_out) + '.' if left_out else ''}\n"
-        f"Skipped {views.counted(counts['skipped'], 'other line')}"
-        f" and {views.counted(counts['malformed'], 'malformed record')}."
+        f"Skipped {counted(counts['skipped'], 'other line')}"
+        f" and {counted(counts['malformed'], 'malformed record')}."
     )

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from functions.shared.keys import Key
+from functions.shared.refusals import counted
 from functions.shared.usage import NONE
 
 from . import options, usage_report, views
@@ -174,5 +175,5 @@ def recount(session: Session) -> Result:
     Deploy before. It is safe to repeat, and to stop, and to run while requests come; `usage` is right before
     it, but slower.
     """
-    counted = session.store.recount(session.store.all_keys(), int(session.now * 1000) + 1)
-    return Result(f"Added {views.counted(counted, 'record')} to the sums.", {"counted": counted})
+    added = session.store.recount(session.store.all_keys(), int(session.now * 1000) + 1)
+    return Result(f"Added {counted(added, 'record')} to the sums.", {"counted": added})

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from functions.shared.keys import Key
+from functions.shared.refusals import counted
 
 
 def key_record(key: Key, now: float) -> dict[str, Any]:
@@ -87,8 +88,3 @@ def short(number: int) -> str:
         if number >= unit and number % (unit // 10) == 0:
             return f"{number / unit:,.1f}".removesuffix(".0") + name
     return f"{number:,}"
-
-
-def counted(number: int, thing: str) -> str:
-    """Write a number of things: `1 record`, `1,200 records`."""
-    return f"{number:,} {thing}" + ("" if number == 1 else "s")

@@ -29,7 +29,7 @@ def text_of(reached: LimitReached, key: Key, need: Need) -> str:
     again = f"Try again in {_rounded_up(reached.retry_after_s or BUSY_S)} s."
     match reached.kind:
         case "requests":
-            limit = _requests(key.requests_per_minute or 0)
+            limit = counted(key.requests_per_minute or 0, "request")
             return f"This API key's limit of {limit} a minute is reached: none is left. {again}"
         case "tokens":
             left = allowance.remaining_tokens or 0
@@ -44,7 +44,7 @@ def text_of(reached: LimitReached, key: Key, need: Need) -> str:
             )
         case "concurrent":
             most = key.concurrent or MOST_RUNNING
-            limit = _requests(most, "concurrent ")
+            limit = counted(most, "concurrent request")
             return f"This API key's limit of {limit} is reached: as many are running. {again}"
         case "throttled":
             return f"This API key sends more requests at once than can be counted. {again}"
@@ -78,8 +78,9 @@ def helps_to_shorten_reply(reached: LimitReached, key: Key, need: Need) -> bool:
     return need.completion > 0 and room is not None and need.prompt < room
 
 
-def _requests(number: int, kind: str = "") -> str:
-    return f"{number:,} {kind}request" + ("" if number == 1 else "s")
+def counted(number: int, thing: str) -> str:
+    """Write a number of things: `1 record`, `1,200 records`."""
+    return f"{number:,} {thing}" + ("" if number == 1 else "s")
 
 
 def _rounded_up(seconds: float) -> str:
