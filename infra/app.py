@@ -1,6 +1,8 @@
 """The CDK app: `npx cdk synth -c stage=dev`, or `make synth`.
 
-ChatbotDevNetwork ◀─ ChatbotDevData ◀─ ChatbotDevEngine ◀─ ChatbotDevApi ◀─ ChatbotDevWatch
+ChatbotDevNetwork ◀─ Data ◀─ Supply ◀─ Engine ◀─ Api ◀─ Watch
+
+A stage without an engine has neither of the two in the middle.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from infra.stacks.api import ApiStack
 from infra.stacks.data import DataStack
 from infra.stacks.engine import EngineStack
 from infra.stacks.network import NetworkStack
+from infra.stacks.supply import SupplyStack
 from infra.stacks.watch import WatchStack
 from infra.stages import Stage
 
@@ -28,7 +31,19 @@ def build(app: App, stage: Stage, *, bundles: Bundles) -> None:
     prefix = f"Chatbot{stage.name.capitalize()}"
     network = NetworkStack(app, f"{prefix}Network", stage=stage)
     data = DataStack(app, f"{prefix}Data", stage=stage, network=network)
-    engine = EngineStack(app, f"{prefix}Engine", stage=stage, network=network, engine_key=data.engine_key)
+    engine = None
+    if stage.engine:
+        assert data.engine_key is not None  # made for the engine
+        supply = SupplyStack(app, f"{prefix}Supply", stage=stage, engine=stage.engine)
+        engine = EngineStack(
+            app,
+            f"{prefix}Engine",
+            stage=stage,
+            engine=stage.engine,
+            network=network,
+            supply=supply,
+            engine_key=data.engine_key,
+        )
     api = ApiStack(
         app, f"{prefix}Api", stage=stage, network=network, data=data, engine=engine, bundles=bundles
     )

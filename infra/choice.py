@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from infra.constructs.log_groups import RETENTIONS
 from infra.inference import fit
-from infra.stages import STAGES, Architecture, Domain, Stage
+from infra.stages import STAGES, Architecture, Domain, Engine, Stage
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
 _HOST = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}")
@@ -60,12 +60,15 @@ def _mistakes(stage: Stage) -> Iterator[str]:
     least, most = stage.database.capacity
     if not 0 <= least <= most or most == 0:
         yield f"database.capacity: expected the minimum, then the maximum, but got {least} and {most}."
-    yield from fit.mistakes(stage.engine)
+    if not stage.listed_models:
+        yield "engine, hosted: expected an engine, or a hosted model at least, but got neither."
+    if stage.engine:
+        yield from fit.mistakes(stage.engine)
+        yield from _engine_mistakes(stage, stage.engine)
     for origin in stage.cors_origins:
         if stage.cors_origins != ("*",) and not _ORIGIN.fullmatch(origin):
             yield f'cors_origins: expected ("*",) or such as "https://app.example.com", but got {origin!r}.'
     yield from _limit_mistakes(stage)
-    yield from _model_mistakes(stage)
     if stage.domain:
         yield from _domain_mistakes(stage.domain)
 
@@ -81,13 +84,13 @@ def _limit_mistakes(stage: Stage) -> Iterator[str]:
             yield f"{name}: expected at least 1, but got {getattr(stage, name)}."
 
 
-def _model_mistakes(stage: Stage) -> Iterator[str]:
-    model, (_, at, digest) = stage.engine.model, stage.engine.image.partition("@")
+def _engine_mistakes(stage: Stage, engine: Engine) -> Iterator[str]:
+    model, (_, at, digest) = engine.model, engine.image.partition("@")
     for host in model.media_hosts:
         if not _HOST.fullmatch(host):
             yield f"engine.model.media_hosts: expected names such as images.example.com, but got {host!r}."
-    if model.media_hosts and stage.egress == "endpoints":
-        yield 'engine.model.media_hosts: expected none with egress="endpoints", from which none is reached.'
+    if model.media_hosts and stage.egress != "nat":
+        yield 'engine.model.media_hosts: expected none without egress="nat", by which they are reached.'
     for field in model.extra_fields:
         if not _FIELD.fullmatch(field):
             yield f"engine.model.extra_fields: expected names such as top_k, but got {field!r}."

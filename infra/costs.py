@@ -7,7 +7,7 @@ snapshots of public tools, and texts that quote it). Check AWS's page before you
 import sys
 
 from infra.paths import ROOT
-from infra.stages import STAGES, Engine, Stage
+from infra.stages import STAGES, Engine, Model, Stage
 
 DOCUMENT = ROOT / "docs" / "deploy.md"
 BEGIN, END = "<!-- python -m infra.costs --write -->\n", "<!-- end -->\n"
@@ -24,8 +24,9 @@ Bill = dict[str, tuple[float, float]]
 
 def idle_month(stage: Stage) -> Bill:
     """Return the bill of a month without requests; a test counts the same in the templates."""
-    engine, nat, memory_gb = stage.engine, stage.zones * (stage.egress == "nat"), sum(stage.memory_mb) / 1024
-    least, most = engine.tasks
+    nat, memory_gb = stage.zones * (stage.egress == "nat"), sum(stage.memory_mb) / 1024
+    least, most = stage.engine.tasks if stage.engine else (0, 0)
+    engine = stage.engine or Engine(model=Model(weights_gib=0), tasks=(0, 0))
     return {
         "interface endpoints": (0 if nat else 7, ENDPOINT),
         "NAT gateways, with their addresses": (nat, NAT),
@@ -64,14 +65,15 @@ def million_completions(stage: Stage) -> Bill:
 
 def gpu_hour(engine: Engine) -> float:
     """Return what one GPU machine costs in an hour: with ECS's fee, or with a disk."""
-    machine, managed = MACHINE_HOUR[engine.instance_type], engine.capacity == "managed_instances"
+    machine, managed = MACHINE_HOUR[engine.instance_type], False
     return machine * (1 + FEE) if managed else machine + DISK_GB * DISK_GB_MONTH / HOURS
 
 
 def report() -> str:
     """Return the tables, of all stages and of dev's engine."""
     engine = STAGES["dev"].engine
-    hour, minutes = gpu_hour(engine), engine.start_s // 60 + engine.quiet_minutes
+    assert engine is not None
+    hour, minutes = gpu_hour(engine), engine.start_s // 60 + engine.idle_minutes
     rows = [
         [f"an hour of {engine.instance_type}, managed by ECS", f"${hour:.2f}"],
         [f"one request that starts it, and no other: {minutes} minutes", f"${hour * minutes / 60:.2f}"],

@@ -2,40 +2,88 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from aws_cdk import Aws
 
-from infra.stages import Stage
+from infra.stages import Hosted, Model, Stage
 
 # As long as an engine may take to start, within the 15 minutes of a function.
 WARMING_TIMEOUT_S = 840
 # A paused Aurora needs about 10 s to resume; a query is sent twice within the function's 30 s.
 _RESUMING_QUERY_TIMEOUT_S = 12
+# A whole reply sends no byte before its end, and API Gateway waits 5 minutes for one.
+_REPLY_TIMEOUT_S = 285
 _QUERY_TIMEOUT_S = 5
 
 
-def models(stage: Stage, *, base_url: str, key_secret: str, service: str) -> dict[str, Any]:
-    """Return the value of MODELS, as an object: the model, its engine, and the ECS service that starts it."""
-    model = stage.engine.model
-    engine: dict[str, Any] = {
-        "base_url": base_url,
-        "key_secret": key_secret,
+@dataclass(frozen=True, kw_only=True)
+class EngineAddress:
+    """How the chat function reaches the stage's own engine.
+
+    Shape:  `base_url`: where OpenAI's paths begin. `key_secret`: the ARN of the secret with its key.
+            `scaler`: the ARN of the function that starts it; None: it always runs.
+    """
+
+    base_url: str
+    key_secret: str
+    scaler: str | None
+
+
+def models(
+    stage: Stage, *, engine: EngineAddress | None, bedrock_function: str | None = None
+) -> dict[str, Any]:
+    """Return the value of MODELS, as an object: each model, and who answers for it.
+
+    Shape:  `engine`: None where the stage has none. `bedrock_function`: the URL of the function that reaches
+            Bedrock, with a slash at its end; None: this function does.
+    """
+    entries: dict[str, Any] = {}
+    if stage.engine and engine:
+        model = stage.engine.model
+        entries[model.id] = {
+            **_entry(model),
+            "base_url": engine.base_url,
+            "key_secret": engine.key_secret,
+            "engine": "vllm",
+            "media_hosts": list(model.media_hosts),
+            **({"fallback": [each.id for each in stage.hosted]} if stage.hosted else {}),
+            **({"scaler": engine.scaler, "start_s": stage.engine.start_s} if engine.scaler else {}),
+        }
+    for hosted in stage.hosted:
+        entries[hosted.id] = {
+            **_entry(hosted),
+            **_address(hosted, bedrock_function),
+            "engine": hosted.kind,
+            **({"listed": False} if stage.engine else {}),
+        }
+    return entries
+
+
+def _entry(model: Model | Hosted) -> dict[str, Any]:
+    entry: dict[str, Any] = {
         "max_tokens_default": model.max_tokens_default,
         "max_tokens_limit": model.max_tokens_limit,
-        "engine": "vllm",
-        "media_hosts": list(model.media_hosts),
         "extra_fields": list(model.extra_fields),
         "template_tokens": model.template_tokens,
         "media_tokens": model.media_tokens,
     }
     if prices := model.prices:
         cached = prices.input if prices.cached is None else prices.cached
-        engine["prices"] = {**asdict(prices), "cached": cached}
-    if stage.engine.scales_to_zero:
-        engine |= {"ecs_service": service, "start_s": stage.engine.start_s}
-    return {model.id: engine}
+        entry["prices"] = {**asdict(prices), "cached": cached}
+    return entry
+
+
+def _address(hosted: Hosted, bedrock_function: str | None) -> dict[str, Any]:
+    """Return where a hosted model is reached, and by which credentials."""
+    if not hosted.is_bedrock:
+        secret = {"key_secret": hosted.key_secret} if hosted.key_secret else {}
+        return {"base_url": hosted.base_url, "served_name": hosted.served_name, **secret}
+    if bedrock_function:  # it knows the model by the name that callers use
+        return {"base_url": f"{bedrock_function}v1", "credentials": "function_url"}
+    endpoint = f"https://bedrock-runtime.{Aws.REGION}.amazonaws.com/openai/v1"
+    return {"base_url": endpoint, "served_name": hosted.served_name, "credentials": "bedrock"}
 
 
 def chat_environment(stage: Stage, *, models_json: str, table: str) -> dict[str, str]:
@@ -48,6 +96,7 @@ def chat_environment(stage: Stage, *, models_json: str, table: str) -> dict[str,
         "MAX_EVENT_BYTES": str(stage.max_event_bytes),
         "KEEP_RECORDS_DAYS": str(stage.keep_records_days),
         "WARMING_TIMEOUT_S": str(WARMING_TIMEOUT_S),
+        "REPLY_TIMEOUT_S": str(_REPLY_TIMEOUT_S),
         **({"CHAT_PAGE": "/var/task/chat-page"} if stage.chat_page else {}),
         **_cors(stage),
     }

@@ -56,14 +56,46 @@ class Model:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Hosted:
+    """A model that other servers answer: Amazon Bedrock's in the stage's region, or any with OpenAI's API.
+
+    Shape:  `id` is its name in requests, `served_name` the server's own. `base_url`: None: Bedrock's endpoint
+            in the stage's region; else where OpenAI's paths begin. `kind`: which fields it reads, as in
+            functions/chat/engines/kinds.py. `key_secret`: the ARN of a secret of yours with the server's key;
+            None: Bedrock needs none, and others may not. `prices`: what callers are charged for its tokens.
+    """
+
+    id: str = "gpt-oss-20b"
+    served_name: str = "openai.gpt-oss-20b-1:0"
+    base_url: str | None = None
+    kind: str = "bedrock"
+    key_secret: str | None = None
+    max_tokens_default: int = 1_024
+    max_tokens_limit: int = 8_192
+    extra_fields: tuple[str, ...] = ()
+    # Of Bedrock in us-east-1, by public tables of 2026: check AWS's page.
+    prices: Prices | None = field(default_factory=lambda: Prices(input=0.07, output=0.30))
+    template_tokens: int = 512
+    media_tokens: int = 16_384
+
+    @property
+    def is_bedrock(self) -> bool:
+        """Whether Bedrock answers, so that prompts stay in the account's region."""
+        return self.base_url is None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Engine:
-    """vLLM on ECS, on GPUs.
+    """vLLM on ECS, on GPU machines of an Auto Scaling group.
 
     Shape:  `image` is the public image that is copied into the account's own registry, once: the task runs
             that copy by its digest. With `@sha256:…` after its name it is the image of that digest.
-            `gpus` of one machine share one model (tensor parallel). `balancer`: a private load balancer is
-            before the tasks; without one a private DNS name leads to them. `tasks`: minimum and maximum.
-            `quiet_minutes`: after so long without requests, a service whose minimum is 0 has no task.
+            `gpus` of one machine share one model (tensor parallel); so do `machines`, where there are several
+            (pipeline parallel). `balancer`: a private load balancer is before the tasks; without one a
+            private DNS name leads to them. `tasks`: minimum and maximum; (0, 1) scales from and to zero.
+            `idle_minutes`: after so long without requests, an engine that scales to zero is stopped.
+            `warm_pool`: 1 keeps a stopped machine, with the image on its disk, from which it starts sooner.
+            `held_streams`: how many streams at most wait at once for an engine that starts.
     Units:  `gpu_memory_gib` GiB of one GPU, at least; `memory_gib` GiB of main memory for the task.
             `queued` requests of one task, running or waiting; `waiting_target` those that wait.
             `start_s` s from the request that starts the engine to its first response.
@@ -71,16 +103,18 @@ class Engine:
 
     model: Model = field(default_factory=Model)
     image: str = "vllm/vllm-openai:v0.32.0"
-    capacity: Literal["managed_instances", "auto_scaling_group"] = "managed_instances"
-    instance_type: str = "g6.xlarge"  # of an Auto Scaling group; Managed Instances choose by requirements
+    instance_type: str = "g6.xlarge"
     gpus: int = 1
+    machines: int = 1
     gpu_memory_gib: int = 22  # a GPU of "24 GB" reports 22 to 24 GiB
     cpus: int = 3
     memory_gib: int = 12
     spot: bool = False
     balancer: bool = False
     tasks: tuple[int, int] = (0, 1)
-    quiet_minutes: int = 20
+    idle_minutes: int = 20
+    warm_pool: int = 0
+    held_streams: int = 5
     queued: int = 64
     waiting_target: int = 4
     start_s: int = 420
@@ -123,21 +157,28 @@ class Domain:
 class Stage:
     """One environment.
 
-    Shape:  `egress`: how private subnets reach AWS: through `endpoints` alone, or through `nat`, which
-            reaches the internet too. `keeps_data`: tables stay when stacks are destroyed, restorable to any
+    Shape:  `engine`: None: there is no GPU, and `hosted` has the models that callers can name; with an engine
+            `hosted` answer for it, in this order, while it cannot: prompts go to them, too.
+            `egress`: how private subnets reach AWS: by `ipv6` and an egress-only gateway, or through `nat`.
+            `budget`: what a month may cost before a mail is sent. `canary`: a new version of a function gets
+            a tenth of the requests first, and is rolled back on errors. `gateway_role`: API Gateway's role
+            for logs, a setting of the whole account: `ours`, made here; `theirs`, there already; `none`:
+            no logs of API Gateway. `keeps_data`: tables stay when stacks are destroyed, restorable to any
             second. `url_auth`: who may call the Function URLs at all, before any API key is looked at.
             `cors_origins`: the web pages that may call; `("*",)` means all.
             `reserved`: environments that only the chat function, and only the todo function, may use.
             `max_body_bytes`: the largest request of the chat function. `max_event_bytes`: the largest event
             of an engine's stream. `keep_records_days`: for how long each request's usage record is kept.
-    Units:  `memory_mb` MB (chat, todos); `rate` requests/s, `burst` requests; `log_days` days.
+    Units:  `memory_mb` MB (chat, todos); `rate` requests/s, `burst` requests; `log_days` days; `budget` US
+            dollars.
     """
 
     name: str
     architecture: Architecture = "arm64"
     zones: int = 2
-    egress: Literal["endpoints", "nat"] = "endpoints"
-    engine: Engine = field(default_factory=Engine)
+    egress: Literal["ipv6", "nat"] = "ipv6"
+    engine: Engine | None = None
+    hosted: tuple[Hosted, ...] = ()
     database: Database = field(default_factory=Database)
     keeps_data: bool = False
     memory_mb: tuple[int, int] = (1024, 1024)
@@ -157,14 +198,23 @@ class Stage:
     keep_records_days: int = 90
     alarms: bool = False
     alarm_email: str | None = None
+    budget: int = 20
+    canary: bool = False
+    gateway_role: Literal["ours", "theirs", "none"] = "ours"
 
     @property
     def namespace(self) -> str:
         """The CloudWatch namespace of its functions' and its engine's metrics, and of no other stage's."""
         return f"ChatbotApi/{self.name}"
 
+    @property
+    def listed_models(self) -> tuple[Model | Hosted, ...]:
+        """The models that callers can name; the first is `default`."""
+        return (self.engine.model,) if self.engine else self.hosted
 
-DEV = Stage(name="dev")
+
+SERVERLESS = Stage(name="serverless", hosted=(Hosted(),))
+DEV = Stage(name="dev", engine=Engine(), hosted=(Hosted(),), budget=100)
 PROD = Stage(
     name="prod",
     zones=3,
@@ -184,5 +234,7 @@ PROD = Stage(
     log_days=90,
     keep_records_days=400,
     alarms=True,
+    budget=2_000,
+    canary=True,
 )
-STAGES = {stage.name: stage for stage in (DEV, PROD)}
+STAGES = {stage.name: stage for stage in (SERVERLESS, DEV, PROD)}

@@ -18,6 +18,8 @@ from functions.shared.environment import SettingsError, count, json_object, seco
 from functions.shared.settings import AccessSettings, access_from
 from functions.shared.usage import KEEP_RECORDS_DAYS
 
+# What requests to an engine can bear.
+CREDENTIALS = ("key", "bedrock", "function_url")
 # What a model can serve. `/v1/responses` needs chat.
 SERVES = ("chat", "completions", "embeddings")
 
@@ -27,7 +29,9 @@ class Model:
     """One model, and the engine that answers for it.
 
     Shape:  `key_secret`: the ARN of the secret that holds the engine's key, where `key` is None.
-            `ecs_service`: the ARN of the service to start where the engine may be scaled to zero.
+            `credentials`: what requests to the engine bear: its `key`; a token for Bedrock, or a signature
+            for a Function URL, both made of the function's own role. `scaler`: the ARN of the function that
+            starts the engine, where that may be scaled to zero.
             `engine`: its kind. `extra_fields`: sent on beside those of its kind.
             `serves`: of SERVES. `fallback`: ids of models that may answer instead, in this order. `listed`:
             callers can name it; else it only answers for others.
@@ -45,7 +49,8 @@ class Model:
     key_secret: str | None = None
     max_tokens_default: int
     max_tokens_limit: int
-    ecs_service: str | None = None
+    credentials: str = "key"
+    scaler: str | None = None
     start_s: float = 420.0
     engine: str = "vllm"
     extra_fields: frozenset[str] = frozenset()
@@ -149,8 +154,7 @@ class Settings(AccessSettings):
 
 
 _SECRET = "arn:*:secretsmanager:*:*:secret:*"
-# The long form: it names the cluster.
-_SERVICE = "arn:*:ecs:*:*:service/*/*"
+_FUNCTION = "arn:*:lambda:*:*:function:*"
 _NUMBERS: dict[str, tuple[str, Any]] = {
     "max_body_bytes": ("MAX_BODY_BYTES", count),
     "max_event_bytes": ("MAX_EVENT_BYTES", count),
@@ -196,7 +200,8 @@ def _model(name: str, entry: Any, environ: Mapping[str, str]) -> Model:
         key_secret=_arn(name, entry, "key_secret", _SECRET),
         max_tokens_default=min(default, limit),
         max_tokens_limit=limit,
-        ecs_service=_arn(name, entry, "ecs_service", _SERVICE),
+        credentials=_credentials(name, entry),
+        scaler=_arn(name, entry, "scaler", _FUNCTION),
         start_s=seconds(str(entry.get("start_s", 420)), f"MODELS: start_s of {name!r}"),
         engine=engine,
         extra_fields=_extra_fields(name, entry),
@@ -215,6 +220,21 @@ def _model(name: str, entry: Any, environ: Mapping[str, str]) -> Model:
         },
         prices=Prices.of(entry["prices"], name) if "prices" in entry else None,
     )
+
+
+def _credentials(name: str, entry: dict[str, Any]) -> str:
+    credentials = entry.get("credentials", "key")
+    if credentials not in CREDENTIALS:
+        raise SettingsError(
+            f"MODELS: expected `credentials` of {name!r} to be one of {', '.join(CREDENTIALS)}, "
+            f"but got {credentials!r}."
+        )
+    if credentials != "key" and ("key_variable" in entry or "key_secret" in entry):
+        raise SettingsError(
+            f"MODELS: expected no key for {name!r}: its requests bear what `credentials` "
+            f"({credentials}) makes of the function's role."
+        )
+    return str(credentials)
 
 
 def _serves(name: str, entry: dict[str, Any], kind: EngineKind) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""The role of a function: its own log, its network interfaces, and what is granted to it later."""
+"""The role of a function: its own log, its network interfaces if it has any, and what is granted later."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ _INTERFACES = (
 )
 
 
-def function_role(scope: Construct, construct_id: str, *, log: logs.LogGroup) -> iam.Role:
-    """Make a role for a function in the network, instead of AWS's own, which may write to every log.
+def function_role(
+    scope: Construct, construct_id: str, *, log: logs.LogGroup, in_network: bool = True
+) -> iam.Role:
+    """Make a role for a function, instead of AWS's own, which may write to every log.
 
     Source: AWS Lambda, "Giving Lambda functions access to resources in a VPC", read 2026-11-23: what Lambda
             needs is denied to the function's own code, whose requests carry its ARN.
@@ -31,6 +33,19 @@ def function_role(scope: Construct, construct_id: str, *, log: logs.LogGroup) ->
             actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[log.log_group_arn]
         )
     )
+    if in_network:
+        _grant_interfaces(role)
+    acknowledge(
+        role,
+        {
+            "IAM5[Resource::*]": "Network interfaces that are yet to be made and X-Ray's traces have no ARN "
+            "to name; the function's own code is denied the former."
+        },
+    )
+    return role
+
+
+def _grant_interfaces(role: iam.Role) -> None:
     role.add_to_policy(iam.PolicyStatement(actions=list(_INTERFACES), resources=["*"]))
     role.add_to_policy(
         iam.PolicyStatement(
@@ -40,11 +55,3 @@ def function_role(scope: Construct, construct_id: str, *, log: logs.LogGroup) ->
             conditions={"Null": {"lambda:SourceFunctionArn": "false"}},
         )
     )
-    acknowledge(
-        role,
-        {
-            "IAM5[Resource::*]": "Network interfaces that are yet to be made and X-Ray's traces have no ARN "
-            "to name; the function's own code is denied the former."
-        },
-    )
-    return role

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 from aws_cdk import Annotations, Duration
@@ -21,11 +22,21 @@ _SNAP_START = "@aws-cdk/aws-lambda:snapStartRequirePublish", "`live` is an alias
 URL_AUTH = {"NONE": lambda_.FunctionUrlAuthType.NONE, "AWS_IAM": lambda_.FunctionUrlAuthType.AWS_IAM}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where in the network a function is."""
+
+    vpc: ec2.IVpc
+    subnets: ec2.SubnetSelection
+    security_group: ec2.ISecurityGroup
+
+
 class StreamingFunction(Construct):
     """A function that streams, its role, its log group, its alias and its Function URL.
 
     Shape:  `construct_id` is also the logical id of the function: `sam local invoke` names it. `live`: the
-            alias of its newest version, which API Gateway and the Function URL invoke.
+            alias of its newest version, which API Gateway and the Function URL invoke. `place`: None: it is
+            outside the network, from where it reaches AWS and the internet.
     """
 
     def __init__(
@@ -34,9 +45,7 @@ class StreamingFunction(Construct):
         construct_id: str,
         *,
         stage: Stage,
-        vpc: ec2.IVpc,
-        subnets: ec2.SubnetSelection,
-        security_group: ec2.ISecurityGroup,
+        place: Place | None,
         description: str,
         code: lambda_.Code,
         handler: str,
@@ -63,12 +72,12 @@ class StreamingFunction(Construct):
             reserved_concurrent_executions=reserved,
             snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if stage.snap_start else None,
             tracing=lambda_.Tracing.ACTIVE,
-            role=function_role(self, "Role", log=log),
+            role=function_role(self, "Role", log=log, in_network=place is not None),
             # As text: with JSON, lines without a level, such as those that carry metrics, are filtered out.
             log_group=log,
-            vpc=vpc,
-            vpc_subnets=subnets,
-            security_groups=[security_group],
+            vpc=place.vpc if place else None,
+            vpc_subnets=place.subnets if place else None,
+            security_groups=[place.security_group] if place else None,
         )
         cast(lambda_.CfnFunction, self.function.node.default_child).override_logical_id(construct_id)
         acknowledge(self.function, {"L1": "The runtime in the layer is tested on Python 3.13."})

@@ -1,8 +1,7 @@
-"""The GPU machines, managed by ECS or in an Auto Scaling group: none while no task needs one."""
+"""The GPU machines, in an Auto Scaling group: none while no task needs one."""
 
 from __future__ import annotations
 
-from aws_cdk import Size
 from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
@@ -16,21 +15,6 @@ from infra.stages import Engine
 DISK_GIB = 100
 _DISK_MIB_S = 500
 _DISK_IOPS = 4000
-# The machine's own share of its memory.
-_SYSTEM_GIB = 2
-# How much more than the cheapest fitting machine another may cost, where that one is sold out.
-_MAX_PREMIUM_PERCENT = 60
-_LOCAL_STORAGE = "ManagedInstancesProvider.InstanceLaunchTemplate.LocalStorageConfiguration.UseLocalStorage"
-_POLICY = "AmazonECSInfrastructureRolePolicyForManagedInstances"
-_MANAGED_REASONS = {
-    f"IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/{_POLICY}]": (
-        "ECS manages the machines by the policy that AWS made for this, and keeps up to date."
-    ),
-    "IAM5[Resource::*]": "The agent finds its endpoint by an action that has no resources.",
-    "IAM5[Resource::arn:<AWS::Partition>:ecs:<AWS::Region>:<AWS::AccountId>:container-instance/*]": (
-        "The machines' names are not known before they exist."
-    ),
-}
 _MACHINE_REASONS = {
     "AS3": "Machines start and stop with the tasks; ECS's own events record it.",
     "EC26": "The rule cannot read a launch template; the disk in it is encrypted, which a test checks.",
@@ -48,44 +32,7 @@ def add_capacity(
     security_group: ec2.ISecurityGroup,
 ) -> str:
     """Give a cluster its machines, and return the capacity provider's name."""
-    if engine.capacity == "managed_instances":
-        private = vpc.select_subnets(subnet_type=subnets.subnet_type).subnets
-        return _managed_instances(cluster, engine, private, security_group)
     return _auto_scaling_group(cluster, engine, vpc, subnets, security_group)
-
-
-def _managed_instances(
-    cluster: ecs.Cluster, engine: Engine, subnets: list[ec2.ISubnet], security_group: ec2.ISecurityGroup
-) -> str:
-    provider = ecs.ManagedInstancesCapacityProvider(
-        cluster,
-        "Managed",
-        subnets=subnets,
-        security_groups=[security_group],
-        capacity_option_type=ecs.CapacityOptionType.SPOT if engine.spot else ecs.CapacityOptionType.ON_DEMAND,
-        instance_requirements=ec2.InstanceRequirementsConfig(
-            v_cpu_count_min=engine.cpus,
-            memory_min=Size.gibibytes(engine.memory_gib + _SYSTEM_GIB),
-            cpu_manufacturers=[ec2.CpuManufacturer.INTEL, ec2.CpuManufacturer.AMD],
-            accelerator_types=[ec2.AcceleratorType.GPU],
-            accelerator_manufacturers=[ec2.AcceleratorManufacturer.NVIDIA],
-            accelerator_count_min=engine.gpus,
-            accelerator_count_max=engine.gpus,
-            accelerator_total_memory_min=Size.gibibytes(engine.gpus * engine.gpu_memory_gib),
-            local_storage=ec2.LocalStorage.REQUIRED,
-            local_storage_types=[ec2.LocalStorageType.SSD],
-            total_local_storage_gb_min=DISK_GIB,
-            on_demand_max_price_percentage_over_lowest_price=None if engine.spot else _MAX_PREMIUM_PERCENT,
-        ),
-        propagate_tags=ecs.PropagateManagedInstancesTags.CAPACITY_PROVIDER,
-    )
-    # GPU machines have local disks, several times faster than EBS: images are unpacked there.
-    resource = provider.node.default_child
-    assert isinstance(resource, ecs.CfnCapacityProvider)
-    resource.add_property_override(_LOCAL_STORAGE, True)
-    cluster.add_managed_instances_capacity_provider(provider)
-    acknowledge(provider, _MANAGED_REASONS)
-    return provider.capacity_provider_name
 
 
 def _auto_scaling_group(

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from infra.inference.arguments import NO_HOST, VARIABLES, vllm_arguments
 from infra.paths import ROOT
-from infra.stages import DEV, STAGES, Engine
+from infra.stages import STAGES, Engine
 
 FOLDER = ROOT / ".local" / "vllm"
 PYTHON = FOLDER / "bin" / "python"
@@ -75,11 +75,11 @@ json.dump({name: complaint(arguments) for name, arguments in cases.items()}, ope
 
 def cases() -> dict[str, list[str]]:
     """Return the arguments of all stages, of other shapes of an engine, and three that must be refused."""
-    engines = {name: stage.engine for name, stage in STAGES.items()}
+    engines = {name: stage.engine for name, stage in STAGES.items() if stage.engine}
     engines["four GPUs"] = Engine(gpus=4, memory_gib=160, cpus=40)
-    bare = replace(DEV.engine.model, tool_parser=None, reasoning_parser=None)
+    bare = replace(Engine().model, tool_parser=None, reasoning_parser=None)
     engines["no parsers"] = Engine(model=bare)
-    media = replace(DEV.engine.model, media_hosts=("images.example.com", "b.example"))
+    media = replace(Engine().model, media_hosts=("images.example.com", "b.example"))
     engines["hosts of media"] = Engine(model=media)
     good = {name: vllm_arguments(engine, model_path=PATH) for name, engine in engines.items()}
     wrong = {

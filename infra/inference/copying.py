@@ -55,6 +55,7 @@ class Copying(Construct):
         construct_id: str,
         *,
         stage: Stage,
+        engine: Engine,
         repository: ecr.Repository,
         tag: str,
         bucket: s3.Bucket,
@@ -78,15 +79,15 @@ class Copying(Construct):
             "TAG": tag,
             "FOLDER": folder,
             "MARKER": marker,
-            "IMAGE": stage.engine.image,
+            "IMAGE": engine.image,
             "REPOSITORY": repository.repository_name,
             "REPOSITORY_URI": repository.repository_uri,
-            "MODEL": stage.engine.model.id,
-            "REVISION": stage.engine.model.revision,
+            "MODEL": engine.model.id,
+            "REVISION": engine.model.revision,
             "BUCKET": bucket.bucket_name,
         }
         project = self._project(stage, role, log, variables)
-        self.ready = self._start(project, order(stage.engine), log_group(self, "CallLog", stage=stage))
+        self.ready = self._start(project, order(engine), log_group(self, "CallLog", stage=stage))
         # The condition's data is one signal's, as in {"its id": "its data"}: the fourth part between quotes.
         self.digest = Fn.select(3, Fn.split('"', self.ready.attr_data.to_string()))
         acknowledge(self, _REASONS)

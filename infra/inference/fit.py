@@ -18,7 +18,7 @@ _MINIMUMS = {
     "gpu_memory_gib": 1,
     "queued": 1,
     "waiting_target": 1,
-    "quiet_minutes": 1,
+    "idle_minutes": 1,
     "start_s": 1,
 }
 

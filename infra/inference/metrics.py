@@ -22,7 +22,7 @@ def metric(stage: Stage, name: str, statistic: str) -> cloudwatch.Metric:
     return cloudwatch.Metric(
         namespace=stage.namespace,
         metric_name=name,
-        dimensions_map={"model": stage.engine.model.id},
+        dimensions_map={"model": stage.listed_models[0].id},
         statistic=statistic,
         period=Duration.minutes(1),
     )

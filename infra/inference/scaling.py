@@ -10,7 +10,7 @@ from aws_cdk import aws_ecs as ecs
 from constructs import Construct
 
 from infra.inference.metrics import RUNNING, WAITING, metric
-from infra.stages import Stage
+from infra.stages import Engine, Stage
 
 _OUT_COOLDOWN = Duration.minutes(3)
 _IN_COOLDOWN = Duration.minutes(10)
@@ -27,11 +27,12 @@ class Scaling(Construct):
         construct_id: str,
         *,
         stage: Stage,
+        engine: Engine,
         cluster: ecs.ICluster,
         service: ecs.BaseService,
     ) -> None:
         super().__init__(scope, construct_id)
-        engine, (least, most) = stage.engine, stage.engine.tasks
+        least, most = engine.tasks
         target = scaling.ScalableTarget(
             self,
             "Target",
@@ -55,7 +56,7 @@ class Scaling(Construct):
                 disable_scale_in=engine.scales_to_zero,
             )
         if engine.scales_to_zero:
-            self._scale_to_zero(target, engine.quiet_minutes, _activity(stage, cluster, service))
+            self._scale_to_zero(target, engine.idle_minutes, _activity(stage, cluster, service))
 
     def _scale_to_zero(
         self, target: scaling.ScalableTarget, minutes: int, activity: cloudwatch.IMetric

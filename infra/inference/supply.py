@@ -13,7 +13,7 @@ from constructs import Construct
 
 from infra.inference.copying import Copying
 from infra.nag import acknowledge
-from infra.stages import Stage
+from infra.stages import Engine, Stage
 
 
 class Supply(Construct):
@@ -23,10 +23,10 @@ class Supply(Construct):
             the image and the weights.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, stage: Stage) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, stage: Stage, engine: Engine) -> None:
         super().__init__(scope, construct_id)
         policy = RemovalPolicy.RETAIN if stage.keeps_data else RemovalPolicy.DESTROY
-        model = stage.engine.model
+        model = engine.model
         self._folder = f"models/{model.id}/{model.revision}"
         self.repository = ecr.Repository(
             self,
@@ -54,8 +54,9 @@ class Supply(Construct):
             self,
             "Copying",
             stage=stage,
+            engine=engine,
             repository=self.repository,
-            tag=tag(stage.engine.image),
+            tag=tag(engine.image),
             bucket=self.bucket,
             folder=self._folder,
         )

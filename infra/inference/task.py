@@ -24,13 +24,6 @@ _WRITABLE = {"Home": _HOME, "Temporary": "/tmp"}
 _MARKER = "/tmp/answered"
 _REPORTER_MIB = 128
 _OPEN_FILES = 65_536
-_COMPATIBILITY = {
-    "managed_instances": ecs.Compatibility.MANAGED_INSTANCES,
-    "auto_scaling_group": ecs.Compatibility.EC2,
-}
-_X86 = ecs.RuntimePlatform(
-    cpu_architecture=ecs.CpuArchitecture.X86_64, operating_system_family=ecs.OperatingSystemFamily.LINUX
-)
 _REASONS = {
     "ECS2": "The plain variables are no secrets; the key comes from Secrets Manager.",
     "IAM5[Resource::*]": "ECR's sign-in has no resources.",
@@ -42,27 +35,25 @@ def task(
     construct_id: str,
     *,
     stage: Stage,
+    engine: Engine,
     vpc: ec2.IVpc,
     supply: Supply,
     key: secretsmanager.ISecret,
     log: logs.LogGroup,
 ) -> ecs.TaskDefinition:
     """Make the task definition."""
-    engine = stage.engine
-    managed = engine.capacity == "managed_instances"
     definition = ecs.TaskDefinition(
         scope,
         construct_id,
-        compatibility=_COMPATIBILITY[engine.capacity],
+        compatibility=ecs.Compatibility.EC2,
         network_mode=ecs.NetworkMode.AWS_VPC,
         cpu=str(engine.cpus * 1024),
         memory_mib=str(engine.memory_gib * 1024),
-        runtime_platform=_X86 if managed else None,
         volumes=[ecs.Volume(name=name) for name in _WRITABLE],
     )
     image = ecs.ContainerImage.from_registry(supply.image)
     _add_engine(definition, engine, image, supply.model_path, key, log)
-    _add_reporter(definition, stage, image, log)
+    _add_reporter(definition, stage, engine, image, log)
     supply.repository.grant_pull(definition.obtain_execution_role())
     supply.grant_load(definition.task_role, vpc=vpc)
     definition.node.add_dependency(supply.ready)
@@ -128,7 +119,11 @@ def health_check(start_s: int) -> ecs.HealthCheck:
 
 
 def _add_reporter(
-    definition: ecs.TaskDefinition, stage: Stage, image: ecs.ContainerImage, log: logs.LogGroup
+    definition: ecs.TaskDefinition,
+    stage: Stage,
+    engine: Engine,
+    image: ecs.ContainerImage,
+    log: logs.LogGroup,
 ) -> None:
     """Add the container that reports the metrics. The engine runs without it, and ECS restarts it."""
     definition.add_container(
@@ -136,7 +131,7 @@ def _add_reporter(
         container_name="reporter",
         image=image,
         entry_point=["python3"],
-        command=["-c", source("report"), f"{_URL}/metrics", stage.namespace, stage.engine.model.id],
+        command=["-c", source("report"), f"{_URL}/metrics", stage.namespace, engine.model.id],
         # By default the image claims all GPUs.
         environment={"NVIDIA_VISIBLE_DEVICES": "void"},
         memory_limit_mib=_REPORTER_MIB,

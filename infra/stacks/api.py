@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from aws_cdk import CfnOutput, Stack
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra import environments
 from infra.bundles import Bundles
 from infra.constructs.firewall import Firewall
-from infra.constructs.grants import grant_desired_count, grant_items, grant_secret_value
+from infra.constructs.grants import grant_items, grant_secret_value
 from infra.constructs.migrations import Migrations
 from infra.constructs.rest_api import StreamingRestApi
-from infra.constructs.streaming_function import ARCHITECTURES, PYTHON, StreamingFunction
+from infra.constructs.streaming_function import ARCHITECTURES, PYTHON, Place, StreamingFunction
 from infra.stacks.data import DataStack
 from infra.stacks.engine import EngineStack
 from infra.stacks.network import NetworkStack
@@ -33,7 +34,7 @@ class ApiStack(Stack):
         stage: Stage,
         network: NetworkStack,
         data: DataStack,
-        engine: EngineStack,
+        engine: EngineStack | None,
         bundles: Bundles,
     ) -> None:
         super().__init__(
@@ -71,19 +72,19 @@ class ApiStack(Stack):
         self._add_outputs(rest_api, chat, todos)
 
     def _chat(self, bundles: Bundles, streaming: lambda_.LayerVersion) -> StreamingFunction:
-        models = environments.models(
-            self._stage,
-            base_url=self._engine.base_url,
-            key_secret=self._data.engine_key.secret_arn,
-            service=self._engine.service_arn,
-        )
+        address = None
+        if self._engine and self._data.engine_key:
+            address = environments.EngineAddress(
+                base_url=self._engine.base_url,
+                key_secret=self._data.engine_key.secret_arn,
+                scaler=self._engine.scaler_arn,
+            )
+        models = environments.models(self._stage, engine=address)
         chat = StreamingFunction(
             self,
             "ChatFunction",
             stage=self._stage,
-            vpc=self._network.vpc,
-            subnets=self._network.subnets,
-            security_group=self._network.chat_group,
+            place=self._place(self._network.chat_group) if self._engine else None,
             description=f"Chatbot API, {self._stage.name}: chat completions",
             code=bundles.chat(),
             handler="functions.chat.handler.handler",
@@ -103,9 +104,8 @@ class ApiStack(Stack):
         grant_items(chat.function, self._data.table, ("usage#*",), ("GetItem",))
         grant_items(chat.function, self._data.table, ("usage#*", "sums#*"), ("PutItem", "UpdateItem"))
         grant_items(chat.function, self._data.table, ("sums#*", "usage#*#sums"), ("Query",))
-        grant_secret_value(chat.function, self._data.engine_key)
-        if self._stage.engine.scales_to_zero:
-            grant_desired_count(chat.function, self._engine.service_arn)
+        if self._data.engine_key:
+            grant_secret_value(chat.function, self._data.engine_key)
         return chat
 
     def _todos(self, bundles: Bundles, streaming: lambda_.LayerVersion) -> StreamingFunction:
@@ -113,9 +113,7 @@ class ApiStack(Stack):
             self,
             "TodosFunction",
             stage=self._stage,
-            vpc=self._network.vpc,
-            subnets=self._network.subnets,
-            security_group=self._network.todos_group,
+            place=self._place(self._network.todos_group),
             description=f"Chatbot API, {self._stage.name}: todos by GraphQL",
             code=bundles.todos(),
             handler="functions.todos.handler.handler",
@@ -139,6 +137,9 @@ class ApiStack(Stack):
         grant_items(todos.function, self._data.table, ("id#*",), ("GetItem", "UpdateItem"))
         grant_secret_value(todos.function, self._data.todos_secret)
         return todos
+
+    def _place(self, group: ec2.ISecurityGroup) -> Place:
+        return Place(vpc=self._network.vpc, subnets=self._network.subnets, security_group=group)
 
     def _layer(self, construct_id: str, description: str, code: lambda_.Code) -> lambda_.LayerVersion:
         return lambda_.LayerVersion(

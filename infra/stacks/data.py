@@ -61,7 +61,20 @@ class DataStack(Stack):
         self.todos_secret = rds.DatabaseSecret(self, "TodosUser", username="todos_function").attach(
             self.database
         )
-        self.engine_key = secretsmanager.Secret(
+        self.engine_key = self._engine_key(stage) if stage.engine else None
+        acknowledge(self, _REASONS if stage.keeps_data else _REASONS | _REASONS_WITHOUT_BACKUP)
+        CfnOutput(self, "KeysTable", value=self.table.table_name, description="Keys, limits and usage")
+        CfnOutput(
+            self,
+            "Models",
+            value=",".join(model.id for model in stage.listed_models),
+            description="What keys may be limited to",
+        )
+        days = str(stage.keep_records_days)
+        CfnOutput(self, "KeepRecordsDays", value=days, description="How long usage records are kept")
+
+    def _engine_key(self, stage: Stage) -> secretsmanager.Secret:
+        return secretsmanager.Secret(
             self,
             "EngineKey",
             description=f"The key that the chat function sends to the engine ({stage.name})",
@@ -70,11 +83,6 @@ class DataStack(Stack):
             ),
             removal_policy=RemovalPolicy.DESTROY,
         )
-        acknowledge(self, _REASONS if stage.keeps_data else _REASONS | _REASONS_WITHOUT_BACKUP)
-        CfnOutput(self, "KeysTable", value=self.table.table_name, description="Keys, limits and usage")
-        CfnOutput(self, "Models", value=stage.engine.model.id, description="What keys may be limited to")
-        days = str(stage.keep_records_days)
-        CfnOutput(self, "KeepRecordsDays", value=days, description="How long usage records are kept")
 
 
 def _database(scope: Construct, stage: Stage, network: NetworkStack) -> rds.DatabaseCluster:

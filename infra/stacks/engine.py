@@ -13,10 +13,10 @@ from infra.inference import endpoint, timeouts
 from infra.inference.arguments import PORT
 from infra.inference.capacity import add_capacity
 from infra.inference.scaling import Scaling
-from infra.inference.supply import Supply
 from infra.inference.task import task
 from infra.stacks.network import NetworkStack
-from infra.stages import Stage
+from infra.stacks.supply import SupplyStack
+from infra.stages import Engine, Stage
 
 
 class EngineStack(Stack):
@@ -31,7 +31,9 @@ class EngineStack(Stack):
         construct_id: str,
         *,
         stage: Stage,
+        engine: Engine,
         network: NetworkStack,
+        supply: SupplyStack,
         engine_key: secretsmanager.ISecret,
     ) -> None:
         super().__init__(scope, construct_id, description=f"Chatbot API, {stage.name}: the inference engine")
@@ -41,9 +43,17 @@ class EngineStack(Stack):
         self.cluster = ecs.Cluster(
             self, "Cluster", vpc=network.vpc, container_insights_v2=ecs.ContainerInsights.ENHANCED
         )
-        supply = Supply(self, "Supply", stage=stage)
-        definition = task(self, "Task", stage=stage, vpc=network.vpc, supply=supply, key=engine_key, log=log)
-        self.service = self._service(definition, stage, network, security_group)
+        definition = task(
+            self,
+            "Task",
+            stage=stage,
+            engine=engine,
+            vpc=network.vpc,
+            supply=supply.supply,
+            key=engine_key,
+            log=log,
+        )
+        self.service = self._service(definition, stage, engine, network, security_group)
         host = endpoint.host_name(stage)
         if network.balancer_group:
             host = endpoint.add_load_balancer(
@@ -60,12 +70,15 @@ class EngineStack(Stack):
             resource="service",
             resource_name=f"{self.cluster.cluster_name}/{self.service.service_name}",
         )
-        Scaling(self, "Scaling", stage=stage, cluster=self.cluster, service=self.service)
+        # TODO(engine owner): the scaler function; its ARN, None where the engine always runs.
+        self.scaler_arn: str | None = None
+        Scaling(self, "Scaling", stage=stage, engine=engine, cluster=self.cluster, service=self.service)
 
     def _service(
         self,
         definition: ecs.TaskDefinition,
         stage: Stage,
+        engine: Engine,
         network: NetworkStack,
         security_group: ec2.ISecurityGroup,
     ) -> ecs.BaseService:
@@ -75,7 +88,6 @@ class EngineStack(Stack):
         as there are. A service that scales to zero has the number 0: a first deployment neither waits for a
         GPU nor fails without one, and a later one that replaces the task leaves none, until a request.
         """
-        engine = stage.engine
         provider = add_capacity(
             self.cluster,
             engine=engine,
@@ -86,8 +98,7 @@ class EngineStack(Stack):
         zone = None if engine.balancer else endpoint.add_dns_zone(self, "Names", stage=stage, vpc=network.vpc)
         to_zero = engine.scales_to_zero
         rebalancing = ecs.AvailabilityZoneRebalancing["DISABLED" if to_zero else "ENABLED"]
-        kind = ecs.FargateService if engine.capacity == "managed_instances" else ecs.Ec2Service
-        service = kind(
+        service = ecs.Ec2Service(
             self,
             "Service",
             cluster=self.cluster,

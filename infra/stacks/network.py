@@ -66,7 +66,7 @@ class NetworkStack(Stack):
         super().__init__(
             scope, construct_id, description=f"Chatbot API, {stage.name}: network and security groups"
         )
-        kinds = _PRIVATE if stage.egress == "endpoints" else _PUBLIC_AND_PRIVATE
+        kinds = _PRIVATE if stage.egress == "ipv6" else _PUBLIC_AND_PRIVATE
         self.vpc = ec2.Vpc(
             self,
             "Vpc",
@@ -93,7 +93,9 @@ class NetworkStack(Stack):
         self.machines_group = self._group("Machines", "The machines of the inference engine")
         self.database_group = self._group("Database", "The database")
         self.balancer_group = (
-            self._group("Balancer", "The load balancer of the engine") if stage.engine.balancer else None
+            self._group("Balancer", "The load balancer of the engine")
+            if stage.engine and stage.engine.balancer
+            else None
         )
         _allow(self.todos_group, self.database_group, DATABASE_PORT, "Postgres")
         if self.balancer_group:
@@ -108,7 +110,7 @@ class NetworkStack(Stack):
             self.engine_group.add_egress_rule(
                 ec2.Peer.ipv4(str(network)), ec2.Port.tcp(HTTPS_PORT), "Weights, and media of allowed hosts"
             )
-        if stage.egress == "endpoints":
+        if stage.egress == "ipv6":
             self._add_endpoints(callers)
 
     def _add_endpoints(self, callers: tuple[ec2.SecurityGroup, ...]) -> None:

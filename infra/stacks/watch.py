@@ -27,7 +27,7 @@ class WatchStack(Stack):
         *,
         stage: Stage,
         api: ApiStack,
-        engine: EngineStack,
+        engine: EngineStack | None,
         data: DataStack,
     ) -> None:
         super().__init__(scope, construct_id, description=f"Chatbot API, {stage.name}: dashboard and alarms")
@@ -35,7 +35,7 @@ class WatchStack(Stack):
             *alarms.of_callers(stage, api.api),
             *alarms.of_function("Chat", api.chat),
             *alarms.of_function("Todos", api.todos),
-            *alarms.of_inference(stage),
+            *(alarms.of_inference(stage, stage.engine) if stage.engine else ()),
             *alarms.of_stores(data.table, data.database),
         ]
         made = [rule.add_to(self) for rule in rules if stage.alarms]
@@ -47,9 +47,15 @@ class WatchStack(Stack):
         widgets: list[Row] = [
             *rows.traffic(stage, api.api, api.chat),
             *rows.functions(api.chat, data.table),
-            *rows.inference(stage, engine.service),
+            *(rows.inference(stage, engine.service) if engine else ()),
             *rows.todos(api.todos, data.database, stage.database),
-            *spending(stage, chat=api.chat, todos=api.todos, service=engine.service, database=data.database),
+            *spending(
+                stage,
+                chat=api.chat,
+                todos=api.todos,
+                service=engine.service if engine else None,
+                database=data.database,
+            ),
         ]
         if made:
             states = cloudwatch.AlarmStatusWidget(title="Alarms (state)", alarms=made, width=WIDTH, height=3)

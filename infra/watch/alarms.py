@@ -16,7 +16,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_rds as rds
 
 from infra.inference.metrics import WAITING
-from infra.stages import Stage
+from infra.stages import Engine, Stage
 from infra.watch.alarm_rule import AlarmRule, share, unserved
 from infra.watch.metrics import FIVE_MINUTES, calculated, of_model, of_outcome
 
@@ -79,7 +79,7 @@ def of_function(name: str, function: lambda_.Function) -> Iterator[AlarmRule]:
     )
 
 
-def of_inference(stage: Stage) -> Iterator[AlarmRule]:
+def of_inference(stage: Stage, engine: Engine) -> Iterator[AlarmRule]:
     """Yield the alarms on the engine; one that scales to zero has the time to start."""
     waiting = of_model(stage, WAITING, "Average", label="waiting, by task")
     yield AlarmRule(
@@ -87,10 +87,10 @@ def of_inference(stage: Stage) -> Iterator[AlarmRule]:
         text="Requests wait for the engine, and no more tasks have started.",
         heading="long-queue",
         metric=waiting,
-        threshold=2 * stage.engine.waiting_target,
+        threshold=2 * engine.waiting_target,
         periods=10,
     )
-    start_s = stage.engine.start_s if stage.engine.scales_to_zero else 0
+    start_s = engine.start_s if engine.scales_to_zero else 0
     yield AlarmRule(
         id="NoEngine",
         text="There are requests for completions, and no engine is running.",

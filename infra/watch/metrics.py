@@ -29,7 +29,7 @@ def of_model(
     return cloudwatch.Metric(
         namespace=stage.namespace,
         metric_name=name,
-        dimensions_map={"model": stage.engine.model.id},
+        dimensions_map={"model": stage.listed_models[0].id},
         statistic=statistic,
         label=label,
         period=period,
@@ -43,7 +43,7 @@ def of_outcome(
     return cloudwatch.Metric(
         namespace=stage.namespace,
         metric_name="requests",
-        dimensions_map={"model": model or stage.engine.model.id, "outcome": outcome},
+        dimensions_map={"model": model or stage.listed_models[0].id, "outcome": outcome},
         statistic="Sum",
         label=outcome if model != NO_MODEL else f"{outcome}, before any model",
         period=period,
@@ -57,15 +57,6 @@ def of_service(
     return _of_containers(
         {**_cluster(service), "ServiceName": service.service_name}, name, statistic, label, period
     )
-
-
-def of_gpus(service: ecs.BaseService, name: str, *, label: str) -> cloudwatch.Metric:
-    """Return a metric of the busiest GPU of a service's cluster.
-
-    Source: "Amazon ECS Container Insights with enhanced observability metrics", CloudWatch user guide, as
-            texts of 2026 quote it: on Managed Instances only.
-    """
-    return _of_containers(_cluster(service), name, "Maximum", label, MINUTE)
 
 
 def _cluster(service: ecs.BaseService) -> dict[str, str]:

@@ -11,7 +11,7 @@ from aws_cdk import aws_rds as rds
 
 from infra.inference.metrics import CACHE, RUNNING, WAITING
 from infra.stages import Database, Stage
-from infra.watch.metrics import MINUTE, NO_MODEL, OUTCOMES, of_gpus, of_model, of_outcome, of_service
+from infra.watch.metrics import MINUTE, NO_MODEL, OUTCOMES, of_model, of_outcome, of_service
 from infra.watch.widgets import Row, graph, graphs, heading
 
 _PERCENTILES = ("p50", "p95")
@@ -78,9 +78,6 @@ def inference(stage: Stage, service: ecs.BaseService) -> list[Row]:
         service.metric_cpu_utilization(label="CPU", period=MINUTE),
         service.metric_memory_utilization(label="memory", period=MINUTE),
     ]
-    if stage.engine.capacity == "managed_instances":
-        gpus = {"ContainerGPUUtilization": "GPU", "ContainerGPUMemoryUtilization": "GPU memory"}
-        machine += [of_gpus(service, name, label=label) for name, label in gpus.items()]
     return [
         heading("## Engine\nRequests wait when the cache is full. An engine scaled to zero has no metrics."),
         graphs(

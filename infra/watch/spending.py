@@ -17,7 +17,7 @@ def spending(
     *,
     chat: lambda_.Function,
     todos: lambda_.Function,
-    service: ecs.BaseService,
+    service: ecs.BaseService | None,
     database: rds.DatabaseCluster,
 ) -> list[Row]:
     """Return what is paid by use; prices are in docs/deploy.md."""
@@ -25,7 +25,11 @@ def spending(
         _gigabyte_seconds("chat", chat, stage.memory_mb[0]),
         _gigabyte_seconds("todos", todos, stage.memory_mb[1]),
     ]
-    machines = of_service(service, "RunningTaskCount", label="one task, one machine", period=HOUR)
+    machines = (
+        [of_service(service, "RunningTaskCount", label="one task, one machine", period=HOUR)]
+        if service
+        else []
+    )
     tokens = [of_model(stage, f"{kind}_tokens", label=kind, period=HOUR) for kind in ("prompt", "completion")]
     acus = database.metric_serverless_database_capacity(statistic="Average", period=HOUR)
     acu_hours = calculated(
@@ -35,7 +39,7 @@ def spending(
         heading("## What drives the bill\nPrices, and what is paid for without requests: docs/deploy.md."),
         graphs(
             graph("Lambda", "GB-s/hour", lambdas, stacked=True),
-            graph("Machines with GPUs", "hours/hour", [machines]),
+            *([graph("Machines with GPUs", "hours/hour", machines)] if machines else []),
             graph("Database", "ACU-hours/hour", [acu_hours]),
             graph("Tokens", "tokens/hour", tokens, stacked=True),
         ),

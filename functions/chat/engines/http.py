@@ -188,7 +188,7 @@ class HttpEngine:
             error = _not_again(error)
         from_balancer = response.headers.get("server", "").startswith(_LOAD_BALANCER)
         is_gone = from_balancer and took_s < BALANCER_S.get(status, 0)
-        if model.ecs_service and (is_draining or is_gone):
+        if model.scaler and (is_draining or is_gone):
             error = EngineUnreachable(_UNREACHABLE)
         return error, retry_after_s(response.headers, otherwise=0) if is_full or is_draining else None
 

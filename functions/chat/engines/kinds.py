@@ -113,6 +113,12 @@ ENGINES: Mapping[str, EngineKind] = MappingProxyType(
             reasoning="reasoning",
             forces_calls=None,
         ),
+        # No list is published; unknown fields are refused.
+        "bedrock": EngineKind(
+            openai=_ALL | _names("max_completion_tokens reasoning_effort tool_choice"),
+            text=frozenset(),
+            serves=frozenset({"chat"}),
+        ),
         # LiteLLM reads settings of its own out of `metadata`.
         "litellm": EngineKind(
             openai=_OPENAI - {"metadata"},

@@ -111,7 +111,7 @@ class ScaleFromZero:
 
     def open(self, request: EngineRequest) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
         """Send a request, and give the events of its reply; a stream waits for an engine that is starting."""
-        if not request.model.ecs_service:
+        if not request.model.scaler:
             return self._engine.open(request)
         return aclosing(self._events(request))
 
@@ -164,12 +164,12 @@ class ScaleFromZero:
 
     async def _start(self, model: Model) -> bool:
         """Start a model's engine, unless that was just done; return whether it is starting."""
-        assert model.ecs_service
+        assert model.scaler
         start = self._starts.setdefault(model.id, _Start(self._clock.elapsed_s()))
         async with start.lock:
             if self._clock.elapsed_s() - start.checked_at >= CHECK_S:
                 try:
-                    was_at_zero = await self._services.start(model.ecs_service)
+                    was_at_zero = await self._services.start(model.scaler)
                 except StartFailed as failed:
                     logger.error("the engine of %s could not be started: %s", model.id, failed)
                     return False

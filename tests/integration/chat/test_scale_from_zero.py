@@ -55,7 +55,7 @@ def api() -> Iterator[Api]:
     with ExitStack() as stack:
 
         def start(base_url: str, service: str | None, **variables: str) -> httpx.Client:
-            entry = {"base_url": base_url, "ecs_service": service, "start_s": 60}
+            entry = {"base_url": base_url, "scaler": service, "start_s": 60}
             settings = Settings.from_environment({"MODELS": json.dumps({MODEL: entry}), **variables})
             engine = ScaleFromZero(
                 HttpEngine(settings), EcsServices(Aws()), timeout_s=settings.warming_timeout_s

@@ -74,7 +74,7 @@ def deployed(aws_url: str) -> Iterator[Deployed]:
         entry = {
             "base_url": cold.base_url,
             "key_secret": secret,
-            "ecs_service": cold.arn,
+            "scaler": cold.arn,
             "start_s": START_S,
         }
         variables = {

@@ -12,7 +12,7 @@ from functions.shared.environment import SettingsError
 URL = "http://engine:8000/v1"
 DIGEST = "ab" * 32
 SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:engine-AbCdEf"
-SERVICE = "arn:aws-cn:ecs:cn-north-1:123456789012:service/engines/tiny"
+SCALER = "arn:aws-cn:lambda:cn-north-1:123456789012:function:scaler"
 
 
 def read(models: Any = None, **variables: str) -> Settings:
@@ -25,7 +25,7 @@ def test_one_model_is_enough() -> None:
     (model,) = settings.models.values()
     assert (model.id, model.served_name, model.base_url, model.key) == ("tiny", "tiny", URL, None)
     assert (model.max_tokens_default, model.max_tokens_limit) == (1024, 4096)
-    assert (model.key_secret, model.ecs_service, model.start_s) == (None, None, 420)
+    assert (model.key_secret, model.scaler, model.start_s) == (None, None, 420)
     assert (model.engine, model.developer_as_system) == ("vllm", False)
     assert model.extra_fields == model.media_hosts == frozenset()
     assert (settings.max_body_bytes, settings.max_event_bytes) == (4 * 1024 * 1024, 16 * 1024 * 1024)
@@ -46,9 +46,9 @@ def test_every_member_of_a_model_can_be_set() -> None:
 
 
 def test_what_an_engine_in_aws_needs_can_be_set() -> None:
-    entry = {"base_url": URL, "key_secret": SECRET, "ecs_service": SERVICE, "start_s": 90}
+    entry = {"base_url": URL, "key_secret": SECRET, "scaler": SCALER, "start_s": 90}
     model = read({"tiny": entry}).models["tiny"]
-    assert (model.key, model.key_secret, model.ecs_service, model.start_s) == (None, SECRET, SERVICE, 90)
+    assert (model.key, model.key_secret, model.scaler, model.start_s) == (None, SECRET, SCALER, 90)
 
 
 def test_what_an_engine_reads_and_fetches_can_be_set() -> None:
@@ -222,11 +222,11 @@ NO_HOSTS = [
         ({"base_url": URL, "key_variable": "NOT_THERE"}, "NOT_THERE"),
         ({"base_url": URL, "key_variable": "PATH", "key_secret": SECRET}, "key_secret"),
         ({"base_url": URL, "key_secret": "sk-plain"}, "key_secret"),
-        ({"base_url": URL, "key_secret": SERVICE}, "key_secret"),
+        ({"base_url": URL, "key_secret": SCALER}, "key_secret"),
         ({"base_url": URL, "key_secret": 5}, "key_secret"),
-        ({"base_url": URL, "ecs_service": "tiny"}, "ecs_service"),
-        ({"base_url": URL, "ecs_service": SERVICE.replace("engines/", "")}, "ecs_service"),
-        ({"base_url": URL, "ecs_service": ["x"]}, "ecs_service"),
+        ({"base_url": URL, "scaler": "tiny"}, "scaler"),
+        ({"base_url": URL, "scaler": SCALER.replace("function:", "")}, "scaler"),
+        ({"base_url": URL, "scaler": ["x"]}, "scaler"),
         ({"base_url": URL, "start_s": 0}, "start_s"),
         ({"base_url": URL, "start_s": "soon"}, "start_s"),
         ({"base_url": URL, "engine": "VLLM"}, "engine"),

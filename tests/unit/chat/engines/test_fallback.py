@@ -336,7 +336,7 @@ class Services:
         return True
 
 
-COLD = replace(A, ecs_service="arn:aws:ecs:eu-central-1:123456789012:service/engines/a")
+COLD = replace(A, scaler="arn:aws:lambda:eu-central-1:123456789012:function:scaler")
 
 
 class ColdBench(Bench):

@@ -23,10 +23,10 @@ from tests.unit.chat.fakes import engine_request, model
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(5)]
 
-SERVICE = "arn:aws:ecs:eu-central-1:123456789012:service/engines/tiny"
+SCALER = "arn:aws:lambda:eu-central-1:123456789012:function:scaler"
 START_S = 300.0
 TIMEOUT_S = 840.0
-TINY = model(ecs_service=SERVICE, start_s=START_S)
+TINY = model(scaler=SCALER, start_s=START_S)
 UNREACHABLE = EngineUnreachable("No engine.")
 STREAMED: list[Event] = [Accepted(), Run(b"data: {}\n\n", 1), End()]
 WHOLE: list[Event] = [Accepted(), Reply({"id": "c"}), End()]
@@ -78,7 +78,7 @@ class Services:
         self.called_at: list[float] = []
 
     async def start(self, service: str) -> bool:
-        assert service == SERVICE
+        assert service == SCALER
         self.called_at.append(self._clock())
         await asyncio.sleep(0)
         if self.failure:
