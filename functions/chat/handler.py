@@ -16,6 +16,7 @@ from functions.shared.cors import with_cors
 from functions.shared.metrics import Metrics
 from functions.shared.secrets import Secrets
 from functions.shared.snapshot import before_snapshot
+from functions.shared.traces import Traces
 
 from .app import create_app
 from .failures import end_of_stream, error_body
@@ -31,7 +32,8 @@ started = ScaleFromZero(
     HttpEngine(settings, secrets), EcsServices(aws), timeout_s=settings.warming_timeout_s, metrics=metrics
 )
 engine = Fallback(started, metrics=metrics)
-meter = Meter(ledger=access.table, metrics=metrics)
+traces = Traces(os.environ) if "AWS_XRAY_DAEMON_ADDRESS" in os.environ else None
+meter = Meter(ledger=access.table, metrics=metrics, traces=traces)
 app = create_app(settings, engine, access.keyring, meter, access.table)
 handler = StreamingHandler(
     with_cors(app, settings.cors_origins),

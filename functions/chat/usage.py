@@ -30,6 +30,7 @@ from functions.shared.limits import Allowance, Ledger, LimitReached, Reservation
 from functions.shared.logs import log_unexpected
 from functions.shared.metrics import Metrics
 from functions.shared.refusals import Need, helps_to_shorten_reply, text_of
+from functions.shared.traces import Traces
 from functions.shared.usage import NONE, Outcome, UsageRecord
 
 from .engines.engine import Accepted, Chunks, Engine, EngineRequest, Event, Failure, Reply, Run
@@ -60,12 +61,13 @@ class Meter:
         *,
         ledger: Ledger | None = None,
         metrics: Metrics | None = None,
+        traces: Traces | None = None,
         now: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self.limiter = Limiter(ledger, now, steady)
-        self.metrics, self.now = metrics, now
-        self.idle = not (ledger or metrics)
+        self.metrics, self.traces, self.now = metrics, traces, now
+        self.idle = not (ledger or metrics or traces)
         self.exceeded: set[str] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -105,6 +107,7 @@ class Account:
         self._started_at = meter.now()
         self._began = time.perf_counter()
         self._sent = self._began
+        self._accepted_ms: float | None = None
         self._first_byte_ms: float | None = None
 
     @property
@@ -189,6 +192,7 @@ class Account:
                         continue
                     if isinstance(event, Accepted):
                         self._request, self._accepted = event.request or request, True
+                        self._accepted_ms = self._elapsed_ms()
                     elif isinstance(event, Reply):
                         self._first_byte_ms, self._whole = self._elapsed_ms(), event.value
                     else:
@@ -237,8 +241,24 @@ class Account:
             if self._meter.metrics:
                 engine_ms = (time.perf_counter() - self._sent) * 1000
                 self._meter.metrics.write_request(record, engine_ms=engine_ms)
+            if self._meter.traces and self._passed:
+                self._trace(self._meter.traces, record)
             self._closing = self._meter.start(self._finish(record))
         await asyncio.shield(self._closing)
+
+    def _trace(self, traces: Traces, record: UsageRecord) -> None:
+        """Write for how long the engine took to accept the request, and then to begin its reply."""
+        sent = self._started_at + self._sent - self._began
+        accepted = self._at(self._accepted_ms)
+        parts = [("wait for the engine", sent, accepted)]
+        if self._first_byte_ms is not None:
+            parts.append(("first token", accepted, self._at(self._first_byte_ms)))
+        about = {"model": record.model, "outcome": record.outcome}
+        traces.write(("engine", sent, self._at(None)), parts, about)
+
+    def _at(self, ms: float | None) -> float:
+        """Return the time of something that came so late, in s since 1970; None: now."""
+        return self._started_at + (self._elapsed_ms() if ms is None else ms) / 1000
 
     async def _finish(self, record: UsageRecord) -> None:
         """Settle; what the table has not taken yet goes to the log, from where it can be replayed."""

@@ -87,7 +87,7 @@ SHARED = (
     ("limits",),
     ("budgets",),
     ("cors", "keys", "usage"),
-    ("accept", "aws", "clock", "environment", "key_text", "logs", "snapshot", "version", "windows"),
+    ("accept", "aws", "clock", "environment", "key_text", "logs", "snapshot", "traces", "version", "windows"),
 )
 PACKAGES = {
     "functions.chat": CHAT,

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import socket
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -77,6 +78,21 @@ def test_at_the_deadline_sdks_are_kept_from_running_the_request_again(
 def test_work_in_progress_is_finished_before_a_snapshot(handler: Any) -> None:  # noqa: ARG001
     drain = sys.modules[MODULE].aws.drain
     assert (drain, (), {}) in snapshot_restore_py.get_before_snapshot()
+
+
+def test_x_ray_s_daemon_gets_the_request_s_span(
+    engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as daemon:
+        daemon.bind(("127.0.0.1", 0))
+        daemon.settimeout(5)
+        monkeypatch.setenv("AWS_XRAY_DAEMON_ADDRESS", f"127.0.0.1:{daemon.getsockname()[1]}")
+        trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
+        monkeypatch.setenv("_X_AMZN_TRACE_ID", trace)
+        complete(request.getfixturevalue("handler"), stream=True)
+        span = json.loads(daemon.recv(65_536).partition(b"\n")[2])
+    assert span["annotations"] == {"model": MODEL, "outcome": "ok"}
+    assert len(engine.requests) == 1
 
 
 def test_a_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

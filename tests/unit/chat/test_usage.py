@@ -31,6 +31,7 @@ from functions.shared.limit_headers import limit_headers
 from functions.shared.limiter import LEDGER_PAUSE_S
 from functions.shared.limits import Allowance, LimitReached, Reservation, Running, died
 from functions.shared.metrics import Metrics
+from functions.shared.traces import Traces
 from functions.shared.usage import UsageRecord
 from tests.unit.chat.fakes import EventsEngine, engine_request, model
 
@@ -48,6 +49,7 @@ ALLOWANCE = Allowance(
     remaining_tokens=850,
     tokens_reset_in_s=17.5,
 )
+TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
 RUN = Run(b"data: {}\n\n", 1)
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 2}}
 
@@ -94,11 +96,12 @@ class Bench:
     """A meter on fakes."""
 
     def __init__(self, remaining_ms: Callable[[], int] | None = None) -> None:
-        self.ledger, self.lines = FakeLedger(), list[str]()
+        self.ledger, self.lines, self.spans = FakeLedger(), list[str](), list[bytes]()
         self.clock = [1000.0]
         self.meter = Meter(
             ledger=self.ledger,
             metrics=Metrics("Api", self.lines.append),
+            traces=Traces({"_X_AMZN_TRACE_ID": TRACE}, self.spans.append),
             now=lambda: self.clock[0],
             steady=lambda: self.clock[0],
         )
@@ -814,3 +817,34 @@ def test_a_closed_key_is_refused_while_its_table_is_unreachable(limits: dict[str
         assert len(bench.ledger.reserved) == 1, "before the engine is called"
 
     run(scenario())
+
+
+# ── traces
+
+
+@pytest.mark.parametrize(
+    ("events", "failure", "parts"),
+    [
+        ((RUN, RUN), None, ["wait for the engine", "first token"]),
+        ((Reply({"choices": []}),), None, ["wait for the engine", "first token"]),
+        ((), Overloaded("full"), ["wait for the engine"]),
+    ],
+)
+def test_a_trace_has_what_a_request_waited_for(
+    events: tuple[Event, ...], failure: ApiError | None, parts: list[str]
+) -> None:
+    bench = Bench()
+    run(streamed(bench, *events, failure=failure))
+    (datagram,) = bench.spans
+    span = json.loads(datagram.partition(b"\n")[2])
+    assert (span["name"], [part["name"] for part in span["subsegments"]]) == ("engine", parts)
+    assert span["annotations"] == {"model": "tiny", "outcome": "error" if failure else "ok"}
+    times = [span["start_time"], *(part["end_time"] for part in span["subsegments"]), span["end_time"]]
+    assert times == sorted(times)
+    assert 1000 <= times[0] <= times[-1] < 1010
+
+
+def test_a_request_that_is_refused_has_no_span() -> None:
+    bench = Bench()
+    run(bench.account().refuse(InvalidRequest("no")))
+    assert bench.spans == []
