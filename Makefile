@@ -12,7 +12,7 @@ export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 18,20
 CDK = $(WITH_NODE) node_modules/.bin/cdk
 PYTEST = $(WITH_NODE) $(VENV)/python -m pytest
 STAGE ?= dev
-.PHONY: help run chat migrate test test-all test-nightly test-clients test-deploy faults mutants check check-prisma check-vllm fmt bench invoke layer synth deploy destroy lock release clean
+.PHONY: help run chat migrate test test-all test-nightly test-clients test-deploy faults mutants check check-prisma check-vllm fmt bench invoke layer synth doctor deploy destroy lock release clean
 export PORT BACKEND BACKEND_KEY FALLBACK FALLBACK_KEY CONCURRENCY TIMEOUT_S AUTH DEV_KEY NAME STAGE CORS_ORIGINS EVENT FUNCTION MODELS PRICES
 
 help: ## list the targets
@@ -54,6 +54,8 @@ layer: ## build the streaming layer into dist: a wheel, and the archive of a Lam
 	@$(SETUP) test && $(VENV)/python -m infra.layer
 synth: ## write the CloudFormation templates of a stage into cdk.out, without an AWS account
 	@$(SETUP) deploy && $(CDK) synth --quiet -c stage="$$STAGE" -c native-engine=optional $(ARGS) && echo "The templates are in cdk.out."
+doctor: ## look up whether a stage can be deployed, and what it will cost; changes nothing in the account
+	@$(SETUP) deploy && $(WITH_NODE) exec $(VENV)/python -m infra.doctor
 deploy: ## deploy a stage into the AWS account of your credentials, as in `make deploy STAGE=dev`
 	@$(SETUP) deploy && $(CDK) deploy --all --progress events -c stage="$$STAGE" $(ARGS)
 destroy: ## remove a stage from AWS

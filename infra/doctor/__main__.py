@@ -1,0 +1,25 @@
+"""`make doctor STAGE=dev`: exit status 1 where a deployment would fail."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from infra.choice import ChoiceError, chosen_stage
+from infra.doctor import examine
+
+
+def main() -> int:
+    """Print the report of the stage that STAGE names."""
+    try:
+        stage = chosen_stage(os.environ.get("STAGE") or "dev")
+    except ChoiceError as error:
+        print(error, file=sys.stderr)
+        return 1
+    report = examine(stage)
+    print(report)
+    return 1 if report.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

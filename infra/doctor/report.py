@@ -1,0 +1,57 @@
+"""What the checks found, and how it is printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Status = Literal["ok", "warning", "failure"]
+_MARKS: Mapping[Status, str] = {"ok": "ok", "warning": "WARNING", "failure": "FAILURE"}
+_WIDTH = max(map(len, _MARKS.values()))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The result of one check.
+
+    Shape:  `remedy`: the command or the page that changes it; "" where there is nothing to change.
+            `places`: what the check chose for `stages/<stage>.<region>.json`.
+    """
+
+    status: Status
+    title: str
+    answer: str
+    remedy: str = ""
+    places: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What all checks of a stage found; as text, what `make doctor` prints.
+
+    Shape:  `region`, `account`: None: not known. `notes`: lines that follow the findings.
+    """
+
+    stage: str
+    region: str | None
+    account: str | None
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Whether a deployment would fail, or the engine would never start."""
+        return any(finding.status == "failure" for finding in self.findings)
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        yield f"{self.stage} in {self.region or 'no region'}, account {self.account or 'unknown'}"
+        titles = max((len(finding.title) for finding in self.findings), default=0)
+        for finding in self.findings:
+            yield f"  {_MARKS[finding.status]:{_WIDTH}}  {finding.title:{titles}}  {finding.answer}"
+            if finding.remedy:
+                yield f"  {'':{_WIDTH}}  {'':{titles}}  → {finding.remedy}"
+        yield from self.notes
