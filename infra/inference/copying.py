@@ -1,19 +1,15 @@
-"""The build that copies the image and the weights into the account.
+"""The build that copies the image and the weights into the account: `programs/supply.py` in CodeBuild.
 
-It runs outside the network. It starts when the stack is deployed with another image, model or revision, and
-the deployment waits until the build reports its result. A wait condition waits only once, so its name changes
-with the order. What is there already is not copied again.
-
-A tag is resolved once, when the image is first copied: a tag of ours is never given to another image, and the
-task runs the copy by the digest that the build reports.
+It runs outside the network, for an order of `infra/inference/ordering.py`. What is there already is not
+copied again. A tag is resolved once, when the image is first copied: a tag of ours is never given to another
+image.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 
-from aws_cdk import CfnWaitCondition, CfnWaitConditionHandle, Duration, Fn, custom_resources
+from aws_cdk import Duration
 from aws_cdk import aws_codebuild as codebuild
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
@@ -28,10 +24,8 @@ from infra.stages import Engine, Stage
 
 PACKAGES = ("boto3==1.44.5", "huggingface_hub==2.4.0")
 # Enough for 140 GB of weights.
-_BUILD = Duration.hours(2)
-_QUEUE = Duration.minutes(15)
-# The build reports its result before the deployment stops waiting.
-WAIT_S = int(_BUILD.to_seconds() + _QUEUE.to_seconds()) + 600
+BUILD = Duration.hours(2)
+QUEUE = Duration.minutes(15)
 _PUSH = (
     *("DescribeImages", "BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer"),
     *("InitiateLayerUpload", "UploadLayerPart", "CompleteLayerUpload", "PutImage"),
@@ -44,10 +38,7 @@ _REASONS = {
 
 
 class Copying(Construct):
-    """A build, its start, and the wait for its end.
-
-    Shape:  `ready`: what needs the image and the weights depends on it. `digest`: the copied image's.
-    """
+    """The build, and what it may do."""
 
     def __init__(
         self,
@@ -64,7 +55,7 @@ class Copying(Construct):
         super().__init__(scope, construct_id)
         marker = f"complete/{folder}"
         log = log_group(self, "Log", stage=stage)
-        role = self._role("Role", "codebuild", log)
+        role = service_role(self, "Role", "codebuild", log)
         for actions, resources in {
             ("s3:ListBucket",): [bucket.bucket_arn],
             ("s3:PutObject", "s3:AbortMultipartUpload"): [
@@ -86,10 +77,7 @@ class Copying(Construct):
             "REVISION": engine.model.revision,
             "BUCKET": bucket.bucket_name,
         }
-        project = self._project(stage, role, log, variables)
-        self.ready = self._start(project, order(engine), log_group(self, "CallLog", stage=stage))
-        # The condition's data is one signal's, as in {"its id": "its data"}: the fourth part between quotes.
-        self.digest = Fn.select(3, Fn.split('"', self.ready.attr_data.to_string()))
+        self.project = self._project(stage, role, log, variables)
         acknowledge(self, _REASONS)
 
     def _project(
@@ -110,51 +98,10 @@ class Copying(Construct):
                 name: codebuild.BuildEnvironmentVariable(value=value) for name, value in variables.items()
             },
             build_spec=codebuild.BuildSpec.from_object_to_yaml(build_spec()),
-            timeout=_BUILD,
-            queued_timeout=_QUEUE,
+            timeout=BUILD,
+            queued_timeout=QUEUE,
             logging=codebuild.LoggingOptions(cloud_watch=codebuild.CloudWatchLoggingOptions(log_group=log)),
         )
-
-    def _start(self, project: codebuild.Project, name: str, log: logs.LogGroup) -> CfnWaitCondition:
-        """Start the build once for each order, and wait for its result."""
-        role = self._role("CallRole", "lambda", log)
-        role.add_to_policy(
-            iam.PolicyStatement(actions=["codebuild:StartBuild"], resources=[project.project_arn])
-        )
-        handle = CfnWaitConditionHandle(self, f"Handle{name}")
-        start = custom_resources.AwsCustomResource(
-            self,
-            f"Start{name}",
-            resource_type="Custom::StartBuild",
-            on_create=custom_resources.AwsSdkCall(
-                service="CodeBuild",
-                action="startBuild",
-                parameters={
-                    "projectName": project.project_name,
-                    "environmentVariablesOverride": [{"name": "SIGNAL_URL", "value": handle.ref}],
-                },
-                physical_resource_id=custom_resources.PhysicalResourceId.of(name),
-                output_paths=["build.id"],
-            ),
-            role=role,
-            install_latest_aws_sdk=False,
-            log_group=log,
-        )
-        # A build that starts before its role has its policy would fail.
-        start.node.add_dependency(project.role or project)
-        ready = CfnWaitCondition(self, f"Ready{name}", count=1, handle=handle.ref, timeout=str(WAIT_S))
-        ready.node.add_dependency(start)
-        return ready
-
-    def _role(self, construct_id: str, service: str, log: logs.LogGroup) -> iam.Role:
-        """Make a service's role, which may write to its own log."""
-        role = iam.Role(self, construct_id, assumed_by=iam.ServicePrincipal(f"{service}.amazonaws.com"))
-        role.add_to_policy(
-            iam.PolicyStatement(
-                actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[log.log_group_arn]
-            )
-        )
-        return role
 
 
 def build_spec() -> dict[str, object]:
@@ -175,8 +122,12 @@ def build_spec() -> dict[str, object]:
     }
 
 
-def order(engine: Engine) -> str:
-    """Return the name of an order: another one for another image, model or revision."""
-    # With the name of what a build reports: the result of an order of before has none.
-    text = "\n".join((engine.image, engine.model.id, engine.model.revision, "digest"))
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+def service_role(scope: Construct, construct_id: str, service: str, log: logs.LogGroup) -> iam.Role:
+    """Make a service's role, which may write to its own log."""
+    role = iam.Role(scope, construct_id, assumed_by=iam.ServicePrincipal(f"{service}.amazonaws.com"))
+    role.add_to_policy(
+        iam.PolicyStatement(
+            actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[log.log_group_arn]
+        )
+    )
+    return role

@@ -19,8 +19,7 @@ from infra.stages import Engine, Stage
 class Supply(Construct):
     """A registry and a bucket, and the build that fills them.
 
-    Shape:  `model_path`: where vLLM finds the weights. `image`: the copy, by its digest. `ready`: depends on
-            the image and the weights.
+    Shape:  `model_path`: where vLLM finds the weights. `build`: what an order starts.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, stage: Stage, engine: Engine) -> None:
@@ -50,7 +49,7 @@ class Supply(Construct):
         )
         acknowledge(self.bucket, {"S1": "It holds public weights; the engine's log says when they are read."})
         self.model_path = f"s3://{self.bucket.bucket_name}/{self._folder}"
-        copying = Copying(
+        self.build = Copying(
             self,
             "Copying",
             stage=stage,
@@ -59,18 +58,20 @@ class Supply(Construct):
             tag=tag(engine.image),
             bucket=self.bucket,
             folder=self._folder,
-        )
-        self.ready = copying.ready
-        self.image = f"{self.repository.repository_uri}@{copying.digest}"
-        acknowledge(self, self.reasons)
+        ).project
+        bucket = self.bucket.node.default_child
+        assert isinstance(bucket, s3.CfnBucket)
+        acknowledge(self, self._reasons(f"<{Stack.of(self).get_logical_id(bucket)}.Arn>"))
 
     @property
     def reasons(self) -> dict[str, str]:
-        """What to acknowledge to cdk-nag where all files of the model may be read or written."""
-        bucket = self.bucket.node.default_child
-        assert isinstance(bucket, s3.CfnBucket)
-        files = f"<{Stack.of(self).get_logical_id(bucket)}.Arn>/{self._folder}/*"
-        return {f"IAM5[Resource::{files}]": "The names of the files are the model's own."}
+        """What to acknowledge to cdk-nag in another stack, where all files of the model may be read."""
+        stack = Stack.of(self)
+        imported = stack.resolve(stack.export_value(self.bucket.bucket_arn))
+        return self._reasons(imported["Fn::ImportValue"])
+
+    def _reasons(self, bucket: str) -> dict[str, str]:
+        return {f"IAM5[Resource::{bucket}/{self._folder}/*]": "The names of the files are the model's own."}
 
     def grant_load(self, grantee: iam.IGrantable, *, vpc: ec2.IVpc) -> None:
         """Allow reading the model's files, from within the network only."""

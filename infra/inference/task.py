@@ -11,6 +11,7 @@ from constructs import Construct
 
 from infra.inference import timeouts
 from infra.inference.arguments import PORT, VARIABLES, vllm_arguments
+from infra.inference.ordering import Order
 from infra.inference.sources import source
 from infra.inference.supply import Supply
 from infra.nag import acknowledge
@@ -38,6 +39,7 @@ def task(
     engine: Engine,
     vpc: ec2.IVpc,
     supply: Supply,
+    order: Order,
     key: secretsmanager.ISecret,
     log: logs.LogGroup,
 ) -> ecs.TaskDefinition:
@@ -51,12 +53,12 @@ def task(
         memory_mib=str(engine.memory_gib * 1024),
         volumes=[ecs.Volume(name=name) for name in _WRITABLE],
     )
-    image = ecs.ContainerImage.from_registry(supply.image)
+    image = ecs.ContainerImage.from_registry(f"{supply.repository.repository_uri}@{order.digest}")
     _add_engine(definition, engine, image, supply.model_path, key, log)
     _add_reporter(definition, stage, engine, image, log)
     supply.repository.grant_pull(definition.obtain_execution_role())
     supply.grant_load(definition.task_role, vpc=vpc)
-    definition.node.add_dependency(supply.ready)
+    definition.node.add_dependency(order.ready)
     acknowledge(definition, _REASONS | supply.reasons)
     return definition
 

@@ -12,6 +12,7 @@ from infra.constructs.log_groups import log_group
 from infra.inference import endpoint, timeouts
 from infra.inference.arguments import PORT
 from infra.inference.capacity import add_capacity
+from infra.inference.ordering import Order
 from infra.inference.scaling import Scaling
 from infra.inference.task import task
 from infra.stacks.network import NetworkStack
@@ -20,7 +21,7 @@ from infra.stages import Engine, Stage
 
 
 class EngineStack(Stack):
-    """A cluster with GPU machines, the service on it, its supply, its endpoint and its scaling.
+    """A cluster with GPU machines, the service on it, its order, its endpoint and its scaling.
 
     Shape:  `base_url`: where OpenAI's paths begin.
     """
@@ -50,6 +51,7 @@ class EngineStack(Stack):
             engine=engine,
             vpc=network.vpc,
             supply=supply.supply,
+            order=Order(self, "Order", stage=stage, engine=engine, build=supply.supply.build),
             key=engine_key,
             log=log,
         )
