@@ -66,6 +66,12 @@ TODOS = (
     ("pages",),
     ("errors",),
 )
+SCALER = (
+    ("handler",),
+    ("scaler",),
+    ("causes", "fleet", "lines", "state"),
+    ("settings",),
+)
 KEYS = (
     ("__main__",),
     ("commands",),
@@ -92,6 +98,7 @@ SHARED = (
 PACKAGES = {
     "functions.chat": CHAT,
     "functions.todos": TODOS,
+    "functions.scaler": SCALER,
     "functions.keys": KEYS,
     "functions.shared": SHARED,
 }
@@ -282,7 +289,12 @@ def test_only_composition_roots_read_the_process_environment() -> None:
         for name, path in FUNCTIONS.items()
         if "environ" in _attributes(path) or "getenv" in _attributes(path)
     }
-    assert readers == {"functions.chat.handler", "functions.todos.handler", "functions.keys.__main__"}
+    assert readers == {
+        "functions.chat.handler",
+        "functions.todos.handler",
+        "functions.scaler.handler",
+        "functions.keys.__main__",
+    }
 
 
 def test_the_tables_above_name_every_module() -> None:

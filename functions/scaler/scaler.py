@@ -1,0 +1,161 @@
+"""Starts and stops an engine, so that none is left stopped that is wanted.
+
+    start   writes until when the engine is wanted; then sets the service, then the group, to 1
+    stop    writes that it begins, unless the engine is wanted; then sets the group, then the service, to 0;
+            then writes that it has ended, unless the engine is wanted by now: else sets both to 1 again
+
+A start that writes before a stop's first write prevents it; before its last one, it is repeated by the stop;
+after that, it finds both at 0. A stop that dies on the way is repeated by Lambda, a start by its caller. In
+this order what is left halfway costs nothing: a service that wants a task, and no machine.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from functions.shared.aws import Aws, AwsError
+
+from .causes import REMEDIES, Cause, cause_of_events, cause_of_launches, cause_of_tasks
+from .fleet import Counts, Fleet
+from .lines import Line
+from .settings import Settings
+from .state import State, StateStore
+
+logger = logging.getLogger("scaler")
+
+# How long the place of a stream that waits lasts; it is renewed every 15 s.
+HOLD_S = 30.0
+# An older line is of no use, for requests may have come since. The next one follows within a minute.
+LINE_S = 90.0
+# Lambda repeats the event of a stop that died twice, within about 4 minutes.
+REPEATED_S = 600.0
+
+
+class Scaler:
+    """Starts and stops one engine."""
+
+    def __init__(self, settings: Settings, aws: Aws, *, now: Callable[[], float]) -> None:
+        self._settings, self._now = settings, now
+        self._store = StateStore(aws.service("dynamodb"), settings.table, settings.model)
+        self._fleet = Fleet(settings, aws)
+
+    def start(self, holder: str | None) -> dict[str, Any]:
+        """Start the engine unless it runs or starts; return how far it is, and whether `holder` has a place.
+
+        Raises: AwsError, ServiceMissing.
+        """
+        now = self._now()
+        state = self._renew(now, holder)
+        counts = self._fleet.counts()
+        is_stopped = not (counts.tasks_wanted and counts.machines_wanted)
+        if is_stopped and state.started_at != now:
+            state = self._store.change(lambda state: replace(state, started_at=now)) or state
+        if not counts.tasks_wanted:
+            self._fleet.set_tasks(1)
+        if not counts.machines_wanted:
+            self._fleet.set_machines(1)
+        if is_stopped:
+            logger.info("%s is starting", self._settings.model)
+        started_at = now if state.started_at is None else state.started_at
+        is_running = counts.tasks_running > 0
+        cause = None if is_running or is_stopped else self._cause(counts, started_at, now)
+        return {
+            "state": "running" if is_running else "blocked" if cause else "starting",
+            "reason": cause.name if cause else None,
+            "elapsed_s": max(round(now - started_at, 1), 0.0),
+            "held": len(state.holders),
+            "may_hold": holder in state.holders,
+        }
+
+    def release(self, holder: str) -> int:
+        """Give back the place of a stream that waits no longer; return how many others wait.
+
+        Raises: AwsError.
+        """
+
+        def released(state: State) -> State:
+            holders = _live(state, self._now())
+            return replace(state, holders={name: holders[name] for name in holders if name != holder})
+
+        state = self._store.change(released)
+        return len(state.holders) if state else 0
+
+    def stop(self, line: Line) -> bool:
+        """Stop the engine, if a line of its reporter says that it is idle; return whether that was done.
+
+        Raises: AwsError.
+        """
+        now = self._now()
+        seen = self._store.read()
+        if seen.wanted_until > now:
+            if seen.stopping_at is not None and now - seen.stopping_at < REPEATED_S:
+                self._start_again()
+            return False
+        is_idle = line.idle_s >= self._settings.idle_s and now - line.at <= LINE_S
+        if not is_idle or not self._fleet.has_task(line.task):
+            return False
+        if not self._change_unless_wanted(stopping_at=now):
+            return False
+        self._fleet.set_machines(0)
+        self._fleet.set_tasks(0)
+        if not self._change_unless_wanted(stopping_at=None, started_at=None, holders={}):
+            self._start_again()
+            return False
+        logger.info("%s is stopped: idle for %d s", self._settings.model, line.idle_s)
+        return True
+
+    def _renew(self, now: float, holder: str | None) -> State:
+        """Write that the engine is wanted from now on, with a place for `holder` if one is free."""
+
+        def renewed(state: State) -> State:
+            holders = _live(state, now)
+            if holder and (holder in holders or len(holders) < self._settings.held_streams):
+                holders[holder] = now + HOLD_S
+            return replace(
+                state,
+                wanted_until=max(state.wanted_until, now + self._settings.idle_s),
+                started_at=now if state.started_at is None else state.started_at,
+                holders=holders,
+            )
+
+        state = self._store.change(renewed)
+        assert state
+        return state
+
+    def _change_unless_wanted(self, **changes: Any) -> bool:
+        """Write changes of the state, unless the engine is wanted; return whether they were written."""
+        now = self._now()
+        state = self._store.change(
+            lambda state: None if state.wanted_until > now else replace(state, **changes)
+        )
+        return state is not None
+
+    def _start_again(self) -> None:
+        """Undo a stop that a start has overtaken."""
+        logger.info("%s is started again: it was requested while it was stopped", self._settings.model)
+        self._fleet.set_tasks(1)
+        self._fleet.set_machines(1)
+        self._store.change(lambda state: replace(state, stopping_at=None))
+
+    def _cause(self, counts: Counts, since: float, now: float) -> Cause | None:
+        """Return why the engine does not start, and log the remedy; None where no reason is known."""
+        is_late = bool(counts.machines) and now - since > self._settings.start_s
+        try:
+            cause = None if counts.machines else cause_of_launches(self._fleet.launches(), since)
+            cause = cause or cause_of_events(counts.events, since, is_late=is_late)
+            cause = cause or cause_of_tasks(self._fleet.stopped_tasks(), since)
+        except AwsError as error:
+            logger.warning("why %s is not running yet is unknown: %s", self._settings.model, error)
+            return None
+        if cause:
+            model, remedy = self._settings.model, REMEDIES[cause.name]
+            logger.error("%s cannot start: %s: %s. AWS: %s", model, cause.name, remedy, cause.words)
+        return cause
+
+
+def _live(state: State, now: float) -> dict[str, float]:
+    """Return the places that have not expired."""
+    return {name: until for name, until in state.holders.items() if until > now}
