@@ -35,6 +35,8 @@ class Model:
             `engine`: its kind. `extra_fields`: sent on beside those of its kind.
             `serves`: of SERVES. `fallback`: ids of models that may answer instead, in this order. `listed`:
             callers can name it; else it only answers for others.
+            `hedge_after_s`: a stream that has not begun so long after its engine accepted it is sent to the
+            first fallback, too; None: never.
             `media_hosts`: where it may fetch images from. `developer_as_system`: it knows no developer.
             `dimensions`: how many numbers an embedding has, where that is known.
             `template_tokens`: what its chat template adds at most, apart from each message; `media_tokens`:
@@ -58,6 +60,7 @@ class Model:
     developer_as_system: bool = False
     serves: frozenset[str] = frozenset({"chat", "completions"})
     fallback: tuple[str, ...] = ()
+    hedge_after_s: float | None = None
     listed: bool = True
     dimensions: int | None = None
     template_tokens: int = 512
@@ -154,6 +157,8 @@ class Settings(AccessSettings):
 
 
 _SECRET = "arn:*:secretsmanager:*:*:secret:*"
+# Until one of two engines begins, a caller gets no byte: at most twice as long.
+_LONGEST_HEDGE_S = 60.0
 _FUNCTION = "arn:*:lambda:*:*:function:*"
 _NUMBERS: dict[str, tuple[str, Any]] = {
     "max_body_bytes": ("MAX_BODY_BYTES", count),
@@ -208,6 +213,7 @@ def _model(name: str, entry: Any, environ: Mapping[str, str]) -> Model:
         media_hosts=_media_hosts(name, entry),
         developer_as_system=_boolean(name, entry, "developer_as_system", default=False),
         fallback=tuple(_strings(name, entry, "fallback")),
+        hedge_after_s=_hedge_after(name, entry),
         listed=_boolean(name, entry, "listed", default=True),
         serves=_serves(name, entry, ENGINES[engine]),
         dimensions=count(str(entry["dimensions"]), f"MODELS: dimensions of {name!r}")
@@ -235,6 +241,18 @@ def _credentials(name: str, entry: dict[str, Any]) -> str:
             f"({credentials}) makes of the function's role."
         )
     return str(credentials)
+
+
+def _hedge_after(name: str, entry: dict[str, Any]) -> float | None:
+    if "hedge_after_s" not in entry:
+        return None
+    after_s = seconds(str(entry["hedge_after_s"]), f"MODELS: hedge_after_s of {name!r}")
+    if not 0 < after_s <= _LONGEST_HEDGE_S or not entry.get("fallback"):
+        raise SettingsError(
+            f"MODELS: expected `hedge_after_s` of {name!r} to be above 0 and at most {_LONGEST_HEDGE_S:g}, "
+            "beside a `fallback` that gets the request, too."
+        )
+    return after_s
 
 
 def _serves(name: str, entry: dict[str, Any], kind: EngineKind) -> frozenset[str]:

@@ -33,7 +33,7 @@ from functions.shared.refusals import Need, helps_to_shorten_reply, text_of
 from functions.shared.traces import Traces
 from functions.shared.usage import NONE, Outcome, UsageRecord
 
-from .engines.engine import Accepted, Chunks, Engine, EngineRequest, Event, Failure, Reply, Run
+from .engines.engine import Accepted, Chunks, End, Engine, EngineRequest, Event, Failure, Hedged, Reply, Run
 from .errors import ApiError, EngineUnreachable, UpstreamError, UpstreamTimeout, limit_error
 from .settings import Model
 
@@ -98,6 +98,7 @@ class Account:
         self._meter, self._key, self._request_id, self._remaining_ms = meter, key, request_id, remaining_ms
         self._request: EngineRequest | None = None
         self._passed = self._accepted = False
+        self._hedged: Hedged | None = None
         self._tokens_seen = 0
         self._whole: dict[str, Any] | None = None
         self._counted: dict[str, int] = {}
@@ -190,18 +191,13 @@ class Account:
                         if unreserved and not self._reserving:
                             self._reserve(unreserved, request)
                         continue
-                    if isinstance(event, Accepted):
-                        self._request, self._accepted = event.request or request, True
-                        self._accepted_ms = self._elapsed_ms()
-                    elif isinstance(event, Reply):
-                        self._first_byte_ms, self._whole = self._elapsed_ms(), event.value
-                    else:
-                        self._take(event.usage)
-                        outcome = "ok"
-                        if isinstance(event, Failure):
-                            self._request, self._failure = event.request or self._request, event.error
-                            outcome = "timeout" if isinstance(event.error, UpstreamTimeout) else "error"
+                    if isinstance(event, (End, Failure)):
+                        outcome = self._ended(event)
                         await self._close(outcome)
+                    else:
+                        self._note(event, request)
+                    if isinstance(event, Hedged):
+                        continue
                     yield event
         except Exception:
             outcome = "error"
@@ -215,6 +211,24 @@ class Account:
             reserved = self._passed or not self._reserving.done() or self._reserving.cancelled()
             error = None if reserved else self._reserving.exception()
             await self._close("refused" if isinstance(error, KeysUnavailable) else "cut")
+
+    def _note(self, event: Hedged | Accepted | Reply, request: EngineRequest) -> None:
+        """Note which engine answers, and a whole reply."""
+        if isinstance(event, Hedged):
+            self._hedged = event
+        elif isinstance(event, Accepted):
+            self._request, self._accepted = event.request or request, True
+            self._accepted_ms = self._elapsed_ms()
+        else:
+            self._first_byte_ms, self._whole = self._elapsed_ms(), event.value
+
+    def _ended(self, event: End | Failure) -> Outcome:
+        """Take the engine's last count, and its failure; return how the request has ended."""
+        self._take(event.usage)
+        if isinstance(event, End):
+            return "ok"
+        self._request, self._failure = event.request or self._request, event.error
+        return "timeout" if isinstance(event.error, UpstreamTimeout) else "error"
 
     def _take(self, usage: Any) -> None:
         """Take the engine's own count; what is not one is left out, and no prompt has no tokens."""
@@ -301,7 +315,18 @@ class Account:
             code=self._failure.code or self._failure.type if self._failure else None,
             started_at=round(self._started_at * 1000),
         )
-        return _priced(record, self._request.model if self._request else None)
+        record = _priced(record, self._request.model if self._request else None)
+        if not self._hedged:
+            return record
+        second_won = self._request is self._hedged.second
+        stopped = self._hedged.first if second_won else self._hedged.second
+        run = replace(record, prompt_tokens=stopped.prompt_tokens, completion_tokens=0, cached_tokens=0)
+        return replace(
+            record,
+            hedge=stopped.model.id,
+            prompt_tokens=prompt + stopped.prompt_tokens,
+            cost=record.cost + _priced(replace(run, cost=0), stopped.model).cost,
+        )
 
     def _tokens(self) -> tuple[int, int]:
         """Return the tokens that are charged, of the prompt and of the completion.
@@ -349,8 +374,11 @@ def _need(key: Key, request: EngineRequest) -> Need:
     """Return the most that a request, or any of its fallbacks, may use: about, where no limit counts it."""
     counted = key.budget_tokens is not None or key.tokens_per_minute is not None
     prompt_of = attrgetter("prompt_tokens_most" if counted else "prompt_tokens")
-    needs = (Need(prompt_of(each), each.max_completion) for each in (request, *request.fallbacks))
-    return max(needs, key=attrgetter("tokens"))
+    needs = [Need(prompt_of(each), each.max_completion) for each in (request, *request.fallbacks)]
+    most = max(needs, key=attrgetter("tokens"))
+    if request.stream and any(each.model.hedge_after_s for each in (request, *request.fallbacks)):
+        most = most._replace(prompt=most.prompt + max(need.prompt for need in needs))
+    return most
 
 
 def _priced(record: UsageRecord, model: Model | None) -> UsageRecord:

@@ -116,7 +116,7 @@ def _record(line: str, start: int) -> UsageRecord:
             'Expected JSON after {"usage":, but the line breaks off or is something else.'
         ) from None
     record = UsageRecord.from_values(members)
-    for name in ("request_id", "key_id", "model", "code"):
+    for name in ("request_id", "key_id", "model", "code", "hedge"):
         text = getattr(record, name) or "-"
         if len(text) > _LONGEST_TEXT or not text.isprintable():
             raise ValueError(f"Expected a usage record, but `{name}` is too long or not printable.")

@@ -24,6 +24,8 @@ class UsageRecord:
 
     Shape:  `model` is a public id, never what the caller sent; it and `key_id` are `-` where there is none.
             `first_byte_ms` is None where no byte was sent. `code` is that of the error that the caller got.
+            `hedge`: the model whose run of the request was stopped, because that of `model` began first; its
+            prompt is in `prompt_tokens` and in `cost`.
     Units:  `started_at`: ms since 1970. `cost`: 10^-9 of the currency of the model's prices, 0 without any.
     """
 
@@ -37,6 +39,7 @@ class UsageRecord:
     first_byte_ms: float | None = None
     outcome: Outcome
     code: str | None = None
+    hedge: str | None = None
     cost: int = 0
     started_at: int
 
@@ -133,8 +136,8 @@ def _fits(name: str, value: Any) -> bool:
     if name == "outcome":
         return value in OUTCOMES
     if value is None:
-        return name in ("first_byte_ms", "code")
-    if name in ("request_id", "key_id", "model", "code"):
+        return name in ("first_byte_ms", "code", "hedge")
+    if name in ("request_id", "key_id", "model", "code", "hedge"):
         return isinstance(value, str) and bool(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False

@@ -45,6 +45,7 @@ CHAT = (
     ),
     ("streams.whole",),
     ("engines.context_lengths", "engines.fallback", "engines.http", "engines.scale_from_zero"),
+    ("engines.hedge",),
     (
         "engines.engine",
         "engines.errors",

@@ -1,7 +1,7 @@
 """What an engine is: a request goes in, typed events come out.
 
-    Accepted  (Run | Chunks)*  End     a stream
-    Accepted  Reply  End               a whole reply
+    Hedged?  Accepted  (Run | Chunks)*  End     a stream
+    Accepted  Reply  End                        a whole reply
 
 A `Failure` may take the place of any of them, the first included. Nothing follows a `Failure` or an `End`.
 """
@@ -25,6 +25,17 @@ class Accepted:
     """
 
     request: EngineRequest | None = None
+
+
+@dataclass(slots=True)
+class Hedged:
+    """A second engine has accepted the same request, because the first is late: both runs are charged.
+
+    It comes before the `Accepted` that names whose reply follows.
+    """
+
+    first: EngineRequest
+    second: EngineRequest
 
 
 @dataclass(slots=True)
@@ -78,7 +89,7 @@ class Failure:
     request: EngineRequest | None = None
 
 
-Event: TypeAlias = Accepted | Run | Chunks | Reply | End | Failure
+Event: TypeAlias = Hedged | Accepted | Run | Chunks | Reply | End | Failure
 
 
 class Reader(Protocol):

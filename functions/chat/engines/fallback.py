@@ -4,6 +4,9 @@
     refused         before any work (unreachable, full, starting, …): the next engine gets it
     failed          perhaps after some work: the caller gets the error
 
+A model may set `hedge_after_s`: a stream that its engine has accepted, but not begun so long after, is sent
+to the next engine as well, and the first that begins goes on. Both are charged.
+
 An engine that has refused, failed or been slow is marked for a short time: requests that follow try it after
 the others. Then one of them tries it first again. No request that is under way is moved.
 """
@@ -13,8 +16,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from dataclasses import replace
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -33,6 +37,7 @@ from functions.shared.clock import Clock
 from functions.shared.metrics import Metrics
 
 from .engine import Accepted, Engine, EngineRequest, Event, Failure
+from .hedge import RunAhead, first_to_begin
 
 logger = logging.getLogger("chat.fallback")
 
@@ -77,9 +82,12 @@ class Fallback:
 
     async def _events(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
         refusals: dict[str, ApiError] = {}
-        for candidate in self._in_order(request):
+        in_order = self._in_order(request)
+        for candidate in in_order:
             began = self._clock.elapsed_s()
-            async with self._engine.open(replace(candidate, fallbacks=(), waits=False)) as events:
+            async with AsyncExitStack() as opened:
+                engine = self._engine.open(replace(candidate, fallbacks=(), waits=False))
+                events = await opened.enter_async_context(engine)
                 first = await self._next(candidate, events, began)
                 if isinstance(first, Failure):
                     if has_not_run(first.error):
@@ -89,6 +97,13 @@ class Fallback:
                     return
                 if candidate.model.id != request.model.id:
                     self._report(request.model, candidate.model)
+                others = [each for each in in_order if each.model.id not in {*refusals, candidate.model.id}]
+                if candidate.stream and (after_s := candidate.model.hedge_after_s) and others:
+                    mine = RunAhead(candidate, events, partial(self._next, candidate, events, began))
+                    async with aclosing(self._raced(opened, mine, others[0], after_s)) as raced:
+                        async for event in raced:
+                            yield event
+                    return
                 yield Accepted(candidate)
                 yield await self._next(candidate, events, began)
                 async for event in events:
@@ -128,6 +143,38 @@ class Fallback:
         elif not is_late and not isinstance(event, Accepted):
             self._marked_until.pop(candidate.model.id, None)
         return event
+
+    async def _raced(
+        self,
+        opened: AsyncExitStack,
+        mine: RunAhead,
+        second: EngineRequest,
+        after_s: float,
+    ) -> AsyncGenerator[Event, None]:
+        """Give the events of a stream that its engine has accepted; of `second`'s, if that begins sooner.
+
+        The second engine has as long as the first had. If neither has begun by then, the first goes on.
+        Shape:  `opened` holds the first engine's connection.
+        """
+        winner = mine
+        async with AsyncExitStack() as beside:
+            opened.push_async_callback(mine.stop)
+            if not await mine.begins_within(after_s):
+                engine = self._engine.open(replace(second, fallbacks=(), waits=False))
+                events, sent = await beside.enter_async_context(engine), self._clock.elapsed_s()
+                theirs = RunAhead(second, events, partial(self._next, second, events, sent))
+                beside.push_async_callback(theirs.stop)
+                async for accepted in first_to_begin(mine, theirs, after_s):
+                    yield accepted
+                if theirs.has_begun and not mine.has_begun:
+                    winner = theirs
+                    self._mark(mine.request.model, LONGEST_S)
+                    self._report(mine.request.model, second.model)
+                await (opened if winner is theirs else beside).aclose()
+            yield Accepted(winner.request)
+            yield await winner.ahead
+            async for event in winner.events:
+                yield event
 
     async def _refused(
         self, request: EngineRequest, refusals: dict[str, ApiError]

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.chat import usage as metering
-from functions.chat.engines.engine import Accepted, Chunks, End, Event, Failure, Reply, Run
+from functions.chat.engines.engine import Accepted, Chunks, End, Event, Failure, Hedged, Reply, Run
 from functions.chat.errors import (
     ApiError,
     EngineUnreachable,
@@ -848,3 +849,44 @@ def test_a_request_that_is_refused_has_no_span() -> None:
     bench = Bench()
     run(bench.account().refuse(InvalidRequest("no")))
     assert bench.spans == []
+
+
+# ── two runs of one request
+
+
+async def hedged(bench: Bench, key: Key | None, *, second_won: bool) -> UsageRecord:
+    prices = Prices(input=Decimal(1000), cached=Decimal(1000), output=Decimal(1000))
+    first = replace(REQUEST, model=replace(model("a", hedge_after_s=2), prices=prices))
+    second = replace(
+        REQUEST, model=replace(model("b"), prices=replace(prices, input=Decimal(5000))), prompt_tokens=90
+    )
+    request = replace(first, fallbacks=(second,))
+    account = bench.account(key)
+    await account.admit(request)
+    winner = second if second_won else first
+    events = EventsEngine(Hedged(first, second), Accepted(winner), RUN, End(USAGE))
+    passed = [event async for event in account.run(events, request)]
+    assert [type(event) for event in passed] == [Accepted, Run, End]
+    return bench.record
+
+
+@pytest.mark.parametrize("second_won", [True, False])
+@pytest.mark.parametrize("key", [LIMITED, FREE])
+def test_both_runs_are_charged_and_named(key: Key, *, second_won: bool) -> None:
+    bench = Bench()
+    record = run(hedged(bench, key, second_won=second_won))
+    assert (record.model, record.hedge) == (("b", "a") if second_won else ("a", "b"))
+    # The engine counted its own prompt as 7; the other one's is what was estimated.
+    assert (record.prompt_tokens, record.completion_tokens) == (7 + (100 if second_won else 90), 3)
+    # Two of the seven were in the engine's cache.
+    thousandths = (5 * 5 + 2 + 3 + 100) if second_won else (7 + 3 + 90 * 5)
+    assert record.cost == thousandths * 10**6
+    assert UsageRecord.from_json(record.to_json()) == record
+
+
+def test_two_prompts_are_reserved_where_there_may_be_two_runs() -> None:
+    bench = Bench()
+    run(hedged(bench, LIMITED, second_won=True))
+    (running,) = bench.ledger.reserved
+    assert running
+    assert running.most == 2 * 400 + 50

@@ -244,6 +244,7 @@ def test_records_for_programs_are_all_and_the_oldest_first() -> None:
     assert [each["request_id"][-1] for each in data["records"]] == ["4", "3", "1", "2"]
     assert data["records"][-1] == {
         **{"time": "2026-11-25T02:00:00Z", "key": a_key().id, "name": "alice", "code": None, "cost": 0.0},
+        "hedge": None,
         **{"request_id": f"req_{2:032x}", "model": "large", "outcome": "ok", "started_at": 1795572000002},
         **{"prompt_tokens": 1500, "completion_tokens": 20, "cached_tokens": 0},
         **{"duration_ms": 12.5, "first_byte_ms": None},

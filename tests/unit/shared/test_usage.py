@@ -93,6 +93,7 @@ def test_neither_line_has_room_for_a_key_or_a_prompt() -> None:
         "first_byte_ms",
         "outcome",
         "code",
+        "hedge",
         "cost",
         "started_at",
     }
