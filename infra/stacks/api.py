@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aws_cdk import CfnOutput, Stack
+from aws_cdk import aws_codedeploy as codedeploy
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
@@ -18,6 +19,8 @@ from infra.stacks.data import DataStack
 from infra.stacks.engine import EngineStack
 from infra.stacks.network import NetworkStack
 from infra.stages import Stage
+from infra.watch.alarms import of_new_version
+from infra.watch.canary import Canary
 
 CHAT_TIMEOUT_S = 900
 TODOS_TIMEOUT_S = 30
@@ -69,6 +72,11 @@ class ApiStack(Stack):
         self.api = rest_api.api
         if stage.waf:
             Firewall(self, "Firewall", stage=stage, api=self.api)
+        if stage.canary:
+            breaks = of_new_version(stage).add_to(self)
+            application = codedeploy.LambdaApplication(self, "Deployments")
+            Canary(self, "ChatCanary", application=application, live=chat.live, alarms=[breaks])
+            Canary(self, "TodosCanary", application=application, live=todos.live)
         self._add_outputs(rest_api, chat, todos)
 
     def _chat(self, bundles: Bundles, streaming: lambda_.LayerVersion) -> StreamingFunction:

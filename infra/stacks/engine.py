@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aws_cdk import Duration, Stack
+from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_secretsmanager as secretsmanager
@@ -66,6 +67,9 @@ class EngineStack(Stack):
                 subnets=network.subnets,
                 security_group=self._immutable("BalancerGroup", network.balancer_group),
             ).load_balancer_dns_name
+        machines = self.cluster.node.find_child("Machines")
+        assert isinstance(machines, autoscaling.AutoScalingGroup)
+        self.machines = machines
         self.base_url = f"http://{host}:{PORT}/v1"
         self.service_arn = self.format_arn(
             service="ecs",

@@ -12,13 +12,17 @@ from infra.stacks.data import DataStack
 from infra.stacks.engine import EngineStack
 from infra.stages import Stage
 from infra.watch import alarms, rows
+from infra.watch.budget import add_budget
 from infra.watch.spending import spending
 from infra.watch.topic import AlarmTopic
 from infra.watch.widgets import WIDTH, Row
 
 
 class WatchStack(Stack):
-    """A dashboard; and alarms where the stage has them, which write to its address if it has one."""
+    """A dashboard, a budget, and alarms: all where the stage has them, one where an engine scales to zero.
+
+    They write to a topic, and that to the stage's address if it has one.
+    """
 
     def __init__(
         self,
@@ -39,21 +43,23 @@ class WatchStack(Stack):
             *alarms.of_stores(data.table, data.database),
         ]
         made = [rule.add_to(self) for rule in rules if stage.alarms]
-        if stage.alarm_email:
-            action = actions.SnsAction(AlarmTopic(self, "Topic", email=stage.alarm_email).topic)
-            for alarm in made:
-                alarm.add_alarm_action(action)
-                alarm.add_ok_action(action)
+        if engine and stage.engine and stage.engine.scales_to_zero:
+            made.append(alarms.of_idle_engine(stage, engine.machines).add_to(self))
+        topic = AlarmTopic(self, "Topic", email=stage.alarm_email).topic
+        for alarm in made:
+            alarm.add_alarm_action(actions.SnsAction(topic))
+            alarm.add_ok_action(actions.SnsAction(topic))
+        add_budget(self, "Budget", usd=stage.budget, topic=topic)
         widgets: list[Row] = [
             *rows.traffic(stage, api.api, api.chat),
             *rows.functions(api.chat, data.table),
-            *(rows.inference(stage, engine.service) if engine else ()),
+            *(rows.inference(stage, engine.service, engine.machines) if engine else ()),
             *rows.todos(api.todos, data.database, stage.database),
             *spending(
                 stage,
                 chat=api.chat,
                 todos=api.todos,
-                service=engine.service if engine else None,
+                machines=engine.machines if engine else None,
                 database=data.database,
             ),
         ]
@@ -64,3 +70,4 @@ class WatchStack(Stack):
         console = f"https://{Aws.REGION}.console.aws.amazon.com/cloudwatch/home?region={Aws.REGION}"
         address = f"{console}#dashboards/dashboard/{dashboard.dashboard_name}"
         CfnOutput(self, "Dashboard", value=address, description="The dashboard's address")
+        CfnOutput(self, "Alarms", value=topic.topic_arn, description="The topic of alarms and of the budget")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
@@ -13,7 +14,7 @@ from infra.stages import Stage
 from infra.watch.metrics import FIVE_MINUTES, calculated, of_model
 
 RUNBOOK = "docs/operations.md"
-# A share of fewer requests than this in five minutes means nothing.
+# A share of fewer requests than this in a period means nothing.
 _MIN_REQUESTS = 20
 
 
@@ -46,14 +47,18 @@ class AlarmRule:
 
 
 def share(
-    bad: Mapping[str, cloudwatch.IMetric], count: cloudwatch.IMetric, label: str
+    bad: Mapping[str, cloudwatch.IMetric],
+    count: cloudwatch.IMetric,
+    label: str,
+    *,
+    period: Duration = FIVE_MINUTES,
 ) -> cloudwatch.MathExpression:
     """Return the percentage of bad ones; 0 where there are too few requests."""
     return calculated(
         f"IF(count >= {_MIN_REQUESTS}, 100 * SUM([{', '.join(bad)}]) / count, 0)",
         {**bad, "count": count},
         label=label,
-        period=FIVE_MINUTES,
+        period=period,
     )
 
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 
 from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_rds as rds
@@ -18,7 +19,7 @@ from aws_cdk import aws_rds as rds
 from infra.inference.metrics import WAITING
 from infra.stages import Engine, Stage
 from infra.watch.alarm_rule import AlarmRule, share, unserved
-from infra.watch.metrics import FIVE_MINUTES, calculated, of_model, of_outcome
+from infra.watch.metrics import FIVE_MINUTES, HOUR, MINUTE, calculated, of_machines, of_model, of_outcome
 
 _BROKEN_PERCENT = 2
 _FIRST_BYTE_MS = 8_000
@@ -26,6 +27,7 @@ _FAILURES = 3
 _THROTTLES = 5
 _FULL_PERCENT = 95
 _NO_ENGINE_PERIODS = 2
+_IDLE_HOURS = 3
 
 
 def of_callers(stage: Stage, api: apigateway.RestApi) -> Iterator[AlarmRule]:
@@ -56,6 +58,20 @@ def of_callers(stage: Stage, api: apigateway.RestApi) -> Iterator[AlarmRule]:
         metric=of_model(stage, "first_byte_ms", "p95", label="p95", period=FIVE_MINUTES),
         threshold=_FIRST_BYTE_MS,
         periods=3,
+    )
+
+
+def of_new_version(stage: Stage) -> AlarmRule:
+    """Return the alarm that rolls back a version of the chat function, which has a tenth of the requests."""
+    broken = {name: of_outcome(stage, name, period=MINUTE) for name in ("error", "timeout")}
+    count = of_model(stage, "requests", label="requests", period=MINUTE)
+    return AlarmRule(
+        id="NewVersionBreaks",
+        text=f"More than {_BROKEN_PERCENT} % of the completions of a minute broke during a deployment.",
+        heading="broken-completions",
+        metric=share(broken, count, "broken, %", period=MINUTE),
+        threshold=_BROKEN_PERCENT,
+        periods=1,
     )
 
 
@@ -98,6 +114,30 @@ def of_inference(stage: Stage, engine: Engine) -> Iterator[AlarmRule]:
         metric=unserved(stage),
         threshold=0,
         periods=_NO_ENGINE_PERIODS + math.ceil(start_s / FIVE_MINUTES.to_seconds()),
+    )
+
+
+def of_idle_engine(stage: Stage, machines: autoscaling.IAutoScalingGroup) -> AlarmRule:
+    """Return the alarm on an engine that should have scaled to zero.
+
+    It does not depend on what stops the engine: not on the engine's reports, nor on the scaler.
+    """
+    requests = of_model(stage, "requests", label="requests", period=HOUR)
+    running = of_machines(machines, "Minimum", label="machines", period=HOUR)
+    # Where there were no requests, or never any, 0 takes the place of their number.
+    served = calculated("running * 0", {"running": running}, label="none", period=HOUR)
+    return AlarmRule(
+        id="IdleEngine",
+        text=f"A GPU machine has been running for {_IDLE_HOURS} hours without requests, and is paid for.",
+        heading="idle-engine",
+        metric=calculated(
+            "IF(MAX([requests, served]) < 1, running, 0)",
+            {"requests": requests, "served": served, "running": running},
+            label="machines without requests",
+            period=HOUR,
+        ),
+        threshold=0,
+        periods=_IDLE_HOURS,
     )
 
 

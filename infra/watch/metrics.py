@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from aws_cdk import Duration
+from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_ecs as ecs
 
 from infra.stages import Stage
 
@@ -50,26 +50,22 @@ def of_outcome(
     )
 
 
-def of_service(
-    service: ecs.BaseService, name: str, statistic: str = "Average", *, label: str, period: Duration = MINUTE
+def of_machines(
+    machines: autoscaling.IAutoScalingGroup,
+    statistic: str = "Average",
+    *,
+    label: str,
+    period: Duration = MINUTE,
 ) -> cloudwatch.Metric:
-    """Return a metric of a service's tasks from ECS; the cluster has container insights."""
-    return _of_containers(
-        {**_cluster(service), "ServiceName": service.service_name}, name, statistic, label, period
-    )
+    """Return the number of a group's machines that run.
 
-
-def _cluster(service: ecs.BaseService) -> dict[str, str]:
-    return {"ClusterName": service.cluster.cluster_name}
-
-
-def _of_containers(
-    dimensions: Mapping[str, str], name: str, statistic: str, label: str, period: Duration
-) -> cloudwatch.Metric:
+    Source: Amazon EC2 Auto Scaling, "CloudWatch metrics for Amazon EC2 Auto Scaling", read 2026-11-27: free,
+            each minute, where the group has its metrics enabled.
+    """
     return cloudwatch.Metric(
-        namespace="ECS/ContainerInsights",
-        metric_name=name,
-        dimensions_map=dimensions,
+        namespace="AWS/AutoScaling",
+        metric_name="GroupInServiceInstances",
+        dimensions_map={"AutoScalingGroupName": machines.auto_scaling_group_name},
         statistic=statistic,
         label=label,
         period=period,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ecs as ecs
@@ -11,7 +12,7 @@ from aws_cdk import aws_rds as rds
 
 from infra.inference.metrics import CACHE, RUNNING, WAITING
 from infra.stages import Database, Stage
-from infra.watch.metrics import MINUTE, NO_MODEL, OUTCOMES, of_model, of_outcome, of_service
+from infra.watch.metrics import MINUTE, NO_MODEL, OUTCOMES, of_machines, of_model, of_outcome
 from infra.watch.widgets import Row, graph, graphs, heading
 
 _PERCENTILES = ("p50", "p95")
@@ -62,19 +63,19 @@ def functions(chat: lambda_.Function, table: dynamodb.ITable) -> list[Row]:
     ]
 
 
-def inference(stage: Stage, service: ecs.BaseService) -> list[Row]:
+def inference(stage: Stage, service: ecs.BaseService, machines: autoscaling.IAutoScalingGroup) -> list[Row]:
     """Return the metrics of the engine."""
     load = [
         of_model(stage, RUNNING, "Average", label="running, by task"),
         of_model(stage, WAITING, "Average", label="waiting, by task"),
     ]
     cache = of_model(stage, CACHE, "Maximum", label="fullest task")
-    tasks = [
-        of_service(service, "DesiredTaskCount", "Maximum", label="desired"),
-        of_service(service, "RunningTaskCount", "Maximum", label="running"),
+    starts = [
+        of_machines(machines, "Maximum", label="machines"),
         of_model(stage, "wakes", label="requests that wait for a start"),
+        of_model(stage, "fallbacks", label="requests that a fallback answers"),
     ]
-    machine: list[cloudwatch.IMetric] = [
+    use: list[cloudwatch.IMetric] = [
         service.metric_cpu_utilization(label="CPU", period=MINUTE),
         service.metric_memory_utilization(label="memory", period=MINUTE),
     ]
@@ -83,8 +84,8 @@ def inference(stage: Stage, service: ecs.BaseService) -> list[Row]:
         graphs(
             graph("Requests in the engine", "count", load),
             graph("KV cache in use", "share", [cache], most=1),
-            graph("Tasks and starts", "count/min", tasks),
-            graph("Use of the machines", "%", machine, most=100),
+            graph("Machines and starts", "count/min", starts),
+            graph("Use of the machines", "%", use, most=100),
         ),
     ]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_rds as rds
 
 from infra.stages import Stage
-from infra.watch.metrics import HOUR, calculated, of_model, of_service
+from infra.watch.metrics import HOUR, calculated, of_machines, of_model
 from infra.watch.widgets import Row, graph, graphs, heading
 
 
@@ -17,7 +17,7 @@ def spending(
     *,
     chat: lambda_.Function,
     todos: lambda_.Function,
-    service: ecs.BaseService | None,
+    machines: autoscaling.IAutoScalingGroup | None,
     database: rds.DatabaseCluster,
 ) -> list[Row]:
     """Return what is paid by use; prices are in docs/deploy.md."""
@@ -25,11 +25,6 @@ def spending(
         _gigabyte_seconds("chat", chat, stage.memory_mb[0]),
         _gigabyte_seconds("todos", todos, stage.memory_mb[1]),
     ]
-    machines = (
-        [of_service(service, "RunningTaskCount", label="one task, one machine", period=HOUR)]
-        if service
-        else []
-    )
     tokens = [of_model(stage, f"{kind}_tokens", label=kind, period=HOUR) for kind in ("prompt", "completion")]
     acus = database.metric_serverless_database_capacity(statistic="Average", period=HOUR)
     acu_hours = calculated(
@@ -39,7 +34,7 @@ def spending(
         heading("## What drives the bill\nPrices, and what is paid for without requests: docs/deploy.md."),
         graphs(
             graph("Lambda", "GB-s/hour", lambdas, stacked=True),
-            *([graph("Machines with GPUs", "hours/hour", machines)] if machines else []),
+            *(_machine_hours(machines) if machines else ()),
             graph("Database", "ACU-hours/hour", [acu_hours]),
             graph("Tokens", "tokens/hour", tokens, stacked=True),
         ),
@@ -50,3 +45,7 @@ def _gigabyte_seconds(name: str, function: lambda_.Function, memory_mb: int) -> 
     time = function.metric_duration(statistic="Sum", period=HOUR)
     gigabytes = memory_mb / 1024
     return calculated(f"{name}_ms / 1000 * {gigabytes:g}", {f"{name}_ms": time}, label=name, period=HOUR)
+
+
+def _machine_hours(machines: autoscaling.IAutoScalingGroup) -> Row:
+    return [graph("Machines with GPUs", "hours/hour", [of_machines(machines, label="running", period=HOUR)])]

@@ -4,15 +4,15 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
-import pytest
 from aws_cdk import App, Stack
 from aws_cdk.assertions import Template
 
 from functions.shared.metrics import Metrics
 from functions.shared.usage import OUTCOMES, UsageRecord
 from infra.inference.programs import report
-from infra.stages import DEV, PROD, Engine
+from infra.stages import PROD, Engine
 from infra.watch import alarms
 from infra.watch.alarm_rule import RUNBOOK
 from infra.watch.topic import AlarmTopic
@@ -21,7 +21,6 @@ from .templates import ROOT, Deployment, Json
 from .test_documents import anchor_of
 
 ALARM, DASHBOARD = "AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard"
-MODEL = DEV.engine.model.id
 # A metric's name, and its dimensions in order.
 Measured = tuple[str, tuple[tuple[str, str], ...]]
 
@@ -57,19 +56,20 @@ def watched(deployment: Deployment) -> Iterator[tuple[str, Measured]]:
             yield metric["Namespace"], (metric["MetricName"], tuple(dimensions))
 
 
-def written(namespace: str) -> set[Measured]:
+def written(namespace: str, model: str) -> set[Measured]:
     """Return what our own code writes: chat function, one that starts an engine, the engine's task."""
     lines: list[str] = []
     metrics = Metrics(namespace, lines.append)
-    metrics.write_start(MODEL, 0)
+    metrics.write_start(model, 0)
+    metrics.write_fallback(model, 0)
     for outcome in OUTCOMES:
-        for model in (MODEL, "-"):
+        for name in (model, "-"):
             record = UsageRecord(
-                request_id="r", model=model, outcome=outcome, duration_ms=1, first_byte_ms=1, started_at=1
+                request_id="r", model=name, outcome=outcome, duration_ms=1, first_byte_ms=1, started_at=1
             )
             metrics.write_request(record, engine_ms=1)
     seen = [dict.fromkeys((*report.GAUGES, *report.COUNTERS), 1.0)]
-    lines.append(report.line(seen, {}, namespace=namespace, model=MODEL, now_ms=1))
+    lines.append(report.line(seen, {}, namespace=namespace, model=model, now_ms=1))
     return {measured for line in lines for measured in _metrics(json.loads(line), namespace)}
 
 
@@ -85,17 +85,17 @@ def _metrics(line: Json, namespace: str) -> Iterator[Measured]:
 
 
 def test_every_graph_of_ours_shows_what_is_written(deployment: Deployment) -> None:
-    own = deployment.stage.namespace
+    own, model = deployment.stage.namespace, deployment.stage.listed_models[0].id
     ours = {measured for namespace, measured in shown(deployment) if namespace == own}
     assert len(ours) > 10
-    assert ours <= written(own)
+    assert ours <= written(own, model)
 
 
 def test_no_alarm_waits_for_what_is_never_written(prod: Deployment) -> None:
-    own = prod.stage.namespace
+    own, model = prod.stage.namespace, prod.stage.listed_models[0].id
     ours = {measured for namespace, measured in watched(prod) if namespace == own}
     assert ours
-    assert ours <= written(own)
+    assert ours <= written(own, model)
 
 
 def test_everything_else_is_measured_by_aws(deployment: Deployment) -> None:
@@ -104,10 +104,9 @@ def test_everything_else_is_measured_by_aws(deployment: Deployment) -> None:
         deployment.stage.namespace,
         "AWS/ApiGateway",
         "AWS/DynamoDB",
-        "AWS/ECS",
         "AWS/Lambda",
         "AWS/RDS",
-        "ECS/ContainerInsights",
+        *(("AWS/AutoScaling", "AWS/ECS") if deployment.stage.engine else ()),
     }
 
 
@@ -118,19 +117,12 @@ def test_every_outcome_is_shown(deployment: Deployment) -> None:
     assert dimensions == set(OUTCOMES)
 
 
-def test_ecs_has_the_metrics_that_the_dashboard_shows(deployment: Deployment) -> None:
-    names = {name for namespace, (name, _) in shown(deployment) if namespace == "ECS/ContainerInsights"}
-    assert names == {
-        "ContainerGPUMemoryUtilization",
-        "ContainerGPUUtilization",
-        "DesiredTaskCount",
-        "RunningTaskCount",
-    }
-    cluster = deployment.one("AWS::ECS::Cluster", "Engine").properties
-    assert {"Name": "containerInsights", "Value": "enhanced"} in cluster["ClusterSettings"]
-    assert deployment.stage.engine.capacity == "managed_instances", (
-        "other machines have no metrics of their GPUs"
-    )
+def test_machines_have_the_metrics_that_the_dashboard_shows(deployment: Deployment) -> None:
+    names = {name for namespace, (name, _) in shown(deployment) if namespace == "AWS/AutoScaling"}
+    groups = deployment.all("AWS::AutoScaling::AutoScalingGroup")
+    assert names == ({"GroupInServiceInstances"} if groups else set())
+    for group in groups:
+        assert {"Granularity": "1Minute"} in group.properties["MetricsCollection"]
 
 
 # ── the dashboard
@@ -165,14 +157,26 @@ def _cells(widget: Json) -> Iterator[tuple[int, int]]:
 
 
 def test_a_stage_has_alarms_only_if_it_says_so(dev: Deployment, prod: Deployment) -> None:
-    assert dev.all(ALARM, "Watch") == []
+    (idle,) = dev.all(ALARM, "Watch")
+    assert idle.id.startswith("IdleEngine")
     assert len(prod.all(ALARM, "Watch")) == 11
 
 
-def test_each_alarm_has_its_part_of_the_runbook(prod: Deployment) -> None:
+def test_an_engine_that_fails_to_stop_is_noticed_without_its_own_reports(dev: Deployment) -> None:
+    (idle,) = dev.all(ALARM, "Watch")
+    metrics = [each["MetricStat"]["Metric"] for each in idle.properties["Metrics"] if "MetricStat" in each]
+    assert {each["MetricName"] for each in metrics} == {"requests", "GroupInServiceInstances"}
+    assert (idle.properties["EvaluationPeriods"], idle.properties["Threshold"]) == (3, 0)
+    assert {each["MetricStat"]["Period"] for each in idle.properties["Metrics"] if "MetricStat" in each} == {
+        3600
+    }
+
+
+def test_each_alarm_has_its_part_of_the_runbook(dev: Deployment, prod: Deployment) -> None:
     runbook = (ROOT / RUNBOOK).read_text().partition("## Alarms\n")[2].partition("\n## ")[0]
     headings = set(re.findall(r"^### (.+)$", runbook, re.MULTILINE))
     texts = [alarm.properties["AlarmDescription"] for alarm in prod.all(ALARM, "Watch")]
+    texts += [alarm.properties["AlarmDescription"] for alarm in dev.all(ALARM, "Watch")]
     named = {text.rpartition(f" {RUNBOOK}#")[2] for text in texts}
     assert named == {anchor_of(heading) for heading in headings}
 
@@ -199,11 +203,11 @@ def test_a_sum_has_a_value_where_one_metric_was_never_written(prod: Deployment) 
 
 def test_an_engine_that_scales_to_zero_has_time_to_start() -> None:
     def periods(engine: Engine) -> int:
-        rules = alarms.of_inference(replace(PROD, engine=engine))
+        rules = alarms.of_inference(PROD, engine)
         (rule,) = [rule for rule in rules if rule.id == "NoEngine"]
         return rule.periods
 
-    always = replace(PROD.engine, start_s=420)
+    always = Engine(tasks=(1, 4), start_s=420)
     assert periods(always) == 2
     assert periods(replace(always, tasks=(0, 1))) == 4
 
@@ -211,41 +215,61 @@ def test_an_engine_that_scales_to_zero_has_time_to_start() -> None:
 # ── where alarms go
 
 
-@pytest.fixture(scope="module")
-def topic(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    stack = Stack(App(outdir=str(tmp_path_factory.mktemp("topic"))), "Topic")
+def test_no_mail_is_sent_without_an_address(deployment: Deployment) -> None:
+    assert deployment.all("AWS::SNS::Subscription") == []
+    (topic,) = deployment.all("AWS::SNS::Topic")
+    for alarm in deployment.all(ALARM, "Watch"):
+        assert alarm.properties["AlarmActions"] == [{"Ref": topic.id}]
+
+
+def test_a_topic_writes_to_the_address(tmp_path: Path) -> None:
+    stack = Stack(App(outdir=str(tmp_path)), "Topic")
     AlarmTopic(stack, "Topic", email="me@example.com")
-    return Template.from_stack(stack)
+    Template.from_stack(stack).has_resource_properties(
+        "AWS::SNS::Subscription", {"Protocol": "email", "Endpoint": "me@example.com"}
+    )
 
 
-def test_no_mail_is_sent_without_an_address(prod: Deployment) -> None:
-    assert prod.all("AWS::SNS::Topic") == []
-    assert all("AlarmActions" not in alarm.properties for alarm in prod.all(ALARM, "Watch"))
-
-
-def test_cloudwatch_may_write_to_the_topic_and_use_its_key(topic: Template) -> None:
-    kinds = ("AWS::SNS::TopicPolicy", "AWS::KMS::Key")
-    policies = [each for kind in kinds for each in topic.find_resources(kind).values()]
-    statements = [
-        statement
-        for resource in policies
-        for statement in (
-            resource["Properties"].get("PolicyDocument") or resource["Properties"]["KeyPolicy"]
-        )["Statement"]
-    ]
-    allowed = [each for each in statements if each["Principal"] == {"Service": "cloudwatch.amazonaws.com"}]
-    assert {str(each["Action"]) for each in allowed} == {
-        "sns:Publish",
-        "['kms:Decrypt', 'kms:GenerateDataKey*']",
+def test_cloudwatch_and_budgets_of_this_account_may_write_to_the_topic(dev: Deployment) -> None:
+    (policy,) = dev.all("AWS::SNS::TopicPolicy")
+    statements = policy.properties["PolicyDocument"]["Statement"]
+    allowed = [each for each in statements if each["Effect"] == "Allow"]
+    assert {each["Principal"]["Service"] for each in allowed} == {
+        "cloudwatch.amazonaws.com",
+        "budgets.amazonaws.com",
     }
+    assert {each["Action"] for each in allowed} == {"sns:Publish"}
     assert all("aws:SourceAccount" in each["Condition"]["StringEquals"] for each in allowed)
     denied = [each for each in statements if each["Effect"] == "Deny"]
     assert [each["Condition"] for each in denied] == [{"Bool": {"aws:SecureTransport": "false"}}]
 
 
-def test_the_topic_is_encrypted_and_writes_to_the_address(topic: Template) -> None:
-    topic.has_resource_properties(
-        "AWS::SNS::Subscription", {"Protocol": "email", "Endpoint": "me@example.com"}
-    )
-    (key,) = topic.find_resources("AWS::KMS::Key")
-    topic.has_resource_properties("AWS::SNS::Topic", {"KmsMasterKeyId": {"Fn::GetAtt": [key, "Arn"]}})
+def test_every_stage_has_a_budget_that_writes_to_the_topic(deployment: Deployment) -> None:
+    budget = deployment.one("AWS::Budgets::Budget", "Watch").properties
+    (topic,) = deployment.all("AWS::SNS::Topic")
+    assert budget["Budget"]["BudgetLimit"] == {"Amount": deployment.stage.budget, "Unit": "USD"}
+    kinds = {}
+    for each in budget["NotificationsWithSubscribers"]:
+        assert each["Subscribers"] == [{"SubscriptionType": "SNS", "Address": {"Ref": topic.id}}]
+        kinds[each["Notification"]["NotificationType"]] = each["Notification"]["Threshold"]
+    assert kinds == {"ACTUAL": 80, "FORECASTED": 100}
+
+
+# ── canary
+
+
+def test_a_new_version_is_rolled_back_by_alarms(prod: Deployment) -> None:
+    groups = prod.all("AWS::CodeDeploy::DeploymentGroup")
+    assert len(groups) == 2
+    for group in groups:
+        assert group.properties["DeploymentConfigName"] == "CodeDeployDefault.LambdaCanary10Percent5Minutes"
+        assert "DEPLOYMENT_STOP_ON_ALARM" in group.properties["AutoRollbackConfiguration"]["Events"]
+        assert group.properties["AlarmConfiguration"]["Enabled"]
+    aliases = prod.all("AWS::Lambda::Alias", "Api")
+    assert len(aliases) == 2
+    for alias in aliases:
+        assert "CodeDeployLambdaAliasUpdate" in alias.entry["UpdatePolicy"]
+
+
+def test_only_prod_has_a_canary(dev: Deployment) -> None:
+    assert dev.all("AWS::CodeDeploy::DeploymentGroup") == []
