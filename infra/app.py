@@ -7,11 +7,14 @@ A stage without an engine has neither of the two in the middle.
 
 from __future__ import annotations
 
+import os
+
 from aws_cdk import Annotations, App, Tags
 
 from infra import nag
 from infra.bundles import Bundles
 from infra.choice import ChoiceError, chosen_stage
+from infra.places import Places, places_of, region_from
 from infra.stacks.api import ApiStack
 from infra.stacks.data import DataStack
 from infra.stacks.engine import EngineStack
@@ -24,13 +27,21 @@ _NO_ENGINE = (
     "Prisma's native query engine is not on this machine, so the todo function would not reach its database. "
     "These templates can be read, but not deployed; `make deploy` fetches the engine, or says why not."
 )
+_NO_PLACES = (
+    "There is no file for this stage and region in stages/, so the network has the region's first zones, "
+    "which may not offer the GPU machine, and the database the newest version of Aurora that CDK knows. "
+    "`make doctor STAGE={}` writes the file."
+)
 
 
-def build(app: App, stage: Stage, *, bundles: Bundles) -> None:
+def build(app: App, stage: Stage, *, bundles: Bundles, places: Places | None = None) -> None:
     """Compose a stage's stacks, and check them all."""
     prefix = f"Chatbot{stage.name.capitalize()}"
-    network = NetworkStack(app, f"{prefix}Network", stage=stage)
-    data = DataStack(app, f"{prefix}Data", stage=stage, network=network)
+    chosen = places or Places()
+    network = NetworkStack(app, f"{prefix}Network", stage=stage, zones=chosen.zones)
+    if not places:
+        Annotations.of(network).add_warning_v2("chatbot:places", _NO_PLACES.format(stage.name))
+    data = DataStack(app, f"{prefix}Data", stage=stage, network=network, aurora=chosen.aurora)
     engine = None
     if stage.engine:
         assert data.engine_key is not None  # made for the engine
@@ -64,11 +75,12 @@ def main() -> None:
         stage = chosen_stage(
             app.node.try_get_context("stage") or "dev", architecture=app.node.try_get_context("architecture")
         )
+        places = places_of(stage, region_from(os.environ))
     except ChoiceError as error:
         raise SystemExit(str(error)) from None
     optional = app.node.try_get_context("native-engine") == "optional"
     bundles = Bundles(architecture=stage.architecture, native_engine="optional" if optional else "required")
-    build(app, stage, bundles=bundles)
+    build(app, stage, bundles=bundles, places=places)
     app.synth()
 
 

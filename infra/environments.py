@@ -11,11 +11,12 @@ from infra.stages import Hosted, Model, Stage
 
 # As long as an engine may take to start, within the 15 minutes of a function.
 WARMING_TIMEOUT_S = 840
-# A paused Aurora needs about 10 s to resume; a query is sent twice within the function's 30 s.
-_RESUMING_QUERY_TIMEOUT_S = 12
-# A whole reply sends no byte before its end, and API Gateway waits 5 minutes for one.
-_REPLY_TIMEOUT_S = 285
+# A connection is tried for twice as long. A paused Aurora resumes in about 15 s; after a day without
+# connections in 30 s or more. Source: Aurora, "Scaling to Zero ACUs with automatic pause and resume".
+RESUMING_QUERY_TIMEOUT_S = 29
 _QUERY_TIMEOUT_S = 5
+# A whole reply sends no byte before its end, and API Gateway ends a response after 5 minutes without one.
+REPLY_TIMEOUT_S = 285
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +33,12 @@ class EngineAddress:
 
 
 def models(
-    stage: Stage, *, engine: EngineAddress | None, bedrock_function: str | None = None
+    stage: Stage, *, engine: EngineAddress | None, hosted_function: str | None = None
 ) -> dict[str, Any]:
     """Return the value of MODELS, as an object: each model, and who answers for it.
 
-    Shape:  `engine`: None where the stage has none. `bedrock_function`: the URL of the function that reaches
-            Bedrock, with a slash at its end; None: this function does.
+    Shape:  `engine`: None where the stage has none. `hosted_function`: the URL of the function that reaches
+            the hosted models, with a slash at its end; None: the function with these variables does.
     """
     entries: dict[str, Any] = {}
     if stage.engine and engine:
@@ -54,9 +55,14 @@ def models(
     for hosted in stage.hosted:
         entries[hosted.id] = {
             **_entry(hosted),
-            **_address(hosted, bedrock_function),
+            # It knows the model by the name that callers use.
+            **(
+                {"base_url": f"{hosted_function}v1", "credentials": "function_url"}
+                if hosted_function
+                else _address(hosted)
+            ),
             "engine": hosted.kind,
-            **({"listed": False} if stage.engine else {}),
+            **({"listed": False} if engine else {}),
         }
     return entries
 
@@ -75,30 +81,50 @@ def _entry(model: Model | Hosted) -> dict[str, Any]:
     return entry
 
 
-def _address(hosted: Hosted, bedrock_function: str | None) -> dict[str, Any]:
+def _address(hosted: Hosted) -> dict[str, Any]:
     """Return where a hosted model is reached, and by which credentials."""
     if not hosted.is_bedrock:
         secret = {"key_secret": hosted.key_secret} if hosted.key_secret else {}
         return {"base_url": hosted.base_url, "served_name": hosted.served_name, **secret}
-    if bedrock_function:  # it knows the model by the name that callers use
-        return {"base_url": f"{bedrock_function}v1", "credentials": "function_url"}
     endpoint = f"https://bedrock-runtime.{Aws.REGION}.amazonaws.com/openai/v1"
     return {"base_url": endpoint, "served_name": hosted.served_name, "credentials": "bedrock"}
 
 
-def chat_environment(stage: Stage, *, models_json: str, table: str) -> dict[str, str]:
-    """Return the variables of the chat function."""
+def chat_environment(
+    stage: Stage, *, models_json: str, table: str, scaler: str | None = None
+) -> dict[str, str]:
+    """Return the variables of the chat function.
+
+    Shape:  `scaler`: the ARN of the function that starts the engine, where it does not always run.
+    """
+    # By IPv6 Lambda is reached under another name than boto3's own.
+    by_ipv6 = scaler and stage.egress == "ipv6"
     return {
+        **_limits(stage),
         "MODELS": models_json,
         "KEYS_TABLE": table,
         "METRICS": stage.namespace,
-        "MAX_BODY_BYTES": str(stage.max_body_bytes),
-        "MAX_EVENT_BYTES": str(stage.max_event_bytes),
         "KEEP_RECORDS_DAYS": str(stage.keep_records_days),
         "WARMING_TIMEOUT_S": str(WARMING_TIMEOUT_S),
-        "REPLY_TIMEOUT_S": str(_REPLY_TIMEOUT_S),
+        **({"LAMBDA_ENDPOINT": f"https://lambda.{Aws.REGION}.api.aws"} if by_ipv6 else {}),
         **({"CHAT_PAGE": "/var/task/chat-page"} if stage.chat_page else {}),
         **_cors(stage),
+    }
+
+
+def hosted_environment(stage: Stage, *, models_json: str) -> dict[str, str]:
+    """Return the variables of the function that reaches hosted models for the chat function.
+
+    It has no table: the chat function, its only caller by IAM, has checked the key, and accounts for it.
+    """
+    return {**_limits(stage), "MODELS": models_json}
+
+
+def _limits(stage: Stage) -> dict[str, str]:
+    return {
+        "MAX_BODY_BYTES": str(stage.max_body_bytes),
+        "MAX_EVENT_BYTES": str(stage.max_event_bytes),
+        "REPLY_TIMEOUT_S": str(REPLY_TIMEOUT_S),
     }
 
 
@@ -110,7 +136,7 @@ def todos_environment(stage: Stage, *, database_secret: str, table: str) -> dict
         "DATABASE_CA": f"/opt/rds-ca/{Aws.REGION}.pem",
         "KEYS_TABLE": table,
         "PRISMA_QUERY_ENGINE_BINARY": "/opt/query-engine",
-        "QUERY_TIMEOUT_S": str(_RESUMING_QUERY_TIMEOUT_S if stage.database.pauses else _QUERY_TIMEOUT_S),
+        "QUERY_TIMEOUT_S": str(RESUMING_QUERY_TIMEOUT_S if stage.database.pauses else _QUERY_TIMEOUT_S),
         "INTROSPECTION": "on" if stage.graphiql else "off",
         **({"GRAPHIQL": "/var/task/graphiql"} if stage.graphiql else {}),
         **_cors(stage),

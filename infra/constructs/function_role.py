@@ -38,8 +38,8 @@ def function_role(
     acknowledge(
         role,
         {
-            "IAM5[Resource::*]": "Network interfaces that are yet to be made and X-Ray's traces have no ARN "
-            "to name; the function's own code is denied the former."
+            "IAM5[Resource::*]": "X-Ray's traces, Bedrock's tokens and network interfaces that are yet to be "
+            "made have no ARN to name; the function's own code is denied the last."
         },
     )
     return role

@@ -57,10 +57,12 @@ ERRORS = {
 }
 
 
-def add_gateway_errors(api: apigateway.RestApi, *, cors_origins: Sequence[str]) -> None:
+def add_gateway_errors(api: apigateway.RestApi, *, cors_origins: Sequence[str], firewall: bool) -> None:
     """Give an API these responses; where web pages may call, any page may read them: they hold no data."""
     cors = {"access-control-allow-origin": "*"} if cors_origins else {}
     for name, error in ERRORS.items():
+        if name == "Firewall" and not firewall:
+            continue
         api.add_gateway_response(
             name,
             type=error.kind,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from aws_cdk import Duration, triggers
-from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
@@ -11,7 +10,7 @@ from constructs import Construct
 from infra.constructs.function_role import function_role
 from infra.constructs.grants import grant_secret_value
 from infra.constructs.log_groups import log_group
-from infra.constructs.streaming_function import ARCHITECTURES
+from infra.constructs.streaming_function import ARCHITECTURES, Place
 from infra.stages import Stage
 
 _TIMEOUT = Duration.minutes(5)
@@ -29,9 +28,7 @@ class Migrations(Construct):
         construct_id: str,
         *,
         stage: Stage,
-        vpc: ec2.IVpc,
-        subnets: ec2.SubnetSelection,
-        security_group: ec2.ISecurityGroup,
+        place: Place,
         code: lambda_.Code,
         database_secret: secretsmanager.ISecret,
         user_secret: secretsmanager.ISecret,
@@ -59,9 +56,10 @@ class Migrations(Construct):
             timeout=_TIMEOUT,
             role=role,
             log_group=log,
-            vpc=vpc,
-            vpc_subnets=subnets,
-            security_groups=[security_group],
+            vpc=place.vpc,
+            vpc_subnets=place.subnets,
+            security_groups=[place.security_group],
+            ipv6_allowed_for_dual_stack=place.ipv6,
         )
         self.trigger = triggers.Trigger(
             self, "Trigger", handler=self.function, timeout=_TIMEOUT, execute_before=[before]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from aws_cdk import Duration
 from aws_cdk import aws_apigateway as apigateway
@@ -42,6 +44,10 @@ _REASONS = {
         "API Gateway writes its logs by one role of the account, for which AWS names this policy."
     ),
 }
+_REASONS_WITHOUT_LOGS = {
+    "APIG1": 'The stage has `gateway_role="none"`: the account\'s role for logs is not touched.',
+    "APIG6": 'The stage has `gateway_role="none"`: the account\'s role for logs is not touched.',
+}
 _REASONS_WITHOUT_FIREWALL = {
     "APIG3": "A firewall has a monthly price; this stage goes without, behind API keys and throttling.",
 }
@@ -71,11 +77,12 @@ class StreamingRestApi(Construct):
         self.api = self._rest_api(stage)
         _route(self.api.root, chat, chat_timeout_s)
         _route(self.api.root.add_resource("graphql"), todos, todos_timeout_s)
-        add_gateway_errors(self.api, cors_origins=stage.cors_origins)
-        # Made before API Gateway makes the log group of its own errors, which would never expire.
-        name = f"API-Gateway-Execution-Logs_{self.api.rest_api_id}/{stage.name}"
-        log = log_group(self.api, "ExecutionLog", stage=stage, name=name)
-        self.api.deployment_stage.node.add_dependency(log)
+        add_gateway_errors(self.api, cors_origins=stage.cors_origins, firewall=stage.waf)
+        if stage.gateway_role != "none":
+            # Made before API Gateway makes the log group of its own errors, which would never expire.
+            name = f"API-Gateway-Execution-Logs_{self.api.rest_api_id}/{stage.name}"
+            log = log_group(self.api, "ExecutionLog", stage=stage, name=name)
+            self.api.deployment_stage.node.add_dependency(log)
         self.url, self.target = self.api.url, None
         if stage.domain:
             arn = stage.domain.certificate_arn
@@ -91,7 +98,6 @@ class StreamingRestApi(Construct):
             self.url, self.target = f"https://{domain.domain_name}/", domain.domain_name_alias_domain_name
 
     def _rest_api(self, stage: Stage) -> apigateway.RestApi:
-        log = log_group(self, "AccessLog", stage=stage, is_data=True)
         api = apigateway.RestApi(
             self,
             "Api",
@@ -99,21 +105,35 @@ class StreamingRestApi(Construct):
             description="Chat completions, and todos at /graphql",
             endpoint_types=[apigateway.EndpointType.REGIONAL],
             # The account's role for logs, without which no API of this region can write any.
-            cloud_watch_role=True,
-            deploy_options=apigateway.StageOptions(
-                stage_name=stage.name,
-                throttling_rate_limit=stage.rate,
-                throttling_burst_limit=stage.burst,
-                access_log_destination=apigateway.LogGroupLogDestination(log),
-                access_log_format=apigateway.AccessLogFormat.custom(json.dumps(ACCESS_LOG)),
-                logging_level=apigateway.MethodLoggingLevel.ERROR,
-                data_trace_enabled=False,
-                tracing_enabled=True,
-            ),
+            cloud_watch_role=stage.gateway_role == "ours",
+            deploy_options=self._deploy_options(stage),
         )
         api.node.try_remove_child("Endpoint")  # the stack has an output of its own
-        acknowledge(api, _REASONS if stage.waf else _REASONS | _REASONS_WITHOUT_FIREWALL)
+        reasons = dict(_REASONS)
+        if not stage.waf:
+            reasons |= _REASONS_WITHOUT_FIREWALL
+        if stage.gateway_role == "none":
+            reasons |= _REASONS_WITHOUT_LOGS
+        acknowledge(api, reasons)
         return api
+
+    def _deploy_options(self, stage: Stage) -> apigateway.StageOptions:
+        logs: Mapping[str, Any] = {}
+        if stage.gateway_role != "none":
+            log = log_group(self, "AccessLog", stage=stage, is_data=True)
+            logs = {
+                "access_log_destination": apigateway.LogGroupLogDestination(log),
+                "access_log_format": apigateway.AccessLogFormat.custom(json.dumps(ACCESS_LOG)),
+                "logging_level": apigateway.MethodLoggingLevel.ERROR,
+            }
+        return apigateway.StageOptions(
+            stage_name=stage.name,
+            throttling_rate_limit=stage.rate,
+            throttling_burst_limit=stage.burst,
+            data_trace_enabled=False,
+            tracing_enabled=True,
+            **logs,
+        )
 
 
 def _route(resource: apigateway.IResource, function: lambda_.Alias, timeout_s: int) -> None:
@@ -122,7 +142,8 @@ def _route(resource: apigateway.IResource, function: lambda_.Alias, timeout_s: i
         function,
         response_transfer_mode=apigateway.ResponseTransferMode.STREAM,
         timeout=Duration.seconds(timeout_s),
-        allow_test_invoke=False,
+        # One permission for the whole API, instead of one for each path.
+        scope_permission_to_method=False,
     )
     resource.add_method("ANY", integration)
     resource.add_resource("{proxy+}").add_method("ANY", integration)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
-from aws_cdk import Annotations, Duration
+from aws_cdk import Annotations, Duration, RemovalPolicy
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
@@ -24,11 +24,12 @@ URL_AUTH = {"NONE": lambda_.FunctionUrlAuthType.NONE, "AWS_IAM": lambda_.Functio
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where in the network a function is."""
+    """Where in the network a function is, and whether it may call by IPv6."""
 
     vpc: ec2.IVpc
     subnets: ec2.SubnetSelection
     security_group: ec2.ISecurityGroup
+    ipv6: bool
 
 
 class StreamingFunction(Construct):
@@ -36,7 +37,9 @@ class StreamingFunction(Construct):
 
     Shape:  `construct_id` is also the logical id of the function: `sam local invoke` names it. `live`: the
             alias of its newest version, which API Gateway and the Function URL invoke. `place`: None: it is
-            outside the network, from where it reaches AWS and the internet.
+            outside the network, from where it reaches AWS and the internet. `url_auth`: who may call its
+            Function URL; None: as the stage says. Earlier versions stay until the function is deleted: they
+            finish their streams, and the alias can be moved back to them.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class StreamingFunction(Construct):
         memory_mb: int,
         timeout_s: int,
         reserved: int | None,
+        url_auth: Literal["AWS_IAM"] | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
         log = log_group(self, "Log", stage=stage, is_data=True)
@@ -78,11 +82,13 @@ class StreamingFunction(Construct):
             vpc=place.vpc if place else None,
             vpc_subnets=place.subnets if place else None,
             security_groups=[place.security_group] if place else None,
+            ipv6_allowed_for_dual_stack=place.ipv6 if place else None,
+            current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN),
         )
         cast(lambda_.CfnFunction, self.function.node.default_child).override_logical_id(construct_id)
         acknowledge(self.function, {"L1": "The runtime in the layer is tested on Python 3.13."})
         Annotations.of(self.function).acknowledge_warning(*_SNAP_START)
         self.live = lambda_.Alias(self, "Live", alias_name="live", version=self.function.current_version)
         self.url = self.live.add_function_url(
-            auth_type=URL_AUTH[stage.url_auth], invoke_mode=lambda_.InvokeMode.RESPONSE_STREAM
+            auth_type=URL_AUTH[url_auth or stage.url_auth], invoke_mode=lambda_.InvokeMode.RESPONSE_STREAM
         )

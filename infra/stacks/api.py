@@ -1,4 +1,8 @@
-"""The two functions, the REST API and the Function URLs that lead to them, and the migrations."""
+"""The functions, the REST API and the Function URLs that lead to them, and the migrations.
+
+Where the stage has an engine, the chat function is in the network, and hosted models are reached by a second
+one with the same code outside it: docs/decisions/0025-a-network-without-endpoints.md.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,19 @@ from aws_cdk import CfnOutput, Stack
 from aws_cdk import aws_codedeploy as codedeploy
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from infra import environments
 from infra.bundles import Bundles
 from infra.constructs.firewall import Firewall
-from infra.constructs.grants import grant_items, grant_secret_value
+from infra.constructs.grants import (
+    grant_bedrock,
+    grant_function_url,
+    grant_invoke,
+    grant_items,
+    grant_secret_value,
+)
 from infra.constructs.migrations import Migrations
 from infra.constructs.rest_api import StreamingRestApi
 from infra.constructs.streaming_function import ARCHITECTURES, PYTHON, Place, StreamingFunction
@@ -23,7 +34,8 @@ from infra.watch.alarms import of_new_version
 from infra.watch.canary import Canary
 
 CHAT_TIMEOUT_S = 900
-TODOS_TIMEOUT_S = 30
+# Twice as long as a query may take, and a start of the function.
+TODOS_TIMEOUT_S = 75
 
 
 class ApiStack(Stack):
@@ -45,16 +57,20 @@ class ApiStack(Stack):
         )
         self._stage, self._network, self._data, self._engine = stage, network, data, engine
         streaming = self._layer("Streaming", "The streaming runtime", bundles.streaming())
-        chat = self._chat(bundles, streaming)
+        self._chat_code = bundles.chat()
+        self._chat_layers = [
+            streaming,
+            self._layer("ChatDependencies", "Packages of the chat function", bundles.chat_dependencies()),
+        ]
+        hosted = self._hosted() if engine and stage.hosted else None
+        chat = self._chat(hosted)
         todos = self._todos(bundles, streaming)
         self.chat, self.todos = chat.function, todos.function
         self.migrations = Migrations(
             self,
             "Migrations",
             stage=stage,
-            vpc=network.vpc,
-            subnets=network.subnets,
-            security_group=network.todos_group,
+            place=self._place(network.todos_group),
             code=bundles.migrations(),
             database_secret=data.database_secret,
             user_secret=data.todos_secret,
@@ -79,29 +95,30 @@ class ApiStack(Stack):
             Canary(self, "TodosCanary", application=application, live=todos.live)
         self._add_outputs(rest_api, chat, todos)
 
-    def _chat(self, bundles: Bundles, streaming: lambda_.LayerVersion) -> StreamingFunction:
-        address = None
+    def _chat(self, hosted: StreamingFunction | None) -> StreamingFunction:
+        address, scaler = None, None
         if self._engine and self._data.engine_key:
+            scaler = self._engine.scaler_arn
             address = environments.EngineAddress(
-                base_url=self._engine.base_url,
-                key_secret=self._data.engine_key.secret_arn,
-                scaler=self._engine.scaler_arn,
+                base_url=self._engine.base_url, key_secret=self._data.engine_key.secret_arn, scaler=scaler
             )
-        models = environments.models(self._stage, engine=address)
+        models = environments.models(
+            self._stage, engine=address, hosted_function=hosted.url.url if hosted else None
+        )
         chat = StreamingFunction(
             self,
             "ChatFunction",
             stage=self._stage,
             place=self._place(self._network.chat_group) if self._engine else None,
             description=f"Chatbot API, {self._stage.name}: chat completions",
-            code=bundles.chat(),
+            code=self._chat_code,
             handler="functions.chat.handler.handler",
-            layers=[
-                streaming,
-                self._layer("ChatDependencies", "Packages of the chat function", bundles.chat_dependencies()),
-            ],
+            layers=self._chat_layers,
             environment=environments.chat_environment(
-                self._stage, models_json=self.to_json_string(models), table=self._data.table.table_name
+                self._stage,
+                models_json=self.to_json_string(models),
+                table=self._data.table.table_name,
+                scaler=scaler,
             ),
             memory_mb=self._stage.memory_mb[0],
             timeout_s=CHAT_TIMEOUT_S,
@@ -114,7 +131,43 @@ class ApiStack(Stack):
         grant_items(chat.function, self._data.table, ("sums#*", "usage#*#sums"), ("Query",))
         if self._data.engine_key:
             grant_secret_value(chat.function, self._data.engine_key)
+        if scaler:
+            grant_invoke(chat.function, scaler)
+        if hosted:
+            grant_function_url(chat.function, hosted.live)
+        if not self._engine:
+            self._grant_hosted(chat)
         return chat
+
+    def _hosted(self) -> StreamingFunction:
+        """Make the function that reaches the hosted models, which only the chat function may call."""
+        models = environments.models(self._stage, engine=None)
+        function = StreamingFunction(
+            self,
+            "HostedFunction",
+            stage=self._stage,
+            place=None,
+            description=f"Chatbot API, {self._stage.name}: models that others host, for the chat function",
+            code=self._chat_code,
+            handler="functions.chat.handler.handler",
+            layers=self._chat_layers,
+            environment=environments.hosted_environment(self._stage, models_json=self.to_json_string(models)),
+            memory_mb=self._stage.memory_mb[0],
+            timeout_s=CHAT_TIMEOUT_S,
+            reserved=None,
+            url_auth="AWS_IAM",
+        )
+        self._grant_hosted(function)
+        return function
+
+    def _grant_hosted(self, function: StreamingFunction) -> None:
+        """Allow a function the hosted models of the stage."""
+        bedrock = [each.served_name for each in self._stage.hosted if each.is_bedrock]
+        if bedrock:
+            grant_bedrock(function.function, bedrock)
+        for number, arn in enumerate(sorted({e.key_secret for e in self._stage.hosted if e.key_secret}), 1):
+            secret = secretsmanager.Secret.from_secret_complete_arn(self, f"HostedKey{number}", arn)
+            grant_secret_value(function.function, secret)
 
     def _todos(self, bundles: Bundles, streaming: lambda_.LayerVersion) -> StreamingFunction:
         todos = StreamingFunction(
@@ -147,7 +200,12 @@ class ApiStack(Stack):
         return todos
 
     def _place(self, group: ec2.ISecurityGroup) -> Place:
-        return Place(vpc=self._network.vpc, subnets=self._network.subnets, security_group=group)
+        return Place(
+            vpc=self._network.vpc,
+            subnets=self._network.subnets,
+            security_group=group,
+            ipv6=self._stage.egress == "ipv6",
+        )
 
     def _layer(self, construct_id: str, description: str, code: lambda_.Code) -> lambda_.LayerVersion:
         return lambda_.LayerVersion(

@@ -31,9 +31,20 @@ _REASONS_WITHOUT_BACKUP = {
 
 
 class DataStack(Stack):
-    """The table, the database, the secrets of its master and of the todo function, and the engine's key."""
+    """The table, the database, the secrets of its master and of the todo function, and the engine's key.
 
-    def __init__(self, scope: Construct, construct_id: str, *, stage: Stage, network: NetworkStack) -> None:
+    Shape:  `aurora`: a version of Aurora PostgreSQL, as in "17.6"; None: the newest that CDK knows.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        stage: Stage,
+        network: NetworkStack,
+        aurora: str | None = None,
+    ) -> None:
         super().__init__(
             scope,
             construct_id,
@@ -54,7 +65,7 @@ class DataStack(Stack):
             deletion_protection=stage.keeps_data,
             removal_policy=RemovalPolicy.RETAIN if stage.keeps_data else RemovalPolicy.DESTROY,
         )
-        self.database = _database(self, stage, network)
+        self.database = _database(self, stage, network, aurora)
         assert self.database.secret is not None  # credentials are generated
         self.database_secret = self.database.secret
         # The todo function's own: the migrating function makes the user, and RDS adds the address.
@@ -85,14 +96,21 @@ class DataStack(Stack):
         )
 
 
-def _database(scope: Construct, stage: Stage, network: NetworkStack) -> rds.DatabaseCluster:
+def _database(
+    scope: Construct, stage: Stage, network: NetworkStack, aurora: str | None
+) -> rds.DatabaseCluster:
     database, (least, most) = stage.database, stage.database.capacity
+    version = (
+        rds.AuroraPostgresEngineVersion.of(aurora, aurora.partition(".")[0])
+        if aurora
+        else rds.AuroraPostgresEngineVersion.VER_18_4
+    )
     # An idle connection would keep the database from pausing.
     idle = {"idle_session_timeout": str(_IDLE_MS)} if database.pauses else {}
     return rds.DatabaseCluster(
         scope,
         "Database",
-        engine=rds.DatabaseClusterEngine.aurora_postgres(version=rds.AuroraPostgresEngineVersion.VER_18_4),
+        engine=rds.DatabaseClusterEngine.aurora_postgres(version=version),
         credentials=rds.Credentials.from_generated_secret("todos"),
         default_database_name=DATABASE_NAME,
         port=DATABASE_PORT,
