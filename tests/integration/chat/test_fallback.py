@@ -11,7 +11,19 @@ from functions.chat.app import create_app
 from functions.chat.engines.fallback import Fallback
 from functions.chat.engines.http import HttpEngine
 from functions.chat.settings import Settings
-from tests.engines.behaviours import Drop, Raw, Reset, Status, html, llama_error, plain_error, vllm_error
+from tests.engines import schema
+from tests.engines.behaviours import (
+    Drop,
+    End,
+    Raw,
+    Reset,
+    Sse,
+    Status,
+    html,
+    llama_error,
+    plain_error,
+    vllm_error,
+)
 from tests.engines.scripted import ScriptedEngine, refusing_engine, scripted_engine_here
 from tests.engines.wire import Behaviour
 from tests.integration.chat.service import URL, body, client_of
@@ -44,10 +56,10 @@ STAYS: dict[str, tuple[Behaviour, int]] = {
 
 
 @asynccontextmanager
-async def joined(first: str, second: str) -> AsyncIterator[httpx.AsyncClient]:
+async def joined(first: str, second: str, **more: float) -> AsyncIterator[httpx.AsyncClient]:
     """Yield a client of the API in front of two engines, of which the second answers for the first."""
     models = {
-        "smollm2-135m-instruct": {"base_url": first, "fallback": ["other"]},
+        "smollm2-135m-instruct": {"base_url": first, "fallback": ["other"], **more},
         "other": {"base_url": second, "listed": False},
     }
     settings = Settings.from_environment({"MODELS": json.dumps(models)})
@@ -82,3 +94,15 @@ async def test_a_refused_connection_is_answered_by_the_other(engine: ScriptedEng
         async with joined(first, engine.base_url) as client:
             for _ in range(2):
                 assert (await client.post(URL, json=body())).headers["x-model"] == "other"
+
+
+async def test_a_late_stream_goes_on_at_the_other_engine_and_stops_at_its_own(engine: ScriptedEngine) -> None:
+    engine.behaviour = Sse(lambda _: [60.0], end=End.HANG)  # a status, and then nothing
+    async with (
+        scripted_engine_here() as other,
+        joined(engine.base_url, other.base_url, hedge_after_s=0.1) as client,
+    ):
+        reply = await client.post(URL, json=body(stream=True))
+    assert (reply.status_code, reply.headers["x-model"]) == (200, "other")
+    schema.validate_stream(reply.content)
+    assert (len(engine.disconnects), len(other.requests)) == (1, 1)
