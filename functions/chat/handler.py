@@ -6,6 +6,7 @@ import os
 
 from lambda_stream import StreamingHandler
 
+from functions.chat.engines.credentials import Credentials
 from functions.chat.engines.fallback import Fallback
 from functions.chat.engines.http import HttpEngine
 from functions.chat.engines.scale_from_zero import EcsServices, ScaleFromZero
@@ -14,6 +15,7 @@ from functions.shared.access import Access
 from functions.shared.aws import Aws
 from functions.shared.cors import with_cors
 from functions.shared.metrics import Metrics
+from functions.shared.role import Role
 from functions.shared.secrets import Secrets
 from functions.shared.snapshot import before_snapshot
 from functions.shared.traces import Traces
@@ -29,7 +31,10 @@ access = Access(settings, aws, keep_records_days=settings.keep_records_days)
 secrets = Secrets(aws)
 metrics = Metrics(settings.metrics) if settings.metrics else None
 started = ScaleFromZero(
-    HttpEngine(settings, secrets), EcsServices(aws), timeout_s=settings.warming_timeout_s, metrics=metrics
+    HttpEngine(settings, Credentials(secrets, Role(os.environ, aws))),
+    EcsServices(aws),
+    timeout_s=settings.warming_timeout_s,
+    metrics=metrics,
 )
 engine = Fallback(started, metrics=metrics)
 traces = Traces(os.environ) if "AWS_XRAY_DAEMON_ADDRESS" in os.environ else None

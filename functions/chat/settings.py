@@ -262,6 +262,10 @@ def _serves(name: str, entry: dict[str, Any], kind: EngineKind) -> frozenset[str
             f"MODELS: expected `serves` of {name!r} to be a list of {', '.join(map(repr, SERVES))}, "
             f"but got {sorted(serves)!r}."
         )
+    if "completions" in serves and not kind.text:
+        raise SettingsError(
+            f"MODELS: expected `serves` of {name!r} without 'completions', which its `engine` does not have."
+        )
     return frozenset(serves)
 
 

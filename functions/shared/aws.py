@@ -67,14 +67,24 @@ class Aws:
         for service in self._services:
             service.close()
 
+    def keys(self) -> tuple[str, str, str | None]:
+        """Return the id, the secret and the session's token of the keys that are valid now. It blocks.
+
+        Raises: AwsError, where there are none.
+        """
+        with self._making, _translated_errors():
+            from botocore.exceptions import NoCredentialsError
+
+            if not (credentials := self._loaded_session().get_credentials()):
+                raise NoCredentialsError
+            frozen = credentials.get_frozen_credentials()
+            return frozen.access_key, frozen.secret_key, frozen.token
+
     def make_client(self, name: str, endpoint_url: str | None) -> Any:
         """Return a new client of boto3's. It blocks; one is made at a time."""
         with self._making:
-            import boto3
             from botocore.config import Config
 
-            if self._session is None:
-                self._session = boto3.session.Session(region_name=self._region, botocore_session=_session())
             config = Config(
                 connect_timeout=CONNECT_TIMEOUT_S * self._longer,
                 read_timeout=READ_TIMEOUT_S * self._longer,
@@ -82,7 +92,14 @@ class Aws:
                 max_pool_connections=_POOL,
                 tcp_keepalive=True,
             )
-            return self._session.client(name, endpoint_url=endpoint_url, config=config)
+            return self._loaded_session().client(name, endpoint_url=endpoint_url, config=config)
+
+    def _loaded_session(self) -> Any:
+        import boto3
+
+        if self._session is None:
+            self._session = boto3.session.Session(region_name=self._region, botocore_session=_session())
+        return self._session
 
 
 class Service:

@@ -45,7 +45,7 @@ CHAT = (
     ),
     ("streams.whole",),
     ("engines.context_lengths", "engines.fallback", "engines.http", "engines.scale_from_zero"),
-    ("engines.hedge",),
+    ("engines.credentials", "engines.hedge", "engines.refusals"),
     (
         "engines.engine",
         "engines.errors",
@@ -54,7 +54,7 @@ CHAT = (
         "streams.template",
         "streams.normalise",
     ),
-    ("streams.calls", "engines.reports"),
+    ("streams.calls", "streams.tagged", "engines.reports"),
     ("settings", "json_text", "engines.wordings"),
     ("errors", "prices", "engines.kinds"),
 )
@@ -87,14 +87,15 @@ KEYS = (
     ("characters", "forms", "history"),
 )
 SHARED = (
-    ("access",),
+    ("access", "role"),
     ("secrets", "settings", "table"),
     ("dynamodb", "key_items", "limit_items", "usage_items"),
     ("items", "limit_headers", "limiter", "metrics", "refusals"),
     ("limits",),
     ("budgets",),
     ("cors", "keys", "usage"),
-    ("accept", "aws", "clock", "environment", "key_text", "logs", "snapshot", "traces", "version", "windows"),
+    ("accept", "aws", "clock", "environment", "key_text", "logs", "signatures", "snapshot"),
+    ("traces", "version", "windows"),
 )
 PACKAGES = {
     "functions.chat": CHAT,

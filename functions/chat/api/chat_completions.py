@@ -91,9 +91,15 @@ def _reader(
     as_values: bool,
 ) -> Callable[[], Reader]:
     expects_call = checked.needs_call and not by_schema
+    tagged = model.kind.tags_reasoning
     if not checked.stream:
         return partial(
-            ChatReply, model=model.id, n=checked.n, request_id=request_id, expects_call=expects_call
+            ChatReply,
+            model=model.id,
+            n=checked.n,
+            request_id=request_id,
+            expects_call=expects_call,
+            tagged=tagged,
         )
     options = checked.stream_options
     counts = options.include_usage and options.continuous_usage_stats and model.kind.continuous_usage
@@ -104,6 +110,7 @@ def _reader(
         include_usage=options.include_usage,
         continuous_usage=counts,
         expects_call=expects_call,
+        tagged=tagged,
         as_values=as_values,
         max_event_bytes=settings.max_event_bytes,
     )

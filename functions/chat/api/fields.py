@@ -52,7 +52,7 @@ def select(
     is_new = bool(checked.max_completion_tokens) or "max_tokens" not in known
     limit = "max_completion_tokens" if is_new and "max_completion_tokens" in known else "max_tokens"
     sent[limit] = max_tokens
-    if checked.stream:
+    if checked.stream and "stream_options" in known:
         sent["stream_options"] = {"include_usage": True}
         if checked.stream_options.continuous_usage_stats and model.kind.continuous_usage:
             sent["stream_options"]["continuous_usage_stats"] = True

@@ -238,6 +238,7 @@ _REJECTIONS: dict[str, tuple[str, str | None, str]] = {
         "dimensions",
         "unsupported_value",
     ),
+    "no_stream": ("This model does not stream. Send 'stream' false.", "stream", _UNSUPPORTED),
     "no_chat": ("This model does not answer chat completions. Send another 'model'.", "model", _VALUE),
     "content_filter": (
         "The engine's content filter refused 'messages'. Change them: the same will be refused again.",
@@ -264,6 +265,9 @@ _FAILURES: dict[str, Callable[[], ApiError]] = {
     # A key that has been rotated is fetched again for the next request.
     "credentials": lambda: UpstreamError(
         "The engine does not accept this service's own credentials. Its operator has to correct them."
+    ),
+    "no_access": lambda: UpstreamError(
+        "This service has no access to the model at its host. Its operator has to enable it there."
     ),
     "quota": lambda: QuotaExhausted("The engine's own quota is used up. Its operator has to raise it."),
     "timeout": lambda: UpstreamTimeout(

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
-import re
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager, suppress
@@ -18,22 +16,17 @@ from typing import Any
 
 import httpx
 
-from functions.chat.errors import (
-    NO_RETRY,
-    ApiError,
-    EngineDraining,
-    EngineUnreachable,
-    Overloaded,
-    UpstreamError,
-    UpstreamTimeout,
-)
+from functions.chat.errors import ApiError, EngineUnreachable, UpstreamError, UpstreamTimeout
 from functions.chat.json_text import parse
 from functions.chat.settings import Model, Settings
-from functions.shared.secrets import Secrets, SecretsUnavailable
+from functions.shared.role import RoleKeysUnavailable
+from functions.shared.secrets import SecretsUnavailable
 from functions.shared.version import VERSION
 
+from .credentials import Credentials
 from .engine import Accepted, EngineRequest, Event, Failure
-from .errors import INCOMPLETE, translate
+from .errors import INCOMPLETE
+from .refusals import DROPPED, UNREACHABLE, Refusal, judge, not_again
 from .transport import EngineTransport
 
 logger = logging.getLogger("chat.backend")
@@ -42,33 +35,28 @@ BACKOFF_S = (0.1, 0.4)
 DRAIN_S = 0.1
 # How long the body of an error may take; its status is known by then.
 ERROR_BODY_S = 2.0
-# An engine that is full says so within this time.
-REFUSED_S = 0.5
-# Within what time a balancer of AWS says that it has no engine: none at all (503), one whose port is closed
-# (502) or whose machine is gone (504: it tries for 10 s). Later than that, the engine had the request.
-BALANCER_S = {502: REFUSED_S, 503: math.inf, 504: 12.0}
 _MAX_ERROR_BYTES = 64 * 1024
 _MAX_LIST_BYTES = 4 * 1024 * 1024
 _BLANK = b"\xef\xbb\xbf \t\r\n"
-_LOAD_BALANCER = "awselb/"
-# A proxy's 503 after it has passed the request on: Envoy, Varnish.
-_LOST = re.compile(rb"reset reason: (?!connection failure|overflow)|backend fetch failed", re.I)
-_UNREACHABLE = "The engine could not be reached. Try again shortly; if it persists, its operator has to look."
-_DROPPED = (
-    "The connection to the engine ended before it answered. The engine may have run the request, so it was"
-    " not sent again. Send it again if it may run twice."
-)
+_HEADERS = {
+    "accept": "*/*",
+    "accept-encoding": "identity",
+    "connection": "keep-alive",
+    "user-agent": f"chat/{VERSION}",
+}
 _OTHER_KIND = "The engine's reply is of another kind. Its operator has to look at the model's `base_url`."
+_CHANGED_KEY = "The engine's key may have changed, and is fetched again. Try again."
+_NO_KEYS = "The service's own keys for the engine could not be found. Its operator has to look."
 
 
 class HttpEngine:
     """OpenAI-compatible servers; connections are kept between invocations.
 
-    Shape:  `secrets` is needed for engines whose key is a secret.
+    Shape:  `credentials`: None where no engine needs any but a key of the settings.
     """
 
-    def __init__(self, settings: Settings, secrets: Secrets | None = None) -> None:
-        self._settings, self._secrets = settings, secrets
+    def __init__(self, settings: Settings, credentials: Credentials | None = None) -> None:
+        self._settings, self._credentials = settings, credentials or Credentials()
         secure = any(model.base_url.startswith("https://") for model in settings.models.values())
         # Reading the certificate store takes 20 ms: only where an engine needs it.
         self._transport = EngineTransport(ssl.create_default_context() if secure else None)
@@ -79,10 +67,11 @@ class HttpEngine:
 
     async def models(self, model: Model) -> Any:
         """Return the list of models that the model's engine gives, as parsed JSON; None if it gives none."""
+        url = f"{model.base_url}/models"
         request = httpx.Request(
             "GET",
-            f"{model.base_url}/models",
-            headers=await self._headers(model),
+            url,
+            headers={**_HEADERS, **await self._credentials.headers(model, "GET", url)},
             extensions={"timeout": httpx.Timeout(self._settings.connect_timeout_s).as_dict()},
         )
         body = b""
@@ -127,7 +116,7 @@ class HttpEngine:
                             events = reader.flush()
                     for event in events:
                         if isinstance(event, Failure):
-                            _not_again(event.error).rename(request.names)
+                            not_again(event.error).rename(request.names)
                         yield event
                     await _drain(response)
                 finally:
@@ -141,9 +130,9 @@ class HttpEngine:
 
         Raises: ApiError, in the caller's terms.
         """
-        sent = await self._http_request(request)
         clock = asyncio.get_running_loop().time
         for pause_s in (*BACKOFF_S, None):
+            sent = await self._http_request(request)
             began = clock()
             try:
                 response = await self._transport.handle_async_request(sent)
@@ -153,64 +142,38 @@ class HttpEngine:
             else:
                 if response.status_code == 200:
                     return response
-                error, least_s = await self._refusal(response, request.model, clock() - began)
-                logger.warning(
-                    "engine refused: status=%d request=%s", response.status_code, request.request_id
-                )
+                error, least_s = await self._refusal(response, request, clock() - began)
                 if pause_s is None or least_s is None or least_s > pause_s:
                     raise error
             await asyncio.sleep(pause_s)
         raise AssertionError("the last attempt returns or raises")
 
     async def _refusal(
-        self, response: httpx.Response, model: Model, took_s: float
+        self, response: httpx.Response, request: EngineRequest, took_s: float
     ) -> tuple[ApiError, float | None]:
-        """Read a reply that is not 200; return the error, and how long to wait at least if it has not run.
+        """Read a reply that is not 200, and log it; return the error, and when it may be sent again.
 
-        Units:  `took_s`: from the request to the head of the reply.
+        Units:  `took_s`: from the request to the head of the reply. The wait: None for never.
         """
-        status, text = response.status_code, await _error_text(response)
-        try:
-            body = parse(text)
-        except (ValueError, RecursionError):
-            body = text.decode("utf-8", "replace")
-        error = translate(model.id, status, body, retry_after_s(response.headers))
-        # A full engine says so in its own words, or at once; later, a proxy has lost the engine at work.
-        is_late = not isinstance(body, dict) and took_s > REFUSED_S
-        if status == 503 and (is_late or _LOST.search(text)):
-            error = UpstreamError(_DROPPED, retry=False)
-        is_full = status == 503 and isinstance(error, Overloaded)
-        is_draining = status == 500 and isinstance(error, EngineDraining)
-        if status == 401 and self._secrets and model.key_secret:
-            self._secrets.expire(model.key_secret)
-            error = UpstreamError("The engine's key may have changed, and is fetched again. Try again.")
-        elif not (is_full or is_draining or (300 <= status < 500 and status != 408)):
-            error = _not_again(error)
-        from_balancer = response.headers.get("server", "").startswith(_LOAD_BALANCER)
-        is_gone = from_balancer and took_s < BALANCER_S.get(status, 0)
-        if model.scaler and (is_draining or is_gone):
-            error = EngineUnreachable(_UNREACHABLE)
-        return error, retry_after_s(response.headers, otherwise=0) if is_full or is_draining else None
-
-    async def _headers(self, model: Model) -> dict[str, str]:
-        """Return the headers of each request to an engine."""
-        key = model.key
-        if model.key_secret:
-            assert self._secrets, "expected a source of secrets, for an engine whose key is one"
-            key = await self._secrets.value(model.key_secret)
-        headers = {
-            "accept": "*/*",
-            "accept-encoding": "identity",
-            "connection": "keep-alive",
-            "user-agent": f"chat/{VERSION}",
-        }
-        return {**headers, "authorization": f"Bearer {key}"} if key else headers
+        model, status = request.model, response.status_code
+        refusal = judge(model, status, response.headers, await _error_text(response), took_s)
+        hint = f"; {refusal.hint}" if refusal.hint else ""
+        logger.warning("engine refused: status=%d request=%s%s", status, request.request_id, hint)
+        if status in (401, 403):
+            match self._credentials.reject(model, status):
+                case "renewed":
+                    refusal = Refusal(refusal.error, 0)
+                case "changed":
+                    refusal = Refusal(UpstreamError(_CHANGED_KEY), None)
+        return refusal.error, refusal.least_s
 
     async def _http_request(self, request: EngineRequest) -> httpx.Request:
         settings = self._settings
+        url = f"{request.model.base_url}/{request.path}"
         headers = {
             **request.headers,
-            **await self._headers(request.model),
+            **_HEADERS,
+            **await self._credentials.headers(request.model, "POST", url, request.body),
             "content-type": "application/json",
             "x-request-id": request.request_id,
         }
@@ -218,7 +181,7 @@ class HttpEngine:
         timeout = httpx.Timeout(read_timeout_s, connect=settings.connect_timeout_s)
         return httpx.Request(
             "POST",
-            f"{request.model.base_url}/{request.path}",
+            url,
             content=request.body,
             headers=headers,
             extensions={"timeout": timeout.as_dict()},
@@ -290,22 +253,6 @@ async def _drain(response: httpx.Response) -> None:
                 pass
 
 
-def _not_again(error: ApiError) -> ApiError:
-    """Keep SDKs from repeating a request that the engine may have run, where they would."""
-    if isinstance(error, UpstreamError | UpstreamTimeout):
-        error.headers.update(NO_RETRY)
-    return error
-
-
-def retry_after_s(headers: httpx.Headers, otherwise: float = 1.0) -> float:
-    """Read how long to wait before the next request: at least 1 ms."""
-    for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        value = headers.get(name, "")
-        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
-            return max(float(value) * unit_s, 0.001)
-    return otherwise
-
-
 @contextmanager
 def _translated() -> Iterator[None]:
     """Turn httpx's exceptions into ours: the first class that fits."""
@@ -313,13 +260,16 @@ def _translated() -> Iterator[None]:
         yield
     except SecretsUnavailable as error:
         raise UpstreamError("The engine's key could not be fetched. Try again shortly.") from error
+    except RoleKeysUnavailable as error:
+        logger.error("no keys of the function's role: %s", error)
+        raise UpstreamError(_NO_KEYS) from error
     except (httpx.ConnectTimeout, httpx.ConnectError) as error:
-        raise EngineUnreachable(_UNREACHABLE) from error
+        raise EngineUnreachable(UNREACHABLE) from error
     except httpx.TimeoutException as error:
         raise UpstreamTimeout(
             "The engine was silent for too long. Try again, or request fewer tokens.", retry=False
         ) from error
     except httpx.ReadError as error:
-        raise UpstreamError(_DROPPED, retry=False) from error
+        raise UpstreamError(DROPPED, retry=False) from error
     except httpx.HTTPError as error:
         raise UpstreamError(INCOMPLETE, retry=False) from error

@@ -5,7 +5,8 @@ OpenAI's other fields are accepted and left out; any other name is refused. The 
 added: what they can do, the gateway could neither count nor undo.
 
 Sources, read 2026-11-26: `/openapi.json` of vLLM 0.32.0, `tools/server/server-schema.cpp` of llama.cpp,
-`entrypoints/openai/protocol.py` of SGLang, `router/src/lib.rs` of TGI, `openai/openai.go` of Ollama.
+`entrypoints/openai/protocol.py` of SGLang, `router/src/lib.rs` of TGI, `openai/openai.go` of Ollama; for
+Bedrock `docs/decisions/0023-bedrock.md`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class EngineKind:
             made to call a tool, None where nothing does. `continuous_usage`: it can count in every chunk.
             `counts_by_choice`: a whole completion has the count of one of its choices, a stream each one's.
             `links_images`: it fetches the images that a text links to, in Markdown.
+            `tags_reasoning`: a content may begin with thoughts in `<reasoning>` tags.
     """
 
     openai: frozenset[str]
@@ -39,6 +41,7 @@ class EngineKind:
     continuous_usage: bool = False
     counts_by_choice: bool = False
     links_images: bool = False
+    tags_reasoning: bool = False
 
     @property
     def fields(self) -> frozenset[str]:
@@ -113,11 +116,12 @@ ENGINES: Mapping[str, EngineKind] = MappingProxyType(
             reasoning="reasoning",
             forces_calls=None,
         ),
-        # No list is published; unknown fields are refused.
+        # No list is published, and unknown fields are refused: those that AWS shows or others have tried.
         "bedrock": EngineKind(
-            openai=_ALL | _names("max_completion_tokens reasoning_effort tool_choice"),
+            openai=(_ALL - {"max_tokens"}) | _names("max_completion_tokens reasoning_effort tool_choice"),
             text=frozenset(),
             serves=frozenset({"chat"}),
+            tags_reasoning=True,
         ),
         # LiteLLM reads settings of its own out of `metadata`.
         "litellm": EngineKind(

@@ -748,7 +748,7 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
         (
             "Bedrock; litellm 1.110.2; anthropics/claude-code#1466",
             r"The provided model identifier is invalid|Could not resolve the foundation model"
-            r"|Invocation of model ID |You don't have access to the model",
+            r"|Invocation of model ID ",
         ),
         ("Azure; litellm 1.110.2", r"The API deployment for this resource"),
         ("OpenRouter; litellm 1.110.2", r"No endpoints found for "),
@@ -759,6 +759,8 @@ WORDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
             r"|The model \S{1,200} (?:is not supported|has been decommissioned)",
         ),
     ),
+    "no_access": (("Bedrock; litellm 1.110.2; AWS, model access", r"You don't have access to the model"),),
+    "no_stream": (("Bedrock; langchain-aws#573", r"The model is unsupported for streaming"),),
     "not_served": (
         (
             "llama.cpp, vLLM; llama.cpp b11549 server-context.cpp; vllm 0.32.0 entrypoints",

@@ -34,7 +34,8 @@ class ChatStream:
 
     Shape:  feed every piece, then flush. Each returns events, often none; what was returned before a failure
             stays valid. `continuous_usage`: chunks keep the engine's count so far. `expects_call`: the
-            request requires a tool call. `as_values`: every event is read, into `Chunks` without `data`.
+            request requires a tool call. `tagged`: contents may begin with reasoning in tags. `as_values`:
+            every event is read, into `Chunks` without `data`.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class ChatStream:
         include_usage: bool = False,
         continuous_usage: bool = False,
         expects_call: bool = False,
+        tagged: bool = False,
         as_values: bool = False,
         max_event_bytes: int = MAX_EVENT_BYTES,
     ) -> None:
@@ -56,7 +58,7 @@ class ChatStream:
         self._usage: dict[str, Any] | None = None
         self._splitter = EventSplitter(max_event_bytes)
         self._identity: dict[str, Any] = {}
-        self._choices = [Choice(expects_call=expects_call) for _ in range(n)]
+        self._choices = [Choice(expects_call=expects_call, tagged=tagged) for _ in range(n)]
         self._template: Template | None = None
         self._last: dict[str, Any] = {}  # the engine's chunk of usage
 
@@ -119,7 +121,7 @@ class ChatStream:
             self._usage = self._counted(usage, chunk)
         if not self._identity and chunk.get("choices"):
             self._identity = self._identify(chunk)
-        has_begun = all(choice.has_begun for choice in self._choices)
+        is_plain = all(choice.has_begun and not choice.tagged for choice in self._choices)
         left = {**self._kept(chunk), **self._identity, "choices": self._choices_of(chunk)}
         if not left["choices"]:
             if usage:
@@ -132,7 +134,7 @@ class ChatStream:
         is_same = left == chunk and b"\n" not in payload and not LINE_SEPARATORS.search(payload.decode())
         data = event(payload if is_same else dump(left))
         batch.add(data, left)
-        self._template = Template.of(came, data) if has_begun and _is_plain_text(left["choices"]) else None
+        self._template = Template.of(came, data) if is_plain and _is_plain_text(left["choices"]) else None
         return False
 
     def _choices_of(self, chunk: dict[str, Any]) -> list[dict[str, Any]]:
@@ -204,7 +206,9 @@ class ChatStream:
         if said is None and came.get("text"):
             raise broken()  # a completion of another kind
         left = {key: value for key, value in came.items() if key not in ("message", "error")}
-        left |= {"index": index, "delta": choice.message(said, whole=is_whole and said is not None)}
+        is_whole = is_whole and said is not None
+        is_last = bool(came.get("finish_reason"))
+        left |= {"index": index, "delta": choice.message(said, whole=is_whole, last=is_last)}
         left["finish_reason"] = choice.finish(came.get("finish_reason"))
         complete_logprobs(left)
         return left
@@ -231,10 +235,12 @@ class _Batch:
 class ChatReply(WholeReply):
     """Read one completion that comes whole."""
 
-    def __init__(self, *, model: str, n: int, request_id: str, expects_call: bool = False) -> None:
+    def __init__(
+        self, *, model: str, n: int, request_id: str, expects_call: bool = False, tagged: bool = False
+    ) -> None:
         super().__init__(model)
         self._n, self._request_id = n, request_id
-        self._expects_call = expects_call
+        self._expects_call, self._tagged = expects_call, tagged
 
     def _normalise(self, reply: dict[str, Any], usage: dict[str, Any] | None) -> dict[str, Any]:
         choices = reply.get("choices")
@@ -263,7 +269,7 @@ class ChatReply(WholeReply):
     def _choice(self, came: Any, place: int) -> dict[str, Any]:
         if not isinstance(came, dict) or not isinstance(came.get("message"), dict):
             raise UpstreamError(INCOMPLETE, retry=False)
-        choice = Choice(expects_call=self._expects_call)
+        choice = Choice(expects_call=self._expects_call, tagged=self._tagged)
         left = {"index": place, **{key: value for key, value in came.items() if value is not None}}
         if type(left["index"]) is not int:
             raise broken()

@@ -12,6 +12,7 @@ from typing import Any
 from functions.chat.errors import UpstreamError
 
 from .calls import ToolCalls, text_of_arguments
+from .tagged import TaggedReasoning
 
 BROKEN = "The engine sent something that is not part of a completion. Nothing after this can be trusted."
 # OpenAI's words for why a choice ended, and what engines say instead.
@@ -63,26 +64,27 @@ _PARTS = {
 class Choice:
     """One choice of a completion: what has come of it, and what it has to become.
 
-    Shape:  `expects_call`: the request left the model no choice but to call a tool.
+    Shape:  `expects_call`: the request left the model no choice but to call a tool. `tagged`: its content may
+            begin with reasoning in tags, until which has ended every piece is read.
     """
 
-    def __init__(self, *, expects_call: bool) -> None:
+    def __init__(self, *, expects_call: bool, tagged: bool = False) -> None:
         self.has_begun = self.is_finished = False
+        self.tagged = TaggedReasoning() if tagged else None
         self._calls = ToolCalls()
         self._expects_call = expects_call
         self._has_called = False
 
-    def message(self, came: Any, *, whole: bool) -> dict[str, Any]:
+    def message(self, came: Any, *, whole: bool, last: bool = False) -> dict[str, Any]:
         """Return a message, or a piece of one, as it leaves.
 
+        Shape:  `last`: it is the last piece.
         Raises: UpstreamError, for what cannot be read.
         """
         if not isinstance(came, dict | None):
             raise broken()
         said = {key: value for key, value in (came or {}).items() if not _is_absent(key, value)}
-        found = _texts_of(said.pop("content", None) if "content" in said else said.pop("text", None))
-        for name in _REASONING:
-            _add_reasoning(found, said.pop(name, None))
+        found = self._read_texts(said, last=whole or last)
         self._read_calls(said, whole=whole)
         if reasoning := found.get("reasoning"):
             said |= {"reasoning_content": reasoning, "reasoning": reasoning}
@@ -124,6 +126,17 @@ class Choice:
             )
         self.is_finished = True
         return "tool_calls" if word == "stop" and self._calls else word  # agents go on by this word
+
+    def _read_texts(self, said: dict[str, Any], *, last: bool) -> dict[str, str]:
+        """Take the content and the reasoning out of what came; return them, with a refusal in the content."""
+        found = _texts_of(said.pop("content", None) if "content" in said else said.pop("text", None))
+        for name in _REASONING:
+            _add_reasoning(found, said.pop(name, None))
+        if self.tagged:
+            found = self.tagged.split(found, last=last)
+            if self.tagged.ended:
+                self.tagged = None
+        return found
 
     def _read_calls(self, said: dict[str, Any], *, whole: bool) -> None:
         calls = self._calls.read(said.pop("tool_calls", None) or [], whole=whole)

@@ -21,7 +21,7 @@ from openai.types.chat import ChatCompletionMessageParam
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from functions.chat.app import create_app
-from functions.chat.engines import http, transport
+from functions.chat.engines import refusals, transport
 from functions.chat.engines.http import HttpEngine
 from tests.engines.faults_transport import (
     COMPLETION,
@@ -113,7 +113,7 @@ async def outcome_of(sdk: AsyncOpenAI, *, stream: bool) -> Outcome:
 @pytest.fixture(autouse=True)
 def _retries_without_pauses(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(AsyncOpenAI, "_calculate_retry_timeout", lambda *_, **__: 0.001)
-    monkeypatch.setattr(http, "REFUSED_S", 0.1)
+    monkeypatch.setattr(refusals, "REFUSED_S", 0.1)
     return iter(())
 
 

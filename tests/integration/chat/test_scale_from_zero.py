@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from functions.chat.app import create_app
-from functions.chat.engines import http, scale_from_zero
+from functions.chat.engines import refusals, scale_from_zero
 from functions.chat.engines.http import HttpEngine
 from functions.chat.engines.scale_from_zero import EcsServices, ScaleFromZero
 from functions.chat.settings import Settings
@@ -195,7 +195,7 @@ def test_a_request_that_a_balancer_lost_at_work_is_not_sent_again(
     status: int,
     stream: bool,
 ) -> None:
-    monkeypatch.setitem(http.BALANCER_S, status, 0.05)
+    monkeypatch.setitem(refusals.BALANCER_S, status, 0.05)
     engine.behaviour = late(balancer(status))
     refused = api(engine.base_url, cold.arn).post(URL, json=body(stream=stream))
     assert (refused.status_code, refused.headers["x-should-retry"]) == (status, "false")

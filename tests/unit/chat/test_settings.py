@@ -70,7 +70,8 @@ def test_what_a_model_serves_is_its_engine_s_or_set() -> None:
     table = {kind: {"base_url": URL, "engine": kind} for kind in ENGINES}
     vectors = {"base_url": URL, "serves": ["embeddings"], "dimensions": 384}
     models = read({**table, "vectors": vectors}).models
-    assert {name for name, model in models.items() if model.serves == {"chat"}} == {"litellm", "openai"}
+    chat_only = {name for name, model in models.items() if model.serves == {"chat"}}
+    assert chat_only == {"bedrock", "litellm", "openai"}
     assert models["vllm"].serves == {"chat", "completions"}
     assert models["vectors"].serves == {"embeddings"}
     assert models["vectors"].dimensions == 384
@@ -245,6 +246,7 @@ NO_HOSTS = [
         *(({"base_url": URL, "media_hosts": [host]}, "media_hosts") for host in NO_HOSTS),
         ({"base_url": URL, "developer_as_system": 1}, "developer_as_system"),
         ({"base_url": URL, "serves": []}, "serves"),
+        ({"base_url": URL, "engine": "bedrock", "serves": ["completions"]}, "serves"),
         ({"base_url": URL, "serves": ["responses"]}, "serves"),
         ({"base_url": URL, "serves": "chat"}, "serves"),
         ({"base_url": URL, "dimensions": 0}, "dimensions"),

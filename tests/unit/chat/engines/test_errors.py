@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from functions.chat.engines.engine import Failure
 from functions.chat.engines.errors import reports_error, translate
-from functions.chat.engines.http import retry_after_s
+from functions.chat.engines.refusals import retry_after_s
 from functions.chat.engines.wordings import WORDINGS
 from functions.chat.errors import ApiError
 from functions.chat.streams.chat import ChatReply, ChatStream

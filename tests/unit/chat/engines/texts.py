@@ -76,6 +76,8 @@ LOADING = Answer(503, UNAVAILABLE, "server_is_overloaded", None, "loading the mo
 LIMITED = Answer(429, "requests", "rate_limit_exceeded", None, "no more requests")
 QUOTA = Answer(429, "insufficient_quota", "insufficient_quota", None, "quota is used up")
 TIMEOUT = Answer(504, SERVER, "timeout", None, "did not answer in time")
+NO_ACCESS = upstream("no access to the model at its host")
+NO_STREAM = unsupported("stream", "does not stream")
 MEMORY = upstream("out of memory")
 DEAD = upstream("has crashed")
 REJECTED = invalid(None, "rejected the request as invalid")
@@ -593,6 +595,8 @@ TEXTS: tuple[tuple[str, Answer], ...] = (
     ("Overloaded", BUSY),
     ("That model is currently overloaded with other requests. You can retry your request.", BUSY),
     ("Bedrock is unable to process your request.", BUSY),
+    ("You don't have access to the model with the specified model ID.", NO_ACCESS),
+    ("The model is unsupported for streaming.", NO_STREAM),
     ("Loading model", LOADING),
     ("Model is not ready for inference. Please wait and try again.", LOADING),
     ("Too many tokens, please wait before trying again.", LIMITED),
