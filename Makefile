@@ -11,8 +11,8 @@ unexport PYTHONDONTWRITEBYTECODE
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 18,20
 CDK = $(WITH_NODE) node_modules/.bin/cdk
 PYTEST = $(WITH_NODE) $(VENV)/python -m pytest
-STAGE ?= dev
-.PHONY: help run chat migrate test test-all test-nightly test-clients test-deploy faults mutants check check-prisma check-vllm fmt bench invoke layer synth doctor deploy destroy lock release clean
+STAGE ?= serverless
+.PHONY: help run chat migrate test test-all test-nightly test-clients test-deploy faults mutants check check-prisma check-vllm fmt bench invoke layer synth doctor deploy smoke destroy lock release clean
 export PORT BACKEND BACKEND_KEY FALLBACK FALLBACK_KEY CONCURRENCY TIMEOUT_S AUTH DEV_KEY NAME STAGE CORS_ORIGINS EVENT FUNCTION MODELS PRICES
 
 help: ## list the targets
@@ -57,9 +57,11 @@ synth: ## write the CloudFormation templates of a stage into cdk.out, without an
 doctor: ## look up whether a stage can be deployed, and what it will cost; changes nothing in the account
 	@$(SETUP) deploy && $(WITH_NODE) exec $(VENV)/python -m infra.doctor
 deploy: ## deploy a stage into the AWS account of your credentials, as in `make deploy STAGE=dev`
-	@$(SETUP) deploy && $(CDK) deploy --all --progress events -c stage="$$STAGE" $(ARGS)
-destroy: ## remove a stage from AWS
-	@$(SETUP) deploy && $(CDK) destroy --all --progress events -c stage="$$STAGE" -c native-engine=optional $(ARGS)
+	@$(SETUP) deploy && $(WITH_NODE) exec $(VENV)/python -m infra.deploy $(ARGS)
+smoke: ## call a deployed stage as its users do; `make smoke URL=http://localhost:8000` calls `make run`
+	@$(SETUP) $(if $(URL),run,deploy) && exec $(VENV)/python -m infra.smoke
+destroy: ## remove a stage from AWS, as in `make destroy STAGE=dev`
+	@$(SETUP) deploy && $(WITH_NODE) exec $(VENV)/python -m infra.deploy.destroy $(ARGS)
 lock: ## pin the dependencies of pyproject.toml in requirements/
 	@$(SETUP) test && $(LOCK) --group local -o requirements/run.txt && $(LOCK) --group test -o requirements/test.txt && $(LOCK) --group bundle -o requirements/bundle.txt && $(LOCK) --group todos -o requirements/todos.txt && $(LOCK) --group chat -o requirements/chat.txt && $(LOCK) --group deploy -o requirements/deploy.txt && $(LOCK) --group ministack -o requirements/ministack.txt && $(LOCK) --group streaming -o requirements/streaming.txt && $(LOCK) --group openai -o requirements/openai.txt && $(LOCK) --group frameworks -o requirements/frameworks.txt && $(LOCK) --group clients -o requirements/clients.txt && $(LOCK) --group clients-2 -o requirements/clients-2.txt && $(LOCK) --group clients-3 -o requirements/clients-3.txt
 release: ## check, test, build and tag the version of pyproject.toml; `git push` publishes it

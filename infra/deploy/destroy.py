@@ -1,0 +1,59 @@
+"""Remove a stage from the account: `python -m infra.deploy.destroy`, as `make destroy` runs it.
+
+Variables: STAGE; YES=1 answers the question. Arguments: as those of `python -m infra.deploy`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from infra.deploy.program import Program, Refused, ended
+from infra.deploy.stacks import UNREACHABLE
+
+_DESTROY = ("destroy", "--all", "--force", "--progress", "events")
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Destroy the stage of the environment; return the exit status.
+
+    Raises: Refused.
+    """
+    program = Program.of("destroy", environ, sys.stdout)
+    program.check_terminal(sys.stdin)
+    return destroy(program, arguments)
+
+
+def destroy(program: Program, arguments: Sequence[str]) -> int:
+    """Destroy a stage; return the exit status.
+
+    Raises: Refused.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--app")
+    options, others = parser.parse_known_args(arguments)
+    account, stage = program.account(), program.stage
+    try:
+        stacks = list(program.stacks.outputs())
+    except UNREACHABLE as error:
+        raise Refused(f"The stacks could not be listed: {error}.") from None
+    if not stacks:
+        program.say(f"There is nothing of {stage.name} in account {account}, region {program.region}.")
+        return 0
+    program.say(f"Stage {stage.name}, in account {account}, region {program.region}: {', '.join(stacks)}.")
+    kept = "Its table and a last snapshot of the database are kept; all else of it is deleted."
+    lost = "Its keys, usage, todos and logs are deleted with it."
+    program.say(kept if stage.keeps_data else lost)
+    program.confirm(f"\nDestroy {stage.name}?")
+    program.say()
+    context = ["-c", f"stage={stage.name}", "-c", "native-engine=optional"]
+    status = program.follow([*_DESTROY, *(["--app", options.app] if options.app else context), *others])
+    if not status:
+        program.say(f"\n{stage.name} is removed. What stays: docs/deploy.md#removing-it.")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(ended(lambda: main(sys.argv[1:], os.environ)))
