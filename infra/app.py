@@ -1,4 +1,4 @@
-"""The CDK app: `npx cdk synth -c stage=dev`, or `make synth`.
+"""The CDK app: `npx cdk synth -c stage=serverless`, or `make synth`.
 
 ChatbotDevNetwork ◀─ Data ◀─ Supply ◀─ Engine ◀─ Api ◀─ Watch
 
@@ -73,7 +73,8 @@ def main() -> None:
     app = App()
     try:
         stage = chosen_stage(
-            app.node.try_get_context("stage") or "dev", architecture=app.node.try_get_context("architecture")
+            app.node.try_get_context("stage") or "serverless",
+            architecture=app.node.try_get_context("architecture"),
         )
         places = places_of(stage, region_from(os.environ))
     except ChoiceError as error:
