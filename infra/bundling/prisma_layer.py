@@ -17,6 +17,8 @@ PRISMA = ROOT / "layers" / "prisma"
 LOCK = PRISMA / "package-lock.json"
 ENGINE = "query-engine"
 _FETCHED = ROOT / ".local" / "native-engine"
+# As in native-engine.mjs.
+_TARGETS = {"x86_64": "rhel-openssl-3.0.x", "arm64": "linux-arm64-openssl-3.0.x"}
 # Only the query engine and Prisma Studio use them.
 _UNUSED_PACKAGES = ("@prisma/client", "@prisma/adapter-pg", "@prisma/driver-adapter-utils")
 _UNUSED_PARTS = ("prisma/prisma-client", "prisma/build/public")
@@ -34,6 +36,13 @@ def engine_file(architecture: Architecture) -> Path:
     """Return where the native query engine of our version is, once it was fetched."""
     version = _locked()["node_modules/@prisma/engines-version"]["version"]
     return _FETCHED / f"{version}-{architecture}" / ENGINE
+
+
+def engine_url(architecture: Architecture) -> str:
+    """Return where the native query engine of our version is fetched from."""
+    commit = _locked()["node_modules/@prisma/engines-version"]["version"].rpartition(".")[2]
+    server = os.environ.get("PRISMA_ENGINES_MIRROR") or "https://binaries.prisma.sh"
+    return f"{server}/all_commits/{commit}/{_TARGETS[architecture]}/{ENGINE}.gz"
 
 
 def fetch_engine(architecture: Architecture) -> Path:

@@ -2,16 +2,164 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from infra.doctor.report import Report
+from infra import costs
+from infra.doctor import checks_account, checks_machine, checks_places, checks_quotas, checks_services, places
+from infra.doctor.account import Account, Denied, NoCredentials, Unknown, current_session
+from infra.doctor.machine import Machine, ThisMachine
+from infra.doctor.report import Finding, Report, failure, warning
+from infra.doctor.subject import Subject
+from infra.paths import ROOT
 from infra.stages import Stage
 
 
-def examine(stage: Stage, session: Any = None) -> Report:
+def _always(_: Stage) -> bool:
+    return True
+
+
+def _engine(stage: Stage) -> bool:
+    return stage.engine is not None
+
+
+def _bedrock(stage: Stage) -> bool:
+    return any(hosted.is_bedrock for hosted in stage.hosted)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the report.
+
+    Shape:  `needed`: which stages have it. `in_account`: it calls AWS.
+    """
+
+    title: str
+    run: Callable[[Subject], Finding]
+    needed: Callable[[Stage], bool] = _always
+    in_account: bool = True
+
+
+CHECKS = (
+    Check("region", checks_account.region),
+    Check("CDK's bootstrap", checks_account.bootstrap),
+    Check("stacks", checks_account.stacks),
+    Check("zones", checks_places.zones),
+    Check("GPU quota", checks_quotas.gpus, _engine),
+    Check("CodeBuild", checks_quotas.builds, _engine),
+    Check("ECS's role", checks_account.ecs_role, _engine),
+    Check("Lambda", checks_quotas.concurrency),
+    Check("networks", checks_quotas.networks),
+    Check("addresses", checks_quotas.addresses, lambda stage: stage.egress == "nat"),
+    Check("IPv6 names", checks_services.names, lambda stage: stage.egress == "ipv6", in_account=False),
+    Check("Aurora", checks_places.aurora),
+    Check("RDS's certificates", checks_machine.certificates, in_account=False),
+    Check("Bedrock", checks_services.bedrock, _bedrock),
+    Check(
+        "keys of servers", checks_account.engine_keys, lambda stage: any(h.key_secret for h in stage.hosted)
+    ),
+    Check("API Gateway's role", checks_account.gateway_role, lambda stage: stage.gateway_role != "none"),
+    Check("domain", checks_account.certificate, lambda stage: stage.domain is not None),
+    Check("engine's image", checks_machine.registry, _engine, in_account=False),
+    Check("Prisma's engine", checks_machine.prisma, in_account=False),
+    Check(f"Python {checks_machine.PYTHON}", checks_machine.python, in_account=False),
+    Check("Node.js", checks_machine.node, in_account=False),
+    Check("mail", checks_account.mail, in_account=False),
+)
+
+
+def examine(
+    stage: Stage, session: Any = None, *, machine: Machine | None = None, folder: Path = places.FOLDER
+) -> Report:
     """Look up whether a stage can be deployed, and write down its zones and its database's version.
 
-    Shape:  `session`: boto3's; None: of the process environment.
+    Shape:  `session`: boto3's, of the region to deploy to; None: of the process environment. `folder`: where
+            `<stage>.<region>.json` is.
     """
-    region = session.region_name if session else None
-    return Report(stage=stage.name, region=region, account=None, findings=())
+    try:
+        session = session or current_session()
+    except NoCredentials as error:
+        return _without_account(stage, None, failure(str(error), "AWS_PROFILE, or `aws configure`"))
+    if not session.region_name:
+        return _without_account(stage, None, failure("no region", "export AWS_REGION=us-east-1, or another"))
+    return _Examination(
+        stage, Account(session, session.region_name), machine or ThisMachine(), folder
+    ).report()
+
+
+def _without_account(stage: Stage, region: str | None, finding: Finding) -> Report:
+    return Report(
+        stage=stage.name, region=region, account=None, findings=(replace(finding, title="credentials"),)
+    )
+
+
+class _Examination:
+    def __init__(self, stage: Stage, account: Account, machine: Machine, folder: Path) -> None:
+        self._stage, self._account, self._machine = stage, account, machine
+        self._file = places.place_file(folder, stage.name, account.region)
+
+    def report(self) -> Report:
+        """Make all checks that the stage needs: those of the account only where it is known which it is."""
+        try:
+            credentials, number = checks_account.identify(self._account)
+        except Unknown as error:
+            credentials, number = failure(str(error), "`aws sts get-caller-identity` must succeed"), None
+        try:
+            before = places.read(self._file)
+        except ValueError as error:
+            return _without_account(self._stage, self._account.region, failure(str(error), "correct it"))
+        subject = Subject(
+            stage=self._stage,
+            account=self._account,
+            machine=self._machine,
+            number=number or "",
+            places=before,
+        )
+        checks = [check for check in CHECKS if check.needed(self._stage) and (number or not check.in_account)]
+        with ThreadPoolExecutor(len(checks)) as threads:
+            found = list(threads.map(lambda check: _run(check, subject), checks))
+        chosen = {name: value for finding in found for name, value in finding.places.items()}
+        return Report(
+            stage=self._stage.name,
+            region=self._account.region,
+            account=number,
+            findings=(replace(credentials, title="credentials"), *found),
+            notes=(*self._written(chosen), *_costs(self._stage)),
+        )
+
+    def _written(self, chosen: dict[str, Any]) -> Iterator[str]:
+        if added := places.add(self._file, chosen):
+            yield f"Wrote {json.dumps(added)} to {_shown(self._file)}: commit it, so that all deploy the same."
+
+
+def _shown(file: Path) -> Path:
+    return file.relative_to(ROOT) if file.is_relative_to(ROOT) else file
+
+
+def _run(check: Check, subject: Subject) -> Finding:
+    """Return what a check found; one that AWS gave no answer to is a warning."""
+    try:
+        finding = check.run(subject)
+    except Denied as error:
+        finding = warning(f"not checked: {error}", f"allow {error.permission}, or look it up yourself")
+    except Unknown as error:
+        finding = warning(f"not checked: {error}", "try again")
+    return replace(finding, title=check.title)
+
+
+def _costs(stage: Stage) -> Iterator[str]:
+    """Yield what a stage costs without requests, and while its engine runs."""
+    source = "by the prices of us-east-1; docs/deploy.md has the parts"
+    try:
+        month = sum(quantity * usd for quantity, usd in costs.idle_month(stage).values())
+        hour = costs.gpu_hour(stage.engine) if stage.engine else None
+    except KeyError as error:
+        yield f"What it costs is not known: infra/costs.py has no price of {error.args[0]}."
+        return
+    yield f"Without requests it costs ${month:,.2f} a month, {source}."
+    if stage.engine and hour is not None:
+        yield f"While the engine runs: ${hour:.2f} an hour for each {stage.engine.instance_type}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -16,14 +17,29 @@ class Finding:
     """The result of one check.
 
     Shape:  `remedy`: the command or the page that changes it; "" where there is nothing to change.
-            `places`: what the check chose for `stages/<stage>.<region>.json`.
+            `places`: what the check chose for `stages/<stage>.<region>.json`. `title`: what was checked.
     """
 
     status: Status
-    title: str
     answer: str
     remedy: str = ""
     places: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""
+
+
+def ok(answer: str, *, places: Mapping[str, Any] | None = None) -> Finding:
+    """Return a finding that needs no change."""
+    return Finding("ok", answer, places=places or {})
+
+
+def warning(answer: str, remedy: str = "", *, places: Mapping[str, Any] | None = None) -> Finding:
+    """Return a finding with which a deployment succeeds, but something will be missing or slow."""
+    return Finding("warning", answer, remedy, places or {})
+
+
+def failure(answer: str, remedy: str = "") -> Finding:
+    """Return a finding with which a deployment fails, or the engine never starts."""
+    return Finding("failure", answer, remedy)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,3 +71,10 @@ class Report:
             if finding.remedy:
                 yield f"  {'':{_WIDTH}}  {'':{titles}}  → {finding.remedy}"
         yield from self.notes
+        count = Counter(finding.status for finding in self.findings)
+        result = "A deployment would fail" if self.failed else "It can be deployed"
+        yield f"{result}: {_number(count['failure'], 'failure')}, {_number(count['warning'], 'warning')}."
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")
