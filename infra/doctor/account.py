@@ -25,6 +25,8 @@ _CREDENTIALS = (
     *(exceptions.CredentialRetrievalError, exceptions.TokenRetrievalError, exceptions.UnknownCredentialError),
     *(exceptions.SSOError, exceptions.LoginError),
 )
+# Where the prefix of a service's actions is not boto3's name for it.
+_PREFIXES = {"service-quotas": "servicequotas"}
 _PERMISSION = re.compile(r"perform: ([\w-]+:\w+)")
 
 
@@ -148,7 +150,7 @@ def _refusal(error: exceptions.ClientError, service: str) -> Unknown:
     text = str(error.response["Error"].get("Message", ""))
     if code in _DENIED:
         found = _PERMISSION.search(text)
-        return Denied(found[1] if found else f"{service}:{error.operation_name}")
+        return Denied(found[1] if found else f"{_PREFIXES.get(service, service)}:{error.operation_name}")
     if code in _EXPIRED:
         return NoCredentials("the credentials have expired")
     if code in _INVALID:

@@ -138,8 +138,6 @@ def registry(subject: Subject) -> Finding:
         return failure(f"{image.host} has no {engine.image}", "`image` in infra/stages.py")
     if status != 200:
         return warning(f"{image.host} gave status {status} for {engine.image}", "try again in some minutes")
-    answer = f"{image.host} has {image.name}, {'by its digest' if image.is_pinned else image.reference}"
-    if image.host == _DOCKER_HUB:
-        limit = "where it is limited by address, and builds share theirs: the build tries again"
-        return ok(f"{answer}; pulled anonymously, {limit}")
-    return ok(answer)
+    pinned = "" if image.is_pinned else ", by its tag"
+    limited = "; pulls without an account are limited there" if image.host == _DOCKER_HUB else ""
+    return ok(f"{engine.image} is there{pinned}{limited}")

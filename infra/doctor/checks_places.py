@@ -21,7 +21,8 @@ def zones(subject: Subject) -> Finding:
     written, deployed = subject.places.get("zones"), _deployed(subject)
     if written and deployed and written != deployed:
         return failure(
-            f"{_file(subject)} has {', '.join(written)}, the network {', '.join(deployed)}: it would be replaced",
+            f"{_file(subject)} has {', '.join(written)}, the network {', '.join(deployed)}: "
+            "it would be replaced, with all that is in it",
             f"the zones of the network, in this order, in {_file(subject)}",
         )
     if chosen := written or deployed:

@@ -111,7 +111,7 @@ def concurrency(subject: Subject) -> Finding:
     limits = subject.account.call("lambda", "get_account_settings")["AccountLimit"]
     value, unreserved = limits["ConcurrentExecutions"], limits["UnreservedConcurrentExecutions"]
     reserved = sum(each or 0 for each in subject.stage.reserved)
-    answer = f"{value} functions at once"
+    answer = f"{value} at once"
     if not reserved:
         if value >= _UNRESERVED:
             return ok(answer)
@@ -130,7 +130,9 @@ def _streams(subject: Subject, value: int) -> str:
     """Return how many streams that is: what Bedrock answers instead of the engine takes two functions."""
     stage = subject.stage
     fallback = bool(stage.engine) and any(hosted.is_bedrock for hosted in stage.hosted)
-    return f"{value} streams" + (f", {value // 2} while Bedrock answers for the engine" if fallback else "")
+    return f"{value} streams" + (
+        f", or {value // 2} while Bedrock answers for the engine" if fallback else ""
+    )
 
 
 def addresses(subject: Subject) -> Finding:

@@ -83,18 +83,18 @@ def examine(
     try:
         session = session or current_session()
     except NoCredentials as error:
-        return _without_account(stage, None, failure(str(error), "AWS_PROFILE, or `aws configure`"))
+        return _only(failure(str(error), "AWS_PROFILE, or `aws configure`"), "credentials", stage)
     if not session.region_name:
-        return _without_account(stage, None, failure("no region", "export AWS_REGION=us-east-1, or another"))
+        return _only(failure("none", "export AWS_REGION=us-east-1, or another"), "region", stage)
     return _Examination(
         stage, Account(session, session.region_name), machine or ThisMachine(), folder
     ).report()
 
 
-def _without_account(stage: Stage, region: str | None, finding: Finding) -> Report:
-    return Report(
-        stage=stage.name, region=region, account=None, findings=(replace(finding, title="credentials"),)
-    )
+def _only(finding: Finding, title: str, stage: Stage, region: str | None = None) -> Report:
+    """Return a report of one finding, without which no other check can be made."""
+    findings = (replace(finding, title=title),)
+    return Report(stage=stage.name, region=region, account=None, findings=findings)
 
 
 class _Examination:
@@ -111,7 +111,8 @@ class _Examination:
         try:
             before = places.read(self._file)
         except ValueError as error:
-            return _without_account(self._stage, self._account.region, failure(str(error), "correct it"))
+            correct = failure(str(error), "correct it; where nothing is deployed, delete it")
+            return _only(correct, "stages", self._stage, self._account.region)
         subject = Subject(
             stage=self._stage,
             account=self._account,
@@ -133,7 +134,8 @@ class _Examination:
 
     def _written(self, chosen: dict[str, Any]) -> Iterator[str]:
         if added := places.add(self._file, chosen):
-            yield f"Wrote {json.dumps(added)} to {_shown(self._file)}: commit it, so that all deploy the same."
+            written = f"Wrote {json.dumps(added)} to {_shown(self._file)}."
+            yield f"{written} Commit it, so that others deploy the same."
 
 
 def _shown(file: Path) -> Path:
@@ -148,6 +150,8 @@ def _run(check: Check, subject: Subject) -> Finding:
         finding = warning(f"not checked: {error}", f"allow {error.permission}, or look it up yourself")
     except Unknown as error:
         finding = warning(f"not checked: {error}", "try again")
+    except (LookupError, ValueError) as error:  # a field that AWS left out, or a value of another form
+        finding = warning(f"not checked: unexpected {type(error).__name__} {error}", "look it up yourself")
     return replace(finding, title=check.title)
 
 

@@ -72,7 +72,7 @@ class Report:
                 yield f"  {'':{_WIDTH}}  {'':{titles}}  → {finding.remedy}"
         yield from self.notes
         count = Counter(finding.status for finding in self.findings)
-        result = "A deployment would fail" if self.failed else "It can be deployed"
+        result = "Not ready" if self.failed else "Ready to deploy"
         yield f"{result}: {_number(count['failure'], 'failure')}, {_number(count['warning'], 'warning')}."
 
 
