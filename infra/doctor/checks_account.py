@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from infra.deploy.stacks import PARTS
 from infra.doctor.account import Account, NoCredentials, Refused, Unreachable
 from infra.doctor.report import Finding, failure, ok, warning
 from infra.doctor.subject import Subject
@@ -11,7 +12,6 @@ from infra.doctor.subject import Subject
 # What the templates of our CDK require; a test compares.
 BOOTSTRAP_VERSION = 6
 _BOOTSTRAP_PARAMETER = "/cdk-bootstrap/hnb659fds/version"
-_PARTS = ("Network", "Data", "Supply", "Engine", "Api", "Watch")
 # Its endpoints accept the credentials of every account; other regions may have to be enabled.
 _HOME = "us-east-1"
 _SIGN_IN = "`aws configure` or `aws sso login`, until `aws sts get-caller-identity` shows the account"
@@ -77,7 +77,7 @@ def bootstrap(subject: Subject) -> Finding:
 
 def stacks(subject: Subject) -> Finding:
     """Check that no stack of the stage is in a state that a deployment cannot change."""
-    found = [stack for part in _PARTS if (stack := subject.stack(part))]
+    found = [stack for part in PARTS if (stack := subject.stack(part))]
     for stack in found:
         if finding := _stuck(stack):
             return finding

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from infra.doctor.report import Finding, failure, ok, warning
 from infra.doctor.subject import Subject
 
-# The major version of the database, and the minor one that is deployed where nothing was chosen.
-AURORA = "18.4"
+# As in infra/stacks/data.py; a test compares.
+MAJOR = "18"
 _ENGINE = "aurora-postgresql"
 _CLASS = "db.serverless"
 
@@ -18,7 +19,7 @@ def zones(subject: Subject) -> Finding:
     """Choose zones: those that are deployed, else those that offer the engine's machine and the database."""
     available = _available(subject)
     machine = _with_machine(subject)
-    written, deployed = subject.places.get("zones"), _deployed(subject)
+    written, deployed = list(subject.places.zones or ()), _deployed(subject)
     if written and deployed and written != deployed:
         return failure(
             f"{_file(subject)} has {', '.join(written)}, the network {', '.join(deployed)}: "
@@ -26,7 +27,7 @@ def zones(subject: Subject) -> Finding:
             f"the zones of the network, in this order, in {_file(subject)}",
         )
     if chosen := written or deployed:
-        return _kept(subject, list(chosen), available, machine)
+        return _kept(subject, chosen, available, machine)
     suited = available.keys() & _with_database(subject)
     order = sorted(suited, key=lambda zone: (zone not in machine, zone))[: subject.stage.zones]
     if len(order) < subject.stage.zones:
@@ -49,7 +50,7 @@ def _kept(subject: Subject, chosen: list[str], available: dict[str, str], machin
             f"{', '.join(chosen)} are {len(chosen)}; infra/stages.py has zones={subject.stage.zones}",
             f"zones={len(chosen)} in infra/stages.py; where nothing is deployed, delete {_file(subject)}",
         )
-    return _described(subject, chosen, available, machine, new="zones" not in subject.places)
+    return _described(subject, chosen, available, machine, new=not subject.places.zones)
 
 
 def _described(
@@ -117,11 +118,10 @@ def _with_database(subject: Subject) -> set[str]:
         Engine=_ENGINE,
         DBInstanceClass=_CLASS,
     )
-    major = AURORA.partition(".")[0]
     return {
         zone["Name"]
         for option in options
-        if option["EngineVersion"].partition(".")[0] == major
+        if option["EngineVersion"].partition(".")[0] == MAJOR
         for zone in option["AvailabilityZones"]
     }
 
@@ -149,10 +149,9 @@ def _file(subject: Subject) -> str:
 def aurora(subject: Subject) -> Finding:
     """Choose the database's version: the one that is deployed, else the newest minor one of its major."""
     offered = _versions(subject)
-    chosen = subject.places.get("aurora")
+    chosen = subject.places.aurora
     running = _running(subject)
     newest = max(offered, key=_number, default=None)
-    major = AURORA.partition(".")[0]
     if chosen or running:
         version = chosen or running
         if not running and version not in offered:
@@ -161,26 +160,26 @@ def aurora(subject: Subject) -> Finding:
                 f'"aurora": "{newest}" in it' if newest else "another region (AWS_REGION)",
             )
         return ok(
-            f"{version}, {'running' if running else 'chosen'}; the newest of {major} is {newest or 'none'}",
+            f"{version}, {'running' if running else 'chosen'}; the newest of {MAJOR} is {newest or 'none'}",
             places={} if chosen else {"aurora": version},
         )
     if not newest:
         least = subject.stage.database.capacity[0]
         return failure(
-            f"no version {major} of Aurora PostgreSQL that scales down to {least:g} ACUs",
+            f"no version {MAJOR} of Aurora PostgreSQL that scales down to {least:g} ACUs",
             "another region (AWS_REGION)",
         )
-    return ok(f"{newest}, the newest of {major}", places={"aurora": newest})
+    return ok(f"{newest}, the newest of {MAJOR}", places={"aurora": newest})
 
 
 def _versions(subject: Subject) -> set[str]:
     """Return the minor versions of our major one that scale down as far as the stage wants."""
     found = subject.account.items("rds", "describe_db_engine_versions", "DBEngineVersions", Engine=_ENGINE)
-    least, major = subject.stage.database.capacity[0], AURORA.partition(".")[0]
+    least = subject.stage.database.capacity[0]
     return {
         each["EngineVersion"]
         for each in found
-        if each["EngineVersion"].partition(".")[0] == major
+        if re.fullmatch(rf"{MAJOR}\.\d+", each["EngineVersion"])
         and each.get("ServerlessV2FeaturesSupport", {}).get("MinCapacity", float("inf")) <= least
     }
 
@@ -199,4 +198,4 @@ def _running(subject: Subject) -> str | None:
 
 
 def _number(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
+    return tuple(map(int, version.split(".")))

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from infra import costs
+from infra.choice import ChoiceError
 from infra.doctor import checks_account, checks_machine, checks_places, checks_quotas, checks_services, places
 from infra.doctor.account import Account, Denied, NoCredentials, Unknown, current_session
 from infra.doctor.machine import Machine, ThisMachine
 from infra.doctor.report import Finding, Report, failure, warning
 from infra.doctor.subject import Subject
 from infra.paths import ROOT
+from infra.places import FOLDER, Places, file_for, places_of
 from infra.stages import Stage
 
 
@@ -73,7 +75,7 @@ CHECKS = (
 
 
 def examine(
-    stage: Stage, session: Any = None, *, machine: Machine | None = None, folder: Path = places.FOLDER
+    stage: Stage, session: Any = None, *, machine: Machine | None = None, folder: Path = FOLDER
 ) -> Report:
     """Look up whether a stage can be deployed, and write down its zones and its database's version.
 
@@ -100,7 +102,7 @@ def _only(finding: Finding, title: str, stage: Stage, region: str | None = None)
 class _Examination:
     def __init__(self, stage: Stage, account: Account, machine: Machine, folder: Path) -> None:
         self._stage, self._account, self._machine = stage, account, machine
-        self._file = places.place_file(folder, stage.name, account.region)
+        self._file = file_for(stage, account.region, folder)
 
     def report(self) -> Report:
         """Make all checks that the stage needs: those of the account only where it is known which it is."""
@@ -109,10 +111,9 @@ class _Examination:
         except Unknown as error:
             credentials, number = failure(str(error), "`aws sts get-caller-identity` must succeed"), None
         try:
-            before = places.read(self._file)
-        except ValueError as error:
-            correct = failure(str(error), "correct it; where nothing is deployed, delete it")
-            return _only(correct, "stages", self._stage, self._account.region)
+            before = places_of(self._stage, self._account.region, self._file.parent) or Places()
+        except ChoiceError as error:
+            return _only(failure(str(error)), "stages", self._stage, self._account.region)
         subject = Subject(
             stage=self._stage,
             account=self._account,
@@ -167,3 +168,5 @@ def _costs(stage: Stage) -> Iterator[str]:
     yield f"Without requests it costs ${month:,.2f} a month, {source}."
     if stage.engine and hour is not None:
         yield f"While the engine runs: ${hour:.2f} an hour for each {stage.engine.instance_type}."
+    tag = "once that is activated: https://console.aws.amazon.com/billing/home#/tags"
+    yield f"Cost Explorer shows its bill alone by the tag chatbot:stage, {tag}"

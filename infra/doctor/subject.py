@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from infra.deploy.stacks import prefix_of
 from infra.doctor.account import Account
 from infra.doctor.machine import Machine
+from infra.places import Places
 from infra.stages import Stage
 
 
@@ -23,7 +24,7 @@ class Subject:
     account: Account
     machine: Machine
     number: str = ""
-    places: Mapping[str, Any] = field(default_factory=dict)
+    places: Places = Places()  # noqa: RUF009 - it is frozen
 
     @property
     def region(self) -> str:
@@ -38,5 +39,5 @@ class Subject:
         return self.account.stack(self.stack_name(part))
 
     def stack_name(self, part: str) -> str:
-        """Return the name that infra/app.py gives a stack of the stage."""
-        return f"Chatbot{self.stage.name.capitalize()}{part}"
+        """Return the name of a stack of the stage."""
+        return f"{prefix_of(self.stage.name)}{part}"

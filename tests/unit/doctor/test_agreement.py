@@ -1,0 +1,42 @@
+"""What the doctor expects is what would be deployed."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from aws_cdk import App, Stack
+
+from infra.bundling import prisma_layer
+from infra.doctor.checks_account import BOOTSTRAP_VERSION
+from infra.doctor.checks_places import MAJOR
+from infra.stages import STAGES
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_the_bootstrap_version_is_the_one_that_templates_require(tmp_path: Path) -> None:
+    app = App(outdir=str(tmp_path))
+    Stack(app, "Any")
+    app.synth()
+    artifact = json.loads((tmp_path / "manifest.json").read_text())["artifacts"]["Any"]
+    assert artifact["properties"]["requiresBootstrapStackVersion"] == BOOTSTRAP_VERSION
+
+
+def test_the_database_is_of_the_major_version_that_is_looked_up() -> None:
+    source = (ROOT / "infra" / "stacks" / "data.py").read_text()
+    assert set(re.findall(r"AuroraPostgresEngineVersion\.VER_(\d+)_", source)) == {MAJOR}
+
+
+def test_prismas_engine_is_looked_up_where_it_is_fetched_from() -> None:
+    fetching = (ROOT / "layers" / "prisma" / "native-engine.mjs").read_text()
+    for architecture in {stage.architecture for stage in STAGES.values()}:
+        target = prisma_layer.engine_url(architecture).split("/")[-2]
+        assert f'{architecture}: "{target}"' in fetching
+
+
+def test_the_build_runs_in_the_environment_whose_quota_is_looked_up() -> None:
+    source = (ROOT / "infra" / "inference" / "copying.py").read_text()
+    assert "LinuxBuildImage" in source
+    assert "ComputeType.MEDIUM" in source
