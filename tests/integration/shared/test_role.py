@@ -1,0 +1,82 @@
+"""A function's keys where they are no variables: from the address that Lambda gives with SnapStart."""
+
+import asyncio
+import json
+import os
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from botocore.utils import ContainerMetadataFetcher
+
+from functions.shared.aws import Aws
+from functions.shared.role import Role, RoleKeysUnavailable
+from tests.aws import dummy_credentials
+
+TOKEN = "token-of-the-container"
+
+
+class Keys(BaseHTTPRequestHandler):
+    """Gives keys that are valid for `valid_s`, each time others."""
+
+    valid_s = 3600.0
+    given = 0
+
+    def do_GET(self) -> None:
+        if self.headers["authorization"] != TOKEN:
+            self.send_error(403)
+            return
+        Keys.given += 1
+        until = datetime.now(UTC) + timedelta(seconds=self.valid_s)
+        keys = {"AccessKeyId": f"ASIA{self.given}", "SecretAccessKey": "secret", "Token": "session"}
+        content = json.dumps({**keys, "Expiration": until.strftime("%Y-%m-%dT%H:%M:%SZ")}).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture(autouse=True)
+def variables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Set what Lambda sets with SnapStart, and nothing of the developer's."""
+    for name, value in dummy_credentials("eu-central-1").items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    server = HTTPServer(("127.0.0.1", 0), Keys)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_port}/keys"
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", url)
+    monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", TOKEN)
+    yield
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_they_are_fetched_and_renewed_before_they_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    role = Role(os.environ, Aws())
+    first, same = asyncio.run(role.keys()), asyncio.run(role.keys())
+    assert (first, first.secret, first.session_token) == (same, "secret", "session")
+    monkeypatch.setattr(Keys, "valid_s", 5.0)  # of the last minutes, in which each use renews them
+    short = Role(os.environ, Aws())
+    assert asyncio.run(short.keys()) != first
+    monkeypatch.setattr(Keys, "valid_s", 3600.0)
+    assert asyncio.run(short.keys()).id == f"ASIA{Keys.given}"
+
+
+def test_none_are_an_error_that_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "wrong")
+    monkeypatch.setattr(ContainerMetadataFetcher, "SLEEP_TIME", 0)
+    with pytest.raises(RoleKeysUnavailable) as raised:
+        asyncio.run(Role(os.environ, Aws()).keys())
+    assert "wrong" not in str(raised.value)
+    monkeypatch.delenv("AWS_CONTAINER_CREDENTIALS_FULL_URI")
+    with pytest.raises(RoleKeysUnavailable, match="NoCredentialsError"):
+        asyncio.run(Role(os.environ, Aws()).keys())
