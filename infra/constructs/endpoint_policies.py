@@ -11,21 +11,19 @@ from collections.abc import Iterator, Sequence
 from aws_cdk import Aws
 from aws_cdk import aws_iam as iam
 
+# In the bucket of the weights: what vLLM compiled, which the engine keeps there.
+CACHE_FOLDER = "cache"
 _OURS = {"aws:PrincipalAccount": Aws.ACCOUNT_ID}
 # The prefix of a service's actions → those that are used, and the kind of resource that they are for.
 _ACTIONS: dict[str, tuple[Sequence[str], str]] = {
     "dynamodb": (("GetItem", "PutItem", "Query", "UpdateItem"), "table/*"),
-    "secretsmanager": (("GetSecretValue",), "secret:*"),
-    "ecr": (("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer"), "repository/*"),
-    "logs": (("CreateLogStream", "PutLogEvents"), "log-group:*"),
 }
 
 
 def endpoint_policy(service: str) -> Iterator[iam.PolicyStatement]:
     """Yield the statements of the policy of a service's endpoint.
 
-    Shape:  `service`: "s3", or the prefix of the service's actions, as in "ecr". Of none where AWS's
-            documentation does not say that its endpoints take a policy: ECS's.
+    Shape:  `service`: "s3", or the prefix of the service's actions, as in "dynamodb".
     Source: Amazon ECR, "Minimum Amazon S3 bucket permissions for Amazon ECR", for where the layers of images
             are; Amazon VPC, "Control access to VPC endpoints using endpoint policies"; read 2026-11-26.
     """
@@ -33,10 +31,9 @@ def endpoint_policy(service: str) -> Iterator[iam.PolicyStatement]:
         # Buckets have no account in their names.
         own = _OURS | {"aws:ResourceAccount": Aws.ACCOUNT_ID}
         yield _allow("s3", ("GetObject", "ListBucket"), "*", own)
+        yield _allow("s3", ("PutObject",), f"arn:{Aws.PARTITION}:s3:::*/{CACHE_FOLDER}/*", own)
         layers = f"arn:{Aws.PARTITION}:s3:::prod-{Aws.REGION}-starport-layer-bucket/*"
         yield _allow("s3", ("GetObject",), layers, {})
-    if service == "ecr":
-        yield _allow("ecr", ("GetAuthorizationToken",), "*", _OURS)
     if service in _ACTIONS:
         actions, kind = _ACTIONS[service]
         account = f"arn:{Aws.PARTITION}:{service}:{Aws.REGION}:{Aws.ACCOUNT_ID}"

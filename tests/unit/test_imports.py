@@ -108,6 +108,7 @@ PACKAGES = {
 # nothing else of `infra`: a stack gives a construct what it needs of the network.
 CDK = (
     ("app",),
+    ("places",),
     ("choice", "stacks"),
     ("watch",),
     ("inference",),

@@ -1,4 +1,4 @@
-"""The templates of both stages, and the engine's stack in its variants."""
+"""The templates of the stages, and the engine's stack in its variants."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,8 @@ from .engines import VARIANTS, EngineTemplate, EngineVariants, read_variants
 from .templates import Deployment, Deployments, one_worker, shared_folder
 
 # Tests of `dev` alone run in `make test`; those that need more syntheses only in `make test-all`.
-_SLOW_FIXTURES = {"prod", "variants"}
+_SLOW_FIXTURES = {"serverless", "prod", "variants"}
+_SLOW_STAGES = {"serverless", "prod"}
 _SYNTHESIS_TIMEOUT_S = 300
 
 
@@ -18,6 +19,11 @@ _SYNTHESIS_TIMEOUT_S = 300
 def deployments(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Deployment]:
     """The stages of `infra/stages.py`, by name."""
     return Deployments(shared_folder(tmp_path_factory))
+
+
+@pytest.fixture
+def serverless(deployments: Mapping[str, Deployment]) -> Deployment:
+    return deployments["serverless"]
 
 
 @pytest.fixture
@@ -30,9 +36,15 @@ def prod(deployments: Mapping[str, Deployment]) -> Deployment:
     return deployments["prod"]
 
 
-@pytest.fixture(params=["dev", "prod"])
+@pytest.fixture(params=["serverless", "dev", "prod"])
 def deployment(deployments: Mapping[str, Deployment], request: pytest.FixtureRequest) -> Deployment:
     """Each stage in turn."""
+    return deployments[request.param]
+
+
+@pytest.fixture(params=["dev", "prod"])
+def with_engine(deployments: Mapping[str, Deployment], request: pytest.FixtureRequest) -> Deployment:
+    """Each stage that has an engine in turn."""
     return deployments[request.param]
 
 
@@ -62,6 +74,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = set(getattr(item, "fixturenames", ()))
         if fixtures & {"deployments", "variants"}:
             item.add_marker(pytest.mark.timeout(_SYNTHESIS_TIMEOUT_S))
-            # "prod" is a parameter of the test, or of the fixture `deployment`.
-            if fixtures & _SLOW_FIXTURES or "prod" in re.split(r"[][-]", item.name):
+            # A stage is a parameter of the test, or of the fixture `deployment`.
+            if fixtures & _SLOW_FIXTURES or _SLOW_STAGES & set(re.split(r"[][-]", item.name)):
                 item.add_marker(pytest.mark.slow)

@@ -5,20 +5,20 @@ from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network
 
 import pytest
+from aws_cdk import App
+from aws_cdk.assertions import Template
+
+from infra.stacks.network import NetworkStack
+from infra.stages import DEV, PROD, Stage
 
 from .policies import Policies, Request, resolved
 from .templates import Deployment, Json
 
-GROUP = "AWS::EC2::SecurityGroup"
+GROUP, ENDPOINT, ROUTE = "AWS::EC2::SecurityGroup", "AWS::EC2::VPCEndpoint", "AWS::EC2::Route"
 # Caller, called, port: all that can be reached at all.
-WITH_ENDPOINTS = {
-    ("Chat", "Engine", 8000),
-    ("Todos", "Database", 5432),
-    ("Chat", "Endpoints", 443),
-    ("Todos", "Endpoints", 443),
-    ("Machines", "Endpoints", 443),
-}
-WITH_BALANCER = {("Chat", "Balancer", 8000), ("Balancer", "Engine", 8000), ("Todos", "Database", 5432)}
+TODOS = {("Todos", "Database", 5432)}
+WITH_ENGINE = TODOS | {("Chat", "Engine", 8000)}
+WITH_BALANCER = TODOS | {("Chat", "Balancer", 8000), ("Balancer", "Engine", 8000)}
 
 
 def _name(reference: Json) -> str:
@@ -52,7 +52,9 @@ def test_no_address_is_allowed_in(deployment: Deployment) -> None:
         assert "SourcePrefixListId" not in rule, group
 
 
-@pytest.mark.parametrize(("stage", "edges"), [("dev", WITH_ENDPOINTS), ("prod", WITH_BALANCER)])
+@pytest.mark.parametrize(
+    ("stage", "edges"), [("serverless", TODOS), ("dev", WITH_ENGINE), ("prod", WITH_BALANCER)]
+)
 def test_only_these_can_reach_each_other(
     deployments: Mapping[str, Deployment], stage: str, edges: set[tuple[str, str, int]]
 ) -> None:
@@ -64,27 +66,32 @@ def test_only_these_can_reach_each_other(
     assert all(rule["FromPort"] == rule["ToPort"] for _, rule in _ingress(deployments[stage]))
 
 
-def test_each_egress_rule_has_its_ingress_rule(dev: Deployment, prod: Deployment) -> None:
-    for deployment in (dev, prod):
-        out = {
-            (_name(each.properties["GroupId"]), _name(each.properties["DestinationSecurityGroupId"]))
-            for each in deployment.all(f"{GROUP}Egress")
-        }
-        let_in = {(_name(rule["SourceSecurityGroupId"]), called) for called, rule in _ingress(deployment)}
-        assert out == {(caller, called) for caller, called in let_in if called != "Endpoints"}
+def test_each_egress_rule_has_its_ingress_rule(deployment: Deployment) -> None:
+    out = {
+        (_name(each.properties["GroupId"]), _name(each.properties["DestinationSecurityGroupId"]))
+        for each in deployment.all(f"{GROUP}Egress")
+    }
+    assert out == {(_name(rule["SourceSecurityGroupId"]), called) for called, rule in _ingress(deployment)}
 
 
 def test_only_https_leaves_and_only_from_what_calls_aws(deployment: Deployment) -> None:
     out = {(group, rule["FromPort"], rule["ToPort"]) for group, rule in _outward(deployment)}
     # CDK's way to say that nothing may leave: a rule that fits no packet.
     nothing = {(group, *ports) for group, *ports in out if ports == [252, 86]}
-    callers = ("Chat", "Todos", "Engine", "Machines")
+    callers = ("Chat", "Todos", "Engine", "Machines") if deployment.stage.engine else ("Todos",)
     assert out - nothing == {(caller, 443, 443) for caller in callers}
 
 
-def test_the_engine_reaches_public_addresses_only(deployment: Deployment) -> None:
-    (group,) = [each for each in deployment.all(GROUP) if each.id.startswith("Engine")]
+def test_only_the_functions_call_by_ipv6_and_only_where_there_is_no_nat(deployment: Deployment) -> None:
+    by_ipv6 = {group for group, rule in _outward(deployment) if "CidrIpv6" in rule}
+    functions = {"Chat", "Todos"} if deployment.stage.engine else {"Todos"}
+    assert by_ipv6 == (functions if deployment.stage.egress == "ipv6" else set())
+
+
+def test_the_engine_reaches_public_addresses_only(with_engine: Deployment) -> None:
+    (group,) = [each for each in with_engine.all(GROUP) if each.id.startswith("Engine")]
     rules = group.properties["SecurityGroupEgress"]
+    assert not [rule for rule in rules if "CidrIpv6" in rule], "a prompt may name any address"
     reached = [IPv4Network(rule["CidrIp"]) for rule in rules]
     assert len(reached) <= 60, "AWS's quota for a group"
     for private in ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16"):
@@ -111,60 +118,97 @@ def test_every_group_and_rule_says_what_it_is_for(deployment: Deployment) -> Non
         assert not rule["Description"].startswith("from "), called
 
 
-def test_dev_has_no_way_to_the_internet(dev: Deployment) -> None:
-    for kind in ("NatGateway", "InternetGateway", "EgressOnlyInternetGateway", "EIP", "Route"):
-        assert not dev.all(f"AWS::EC2::{kind}"), kind
-    endpoints = dev.all("AWS::EC2::VPCEndpoint")
-    interfaces = {_service(each.properties) for each in endpoints if _is_interface(each.properties)}
-    assert interfaces == {"secretsmanager", "ecs", "ecs-agent", "ecs-telemetry", "ecr.api", "ecr.dkr", "logs"}
-    for each in endpoints:
-        assert len(each.properties.get("SubnetIds", ())) <= 1, "each zone of an endpoint costs"
-        assert not _is_interface(each.properties) or each.properties["PrivateDnsEnabled"] is True
+def test_no_endpoint_has_a_price(deployment: Deployment) -> None:
+    assert {each.properties["VpcEndpointType"] for each in deployment.all(ENDPOINT)} == {"Gateway"}
+    gateways = {_service(each.properties) for each in deployment.all(ENDPOINT)}
+    assert gateways == ({"s3", "dynamodb"} if deployment.stage.engine else {"dynamodb"})
+    for each in deployment.all(ENDPOINT):
+        assert len(each.properties["RouteTableIds"]) >= deployment.stage.zones
 
 
-def test_dynamodb_and_s3_are_reached_without_nat(deployment: Deployment) -> None:
-    gateways = [
-        each.properties
-        for each in deployment.all("AWS::EC2::VPCEndpoint")
-        if not _is_interface(each.properties)
-    ]
-    assert {_service(each) for each in gateways} == {"s3", "dynamodb"}
-    for each in gateways:
-        assert len(each["RouteTableIds"]) >= deployment.stage.zones
+@pytest.mark.parametrize("stage", ["serverless", "dev"])
+def test_private_subnets_without_nat_reach_the_internet_by_ipv6_alone(
+    deployments: Mapping[str, Deployment], stage: str
+) -> None:
+    deployment = deployments[stage]
+    (gateway,) = deployment.all("AWS::EC2::EgressOnlyInternetGateway")
+    routes = [each.properties for each in deployment.all(ROUTE) if "EgressOnly" in str(each.properties)]
+    private = _subnets(deployment, "Private")
+    assert [(each["DestinationIpv6CidrBlock"], each["EgressOnlyInternetGatewayId"]) for each in routes] == [
+        ("::/0", {"Ref": gateway.id})
+    ] * len(private)
+    assert {_name_of_subnet(each["RouteTableId"]["Ref"]) for each in routes} == set(private)
+    for subnet in private.values():
+        assert subnet["AssignIpv6AddressOnCreation"] is True
+        assert subnet["MapPublicIpOnLaunch"] is False
+    for kind in ("NatGateway", "EIP"):
+        assert not deployment.all(f"AWS::EC2::{kind}"), kind
+    others = [each.properties for each in deployment.all(ROUTE) if "EgressOnly" not in str(each.properties)]
+    assert {_name_of_subnet(each["RouteTableId"]["Ref"]) for each in others} == set(
+        _subnets(deployment, "Public")
+    )
+
+
+def test_the_machines_subnets_are_public_and_give_no_address_by_themselves(dev: Deployment) -> None:
+    public = _subnets(dev, "Public")
+    assert len(public) == dev.stage.zones
+    for subnet in public.values():
+        assert subnet["MapPublicIpOnLaunch"] is False, "the launch template's to give"
+        assert not subnet.get("AssignIpv6AddressOnCreation")
+
+
+def test_a_network_without_an_engine_has_no_public_subnet(serverless: Deployment) -> None:
+    assert not _subnets(serverless, "Public")
+    for kind in ("InternetGateway", "VPCGatewayAttachment"):
+        assert not serverless.all(f"AWS::EC2::{kind}"), kind
+    assert {re.sub(r"[0-9A-F]{8}$", "", each.id) for each in serverless.all(GROUP)} == {"Todos", "Database"}
+
+
+def test_nothing_is_in_the_default_group_which_lets_its_members_call_each_other(
+    deployment: Deployment,
+) -> None:
+    for kind, name in {
+        "AWS::Lambda::Function": "VpcConfig",
+        "AWS::ECS::Service": "NetworkConfiguration",
+    }.items():
+        for each in deployment.all(kind):
+            network = each.properties.get(name, {}).get("AwsvpcConfiguration", each.properties.get(name))
+            assert not network or network.get("SecurityGroupIds") or network.get("SecurityGroups"), each.id
+    for each in deployment.all("AWS::RDS::DBCluster"):
+        assert each.properties["VpcSecurityGroupIds"]
+    for each in deployment.all("AWS::EC2::LaunchTemplate"):
+        data = each.properties["LaunchTemplateData"]
+        interfaces = data.get("NetworkInterfaces", [])
+        assert data.get("SecurityGroupIds") or all(one["Groups"] for one in interfaces) and interfaces
+    for each in deployment.all("AWS::ElasticLoadBalancingV2::LoadBalancer"):
+        assert each.properties["SecurityGroups"]
+
+
+@pytest.mark.parametrize("stage", [DEV, PROD], ids=lambda stage: str(stage.name))
+def test_zones_are_those_that_are_named(stage: Stage) -> None:
+    names = ["eu-central-1c", "eu-central-1a", "eu-central-1b"][: stage.zones]
+    network = NetworkStack(App(), "Network", stage=stage, zones=names)
+    subnets = Template.from_stack(network).find_resources("AWS::EC2::Subnet").values()
+    zones = [each["Properties"]["AvailabilityZone"] for each in subnets]
+    assert sorted(zones) == sorted(names * 2)
 
 
 OURS, THEIRS = "111122223333", "444455556666"
-PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 LAYERS = "arn:aws:s3:::prod-eu-central-1-starport-layer-bucket/a"
-SECRET, ROWS, LOG = (
-    f"arn:aws:{kind}"
-    for kind in (
-        "secretsmanager:eu-central-1:{}:secret:Name-AbCdEf",
-        "dynamodb:eu-central-1:{}:table/Keys-1ABC",
-        "logs:eu-central-1:{}:log-group:Log-1ABC:log-stream:a",
-    )
-)
+ROWS = "arn:aws:dynamodb:eu-central-1:{}:table/Keys-1ABC"
+CACHE = "arn:aws:s3:::weights/cache/Qwen/a.tar.gz"
 # The last part of a service's name, an action, its resource, whether it is allowed to our own account.
 THROUGH: list[tuple[str, str, str, bool]] = [
     ("s3", "s3:GetObject", "arn:aws:s3:::weights/models/a", True),
     ("s3", "s3:ListBucket", "arn:aws:s3:::weights", True),
+    ("s3", "s3:PutObject", CACHE, True),
     ("s3", "s3:PutObject", "arn:aws:s3:::weights/models/a", False),
-    ("s3", "s3:DeleteObject", "arn:aws:s3:::weights/models/a", False),
+    ("s3", "s3:DeleteObject", CACHE, False),
     *(
         ("dynamodb", f"dynamodb:{action}", ROWS, True)
         for action in ("GetItem", "PutItem", "Query", "UpdateItem")
     ),
     *(("dynamodb", f"dynamodb:{action}", ROWS, False) for action in ("Scan", "BatchGetItem", "DeleteItem")),
-    ("secretsmanager", "secretsmanager:GetSecretValue", SECRET, True),
-    ("secretsmanager", "secretsmanager:PutSecretValue", SECRET, False),
-    *(
-        (service, action, "arn:aws:ecr:eu-central-1:{}:repository/engines", True)
-        for service in ("ecr.api", "ecr.dkr")
-        for action in PULL
-    ),
-    ("ecr.dkr", "ecr:PutImage", "arn:aws:ecr:eu-central-1:{}:repository/engines", False),
-    ("logs", "logs:PutLogEvents", LOG, True),
-    ("logs", "logs:FilterLogEvents", LOG, False),
 ]
 
 
@@ -187,12 +231,8 @@ def test_the_layers_of_images_are_in_a_bucket_of_aws(dev: Deployment) -> None:
     assert not s3.allow(Request("s3:GetObject", LAYERS.replace("prod-", "other-"), theirs))
 
 
-@pytest.mark.parametrize("stage", ["dev", "prod"])
-def test_every_endpoint_has_a_policy_where_its_service_takes_one(
-    deployments: Mapping[str, Deployment], stage: str
-) -> None:
-    without = {service for service, policy in endpoint_policies(deployments[stage]).items() if not policy}
-    assert without <= {"ecs", "ecs-agent", "ecs-telemetry"}
+def test_every_endpoint_has_a_policy(deployment: Deployment) -> None:
+    assert all(endpoint_policies(deployment).values())
 
 
 def endpoint_policies(deployment: Deployment) -> dict[str, Policies]:
@@ -221,8 +261,17 @@ def test_rejected_connections_are_logged(deployment: Deployment) -> None:
     assert log.properties["RetentionInDays"] == deployment.stage.log_days
 
 
-def _is_interface(endpoint: Json) -> bool:
-    return bool(endpoint["VpcEndpointType"] == "Interface")
+def _subnets(deployment: Deployment, kind: str) -> dict[str, Json]:
+    """Return the subnets of a kind, as in "Public", by their construct ids."""
+    return {
+        re.sub(r"Subnet[0-9A-F]{8}$", "", each.id): each.properties
+        for each in deployment.all("AWS::EC2::Subnet")
+        if _subnet_type(each.properties) == kind
+    }
+
+
+def _name_of_subnet(route_table: str) -> str:
+    return re.sub(r"RouteTable[0-9A-F]{8}$", "", route_table)
 
 
 def _service(endpoint: Json) -> str:
