@@ -67,7 +67,7 @@ def _holds(operator: str, found: str | Sequence[str] | None, wanted: list[str]) 
     match operator:
         case "Null":
             return (not values) is (wanted == ["true"])
-        case "StringEquals":
+        case "StringEquals" | "Bool":
             return len(values) == 1 and values[0] in wanted
         case "ForAllValues:StringLike":  # true for none
             return all(any(fnmatchcase(value, pattern) for pattern in wanted) for value in values)

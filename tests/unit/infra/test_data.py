@@ -5,8 +5,13 @@ import string
 from collections.abc import Mapping
 
 import pytest
+from aws_cdk import App
+from aws_cdk.assertions import Template
 
 from functions.shared import items
+from infra.stacks.data import DataStack
+from infra.stacks.network import NetworkStack
+from infra.stages import DEV
 
 from .templates import Deployment, Json
 
@@ -28,7 +33,9 @@ def test_usage_records_expire(deployment: Deployment) -> None:
 def test_the_table_s_output_has_the_name_that_the_command_line_reads(deployment: Deployment) -> None:
     table = deployment.one(TABLE, "Data")
     assert deployment.outputs("Data")["KeysTable"]["Value"] == {"Ref": table.id}
-    assert deployment.outputs("Data")["Models"]["Value"] == deployment.stage.engine.model.id
+    assert deployment.outputs("Data")["Models"]["Value"] == ",".join(
+        model.id for model in deployment.stage.listed_models
+    )
     days = deployment.outputs("Data")["KeepRecordsDays"]["Value"]
     assert days == str(deployment.stage.keep_records_days)
 
@@ -64,6 +71,7 @@ def test_todos_are_kept_where_the_stage_keeps_data(
 @pytest.mark.parametrize(
     ("stage", "capacity", "instances"),
     [
+        ("serverless", {"MinCapacity": 0, "MaxCapacity": 2, "SecondsUntilAutoPause": 300}, 1),
         ("dev", {"MinCapacity": 0, "MaxCapacity": 2, "SecondsUntilAutoPause": 300}, 1),
         ("prod", {"MinCapacity": 0.5, "MaxCapacity": 16}, 2),
     ],
@@ -102,8 +110,8 @@ def test_no_password_is_in_a_template(deployment: Deployment) -> None:
         assert secret.properties["GenerateSecretString"]["PasswordLength"] >= 30
 
 
-def test_the_engine_s_key_fits_into_a_header_and_a_variable(deployment: Deployment) -> None:
-    (secret,) = [each for each in deployment.all(SECRET, "Data") if each.id.startswith("EngineKey")]
+def test_the_engine_s_key_fits_into_a_header_and_a_variable(with_engine: Deployment) -> None:
+    (secret,) = [each for each in with_engine.all(SECRET, "Data") if each.id.startswith("EngineKey")]
     generated = secret.properties["GenerateSecretString"]
     assert generated == {"ExcludePunctuation": True, "PasswordLength": 48}
 
@@ -137,3 +145,11 @@ def _exported(reference: Json) -> str:
     """Return the construct id of a group that another stack has exported."""
     name = str(reference["Fn::ImportValue"])
     return name.partition("ExportsOutputFnGetAtt")[2].partition("GroupId")[0][:-8]
+
+
+def test_aurora_s_version_is_the_one_that_is_named() -> None:
+    app = App()
+    data = DataStack(app, "Data", stage=DEV, network=NetworkStack(app, "Network", stage=DEV), aurora="17.6")
+    template = Template.from_stack(data)
+    template.has_resource_properties(CLUSTER, {"EngineVersion": "17.6"})
+    template.has_resource_properties("AWS::RDS::DBClusterParameterGroup", {"Family": "aurora-postgresql17"})

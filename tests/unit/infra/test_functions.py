@@ -11,7 +11,7 @@ from .policies import Policies, Request, resolved
 from .templates import ROOT, Deployment, Json, Resource
 
 FUNCTION, PERMISSION, POLICY = "AWS::Lambda::Function", "AWS::Lambda::Permission", "AWS::IAM::Policy"
-CHAT, TODOS = "ChatFunction", "TodosFunction"
+CHAT, TODOS, HOSTED = "ChatFunction", "TodosFunction", "HostedFunction"
 # What an action is done to, by a word of its logical id; "*" is everything.
 Grant = tuple[str, str, str]
 INTERFACES = (
@@ -22,10 +22,8 @@ INTERFACES = (
     "ec2:DescribeSubnets",
     "ec2:UnassignPrivateIpAddresses",
 )
-ALWAYS: set[Grant] = {
-    *(("Allow", action, "Log") for action in ("logs:CreateLogStream", "logs:PutLogEvents")),
-    *((effect, action, "*") for action in INTERFACES for effect in ("Allow", "Deny")),
-}
+LOGS: set[Grant] = {("Allow", f"logs:{action}", "Log") for action in ("CreateLogStream", "PutLogEvents")}
+ALWAYS: set[Grant] = LOGS | {(effect, action, "*") for action in INTERFACES for effect in ("Allow", "Deny")}
 TRACES: set[Grant] = {
     ("Allow", "xray:PutTraceSegments", "*"),
     ("Allow", "xray:PutTelemetryRecords", "*"),
@@ -33,6 +31,17 @@ TRACES: set[Grant] = {
 READS_THE_MASTER_S_SECRET = ("Allow", "secretsmanager:GetSecretValue", "DatabaseSecret")
 READS_ITS_USER_S_SECRET = ("Allow", "secretsmanager:GetSecretValue", "TodosUser")
 COUNTS: set[Grant] = {("Allow", "dynamodb:GetItem", "Table"), ("Allow", "dynamodb:UpdateItem", "Table")}
+
+
+BEDROCK: set[Grant] = {
+    ("Allow", "bedrock:CallWithBearerToken", "*"),
+    ("Allow", "bedrock:InvokeModel", "foundation-model"),
+    ("Allow", "bedrock:InvokeModelWithResponseStream", "foundation-model"),
+}
+CALLS_THE_HOSTED_FUNCTION: set[Grant] = {
+    ("Allow", "lambda:InvokeFunctionUrl", HOSTED),
+    ("Allow", "lambda:InvokeFunction", HOSTED),
+}
 
 
 def resource(deployment: Deployment, logical_id: str) -> Resource:
@@ -61,16 +70,54 @@ def grants(deployment: Deployment, function: Resource) -> set[Grant]:
     }
 
 
-def test_the_chat_function_may_count_and_read_the_engine_s_key(deployment: Deployment) -> None:
-    start = {("Allow", "ecs:DescribeServices", "Service"), ("Allow", "ecs:UpdateService", "Service")}
-    scales_to_zero = deployment.stage.engine.tasks[0] == 0
-    assert grants(deployment, resource(deployment, CHAT)) == {
-        *(ALWAYS | TRACES | COUNTS),
-        ("Allow", "dynamodb:PutItem", "Table"),
-        ("Allow", "dynamodb:Query", "Table"),
-        ("Allow", "secretsmanager:GetSecretValue", "EngineKey"),
-        *(start if scales_to_zero else ()),
-    }
+def test_the_chat_function_may_count_and_call_the_engines(deployment: Deployment) -> None:
+    engine, hosted = deployment.stage.engine, deployment.stage.hosted
+    expected = TRACES | COUNTS | {("Allow", f"dynamodb:{name}", "Table") for name in ("PutItem", "Query")}
+    if engine:
+        expected |= ALWAYS | {("Allow", "secretsmanager:GetSecretValue", "EngineKey")}
+        expected |= CALLS_THE_HOSTED_FUNCTION if hosted else set()
+    else:
+        expected |= LOGS | BEDROCK
+    if engine and engine.scales_to_zero:
+        expected.add(("Allow", "lambda:InvokeFunction", "Scaler"))
+    assert grants(deployment, resource(deployment, CHAT)) == expected
+
+
+def test_the_function_for_hosted_models_may_call_them_and_nothing_else(dev: Deployment) -> None:
+    assert grants(dev, resource(dev, HOSTED)) == LOGS | TRACES | BEDROCK
+    url = dev.one("AWS::Lambda::Url", "Api", TargetFunctionArn={"Fn::GetAtt": [HOSTED, "Arn"]})
+    assert (url.properties["AuthType"], url.properties["InvokeMode"]) == ("AWS_IAM", "RESPONSE_STREAM")
+
+
+@pytest.mark.parametrize(
+    ("action", "context", "allowed"),
+    [
+        ("lambda:InvokeFunctionUrl", {"lambda:FunctionUrlAuthType": "AWS_IAM"}, True),
+        ("lambda:InvokeFunctionUrl", {"lambda:FunctionUrlAuthType": "NONE"}, False),
+        ("lambda:InvokeFunction", {"lambda:InvokedViaFunctionUrl": "true"}, True),
+        ("lambda:InvokeFunction", {"lambda:InvokedViaFunctionUrl": "false"}, False),
+        ("lambda:InvokeFunction", {}, False),
+    ],
+)
+def test_the_chat_function_calls_that_function_by_its_url_alone(
+    dev: Deployment, action: str, context: dict[str, str], allowed: bool
+) -> None:
+    (alias,) = [each for each in dev.all("AWS::Lambda::Alias", "Api") if each.id.startswith(HOSTED)]
+    policies = policies_of(dev, CHAT)
+    assert policies.allow(Request(action, alias.id, context)) is allowed
+    assert not policies.allow(Request(action, "TodosFunctionLive", context))
+
+
+@pytest.mark.parametrize(("stage", "function"), [("serverless", CHAT), ("dev", HOSTED)])
+def test_bedrock_is_called_for_the_models_of_the_stage(
+    deployments: Mapping[str, Deployment], stage: str, function: str
+) -> None:
+    policies = policies_of(deployments[stage], function)
+    arn = "arn:aws:bedrock:eu-central-1::foundation-model/{}"
+    (hosted,) = deployments[stage].stage.hosted
+    for action in ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"):
+        assert policies.allow(Request(action, arn.format(hosted.served_name)))
+        assert not policies.allow(Request(action, arn.format("openai.gpt-oss-120b-1:0")))
 
 
 def test_the_todo_function_may_count_and_read_the_secret_of_its_own_user(deployment: Deployment) -> None:
@@ -152,15 +199,15 @@ def table_of(deployment: Deployment, function: str) -> str:
 
 def test_a_function_s_own_code_cannot_change_the_network(deployment: Deployment) -> None:
     for policy in deployment.all(POLICY, "Api"):
-        denials = [
-            each for each in policy.properties["PolicyDocument"]["Statement"] if each["Effect"] == "Deny"
-        ]
-        assert [each["Condition"] for each in denials] == [{"Null": {"lambda:SourceFunctionArn": "false"}}]
+        statements = policy.properties["PolicyDocument"]["Statement"]
+        denials = [each["Condition"] for each in statements if each["Effect"] == "Deny"]
+        in_network = any("ec2:" in str(each["Action"]) for each in statements)
+        assert denials == [{"Null": {"lambda:SourceFunctionArn": "false"}}] * in_network
 
 
-@pytest.mark.parametrize("stage", ["dev", "prod"])
+@pytest.mark.parametrize("stage", ["serverless", "dev", "prod"])
 @pytest.mark.parametrize(
-    ("logical_id", "number", "timeout_s", "group"), [(CHAT, 0, 900, "Chat"), (TODOS, 1, 30, "Todos")]
+    ("logical_id", "number", "timeout_s", "group"), [(CHAT, 0, 900, "Chat"), (TODOS, 1, 75, "Todos")]
 )
 def test_how_a_function_runs(
     deployments: Mapping[str, Deployment],
@@ -181,7 +228,11 @@ def test_how_a_function_runs(
     assert ("SnapStart" in function) is wanted.snap_start
     assert function["Environment"]["Variables"]["AWS_LAMBDA_EXEC_WRAPPER"] == "/opt/lambda-stream"
     assert function["LoggingConfig"].keys() == {"LogGroup"}, "as text: JSON filters lines without a level"
+    if logical_id == CHAT and not wanted.engine:
+        assert "VpcConfig" not in function, "Bedrock and DynamoDB need no network of ours"
+        return
     network = function["VpcConfig"]
+    assert network["Ipv6AllowedForDualStack"] is (wanted.egress == "ipv6")
     assert len(network["SubnetIds"]) == wanted.zones
     assert [f"{group}" in str(each) for each in network["SecurityGroupIds"]] == [True]
 
@@ -195,6 +246,26 @@ def test_each_function_has_only_the_runtime_and_layers_of_its_own(deployment: De
         CHAT: {"Streaming", "ChatDependencies"},
         TODOS: {"Streaming", "TodosDependencies", "Prisma"},
     }
+
+
+def test_the_function_for_hosted_models_is_the_chat_function_outside_the_network(dev: Deployment) -> None:
+    chat, hosted = (resource(dev, each).properties for each in (CHAT, HOSTED))
+    for same in ("Code", "Handler", "Layers", "Timeout", "Runtime", "MemorySize"):
+        assert hosted[same] == chat[same], same
+    assert "VpcConfig" not in hosted
+    assert "ReservedConcurrentExecutions" not in hosted
+
+
+@pytest.mark.parametrize("logical_id", [CHAT, TODOS])
+def test_earlier_versions_stay_for_their_streams_and_for_a_rollback(
+    deployment: Deployment, logical_id: str
+) -> None:
+    versions = [
+        each
+        for each in deployment.all("AWS::Lambda::Version", "Api")
+        if each.properties["FunctionName"] == {"Ref": logical_id}
+    ]
+    assert [each.policies for each in versions] == [("Retain", "Retain")]
 
 
 @pytest.mark.parametrize("logical_id", [CHAT, TODOS])
@@ -267,5 +338,7 @@ def _listed(value: Any) -> list[str]:
 
 def _kind(resource: Json | str) -> str:
     text = str(resource)
-    names = ("EngineKey", "TodosUser", "DatabaseSecret", "Table", "Service", "Log")
+    names = (
+        *("EngineKey", "TodosUser", "DatabaseSecret", "Table", "Scaler", "Log", HOSTED, "foundation-model"),
+    )
     return next((name for name in names if name in text), text)

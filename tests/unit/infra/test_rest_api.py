@@ -10,6 +10,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk.assertions import Match, Template
 
 from functions.chat.errors import ApiError, RateLimited, ServerError, UpstreamTimeout
+from infra import environments
 from infra.constructs.firewall import RULES
 from infra.constructs.gateway_errors import ERRORS, GatewayError
 from infra.constructs.rest_api import StreamingRestApi
@@ -47,10 +48,44 @@ def test_every_path_streams_from_the_function_that_it_is_for(deployment: Deploym
         assert integration["ResponseTransferMode"] == "STREAM"
         assert "response-streaming-invocations" in str(integration["Uri"])
         assert "FunctionLive" in str(integration["Uri"]), "the newest version, not what is being made"
-    assert found == {("Chat", 900_000), ("Todos", 30_000)}
+    assert found == {("Chat", 900_000), ("Todos", 75_000)}
     assert len(deployment.all(METHOD, "Api")) == 4
     paths = {each.properties["PathPart"] for each in deployment.all("AWS::ApiGateway::Resource", "Api")}
     assert paths == {"{proxy+}", "graphql"}
+
+
+def test_each_function_is_invoked_for_every_path_by_one_permission_and_by_no_other_api(
+    deployment: Deployment,
+) -> None:
+    (api,) = deployment.all("AWS::ApiGateway::RestApi", "Api")
+    sources = [
+        str(each.properties["SourceArn"])
+        for each in deployment.all("AWS::Lambda::Permission", "Api")
+        if each.properties["Principal"] == "apigateway.amazonaws.com"
+    ]
+    assert len(sources) == 2
+    for source in sources:
+        assert f"{{'Ref': '{api.id}'}}" in source
+        assert "/*/*/*" in source
+
+
+def test_a_whole_reply_ends_before_the_gateway_stops_to_wait_for_a_byte() -> None:
+    # API Gateway, "Stream the integration response": 5 minutes without a byte, for a regional API.
+    assert environments.REPLY_TIMEOUT_S + 10 <= 5 * 60
+
+
+@pytest.mark.parametrize(("role", "accounts", "logs"), [("ours", 1, 2), ("theirs", 0, 2), ("none", 0, 0)])
+def test_the_account_s_role_for_logs_is_only_set_where_it_is_ours(
+    role: Any, accounts: int, logs: int
+) -> None:
+    template = synthesised(replace(DEV, gateway_role=role))
+    template.resource_count_is("AWS::ApiGateway::Account", accounts)
+    template.resource_count_is("AWS::Logs::LogGroup", logs)
+    (stage,) = template.find_resources(STAGE).values()
+    assert ("AccessLogSetting" in stage["Properties"]) is (logs > 0)
+    (settings,) = stage["Properties"]["MethodSettings"]
+    assert settings["ThrottlingRateLimit"] == DEV.rate
+    assert settings.get("LoggingLevel") == ("ERROR" if logs else None)
 
 
 def test_the_api_is_regional_and_turns_nothing_into_base64(deployment: Deployment) -> None:
