@@ -1,7 +1,7 @@
 """AWS's Signature Version 4, for requests that no client of boto3's makes.
 
 It is made here because a function may have no other need for botocore, which takes longer to import than all
-of this (`docs/decisions/0023-bedrock.md`). A test compares it with botocore's own.
+of this (`docs/decisions/0023-bedrock-and-hosted-models.md`). A test compares it with botocore's own.
 
 Source: "Signature Version 4 signing process", AWS; aws-bedrock-token-generator 1.1.0; read 2026-11-27.
 """

@@ -58,6 +58,8 @@ def _fetch_models(settings: Settings, console: Console) -> tuple[Settings, list[
 
     Where the backend cannot be reached, the fallback takes its place.
     """
+    if settings.models:
+        return settings, [dict(settings.models)]
     try:
         models = [
             backend_models(settings.backend, settings.backend_key, serves=settings.serves)

@@ -42,7 +42,8 @@ def chat_function(settings: Settings, models: Models) -> LambdaFunction:
         EMBEDDING_KEY_VARIABLE: settings.embedding_key,
     }
     environment |= {variable: key for variable, key in keys.items() if key}
-    if not settings.backend:
+    environment |= settings.engine_variables
+    if not (settings.backend or settings.models):
         environment["MAX_N"] = "4"
     return LambdaFunction(
         name="chat",

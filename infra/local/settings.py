@@ -18,6 +18,7 @@ LOCAL = "local"
 MAX_REQUEST_BYTES = 6 * 1024 * 1024
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\]", re.IGNORECASE)
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_AWS = re.compile("AWS_.+")
 _SERVES = re.compile("chat|completions|embeddings")
 _ORIGIN = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/?#,*]+")
 
@@ -33,8 +34,9 @@ class Settings:
             "" for the one in layers/prisma. `auth`: API keys are required; `dev_key` is the first of them,
             "" for a generated one. `cors_origins` is for the functions, "" for none. `hosts` are names of
             this machine, beside localhost, that clients may use. `serves` is what the backend's models do, ()
-            where that is to be found out. `embedding_model` is a GGUF file. The other settings are the chat
-            function's and its models'; None, () and {} leave its defaults.
+            where that is to be found out. `models` are all of them, in the place of a backend's, and
+            `engine_variables` hold their keys and credentials. `embedding_model` is a GGUF file. The other
+            settings are the chat function's and its models'; None, () and {} leave its defaults.
     """
 
     port: int = 8000
@@ -57,6 +59,8 @@ class Settings:
     extra_fields: tuple[str, ...] = ()
     prices: Mapping[str, Any] = field(default_factory=dict)
     serves: tuple[str, ...] = ()
+    models: Mapping[str, Any] = field(default_factory=dict)
+    engine_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     embedding_model: Path | None = None
     embedding_key: str = field(default="", repr=False)
 
@@ -66,6 +70,7 @@ class Settings:
 
         Raises: CannotStart, naming the variable.
         """
+        models = _models(environment)
         return cls(
             port=_number(environment, "PORT", cls.port, 0, 65535),
             backend=_base_url(environment, "BACKEND"),
@@ -88,7 +93,9 @@ class Settings:
             media_hosts=_names(environment, "MEDIA_HOSTS", _HOST, "host names like images.example.com"),
             extra_fields=_names(environment, "EXTRA_FIELDS", _FIELD, "fields of requests, like mirostat_tau"),
             embedding_model=Path(file).absolute() if (file := environment.get("EMBEDDING_MODEL")) else None,
-            prices=_prices(environment),
+            prices=_object(environment, "PRICES", '{"input": 0.15, "output": 0.6}'),
+            models=models,
+            engine_variables=_engine_variables(environment, models),
             serves=_names(environment, "SERVES", _SERVES, "of chat, completions and embeddings"),
         )
 
@@ -144,12 +151,40 @@ def _bytes(environment: Mapping[str, str], name: str, highest: int) -> int | Non
     return _number(environment, name, 0, 1, highest) if environment.get(name) else None
 
 
-def _prices(environment: Mapping[str, str]) -> dict[str, Any]:
-    text = environment.get("PRICES") or "{}"
+def _object(environment: Mapping[str, str], name: str, example: str) -> dict[str, Any]:
+    text = environment.get(name) or "{}"
     with suppress(ValueError, RecursionError):
         if isinstance(value := json.loads(text), dict):
             return value
-    raise CannotStart(f'Expected PRICES to be like {{"input": 0.15, "output": 0.6}}, but got {text!r}.')
+    raise CannotStart(f"Expected {name} to be like {example}, but got {text!r}.")
+
+
+def _models(environment: Mapping[str, str]) -> dict[str, Any]:
+    models = _object(environment, "MODELS", '{"<name>": {"base_url": "http://localhost:1234/v1"}}')
+    if models and (environment.get("BACKEND") or environment.get("FALLBACK")):
+        raise CannotStart(
+            "Expected MODELS without BACKEND and FALLBACK: it has all models, with their addresses."
+        )
+    if _needs_role(models) and _switch(environment, "AUTH"):
+        raise CannotStart(
+            "Expected no `credentials` of AWS in MODELS together with AUTH=on, which gives the function the "
+            "keys of its local DynamoDB instead."
+        )
+    return models
+
+
+def _engine_variables(environment: Mapping[str, str], models: Mapping[str, Any]) -> dict[str, str]:
+    """Return the variables of the models' keys, and where a model needs yours, those of AWS's SDK."""
+    keys = {entry.get("key_variable") for entry in models.values() if isinstance(entry, dict)}
+    aws = _needs_role(models)
+    return {
+        name: value for name, value in environment.items() if name in keys or (aws and _AWS.fullmatch(name))
+    }
+
+
+def _needs_role(models: Mapping[str, Any]) -> bool:
+    entries = [entry for entry in models.values() if isinstance(entry, dict)]
+    return any(entry.get("credentials", "key") != "key" for entry in entries)
 
 
 def _names(

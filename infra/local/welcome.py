@@ -59,7 +59,11 @@ def welcome(
     Shape:  `keys` are the variables with which the command reaches the keys, None where none is required.
     """
     python, embedded = Path(sys.executable), f"llama.cpp on {engine}"
-    engines = [settings.backend or embedded, embedded if settings.fallback == LOCAL else settings.fallback]
+    addresses = ", ".join(dict.fromkeys(entry["base_url"] for entry in settings.models.values()))
+    engines = [
+        addresses or settings.backend or embedded,
+        embedded if settings.fallback == LOCAL else settings.fallback,
+    ]
     more = f" and {len(models) - _SHOWN_MODELS} more" if len(models) > _SHOWN_MODELS else ""
     return _TEXT.format(
         port=port,

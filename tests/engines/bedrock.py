@@ -1,7 +1,7 @@
 """Bedrock's endpoint for OpenAI's API, and a Function URL with IAM: what they check, recomputed by botocore.
 
 What is documented is strict here: who signed, what, when, and for how long. Of what is only reported
-(docs/decisions/0023-bedrock.md) the awkward is chosen: no unknown field, reasoning in tags, in every piece.
+(docs/decisions/0023-bedrock-and-hosted-models.md) the awkward is chosen: no unknown field, reasoning in tags, in every piece.
 """
 
 import base64

@@ -6,7 +6,7 @@ added: what they can do, the gateway could neither count nor undo.
 
 Sources, read 2026-11-26: `/openapi.json` of vLLM 0.32.0, `tools/server/server-schema.cpp` of llama.cpp,
 `entrypoints/openai/protocol.py` of SGLang, `router/src/lib.rs` of TGI, `openai/openai.go` of Ollama; for
-Bedrock `docs/decisions/0023-bedrock.md`.
+Bedrock `docs/decisions/0023-bedrock-and-hosted-models.md`.
 """
 
 from __future__ import annotations

@@ -53,6 +53,12 @@ def test_a_backends_key_reaches_the_function_only_by_its_variable() -> None:
     assert "MAX_N" not in environment
 
 
+def test_models_of_one_s_own_get_their_variables_and_no_limit_of_llama_cpp() -> None:
+    environment = chat(Settings(models=MODELS, engine_variables={"AWS_PROFILE": "mine"})).environment
+    assert environment["AWS_PROFILE"] == "mine"
+    assert "MAX_N" not in environment
+
+
 def test_each_engine_has_the_key_of_its_own_variable() -> None:
     settings = Settings(backend="http://a/v1", backend_key="one", fallback="http://b/v1", fallback_key="two")
     environment = chat(settings).environment

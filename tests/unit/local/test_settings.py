@@ -1,4 +1,5 @@
 import inspect
+import json
 import re
 from pathlib import Path
 
@@ -88,12 +89,31 @@ def test_every_variable_is_read() -> None:
         ("EXTRA_FIELDS", "a-b"),
         ("PRICES", "0.15"),
         ("PRICES", "{"),
+        ("MODELS", "3"),
         ("SERVES", "responses"),
     ],
 )
 def test_a_wrong_value_names_its_variable(name: str, value: str) -> None:
     with pytest.raises(CannotStart, match=f"Expected {name} to be .* but got '{value}'"):
         Settings.from_environment({name: value})
+
+
+BEDROCK = {"gpt": {"base_url": "https://b.example/v1", "engine": "bedrock", "credentials": "bedrock"}}
+
+
+def test_models_bring_the_variables_of_their_keys_and_no_others() -> None:
+    own = {"gpt": {"base_url": "https://b.example/v1", "key_variable": "GPT_KEY"}}
+    variables = {"GPT_KEY": "k", "AWS_PROFILE": "mine", "OTHER": "o"}
+    settings = Settings.from_environment({"MODELS": json.dumps(own), **variables})
+    assert (settings.models, settings.engine_variables) == (own, {"GPT_KEY": "k"})
+    settings = Settings.from_environment({"MODELS": json.dumps(BEDROCK), **variables})
+    assert settings.engine_variables == {"AWS_PROFILE": "mine"}
+
+
+@pytest.mark.parametrize("other", [{"BACKEND": "http://a/v1"}, {"FALLBACK": "http://a/v1"}, {"AUTH": "on"}])
+def test_models_do_not_go_with_what_would_change_them(other: dict[str, str]) -> None:
+    with pytest.raises(CannotStart, match="MODELS"):
+        Settings.from_environment({"MODELS": json.dumps(BEDROCK), **other})
 
 
 def test_every_variable_is_documented() -> None:
