@@ -155,7 +155,7 @@ def _refusal(error: exceptions.ClientError, service: str) -> Unknown:
         return NoCredentials("the credentials have expired")
     if code in _INVALID:
         return NoCredentials(f"AWS does not accept the credentials ({code})", invalid=True)
-    return Refused(code, text)
+    return Refused(code, text or f"{service} {error.operation_name}")
 
 
 def _one_line(error: Exception) -> str:
