@@ -1,4 +1,4 @@
-"""`make doctor STAGE=dev`: exit status 1 where a deployment would fail."""
+"""`make doctor STAGE=dev`: the exit status 1 where a deployment would fail."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from infra.doctor import examine
 def main() -> int:
     """Print the report of the stage that STAGE names."""
     try:
-        stage = chosen_stage(os.environ.get("STAGE") or "dev")
+        stage = chosen_stage(os.environ.get("STAGE") or "serverless")
     except ChoiceError as error:
         print(error, file=sys.stderr)
         return 1
