@@ -54,6 +54,8 @@ def build(app: App, stage: Stage, *, bundles: Bundles, places: Places | None = N
             network=network,
             supply=supply,
             engine_key=data.engine_key,
+            table=data.table,
+            bundles=bundles,
         )
     api = ApiStack(
         app, f"{prefix}Api", stage=stage, network=network, data=data, engine=engine, bundles=bundles

@@ -66,6 +66,10 @@ class Bundles:
         """Return the todo function's own code, and the files of its page in /var/task/graphiql."""
         return self._code(function_recipe("todos", python=self._python))
 
+    def scaler(self) -> lambda_.Code:
+        """Return the scaler function's own code."""
+        return self._code(function_recipe("scaler", python=self._python))
+
     def migrations(self) -> lambda_.Code:
         """Return the migrating function: index.handler, for Node.js."""
         return self._code(migrations_recipe())

@@ -7,7 +7,7 @@ from typing import Any
 
 from aws_cdk import Aws
 
-from infra.stages import Hosted, Model, Stage
+from infra.stages import Engine, Hosted, Model, Stage
 
 # As long as an engine may take to start, within the 15 minutes of a function.
 WARMING_TIMEOUT_S = 840
@@ -125,6 +125,22 @@ def _limits(stage: Stage) -> dict[str, str]:
         "MAX_BODY_BYTES": str(stage.max_body_bytes),
         "MAX_EVENT_BYTES": str(stage.max_event_bytes),
         "REPLY_TIMEOUT_S": str(REPLY_TIMEOUT_S),
+    }
+
+
+def scaler_environment(
+    engine: Engine, *, cluster: str, service: str, group: str, table: str
+) -> dict[str, str]:
+    """Return the variables of the scaler function."""
+    return {
+        "CLUSTER": cluster,
+        "SERVICE": service,
+        "GROUP": group,
+        "TABLE": table,
+        "MODEL": engine.model.id,
+        "IDLE_MINUTES": str(engine.idle_minutes),
+        "HELD_STREAMS": str(engine.held_streams),
+        "START_S": str(engine.start_s),
     }
 
 

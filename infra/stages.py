@@ -90,6 +90,8 @@ class Engine:
 
     Shape:  `image` is the public image that is copied into the account's own registry, once: the task runs
             that copy by its digest. With `@sha256:…` after its name it is the image of that digest.
+            `registry_secret`: the ARN of a secret of yours with which the image is pulled, as in
+            `{"username": "…", "accessToken": "…"}`; None: without credentials.
             `gpus` of one machine share one model (tensor parallel); so do `machines`, where there are several
             (pipeline parallel). `balancer`: a private load balancer is before the tasks; without one a
             private DNS name leads to them. `tasks`: minimum and maximum; (0, 1) scales from and to zero.
@@ -103,6 +105,7 @@ class Engine:
 
     model: Model = field(default_factory=Model)
     image: str = "vllm/vllm-openai:v0.32.0"
+    registry_secret: str | None = None
     instance_type: str = "g6.xlarge"
     gpus: int = 1
     machines: int = 1

@@ -1,26 +1,43 @@
-"""The GPU machines, in an Auto Scaling group: none while no task needs one."""
+"""The Auto Scaling group of an engine's machines, and ECS's capacity provider for it.
+
+Where tasks always run, ECS sets the number of machines by what its tasks need (managed scaling). Where the
+engine scales to zero, only the scaler does, with the number of tasks at the same time: an alarm of managed
+scaling would decide a minute later. The template has no number of machines, so no deployment changes it.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from aws_cdk import ArnFormat, Duration, Stack
 from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
-from constructs import Construct
 
+from infra.inference.machine import HOOK, launch_template
 from infra.nag import acknowledge
 from infra.stages import Engine
 
-# The image is about 25 GB unpacked, and needs as much again while it is unpacked.
-DISK_GIB = 100
-_DISK_MIB_S = 500
-_DISK_IOPS = 4000
+# Longer than the image takes to be pulled and unpacked.
+_PREPARED = Duration.minutes(30)
+_PULL = ("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer")
 _MACHINE_REASONS = {
     "AS3": "Machines start and stop with the tasks; ECS's own events record it.",
     "EC26": "The rule cannot read a launch template; the disk in it is encrypted, which a test checks.",
     "IAM5[Action::ecs:Submit*]": "The agent submits several states, and ECS limits them to its cluster.",
-    "IAM5[Resource::*]": "The agent finds its endpoint by an action that has no resources.",
+    "IAM5[Resource::*]": "The agent finds its endpoint by an action that has no resources; nor have ECR's "
+    "sign-in, and finding the group of a machine.",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capacity:
+    """Shape: `provider` is the name of ECS's capacity provider."""
+
+    provider: str
+    group: autoscaling.AutoScalingGroup
 
 
 def add_capacity(
@@ -30,76 +47,139 @@ def add_capacity(
     vpc: ec2.IVpc,
     subnets: ec2.SubnetSelection,
     security_group: ec2.ISecurityGroup,
-) -> str:
-    """Give a cluster its machines, and return the capacity provider's name."""
-    return _auto_scaling_group(cluster, engine, vpc, subnets, security_group)
+    public: bool,
+    repository: ecr.IRepository,
+    image: str,
+) -> Capacity:
+    """Give a cluster its machines.
 
-
-def _auto_scaling_group(
-    cluster: ecs.Cluster,
-    engine: Engine,
-    vpc: ec2.IVpc,
-    subnets: ec2.SubnetSelection,
-    security_group: ec2.ISecurityGroup,
-) -> str:
+    Shape:  `public`: they have public addresses. `image`: what a machine of the warm pool pulls before it is
+            stopped, from `repository`.
+    """
     role = iam.Role(cluster, "MachineRole", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
-    machines = autoscaling.AutoScalingGroup(
+    template = launch_template(
+        cluster, engine, image=image, security_group=security_group, role=role, public=public
+    )
+    always = not engine.scales_to_zero
+    group = autoscaling.AutoScalingGroup(
         cluster,
         "Machines",
         vpc=vpc,
         vpc_subnets=subnets,
         min_capacity=0,
-        # Where tasks always run, a deployment starts new ones beside the old ones.
-        max_capacity=engine.tasks[1] * (1 if engine.scales_to_zero else 2),
-        new_instances_protected_from_scale_in=True,
-        mixed_instances_policy=autoscaling.MixedInstancesPolicy(
-            launch_template=_launch_template(cluster, engine, security_group, role),
-            instances_distribution=autoscaling.InstancesDistribution(
-                on_demand_percentage_above_base_capacity=0 if engine.spot else 100,
-                spot_allocation_strategy=autoscaling.SpotAllocationStrategy.PRICE_CAPACITY_OPTIMIZED,
-            ),
-        ),
+        max_capacity=_most(engine),
+        new_instances_protected_from_scale_in=always,
+        # The alarm on an engine that fails to stop reads it; it costs nothing.
+        group_metrics=[autoscaling.GroupMetrics(autoscaling.GroupMetric.IN_SERVICE_INSTANCES)],
+        launch_template=None if engine.spot else template,
+        mixed_instances_policy=_on_spot(template) if engine.spot else None,
     )
+    if engine.machines > 1:
+        _keep_together(group)
     provider = ecs.AsgCapacityProvider(
         cluster,
         "Group",
-        auto_scaling_group=machines,
-        enable_managed_scaling=True,
-        enable_managed_termination_protection=True,
+        auto_scaling_group=group,
+        enable_managed_scaling=always,
+        enable_managed_termination_protection=always,
         enable_managed_draining=True,
-        target_capacity_percent=100,
+        target_capacity_percent=100 if always else None,
     )
+    if not always:
+        resource = provider.node.find_child("Group")
+        assert isinstance(resource, ecs.CfnCapacityProvider)
+        resource.add_property_override("AutoScalingGroupProvider.ManagedScaling.Status", "DISABLED")
     cluster.add_asg_capacity_provider(provider)
-    for construct in (machines, role):
+    if engine.warm_pool:
+        _add_warm_pool(cluster, group, role, repository)
+    for construct in (group, role):
         acknowledge(construct, _MACHINE_REASONS)
-    return provider.capacity_provider_name
+    return Capacity(provider=provider.capacity_provider_name, group=group)
 
 
-def _launch_template(
-    scope: Construct, engine: Engine, security_group: ec2.ISecurityGroup, role: iam.Role
-) -> ec2.LaunchTemplate:
-    user_data = ec2.UserData.for_linux()
-    # Two minutes before Spot takes the machine back, its tasks are stopped.
-    user_data.add_commands("echo ECS_ENABLE_SPOT_INSTANCE_DRAINING=true >> /etc/ecs/ecs.config")
-    # Tasks have a role of their own, and must not use the machine's.
-    user_data.add_commands("echo ECS_AWSVPC_BLOCK_IMDS=true >> /etc/ecs/ecs.config")
-    volume = ec2.BlockDeviceVolume.ebs(
-        DISK_GIB,
-        volume_type=ec2.EbsDeviceVolumeType.GP3,
-        iops=_DISK_IOPS,
-        throughput=_DISK_MIB_S,
-        encrypted=True,
+def _most(engine: Engine) -> int:
+    """Return the most machines; where tasks always run, a deployment starts new ones beside the old ones."""
+    if engine.scales_to_zero or engine.machines > 1:
+        return engine.machines
+    return 2 * engine.tasks[1]
+
+
+def _on_spot(template: ec2.LaunchTemplate) -> autoscaling.MixedInstancesPolicy:
+    return autoscaling.MixedInstancesPolicy(
+        launch_template=template,
+        instances_distribution=autoscaling.InstancesDistribution(
+            on_demand_percentage_above_base_capacity=0,
+            spot_allocation_strategy=autoscaling.SpotAllocationStrategy.PRICE_CAPACITY_OPTIMIZED,
+        ),
     )
-    return ec2.LaunchTemplate(
-        scope,
-        "Template",
-        instance_type=ec2.InstanceType(engine.instance_type),
-        machine_image=ecs.EcsOptimizedImage.amazon_linux2023(ecs.AmiHardwareType.GPU),
-        security_group=security_group,
-        role=role,
-        user_data=user_data,
-        require_imdsv2=True,
-        http_put_response_hop_limit=1,
-        associate_public_ip_address=False,
-        block_devices=[ec2.BlockDevice(device_name="/dev/xvda", volume=volume)],
+
+
+def _keep_together(group: autoscaling.AutoScalingGroup) -> None:
+    """Have the group's machines near each other, in one zone."""
+    near = ec2.PlacementGroup(group, "Near", strategy=ec2.PlacementGroupStrategy.CLUSTER)
+    resource = group.node.default_child
+    assert isinstance(resource, autoscaling.CfnAutoScalingGroup)
+    resource.placement_group = near.placement_group_name
+
+
+def _add_warm_pool(
+    cluster: ecs.Cluster,
+    group: autoscaling.AutoScalingGroup,
+    role: iam.Role,
+    repository: ecr.IRepository,
+) -> None:
+    """Keep one machine stopped, with the image on its disk, while the group has none.
+
+    ECS does not allow a machine to return to the pool: after it has served, another one is prepared.
+    Source: Amazon ECS, "Configuring pre-initialized instances for your Amazon ECS Auto Scaling group"; Amazon
+            EC2 Auto Scaling, "Use lifecycle hooks with a warm pool", read 2026-11-27.
+    """
+    stack = Stack.of(cluster)
+    # Not in the role's own policy: the template waits for that, and the group, named here, for the template.
+    preparing = iam.Policy(
+        cluster,
+        "Preparing",
+        roles=[role],
+        statements=[
+            iam.PolicyStatement(
+                actions=["ecr:GetAuthorizationToken", "autoscaling:DescribeAutoScalingInstances"],
+                resources=["*"],
+            ),
+            iam.PolicyStatement(
+                actions=[f"ecr:{action}" for action in _PULL], resources=[repository.repository_arn]
+            ),
+            iam.PolicyStatement(
+                actions=["autoscaling:CompleteLifecycleAction"], resources=[group_arn(stack, group)]
+            ),
+        ],
     )
+    acknowledge(preparing, _MACHINE_REASONS | group_reasons(group))
+    hook = group.add_lifecycle_hook(
+        "Prepare",
+        lifecycle_hook_name=HOOK,
+        lifecycle_transition=autoscaling.LifecycleTransition.INSTANCE_LAUNCHING,
+        heartbeat_timeout=_PREPARED,
+        # A machine that does not report itself is as good as one without a pool.
+        default_result=autoscaling.DefaultResult.CONTINUE,
+    )
+    pool = group.add_warm_pool(pool_state=autoscaling.PoolState.STOPPED)
+    pool.node.add_dependency(preparing, hook)
+
+
+def group_arn(stack: Stack, group: autoscaling.IAutoScalingGroup) -> str:
+    """Return an ARN that only one group of the region has; the group's id within it is not known."""
+    return stack.format_arn(
+        service="autoscaling",
+        resource="autoScalingGroup",
+        resource_name=f"*:autoScalingGroupName/{group.auto_scaling_group_name}",
+        arn_format=ArnFormat.COLON_RESOURCE_NAME,
+    )
+
+
+def group_reasons(group: autoscaling.AutoScalingGroup) -> dict[str, str]:
+    """Return what to acknowledge to cdk-nag where a role may change one group."""
+    stack = Stack.of(group)
+    name = stack.resolve(group.auto_scaling_group_name)["Ref"]
+    account = "<AWS::Region>:<AWS::AccountId>"
+    arn = f"arn:<AWS::Partition>:autoscaling:{account}:autoScalingGroup:*:autoScalingGroupName/<{name}>"
+    return {f"IAM5[Resource::{arn}]": "A group's ARN has an id that is not known; its name is."}

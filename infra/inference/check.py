@@ -12,7 +12,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
-from infra.inference.arguments import NO_HOST, VARIABLES, vllm_arguments
+from infra.inference.arguments import NO_HOST, Place, variables, vllm_arguments
 from infra.paths import ROOT
 from infra.stages import STAGES, Engine
 
@@ -82,6 +82,10 @@ def cases() -> dict[str, list[str]]:
     media = replace(Engine().model, media_hosts=("images.example.com", "b.example"))
     engines["hosts of media"] = Engine(model=media)
     good = {name: vllm_arguments(engine, model_path=PATH) for name, engine in engines.items()}
+    several = Engine(machines=2, gpus=4, tasks=(1, 1), memory_gib=160, cpus=40)
+    for rank in range(several.machines):
+        place = Place(rank=rank, head="engine.chatbot-large.internal")
+        good[f"machine {rank} of 2"] = vllm_arguments(several, model_path=PATH, place=place)
     wrong = {
         "wrong option": [*good["dev"], "--no-such-option"],
         "wrong parser": [each.replace("hermes", "no-such-parser") for each in good["dev"]],
@@ -108,7 +112,10 @@ def complaints(arguments: dict[str, list[str]]) -> dict[str, str]:
     """Return vLLM's complaint about each, which is empty where it has none."""
     given, found = FOLDER / "arguments.json", FOLDER / "complaints.json"
     given.write_text(json.dumps(arguments))
-    command, environment = [str(PYTHON), "-c", PROGRAM, str(given), str(found)], os.environ | VARIABLES
+    command, environment = (
+        [str(PYTHON), "-c", PROGRAM, str(given), str(found)],
+        os.environ | variables(Engine()),
+    )
     subprocess.run(command, check=True, cwd=FOLDER, env=environment)
     read: dict[str, str] = json.loads(found.read_text())
     return read

@@ -29,5 +29,7 @@ def cache_gib(*, gpus: int, gpu_memory_gib: float, weights_gib: float) -> float:
 def room_gib(engine: Engine) -> float:
     """Return the memory that an engine's GPUs leave for context."""
     return cache_gib(
-        gpus=engine.gpus, gpu_memory_gib=engine.gpu_memory_gib, weights_gib=engine.model.weights_gib
+        gpus=engine.gpus * engine.machines,
+        gpu_memory_gib=engine.gpu_memory_gib,
+        weights_gib=engine.model.weights_gib,
     )

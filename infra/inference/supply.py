@@ -73,13 +73,18 @@ class Supply(Construct):
     def _reasons(self, bucket: str) -> dict[str, str]:
         return {f"IAM5[Resource::{bucket}/{self._folder}/*]": "The names of the files are the model's own."}
 
-    def grant_load(self, grantee: iam.IGrantable, *, vpc: ec2.IVpc) -> None:
-        """Allow reading the model's files, from within the network only."""
+    def grant_load(self, grantee: iam.IGrantable, *, vpc: ec2.IVpc, cache: str) -> None:
+        """Allow reading the model's files and one cache, and writing this, from within the network only."""
         inside = {"StringEquals": {"aws:SourceVpc": vpc.vpc_id}}
         files = self.bucket.arn_for_objects(f"{self._folder}/*")
-        for action, resource in {"s3:ListBucket": self.bucket.bucket_arn, "s3:GetObject": files}.items():
+        cached = self.bucket.arn_for_objects(cache)
+        for actions, resources in {
+            ("s3:ListBucket",): [self.bucket.bucket_arn],
+            ("s3:GetObject",): [files, cached],
+            ("s3:PutObject",): [cached],
+        }.items():
             grantee.grant_principal.add_to_principal_policy(
-                iam.PolicyStatement(actions=[action], resources=[resource], conditions=inside)
+                iam.PolicyStatement(actions=list(actions), resources=resources, conditions=inside)
             )
 
 

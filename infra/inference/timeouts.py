@@ -14,6 +14,8 @@ INTERVAL_S = 30  # CDK requires it to be no shorter than the timeout
 TIMEOUT_S = 30
 # For how long the check itself waits: less than its timeout.
 WAIT_S = 25
+# Instead of it: an engine that has not responded yet counts as healthy.
+NO_WAIT = -1
 _CHECK_S = WAIT_S + INTERVAL_S
 _MAX_RETRIES = 10
 # The longest `start_s`: what all checks together allow, less a margin.

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 from aws_cdk import Duration, Stack
-from aws_cdk import aws_autoscaling as autoscaling
+from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
+from infra import nag
+from infra.bundles import Bundles
 from infra.constructs.log_groups import log_group
 from infra.inference import endpoint, timeouts
-from infra.inference.arguments import PORT
-from infra.inference.capacity import add_capacity
+from infra.inference.arguments import PORT, Place
+from infra.inference.capacity import Capacity, add_capacity
 from infra.inference.ordering import Order
-from infra.inference.scaling import Scaling
-from infra.inference.task import task
+from infra.inference.scaler import ScalerFunction
+from infra.inference.scaling import QueueScaling
+from infra.inference.task import Task
 from infra.stacks.network import NetworkStack
 from infra.stacks.supply import SupplyStack
 from infra.stages import Engine, Stage
 
+_WITHOUT_INSIGHTS = {
+    "ECS4": "They cost $2.10 a month without any task. The reporter and the scaler write when there are some."
+}
+
 
 class EngineStack(Stack):
-    """A cluster with GPU machines, the service on it, its order, its endpoint and its scaling.
+    """A cluster with GPU machines, the service on it, its order, its endpoint, and what scales it.
 
-    Shape:  `base_url`: where OpenAI's paths begin.
+    Shape:  `base_url`: where OpenAI's paths begin. `service`: of the tasks that answer requests.
+            `machines`: the group of its machines. `scaler_arn`: of the function that starts the engine; None:
+            it always runs.
     """
 
     def __init__(
@@ -37,98 +46,138 @@ class EngineStack(Stack):
         network: NetworkStack,
         supply: SupplyStack,
         engine_key: secretsmanager.ISecret,
+        table: dynamodb.Table,
+        bundles: Bundles,
     ) -> None:
         super().__init__(scope, construct_id, description=f"Chatbot API, {stage.name}: the inference engine")
+        self._stage, self._engine, self._network = stage, engine, network
+        order = Order(self, "Order", stage=stage, engine=engine, build=supply.supply.build)
+        lines = log_group(self, "Lines", stage=stage)
+        image = f"{supply.supply.repository.repository_uri}@{order.digest}"
+        insights = ecs.ContainerInsights["DISABLED" if engine.scales_to_zero else "ENHANCED"]
+        self.cluster = ecs.Cluster(self, "Cluster", vpc=network.vpc, container_insights_v2=insights)
+        if engine.scales_to_zero:
+            nag.acknowledge(self.cluster, _WITHOUT_INSIGHTS)
         # The network's stack has all rules: these copies of its groups accept no more.
-        security_group = self._immutable("Group", network.engine_group)
-        log = log_group(self, "Log", stage=stage)
-        self.cluster = ecs.Cluster(
-            self, "Cluster", vpc=network.vpc, container_insights_v2=ecs.ContainerInsights.ENHANCED
-        )
-        definition = task(
-            self,
-            "Task",
-            stage=stage,
+        self._group = self._immutable("Group", network.engine_group)
+        capacity = add_capacity(
+            self.cluster,
             engine=engine,
             vpc=network.vpc,
-            supply=supply.supply,
-            order=Order(self, "Order", stage=stage, engine=engine, build=supply.supply.build),
-            key=engine_key,
-            log=log,
+            subnets=self._near(network.machine_subnets),
+            security_group=self._immutable("MachinesGroup", network.machines_group),
+            # ECS's agent, image pulls and logs use the machine's way out: without NAT a public address.
+            public=stage.egress == "ipv6",
+            repository=supply.supply.repository,
+            image=image,
         )
-        self.service = self._service(definition, stage, engine, network, security_group)
-        host = endpoint.host_name(stage)
-        if network.balancer_group:
-            host = endpoint.add_load_balancer(
-                self,
-                "Balancer",
-                service=self.service,
+        self.machines = capacity.group
+        log = log_group(self, "Log", stage=stage)
+        definitions = [
+            Task(
+                stage=stage,
+                engine=engine,
                 vpc=network.vpc,
-                subnets=network.subnets,
-                security_group=self._immutable("BalancerGroup", network.balancer_group),
-            ).load_balancer_dns_name
-        machines = self.cluster.node.find_child("Machines")
-        assert isinstance(machines, autoscaling.AutoScalingGroup)
-        self.machines = machines
-        self.base_url = f"http://{host}:{PORT}/v1"
-        self.service_arn = self.format_arn(
-            service="ecs",
-            resource="service",
-            resource_name=f"{self.cluster.cluster_name}/{self.service.service_name}",
-        )
-        # TODO(engine owner): the scaler function; its ARN, None where the engine always runs.
+                supply=supply.supply,
+                image=image,
+                key=engine_key,
+                log=log,
+                lines=lines,
+                place=Place(rank=rank, head=endpoint.host_name(stage)),
+            ).define(self, f"Task{rank or ''}")
+            for rank in range(engine.machines)
+        ]
+        for definition in definitions:
+            definition.node.add_dependency(order.ready)
+        zone = None if engine.balancer else endpoint.add_dns_zone(self, "Names", stage=stage, vpc=network.vpc)
+        names = endpoint.cloud_map_options(zone) if zone else None
+        self.service = self._service("Service", definitions[0], capacity, names)
+        for rank, definition in enumerate(definitions[1:], start=1):
+            self._service(f"Service{rank}", definition, capacity, None)
+        self.base_url = f"http://{self._host()}:{PORT}/v1"
         self.scaler_arn: str | None = None
-        Scaling(self, "Scaling", stage=stage, engine=engine, cluster=self.cluster, service=self.service)
+        least, most = engine.tasks
+        if engine.scales_to_zero:
+            self.scaler_arn = ScalerFunction(
+                self,
+                "Scaler",
+                stage=stage,
+                engine=engine,
+                code=bundles.scaler(),
+                table=table,
+                cluster=self.cluster,
+                service=self.service,
+                group=capacity.group,
+                lines=lines,
+            ).function.function_arn
+        elif most > least:
+            QueueScaling(
+                self, "Scaling", stage=stage, engine=engine, cluster=self.cluster, service=self.service
+            )
+
+    def _host(self) -> str:
+        """Return the engine's name, or that of the load balancer before it."""
+        if not self._network.balancer_group:
+            return endpoint.host_name(self._stage)
+        return endpoint.add_load_balancer(
+            self,
+            "Balancer",
+            service=self.service,
+            vpc=self._network.vpc,
+            subnets=self._network.subnets,
+            security_group=self._immutable("BalancerGroup", self._network.balancer_group),
+        ).load_balancer_dns_name
 
     def _service(
         self,
+        construct_id: str,
         definition: ecs.TaskDefinition,
-        stage: Stage,
-        engine: Engine,
-        network: NetworkStack,
-        security_group: ec2.ISecurityGroup,
-    ) -> ecs.BaseService:
-        """Make the service.
+        capacity: Capacity,
+        names: ecs.CloudMapOptions | None,
+    ) -> ecs.Ec2Service:
+        """Make a service.
 
         Without a number of tasks, CloudFormation starts one at the first deployment, and later keeps as many
         as there are. A service that scales to zero has the number 0: a first deployment neither waits for a
         GPU nor fails without one, and a later one that replaces the task leaves none, until a request.
         """
-        provider = add_capacity(
-            self.cluster,
-            engine=engine,
-            vpc=network.vpc,
-            subnets=network.subnets,
-            security_group=self._immutable("MachinesGroup", network.machines_group),
-        )
-        zone = None if engine.balancer else endpoint.add_dns_zone(self, "Names", stage=stage, vpc=network.vpc)
-        to_zero = engine.scales_to_zero
-        rebalancing = ecs.AvailabilityZoneRebalancing["DISABLED" if to_zero else "ENABLED"]
+        engine = self._engine
+        # An engine that scales to zero, or has several machines, has no second ones for a deployment.
+        alone = engine.scales_to_zero or engine.machines > 1
         service = ecs.Ec2Service(
             self,
-            "Service",
+            construct_id,
             cluster=self.cluster,
             task_definition=definition,
-            capacity_provider_strategies=[ecs.CapacityProviderStrategy(capacity_provider=provider, weight=1)],
-            desired_count=0 if to_zero else None,
-            # A service that scales to zero has no second GPU for a deployment.
-            min_healthy_percent=0 if to_zero else 100,
-            max_healthy_percent=100 if to_zero else 200,
-            availability_zone_rebalancing=rebalancing,
+            capacity_provider_strategies=[
+                ecs.CapacityProviderStrategy(capacity_provider=capacity.provider, weight=1)
+            ],
+            desired_count=0 if engine.scales_to_zero else None,
+            min_healthy_percent=0 if alone else 100,
+            max_healthy_percent=100 if alone else 200,
+            availability_zone_rebalancing=ecs.AvailabilityZoneRebalancing["DISABLED" if alone else "ENABLED"],
             circuit_breaker=ecs.DeploymentCircuitBreaker(enable=True, rollback=True),
             # ECS refuses it without a load balancer.
             health_check_grace_period=(
                 Duration.seconds(timeouts.grace_period_s(engine.start_s)) if engine.balancer else None
             ),
-            cloud_map_options=endpoint.cloud_map_options(zone) if zone else None,
-            security_groups=[security_group],
-            vpc_subnets=network.subnets,
+            cloud_map_options=names,
+            security_groups=[self._group],
+            vpc_subnets=self._near(self._network.subnets),
             enable_execute_command=False,
             enable_ecs_managed_tags=True,
             propagate_tags=ecs.PropagatedTagSource.SERVICE,
         )
         service.node.add_dependency(self.cluster)
         return service
+
+    def _near(self, subnets: ec2.SubnetSelection) -> ec2.SubnetSelection:
+        """Return subnets of one zone, for machines that need each other."""
+        if self._engine.machines == 1:
+            return subnets
+        return ec2.SubnetSelection(
+            subnets=self._network.vpc.select_subnets(subnet_type=subnets.subnet_type).subnets[:1]
+        )
 
     def _immutable(self, construct_id: str, group: ec2.ISecurityGroup) -> ec2.ISecurityGroup:
         return ec2.SecurityGroup.from_security_group_id(

@@ -7,10 +7,11 @@ todos ─▶ database :5432              the migrating function is in todos' gro
 chat, todos, machines ─▶ AWS :443    by IPv6, or NAT; S3 and DynamoDB by the network's own gateways
 engine ─▶ public addresses :443      S3; without NAT there is no way to any other
 
-No other connection is allowed in. A prompt may name an address to the engine, which therefore reaches no
-private one, and nothing by IPv6. Its machines have a group of their own, since the agent that starts tasks,
-pulls images and writes logs is theirs. No security group can bar a machine's link-local addresses: see
-SECURITY.md. Why there are no endpoints with a price: docs/decisions/0025-a-network-without-endpoints.md.
+An engine on several machines may connect to itself. No other connection is allowed in. A prompt may name an
+address to the engine, which therefore reaches no private one, and nothing by IPv6. Its machines have a group
+of their own, since the agent that starts tasks, pulls images and writes logs is theirs. No security group can
+bar a machine's link-local addresses: see SECURITY.md. Why there are no endpoints with a price:
+docs/decisions/0025-a-network-without-endpoints.md.
 """
 
 from __future__ import annotations
@@ -122,6 +123,8 @@ class NetworkStack(Stack):
             _allow(called, self.engine_group, ENGINE_PORT, "Completions and health checks")
         _allow(self.chat_group, called, ENGINE_PORT, "Completions")
         self._allow_aws(self.chat_group)
+        if engine.machines > 1:
+            self.engine_group.connections.allow_internally(ec2.Port.all_tcp(), "The machines of one engine")
         # The agent of ECS uses IPv4 in a network that has both.
         self.machines_group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(HTTPS_PORT), "AWS")
         for network in public_networks():

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from aws_cdk import App, Stack
+from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_secretsmanager as secretsmanager
 
 from infra import nag
+from infra.bundles import Bundles
 from infra.stacks.engine import EngineStack
 from infra.stacks.network import NetworkStack
+from infra.stacks.supply import SupplyStack
 from infra.stages import DEV, PROD, Engine, Model, Stage
 
 from .templates import CONTEXT, synthesise
@@ -21,35 +25,56 @@ Json = dict[str, Any]
 _LARGE = Engine(
     model=Model(id="Qwen/Qwen3-32B", weights_gib=62, reasoning_parser=None, tool_parser=None),
     image="registry.example.com/engines/vllm@sha256:" + "ab" * 32,
-    capacity="auto_scaling_group",
     instance_type="g6.12xlarge",
     gpus=4,
     cpus=40,
     memory_gib=160,
-    spot=True,
-    tasks=(0, 3),
-    quiet_minutes=45,
-    waiting_target=6,
+    registry_secret="arn:aws:secretsmanager:eu-central-1:111122223333:secret:registry-AbCdEf",
+    idle_minutes=45,
     start_s=700,
 )
+_SEVERAL = replace(
+    _LARGE,
+    model=Model(id="Qwen/Qwen2.5-72B", weights_gib=136),
+    machines=2,
+    tasks=(1, 1),
+    registry_secret=None,
+)
+_DEV = DEV.engine or Engine()
 VARIANTS = {
     "dev": DEV,
     "prod": PROD,
-    "spot": replace(DEV, name="spot", engine=replace(DEV.engine, spot=True, model=Model(revision="v2"))),
-    "group": replace(PROD, name="group", engine=replace(PROD.engine, capacity="auto_scaling_group")),
+    "spot": replace(DEV, name="spot", engine=replace(_DEV, spot=True, model=Model(revision="v2"))),
+    "pool": replace(DEV, name="pool", engine=replace(_DEV, warm_pool=1)),
     "large": replace(DEV, name="large", engine=_LARGE),
+    "several": replace(PROD, name="several", engine=_SEVERAL),
 }
+# The supply's own stack → that of what runs.
+_STACKS = ("Supply", "Engine")
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineTemplate:
-    """One variant's template, and what other stacks read of it."""
+    """One variant's templates, and what other stacks read of them.
+
+    Shape:  `resources` of both stacks, `texts` by stack.
+    """
 
     stage: Stage
     resources: dict[str, Json]
-    text: str
+    texts: dict[str, str]
     base_url: str
-    service_arn: Any
+
+    @property
+    def engine(self) -> Engine:
+        """The stage's engine, which every variant has."""
+        assert self.stage.engine is not None
+        return self.stage.engine
+
+    @property
+    def text(self) -> str:
+        """The template of what runs."""
+        return self.texts["Engine"]
 
     def all(self, kind: str) -> dict[str, Json]:
         """Return the properties of all resources of a type, by logical id."""
@@ -73,13 +98,19 @@ class EngineTemplate:
             for statement in policy["PolicyDocument"]["Statement"]
         ]
 
-    def container(self, name: str) -> Json:
-        """Return a container of the task."""
+    def task(self, rank: int = 0) -> Json:
+        """Return the task of a machine."""
+        family = f"{self.stage.name}EngineTask{rank or ''}"
         (found,) = (
-            each
-            for each in self.one("AWS::ECS::TaskDefinition")["ContainerDefinitions"]
-            if each["Name"] == name
+            task
+            for task in self.all("AWS::ECS::TaskDefinition").values()
+            if re.sub("[0-9A-F]{8}$", "", task["Family"]) == family
         )
+        return found
+
+    def container(self, name: str, rank: int = 0) -> Json:
+        """Return a container of a machine's task."""
+        (found,) = (each for each in self.task(rank)["ContainerDefinitions"] if each["Name"] == name)
         return dict(found)
 
 
@@ -100,29 +131,42 @@ def read_variants(folder: Path) -> EngineVariants:
     if not values.exists():
         _synthesise_variants(folder, values)
     read = json.loads(values.read_text())
-    templates = {
-        name: EngineTemplate(
-            stage=stage,
-            resources=json.loads(text := (folder / f"{name}Engine.template.json").read_text())["Resources"],
-            text=text,
-            **read["stacks"][name],
+    templates = {}
+    for name, stage in VARIANTS.items():
+        texts = {stack: (folder / f"{name}{stack}.template.json").read_text() for stack in _STACKS}
+        resources = {
+            key: each for text in texts.values() for key, each in json.loads(text)["Resources"].items()
+        }
+        templates[name] = EngineTemplate(
+            stage=stage, resources=resources, texts=texts, base_url=read["base_urls"][name]
         )
-        for name, stage in VARIANTS.items()
-    }
     return EngineVariants(templates=templates, findings=read["findings"])
 
 
 def _synthesise_variants(folder: Path, values: Path) -> None:
     app = App(outdir=str(folder), context={**CONTEXT, "aws:cdk:bundling-stacks": []})
-    resolved = {}
+    bundles = Bundles(architecture="arm64", native_engine="optional")
+    base_urls = {}
     for name, stage in VARIANTS.items():
+        assert stage.engine is not None
         network = NetworkStack(app, f"{name}Network", stage=stage)
-        key = secretsmanager.Secret(Stack(app, f"{name}Keys"), "Key")
-        nag.acknowledge(key, {"SMG4": "It is a test's."})
-        stack = EngineStack(app, f"{name}Engine", stage=stage, network=network, engine_key=key)
-        resolved[name] = {
-            "base_url": json.dumps(stack.resolve(stack.base_url)),
-            "service_arn": stack.resolve(stack.service_arn),
-        }
+        data = Stack(app, f"{name}Data")
+        key = secretsmanager.Secret(data, "Key")
+        partition = dynamodb.Attribute(name="pk", type=dynamodb.AttributeType.STRING)
+        table = dynamodb.Table(data, "Table", partition_key=partition)
+        nag.acknowledge(data, {"SMG4": "It is a test's.", "DDB3": "It is a test's."})
+        supply = SupplyStack(app, f"{name}Supply", stage=stage, engine=stage.engine)
+        stack = EngineStack(
+            app,
+            f"{name}Engine",
+            stage=stage,
+            engine=stage.engine,
+            network=network,
+            supply=supply,
+            engine_key=key,
+            table=table,
+            bundles=bundles,
+        )
+        base_urls[name] = json.dumps(stack.resolve(stack.base_url))
     nag.check(app)
-    values.write_text(json.dumps({"stacks": resolved, "findings": synthesise(app)}))
+    values.write_text(json.dumps({"base_urls": base_urls, "findings": synthesise(app)}))
