@@ -63,7 +63,7 @@ def grants(deployment: Deployment, function: Resource) -> set[Grant]:
         for policy in deployment.all(POLICY, "Api")
         if {"Ref": role_id} in policy.properties["Roles"]
         for statement in policy.properties["PolicyDocument"]["Statement"]
-        for action in _listed(statement["Action"])
+        for action in listed(statement["Action"])
         for reached in (
             statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
         )
@@ -332,7 +332,7 @@ def _invokers(deployment: Deployment) -> set[tuple[str, str]]:
     return {(each.properties["Principal"], each.properties["Action"]) for each in permissions}
 
 
-def _listed(value: Any) -> list[str]:
+def listed(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
 
 

@@ -179,7 +179,7 @@ def test_nothing_is_in_the_default_group_which_lets_its_members_call_each_other(
     for each in deployment.all("AWS::EC2::LaunchTemplate"):
         data = each.properties["LaunchTemplateData"]
         interfaces = data.get("NetworkInterfaces", [])
-        assert data.get("SecurityGroupIds") or all(one["Groups"] for one in interfaces) and interfaces
+        assert data.get("SecurityGroupIds") or (all(one["Groups"] for one in interfaces) and interfaces)
     for each in deployment.all("AWS::ElasticLoadBalancingV2::LoadBalancer"):
         assert each.properties["SecurityGroups"]
 

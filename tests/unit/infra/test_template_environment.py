@@ -5,16 +5,17 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from functions.chat.settings import Settings as ChatSettings
 from functions.todos.settings import Settings as TodosSettings
 from infra import environments
-from infra.stages import DEV, STAGES, Engine, Model, Prices, Stage
+from infra.stages import DEV, SERVERLESS, STAGES, Engine, Hosted, Model, Prices, Stage
 
 from .templates import ROOT, Deployment, Json
-from .test_functions import CHAT, TODOS, migrating, resource
+from .test_functions import CHAT, HOSTED, TODOS, listed, migrating, policies_of, resource
 
 # Lambda itself reads it.
 FOR_LAMBDA = "AWS_LAMBDA_EXEC_WRAPPER"
@@ -49,10 +50,10 @@ def resolved(value: Any) -> str:
             return "Keys-1ABC"
         case {"Fn::ImportValue": str(name)} if re.search("Key|Secret|TodosUser", name):
             return "arn:aws:secretsmanager:eu-central-1:111122223333:secret:Name-AbCdEf"
-        case {"Fn::ImportValue": str(name)} if "Cluster" in name:
-            return "Cluster-1ABC"
-        case {"Fn::ImportValue": str(name)} if "Service" in name:
-            return "Service-1ABC"
+        case {"Fn::ImportValue": str(name)} if "Scaler" in name:
+            return "arn:aws:lambda:eu-central-1:111122223333:function:Scaler-1ABC"
+        case {"Fn::GetAtt": [str(name), "FunctionUrl"]} if name.startswith(HOSTED):
+            return "https://1abc.lambda-url.eu-central-1.on.aws/"
         case {"Fn::ImportValue": str()}:
             return "engine-1abc.eu-central-1.elb.amazonaws.com"
         case {"Ref": str(name)}:
@@ -68,54 +69,147 @@ def environment(deployment: Deployment, logical_id: str) -> dict[str, str]:
 def test_the_chat_function_accepts_its_variables(deployment: Deployment) -> None:
     variables = Recorded(environment(deployment, CHAT))
     settings = ChatSettings.from_environment(variables)
-    wanted = deployment.stage.engine
-    (model,) = settings.models.values()
-    assert (model.id, model.served_name) == (wanted.model.id, wanted.model.id)
-    assert model.base_url.startswith("http://")
-    assert model.base_url.endswith(":8000/v1")
-    assert model.key_secret
-    assert model.key_secret.startswith("arn:aws:secretsmanager:")
-    assert model.max_tokens_limit == wanted.model.max_tokens_limit
-    assert settings.max_body_bytes == deployment.stage.max_body_bytes
-    assert settings.max_event_bytes == deployment.stage.max_event_bytes
-    assert settings.keep_records_days == deployment.stage.keep_records_days
-    assert (settings.page is not None) is deployment.stage.chat_page
-    assert model.engine == "vllm"
-    assert model.media_hosts == frozenset(wanted.model.media_hosts)
-    assert model.extra_fields == frozenset(wanted.model.extra_fields)
+    stage = deployment.stage
+    assert list(settings.listed) == [model.id for model in stage.listed_models]
+    assert settings.max_body_bytes == stage.max_body_bytes
+    assert settings.max_event_bytes == stage.max_event_bytes
+    assert settings.keep_records_days == stage.keep_records_days
+    assert (settings.page is not None) is stage.chat_page
     assert settings.keys_table == "Keys-1ABC"
-    assert settings.metrics == f"ChatbotApi/{deployment.stage.name}"
-    assert settings.cors_origins == deployment.stage.cors_origins
+    assert settings.metrics == f"ChatbotApi/{stage.name}"
+    assert settings.cors_origins == stage.cors_origins
     assert set(environment(deployment, CHAT)) - variables.read == {FOR_LAMBDA}
 
 
-MEDIA = Model(media_hosts=("images.example.com",), extra_fields=("top_k", "min_p"), media_tokens=900)
-OWN = replace(DEV, egress="nat", engine=Engine(model=MEDIA), max_body_bytes=1000, keep_records_days=7)
+def test_the_engine_is_the_default_model_and_hosted_ones_answer_for_it(with_engine: Deployment) -> None:
+    settings = ChatSettings.from_environment(environment(with_engine, CHAT))
+    engine, *hosted = settings.models.values()
+    assert with_engine.stage.engine
+    wanted = with_engine.stage.engine.model
+    assert (engine.id, engine.served_name, engine.engine) == (wanted.id, wanted.id, "vllm")
+    assert engine.base_url.startswith("http://")
+    assert engine.base_url.endswith(":8000/v1")
+    assert engine.key_secret
+    assert engine.key_secret.startswith("arn:aws:secretsmanager:")
+    assert engine.max_tokens_limit == wanted.max_tokens_limit
+    assert engine.media_hosts == frozenset(wanted.media_hosts)
+    assert engine.extra_fields == frozenset(wanted.extra_fields)
+    assert engine.fallback == tuple(each.id for each in with_engine.stage.hosted)
+    for model in hosted:
+        assert model.base_url == "https://1abc.lambda-url.eu-central-1.on.aws/v1"
+        assert (model.credentials, model.served_name, model.listed) == ("function_url", model.id, False)
 
 
-def models_of(stage: Stage) -> dict[str, Any]:
-    return environments.models(
-        stage,
-        base_url="http://engine:8000/v1",
-        key_secret="arn:aws:secretsmanager:eu-central-1:111122223333:secret:Name-AbCdEf",
-        service="arn:aws:ecs:eu-central-1:111122223333:service/Cluster/Service",
-    )
+@pytest.mark.parametrize(("stage", "function"), [("serverless", CHAT), ("dev", HOSTED)])
+def test_bedrock_is_called_from_outside_the_network(
+    deployments: Mapping[str, Deployment], stage: str, function: str
+) -> None:
+    settings = ChatSettings.from_environment(environment(deployments[stage], function))
+    (model,), (wanted,) = settings.models.values(), deployments[stage].stage.hosted
+    assert model.base_url == "https://bedrock-runtime.eu-central-1.amazonaws.com/openai/v1"
+    assert (model.id, model.served_name) == (wanted.id, wanted.served_name)
+    assert (model.credentials, model.engine, model.listed) == ("bedrock", "bedrock", True)
 
 
-@pytest.mark.parametrize("stage", [*STAGES.values(), OWN], ids=lambda stage: str(stage.name))
-def test_the_chat_function_accepts_every_stage_s_model_and_limits(stage: Stage) -> None:
-    """Without a synthesis, so also those of a stage of one's own."""
-    variables = environments.chat_environment(stage, models_json=json.dumps(models_of(stage)), table="Keys")
+def test_the_function_for_hosted_models_needs_no_key_behind_iam(dev: Deployment) -> None:
+    variables = Recorded(environment(dev, HOSTED))
     settings = ChatSettings.from_environment(variables)
-    (model,) = settings.models.values()
-    assert model.media_hosts == set(stage.engine.model.media_hosts)
-    assert model.extra_fields == set(stage.engine.model.extra_fields)
-    wanted = stage.engine.model
-    assert (model.template_tokens, model.media_tokens) == (wanted.template_tokens, wanted.media_tokens)
-    assert (settings.max_body_bytes, settings.keep_records_days) == (
-        stage.max_body_bytes,
-        stage.keep_records_days,
+    assert settings.keys_table is None
+    assert not settings.keys
+    assert settings.metrics is None, "the chat function counts its requests"
+    assert settings.page is None
+    assert set(environment(dev, HOSTED)) - variables.read == {FOR_LAMBDA}
+    chat = ChatSettings.from_environment(environment(dev, CHAT))
+    assert settings.max_body_bytes == chat.max_body_bytes
+    assert settings.reply_timeout_s == chat.reply_timeout_s
+
+
+# What functions in the network call by boto3, and under which name: all of these are documented as reachable
+# by IPv6, DynamoDB's as reachable by a gateway of the network. Lambda itself writes logs and traces, and
+# makes interfaces, outside of it.
+_NAMES = {
+    "dynamodb": "dynamodb.eu-central-1.amazonaws.com",
+    "secretsmanager": "secretsmanager.eu-central-1.amazonaws.com",
+    "lambda": "lambda.eu-central-1.api.aws",
+}
+_BY_LAMBDA = {"logs", "xray", "ec2"}
+
+
+def test_every_name_that_is_called_from_the_network_is_reachable_without_ipv4(dev: Deployment) -> None:
+    called = {
+        logical_id: {
+            action.partition(":")[0]
+            for statement in policies_of(dev, logical_id)
+            for action in listed(statement["Action"])
+        }
+        - _BY_LAMBDA
+        for logical_id in (CHAT, TODOS)
+    }
+    assert called[CHAT] <= set(_NAMES)
+    assert called[TODOS] == {"dynamodb", "secretsmanager"}
+    variables = environment(dev, CHAT)
+    endpoint = variables.get("LAMBDA_ENDPOINT", "")
+    assert endpoint == f"https://{_NAMES['lambda']}", "boto3's own name for Lambda has no IPv6 address"
+    hosts = {urlsplit(model["base_url"]).hostname or "" for model in json.loads(variables["MODELS"]).values()}
+    assert all(host.endswith((".internal", ".lambda-url.eu-central-1.on.aws")) for host in hosts), hosts
+
+
+MEDIA = Model(media_hosts=("images.example.com",), extra_fields=("top_k", "min_p"), media_tokens=900)
+OWN = replace(
+    DEV, name="own", egress="nat", engine=Engine(model=MEDIA), max_body_bytes=1000, keep_records_days=7
+)
+
+
+ADDRESS = environments.EngineAddress(
+    base_url="http://engine:8000/v1",
+    key_secret="arn:aws:secretsmanager:eu-central-1:111122223333:secret:Name-AbCdEf",
+    scaler="arn:aws:lambda:eu-central-1:111122223333:function:Scaler-1ABC",
+)
+
+
+def settings_of(stage: Stage) -> ChatSettings:
+    """Return the settings of the chat function, without a synthesis."""
+    models = environments.models(
+        stage,
+        engine=ADDRESS if stage.engine else None,
+        hosted_function="https://1abc.lambda-url.eu-central-1.on.aws/" if stage.engine else None,
     )
+    variables = environments.chat_environment(stage, models_json=json.dumps(models), table="Keys")
+    return ChatSettings.from_environment(variables)
+
+
+HOSTED_ELSEWHERE = Hosted(
+    id="theirs",
+    served_name="big",
+    base_url="https://api.example.com/v1",
+    kind="openai",
+    key_secret="arn:aws:secretsmanager:eu-central-1:111122223333:secret:Theirs-AbCdEf",
+    prices=None,
+)
+WITHOUT = replace(SERVERLESS, hosted=(HOSTED_ELSEWHERE, Hosted()))
+
+
+@pytest.mark.parametrize("stage", [*STAGES.values(), OWN, WITHOUT], ids=lambda stage: str(stage.name))
+def test_the_chat_function_accepts_every_stage_s_models_and_limits(stage: Stage) -> None:
+    settings = settings_of(stage)
+    for wanted in stage.listed_models:
+        model = settings.listed[wanted.id]
+        assert model.extra_fields == set(wanted.extra_fields)
+        assert (model.template_tokens, model.media_tokens) == (wanted.template_tokens, wanted.media_tokens)
+    if stage.engine:
+        assert settings.default_model.media_hosts == set(stage.engine.model.media_hosts)
+    limits = settings.max_body_bytes, settings.keep_records_days
+    assert limits == (stage.max_body_bytes, stage.keep_records_days)
+
+
+def test_a_model_at_another_address_has_its_own_name_and_key_there() -> None:
+    model = settings_of(WITHOUT).default_model
+    assert (model.base_url, model.served_name, model.engine) == (
+        "https://api.example.com/v1",
+        "big",
+        "openai",
+    )
+    assert (model.credentials, model.key_secret) == ("key", HOSTED_ELSEWHERE.key_secret)
 
 
 @pytest.mark.parametrize(
@@ -123,26 +217,25 @@ def test_the_chat_function_accepts_every_stage_s_model_and_limits(stage: Stage) 
     [(Prices(input=0.15, cached=0.05, output=0.6), 0.05), (Prices(input=2, output=6.25, currency="EUR"), 2)],
 )
 def test_the_chat_function_accepts_the_prices_of_its_model(prices: Prices, cached: float) -> None:
-    stage = replace(DEV, engine=Engine(model=Model(prices=prices)))
-    variables = environments.chat_environment(stage, models_json=json.dumps(models_of(stage)), table="Keys")
-    (model,) = ChatSettings.from_environment(variables).models.values()
+    model = settings_of(replace(DEV, hosted=(), engine=Engine(model=Model(prices=prices)))).default_model
     assert model.prices
     assert (float(model.prices.input), float(model.prices.output)) == (prices.input, prices.output)
     assert (float(model.prices.cached), model.prices.currency) == (cached, prices.currency)
 
 
 def test_only_an_engine_that_scales_to_zero_can_be_started(dev: Deployment, prod: Deployment) -> None:
-    (scaled,) = ChatSettings.from_environment(environment(dev, CHAT)).models.values()
-    (always,) = ChatSettings.from_environment(environment(prod, CHAT)).models.values()
-    assert scaled.ecs_service == "arn:aws:ecs:eu-central-1:111122223333:service/Cluster-1ABC/Service-1ABC"
+    scaled = ChatSettings.from_environment(environment(dev, CHAT)).default_model
+    always = ChatSettings.from_environment(environment(prod, CHAT)).default_model
+    assert scaled.scaler == "arn:aws:lambda:eu-central-1:111122223333:function:Scaler-1ABC"
+    assert dev.stage.engine
     assert scaled.start_s == dev.stage.engine.start_s
-    assert always.ecs_service is None
+    assert always.scaler is None
 
 
 def test_the_wait_for_a_starting_engine_ends_before_the_function_does(dev: Deployment) -> None:
     settings = ChatSettings.from_environment(environment(dev, CHAT))
-    (model,) = settings.models.values()
-    assert model.start_s < settings.warming_timeout_s < resource(dev, CHAT).properties["Timeout"]
+    timeout_s = resource(dev, CHAT).properties["Timeout"]
+    assert settings.default_model.start_s < settings.warming_timeout_s < timeout_s
 
 
 def test_the_todo_function_accepts_its_variables(deployment: Deployment) -> None:
@@ -157,10 +250,16 @@ def test_the_todo_function_accepts_its_variables(deployment: Deployment) -> None
     assert set(environment(deployment, TODOS)) - variables.read == {FOR_LAMBDA}
 
 
-def test_a_query_may_wait_for_a_paused_database_and_be_repeated(dev: Deployment) -> None:
+# Aurora, "Scaling to Zero ACUs with automatic pause and resume": after a day, "30 seconds or longer".
+_LONGEST_RESUME_S = 30
+
+
+def test_a_connection_is_tried_for_twice_as_long_as_a_paused_database_resumes(dev: Deployment) -> None:
     settings = TodosSettings.from_environment(environment(dev, TODOS))
-    assert settings.query_timeout_s > 10
-    assert 2 * settings.query_timeout_s < resource(dev, TODOS).properties["Timeout"]
+    # functions/todos/database.py gives up after two queries' time; a start of the function takes 10 s.
+    gives_up_s = 2 * settings.query_timeout_s
+    assert gives_up_s >= 1.9 * _LONGEST_RESUME_S
+    assert gives_up_s + 10 < resource(dev, TODOS).properties["Timeout"]
 
 
 def test_the_migrating_function_reads_its_variables(deployment: Deployment) -> None:
