@@ -141,3 +141,25 @@ def registry(subject: Subject) -> Finding:
     pinned = "" if image.is_pinned else ", by its tag"
     limited = "; pulls without an account are limited there" if image.host == _DOCKER_HUB else ""
     return ok(f"{engine.image} is there{pinned}{limited}")
+
+
+def weights(subject: Subject) -> Finding:
+    """Check that the model's weights are where the build would copy them from, which has no token there."""
+    engine = subject.stage.engine
+    assert engine is not None
+    model = engine.model
+    url = f"https://huggingface.co/{model.id}/resolve/{model.revision}/config.json"
+    try:
+        status, _, _ = subject.machine.request(url, method="HEAD")
+    except OSError as error:
+        return warning(
+            f"huggingface.co cannot be reached from here: {error}", "the build in AWS reaches it itself"
+        )
+    if status in (401, 403):
+        remedy = "`id` and `revision` of the model in infra/stages.py"
+        return failure(f"{model.id} is not there, or only for accounts that it was granted to", remedy)
+    if status == 404:
+        return failure(f"{model.id} has no revision {model.revision}", "`revision` in infra/stages.py")
+    if status != 200:
+        return warning(f"huggingface.co gave status {status} for {model.id}", "try again in some minutes")
+    return ok(f"{model.id} is there, {model.weights_gib} GiB")

@@ -67,6 +67,7 @@ CHECKS = (
     Check("API Gateway's role", checks_account.gateway_role, lambda stage: stage.gateway_role != "none"),
     Check("domain", checks_account.certificate, lambda stage: stage.domain is not None),
     Check("engine's image", checks_machine.registry, _engine, in_account=False),
+    Check("model's weights", checks_machine.weights, _engine, in_account=False),
     Check("Prisma's engine", checks_machine.prisma, in_account=False),
     Check(f"Python {checks_machine.PYTHON}", checks_machine.python, in_account=False),
     Check("Node.js", checks_machine.node, in_account=False),
@@ -130,13 +131,19 @@ class _Examination:
             region=self._account.region,
             account=number,
             findings=(replace(credentials, title="credentials"), *found),
-            notes=(*self._written(chosen), *_costs(self._stage)),
+            notes=(*_left_out(self._stage, number), *self._written(chosen), *_costs(self._stage)),
         )
 
     def _written(self, chosen: dict[str, Any]) -> Iterator[str]:
         if added := places.add(self._file, chosen):
             written = f"Wrote {json.dumps(added)} to {_shown(self._file)}."
             yield f"{written} Commit it, so that others deploy the same."
+
+
+def _left_out(stage: Stage, number: str | None) -> Iterator[str]:
+    count = sum(check.in_account and check.needed(stage) for check in CHECKS)
+    if not number:
+        yield f"{count} more checks need the account."
 
 
 def _shown(file: Path) -> Path:

@@ -104,8 +104,9 @@ PACKAGES = {
     "functions.keys": KEYS,
     "functions.shared": SHARED,
 }
-# The CDK app, and what examines and deploys it: modules and packages of `infra`, outermost first. Each imports
-# only from those below it, and nothing else of `infra`: a stack gives a construct what it needs of the network.
+# The CDK app, and what examines and deploys it: modules and packages of `infra`, outermost first. Each
+# imports only from those below it, and nothing else of `infra`: a stack gives a construct what it needs of
+# the network.
 CDK = (
     ("app", "doctor"),
     ("deploy", "places"),

@@ -11,6 +11,8 @@ from infra.stages import Architecture
 
 PRISMA = "https://binaries.prisma.sh/all_commits/393aa3/linux-arm64-openssl-3.0.x/query-engine.gz"
 
+HUB, WEIGHTS = "https://registry-1.docker.io/", "https://huggingface.co/Qwen/Qwen3-8B/resolve/b968826d"
+
 
 @dataclass
 class GivenMachine:
@@ -26,7 +28,7 @@ class GivenMachine:
     regions: frozenset[str] | None = frozenset({"us-east-1", "eu-central-1"})
     prisma: str | None = None
     without_ipv6: frozenset[str] | None = frozenset({"bedrock-runtime.us-east-1.api.aws"})
-    statuses: Mapping[str, int] = field(default_factory=lambda: {"https://registry-1.docker.io/": 200})
+    statuses: Mapping[str, int] = field(default_factory=lambda: {HUB: 200, WEIGHTS: 200})
 
     def python(self, version: str) -> str | None:
         assert version == "3.13"

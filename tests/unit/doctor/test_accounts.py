@@ -107,6 +107,7 @@ def test_without_an_account_only_this_machine_is_checked(
     assert session.calls == {"sts GetCallerIdentity"}
     assert {each.title for each in others} >= {"Node.js", "Python 3.13", "engine's image"}
     assert found.account is None
+    assert "12 more checks need the account." in str(found)
 
 
 def test_an_unreachable_region_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from infra.doctor import Finding, examine
 from infra.stages import STAGES, Domain, Engine, Hosted, Stage
 
 from .answers import account
-from .machines import PRISMA, GivenMachine
+from .machines import HUB, PRISMA, WEIGHTS, GivenMachine
 
 SERVERLESS, DEV, PROD = STAGES["serverless"], STAGES["dev"], STAGES["prod"]
 CERTIFICATE = "arn:aws:acm:us-east-1:111122223333:certificate/1b2c3d4e-0000-0000-0000-000000000000"
@@ -171,7 +171,6 @@ ROWS: list[tuple[str, Stage, list[dict[str, Any]], str, str]] = [
 ]
 NO_NAME = frozenset({"lambda.us-east-1.api.aws"})
 IMAGE = "https://public.ecr.aws/v2/deep/vllm/manifests/sha256:"
-HUB = "https://registry-1.docker.io/"
 # Title, stage, the machine, the status, and a part of the answer or its remedy.
 MACHINES: list[tuple[str, Stage, GivenMachine, str, str]] = [
     ("Python 3.13", DEV, GivenMachine(python_path=None), "warning", "uv python install 3.13"),
@@ -188,6 +187,14 @@ MACHINES: list[tuple[str, Stage, GivenMachine, str, str]] = [
     (
         *("engine's image", engine(image="public.ecr.aws/deep/vllm:v1@sha256:" + 64 * "a")),
         *(GivenMachine(statuses={IMAGE: 200}), "ok", "aaaa is there"),
+    ),
+    ("model's weights", DEV, GivenMachine(statuses={WEIGHTS: 404}), "failure", "has no revision b968826d"),
+    (
+        "model's weights",
+        DEV,
+        GivenMachine(statuses={WEIGHTS: 401}),
+        "failure",
+        "Qwen/Qwen3-8B is not there, or",
     ),
     ("IPv6 names", DEV, GivenMachine(without_ipv6=NO_NAME), "failure", "no IPv6 address: lambda.us-east-1"),
     ("IPv6 names", DEV, GivenMachine(without_ipv6=None), "warning", "resolver returns no IPv6 addresses"),
