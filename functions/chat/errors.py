@@ -21,7 +21,8 @@
     │   └── EngineDraining
     ├── ServiceUnavailable      503     service_unavailable_error  keys_unavailable
     │   ├── Overloaded                                             server_is_overloaded
-    │   └── ModelWarming                                           model_warming
+    │   ├── ModelWarming                                           model_warming
+    │   └── ModelUnavailable                                       model_unavailable
     └── UpstreamTimeout         504     server_error               timeout
 
 An engine's work is not done twice: what may have run carries `x-should-retry: false` (`retry=False`, and any
@@ -267,6 +268,25 @@ class ModelWarming(ServiceUnavailable):
             f"Try again in {math.ceil(retry_after_s)} s.{advice}",
             retry_after_s=retry_after_s,
         )
+
+
+class ModelUnavailable(ServiceUnavailable):
+    """The engine is scaled to zero and cannot start, for a cause that the operator has to change.
+
+    Shape:  `retry_after_s`: None: the same request would fail again.
+    """
+
+    default_code = "model_unavailable"
+
+    def __init__(self, model: str, cause: str, *, retry_after_s: float | None) -> None:
+        advice = "Its operator has to change that first."
+        if retry_after_s is not None:
+            advice = f"Try again in {math.ceil(retry_after_s)} s, or use another model."
+        super().__init__(
+            f"The model `{model}` cannot start: {cause}. {advice}", retry_after_s=retry_after_s or 1.0
+        )
+        if retry_after_s is None:
+            self.headers = dict(NO_RETRY)
 
 
 class UpstreamTimeout(ServerError):

@@ -9,7 +9,8 @@ from lambda_stream import StreamingHandler
 from functions.chat.engines.credentials import Credentials
 from functions.chat.engines.fallback import Fallback
 from functions.chat.engines.http import HttpEngine
-from functions.chat.engines.scale_from_zero import EcsServices, ScaleFromZero
+from functions.chat.engines.scale_from_zero import ScaleFromZero
+from functions.chat.engines.scaler import ScalerFunction
 from functions.chat.errors import NO_RETRY
 from functions.shared.access import Access
 from functions.shared.aws import Aws
@@ -32,7 +33,7 @@ secrets = Secrets(aws)
 metrics = Metrics(settings.metrics) if settings.metrics else None
 started = ScaleFromZero(
     HttpEngine(settings, Credentials(secrets, Role(os.environ, aws))),
-    EcsServices(aws),
+    ScalerFunction(aws, dual_stack=settings.lambda_dual_stack),
     timeout_s=settings.warming_timeout_s,
     metrics=metrics,
 )

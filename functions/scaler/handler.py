@@ -15,7 +15,7 @@
         from the engine's log, by a subscription filter on the reporter's lines (asynchronous):
         pattern `{ $.idle_s >= N }`, where N is 60 × IDLE_MINUTES. Returns {"stopped": true | false}.
 
-Bundle: functions/scaler and functions/shared, no layer; boto3 is the runtime's. 512 MB, timeout 60 s.
+Bundle: functions/scaler and functions/shared, no layer; boto3 is the runtime's. 512 MB, timeout 45 s.
 Environment: see `settings.py`; all of it is required.
 Role: dynamodb GetItem and UpdateItem of `engine#<MODEL>`; ecs DescribeServices and UpdateService of the
 service, ListTasks and DescribeTasks of the cluster's tasks; autoscaling SetDesiredCapacity of the group, and
@@ -42,7 +42,8 @@ from .settings import Settings
 logging.getLogger().setLevel(logging.INFO)
 settings = Settings.from_environment(os.environ)
 # A call of ECS may take seconds; the caller waits for longer than two of them.
-scaler = Scaler(settings, Aws(longer=3), now=time.time)
+aws = Aws(longer=3)
+scaler = Scaler(settings, aws, now=time.time)
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001

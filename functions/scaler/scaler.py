@@ -30,7 +30,9 @@ logger = logging.getLogger("scaler")
 HOLD_S = 30.0
 # An older line is of no use, for requests may have come since. The next one follows within a minute.
 LINE_S = 90.0
-# Lambda repeats the event of a stop that died twice, within about 4 minutes.
+# So long a stop takes at most: the function's timeout. A second one does not begin within it.
+STOP_S = 45.0
+# Lambda repeats the event of a stop that died after 1 minute, and after 2 more.
 REPEATED_S = 600.0
 
 
@@ -91,17 +93,17 @@ class Scaler:
         now = self._now()
         seen = self._store.read()
         if seen.wanted_until > now:
-            if seen.stopping_at is not None and now - seen.stopping_at < REPEATED_S:
+            if seen.stopping_at is not None and STOP_S <= now - seen.stopping_at < REPEATED_S:
                 self._start_again()
             return False
         is_idle = line.idle_s >= self._settings.idle_s and now - line.at <= LINE_S
         if not is_idle or not self._fleet.has_task(line.task):
             return False
-        if not self._change_unless_wanted(stopping_at=now):
+        if not self._store.change(lambda state: _stopping(state, now)):
             return False
         self._fleet.set_machines(0)
         self._fleet.set_tasks(0)
-        if not self._change_unless_wanted(stopping_at=None, started_at=None, holders={}):
+        if not self._store.change(lambda state: _stopped(state, self._now())):
             self._start_again()
             return False
         logger.info("%s is stopped: idle for %d s", self._settings.model, line.idle_s)
@@ -124,14 +126,6 @@ class Scaler:
         state = self._store.change(renewed)
         assert state
         return state
-
-    def _change_unless_wanted(self, **changes: Any) -> bool:
-        """Write changes of the state, unless the engine is wanted; return whether they were written."""
-        now = self._now()
-        state = self._store.change(
-            lambda state: None if state.wanted_until > now else replace(state, **changes)
-        )
-        return state is not None
 
     def _start_again(self) -> None:
         """Undo a stop that a start has overtaken."""
@@ -159,3 +153,16 @@ class Scaler:
 def _live(state: State, now: float) -> dict[str, float]:
     """Return the places that have not expired."""
     return {name: until for name, until in state.holders.items() if until > now}
+
+
+def _stopping(state: State, now: float) -> State | None:
+    """Return the state of an engine whose stop begins; None, if it is wanted, or being stopped already."""
+    is_stopping = state.stopping_at is not None and now - state.stopping_at < STOP_S
+    return None if state.wanted_until > now or is_stopping else replace(state, stopping_at=now)
+
+
+def _stopped(state: State, now: float) -> State | None:
+    """Return the state of an engine that was stopped; None, if it is wanted by now."""
+    if state.wanted_until > now:
+        return None
+    return replace(state, stopping_at=None, started_at=None, holders={})

@@ -48,9 +48,22 @@ class Aws:
         self._services: list[Service] = []
         self._working: list[threading.Thread] = []
 
-    def service(self, name: str, *, endpoint_url: str | None = None) -> Service:
-        """Return a service; nothing is loaded or called yet."""
-        service = Service(self, name, endpoint_url)
+    def service(
+        self,
+        name: str,
+        *,
+        endpoint_url: str | None = None,
+        read_timeout_s: float = READ_TIMEOUT_S,
+        dual_stack: bool = False,
+    ) -> Service:
+        """Return a service; nothing is loaded or called yet.
+
+        Shape:  `dual_stack`: it is called by its name that has IPv6 addresses as well.
+        """
+        options: dict[str, Any] = {"read_timeout": read_timeout_s * self._longer}
+        if dual_stack:
+            options["use_dualstack_endpoint"] = True
+        service = Service(self, name, endpoint_url, options)
         self._services.append(service)
         return service
 
@@ -80,17 +93,17 @@ class Aws:
             frozen = credentials.get_frozen_credentials()
             return frozen.access_key, frozen.secret_key, frozen.token
 
-    def make_client(self, name: str, endpoint_url: str | None) -> Any:
+    def make_client(self, name: str, endpoint_url: str | None, options: dict[str, Any]) -> Any:
         """Return a new client of boto3's. It blocks; one is made at a time."""
         with self._making:
             from botocore.config import Config
 
             config = Config(
                 connect_timeout=CONNECT_TIMEOUT_S * self._longer,
-                read_timeout=READ_TIMEOUT_S * self._longer,
                 retries={"mode": "standard", "total_max_attempts": 1},
                 max_pool_connections=_POOL,
                 tcp_keepalive=True,
+                **options,
             )
             return self._loaded_session().client(name, endpoint_url=endpoint_url, config=config)
 
@@ -105,8 +118,8 @@ class Aws:
 class Service:
     """One of AWS's services. Its methods block, except `warm`."""
 
-    def __init__(self, aws: Aws, name: str, endpoint_url: str | None) -> None:
-        self._aws, self._name, self._endpoint_url = aws, name, endpoint_url
+    def __init__(self, aws: Aws, name: str, endpoint_url: str | None, options: dict[str, Any]) -> None:
+        self._aws, self._name, self._endpoint_url, self._options = aws, name, endpoint_url, options
         self._client: Any = None
         self._making = threading.Lock()
 
@@ -115,7 +128,9 @@ class Service:
         """Boto3's client, made when it is first needed."""
         if self._client is None:
             with self._making:
-                self._client = self._client or self._aws.make_client(self._name, self._endpoint_url)
+                self._client = self._client or self._aws.make_client(
+                    self._name, self._endpoint_url, self._options
+                )
         return self._client
 
     def warm(self) -> None:

@@ -14,7 +14,7 @@ from infra.paths import ROOT
 from infra.stages import Architecture
 
 # The services that functions call through boto3.
-SERVICES = ("dynamodb", "ecs", "secretsmanager")
+SERVICES = ("dynamodb", "lambda", "secretsmanager")
 _PLATFORMS = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}
 _SERVICE_DATA = ("botocore/data", "boto3/data")
 # Programs, and the records of what was installed: no package reads its own at run time.

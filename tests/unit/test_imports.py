@@ -54,7 +54,7 @@ CHAT = (
         "streams.template",
         "streams.normalise",
     ),
-    ("streams.calls", "streams.tagged", "engines.reports"),
+    ("streams.calls", "streams.tagged", "engines.reports", "engines.scaler"),
     ("settings", "json_text", "engines.wordings"),
     ("errors", "prices", "engines.kinds"),
 )

@@ -1,103 +1,72 @@
-"""Engines scaled to zero: the first request starts the ECS service.
+"""Engines scaled to zero: the first request that cannot reach one has it started.
 
     a whole reply   503 `model_warming`, with when to try again
-    a stream        is held, with comments, until the engine accepts it or the timeout has come;
-                    503 at once where it may not wait, because a fallback may answer it
+    a stream        is held, with comments, until the engine accepts it or the timeout has come; 503 at once
+                    where it may not wait: a fallback may answer it, or as many streams wait as may
+    blocked         503 `model_unavailable`, also of a stream that is held: AWS reports why it cannot start
 
 An engine counts as scaled to zero where nothing answers at its address. So does one that has crashed, or that
-another environment has just started: starting it again is idempotent, and the wait is the same.
+another environment has just started: starting it again is idempotent, and the wait is the same. A stream that
+is held has the engine started again every 15 s, so a start that was lost or undone is repeated.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, aclosing
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
+from dataclasses import dataclass
 from math import inf
-from typing import Any, Protocol
+from typing import Any
 
-from functions.chat.errors import EngineUnreachable, ModelWarming
+from functions.chat.errors import ApiError, EngineUnreachable, ModelUnavailable, ModelWarming
 from functions.chat.settings import Model
-from functions.shared.aws import Aws, AwsError
 from functions.shared.clock import Clock
 from functions.shared.metrics import Metrics
 
 from .engine import Accepted, Engine, EngineRequest, Event, Failure
+from .scaler import BLOCKED, Scaler, Start, StartFailed
 
 logger = logging.getLogger("chat.scale_from_zero")
 
 # The pause between two requests to an engine that is starting.
 POLL_S = 2.0
-# The service is checked at most once in this time.
+# The scaler is called at most once in this time, apart from the first call for each stream.
 CHECK_S = 15.0
-# How often the metric reports that a request waits: without it, the service would be scaled to zero again.
+# How often the metric reports that a request waits.
 REPORT_S = 60.0
 RETRY_AFTER_S = (5.0, 120.0)
-
-
-class StartFailed(Exception):
-    """A service could not be started. The text is AWS's code for it, for operators."""
-
-
-class Services(Protocol):
-    """The services that run engines."""
-
-    async def start(self, service: str) -> bool:
-        """Start a service unless it runs or starts already; return whether it was scaled to zero.
-
-        Raises: StartFailed.
-        """
-
-
-class EcsServices:
-    """Services of ECS: one that runs no task is set to run one."""
-
-    def __init__(self, aws: Aws) -> None:
-        self._ecs = aws.service("ecs")
-
-    async def start(self, service: str) -> bool:
-        """Set a service to run at least one task; return whether it was set to run none.
-
-        Shape:  `service` is its ARN, which names the cluster: `arn:…:service/<cluster>/<service>`.
-        Raises: StartFailed.
-        """
-
-        def start() -> bool:
-            cluster = service.split("/")[1]
-            described = self._ecs.call("describe_services", cluster=cluster, services=[service])
-            if not described["services"]:
-                raise StartFailed("ServiceNotFoundException")
-            if described["services"][0]["desiredCount"]:
-                return False
-            self._ecs.call("update_service", cluster=cluster, service=service, desiredCount=1)
-            return True
-
-        try:
-            return await asyncio.to_thread(start)
-        except AwsError as error:
-            raise StartFailed(error.code) from None
+# A request that a fallback may answer does not wait longer for the scaler, which may be cold.
+FALLBACK_S = 0.5
+_HINT = ' With `"stream": true` a request waits for it.'
+_FULL = " As many streams as may wait for it do so already."
 
 
 @dataclass(slots=True)
-class _Start:
-    """What this environment knows of one model's start."""
+class _Known:
+    """What this environment knows of one model's start.
+
+    Shape:  `since`: when its engine was first unreachable. `start`: what the scaler has returned; None:
+            nothing yet. `call`: it is being called, for requests that do not wait.
+    """
 
     since: float
+    start: Start | None = None
     checked_at: float = -inf
     reported_at: float = -inf
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    call: asyncio.Task[Start | None] | None = None
 
 
 class ScaleFromZero:
-    """An engine whose models are started on demand; a model without a service fails as it did."""
+    """An engine whose models are started on demand; a model without a scaler fails as it did."""
 
     def __init__(
         self,
         engine: Engine,
-        services: Services,
+        scaler: Scaler,
         *,
         timeout_s: float,
         metrics: Metrics | None = None,
@@ -105,9 +74,11 @@ class ScaleFromZero:
         clock: Clock | None = None,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._engine, self._services, self._timeout_s, self._metrics = engine, services, timeout_s, metrics
+        self._engine, self._scaler, self._timeout_s, self._metrics = engine, scaler, timeout_s, metrics
         self._now, self._clock, self._pause = now, clock or Clock(), pause
-        self._starts: dict[str, _Start] = {}
+        self._known: dict[str, _Known] = {}
+        self._holders: set[str] = set()
+        self._working: set[asyncio.Task[Any]] = set()
 
     def open(self, request: EngineRequest) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
         """Send a request, and give the events of its reply; a stream waits for an engine that is starting."""
@@ -125,80 +96,147 @@ class ScaleFromZero:
 
     async def _events(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
         model = request.model
+        holder = secrets.token_hex(8) if request.stream and request.waits else None
         async with self._engine.open(request) as events:
             first = await anext(events)
-            if not _is_unreachable(first) or not await self._start(model):
+            start = None
+            if _is_unreachable(first):
+                start = await (self._call(model, holder) if holder else self._shared(request))
+            if not start:
                 self._note(model, first)
                 yield first
                 async for event in events:
                     yield event
                 return
-        if not request.stream or not request.waits:
-            yield Failure(self._warming(model, ' With `"stream": true` a request waits for it.'))
-            return
-        yield Accepted()
-        async with aclosing(self._held(request)) as events:
-            async for event in events:
-                yield event
+        self._report(model)
+        if error := self._refusal(request, start):
+            if holder:
+                self._release(model, holder)
+            yield Failure(error)
+        elif holder:
+            yield Accepted()
+            async with aclosing(self._held(request, holder)) as events:
+                async for event in events:
+                    yield event
 
-    async def _held(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
+    def _refusal(self, request: EngineRequest, start: Start) -> ApiError | None:
+        """Return why a request is not held, if it is not."""
+        if start.state == "blocked":
+            return _blocked(request.model, start)
+        if not (request.stream and request.waits):
+            return self._warming(request.model, _HINT)
+        return None if start.may_hold else self._warming(request.model, _FULL)
+
+    async def _held(self, request: EngineRequest, holder: str) -> AsyncGenerator[Event, None]:
         """Send a request again and again until the engine accepts it, or until the timeout."""
         model = request.model
-        until = self._clock.elapsed_s() + self._timeout_s
-        while True:
-            await self._pause(POLL_S)
-            async with self._engine.open(request) as events:
-                first = await anext(events)
-                if not _is_unreachable(first):
-                    self._note(model, first)
-                    if isinstance(first, Failure):
-                        yield first
-                    async for event in events:
-                        yield event
+        checked_at = self._clock.elapsed_s()
+        until = checked_at + self._timeout_s
+        try:
+            while True:
+                await self._pause(POLL_S)
+                async with self._engine.open(request) as events:
+                    first = await anext(events)
+                    if not _is_unreachable(first):
+                        self._release(model, holder)
+                        self._note(model, first)
+                        if isinstance(first, Failure):
+                            yield first
+                        async for event in events:
+                            yield event
+                        return
+                if self._clock.elapsed_s() >= until:
+                    yield Failure(self._warming(model))
                     return
-            if self._clock.elapsed_s() >= until:
-                yield Failure(self._warming(model))
-                return
-            await self._start(model)
-            self._report(model)
+                if self._clock.elapsed_s() - checked_at >= CHECK_S:
+                    start = await self._call(model, holder)
+                    if start:
+                        checked_at = self._clock.elapsed_s()
+                    if start and start.state == "blocked":
+                        yield Failure(_blocked(model, start))
+                        return
+                self._report(model)
+        finally:
+            self._release(model, holder)
 
-    async def _start(self, model: Model) -> bool:
-        """Start a model's engine, unless that was just done; return whether it is starting."""
+    async def _call(self, model: Model, holder: str | None) -> Start | None:
+        """Have a model's engine started; None, where that failed."""
         assert model.scaler
-        start = self._starts.setdefault(model.id, _Start(self._clock.elapsed_s()))
-        async with start.lock:
-            if self._clock.elapsed_s() - start.checked_at >= CHECK_S:
-                try:
-                    was_at_zero = await self._services.start(model.scaler)
-                except StartFailed as failed:
-                    logger.error("the engine of %s could not be started: %s", model.id, failed)
-                    return False
-                start.checked_at = self._clock.elapsed_s()
-                if was_at_zero:
-                    logger.info("the engine of %s was scaled to zero and is starting", model.id)
-                    start.since, start.reported_at = start.checked_at, -inf
-        self._report(model)
-        return True
+        try:
+            start = await self._scaler.start(model.scaler, holder)
+        except StartFailed as failed:
+            logger.error("the engine of %s could not be started: %s", model.id, failed)
+            return None
+        if start.state == "blocked":
+            logger.error(
+                "the engine of %s cannot start: %s; the scaler's log says more", model.id, start.reason
+            )
+        if holder and start.may_hold:
+            self._holders.add(holder)
+        known = self._known.setdefault(model.id, _Known(self._clock.elapsed_s()))
+        known.start, known.checked_at = start, self._clock.elapsed_s()
+        return start
+
+    async def _shared(self, request: EngineRequest) -> Start | None:
+        """Have the engine started for a request that does not wait, unless that was just done."""
+        known = self._known.setdefault(request.model.id, _Known(self._clock.elapsed_s()))
+        if self._clock.elapsed_s() - known.checked_at < CHECK_S:
+            return known.start
+        if not known.call or known.call.done():
+            known.call = self._work(self._call(request.model, None))
+        if request.waits:
+            return await asyncio.shield(known.call)
+        done, _ = await asyncio.wait({known.call}, timeout=FALLBACK_S)
+        return known.call.result() if done else Start("starting")
+
+    def _release(self, model: Model, holder: str) -> None:
+        """Give back the place of a stream, in the background: a place that is not given back expires."""
+
+        async def release() -> None:
+            assert model.scaler
+            with suppress(StartFailed):
+                await self._scaler.release(model.scaler, holder)
+
+        if holder in self._holders:
+            self._holders.discard(holder)
+            self._work(release())
+
+    def _work(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Do something that no request has to wait for."""
+        task = asyncio.create_task(work)
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+        return task
 
     def _report(self, model: Model) -> None:
         """Write the metric that a request waits, unless that was done within the last minute."""
-        start, now = self._starts.get(model.id), self._clock.elapsed_s()
-        if self._metrics and start and now - start.reported_at >= REPORT_S:
-            start.reported_at = now
+        known, now = self._known.get(model.id), self._clock.elapsed_s()
+        if self._metrics and known and now - known.reported_at >= REPORT_S:
+            known.reported_at = now
             self._metrics.write_start(model.id, round(self._now() * 1000))
 
     def _warming(self, model: Model, advice: str = "") -> ModelWarming:
         least, most = RETRY_AFTER_S
         now = self._clock.elapsed_s()
-        start = self._starts.get(model.id)  # another request may have been accepted since
-        left_s = (start.since if start else now) + model.start_s - now
-        return ModelWarming(model.id, retry_after_s=min(max(left_s, least), most), advice=advice)
+        known = self._known.get(model.id) or _Known(now)  # another request may have been accepted since
+        elapsed_s = now - known.since
+        if known.start and known.start.elapsed_s < model.start_s:  # else it has crashed since
+            elapsed_s = known.start.elapsed_s + now - known.checked_at
+        left_s = min(max(model.start_s - elapsed_s, least), most)
+        return ModelWarming(model.id, retry_after_s=left_s, advice=advice)
 
     def _note(self, model: Model, first: Event) -> None:
         """Forget a start once the engine accepts requests."""
         if isinstance(first, Accepted):
-            self._starts.pop(model.id, None)
+            self._known.pop(model.id, None)
 
 
 def _is_unreachable(event: Event) -> bool:
     return isinstance(event, Failure) and isinstance(event.error, EngineUnreachable)
+
+
+def _blocked(model: Model, start: Start) -> ModelUnavailable:
+    """Return the error for an engine that cannot start. Of the causes, only a lack of machines may pass."""
+    cause = BLOCKED.get(start.reason or "", "it fails while it starts")
+    retry_after_s = RETRY_AFTER_S[1] if start.reason == "capacity" else None
+    return ModelUnavailable(model.id, cause, retry_after_s=retry_after_s)

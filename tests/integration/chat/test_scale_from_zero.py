@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import httpx
 import pytest
@@ -11,18 +12,25 @@ import pytest
 from functions.chat.app import create_app
 from functions.chat.engines import refusals, scale_from_zero
 from functions.chat.engines.http import HttpEngine
-from functions.chat.engines.scale_from_zero import EcsServices, ScaleFromZero
+from functions.chat.engines.scale_from_zero import ScaleFromZero
+from functions.chat.engines.scaler import ScalerFunction
 from functions.chat.settings import Settings
-from functions.shared.aws import Aws
+from functions.shared.aws import Aws, AwsError
 from tests.engines import schema
 from tests.engines.behaviours import Drop, Status, vllm_error
 from tests.engines.scripted import ScriptedEngine, refusing_engine
 from tests.engines.wire import Behaviour, Reply, Request
-from tests.integration.chat.cold_engine import CREDENTIALS, ColdEngine, cold_engine, moto_server
+from tests.integration.chat.cold_engine import (
+    CREDENTIALS,
+    SCALER_ARN,
+    ColdEngine,
+    cold_engine,
+    lambda_api,
+    moto_server,
+    scaler_function,
+)
 from tests.integration.chat.service import MODEL, URL, body, served
-from tests.integration.keys.aws import scripted_aws
 
-SERVICE = "arn:aws:ecs:us-east-1:123456789012:service/engines/tiny"
 COMMENT = b": keep-alive\n\n"
 
 
@@ -39,9 +47,14 @@ def aws_url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module")
+def _scaler(aws_url: str) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as monkeypatch, scaler_function(aws_url, monkeypatch):
+        yield
+
+
 @pytest.fixture
-def cold(aws_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ColdEngine]:
-    monkeypatch.setenv("AWS_ENDPOINT_URL_ECS", aws_url)
+def cold(aws_url: str, _scaler: None) -> Iterator[ColdEngine]:
     with cold_engine(aws_url, start_s=0.3) as cold:
         yield cold
 
@@ -54,11 +67,13 @@ def api() -> Iterator[Api]:
     """Return a function that starts the API and returns a client of it."""
     with ExitStack() as stack:
 
-        def start(base_url: str, service: str | None, **variables: str) -> httpx.Client:
-            entry = {"base_url": base_url, "scaler": service, "start_s": 60}
+        def start(base_url: str, scaler: str | None = SCALER_ARN, **variables: str) -> httpx.Client:
+            entry = {"base_url": base_url, "scaler": scaler, "start_s": 60}
             settings = Settings.from_environment({"MODELS": json.dumps({MODEL: entry}), **variables})
+            aws = Aws()
+            stack.callback(aws.drain)
             engine = ScaleFromZero(
-                HttpEngine(settings), EcsServices(Aws()), timeout_s=settings.warming_timeout_s
+                HttpEngine(settings), ScalerFunction(aws), timeout_s=settings.warming_timeout_s
             )
             url = stack.enter_context(served(create_app(settings, engine)))
             return stack.enter_context(httpx.Client(base_url=url, timeout=20, trust_env=False))
@@ -74,7 +89,7 @@ def streamed(client: httpx.Client) -> Iterator[httpx.Response]:
 
 def test_a_stream_waits_and_gets_its_tokens(cold: ColdEngine, api: Api) -> None:
     cold.is_held = True
-    client = api(cold.base_url, cold.arn, KEEP_ALIVE_S="0.1")
+    client = api(cold.base_url, KEEP_ALIVE_S="0.1")
     with streamed(client) as reply:
         arriving = reply.iter_raw()
         first = [next(arriving) for _ in range(3)]
@@ -82,20 +97,20 @@ def test_a_stream_waits_and_gets_its_tokens(cold: ColdEngine, api: Api) -> None:
         whole = b"".join(arriving)
     assert (reply.status_code, first) == (200, [COMMENT] * 3)
     schema.validate_stream(whole)
-    assert cold.desired == 1
+    assert cold.desired == (1, 1)
     assert len(cold.engine.requests) == 1
 
 
 def test_a_quick_start_costs_no_comment(cold: ColdEngine, api: Api) -> None:
     """Until the first event a failure could still be a status."""
-    with streamed(api(cold.base_url, cold.arn)) as reply:
+    with streamed(api(cold.base_url)) as reply:
         whole = reply.read()
     assert COMMENT not in whole
     schema.validate_stream(whole)
 
 
 def test_a_whole_reply_gets_a_time_to_retry(cold: ColdEngine, api: Api) -> None:
-    client = api(cold.base_url, cold.arn)
+    client = api(cold.base_url)
     refused = client.post(URL, json=body())
     assert refused.status_code == 503
     error = schema.validate_error(refused.json())
@@ -108,17 +123,17 @@ def test_a_whole_reply_gets_a_time_to_retry(cold: ColdEngine, api: Api) -> None:
 
 
 def test_listing_models_starts_nothing(cold: ColdEngine, api: Api) -> None:
-    client = api(cold.base_url, cold.arn)
+    client = api(cold.base_url)
     assert client.get("/v1/models").json()["data"][0]["id"] == MODEL
     assert client.get("/health").status_code == 200
-    assert cold.desired == 0
+    assert cold.desired == (0, 0)
 
 
 def test_a_caller_who_disconnects_while_it_starts_sends_the_engine_nothing(
     cold: ColdEngine, api: Api
 ) -> None:
     cold.is_held = True
-    client = api(cold.base_url, cold.arn, KEEP_ALIVE_S="0.1")
+    client = api(cold.base_url, KEEP_ALIVE_S="0.1")
     with streamed(client) as reply:
         assert next(reply.iter_raw()) == COMMENT
     cold.is_held = False
@@ -132,7 +147,7 @@ def test_an_engine_that_does_not_start_in_time_ends_the_stream_with_an_error(
     cold: ColdEngine, api: Api
 ) -> None:
     cold.is_held = True
-    client = api(cold.base_url, cold.arn, KEEP_ALIVE_S="0.1", WARMING_TIMEOUT_S="0.3")
+    client = api(cold.base_url, KEEP_ALIVE_S="0.1", WARMING_TIMEOUT_S="0.3")
     with streamed(client) as reply:
         whole = reply.read()
     assert reply.status_code == 200
@@ -143,12 +158,15 @@ def test_an_engine_that_does_not_start_in_time_ends_the_stream_with_an_error(
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_where_the_start_is_not_allowed_the_engines_failure_is_reported(
-    api: Api, stream: bool, monkeypatch: pytest.MonkeyPatch
+    api: Api, stream: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with scripted_aws() as aws, refusing_engine() as base_url:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_ECS", aws.url)
-        aws.fails("AccessDeniedException")
-        refused = api(base_url, SERVICE).post(URL, json=body(stream=stream))
+    def refuse(_: object, __: object) -> Any:
+        raise AwsError("AccessDeniedException", {})
+
+    with lambda_api(refuse) as url, refusing_engine() as base_url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", url)
+        refused = api(base_url).post(URL, json=body(stream=stream))
+    assert "could not be started: the scaler: AccessDeniedException" in caplog.text
     assert (refused.status_code, schema.validate_error(refused.json())["code"]) == (502, "upstream_error")
     assert "AccessDenied" not in refused.text
 
@@ -170,9 +188,9 @@ def test_an_engine_that_its_balancer_does_not_find_is_started(
     engine: ScriptedEngine, cold: ColdEngine, api: Api, name: str
 ) -> None:
     engine.behaviour, code, status = UNREACHABLE[name]
-    refused = api(engine.base_url, cold.arn).post(URL, json=body())
+    refused = api(engine.base_url).post(URL, json=body())
     assert (refused.status_code, schema.validate_error(refused.json())["code"]) == (503, "model_warming")
-    assert cold.desired == 1
+    assert cold.desired == (1, 1)
     other = api(engine.base_url, None).post(URL, json=body())
     assert (other.status_code, schema.validate_error(other.json())["code"]) == (status, code)
 
@@ -197,15 +215,15 @@ def test_a_request_that_a_balancer_lost_at_work_is_not_sent_again(
 ) -> None:
     monkeypatch.setitem(refusals.BALANCER_S, status, 0.05)
     engine.behaviour = late(balancer(status))
-    refused = api(engine.base_url, cold.arn).post(URL, json=body(stream=stream))
+    refused = api(engine.base_url).post(URL, json=body(stream=stream))
     assert (refused.status_code, refused.headers["x-should-retry"]) == (status, "false")
-    assert (len(engine.requests), cold.desired) == (1, 0)
+    assert (len(engine.requests), cold.desired) == (1, (0, 0))
 
 
 def test_a_request_that_waits_for_a_start_is_run_once(cold: ColdEngine, api: Api) -> None:
     """The engine that has just started reads it, and drops the connection."""
     cold.engine.behaviour = Drop()
-    client = api(cold.base_url, cold.arn, KEEP_ALIVE_S="0.1")
+    client = api(cold.base_url, KEEP_ALIVE_S="0.1")
     with streamed(client) as reply:
         whole = reply.read()
     assert b'"upstream_error"' in whole
@@ -219,6 +237,6 @@ def test_an_engine_that_answers_is_not_started(
     engine: ScriptedEngine, cold: ColdEngine, api: Api, behaviour: Behaviour
 ) -> None:
     engine.behaviour = behaviour
-    refused = api(engine.base_url, cold.arn).post(URL, json=body())
+    refused = api(engine.base_url).post(URL, json=body())
     assert schema.validate_error(refused.json())["code"] != "model_warming"
-    assert cold.desired == 0
+    assert cold.desired == (0, 0)

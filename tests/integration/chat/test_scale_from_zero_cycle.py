@@ -1,8 +1,9 @@
-"""From zero to tokens and back, twice: the function as Lambda runs it, ECS and Secrets Manager in moto, an
+"""From zero to tokens and back, twice: the function as Lambda runs it, the scaler, AWS's services in moto, an
 engine that runs only while its service wants a task, and OpenAI's own client."""
 
 import io
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,10 +23,12 @@ from tests.engines import schema
 from tests.integration.chat.cold_engine import (
     CREDENTIALS,
     REGION,
+    SCALER_ARN,
     ColdEngine,
     Keyed,
     cold_engine,
     moto_server,
+    scaler_function,
 )
 
 ENGINE_KEY = "canary-engine-key"
@@ -68,18 +71,21 @@ def aws_url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.fixture
-def deployed(aws_url: str) -> Iterator[Deployed]:
+def deployed(aws_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
     secret = _secret(aws_url)
-    with cold_engine(aws_url, Keyed(ENGINE_KEY), start_s=START_S) as cold:
+    with (
+        scaler_function(aws_url, monkeypatch),
+        cold_engine(aws_url, Keyed(ENGINE_KEY), start_s=START_S) as cold,
+    ):
         entry = {
             "base_url": cold.base_url,
             "key_secret": secret,
-            "scaler": cold.arn,
+            "scaler": SCALER_ARN,
             "start_s": START_S,
         }
         variables = {
             **CREDENTIALS,
-            "AWS_ENDPOINT_URL_ECS": aws_url,
+            "AWS_ENDPOINT_URL_LAMBDA": os.environ["AWS_ENDPOINT_URL_LAMBDA"],
             "AWS_ENDPOINT_URL_SECRETS_MANAGER": aws_url,
             "MODELS": json.dumps({"tiny": entry}),
             "METRICS": "ChatbotApi/test",
@@ -116,7 +122,7 @@ def test_the_whole_cycle_twice(deployed: Deployed) -> None:
         openai.DefaultHttpxClient(base_url=url, trust_env=False, timeout=30, event_hooks=hooks) as http,
         openai.OpenAI(base_url=url, api_key="any", http_client=http) as client,
     ):
-        assert cold.desired == 0
+        assert cold.desired == (0, 0)
 
         # A whole reply: refused with a time to retry, which the client does by itself.
         response = client.chat.completions.with_raw_response.create(model="tiny", messages=MESSAGES)
@@ -124,7 +130,7 @@ def test_the_whole_cycle_twice(deployed: Deployed) -> None:
         assert response.retries_taken == 1
         assert [reply.status_code for reply in replies] == [503, 200]
         assert replies[0].headers["retry-after"] == "5"
-        assert (cold.desired, deployed.starts) == (1, 1)
+        assert (cold.desired, deployed.starts) == ((1, 1), 1)
         assert len(cold.engine.requests) == 1
 
         # A stream, after scaling to zero: held, with comments, until the engine is up.
@@ -135,7 +141,7 @@ def test_the_whole_cycle_twice(deployed: Deployed) -> None:
         assert reply.status_code == 200
         assert {piece for at, piece in pieces if at < cold.up_at[-1]} == {COMMENT}
         schema.validate_stream(b"".join(piece for _, piece in pieces))
-        assert (cold.desired, deployed.starts) == (1, 2)
+        assert (cold.desired, deployed.starts) == ((1, 1), 2)
 
         # And again, as the official client reads it.
         cold.scale_to_zero()
@@ -144,7 +150,7 @@ def test_the_whole_cycle_twice(deployed: Deployed) -> None:
         assert text
         assert [reply.status_code for reply in replies] == [503, 200, 200, 200]
 
-        # While it runs, it answers at once, without a call to ECS.
+        # While it runs, it answers at once, without a call to the scaler.
         client.chat.completions.create(model="tiny", messages=MESSAGES)
         assert [reply.status_code for reply in replies] == [503, 200, 200, 200, 200]
     assert cold.changes == [1, 0, 1, 0, 1]

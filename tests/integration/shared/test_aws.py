@@ -22,9 +22,9 @@ class Counting(Aws):
         super().__init__()
         self.made: list[str] = []
 
-    def make_client(self, name: str, endpoint_url: str | None) -> Any:
+    def make_client(self, name: str, *options: Any) -> Any:
         self.made.append(name)
-        return super().make_client(name, endpoint_url)
+        return super().make_client(name, *options)
 
 
 def test_a_client_is_made_once_for_all_threads(moto: None) -> None:  # noqa: ARG001
@@ -45,6 +45,20 @@ def test_services_share_what_takes_time_to_load(moto: None) -> None:  # noqa: AR
     session = aws._session
     _ = aws.service("ecs").client
     assert aws._session is session
+
+
+@pytest.mark.parametrize(
+    ("dual_stack", "host"),
+    [(False, "lambda.us-east-1.amazonaws.com"), (True, "lambda.us-east-1.api.aws")],
+)
+def test_a_service_may_have_a_name_and_a_timeout_of_its_own(
+    moto: None,  # noqa: ARG001
+    dual_stack: bool,
+    host: str,
+) -> None:
+    client = Aws(longer=2).service("lambda", read_timeout_s=15, dual_stack=dual_stack).client
+    assert client.meta.endpoint_url == f"https://{host}"
+    assert client.meta.config.read_timeout == 30
 
 
 def test_items_are_left_as_they_were_received(moto: None) -> None:  # noqa: ARG001

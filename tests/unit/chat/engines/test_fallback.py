@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from functions.chat.engines.engine import Accepted, End, EngineRequest, Event, Failure, Reply, Run
 from functions.chat.engines.fallback import LONGEST_S, SHORTEST_S, SLOW_S, UNSAID_S, Fallback, has_not_run
 from functions.chat.engines.scale_from_zero import ScaleFromZero
+from functions.chat.engines.scaler import Start
 from functions.chat.errors import (
     ApiError,
     EngineDraining,
@@ -326,14 +327,18 @@ async def test_marks_are_of_a_model_wherever_it_is_named() -> None:
 # engines that start
 
 
-class Services:
-    """A service that counts how often it was started."""
+class Scaler:
+    """A scaler that counts how often it was called; it may be blocked."""
 
     started = 0
+    reason: str | None = None
 
-    async def start(self, _: str) -> bool:
+    async def start(self, _: str, holder: str | None) -> Start:
         self.started += 1
-        return True
+        return Start("blocked" if self.reason else "starting", self.reason, may_hold=holder is not None)
+
+    async def release(self, _: str, holder: str) -> None:
+        assert holder
 
 
 COLD = replace(A, scaler="arn:aws:lambda:eu-central-1:123456789012:function:scaler")
@@ -344,10 +349,8 @@ class ColdBench(Bench):
 
     def __init__(self, answers_from: float = 9, **does: str) -> None:
         super().__init__(**does)
-        self.services, self.answers_from = Services(), answers_from
-        started = ScaleFromZero(
-            self.engines, self.services, timeout_s=840, clock=self.clock, pause=self._pause
-        )
+        self.scaler, self.answers_from = Scaler(), answers_from
+        started = ScaleFromZero(self.engines, self.scaler, timeout_s=840, clock=self.clock, pause=self._pause)
         self.fallback = Fallback(started, clock=self.clock)
 
     async def _pause(self, seconds: float) -> None:
@@ -359,13 +362,13 @@ class ColdBench(Bench):
 async def test_a_stream_is_not_held_for_an_engine_that_starts_where_a_fallback_answers() -> None:
     bench = ColdBench(a="unreachable", b="good")
     assert await bench.answered_by(COLD, B) == "b"
-    assert (bench.services.started, bench.engines.at) == (1, 0)
+    assert (bench.scaler.started, bench.engines.at) == (1, 0)
 
 
 async def test_a_stream_that_no_fallback_answers_is_held_for_the_first_that_starts() -> None:
     bench = ColdBench(a="unreachable", b="full")
     assert await bench.answered_by(COLD, B) == "a"
-    assert bench.services.started == 1
+    assert bench.scaler.started == 2, "and for a place among the streams that wait"
     assert bench.engines.at == 10, "the first time after 9 s at which it was tried"
 
 
@@ -374,13 +377,27 @@ async def test_a_stream_is_held_for_a_fallback_that_starts() -> None:
     assert await bench.answered_by(B, COLD) == "a"
 
 
+async def test_a_fallback_answers_for_an_engine_that_cannot_start() -> None:
+    bench = ColdBench(a="unreachable", b="good")
+    bench.scaler.reason = "quota"
+    assert await bench.answered_by(COLD, B) == "b"
+    bench.engines.does["b"] = "full"
+    for stream in (True, False):
+        (failure,) = await bench.request(COLD, B, stream=stream)
+        assert isinstance(failure, Failure)
+        assert failure.error.code == "server_is_overloaded", "which may pass"
+    (failure,) = await bench.request(COLD)
+    assert isinstance(failure, Failure)
+    assert failure.error.code == "model_unavailable"
+
+
 async def test_a_whole_reply_that_no_fallback_answers_is_refused_until_later() -> None:
     bench = ColdBench(a="unreachable", b="full")
     (failure,) = await bench.request(COLD, B, stream=False)
     assert isinstance(failure, Failure)
     assert isinstance(failure.error, ModelWarming)
     assert '"stream": true' in failure.error.message
-    assert bench.services.started == 1
+    assert bench.scaler.started == 1
 
 
 async def test_an_engine_that_starts_is_looked_at_while_its_fallback_answers() -> None:
@@ -389,7 +406,7 @@ async def test_an_engine_that_starts_is_looked_at_while_its_fallback_answers() -
     for bench.engines.at in range(0, 61, 3):
         tried.append(await bench.tried(COLD, B))
     assert tried == (["ab"] + ["b"] * 4) * 4 + ["ab"], "every 15 s"
-    assert bench.services.started == 5
+    assert bench.scaler.started == 5
 
 
 # what is reported
