@@ -199,7 +199,7 @@ def scaler_function(aws_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[H
     for name, value in {**CREDENTIALS, **SCALER, "AWS_ENDPOINT_URL": aws_url}.items():
         monkeypatch.setenv(name, value)
     clients = [
-        boto3.client(name, endpoint_url=aws_url, region_name=REGION)  # type: ignore[call-overload]
+        boto3.client(name, endpoint_url=aws_url, region_name=REGION)
         for name in ("ecs", "autoscaling", "dynamodb")
     ]
     _make_engine(*clients)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from functions.scaler.lines import Line
 from functions.scaler.scaler import Scaler
 from functions.scaler.settings import Settings
-from functions.shared.aws import AwsError
+from functions.shared.aws import Aws, AwsError
 
 NOW = 1_800_000_000.0
 IDLE_S = 1200.0
@@ -58,7 +58,7 @@ class World:
     now: float = NOW
 
     def scaler(self, aws: Any = None) -> Scaler:
-        return Scaler(SETTINGS, aws or self, now=lambda: self.now)
+        return Scaler(SETTINGS, cast(Aws, aws or self), now=lambda: self.now)
 
     def copy(self) -> World:
         return replace(self, item=dict(self.item), calls=[])

@@ -97,8 +97,12 @@ class Scaler:
         self.started_at = now if self.started_at is None else self.started_at
         if holder and (holder in self.holders or len(self.holders) < self.places):
             self.holders[holder] = now
-        state = "blocked" if self.reason else "starting"
-        return Start(state, self.reason, now - self.started_at, holder in self.holders)
+        return Start(
+            "blocked" if self.reason else "starting",
+            self.reason,
+            now - self.started_at,
+            holder in self.holders,
+        )
 
     async def release(self, scaler: str, holder: str) -> None:
         assert scaler == SCALER
