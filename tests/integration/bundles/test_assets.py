@@ -1,5 +1,6 @@
 """The bundles as CDK stages them, in a process of its own as `cdk synth` has it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -19,7 +20,8 @@ from aws_cdk import aws_lambda as lambda_
 from infra.bundles import Bundles
 
 outdir, python, stacks, *names = sys.argv[1:]
-app = App(outdir=outdir, context={"aws:cdk:bundling-stacks": stacks.split()})
+context = {"aws:cdk:bundling-stacks": stacks.split(), "aws:cdk:enable-asset-metadata": True}  # as the CLI
+app = App(outdir=outdir, context=context)
 stack = Stack(app, "Api")
 bundles = Bundles(architecture="arm64", python=python, native_engine="optional")
 for name in names:
@@ -63,6 +65,9 @@ def test_all_are_staged_and_again_the_same(tmp_path: Path) -> None:
     second = synth(tmp_path / "second", *_ALL)
     assert assets(tmp_path / "second") == assets(tmp_path / "first")
     assert "Bundled:" not in second.stderr, "expected the cache to have them all"
+    template = json.loads((tmp_path / "first" / "Api.template.json").read_text())
+    named = {each["Metadata"]["aws:asset:path"] for each in template["Resources"].values()}
+    assert named == assets(tmp_path / "first"), "expected SAM to find each"
     wrapper = next((tmp_path / "first").glob("asset.*/lambda-stream"))
     assert wrapper.stat().st_mode & 0o111
 
