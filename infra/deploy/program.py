@@ -59,7 +59,7 @@ class Program:
             raise Refused(
                 f"Expected STAGE to be one of {', '.join(STAGES)}, but got {name!r}: make {command} STAGE=dev"
             )
-        session = boto3.Session()
+        session = boto3.Session(region_name=environ.get("AWS_REGION") or None)  # boto3 does not read it
         if not session.region_name:
             raise Refused("Expected a region in AWS_REGION, or in AWS_PROFILE's profile, but found none.")
         program = cls(command, STAGES[name], environ, out, session.region_name, session.client)

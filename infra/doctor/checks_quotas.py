@@ -81,20 +81,19 @@ def gpus(subject: Subject) -> Finding:
     (machine,) = subject.account.call("ec2", "describe_instance_types", InstanceTypes=[engine.instance_type])[
         "InstanceTypes"
     ]
-    vcpus = machine["VCpuInfo"]["DefaultVCpus"] * engine.machines
-    # New tasks start beside those that always run; the pool starts its next machine beside the first.
-    most = vcpus * (engine.tasks[1] + engine.warm_pool) * (1 if engine.scales_to_zero else 2)
-    least = vcpus * (1 if engine.scales_to_zero else engine.tasks[0])
+    # As in infra/inference/capacity.py: new tasks start beside those that always run.
+    vcpus = machine["VCpuInfo"]["DefaultVCpus"]
+    alone = engine.scales_to_zero or engine.machines > 1
+    most = vcpus * (engine.machines if alone else 2 * engine.tasks[1])
+    least = vcpus * (engine.machines if alone else engine.tasks[0])
     value = quota.value(subject)
     answer = f"{value:g} vCPUs {'of Spot' if engine.spot else 'on demand'} at once"
     if value < least:
         what = f"{answer}; the engine needs {least} to run at all"
         return failure(what + (f", {most} at most" if most > least else ""), quota.increase(subject, most))
     if value < most:
-        reason = (
-            "with its warm pool" if engine.scales_to_zero else "with all tasks, while new ones replace them"
-        )
-        return warning(f"{answer}; it needs {most} {reason}", quota.increase(subject, most))
+        what = f"{answer}; {most} needed for all tasks, while new ones replace them"
+        return warning(what, quota.increase(subject, most))
     return ok(f"{answer}; at most {most} needed")
 
 

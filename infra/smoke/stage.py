@@ -63,7 +63,7 @@ def find(stage: Stage, environ: Mapping[str, str]) -> Deployed:
 
     Raises: Failed, where it is not there; BotoCoreError, ClientError.
     """
-    session = boto3.Session()
+    session = boto3.Session(region_name=environ.get("AWS_REGION") or None)  # boto3 does not read it
     stacks = Stacks(prefix_of(stage.name), session.client("cloudformation"))
     by_stack = stacks.outputs()
     outputs = {name: value for stack in by_stack.values() for name, value in stack.items()}

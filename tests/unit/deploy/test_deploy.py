@@ -140,6 +140,14 @@ def of(
     return Program(command, stage, environ, out, "eu-central-1", cloud.client, cdk or Cdk(), lambda: NOW), out
 
 
+def test_the_region_is_that_of_aws_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    environ = {"STAGE": "dev", "AWS_REGION": "eu-west-1"}
+    assert Program.of("deploy", environ, io.StringIO()).region == "eu-west-1"
+
+
 def calls(*, doctor: int = 0, smoke: int = 0) -> tuple[Callable[[str], int], list[str]]:
     made: list[str] = []
 
