@@ -50,6 +50,7 @@ def models(
             "engine": "vllm",
             "media_hosts": list(model.media_hosts),
             **({"fallback": [each.id for each in stage.hosted]} if stage.hosted else {}),
+            **({"hedge_after_s": model.hedge_after_s} if model.hedge_after_s else {}),
             **({"scaler": engine.scaler, "start_s": stage.engine.start_s} if engine.scaler else {}),
         }
     for hosted in stage.hosted:

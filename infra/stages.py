@@ -35,8 +35,10 @@ class Model:
             `tool_parser` and `reasoning_parser` are vLLM's names; None: the model has no such replies.
             `media_hosts`: the hosts from which images, audio and video may be loaded, by https; with none,
             callers send them as data URLs. `extra_fields`: fields of requests that are sent to the engine,
-            beside OpenAI's own. `prices`: None: its usage has no cost. `template_tokens`, `media_tokens`: the
-            most that its chat template adds, and that an image, a recording or a file is, which keys reserve.
+            beside OpenAI's own. `hedge_after_s`: after so long without a beginning a stream is sent to the
+            first hosted model, too; None: never. `prices`: None: its usage has no cost. `template_tokens`,
+            `media_tokens`: the most that its chat template adds, and that an image, a recording or a file is,
+            which keys reserve.
     Units:  `context` and `…tokens…` tokens; `weights_gib` GiB on disk, rounded up.
     """
 
@@ -49,6 +51,7 @@ class Model:
     reasoning_parser: str | None = "qwen3"
     media_hosts: tuple[str, ...] = ()
     extra_fields: tuple[str, ...] = ()
+    hedge_after_s: float | None = None
     prices: Prices | None = None
     template_tokens: int = 512
     media_tokens: int = 16_384

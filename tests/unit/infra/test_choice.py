@@ -10,16 +10,24 @@ from typing import Any
 
 import pytest
 
-from infra.choice import ChoiceError, chosen_stage
-from infra.stages import DEV, PROD, STAGES, Database, Domain, Engine, Model, Prices
+from functions.chat import settings
+from functions.chat.engines.kinds import ENGINES
+from infra import choice
+from infra.choice import KINDS, ChoiceError, chosen_stage
+from infra.stages import DEV, PROD, SERVERLESS, STAGES, Database, Domain, Engine, Hosted, Model, Prices
 
 from .templates import ROOT
 
+SECRET = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:theirs-AbCdEf"
 ARN = "arn:aws:acm:eu-central-1:111122223333:certificate/0a1b2c3d-1111-2222-3333-444455556666"
 
 
 def priced(**changes: Any) -> dict[str, Any]:
     return {"engine": Engine(model=Model(prices=replace(Prices(input=0.15, output=0.6), **changes)))}
+
+
+def hosted(**changes: Any) -> dict[str, Any]:
+    return {"hosted": (replace(Hosted(), **changes),)}
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -28,7 +36,7 @@ def test_our_stages_can_be_built(name: str) -> None:
 
 
 def test_an_error_about_an_unknown_stage_lists_those_that_there_are() -> None:
-    with pytest.raises(ChoiceError, match="one of the stages dev, prod, but got 'foo'") as raised:
+    with pytest.raises(ChoiceError, match="one of the stages serverless, dev, prod, but got 'foo'") as raised:
         chosen_stage("foo")
     assert "infra/stages.py" in str(raised.value)
 
@@ -64,7 +72,7 @@ def test_an_error_about_an_unknown_stage_lists_those_that_there_are() -> None:
         ),
         (
             {"engine": Engine(model=Model(media_hosts=("images.example.com",)))},
-            'engine.model.media_hosts: expected none with egress="endpoints"',
+            'engine.model.media_hosts: expected none without egress="nat"',
         ),
         (
             {"engine": Engine(model=Model(extra_fields=("top-k",)))},
@@ -74,11 +82,41 @@ def test_an_error_about_an_unknown_stage_lists_those_that_there_are() -> None:
         (priced(output=math.nan), "engine.model.prices.output: expected 0 to 100000, but got nan."),
         (priced(cached=100_001), "engine.model.prices.cached: expected 0 to 100000, but got 100001."),
         (
-            priced(currency="$"),
+            priced(currency="$") | {"hosted": ()},
             "engine.model.prices.currency: expected a code such as USD or EUR, but got '$'",
         ),
         ({"engine": Engine(image="vllm/vllm-openai@sha256:12")}, "engine.image: expected sha256: and 64"),
         ({"engine": Engine(image="vllm/vllm-openai@md5:" + "0" * 64)}, "engine.image: expected sha256:"),
+        ({"engine": None, "hosted": ()}, "engine, hosted: expected an engine, or a hosted model"),
+        ({"hosted": (Hosted(), Hosted())}, "hosted: expected a name of its own for each model, but got"),
+        (hosted(id=Model().id), "hosted: expected a name of its own for each model, but got 'Qwen/Qwen3-8B'"),
+        (hosted(kind="gemini"), "hosted[0].kind: expected one of vllm, llama.cpp, sglang"),
+        (hosted(kind="openai"), "hosted[0].kind: expected \"bedrock\" without base_url, but got 'openai'"),
+        (hosted(base_url="http://api.example.com/v1"), "hosted[0].base_url: expected https:// and a public"),
+        (hosted(base_url="https://10.0.0.1/v1"), "hosted[0].base_url: expected https:// and a public name"),
+        (hosted(key_secret=SECRET), "hosted[0].key_secret: expected none for Bedrock, which takes"),
+        (
+            hosted(base_url="https://api.example.com/v1", key_secret="sk-1"),
+            "hosted[0].key_secret: expected the whole ARN of a secret, as AWS prints it, but got",
+        ),
+        (hosted(max_tokens_default=9_000), "hosted[0].max_tokens_default: expected 1 to max_tokens_limit"),
+        (hosted(extra_fields=("top-k",)), "hosted[0].extra_fields: expected names such as top_k"),
+        (hosted(prices=Prices(input=-1, output=1)), "hosted[0].prices.input: expected 0 to 100000"),
+        (
+            priced(currency="EUR"),
+            "prices: expected one currency for all models, but got EUR and USD.",
+        ),
+        (
+            {"engine": Engine(model=Model(hedge_after_s=90))},
+            "engine.model.hedge_after_s: expected above 0, at most 60, but got 90.",
+        ),
+        (
+            {"engine": Engine(model=Model(hedge_after_s=3)), "hosted": ()},
+            "engine.model.hedge_after_s: expected a hosted model that gets the stream",
+        ),
+        ({"budget": 0}, "budget: expected at least 1, but got 0."),
+        ({"egress": "endpoints"}, "egress: expected ipv6 or nat, but got 'endpoints'."),
+        ({"gateway_role": "mine"}, "gateway_role: expected ours or theirs or none, but got 'mine'."),
         ({"engine": Engine(tasks=(2, 1))}, "engine.tasks: expected the minimum, then the maximum"),
         (
             {"database": Database(capacity=(0, 0))},
@@ -112,7 +150,17 @@ def test_media_hosts_and_an_image_by_digest_are_accepted() -> None:
 
 def test_prices_of_nothing_are_accepted() -> None:
     model = Model(prices=Prices(input=0.15, cached=0, output=0, currency="EUR"))
-    chosen_stage("own", {"own": replace(DEV, engine=Engine(model=model))})
+    chosen_stage("own", {"own": replace(DEV, engine=Engine(model=model), hosted=())})
+
+
+def test_a_model_at_another_address_is_accepted() -> None:
+    model = Hosted(id="theirs", base_url="https://api.example.com/v1", kind="openai", key_secret=SECRET)
+    chosen_stage("own", {"own": replace(SERVERLESS, hosted=(model, Hosted()))})
+
+
+def test_the_kinds_are_those_of_the_chat_function() -> None:
+    assert set(KINDS) == set(ENGINES)
+    assert settings._LONGEST_HEDGE_S == choice._LONGEST_HEDGE_S
 
 
 def test_a_domain_with_its_certificate_is_accepted() -> None:
@@ -131,7 +179,9 @@ def test_the_app_prints_the_mistake_and_exits() -> None:
         timeout=60,
     )
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("Expected one of the stages dev, prod, but got 'foo'.")
+    assert done.stderr.splitlines()[-1].startswith(
+        "Expected one of the stages serverless, dev, prod, but got 'foo'."
+    )
     assert "Traceback" not in done.stderr
 
 
