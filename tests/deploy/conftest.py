@@ -26,6 +26,12 @@ def engine_port() -> int:
 
 
 @pytest.fixture(scope="session")
+def bedrock_port() -> int:
+    """Where the functions look for Amazon Bedrock, whether it is there or not."""
+    return free_port()
+
+
+@pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """A server without the database that clusters are to have: deploying one makes it."""
     with run_postgres(tmp_path_factory.mktemp("postgres")) as postgres:
@@ -35,7 +41,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session")
 def account(
-    tmp_path_factory: pytest.TempPathFactory, postgres: Postgres, engine_port: int
+    tmp_path_factory: pytest.TempPathFactory, postgres: Postgres, engine_port: int, bedrock_port: int
 ) -> Iterator[Account]:
     """An account that is bootstrapped: the first thing that a user does."""
     folder = tmp_path_factory.mktemp("account")
@@ -44,6 +50,7 @@ def account(
         # Only Amazon can sign for its own authority; the native engine would have to be downloaded.
         "variables": {"DATABASE_CA": str(authority), "PRISMA_QUERY_ENGINE_BINARY": str(_QUERY_ENGINE)},
         "engine": f"http://{HOST}:{engine_port}/v1",
+        "bedrock": f"http://{HOST}:{bedrock_port}/openai/v1",
         "python": _python(),
     }
     with (
@@ -72,6 +79,11 @@ def _server(postgres: Postgres, port: int) -> dict[str, object]:
         "host": NAME,
         "port": port,
     }
+
+
+@pytest.fixture(scope="session")
+def serverless_toolkit(account: Account, tmp_path_factory: pytest.TempPathFactory) -> Toolkit:
+    return Toolkit(account, tmp_path_factory.mktemp("serverless"), "serverless")
 
 
 @pytest.fixture(scope="session")

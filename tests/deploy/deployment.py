@@ -8,11 +8,11 @@ from functools import cached_property
 
 import httpx
 
+from infra.deploy.stacks import PARTS, prefix_of
 from tests.deploy.account import ROOT, Account
 from tests.deploy.clients import client_of
 from tests.deploy.toolkit import Toolkit
 
-STACKS = ("Network", "Data", "Engine", "Api", "Watch")
 _KEY = re.compile(r"\bsk-\w+")
 
 
@@ -27,7 +27,9 @@ class Deployment:
     @property
     def stacks(self) -> list[str]:
         """Return the names of its stacks, in the order of their making."""
-        return [f"Chatbot{self.stage.capitalize()}{name}" for name in STACKS]
+        made = {stack for stack, _ in self.toolkit.resources()}
+        names = (f"{prefix_of(self.stage)}{part}" for part in PARTS)
+        return [name for name in names if name in made]
 
     @cached_property
     def outputs(self) -> dict[str, str]:

@@ -24,6 +24,14 @@ NO_OPS: Mapping[str, NoOp] = {
     "AWS::ApplicationAutoScaling::ScalingPolicy": NoOp(
         unproven="that waiting requests add tasks, and that the last one stops without requests"
     ),
+    "AWS::Budgets::Budget": NoOp(unproven="that a mail is sent before a month costs more than the budget"),
+    "AWS::CodeDeploy::Application": NoOp(unproven="that prod's functions have deployments of their own"),
+    "AWS::CodeDeploy::DeploymentGroup": NoOp(
+        unproven="that a new version gets a tenth of the requests first, and is rolled back on errors"
+    ),
+    "AWS::EC2::EgressOnlyInternetGateway": NoOp(
+        unproven="that the functions reach AWS by IPv6, and are not reached"
+    ),
     "AWS::EC2::EIP": NoOp(
         unproven="that the account has addresses left for the NAT gateways", attributes=("AllocationId",)
     ),
@@ -33,6 +41,10 @@ NO_OPS: Mapping[str, NoOp] = {
     ),
     "AWS::EC2::SecurityGroupEgress": NoOp(unproven="that the functions reach the engine and the database"),
     "AWS::EC2::SecurityGroupIngress": NoOp(unproven="that nothing else reaches the engine or the database"),
+    "AWS::EC2::VPCCidrBlock": NoOp(unproven="that the network gets IPv6 addresses"),
+    "AWS::ECS::ClusterCapacityProviderAssociations": NoOp(
+        unproven="that the service's tasks are placed on the group's machines"
+    ),
     "AWS::ECS::CapacityProvider": NoOp(unproven="that ECS finds a machine with the required GPU"),
     "Custom::S3AutoDeleteObjects": NoOp(
         unproven="that the bucket of weights is emptied before it is deleted"
@@ -47,6 +59,7 @@ STAND_INS: Mapping[str, str] = {
     "builds": "that the image and the weights are copied: the build only signals that they are",
     "environments": "Lambda's own bounds: its Python, memory, processor, read-only disk, SnapStart",
     "grants": "that ECS, tables and buckets check grants as AWS's documentation says",
+    "ipv6": "which IPv6 addresses AWS gives a network",
     "secrets": "that a reference to a secret is its ARN, as AWS's documentation says",
     "streamed": "that a REST API streams a reply",
     "variables": "the engine's address, RDS's certificates, and Prisma's native engine",

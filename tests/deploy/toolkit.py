@@ -41,6 +41,15 @@ class Toolkit:
         assert status == 1, self._failure(arguments, f"fail, but got exit status {status}", output)
         return output
 
+    def program(self, module: str, *arguments: str, **variables: str) -> tuple[int, str]:
+        """Run one of the programs of `make deploy`, without a terminal; return its status and its output.
+
+        Shape:  `variables` of the program; a deployment's templates are those of this stage.
+        """
+        with_app = ("--app", str(self._assembly({}))) if module.startswith("infra.deploy") else ()
+        command = (sys.executable, "-m", module, *with_app, *arguments)
+        return _run(command, self._environment | {"STAGE": self._stage} | variables, 300)
+
     def resources(self) -> dict[tuple[str, str], str]:
         """Return the type of each resource in the templates.
 

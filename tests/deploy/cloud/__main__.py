@@ -11,10 +11,10 @@ from typing import Any
 from ministack import app
 from ministack.services.cloudformation import provisioners
 
-from tests.deploy.cloud import alarms, aurora, builds, environments, grants, secrets, streamed
+from tests.deploy.cloud import alarms, aurora, builds, environments, grants, ipv6, secrets, streamed
 from tests.deploy.noops import NO_OPS, NoOp
 
-_CORRECTIONS = (alarms, grants, secrets, streamed)
+_CORRECTIONS = (alarms, grants, ipv6, secrets, streamed)
 
 
 def print_abilities() -> None:
@@ -30,10 +30,12 @@ def serve() -> None:
     for name, no_op in NO_OPS.items():
         provisioners._RESOURCE_HANDLERS[name] = _handler(no_op)
     aurora.install(json.loads(os.environ.pop("DEPLOY_POSTGRES")))
-    environments.install(json.loads(os.environ.pop("DEPLOY_VARIABLES")))
+    here = json.loads(os.environ.pop("DEPLOY_VARIABLES"))
+    environments.install({**here, "endpoint": os.environ["AWS_ENDPOINT_URL"]})
     alarms.install()
     builds.install()
     grants.install()
+    ipv6.install()
     secrets.install()
     streamed.install()
     sys.argv = ["ministack"]

@@ -1,11 +1,14 @@
 """REST APIs that stream: their integration's path, and a reply that begins with its status and headers.
 
 ministack has neither for REST APIs. A reply that arrives in parts is returned as a whole. And ministack's
-events of REST APIs have a version, which only those of HTTP APIs have.
+events of REST APIs have a version, which only those of HTTP APIs have. Their addresses are served at the host
+that AWS gives them, as Function URLs are.
 """
 
+import re
 from typing import Any
 
+from ministack import app
 from ministack.services import apigateway_v1, lambda_svc
 
 _STREAMED, _WHOLE = "/response-streaming-invocations", "/invocations"
@@ -38,6 +41,7 @@ def install() -> None:
         del made["version"]
         return made
 
+    app._EXECUTE_API_RE = re.compile(r"^(\w+)\.execute-api\.")
     rest_apis._build_lambda_event_v1 = event_without_version
     rest_apis._extract_lambda_ref_from_integration_uri = streaming_reference
     rest_apis._lambda_proxy_response = streamed_response
