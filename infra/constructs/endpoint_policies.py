@@ -33,7 +33,10 @@ def endpoint_policy(service: str) -> Iterator[iam.PolicyStatement]:
         yield _allow("s3", ("GetObject", "ListBucket"), "*", own)
         yield _allow("s3", ("PutObject",), f"arn:{Aws.PARTITION}:s3:::*/{CACHE_FOLDER}/*", own)
         layers = f"arn:{Aws.PARTITION}:s3:::prod-{Aws.REGION}-starport-layer-bucket/*"
+        # Amazon Linux's packages, of which a machine of a warm pool installs one.
+        packages = f"arn:{Aws.PARTITION}:s3:::al2023-repos-{Aws.REGION}-de612dc2/*"
         yield _allow("s3", ("GetObject",), layers, {})
+        yield _allow("s3", ("GetObject",), packages, {})
     if service in _ACTIONS:
         actions, kind = _ACTIONS[service]
         account = f"arn:{Aws.PARTITION}:{service}:{Aws.REGION}:{Aws.ACCOUNT_ID}"

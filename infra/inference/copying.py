@@ -66,6 +66,11 @@ class Copying(Construct):
             tuple(f"ecr:{action}" for action in _PUSH): [repository.repository_arn],
         }.items():
             role.add_to_policy(iam.PolicyStatement(actions=list(actions), resources=resources))
+        if engine.registry_secret:
+            secret = [engine.registry_secret]
+            role.add_to_policy(
+                iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=secret)
+            )
         variables = {
             "TAG": tag,
             "FOLDER": folder,
@@ -76,6 +81,7 @@ class Copying(Construct):
             "MODEL": engine.model.id,
             "REVISION": engine.model.revision,
             "BUCKET": bucket.bucket_name,
+            **({"REGISTRY_SECRET": engine.registry_secret} if engine.registry_secret else {}),
         }
         self.project = self._project(stage, role, log, variables)
         acknowledge(self, _REASONS)

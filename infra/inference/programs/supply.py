@@ -55,7 +55,7 @@ def wanted(names: Iterable[str]) -> list[str]:
 
 
 def copy_image(
-    environment: Mapping[str, str], registry: Any, run: Run, pause: Callable[[float], None]
+    environment: Mapping[str, str], registry: Any, secrets: Any, run: Run, pause: Callable[[float], None]
 ) -> str:
     """Copy the image into the registry, unless its tag is there; return the digest of the copy.
 
@@ -75,6 +75,8 @@ def copy_image(
         print(f"image {tag}: there already, as {copied}", flush=True)
         return copied
     source, uri = environment["IMAGE"], environment["REPOSITORY_URI"]
+    if secret := environment.get("REGISTRY_SECRET"):
+        sign_in(source, secrets.get_secret_value(SecretId=secret)["SecretString"], run)
     _pull(source, run, pause)
     token = registry.get_authorization_token()["authorizationData"][0]["authorizationToken"]
     password = b64decode(token).decode().partition(":")[2]
@@ -84,6 +86,25 @@ def copy_image(
     copied = digest()
     print(f"image {tag}: copied, as {copied}", flush=True)
     return copied
+
+
+def sign_in(image: str, credentials: str, run: Run) -> None:
+    """Sign in at the image's registry.
+
+    Shape:  `credentials`: `{"username": "…", "accessToken": "…"}`, as ECR's pull through cache has them.
+    Raises: SupplyError.
+    """
+    try:
+        fields = json.loads(credentials)
+        username, password = str(fields["username"]), str(fields["accessToken"])
+    except (ValueError, KeyError, TypeError):  # whose texts would have the secret
+        raise SupplyError(
+            'Expected a secret like {"username": "…", "accessToken": "…"} in Engine.registry_secret, but its '
+            "value has another shape."
+        ) from None
+    first = image.partition("/")[0]
+    host = first if "/" in image and ("." in first or ":" in first) else "docker.io"
+    run(["docker", "login", "--username", username, "--password-stdin", host], password)
 
 
 def copy_model(environment: Mapping[str, str], bucket: Any, hub: Any) -> None:
@@ -140,7 +161,7 @@ def _pull(source: str, run: Run, pause: Callable[[float], None]) -> None:
             if not left:
                 raise SupplyError(
                     f"{error} Is the image's name right? Docker Hub limits pulls from shared addresses: "
-                    "deploy again in an hour, or name a copy in your own registry in infra/stages.py."
+                    "deploy again in an hour, or set registry_secret beside it in infra/stages.py."
                 ) from None
             pause(PAUSE_S)
 
@@ -172,7 +193,14 @@ def main(verb: str, environment: Mapping[str, str]) -> int:
     try:
         bucket = boto3.resource("s3").Bucket(environment["BUCKET"])
         with ThreadPoolExecutor() as both:
-            image = both.submit(copy_image, environment, boto3.client("ecr"), _run, time.sleep)
+            image = both.submit(
+                copy_image,
+                environment,
+                boto3.client("ecr"),
+                boto3.client("secretsmanager"),
+                _run,
+                time.sleep,
+            )
             model = both.submit(copy_model, environment, bucket, huggingface_hub.HfApi())
             model.result()
             DIGEST_FILE.write_text(image.result())

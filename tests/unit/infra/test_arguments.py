@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from infra.inference.arguments import PORT, vllm_arguments
+from infra.inference.arguments import PORT, Place, variables, vllm_arguments
 from infra.inference.fit import UnfitEngine
 from infra.stacks.network import ENGINE_PORT
 from infra.stages import STAGES, Engine, Model
@@ -78,9 +78,33 @@ def test_the_gpus_of_a_machine_share_the_model_and_the_buffer(gpus: int) -> None
     assert buffer * gpus == 16 * 1024**3
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", [name for name, stage in STAGES.items() if stage.engine])
 def test_every_stage_has_a_command_line(name: str) -> None:
-    assert vllm_arguments(STAGES[name].engine, model_path=PATH)
+    engine = STAGES[name].engine
+    assert engine is not None
+    assert vllm_arguments(engine, model_path=PATH)
+
+
+def test_the_machines_of_an_engine_are_told_apart_by_rank() -> None:
+    engine = Engine(machines=2, tasks=(1, 1))
+    head, other = (
+        vllm_arguments(engine, model_path=PATH, place=Place(rank=rank, head="engine.internal"))
+        for rank in range(2)
+    )
+    differences = {(a, b) for a, b in zip(head, other, strict=False) if a != b}
+    assert differences == {("0", "1")}
+    assert other == [*[("1" if each == "0" else each) for each in head], "--headless"]
+    options = dict(zip(head, [*head[1:], ""], strict=True))
+    expected = {"--nnodes": "2", "--pipeline-parallel-size": "2", "--master-addr": "engine.internal"}
+    assert {name: options[name] for name in expected} == expected
+    assert head[head.index("--node-rank") + 1] == "0"
+
+
+def test_one_machine_is_no_group() -> None:
+    arguments = vllm_arguments(Engine(), model_path=PATH)
+    assert not {"--nnodes", "--master-addr", "--headless", "--pipeline-parallel-size"} & set(arguments)
+    assert "NCCL_SOCKET_IFNAME" not in variables(Engine())
+    assert variables(Engine(machines=2))["NCCL_SOCKET_IFNAME"].startswith("^")
 
 
 @pytest.mark.parametrize("secret", ["key", "token", "password"])
@@ -99,11 +123,33 @@ def test_no_secret_is_an_argument(secret: str) -> None:
         pytest.param({"queued": -5}, "engine.queued: expected at least 1, but got -5.", id="negative-queue"),
         pytest.param({"cpus": 0}, "engine.cpus: expected at least 1", id="cpus"),
         pytest.param({"memory_gib": 7}, "engine.memory_gib: expected at least 8, but got 7.", id="memory"),
-        pytest.param({"quiet_minutes": 0}, "engine.quiet_minutes: expected at least 1", id="quiet"),
+        pytest.param({"idle_minutes": 0}, "engine.idle_minutes: expected at least 1", id="idle"),
+        pytest.param({"machines": 0}, "engine.machines: expected at least 1", id="no-machine"),
+        pytest.param({"held_streams": 0}, "engine.held_streams: expected at least 1", id="held"),
         pytest.param({"waiting_target": 0}, "engine.waiting_target: expected at least 1", id="target"),
         pytest.param({"start_s": 801}, "engine.start_s: expected at most 800, but got 801.", id="start"),
         pytest.param({"tasks": (2, 1)}, "engine.tasks: expected the minimum, then the maximum", id="tasks"),
         pytest.param({"tasks": (0, 0)}, "engine.tasks: expected the minimum, then the maximum", id="no-task"),
+        pytest.param({"tasks": (0, 3)}, "engine.tasks: expected (0, 1)", id="several-from-zero"),
+        pytest.param({"warm_pool": 2}, "engine.warm_pool: expected 0 or 1", id="pool"),
+        pytest.param({"warm_pool": 1, "tasks": (1, 1)}, "engine.warm_pool: expected 0", id="pool-always"),
+        pytest.param({"warm_pool": 1, "spot": True}, "engine.warm_pool: expected 0", id="pool-of-spot"),
+        pytest.param(
+            {"machines": 2},
+            "engine.tasks: expected (1, 1), since one task on each of 2 machines makes the engine, but got "
+            "(0, 1).",
+            id="machines-from-zero",
+        ),
+        pytest.param(
+            {"machines": 2, "tasks": (1, 1), "balancer": True},
+            "engine.balancer: expected False",
+            id="balancer",
+        ),
+        pytest.param(
+            {"machines": 2, "tasks": (1, 1), "spot": True},
+            "engine.spot: expected False",
+            id="machines-of-spot",
+        ),
         pytest.param(
             {"model": Model(weights_gib=20)},
             "engine.gpus: the weights (20 GiB) and vLLM's own needs do not fit into 1 × 22 GiB. "

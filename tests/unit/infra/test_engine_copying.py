@@ -11,7 +11,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from infra.inference.programs.supply import SupplyError, copy_image, copy_model, outcome, wanted
+from infra.inference.programs.supply import SupplyError, copy_image, copy_model, outcome, sign_in, wanted
 
 ENVIRONMENT = {
     "IMAGE": "vllm/vllm-openai:v0.32.0",
@@ -105,7 +105,7 @@ def push(registry: Any) -> None:
 
 def test_an_image_is_pulled_and_pushed(registry: Any) -> None:
     docker = Docker(registry)
-    digest = copy_image(ENVIRONMENT, registry, docker.run, docker.pauses.append)
+    digest = copy_image(ENVIRONMENT, registry, None, docker.run, docker.pauses.append)
     (stored,) = registry.describe_images(repositoryName="engines")["imageDetails"]
     assert digest == stored["imageDigest"]
     assert docker.done == ["docker pull", "docker login", "docker tag", "docker push"]
@@ -116,14 +116,14 @@ def test_an_image_is_pulled_and_pushed(registry: Any) -> None:
 def test_an_image_that_is_there_is_not_copied_again(registry: Any) -> None:
     push(registry)
     docker = Docker(registry)
-    digest = copy_image(ENVIRONMENT, registry, docker.run, docker.pauses.append)
+    digest = copy_image(ENVIRONMENT, registry, None, docker.run, docker.pauses.append)
     assert docker.done == []
     assert re.fullmatch(r"sha256:[0-9a-f]{64}", digest)
 
 
 def test_a_pull_that_is_refused_is_tried_again(registry: Any) -> None:
     docker = Docker(registry, refusals=3)
-    copy_image(ENVIRONMENT, registry, docker.run, docker.pauses.append)
+    copy_image(ENVIRONMENT, registry, None, docker.run, docker.pauses.append)
     assert docker.done.count("docker pull") == 4
     assert docker.pauses == [60] * 3
 
@@ -131,8 +131,42 @@ def test_a_pull_that_is_refused_is_tried_again(registry: Any) -> None:
 def test_a_pull_that_is_refused_for_good_says_what_to_do(registry: Any) -> None:
     docker = Docker(registry, refusals=9)
     with pytest.raises(SupplyError, match=r"toomanyrequests.*Docker Hub limits pulls.*infra/stages\.py"):
-        copy_image(ENVIRONMENT, registry, docker.run, docker.pauses.append)
+        copy_image(ENVIRONMENT, registry, None, docker.run, docker.pauses.append)
     assert docker.done == ["docker pull"] * 4
+
+
+@pytest.mark.parametrize(
+    ("image", "host"),
+    [
+        ("vllm/vllm-openai:v0.32.0", "docker.io"),
+        ("vllm:1", "docker.io"),
+        ("registry.example.com/engines/vllm@sha256:0f", "registry.example.com"),
+        ("localhost:5000/vllm", "localhost:5000"),
+    ],
+)
+def test_with_a_secret_the_build_signs_in_where_the_image_is(registry: Any, image: str, host: str) -> None:
+    secrets = boto3.client("secretsmanager")
+    value = '{"username": "someone", "accessToken": "dckr_pat_0"}'
+    secret = secrets.create_secret(Name="registry", SecretString=value)["ARN"]
+    commands: list[list[str]] = []
+    docker = Docker(registry)
+
+    def run(command: list[str], given: str) -> None:
+        commands.append(command)
+        docker.run(command, given)
+
+    environment = ENVIRONMENT | {"IMAGE": image, "REGISTRY_SECRET": secret}
+    copy_image(environment, registry, secrets, run, docker.pauses.append)
+    assert commands[0] == ["docker", "login", "--username", "someone", "--password-stdin", host]
+    assert docker.given[0] == "dckr_pat_0"
+    assert "dckr_pat_0" not in str(commands), "commands are in the log"
+
+
+@pytest.mark.parametrize("value", ["dckr_pat_0", '{"username": "dckr_pat_0"}', '["dckr_pat_0"]'])
+def test_a_secret_of_another_shape_is_refused_without_its_value(value: str) -> None:
+    with pytest.raises(SupplyError, match="registry_secret") as caught:
+        sign_in("vllm/vllm-openai:v0.32.0", value, lambda *_: None)
+    assert "dckr_pat_0" not in str(caught.value)
 
 
 def keys(bucket: Any) -> set[str]:

@@ -1,152 +1,182 @@
-"""The machines under the engine, and how many tasks there are."""
+"""The machines under the engine, how many there are, and how many tasks."""
 
+import json
+import re
 from typing import Any
 
 import pytest
 
 from .engines import VARIANTS, EngineTemplate, EngineVariants
 
-SCALED_TO_ZERO = [name for name, stage in VARIANTS.items() if stage.engine.tasks[0] == 0]
+FROM_ZERO = [name for name, stage in VARIANTS.items() if stage.engine and stage.engine.scales_to_zero]
+ALWAYS = [name for name in VARIANTS if name not in FROM_ZERO]
 
 
 def launch(engine: EngineTemplate) -> dict[str, Any]:
-    provider = engine.one("AWS::ECS::CapacityProvider")["ManagedInstancesProvider"]
-    return dict(provider["InstanceLaunchTemplate"])
+    return dict(engine.one("AWS::EC2::LaunchTemplate")["LaunchTemplateData"])
 
 
-@pytest.mark.parametrize("name", ["dev", "prod", "spot"])
-def test_managed_machines_have_the_gpus_of_the_stage(variants: EngineVariants, name: str) -> None:
-    engine = variants[name].stage.engine
-    template = launch(variants[name])
-    wanted = template["InstanceRequirements"]
-    assert wanted["AcceleratorTypes"] == ["gpu"]
-    assert wanted["AcceleratorManufacturers"] == ["nvidia"]
-    assert wanted["AcceleratorCount"] == {"Min": engine.gpus, "Max": engine.gpus}
-    assert wanted["AcceleratorTotalMemoryMiB"] == {"Min": engine.gpus * engine.gpu_memory_gib * 1024}
-    assert wanted["VCpuCount"]["Min"] >= engine.cpus
-    assert wanted["MemoryMiB"]["Min"] > engine.memory_gib * 1024
-    assert wanted["CpuManufacturers"] == ["intel", "amd"], "the image is for x86_64"
-    assert template["LocalStorageConfiguration"] == {"UseLocalStorage": True}
-    assert wanted["LocalStorage"] == "required"
+def group_of(engine: EngineTemplate) -> dict[str, Any]:
+    return engine.one("AWS::AutoScaling::AutoScalingGroup")
 
 
 def test_spot_is_the_stages_choice(variants: EngineVariants) -> None:
-    assert launch(variants["dev"])["CapacityOptionType"] == "ON_DEMAND"
-    assert launch(variants["spot"])["CapacityOptionType"] == "SPOT"
-    shares = {
-        name: variants[name].one("AWS::AutoScaling::AutoScalingGroup")["MixedInstancesPolicy"][
-            "InstancesDistribution"
-        ]["OnDemandPercentageAboveBaseCapacity"]
-        for name in ("group", "large")
-    }
-    assert shares == {"group": 100, "large": 0}
+    policies = {name: group_of(variants[name]).get("MixedInstancesPolicy") for name in VARIANTS}
+    assert {name for name, policy in policies.items() if policy} == {"spot"}
+    assert policies["spot"]["InstancesDistribution"]["OnDemandPercentageAboveBaseCapacity"] == 0
 
 
-def test_the_role_of_managed_machines_has_the_name_that_ecs_may_pass_on(variants: EngineVariants) -> None:
-    roles = variants["dev"].all("AWS::IAM::Role")
-    (machine,) = (role for role in roles.values() if "ec2.amazonaws.com" in str(role))
-    assert machine["RoleName"].startswith("ecsInstanceRole")
-
-
-@pytest.mark.parametrize(("name", "most"), [("group", 8), ("large", 3)])
-def test_a_group_of_our_own_has_no_machine_without_tasks(
+@pytest.mark.parametrize(("name", "most"), [("prod", 8), ("several", 2)])
+def test_where_tasks_always_run_ecs_sets_the_number_of_machines(
     variants: EngineVariants, name: str, most: int
 ) -> None:
     engine = variants[name]
-    group = engine.one("AWS::AutoScaling::AutoScalingGroup")
+    group = group_of(engine)
     assert (group["MinSize"], group["MaxSize"]) == ("0", str(most))
     assert "DesiredCapacity" not in group
+    assert group["NewInstancesProtectedFromScaleIn"] is True
     provider = engine.one("AWS::ECS::CapacityProvider")["AutoScalingGroupProvider"]
     assert provider["ManagedScaling"] == {"Status": "ENABLED", "TargetCapacity": 100}
     assert provider["ManagedTerminationProtection"] == "ENABLED"
-    assert group["NewInstancesProtectedFromScaleIn"] is True
     assert provider["ManagedDraining"] == "ENABLED"
+    assert not engine.all("AWS::Lambda::Function").keys() & {"ScalerFunction"}
 
 
-def test_machines_of_our_own_are_locked_down(variants: EngineVariants) -> None:
-    data = variants["large"].one("AWS::EC2::LaunchTemplate")["LaunchTemplateData"]
-    assert data["InstanceType"] == "g6.12xlarge"
+@pytest.mark.parametrize("name", FROM_ZERO)
+def test_from_zero_only_the_scaler_sets_the_numbers(variants: EngineVariants, name: str) -> None:
+    engine = variants[name]
+    group = group_of(engine)
+    assert (group["MinSize"], group["MaxSize"]) == ("0", "1")
+    assert "DesiredCapacity" not in group, "a deployment would set it"
+    assert group.get("NewInstancesProtectedFromScaleIn", False) is False
+    provider = engine.one("AWS::ECS::CapacityProvider")["AutoScalingGroupProvider"]
+    assert provider["ManagedScaling"] == {"Status": "DISABLED"}
+    assert provider["ManagedTerminationProtection"] == "DISABLED"
+    for kind in ("AWS::ApplicationAutoScaling::ScalableTarget", "AWS::CloudWatch::Alarm"):
+        assert not engine.all(kind)
+
+
+def test_machines_are_locked_down(engine: EngineTemplate) -> None:
+    data = launch(engine)
+    assert data["InstanceType"] == engine.engine.instance_type
     assert data["MetadataOptions"] == {"HttpTokens": "required", "HttpPutResponseHopLimit": 1}
     (disk,) = data["BlockDeviceMappings"]
     assert disk["Ebs"]["Encrypted"] is True
-    assert disk["Ebs"]["VolumeSize"] >= 100
+    assert disk["Ebs"]["VolumeSize"] == (60 if engine.engine.warm_pool else 100)
     user_data = str(data["UserData"])
-    assert "ECS_AWSVPC_BLOCK_IMDS=true" in user_data
-    assert "ECS_ENABLE_SPOT_INSTANCE_DRAINING=true" in user_data
-    assert "ECS_CLUSTER=" in user_data
+    for setting in ("AWSVPC_BLOCK_IMDS=true", "ENABLE_SPOT_INSTANCE_DRAINING=true", "CLUSTER="):
+        assert f"ECS_{setting}" in user_data
+    assert ("ECS_WARM_POOLS_CHECK=true" in user_data) is bool(engine.engine.warm_pool)
 
 
-def test_the_machine_image_is_found_at_deployment(variants: EngineVariants) -> None:
-    assert "/aws/service/ecs/optimized-ami/amazon-linux-2023/gpu/recommended" in variants["group"].text
+def test_the_machine_image_is_found_at_deployment(engine: EngineTemplate) -> None:
+    assert "/aws/service/ecs/optimized-ami/amazon-linux-2023/gpu/recommended" in engine.text
 
 
-@pytest.mark.parametrize("name", VARIANTS)
-def test_tasks_stay_within_the_stages_bounds(variants: EngineVariants, name: str) -> None:
-    engine = variants[name]
-    target = engine.one("AWS::ApplicationAutoScaling::ScalableTarget")
-    assert (target["MinCapacity"], target["MaxCapacity"]) == engine.stage.engine.tasks
+def test_a_warm_pool_is_the_stages_choice(engine: EngineTemplate) -> None:
+    pools = engine.all("AWS::AutoScaling::WarmPool")
+    assert len(pools) == engine.engine.warm_pool
 
 
-@pytest.mark.parametrize("name", SCALED_TO_ZERO)
-def test_an_engine_without_requests_is_stopped(variants: EngineVariants, name: str) -> None:
-    engine = variants[name]
-    alarm = engine.one("AWS::CloudWatch::Alarm")
-    policies = engine.all("AWS::ApplicationAutoScaling::ScalingPolicy")
-    (policy,) = alarm["AlarmActions"]
-    sleep = policies[policy["Ref"]]["StepScalingPolicyConfiguration"]
-    assert sleep["AdjustmentType"] == "ExactCapacity"
-    assert sleep["StepAdjustments"] == [{"MetricIntervalUpperBound": 0, "ScalingAdjustment": 0}]
-    assert alarm["EvaluationPeriods"] == engine.stage.engine.quiet_minutes
-    assert alarm["TreatMissingData"] == "breaching", "a GPU without metrics is stopped"
-    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 1)
+def test_a_machine_of_the_pool_is_stopped_once_it_has_the_image(variants: EngineVariants) -> None:
+    pool = variants["pool"]
+    (logical_id,) = pool.all("AWS::AutoScaling::WarmPool")
+    warm = pool.all("AWS::AutoScaling::WarmPool")[logical_id]
+    assert warm["PoolState"] == "Stopped"
+    assert "InstanceReusePolicy" not in warm, "ECS does not allow it"
+    hook = pool.one("AWS::AutoScaling::LifecycleHook")
+    assert hook["LifecycleTransition"] == "autoscaling:EC2_INSTANCE_LAUNCHING"
+    assert hook["DefaultResult"] == "CONTINUE"
+    assert hook["HeartbeatTimeout"] >= 900
+    script = json.dumps(launch(pool)["UserData"])
+    assert "[scripts-user, always]" in script, "it completes the hook at the second start as well"
+    assert f"HOOK={hook['LifecycleHookName']}" in script
+    assert "complete-lifecycle-action" in script
+    (condition,) = pool.all("AWS::CloudFormation::WaitCondition")
+    assert condition in script, "the image's digest"
+    made_before = pool.resources[logical_id]["DependsOn"]
+    assert any("Preparing" in each for each in made_before), "else the first machine may not pull"
 
 
-def test_what_counts_as_activity(variants: EngineVariants) -> None:
-    metrics = variants["dev"].one("AWS::CloudWatch::Alarm")["Metrics"]
-    (returned,) = (each for each in metrics if each["ReturnData"])
-    watched = {
-        each["Id"]: (
-            each["MetricStat"]["Metric"]["Namespace"],
-            each["MetricStat"]["Metric"]["MetricName"],
-            each["MetricStat"]["Stat"],
-            each["MetricStat"]["Period"],
-        )
-        for each in metrics
-        if "MetricStat" in each
-    }
-    assert watched == {
-        "wakes": ("ChatbotApi/dev", "wakes", "Sum", 60),
-        "requests": ("ChatbotApi/dev", "requests", "Sum", 60),
-        "running": ("ChatbotApi/dev", "vllm:num_requests_running", "Maximum", 60),
-        "waiting": ("ChatbotApi/dev", "vllm:num_requests_waiting", "Maximum", 60),
-        "desired": ("ECS/ContainerInsights", "DesiredTaskCount", "Maximum", 60),
-    }
-    expressions = {each["Id"]: each["Expression"] for each in metrics if "Expression" in each}
-    assert expressions.pop("stopped") == "FILL(desired, 1) < 1"
-    filled = "FILL(wakes, 0), FILL(requests, 0), FILL(running, 0), FILL(waiting, 0)"
-    assert expressions == {returned["Id"]: f"SUM([{filled}, stopped])"}
-
-
-@pytest.mark.parametrize("name", ["prod", "group"])
-def test_an_engine_that_always_runs_is_never_stopped(variants: EngineVariants, name: str) -> None:
-    assert not variants[name].all("AWS::CloudWatch::Alarm")
-
-
-@pytest.mark.parametrize(("name", "only_out"), [("prod", False), ("group", False), ("large", True)])
-def test_tasks_follow_the_queue(variants: EngineVariants, name: str, only_out: bool) -> None:
-    engine = variants[name]
-    (tracking,) = (
-        policy["TargetTrackingScalingPolicyConfiguration"]
-        for policy in engine.all("AWS::ApplicationAutoScaling::ScalingPolicy").values()
-        if policy["PolicyType"] == "TargetTrackingScaling"
+def test_a_machine_of_the_pool_may_pull_one_image_and_report_itself(variants: EngineVariants) -> None:
+    (allowed,) = (
+        policy["PolicyDocument"]["Statement"]
+        for name, policy in variants["pool"].all("AWS::IAM::Policy").items()
+        if "Preparing" in name
     )
+    (registry,) = variants["pool"].all("AWS::ECR::Repository")
+    (group,) = variants["pool"].all("AWS::AutoScaling::AutoScalingGroup")
+    anywhere, pulled, completed = allowed
+    assert set(anywhere["Action"]) == {
+        "ecr:GetAuthorizationToken",
+        "autoscaling:DescribeAutoScalingInstances",
+    }
+    assert f"GetAtt{registry}Arn" in json.dumps(pulled["Resource"])
+    assert completed["Action"] == "autoscaling:CompleteLifecycleAction"
+    assert completed["Resource"]["Fn::Join"][1][-1] == {"Ref": group}
+
+
+@pytest.mark.parametrize("name", FROM_ZERO)
+def test_the_scaler_may_change_one_service_one_group_and_one_item(
+    variants: EngineVariants, name: str
+) -> None:
+    engine = variants[name]
+    (group,) = engine.all("AWS::AutoScaling::AutoScalingGroup")
+    (service,) = engine.all("AWS::ECS::Service")
+    allowed = {
+        action: each
+        for each in engine.statements("ScalerRole")
+        for action in ([each["Action"]] if isinstance(each["Action"], str) else each["Action"])
+    }
+    reading = re.compile("(Describe|List|Get)")
+    changed = {action for action in allowed if not reading.match(action.partition(":")[2])}
+    assert changed == {
+        *("ecs:UpdateService", "autoscaling:SetDesiredCapacity", "dynamodb:UpdateItem"),
+        *("logs:CreateLogStream", "logs:PutLogEvents"),
+    }
+    assert allowed["ecs:UpdateService"]["Resource"]["Fn::Join"][1][-1] == {"Fn::GetAtt": [service, "Name"]}
+    assert allowed["autoscaling:SetDesiredCapacity"]["Resource"]["Fn::Join"][1][-1] == {"Ref": group}
+    keys = allowed["dynamodb:UpdateItem"]["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+    assert keys == f"engine#{engine.engine.model.id}" or keys == [f"engine#{engine.engine.model.id}"]
+    for action in ("ecs:ListTasks", "ecs:DescribeTasks"):
+        assert "ecs:cluster" in json.dumps(allowed[action]["Condition"])
+
+
+@pytest.mark.parametrize("name", FROM_ZERO)
+def test_only_the_reporter_s_log_calls_the_scaler(variants: EngineVariants, name: str) -> None:
+    engine = variants[name]
+    (lines,) = (each for each in engine.all("AWS::Logs::LogGroup") if each.startswith("Lines"))
+    subscription = engine.one("AWS::Logs::SubscriptionFilter")
+    assert subscription["LogGroupName"] == {"Ref": lines}
+    assert subscription["FilterPattern"] == f"{{ $.idle_s >= {60 * engine.engine.idle_minutes} }}"
+    permission = engine.one("AWS::Lambda::Permission")
+    assert permission["Principal"] == "logs.amazonaws.com"
+    assert permission["SourceArn"] == {"Fn::GetAtt": [lines, "Arn"]}
+    assert permission["SourceAccount"] == {"Ref": "AWS::AccountId"}
+    logged = engine.container("reporter")["LogConfiguration"]["Options"]["awslogs-group"]
+    assert logged == {"Ref": lines}
+    assert engine.container("engine")["LogConfiguration"]["Options"]["awslogs-group"] != logged
+
+
+@pytest.mark.parametrize("name", ALWAYS)
+def test_an_engine_that_always_runs_is_never_stopped(variants: EngineVariants, name: str) -> None:
+    assert not variants[name].all("AWS::Logs::SubscriptionFilter")
+    assert "functions.scaler" not in variants[name].text
+
+
+def test_tasks_follow_the_queue(variants: EngineVariants) -> None:
+    engine = variants["prod"]
+    target = engine.one("AWS::ApplicationAutoScaling::ScalableTarget")
+    assert (target["MinCapacity"], target["MaxCapacity"]) == engine.engine.tasks
+    (policy,) = engine.all("AWS::ApplicationAutoScaling::ScalingPolicy").values()
+    assert policy["PolicyType"] == "TargetTrackingScaling"
+    tracking = policy["TargetTrackingScalingPolicyConfiguration"]
     metric = tracking["CustomizedMetricSpecification"]
     assert (metric["MetricName"], metric["Statistic"]) == ("vllm:num_requests_waiting", "Average")
-    assert metric["Dimensions"] == [{"Name": "model", "Value": engine.stage.engine.model.id}]
-    assert tracking["TargetValue"] == engine.stage.engine.waiting_target
-    assert tracking.get("DisableScaleIn", False) is only_out
+    assert metric["Dimensions"] == [{"Name": "model", "Value": engine.engine.model.id}]
+    assert tracking["TargetValue"] == engine.engine.waiting_target
 
 
-def test_one_task_at_most_follows_nothing(variants: EngineVariants) -> None:
-    policies = variants["dev"].all("AWS::ApplicationAutoScaling::ScalingPolicy").values()
-    assert [policy["PolicyType"] for policy in policies] == ["StepScaling"]
+@pytest.mark.parametrize("name", [*FROM_ZERO, "several"])
+def test_one_task_at_most_follows_nothing(variants: EngineVariants, name: str) -> None:
+    assert not variants[name].all("AWS::ApplicationAutoScaling::ScalingPolicy")

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from infra.inference.copying import PACKAGES, WAIT_S, build_spec, order
+from infra.inference.copying import PACKAGES, build_spec
+from infra.inference.ordering import WAIT_S, order_name
 from infra.inference.supply import tag
 from infra.stages import Engine, Model
 
@@ -15,24 +16,26 @@ from .templates import ROOT
 
 
 def test_the_engine_waits_for_its_image_and_weights(engine: EngineTemplate) -> None:
-    (task,) = engine.all("AWS::ECS::TaskDefinition")
+    tasks = engine.all("AWS::ECS::TaskDefinition")
     (condition,) = engine.all("AWS::CloudFormation::WaitCondition")
     (start,) = engine.all("Custom::StartBuild")
     (handle,) = engine.all("AWS::CloudFormation::WaitConditionHandle")
-    assert condition in engine.resources[task]["DependsOn"]
+    assert all(condition in engine.resources[task]["DependsOn"] for task in tasks)
     assert engine.resources[condition]["DependsOn"] == [start]
     assert engine.resources[condition]["Properties"]["Handle"] == {"Ref": handle}
     assert handle in json.dumps(engine.resources[start])
 
 
-def test_a_build_starts_once_it_may_do_what_it_must(engine: EngineTemplate) -> None:
-    (start,) = engine.all("Custom::StartBuild")
-    role = next(
-        name
-        for name, policy in engine.all("AWS::IAM::Policy").items()
-        if "ecr:PutImage" in json.dumps(policy)
-    )
-    assert role in engine.resources[start]["DependsOn"]
+def test_a_failed_copy_leaves_what_was_copied(engine: EngineTemplate) -> None:
+    """What is waited for, and rolled back, is in another stack than what was made for the copies."""
+    stacks = {name: json.loads(text)["Resources"] for name, text in engine.texts.items()}
+    kinds = {name: {each["Type"] for each in resources.values()} for name, resources in stacks.items()}
+    kept = {"AWS::ECR::Repository", "AWS::S3::Bucket", "AWS::CodeBuild::Project"}
+    waiting = {"AWS::CloudFormation::WaitCondition", "Custom::StartBuild", "AWS::ECS::Service"}
+    assert kept <= kinds["Supply"]
+    assert not kept & kinds["Engine"]
+    assert waiting <= kinds["Engine"]
+    assert not waiting & kinds["Supply"]
 
 
 def test_the_deployment_waits_longer_than_the_build_may_take(engine: EngineTemplate) -> None:
@@ -57,8 +60,8 @@ def test_another_order_is_waited_for_again(variants: EngineVariants) -> None:
     ],
 )
 def test_an_order_is_named_by_what_is_fetched(other: Engine) -> None:
-    assert order(other) != order(Engine())
-    assert order(replace(Engine(), queued=1)) == order(Engine())
+    assert order_name(other) != order_name(Engine())
+    assert order_name(replace(Engine(), queued=1)) == order_name(Engine())
 
 
 @pytest.mark.parametrize(
@@ -78,7 +81,7 @@ def test_the_task_runs_the_copy_by_its_digest(engine: EngineTemplate) -> None:
     (condition,) = engine.all("AWS::CloudFormation::WaitCondition")
     digest = "sha256:" + "0f" * 32
     data = json.dumps({"a0b1-c2d3": digest})  # what CloudFormation makes of one signal
-    for name in ("engine", "reporter"):
+    for name in ("engine", "reporter", "cache"):
         *address, at, selected = engine.container(name)["Image"]["Fn::Join"][1]
         assert registry in json.dumps(address)
         assert str(at).endswith("@")
@@ -93,8 +96,11 @@ def test_the_weights_are_read_where_the_build_puts_them(engine: EngineTemplate) 
         each["Name"]: each["Value"]
         for each in engine.one("AWS::CodeBuild::Project")["Environment"]["EnvironmentVariables"]
     }
-    path = engine.container("engine")["Command"][0]["Fn::Join"][1]
-    assert path == ["s3://", variables["BUCKET"], f"/{variables['FOLDER']}"]
+    (bucket,) = engine.all("AWS::S3::Bucket")
+    assert variables["BUCKET"] == {"Ref": bucket}
+    scheme, imported, folder = engine.container("engine")["Command"][0]["Fn::Join"][1]
+    assert (scheme, folder) == ("s3://", f"/{variables['FOLDER']}")
+    assert f"Ref{bucket}" in imported["Fn::ImportValue"]
     assert not variables["MARKER"].startswith(variables["FOLDER"]), "vLLM would read the marker as well"
 
 
@@ -113,11 +119,23 @@ def test_the_build_may_fill_its_folder_and_its_registry_alone(engine: EngineTemp
     assert pushed["Resource"] == {"Fn::GetAtt": [registry, "Arn"]}
 
 
+def test_the_build_may_read_the_one_secret_of_the_image_s_registry(engine: EngineTemplate) -> None:
+    statements = engine.statements("SupplyCopyingRole")
+    secrets = [each["Resource"] for each in statements if "secretsmanager" in str(each["Action"])]
+    variables = {
+        each["Name"]: (each["Type"], each["Value"])
+        for each in engine.one("AWS::CodeBuild::Project")["Environment"]["EnvironmentVariables"]
+    }
+    arn = engine.engine.registry_secret
+    assert secrets == ([arn] if arn else [])
+    assert variables.get("REGISTRY_SECRET") == (("PLAINTEXT", arn) if arn else None), "its ARN, not its value"
+
+
 def test_the_function_that_starts_the_build_may_do_nothing_else(engine: EngineTemplate) -> None:
     (build,) = engine.all("AWS::CodeBuild::Project")
-    _, started = engine.statements("SupplyCopyingCallRole")
+    _, started = engine.statements("OrderRole")
     assert started["Action"] == "codebuild:StartBuild"
-    assert started["Resource"] == {"Fn::GetAtt": [build, "Arn"]}
+    assert f"GetAtt{build}Arn" in started["Resource"]["Fn::ImportValue"]
 
 
 def test_the_bucket_is_private_and_encrypted(engine: EngineTemplate) -> None:

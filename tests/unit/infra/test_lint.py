@@ -9,6 +9,7 @@ IGNORED = {
     # CDK names a function's role twice, lest the function be made before its policies.
     "W3005",
     # Its schema has the data of a wait condition as an object; by AWS's documentation it is text, in JSON.
+    "E1021",
     "E1022",
 }
 
