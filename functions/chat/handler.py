@@ -33,7 +33,7 @@ secrets = Secrets(aws)
 metrics = Metrics(settings.metrics) if settings.metrics else None
 started = ScaleFromZero(
     HttpEngine(settings, Credentials(secrets, Role(os.environ, aws))),
-    ScalerFunction(aws, dual_stack=settings.lambda_dual_stack),
+    ScalerFunction(aws, settings.lambda_endpoint),
     timeout_s=settings.warming_timeout_s,
     metrics=metrics,
 )

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from functions.chat.engines.kinds import ENGINES, NEVER, EngineKind
 from functions.chat.prices import Prices
-from functions.shared.environment import SettingsError, count, json_object, seconds, switch
+from functions.shared.environment import SettingsError, count, json_object, seconds
 from functions.shared.settings import AccessSettings, access_from
 from functions.shared.usage import KEEP_RECORDS_DAYS
 
@@ -90,14 +90,14 @@ class Settings(AccessSettings):
     Shape:  `models` by public id, in the order given.
             `metrics`: the namespace of the metrics.
             `page`: the folder of what the chat page loads; None: there is no page.
-            `lambda_dual_stack`: scalers are called by a name of Lambda's that has IPv6 addresses as well.
+            `lambda_endpoint`: where Lambda's API is, which calls scalers; None: where boto3 has it.
     Units:  `…_s` seconds, `…_bytes` bytes.
     """
 
     models: Mapping[str, Model]
     metrics: str | None = None
     page: Path | None = None
-    lambda_dual_stack: bool = False
+    lambda_endpoint: str | None = None
     max_body_bytes: int = 4 * 1024 * 1024
     max_event_bytes: int = 16 * 1024 * 1024
     max_messages: int = 2048
@@ -153,7 +153,7 @@ class Settings(AccessSettings):
             models=models,
             metrics=environ.get("METRICS") or None,
             page=Path(environ["CHAT_PAGE"]) if environ.get("CHAT_PAGE") else None,
-            lambda_dual_stack=switch(environ, "LAMBDA_DUAL_STACK", default="off"),
+            lambda_endpoint=environ.get("LAMBDA_ENDPOINT") or None,
             **access_from(environ),
             **numbers,
         )

@@ -15,7 +15,8 @@
         from the engine's log, by a subscription filter on the reporter's lines (asynchronous):
         pattern `{ $.idle_s >= N }`, where N is 60 × IDLE_MINUTES. Returns {"stopped": true | false}.
 
-Bundle: functions/scaler and functions/shared, no layer; boto3 is the runtime's. 512 MB, timeout 45 s.
+Bundle: functions/scaler and functions/shared, no layer; boto3 is the runtime's. 512 MB, timeout 45 s, both
+retries of asynchronous events, none of which is older than 5 minutes.
 Environment: see `settings.py`; all of it is required.
 Role: dynamodb GetItem and UpdateItem of `engine#<MODEL>`; ecs DescribeServices and UpdateService of the
 service, ListTasks and DescribeTasks of the cluster's tasks; autoscaling SetDesiredCapacity of the group, and

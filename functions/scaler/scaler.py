@@ -30,8 +30,8 @@ logger = logging.getLogger("scaler")
 HOLD_S = 30.0
 # An older line is of no use, for requests may have come since. The next one follows within a minute.
 LINE_S = 90.0
-# So long a stop takes at most: the function's timeout. A second one does not begin within it.
-STOP_S = 45.0
+# A stop takes less: the function's timeout is 45 s. Within this time no other begins.
+STOP_S = 50.0
 # Lambda repeats the event of a stop that died after 1 minute, and after 2 more.
 REPEATED_S = 600.0
 

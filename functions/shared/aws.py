@@ -49,21 +49,10 @@ class Aws:
         self._working: list[threading.Thread] = []
 
     def service(
-        self,
-        name: str,
-        *,
-        endpoint_url: str | None = None,
-        read_timeout_s: float = READ_TIMEOUT_S,
-        dual_stack: bool = False,
+        self, name: str, *, endpoint_url: str | None = None, read_timeout_s: float = READ_TIMEOUT_S
     ) -> Service:
-        """Return a service; nothing is loaded or called yet.
-
-        Shape:  `dual_stack`: it is called by its name that has IPv6 addresses as well.
-        """
-        options: dict[str, Any] = {"read_timeout": read_timeout_s * self._longer}
-        if dual_stack:
-            options["use_dualstack_endpoint"] = True
-        service = Service(self, name, endpoint_url, options)
+        """Return a service; nothing is loaded or called yet."""
+        service = Service(self, name, endpoint_url, read_timeout_s)
         self._services.append(service)
         return service
 
@@ -93,17 +82,17 @@ class Aws:
             frozen = credentials.get_frozen_credentials()
             return frozen.access_key, frozen.secret_key, frozen.token
 
-    def make_client(self, name: str, endpoint_url: str | None, options: dict[str, Any]) -> Any:
+    def make_client(self, name: str, endpoint_url: str | None, read_timeout_s: float) -> Any:
         """Return a new client of boto3's. It blocks; one is made at a time."""
         with self._making:
             from botocore.config import Config
 
             config = Config(
                 connect_timeout=CONNECT_TIMEOUT_S * self._longer,
+                read_timeout=read_timeout_s * self._longer,
                 retries={"mode": "standard", "total_max_attempts": 1},
                 max_pool_connections=_POOL,
                 tcp_keepalive=True,
-                **options,
             )
             return self._loaded_session().client(name, endpoint_url=endpoint_url, config=config)
 
@@ -118,8 +107,9 @@ class Aws:
 class Service:
     """One of AWS's services. Its methods block, except `warm`."""
 
-    def __init__(self, aws: Aws, name: str, endpoint_url: str | None, options: dict[str, Any]) -> None:
-        self._aws, self._name, self._endpoint_url, self._options = aws, name, endpoint_url, options
+    def __init__(self, aws: Aws, name: str, endpoint_url: str | None, read_timeout_s: float) -> None:
+        self._aws, self._name, self._endpoint_url = aws, name, endpoint_url
+        self._read_timeout_s = read_timeout_s
         self._client: Any = None
         self._making = threading.Lock()
 
@@ -129,7 +119,7 @@ class Service:
         if self._client is None:
             with self._making:
                 self._client = self._client or self._aws.make_client(
-                    self._name, self._endpoint_url, self._options
+                    self._name, self._endpoint_url, self._read_timeout_s
                 )
         return self._client
 

@@ -32,7 +32,7 @@ class Start:
     may_hold: bool = False
 
 
-# What callers are told of a start that is blocked; the scaler logs AWS's own words, and the remedy.
+# What callers read of a start that is blocked; the scaler logs AWS's own words, and the remedy.
 BLOCKED = {
     "quota": "the account's quota allows no such machine",
     "capacity": "no such machine is free at the moment",
@@ -65,11 +65,11 @@ class Scaler(Protocol):
 class ScalerFunction:
     """Scalers that are Lambda functions, named by their ARNs.
 
-    Shape:  `dual_stack`: Lambda is called by its name that has IPv6 addresses as well.
+    Shape:  `endpoint_url`: Lambda's; None: boto3's own, which has no IPv6 addresses.
     """
 
-    def __init__(self, aws: Aws, *, dual_stack: bool = False) -> None:
-        self._lambda = aws.service("lambda", read_timeout_s=READ_TIMEOUT_S, dual_stack=dual_stack)
+    def __init__(self, aws: Aws, endpoint_url: str | None = None) -> None:
+        self._lambda = aws.service("lambda", endpoint_url=endpoint_url, read_timeout_s=READ_TIMEOUT_S)
 
     async def start(self, scaler: str, holder: str | None) -> Start:
         """Start an engine; see `Scaler`."""

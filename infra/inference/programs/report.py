@@ -3,6 +3,9 @@
 vLLM serves its metrics in Prometheus's text format. Gauges are read every 10 s. Every minute a line in the
 embedded metric format has their values, and by how much the counters grew. No line is written while the
 engine does not respond.
+
+A line also has `idle_s`: for how long no request has run, waited or ended, as far as this process has seen.
+The scaler stops an engine by it, so it is never too high: it begins at 0 with this process.
 """
 
 import json
@@ -13,6 +16,8 @@ import urllib.request
 
 GAUGES = ("vllm:num_requests_running", "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc")
 COUNTERS = ("vllm:prompt_tokens_total", "vllm:generation_tokens_total")
+# Not reported: requests that ended, however they did.
+ENDED = "vllm:request_success_total"
 UNITS = {"vllm:kv_cache_usage_perc": "None"}
 READINGS = 6
 PAUSE_S = 10
@@ -20,11 +25,11 @@ TIMEOUT_S = 5
 
 
 def parse(text: str) -> dict[str, float]:
-    """Return the metrics that are reported; of several series of one name the sum."""
+    """Return the metrics that are read; of several series of one name the sum."""
     values: dict[str, float] = {}
     for line in text.splitlines():
         name = line.partition("{")[0].partition(" ")[0]
-        if name in GAUGES or name in COUNTERS:
+        if name in GAUGES or name in COUNTERS or name == ENDED:
             values[name] = values.get(name, 0) + float(line.rpartition(" ")[2])
     return values
 
@@ -38,8 +43,31 @@ def read(url: str) -> dict[str, float] | None:
         return None
 
 
+class Idleness:
+    """For how long the engine has been without requests."""
+
+    def __init__(self, now_s: float) -> None:
+        self._since_s = now_s
+        self._counted: list[float | None] = []
+
+    def update(self, values: dict[str, float], now_s: float) -> int:
+        """Take a reading in, and return the whole seconds."""
+        is_busy = any(values.get(name, 0) for name in GAUGES[:2])
+        counted = [values.get(name) for name in (*COUNTERS, ENDED)]
+        if is_busy or counted != self._counted:
+            self._since_s = now_s
+        self._counted = counted
+        return int(now_s - self._since_s)
+
+
 def line(
-    readings: list[dict[str, float]], before: dict[str, float], *, namespace: str, model: str, now_ms: int
+    readings: list[dict[str, float]],
+    before: dict[str, float],
+    *,
+    namespace: str,
+    model: str,
+    now_ms: int,
+    idle_s: int,
 ) -> str:
     """Return the line for these readings; counters count from the reading before them.
 
@@ -56,27 +84,27 @@ def line(
         "Dimensions": [["model"]],
         "Metrics": [{"Name": name, "Unit": UNITS.get(name, "Count")} for name in metrics],
     }
-    return json.dumps(
-        {"_aws": {"Timestamp": now_ms, "CloudWatchMetrics": [directive]}, "model": model, **metrics}
-    )
+    about = {"Timestamp": now_ms, "CloudWatchMetrics": [directive]}
+    return json.dumps({"_aws": about, "model": model, **metrics, "idle_s": idle_s})
 
 
 def report(url: str, namespace: str, model: str) -> None:
     """Read and report until the process is stopped."""
     before: dict[str, float] | None = None
+    idleness, idle_s = Idleness(time.monotonic()), 0
     while True:
         readings = []
         for _ in range(READINGS):
             if values := read(url):
                 readings.append(values)
+                idle_s = idleness.update(values, time.monotonic())
             time.sleep(PAUSE_S)
         if readings:
             # It is unknown when the counts before the first reading were made.
             before = readings[0] if before is None else before
-            print(
-                line(readings, before, namespace=namespace, model=model, now_ms=int(time.time() * 1000)),
-                flush=True,
-            )
+            now_ms = int(time.time() * 1000)
+            text = line(readings, before, namespace=namespace, model=model, now_ms=now_ms, idle_s=idle_s)
+            print(text, flush=True)
             before = readings[-1]
 
 

@@ -106,6 +106,7 @@ def test_the_metrics_of_the_real_vllm_are_read() -> None:
         "vllm:kv_cache_usage_perc": 0,
         "vllm:prompt_tokens_total": 19,
         "vllm:generation_tokens_total": 8,
+        "vllm:request_success_total": 1,
     }
 
 
@@ -125,8 +126,11 @@ def test_a_line_has_the_gauges_and_by_how_much_the_counters_grew() -> None:
         {"vllm:num_requests_waiting": 4, "vllm:generation_tokens_total": 21},
     ]
     written = json.loads(
-        report.line(readings, {"vllm:generation_tokens_total": 10}, namespace="N", model="m", now_ms=7)
+        report.line(
+            readings, {"vllm:generation_tokens_total": 10}, namespace="N", model="m", now_ms=7, idle_s=60
+        )
     )
+    assert written["idle_s"] == 60
     assert written["model"] == "m"
     assert written["vllm:num_requests_waiting"] == [0, 4]
     assert written["vllm:generation_tokens_total"] == 11
@@ -138,8 +142,44 @@ def test_a_line_has_the_gauges_and_by_how_much_the_counters_grew() -> None:
 
 def test_a_restarted_engine_counts_from_zero() -> None:
     name = "vllm:prompt_tokens_total"
-    written = json.loads(report.line([{name: 3}], {name: 900}, namespace="N", model="m", now_ms=0))
+    written = json.loads(report.line([{name: 3}], {name: 900}, namespace="N", model="m", now_ms=0, idle_s=0))
     assert written[name] == 3
+
+
+RUNNING, WAITING, GENERATED, ENDED = (report.GAUGES[0], report.GAUGES[1], report.COUNTERS[1], report.ENDED)
+
+
+@pytest.mark.parametrize(
+    ("readings", "idle_s"),
+    [
+        ([{}, {}, {}], 20),
+        ([{RUNNING: 1}, {}, {}], 20),
+        ([{}, {RUNNING: 1}, {}], 10),
+        ([{}, {}, {WAITING: 1}], 0),
+        # A request that began and ended between two readings.
+        ([{GENERATED: 5, ENDED: 1}, {GENERATED: 9, ENDED: 2}, {GENERATED: 9, ENDED: 2}], 10),
+        # One that generated nothing.
+        ([{ENDED: 1}, {ENDED: 2}, {ENDED: 2}], 10),
+        # The engine has started again.
+        ([{GENERATED: 9}, {GENERATED: 0}, {GENERATED: 0}], 10),
+        # It did not respond: what it counted meanwhile is known later.
+        ([{GENERATED: 9}, None, {GENERATED: 9}], 20),
+        ([{GENERATED: 9}, None, {GENERATED: 10}], 0),
+    ],
+)
+def test_an_engine_is_idle_while_no_request_runs_waits_or_ends(
+    readings: list[dict[str, float] | None], idle_s: int
+) -> None:
+    idleness, last = report.Idleness(0), 0
+    for number, values in enumerate(readings):
+        if values is not None:
+            last = idleness.update(values, 10 * number)
+    assert last == idle_s
+
+
+def test_the_first_reading_is_no_proof_of_idleness() -> None:
+    """The reporter may have been started again, and requests may have ended meanwhile."""
+    assert report.Idleness(0).update({GENERATED: 9}, 3600) == 0
 
 
 def test_the_reporter_writes_lines_and_ends_by_sigterm(server: Server) -> None:
