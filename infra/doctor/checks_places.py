@@ -159,10 +159,9 @@ def aurora(subject: Subject) -> Finding:
                 f"{version} of {_file(subject)} is not on offer in {subject.region}",
                 f'"aurora": "{newest}" in it' if newest else "another region (AWS_REGION)",
             )
-        return ok(
-            f"{version}, {'running' if running else 'chosen'}; the newest of {MAJOR} is {newest or 'none'}",
-            places={} if chosen else {"aurora": version},
-        )
+        runs = f"{running} is running" if running else "chosen before"
+        answer = f"{version}; {runs}, and the newest of {MAJOR} is {newest or 'none'}"
+        return ok(answer, places={} if chosen else {"aurora": version})
     if not newest:
         least = subject.stage.database.capacity[0]
         return failure(
