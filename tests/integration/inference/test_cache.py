@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ def test_a_cache_that_cannot_be_read_leaves_nothing_behind(
 ) -> None:
     if content is not None:
         bucket.put_object(Key=KEY, Body=content)
-    with pytest.raises((ClientError, cache.tarfile.ReadError)):
+    with pytest.raises((ClientError, tarfile.ReadError)):
         cache.restore(bucket, KEY, tmp_path / "vllm")
     assert list(tmp_path.iterdir()) == []
 

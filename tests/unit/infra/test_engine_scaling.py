@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from functions.scaler.settings import Settings
+
 from .engines import VARIANTS, EngineTemplate, EngineVariants
 
 FROM_ZERO = [name for name, stage in VARIANTS.items() if stage.engine and stage.engine.scales_to_zero]
@@ -23,7 +25,8 @@ def group_of(engine: EngineTemplate) -> dict[str, Any]:
 def test_spot_is_the_stages_choice(variants: EngineVariants) -> None:
     policies = {name: group_of(variants[name]).get("MixedInstancesPolicy") for name in VARIANTS}
     assert {name for name, policy in policies.items() if policy} == {"spot"}
-    assert policies["spot"]["InstancesDistribution"]["OnDemandPercentageAboveBaseCapacity"] == 0
+    policy = policies["spot"] or {}
+    assert policy["InstancesDistribution"]["OnDemandPercentageAboveBaseCapacity"] == 0
 
 
 @pytest.mark.parametrize(("name", "most"), [("prod", 8), ("several", 2)])
@@ -140,6 +143,21 @@ def test_the_scaler_may_change_one_service_one_group_and_one_item(
     assert keys == f"engine#{engine.engine.model.id}" or keys == [f"engine#{engine.engine.model.id}"]
     for action in ("ecs:ListTasks", "ecs:DescribeTasks"):
         assert "ecs:cluster" in json.dumps(allowed[action]["Condition"])
+
+
+@pytest.mark.parametrize("name", FROM_ZERO)
+def test_the_scaler_accepts_its_variables(variants: EngineVariants, name: str) -> None:
+    engine = variants[name]
+    function = next(
+        each for each in engine.all("AWS::Lambda::Function").values() if "scaler" in str(each["Handler"])
+    )
+    variables = {key: str(value) for key, value in function["Environment"]["Variables"].items()}
+    settings = Settings.from_environment(variables)
+    wanted = engine.engine
+    assert (settings.model, settings.held_streams) == (wanted.model.id, wanted.held_streams)
+    assert (settings.idle_s, settings.start_s) == (60 * wanted.idle_minutes, wanted.start_s)
+    assert function["Architectures"] == [engine.stage.architecture]
+    assert "VpcConfig" not in function
 
 
 @pytest.mark.parametrize("name", FROM_ZERO)
