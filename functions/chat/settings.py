@@ -243,6 +243,13 @@ def _credentials(name: str, entry: dict[str, Any]) -> str:
             f"MODELS: expected no key for {name!r}: its requests bear what `credentials` "
             f"({credentials}) makes of the function's role."
         )
+    if credentials != "key" and not re.match(
+        r"https://|http://(localhost|127\.0\.0\.1)[:/]", entry["base_url"]
+    ):
+        raise SettingsError(
+            f"MODELS: expected `base_url` of {name!r} to be an https address: its requests bear credentials "
+            "of the function's role."
+        )
     return str(credentials)
 
 

@@ -1,7 +1,8 @@
 """Bedrock's endpoint for OpenAI's API, and a Function URL with IAM: what they check, recomputed by botocore.
 
-What is documented is strict here: who signed, what, when, and for how long. Of what is only reported
-(docs/decisions/0023-bedrock-and-hosted-models.md) the awkward is chosen: no unknown field, reasoning in tags, in every piece.
+What is documented is strict here: who signed, what, when, and for how long. Replies have the shape of
+recordings (docs/decisions/0023-bedrock-and-hosted-models.md): reasoning in tags, in every piece of a
+stream. A field that is on no list is refused, as some report.
 """
 
 import base64
@@ -33,7 +34,7 @@ ENVIRONMENT = {
 FIELDS = {
     *("model", "messages", "max_completion_tokens", "temperature", "top_p", "stop", "seed", "logprobs"),
     *("stream", "stream_options", "presence_penalty", "frequency_penalty", "top_logprobs", "tools"),
-    *("tool_choice", "response_format", "reasoning_effort"),
+    *("tool_choice", "parallel_tool_calls", "response_format", "reasoning_effort"),
 }
 LONGEST_S, SKEW = 43_200, timedelta(minutes=5)
 
@@ -42,6 +43,12 @@ def error(status: int, name: str, message: str, **headers: str) -> Status:
     """Answer with an error in AWS's own shape."""
     named = {"x-amzn-errortype": f"{name}:http://internal.amazon.com/coral/com.amazon.bedrock/"}
     return Status(status, json.dumps({"message": message}).encode(), headers={**named, **headers})
+
+
+def invalid(message: str) -> Status:
+    """Refuse a request as invalid: OpenAI's shape, whose message holds the model's own error."""
+    own = {"code": "validation_error", "message": message, "param": None, "type": "invalid_request_error"}
+    return Status(400, json.dumps({"error": {**own, "message": json.dumps({"error": own})}}).encode())
 
 
 def wrong_token(token: str, region: str = REGION, keys: Credentials = KEYS) -> str | None:
@@ -139,7 +146,7 @@ class Bedrock:
         if wrong := wrong_token(token, self.region):
             return error(403, "UnrecognizedClientException", f"The token is invalid: {wrong}")
         if unknown := sorted(request.fields.keys() - FIELDS):
-            return error(400, "ValidationException", f"Unknown extra_body field: {unknown[0]}")
+            return invalid(f"Unknown extra_body field: {unknown[0]}")
         if request.path != "/openai/v1/chat/completions":
             return error(404, "UnknownOperationException", "")
         whole = f"<reasoning>{self.reasoning}</reasoning>{self.text}"
@@ -147,16 +154,31 @@ class Bedrock:
         return Chat(Sse(self._stream), Completion(content=whole, without=without))
 
     def _stream(self, request: Request) -> Iterator[events.Piece]:
-        chunks = events.Chunks(request)
-        yield chunks.role(0)
-        for word in re.findall(r"\S+\s*", self.reasoning):
-            yield chunks.content(0, f"<reasoning>{word}</reasoning>")
-        for word in re.findall(r"\S+\s*", self.text):
-            yield chunks.content(0, word)
-        yield chunks.finish(0, "stop")
+        pieces = [f"<reasoning>{word}</reasoning>" for word in re.findall(r"\S+\s*", self.reasoning)]
+        pieces += re.findall(r"\S+\s*", self.text)
+        deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+        deltas += [{"role": None, "content": piece} for piece in [*pieces, None]]
+        for number, delta in enumerate(deltas):
+            yield self._chunk(request, delta, number, "stop" if delta["content"] is None else None)
         if self.counts and (request.fields.get("stream_options") or {}).get("include_usage"):
-            yield chunks.usage(8)
+            yield events.Chunks(request).usage(8)
         yield events.DONE
+
+    @staticmethod
+    def _chunk(request: Request, delta: dict[str, Any], number: int, finish: str | None) -> bytes:
+        said = {**delta, "function_call": None, "refusal": None, "tool_calls": None}
+        choice = {"index": 0, "delta": said, "finish_reason": finish, "logprobs": None}
+        chunk = {
+            "id": events.completion_id(request),
+            "choices": [{**choice, "obfuscation": "Kp8o" * (number % 5 + 1)}],
+            "created": events.CREATED,
+            "model": request.fields["model"],
+            "object": "chat.completion.chunk",
+            "service_tier": "default",
+            "system_fingerprint": None,
+            "usage": None,
+        }
+        return events.event(events.dumps(chunk))
 
 
 @dataclass(frozen=True)

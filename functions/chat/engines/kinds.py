@@ -116,9 +116,11 @@ ENGINES: Mapping[str, EngineKind] = MappingProxyType(
             reasoning="reasoning",
             forces_calls=None,
         ),
-        # No list is published, and unknown fields are refused: those that AWS shows or others have tried.
+        # No list is published, and unknown fields are refused: those that AWS shows or others have tried. Not
+        # `n`, whose choices it mixes into one.
         "bedrock": EngineKind(
-            openai=(_ALL - {"max_tokens"}) | _names("max_completion_tokens reasoning_effort tool_choice"),
+            openai=(_ALL - {"max_tokens"})
+            | _names("max_completion_tokens parallel_tool_calls reasoning_effort tool_choice"),
             text=frozenset(),
             serves=frozenset({"chat"}),
             tags_reasoning=True,

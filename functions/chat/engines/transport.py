@@ -28,6 +28,9 @@ HIGH_WATER_BYTES = 256 * 1024
 MAX_HEAD_BYTES = 64 * 1024
 # How long an idle connection is kept: less than engines (vLLM, llama.cpp: 5 s) and balancers (60 s) keep it.
 KEEP_ALIVE_S = {"http": 4.0, "https": 50.0}
+# How long an address of a host may take before its next one is tried beside it: that of IPv4 hangs where only
+# IPv6 leads out (RFC 8305).
+NEXT_ADDRESS_S = 0.25
 # After 5 s of silence the other machine is probed every 2 s; one that acknowledges nothing for 15 s is gone.
 _PROBES = (
     ("TCP_KEEPIDLE", 5),
@@ -102,7 +105,9 @@ class EngineTransport(httpx.AsyncBaseTransport):
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(request.extensions["timeout"]["connect"]):
-                _, connection = await loop.create_connection(_Connection, host, port, ssl=tls)
+                _, connection = await loop.create_connection(
+                    _Connection, host, port, ssl=tls, happy_eyeballs_delay=NEXT_ADDRESS_S
+                )
         except TimeoutError as error:
             raise httpx.ConnectTimeout("the engine did not accept a connection", request=request) from error
         except OSError as error:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from functions.chat.engines import transport as transport_module
 from functions.chat.engines.transport import HIGH_WATER_BYTES, KEEP_ALIVE_S, EngineTransport
 from functions.shared.clock import Clock
 from tests.engines.behaviours import Hang, InTurn, Raw, Status
@@ -204,6 +205,28 @@ async def test_idle_connections_that_are_too_old_are_all_closed(engine: Scripted
         clocks.steady += IDLE
         await client.post("/")
         await asyncio.to_thread(engine.wait_until, lambda: engine.connections == 1)
+
+
+async def test_an_address_that_hangs_costs_a_moment(
+    engine: ScriptedEngine, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.behaviour = OK
+    loop = asyncio.get_running_loop()
+    connect = loop.sock_connect
+
+    async def addresses(*_: object, **__: object) -> list[tuple[object, ...]]:
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, engine.port))
+            for ip in ("127.0.0.9", "127.0.0.1")
+        ]
+
+    async def hanging(sock: socket.socket, address: tuple[str, int]) -> None:
+        await (asyncio.sleep(60) if address[0] == "127.0.0.9" else connect(sock, address))
+
+    monkeypatch.setattr(loop, "getaddrinfo", addresses)
+    monkeypatch.setattr(loop, "sock_connect", hanging)
+    monkeypatch.setattr(transport_module, "NEXT_ADDRESS_S", 0.05)
+    assert (await client.post(f"http://engine.example:{engine.port}/")).content == b"ok"
 
 
 async def test_every_connection_is_probed(engine: ScriptedEngine) -> None:

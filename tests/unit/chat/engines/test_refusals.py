@@ -9,6 +9,7 @@ import pytest
 from functions.chat.engines.fallback import has_not_run
 from functions.chat.engines.refusals import judge
 from functions.chat.errors import ApiError, EngineUnreachable, Overloaded, RateLimited, UpstreamError
+from tests.engines.bedrock import invalid
 from tests.unit.chat.fakes import model
 
 CANARY = "arn:aws:bedrock:eu-central-1:123456789012:foundation-model/canary"
@@ -80,6 +81,12 @@ BEDROCK = {
         {"error": {"message": CANARY, "code": "unknown_parameter", "param": "seed"}},
         (400, "unknown_parameter"),
         param="seed",
+    ),
+    "no images, as recorded": Row(
+        400,
+        json.loads(invalid(f"Model does not support image modality {CANARY}").body),
+        (400, "invalid_value"),
+        param="messages",
     ),
     "too long": aws(
         400,
