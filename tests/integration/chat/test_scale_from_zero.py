@@ -1,7 +1,12 @@
 """An engine that is scaled to zero, in process; `test_scale_from_zero_cycle.py` has a whole cycle."""
 
 import asyncio
+import base64
+import gzip
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -16,14 +21,16 @@ from functions.chat.engines.scale_from_zero import ScaleFromZero
 from functions.chat.engines.scaler import ScalerFunction
 from functions.chat.settings import Settings
 from functions.shared.aws import Aws, AwsError
+from infra.inference.sources import source
 from tests.engines import schema
-from tests.engines.behaviours import Drop, Status, vllm_error
+from tests.engines.behaviours import Chat, Drop, Status, vllm_error
 from tests.engines.scripted import ScriptedEngine, refusing_engine
 from tests.engines.wire import Behaviour, Reply, Request
 from tests.integration.chat.cold_engine import (
     CREDENTIALS,
     SCALER_ARN,
     ColdEngine,
+    Handler,
     cold_engine,
     lambda_api,
     moto_server,
@@ -48,13 +55,13 @@ def aws_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def _scaler(aws_url: str) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as monkeypatch, scaler_function(aws_url, monkeypatch):
-        yield
+def scaler(aws_url: str) -> Iterator[Handler]:
+    with pytest.MonkeyPatch.context() as monkeypatch, scaler_function(aws_url, monkeypatch) as handler:
+        yield handler
 
 
 @pytest.fixture
-def cold(aws_url: str, _scaler: None) -> Iterator[ColdEngine]:
+def cold(aws_url: str, scaler: Handler) -> Iterator[ColdEngine]:  # noqa: ARG001
     with cold_engine(aws_url, start_s=0.3) as cold:
         yield cold
 
@@ -240,3 +247,80 @@ def test_an_engine_that_answers_is_not_started(
     refused = api(engine.base_url).post(URL, json=body())
     assert schema.validate_error(refused.json())["code"] != "model_warming"
     assert cold.desired == (0, 0)
+
+
+class Measured:
+    """An engine with vLLM's metrics: `running` requests, and as many tokens as there were requests."""
+
+    def __init__(self) -> None:
+        self.running, self._requests = 0, 0
+
+    async def __call__(self, request: Request, reply: Reply) -> None:
+        """Reply with the metrics, or to a request."""
+        if request.path != "/metrics":
+            self._requests += 1
+            await Chat()(request, reply)
+            return
+        text = f"vllm:num_requests_running 0{self.running}\nvllm:generation_tokens_total {self._requests}\n"
+        await Status(200, text.encode(), "text/plain")(request, reply)
+
+
+# An hour in 0.6 s.
+FASTER = "import time; clock = time.monotonic; time.monotonic = lambda: 6000 * clock()\n"
+
+
+@contextmanager
+def reporting(cold: ColdEngine) -> Iterator[Iterator[str]]:
+    """Run the reporter beside the engine, in haste, and yield its lines."""
+    program = FASTER + source("report").replace("PAUSE_S = 10", "PAUSE_S = 0.02")
+    url = cold.base_url.replace("/v1", "/metrics")
+    command = [sys.executable, "-c", program, url, "ChatbotApi/test", MODEL]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        yield iter(process.stdout)
+        process.terminate()
+
+
+def test_an_engine_stops_when_its_reporter_says_that_it_is_idle_and_starts_again(
+    cold: ColdEngine, scaler: Handler, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reporter in a process, its lines as CloudWatch Logs delivers them, and the scaler's handler."""
+    ahead_s = 0
+
+    def now() -> float:
+        return time.time() + ahead_s
+
+    def deliver(line: str) -> bool:
+        """Deliver a line, if the subscription's filter lets it through; return whether the engine stopped."""
+        if json.loads(line)["idle_s"] < 1200:
+            return False
+        event = {
+            "messageType": "DATA_MESSAGE",
+            "logStream": f"reporter/reporter/{cold.task}",
+            "logEvents": [{"id": "1", "timestamp": round(now() * 1000), "message": line}],
+        }
+        data = base64.b64encode(gzip.compress(json.dumps(event).encode())).decode()
+        return bool(scaler({"awslogs": {"data": data}}, None)["stopped"])
+
+    monkeypatch.setattr(sys.modules["functions.scaler.handler"].scaler, "_now", now)  # type: ignore[attr-defined]
+    measured = cold.engine.behaviour = Measured()
+    client = api(cold.base_url)
+    with streamed(client) as reply:
+        schema.validate_stream(reply.read())
+    with reporting(cold) as lines:
+        idle = next(line for line in lines if json.loads(line)["idle_s"] >= 1200)
+        assert not deliver(idle), "it was requested within the last 20 minutes"
+        ahead_s = 1300
+        measured.running = 1
+        assert (
+            json.loads(next(line for line in lines if '"vllm:num_requests_running": [1' in line))["idle_s"]
+            == 0
+        )
+        measured.running = 0
+        assert any(deliver(line) for line in lines)
+        cold.wait_until(lambda: not cold.is_up())
+    assert cold.desired == (0, 0)
+    with streamed(client) as reply:
+        schema.validate_stream(reply.read())
+    assert cold.desired == (1, 1)
+    assert cold.changes == [1, 0, 1]
