@@ -27,7 +27,7 @@ _AGENT = (
     # The image is named by its digest: one that is on the disk is the right one.
     "ECS_IMAGE_PULL_BEHAVIOR=prefer-cached",
 )
-# cloud-init runs user data at the first start only, unless it is told otherwise.
+# cloud-init runs user data at the first start only, unless this is set.
 _ALWAYS = "#cloud-config\ncloud_final_modules:\n- [scripts-user, always]\n"
 
 

@@ -85,7 +85,7 @@ def test_every_stage_has_a_command_line(name: str) -> None:
     assert vllm_arguments(engine, model_path=PATH)
 
 
-def test_the_machines_of_an_engine_are_told_apart_by_rank() -> None:
+def test_the_machines_of_an_engine_differ_by_rank() -> None:
     engine = Engine(machines=2, tasks=(1, 1))
     head, other = (
         vllm_arguments(engine, model_path=PATH, place=Place(rank=rank, head="engine.internal"))

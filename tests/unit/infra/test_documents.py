@@ -70,12 +70,13 @@ def test_links_lead_to_headings(document: Path) -> None:
         assert anchor in map(anchor_of, headings), f"{target}#{anchor}"
 
 
-def test_the_parts_that_the_runbook_names_are_in_the_stacks(prod: Deployment) -> None:
+def test_the_parts_that_the_runbook_names_are_in_the_stacks(dev: Deployment, prod: Deployment) -> None:
     """Each is found by its type and the beginning of its logical id, and only one."""
     named = re.findall(r"\(part (\w+) (\w+::\w+) (\w+)\)", OPERATIONS.read_text())
     assert len(named) > 10
     for stack, kind, beginning in named:
-        names = [each.id for each in prod.all(f"AWS::{kind}", stack) if each.id.startswith(beginning)]
+        found = prod.all(f"AWS::{kind}", stack) + dev.all(f"AWS::{kind}", stack)
+        names = {each.id for each in found if each.id.startswith(beginning)}
         assert len(names) == 1, f"{stack} {kind} {beginning}: {names}"
 
 

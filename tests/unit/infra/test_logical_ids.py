@@ -30,5 +30,5 @@ def test_no_resource_and_no_output_is_renamed(deployment: Deployment) -> None:
     name = deployment.stage.name
     expected = {line for line in EXPECTED.read_text().splitlines() if line.startswith(f"{name} ")}
     found = set(logical_ids(deployment))
-    assert found - expected == set(), "new: add these lines to logical_ids.txt"
+    assert found - expected == set(), "new: `python -m tests.tools.logical_ids` prints all"
     assert expected - found == set(), "gone, or renamed"
