@@ -136,26 +136,22 @@ def _translated_errors(service: str, operation: str) -> Iterator[None]:
     try:
         yield
     except exceptions.ClientError as error:
-        raise _refusal(error, service) from None
+        code, text = (str(error.response["Error"].get(field, "")) for field in ("Code", "Message"))
+        if code in _DENIED:
+            found = _PERMISSION.search(text)
+            action = f"{_PREFIXES.get(service, service)}:{error.operation_name}"
+            raise Denied(found[1] if found else action) from None
+        if code in _EXPIRED:
+            raise NoCredentials("the credentials have expired") from None
+        if code in _INVALID:
+            raise NoCredentials(f"AWS does not accept the credentials ({code})", invalid=True) from None
+        raise Refused(code, text or f"{service} {error.operation_name}") from None
     except _CREDENTIALS as error:
         raise NoCredentials(_one_line(error)) from None
     except (exceptions.EndpointConnectionError, exceptions.HTTPClientError) as error:
         raise Unreachable(_one_line(error)) from None
     except (exceptions.BotoCoreError, KeyError) as error:
         raise Refused(type(error).__name__, f"{service} {operation}: {_one_line(error)}") from None
-
-
-def _refusal(error: exceptions.ClientError, service: str) -> Unknown:
-    code = str(error.response["Error"].get("Code", ""))
-    text = str(error.response["Error"].get("Message", ""))
-    if code in _DENIED:
-        found = _PERMISSION.search(text)
-        return Denied(found[1] if found else f"{_PREFIXES.get(service, service)}:{error.operation_name}")
-    if code in _EXPIRED:
-        return NoCredentials("the credentials have expired")
-    if code in _INVALID:
-        return NoCredentials(f"AWS does not accept the credentials ({code})", invalid=True)
-    return Refused(code, text or f"{service} {error.operation_name}")
 
 
 def _one_line(error: Exception) -> str:

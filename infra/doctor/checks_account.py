@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from infra.deploy.stacks import PARTS
@@ -32,20 +33,15 @@ def identify(account: Account) -> tuple[Finding, str | None]:
     try:
         caller = account.call("sts", "get_caller_identity")
     except NoCredentials as error:
-        if error.invalid and account.region != _HOME and _accepted(account):
-            return _not_enabled(account.region), None
+        if error.invalid and account.region != _HOME:
+            with suppress(NoCredentials, Unreachable):
+                account.call("sts", "get_caller_identity", region=_HOME)
+                return _not_enabled(account.region), None
         return failure(str(error), _SIGN_IN), None
     except Unreachable as error:
         question = f"is {account.region} a region (AWS_REGION), and does this machine reach AWS?"
         return failure(str(error), f"{question} A proxy is set by HTTPS_PROXY"), None
     return ok(caller["Arn"]), caller["Account"]
-
-
-def _accepted(account: Account) -> bool:
-    try:
-        return bool(account.call("sts", "get_caller_identity", region=_HOME))
-    except (NoCredentials, Unreachable):
-        return False
 
 
 def _not_enabled(region: str) -> Finding:

@@ -114,7 +114,10 @@ def concurrency(subject: Subject) -> Finding:
     if not reserved:
         if value >= _UNRESERVED:
             return ok(answer)
-        return warning(f"{answer}: {_streams(subject, value)}", _CONCURRENCY.increase(subject, 1000))
+        # What Bedrock answers instead of an engine takes two functions.
+        fallback = subject.stage.engine and any(hosted.is_bedrock for hosted in subject.stage.hosted)
+        half = f", or {value // 2} while Bedrock answers for the engine" if fallback else ""
+        return warning(f"{answer}: {value} streams{half}", _CONCURRENCY.increase(subject, 1000))
     if value - reserved < _UNRESERVED:
         needed = reserved + _UNRESERVED
         what = f"{answer}; the stage reserves {reserved}, and {_UNRESERVED} have to be left"
@@ -123,15 +126,6 @@ def concurrency(subject: Subject) -> Finding:
         what = f"{answer}, of which others reserve {value - unreserved}; the stage reserves {reserved} more"
         return failure(what, _CONCURRENCY.increase(subject, value - unreserved + reserved + _UNRESERVED))
     return ok(f"{answer}; {reserved} reserved")
-
-
-def _streams(subject: Subject, value: int) -> str:
-    """Return how many streams that is: what Bedrock answers instead of the engine takes two functions."""
-    stage = subject.stage
-    fallback = bool(stage.engine) and any(hosted.is_bedrock for hosted in stage.hosted)
-    return f"{value} streams" + (
-        f", or {value // 2} while Bedrock answers for the engine" if fallback else ""
-    )
 
 
 def addresses(subject: Subject) -> Finding:

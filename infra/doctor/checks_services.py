@@ -70,14 +70,8 @@ def names(subject: Subject) -> Finding:
     if None in found.values():
         look = f"dig +short AAAA {needed[-1]}, on another machine, must print an address"
         return warning("this machine's resolver returns no IPv6 addresses", look)
-    return ok(f"{', '.join(needed)}{_bedrock_name(subject)}")
-
-
-def _bedrock_name(subject: Subject) -> str:
-    """Return what is to be known of Bedrock's own name, where a function outside the VPC calls it."""
-    if not (subject.stage.engine and any(hosted.is_bedrock for hosted in subject.stage.hosted)):
-        return ""
-    name = f"bedrock-runtime.{subject.region}.api.aws"
-    if not subject.machine.has_ipv6(name):
-        return ""
-    return f". {name} has one, too: the function outside the VPC may not be needed"
+    answer, runtime = ", ".join(needed), f"bedrock-runtime.{region}.api.aws"
+    outside = subject.stage.engine and any(hosted.is_bedrock for hosted in subject.stage.hosted)
+    if outside and subject.machine.has_ipv6(runtime):
+        answer += f". {runtime} has one, too: the function outside the VPC may not be needed"
+    return ok(answer)

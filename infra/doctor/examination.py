@@ -45,6 +45,18 @@ class Check:
     needed: Callable[[Stage], bool] = _always
     in_account: bool = True
 
+    def finding(self, subject: Subject) -> Finding:
+        """Return what it found; where AWS gave no answer, that is a warning."""
+        try:
+            found = self.run(subject)
+        except Denied as error:
+            found = warning(f"not checked: {error}", f"allow {error.permission}, or look it up yourself")
+        except Unknown as error:
+            found = warning(f"not checked: {error}", "try again")
+        except (LookupError, ValueError) as error:  # a field that AWS left out, or a value of another form
+            found = warning(f"not checked: unexpected {type(error).__name__} {error}", "look it up yourself")
+        return replace(found, title=self.title)
+
 
 CHECKS = (
     Check("region", checks_account.region),
@@ -89,9 +101,30 @@ def examine(
         return _only(failure(str(error), "AWS_PROFILE, or `aws configure`"), "credentials", stage)
     if not session.region_name:
         return _only(failure("none", "export AWS_REGION=us-east-1, or another"), "region", stage)
-    return _Examination(
-        stage, Account(session, session.region_name), machine or ThisMachine(), folder
-    ).report()
+    account = Account(session, session.region_name)
+    file = file_for(stage, account.region, folder)
+    try:
+        before = places_of(stage, account.region, folder) or Places()
+    except ChoiceError as error:
+        return _only(failure(str(error)), "stages", stage, account.region)
+    try:
+        credentials, number = checks_account.identify(account)
+    except Unknown as error:
+        credentials, number = failure(str(error), "`aws sts get-caller-identity` must succeed"), None
+    subject = Subject(
+        stage=stage, account=account, machine=machine or ThisMachine(), number=number or "", places=before
+    )
+    checks = [check for check in CHECKS if check.needed(stage) and (number or not check.in_account)]
+    with ThreadPoolExecutor(len(checks)) as threads:
+        found = list(threads.map(lambda check: check.finding(subject), checks))
+    added = places.add(file, {name: value for each in found for name, value in each.places.items()})
+    return Report(
+        stage=stage.name,
+        region=account.region,
+        account=number,
+        findings=(replace(credentials, title="credentials"), *found),
+        notes=tuple(_notes(stage, number, file, added)),
+    )
 
 
 def _only(finding: Finding, title: str, stage: Stage, region: str | None = None) -> Report:
@@ -100,78 +133,21 @@ def _only(finding: Finding, title: str, stage: Stage, region: str | None = None)
     return Report(stage=stage.name, region=region, account=None, findings=findings)
 
 
-class _Examination:
-    def __init__(self, stage: Stage, account: Account, machine: Machine, folder: Path) -> None:
-        self._stage, self._account, self._machine = stage, account, machine
-        self._file = file_for(stage, account.region, folder)
-
-    def report(self) -> Report:
-        """Make all checks that the stage needs: those of the account only where it is known which it is."""
-        try:
-            credentials, number = checks_account.identify(self._account)
-        except Unknown as error:
-            credentials, number = failure(str(error), "`aws sts get-caller-identity` must succeed"), None
-        try:
-            before = places_of(self._stage, self._account.region, self._file.parent) or Places()
-        except ChoiceError as error:
-            return _only(failure(str(error)), "stages", self._stage, self._account.region)
-        subject = Subject(
-            stage=self._stage,
-            account=self._account,
-            machine=self._machine,
-            number=number or "",
-            places=before,
-        )
-        checks = [check for check in CHECKS if check.needed(self._stage) and (number or not check.in_account)]
-        with ThreadPoolExecutor(len(checks)) as threads:
-            found = list(threads.map(lambda check: _run(check, subject), checks))
-        chosen = {name: value for finding in found for name, value in finding.places.items()}
-        return Report(
-            stage=self._stage.name,
-            region=self._account.region,
-            account=number,
-            findings=(replace(credentials, title="credentials"), *found),
-            notes=(*_left_out(self._stage, number), *self._written(chosen), *_costs(self._stage)),
-        )
-
-    def _written(self, chosen: dict[str, Any]) -> Iterator[str]:
-        if added := places.add(self._file, chosen):
-            written = f"Wrote {json.dumps(added)} to {_shown(self._file)}."
-            yield f"{written} Commit it, so that others deploy the same."
-
-
-def _left_out(stage: Stage, number: str | None) -> Iterator[str]:
-    count = sum(check.in_account and check.needed(stage) for check in CHECKS)
+def _notes(stage: Stage, number: str | None, file: Path, added: dict[str, Any]) -> Iterator[str]:
+    """Yield what was left out, what was written, and what the stage costs."""
     if not number:
+        count = sum(check.in_account and check.needed(stage) for check in CHECKS)
         yield f"{count} more checks need the account."
-
-
-def _shown(file: Path) -> Path:
-    return file.relative_to(ROOT) if file.is_relative_to(ROOT) else file
-
-
-def _run(check: Check, subject: Subject) -> Finding:
-    """Return what a check found; one that AWS gave no answer to is a warning."""
-    try:
-        finding = check.run(subject)
-    except Denied as error:
-        finding = warning(f"not checked: {error}", f"allow {error.permission}, or look it up yourself")
-    except Unknown as error:
-        finding = warning(f"not checked: {error}", "try again")
-    except (LookupError, ValueError) as error:  # a field that AWS left out, or a value of another form
-        finding = warning(f"not checked: unexpected {type(error).__name__} {error}", "look it up yourself")
-    return replace(finding, title=check.title)
-
-
-def _costs(stage: Stage) -> Iterator[str]:
-    """Yield what a stage costs without requests, and while its engine runs."""
-    source = "by the prices of us-east-1; docs/deploy.md has the parts"
+    if added:
+        shown = file.relative_to(ROOT) if file.is_relative_to(ROOT) else file
+        yield f"Wrote {json.dumps(added)} to {shown}. Commit it, so that others deploy the same."
     try:
         month = sum(quantity * usd for quantity, usd in costs.idle_month(stage).values())
         hour = costs.gpu_hour(stage.engine) if stage.engine else None
     except KeyError as error:
         yield f"What it costs is not known: infra/costs.py has no price of {error.args[0]}."
         return
+    source = "by the prices of us-east-1; docs/deploy.md has the parts"
     yield f"Without requests it costs ${month:,.2f} a month, {source}."
     if stage.engine and hour is not None:
         yield f"While the engine runs: ${hour:.2f} an hour for each {stage.engine.instance_type}."

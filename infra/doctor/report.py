@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -61,19 +61,16 @@ class Report:
         return any(finding.status == "failure" for finding in self.findings)
 
     def __str__(self) -> str:
-        return "\n".join(self._lines())
-
-    def _lines(self) -> Iterator[str]:
-        yield f"{self.stage} in {self.region or 'no region'}, account {self.account or 'unknown'}"
+        lines = [f"{self.stage} in {self.region or 'no region'}, account {self.account or 'unknown'}"]
         titles = max((len(finding.title) for finding in self.findings), default=0)
         for finding in self.findings:
-            yield f"  {_MARKS[finding.status]:{_WIDTH}}  {finding.title:{titles}}  {finding.answer}"
+            lines.append(f"  {_MARKS[finding.status]:{_WIDTH}}  {finding.title:{titles}}  {finding.answer}")
             if finding.remedy:
-                yield f"  {'':{_WIDTH}}  {'':{titles}}  → {finding.remedy}"
-        yield from self.notes
+                lines.append(f"  {'':{_WIDTH}}  {'':{titles}}  → {finding.remedy}")
         count = Counter(finding.status for finding in self.findings)
-        result = "Not ready" if self.failed else "Ready to deploy"
-        yield f"{result}: {_number(count['failure'], 'failure')}, {_number(count['warning'], 'warning')}."
+        numbers = f"{_number(count['failure'], 'failure')}, {_number(count['warning'], 'warning')}"
+        result = f"{'Not ready' if self.failed else 'Ready to deploy'}: {numbers}."
+        return "\n".join([*lines, *self.notes, result])
 
 
 def _number(count: int, noun: str) -> str:

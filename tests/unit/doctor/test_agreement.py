@@ -10,7 +10,7 @@ from aws_cdk import App, Stack
 
 from infra.bundling import prisma_layer
 from infra.doctor.checks_account import BOOTSTRAP_VERSION
-from infra.doctor.checks_places import MAJOR
+from infra.doctor.region import MAJOR
 from infra.stages import STAGES
 
 ROOT = Path(__file__).resolve().parents[3]
