@@ -162,6 +162,8 @@ class Settings(AccessSettings):
 _SECRET = "arn:*:secretsmanager:*:*:secret:*"
 # Until one of two engines begins, a caller gets no byte: at most twice as long.
 _LONGEST_HEDGE_S = 60.0
+# Addresses to which the role's credentials may be sent.
+_SAFE = re.compile(r"https://|http://(localhost|127\.0\.0\.1)[:/]")
 _FUNCTION = "arn:*:lambda:*:*:function:*"
 _NUMBERS: dict[str, tuple[str, Any]] = {
     "max_body_bytes": ("MAX_BODY_BYTES", count),
@@ -219,12 +221,9 @@ def _model(name: str, entry: Any, environ: Mapping[str, str]) -> Model:
         hedge_after_s=_hedge_after(name, entry),
         listed=_boolean(name, entry, "listed", default=True),
         serves=_serves(name, entry, ENGINES[engine]),
-        dimensions=count(str(entry["dimensions"]), f"MODELS: dimensions of {name!r}")
-        if "dimensions" in entry
-        else None,
         **{
             member: count(str(entry[member]), f"MODELS: {member} of {name!r}")
-            for member in ("template_tokens", "media_tokens")
+            for member in ("dimensions", "template_tokens", "media_tokens")
             if member in entry
         },
         prices=Prices.of(entry["prices"], name) if "prices" in entry else None,
@@ -243,9 +242,7 @@ def _credentials(name: str, entry: dict[str, Any]) -> str:
             f"MODELS: expected no key for {name!r}: its requests bear what `credentials` "
             f"({credentials}) makes of the function's role."
         )
-    if credentials != "key" and not re.match(
-        r"https://|http://(localhost|127\.0\.0\.1)[:/]", entry["base_url"]
-    ):
+    if credentials != "key" and not _SAFE.match(entry["base_url"]):
         raise SettingsError(
             f"MODELS: expected `base_url` of {name!r} to be an https address: its requests bear credentials "
             "of the function's role."

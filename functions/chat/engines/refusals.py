@@ -73,7 +73,10 @@ def judge(model: Model, status: int, headers: Mapping[str, str], text: bytes, to
         body = text.decode("utf-8", "replace")
     # A full engine says so in its own words, or at once; later, a proxy has lost the engine at work.
     is_late = not isinstance(body, dict) and took_s > REFUSED_S
-    error = translate(model.id, status, _with_name(body, headers), retry_after_s(headers))
+    # AWS's name of the error: `AccessDeniedException:http://…`.
+    name = headers.get("x-amzn-errortype", "").partition(":")[0]
+    named = {"__type": name, "message": body} if name else body
+    error = translate(model.id, status, named, retry_after_s(headers))
     if status == 503 and (is_late or _LOST.search(text)):
         error = UpstreamError(DROPPED, retry=False)
     is_full = status == 503 and isinstance(error, Overloaded)
@@ -104,12 +107,6 @@ def retry_after_s(headers: Mapping[str, str], otherwise: float = 1.0) -> float:
         if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
             return max(float(value) * unit_s, 0.001)
     return otherwise
-
-
-def _with_name(body: Any, headers: Mapping[str, str]) -> Any:
-    """Return an error with the name that AWS gives it in a header: `AccessDeniedException:http://…`."""
-    name = headers.get("x-amzn-errortype", "").partition(":")[0]
-    return {"__type": name, "message": body} if name else body
 
 
 def _has_not_run_there(model: Model, status: int, headers: Mapping[str, str], body: Any) -> bool:
