@@ -56,7 +56,11 @@ class Deployment:
 
     def client(self, output: str, key: str | None = None) -> httpx.Client:
         """Return a client of the address in an output, to be closed by its user."""
-        return client_of(self.outputs[output], self.account.endpoint, key)
+        return self.client_of(self.outputs[output], key)
+
+    def client_of(self, url: str, key: str | None = None) -> httpx.Client:
+        """Return a client of an address, to be closed by its user."""
+        return client_of(url, self.account.endpoint, key)
 
     def resources(self, kind: str) -> list[str]:
         """Return the physical ids of all resources of one type."""
@@ -85,20 +89,24 @@ class Deployment:
         text: str = self.account.client("secretsmanager").get_secret_value(SecretId=keys[0])["SecretString"]
         return text
 
-    def desired_tasks(self) -> int:
-        """Return how many tasks the engine's service should have."""
-        cluster, service = self._service()
-        found = self.account.client("ecs").describe_services(cluster=cluster, services=[service])
-        count: int = found["services"][0]["desiredCount"]
-        return count
+    def desired(self) -> tuple[int, int]:
+        """Return how many tasks the engine's service should have, and its group machines."""
+        cluster, service = (self.resources(f"AWS::ECS::{kind}")[0] for kind in ("Cluster", "Service"))
+        services = self.account.client("ecs").describe_services(cluster=cluster, services=[service])
+        (group,) = self.resources("AWS::AutoScaling::AutoScalingGroup")
+        groups = self.account.client("autoscaling").describe_auto_scaling_groups(
+            AutoScalingGroupNames=[group]
+        )
+        return services["services"][0]["desiredCount"], groups["AutoScalingGroups"][0]["DesiredCapacity"]
 
-    def scale_to_zero(self) -> None:
-        """Set the number of tasks to 0."""
-        cluster, service = self._service()
-        self.account.client("ecs").update_service(cluster=cluster, service=service, desiredCount=0)
-
-    def _service(self) -> tuple[str, str]:
-        return self.resources("AWS::ECS::Cluster")[0], self.resources("AWS::ECS::Service")[0]
+    def function_urls(self) -> list[str]:
+        """Return the address of each Function URL of the stage's functions."""
+        functions = self.account.client("lambda")
+        return [
+            url["FunctionUrl"]
+            for name in self.resources("AWS::Lambda::Function")
+            for url in functions.list_function_url_configs(FunctionName=name)["FunctionUrlConfigs"]
+        ]
 
 
 def deploy(account: Account, toolkit: Toolkit, stage: str) -> Deployment:

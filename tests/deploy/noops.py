@@ -60,6 +60,7 @@ STAND_INS: Mapping[str, str] = {
     "environments": "Lambda's own bounds: its Python, memory, processor, read-only disk, SnapStart",
     "grants": "that ECS, tables and buckets check grants as AWS's documentation says",
     "ipv6": "which IPv6 addresses AWS gives a network",
+    "parameters": "which machine image AWS recommends for GPUs",
     "secrets": "that a reference to a secret is its ARN, as AWS's documentation says",
     "streamed": "that a REST API streams a reply",
     "variables": "the engine's address, RDS's certificates, and Prisma's native engine",

@@ -21,7 +21,7 @@ def test_each_is_used(dev_toolkit: Toolkit, prod_toolkit: Toolkit) -> None:
 
 
 def test_each_correction_is_needed() -> None:
-    assert abilities()["needed"] == ["alarms", "grants", "secrets", "streamed"]
+    assert abilities()["needed"] == ["alarms", "grants", "ipv6", "parameters", "secrets", "streamed"]
 
 
 def test_each_stand_in_is_listed() -> None:

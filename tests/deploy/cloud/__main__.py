@@ -11,10 +11,20 @@ from typing import Any
 from ministack import app
 from ministack.services.cloudformation import provisioners
 
-from tests.deploy.cloud import alarms, aurora, builds, environments, grants, ipv6, secrets, streamed
+from tests.deploy.cloud import (
+    alarms,
+    aurora,
+    builds,
+    environments,
+    grants,
+    ipv6,
+    parameters,
+    secrets,
+    streamed,
+)
 from tests.deploy.noops import NO_OPS, NoOp
 
-_CORRECTIONS = (alarms, grants, ipv6, secrets, streamed)
+_CORRECTIONS = (alarms, grants, ipv6, parameters, secrets, streamed)
 
 
 def print_abilities() -> None:
@@ -36,6 +46,7 @@ def serve() -> None:
     builds.install()
     grants.install()
     ipv6.install()
+    parameters.install()
     secrets.install()
     streamed.install()
     sys.argv = ["ministack"]

@@ -44,7 +44,12 @@ def install() -> None:
     ) -> Any:
         if service == "ecs" and headers.get("x-amz-target") in _OF_A_SERVICE:
             fields = json.loads(body)
-            return (fields.get("services") or [fields.get("service")])[0]
+            name = (fields.get("services") or [fields.get("service")])[0]
+            if name.startswith("arn:"):
+                return name
+            *_, region, account = others
+            cluster = fields["cluster"].rpartition("/")[2]
+            return f"arn:aws:ecs:{region}:{account}:service/{cluster}/{name}"
         return extract(service, method, path, headers, body, *others)
 
     app.pin_request_origin = lambda address, _secure: pin(address, True)
