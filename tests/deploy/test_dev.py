@@ -100,14 +100,23 @@ def test_the_smoke_test_says_who_answers(dev: Deployment, bedrock: ScriptedEngin
     assert f"answered by {FALLBACK}" in printed
 
 
-def test_the_engine_s_log_reaches_the_scaler(dev: Deployment) -> None:
-    """An idle engine's line invokes it; the line is of no task that runs, so that nothing is stopped."""
+def test_the_lines_of_the_engine_s_reporter_reach_the_scaler(dev: Deployment) -> None:
+    """It is invoked by the engine's log, and stops nothing: the engine is still wanted."""
     logs = dev.account.client("logs")
-    (group,) = [name for name in dev.resources("AWS::Logs::LogGroup") if name.endswith("Lines")]
+    groups = dev.resources("AWS::Logs::LogGroup")
+    (lines,), (own,) = ([name for name in groups if part in name] for part in ("/Lines", "/ScalerLog"))
+
+    def invocations() -> int:
+        events = logs.filter_log_events(logGroupName=own)["events"]
+        return sum(event["message"].startswith("REPORT") for event in events)
+
+    before = invocations()
+    # ministack looks only for the words of the filter's pattern, { $.idle_s >= 1200 }.
+    line = {"timestamp": int(time.time() * 1000), "message": json.dumps({"idle_s": 1200})}
     stream = "engine/reporter/0123456789abcdef"
-    logs.create_log_stream(logGroupName=group, logStreamName=stream)
-    line = {"timestamp": int(time.time() * 1000), "message": json.dumps({"idle_s": 1260})}
-    logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[line])
+    logs.create_log_stream(logGroupName=lines, logStreamName=stream)
+    logs.put_log_events(logGroupName=lines, logStreamName=stream, logEvents=[line])
+    wait_until(lambda: invocations() > before, within_s=20)
     assert dev.desired() == (1, 1)
 
 

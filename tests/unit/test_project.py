@@ -11,6 +11,7 @@ import yaml
 
 from functions.shared.version import VERSION
 from infra.release import changes, version
+from infra.stages import STAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
@@ -30,7 +31,7 @@ def test_the_version_is_the_same_everywhere() -> None:
 def test_workflows_run_make_targets_only(workflow: Path) -> None:
     for job in load(workflow)["jobs"].values():
         commands = [step["run"] for step in job["steps"] if "run" in step]
-        named = job["strategy"]["matrix"].get("target", [])
+        named = job.get("strategy", {}).get("matrix", {}).get("target", [])
         assert all(command.startswith("make ") for command in commands)
         targets = {command.split()[1] for command in commands if "matrix.target" not in command}
         assert targets | set(named) <= TARGETS
@@ -58,3 +59,22 @@ def test_hooks_are_local() -> None:
 def test_issue_forms_have_unique_fields(form: str) -> None:
     fields = [field["id"] for field in load(f".github/ISSUE_TEMPLATE/{form}.yml")["body"] if "id" in field]
     assert len(fields) == len(set(fields)) > 0
+
+
+def test_a_pipeline_deploys_without_stored_keys() -> None:
+    workflow = load(".github/workflows/deploy.yml")
+    assert workflow["permissions"] == {"contents": "read", "id-token": "write"}
+    assert workflow["concurrency"]["cancel-in-progress"] is False
+    stages = workflow[True]["workflow_dispatch"]["inputs"]["stage"]["options"]  # YAML 1.1 reads `on` as true
+    assert stages == list(STAGES)
+    job = workflow["jobs"]["deploy"]
+    assert job["environment"] == job["env"]["STAGE"]
+    text = (ROOT / ".github/workflows/deploy.yml").read_text()
+    assert "secrets." not in text
+    (role,) = [step["with"] for step in job["steps"] if "aws-actions/" in step.get("uses", "")]
+    assert role["role-to-assume"] == "${{ vars.AWS_ROLE }}"
+    assert [step["run"] for step in job["steps"] if "run" in step] == [
+        "make doctor",
+        "make deploy YES=1 SMOKE=0",
+        "make smoke",
+    ]

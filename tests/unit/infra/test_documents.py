@@ -1,5 +1,6 @@
 """docs/deploy.md and docs/operations.md say what is there."""
 
+import json
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -21,14 +22,23 @@ def test_what_the_local_aws_leaves_unproven_is_listed() -> None:
 
 
 def test_the_outputs_are_those_of_the_stacks(dev: Deployment) -> None:
-    shown = set(re.findall(r"^(ChatbotDev\w+)\.(\w+) = ", DEPLOY.read_text(), re.MULTILINE))
+    sample = DEPLOY.read_text().partition("$ make deploy STAGE=dev\n")[2].partition("```")[0]
+    shown = re.findall(r"^  (\w+) +\S", sample, re.MULTILINE)
     outputs = {
-        (f"ChatbotDev{stack}", name)
-        for stack in ("Api", "Watch")
-        for name in dev.outputs(stack)
-        if not name.startswith("Exports")
+        name for stack in ("Api", "Watch") for name in dev.outputs(stack) if not name.startswith("Exports")
     }
-    assert shown == outputs
+    assert sorted(shown) == sorted(outputs)
+
+
+def test_the_trust_policy_allows_one_environment_of_one_repository() -> None:
+    (text,) = re.findall(r"^```json\n(.+?)^```", DEPLOY.read_text(), re.MULTILINE | re.DOTALL)
+    (statement,) = json.loads(text)["Statement"]
+    assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
+    host = statement["Principal"]["Federated"].partition("oidc-provider/")[2]
+    assert set(statement["Condition"]) == {"StringEquals"}, "no wildcard"
+    conditions = statement["Condition"]["StringEquals"]
+    assert conditions[f"{host}:aud"] == "sts.amazonaws.com"
+    assert re.fullmatch(r"repo:OWNER/REPOSITORY:environment:\w+", conditions[f"{host}:sub"])
 
 
 def test_the_stacks_are_listed(dev: Deployment) -> None:
