@@ -3,6 +3,8 @@
 What it has in common with serverless is tested there.
 """
 
+import base64
+import gzip
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -100,23 +102,18 @@ def test_the_smoke_test_says_who_answers(dev: Deployment, bedrock: ScriptedEngin
     assert f"answered by {FALLBACK}" in printed
 
 
-def test_the_lines_of_the_engine_s_reporter_reach_the_scaler(dev: Deployment) -> None:
-    """It is invoked by the engine's log, and stops nothing: the engine is still wanted."""
-    logs = dev.account.client("logs")
-    groups = dev.resources("AWS::Logs::LogGroup")
-    (lines,), (own,) = ([name for name in groups if part in name] for part in ("/Lines", "/ScalerLog"))
-
-    def invocations() -> int:
-        events = logs.filter_log_events(logGroupName=own)["events"]
-        return sum(event["message"].startswith("REPORT") for event in events)
-
-    before = invocations()
-    # ministack looks only for the words of the filter's pattern, { $.idle_s >= 1200 }.
-    line = {"timestamp": int(time.time() * 1000), "message": json.dumps({"idle_s": 1200})}
-    stream = "engine/reporter/0123456789abcdef"
-    logs.create_log_stream(logGroupName=lines, logStreamName=stream)
-    logs.put_log_events(logGroupName=lines, logStreamName=stream, logEvents=[line])
-    wait_until(lambda: invocations() > before, within_s=20)
+def test_the_scaler_reads_the_engine_s_log_and_stops_nothing_that_is_wanted(dev: Deployment) -> None:
+    (log,) = [name for name in dev.resources("AWS::Logs::LogGroup") if "/Lines" in name]
+    filters = dev.account.client("logs").describe_subscription_filters(logGroupName=log)
+    (subscription,) = filters["subscriptionFilters"]
+    assert subscription["filterPattern"] == "{ $.idle_s >= 1200 }"
+    line = {"id": "1", "timestamp": int(time.time() * 1000), "message": json.dumps({"idle_s": 1260})}
+    data = {"messageType": "DATA_MESSAGE", "logStream": "engine/reporter/0123", "logEvents": [line]}
+    packed = base64.b64encode(gzip.compress(json.dumps(data).encode())).decode()
+    invoked = dev.account.client("lambda").invoke(
+        FunctionName=subscription["destinationArn"], Payload=json.dumps({"awslogs": {"data": packed}})
+    )
+    assert json.loads(invoked["Payload"].read()) == {"stopped": False}
     assert dev.desired() == (1, 1)
 
 

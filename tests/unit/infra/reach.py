@@ -252,7 +252,7 @@ def _has_port(rule: Json, port: int) -> bool:
 
 def _is_in(address: str, rule: Json) -> bool:
     block = rule.get("CidrIpv6" if ":" in address else "CidrIp")
-    return bool(block) and ip_address(address) in ip_network(block)
+    return block is not None and ip_address(address) in ip_network(block)
 
 
 def _short(logical_id: str) -> str:
