@@ -1,6 +1,6 @@
 """Requests to a deployed API, each within a time: their status, their body, and when their parts arrived.
 
-Only the standard library: a client that collects a reply before it hands it on could not measure when it came.
+Only the standard library: a client that collects a reply before it hands it on could not measure that.
 """
 
 from __future__ import annotations
