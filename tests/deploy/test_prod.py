@@ -71,7 +71,7 @@ def test_what_is_kept_after_all(prod: Deployment) -> None:
 
 
 KEPT = {
-    "buckets": ["chatbotprodengine-supplymodels"],
+    "buckets": ["chatbotprodsupply-supplymodels"],
     # The last is made by Lambda itself, of the CDK's own function.
     "logs": [
         "/aws/cloudformation/ChatbotProdApi/ChatFunctionLog",
@@ -80,7 +80,7 @@ KEPT = {
         "/aws/cloudformation/ChatbotProdApi/TodosFunctionLog",
         "/aws/lambda/ChatbotProdApi-AWSCDKTriggerCustomResourceProvider",
     ],
-    "registries": ["chatbotprodengine-supplyregistry"],
+    "registries": ["chatbotprodsupply-supplyregistry"],
     # API Gateway's role for logs, which belongs to the account.
     "roles": ["ChatbotProdApi-FrontDoorApiCloudWatchRole"],
     "snapshots": ["chatbotproddata-database"],
