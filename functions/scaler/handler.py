@@ -14,6 +14,9 @@
     {"awslogs": {"data": "<base64 of gzip>"}}
         from the engine's log, by a subscription filter on the reporter's lines (asynchronous):
         pattern `{ $.idle_s >= N }`, where N is 60 × IDLE_MINUTES. Returns {"stopped": true | false}.
+    {"source": "aws.ecs", "detail": {"lastStatus": "STOPPED"}}
+        from EventBridge, when a task of the cluster has stopped (asynchronous): a machine without a service
+        that wants a task is stopped, too. Returns {"stopped": true | false}.
 
 Bundle: functions/scaler and functions/shared, no layer; boto3 is the runtime's. 512 MB, timeout 45 s, both
 retries of asynchronous events, none of which is older than 5 minutes.
@@ -22,7 +25,7 @@ Role: dynamodb GetItem and UpdateItem of `engine#<MODEL>`; ecs DescribeServices 
 service, ListTasks and DescribeTasks of the cluster's tasks; autoscaling SetDesiredCapacity of the group, and
 DescribeAutoScalingGroups and DescribeScalingActivities of all, for they know no resources. Without the right
 to DescribeScalingActivities, ListTasks (of stopped tasks) or DescribeTasks it works, but knows no reasons.
-The log's permission: logs.amazonaws.com may invoke it, from the engine's log group.
+Permissions: logs.amazonaws.com may invoke it, from the engine's log group; events.amazonaws.com, by its rule.
 
 Raises: AwsError, whose text is AWS's code: the caller repeats the call, as Lambda does for the log's events.
 """
@@ -53,8 +56,12 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: 
         case {"awslogs": {"data": str(data)}}:
             line = newest_line(data)
             return {"stopped": line is not None and scaler.stop(line)}
+        case {"source": "aws.ecs", "detail": {"lastStatus": "STOPPED"}}:
+            return {"stopped": scaler.follow()}
         case {"action": "start", "holder": None | str() as holder}:
             return scaler.start(holder)
         case {"action": "release", "holder": str(holder)}:
             return {"held": scaler.release(holder)}
-    raise ValueError("expected an action, start or release, with a holder, or an event of CloudWatch Logs")
+    raise ValueError(
+        "expected an action, start or release, with a holder, or an event of CloudWatch Logs or ECS"
+    )

@@ -109,6 +109,23 @@ class Scaler:
         logger.info("%s is stopped: idle for %d s", self._settings.model, line.idle_s)
         return True
 
+    def follow(self) -> bool:
+        """Stop the machine of a service that wants no task; return whether that was done.
+
+        A deployment that changes the task sets the service to 0, and an operator may. Neither knows the
+        group, and without a task no line would ever stop its machine.
+        Raises: AwsError, ServiceMissing.
+        """
+        counts = self._fleet.counts()
+        if counts.tasks_wanted or not counts.machines_wanted:
+            return False
+        self._fleet.set_machines(0)
+        if self._fleet.counts().tasks_wanted:  # a start came between, and had found a machine
+            self._fleet.set_machines(1)
+            return False
+        logger.info("%s has no task any more: its machine is stopped", self._settings.model)
+        return True
+
     def _renew(self, now: float, holder: str | None) -> State:
         """Write that the engine is wanted from now on, with a place for `holder` if one is free."""
 

@@ -6,6 +6,8 @@ from aws_cdk import Duration, Stack
 from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -27,7 +29,7 @@ _LATEST = Duration.minutes(5)
 
 
 class ScalerFunction(Construct):
-    """The function, what it may do, and the subscription by which the engine's reporter calls it."""
+    """The function, what it may do, and what calls it: lines of the engine's reporter, and stopped tasks."""
 
     def __init__(
         self,
@@ -75,6 +77,18 @@ class ScalerFunction(Construct):
         reasons = {f"IAM5[Resource::{tasks}]": "Tasks of the one service are in this cluster, and no others."}
         acknowledge(self, reasons | group_reasons(group))
         self._subscribe(lines, 60 * engine.idle_minutes)
+        # What sets the service to 0 does not know the group: a deployment that changes the task, an operator.
+        stopped = events.Rule(
+            self,
+            "Stopped",
+            description=f"Chatbot API, {stage.name}: a task of the engine has stopped",
+            event_pattern=events.EventPattern(
+                source=["aws.ecs"],
+                detail_type=["ECS Task State Change"],
+                detail={"clusterArn": [cluster.cluster_arn], "lastStatus": ["STOPPED"]},
+            ),
+        )
+        stopped.add_target(targets.LambdaFunction(self.function, max_event_age=_LATEST, retry_attempts=2))
 
     def _grant(
         self,

@@ -15,6 +15,7 @@ from infra.constructs.log_groups import log_group
 from infra.inference import endpoint, timeouts
 from infra.inference.arguments import PORT, Place
 from infra.inference.capacity import Capacity, add_capacity
+from infra.inference.fit import check
 from infra.inference.ordering import Order
 from infra.inference.scaler import ScalerFunction
 from infra.inference.scaling import QueueScaling
@@ -50,6 +51,7 @@ class EngineStack(Stack):
         bundles: Bundles,
     ) -> None:
         super().__init__(scope, construct_id, description=f"Chatbot API, {stage.name}: the inference engine")
+        check(engine)
         self._stage, self._engine, self._network = stage, engine, network
         order = Order(self, "Order", stage=stage, engine=engine, build=supply.supply.build)
         lines = log_group(self, "Lines", stage=stage)

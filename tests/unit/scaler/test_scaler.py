@@ -291,3 +291,27 @@ def test_a_start_works_without_the_right_to_know_why_it_does_not(operation: str)
 def test_a_missing_variable_is_named() -> None:
     with pytest.raises(SettingsError, match="CLUSTER is missing: the name or ARN of the ECS cluster"):
         Settings.from_environment({})
+
+
+# a service that was set to 0 by something else
+
+
+@pytest.mark.parametrize(
+    ("tasks", "machines", "stopped"), [(0, 1, True), (0, 0, False), (1, 1, False), (1, 0, False)]
+)
+def test_a_machine_ends_with_a_service_that_wants_no_task(tasks: int, machines: int, stopped: bool) -> None:
+    """A deployment sets the service to 0; no line of a reporter would ever stop the machine."""
+    world = running(tasks=tasks, machines=machines, running=[])
+    assert world.scaler().follow() is stopped
+    assert world.counts == (tasks, 0 if stopped else machines)
+
+
+def test_a_start_between_keeps_its_machine() -> None:
+    class Overtaken(World):
+        def set_desired_capacity(self, **parameters: Any) -> Any:
+            self.tasks = 1
+            return super().set_desired_capacity(**parameters)
+
+    world = Overtaken(tasks=0, machines=1)
+    assert not world.scaler().follow()
+    assert world.counts == (1, 1)
