@@ -32,6 +32,8 @@ def fit(messages: list[Message], model: Model) -> None:
             message |= {"role": "tool", "tool_call_id": _call_id(message["name"])}
         if message["role"] == "tool":
             message.setdefault("content", "")
+            if not model.kind.names_tools:
+                message.pop("name", None)
 
 
 def _fit_answer(message: Message, model: Model) -> None:

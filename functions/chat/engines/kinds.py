@@ -28,7 +28,8 @@ class EngineKind:
             made to call a tool, None where nothing does. `continuous_usage`: it can count in every chunk.
             `counts_by_choice`: a whole completion has the count of one of its choices, a stream each one's.
             `links_images`: it fetches the images that a text links to, in Markdown.
-            `tags_reasoning`: a content may begin with thoughts in `<reasoning>` tags.
+            `names_tools`: it takes the tool's name in a tool's message. `tags_reasoning`: a content may
+            begin with thoughts in `<reasoning>` tags.
     """
 
     openai: frozenset[str]
@@ -41,6 +42,7 @@ class EngineKind:
     continuous_usage: bool = False
     counts_by_choice: bool = False
     links_images: bool = False
+    names_tools: bool = True
     tags_reasoning: bool = False
 
     @property
@@ -123,6 +125,7 @@ ENGINES: Mapping[str, EngineKind] = MappingProxyType(
             | _names("max_completion_tokens parallel_tool_calls reasoning_effort tool_choice"),
             text=frozenset(),
             serves=frozenset({"chat"}),
+            names_tools=False,
             tags_reasoning=True,
         ),
         # LiteLLM reads settings of its own out of `metadata`.
