@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -82,15 +83,21 @@ def _server(postgres: Postgres, port: int) -> dict[str, object]:
 
 
 @pytest.fixture(scope="session")
-def serverless_toolkit(account: Account, tmp_path_factory: pytest.TempPathFactory) -> Toolkit:
-    return Toolkit(account, tmp_path_factory.mktemp("serverless"), "serverless")
+def assemblies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of what the stages are deployed from."""
+    return tmp_path_factory.mktemp("assemblies")
 
 
 @pytest.fixture(scope="session")
-def dev_toolkit(account: Account, tmp_path_factory: pytest.TempPathFactory) -> Toolkit:
-    return Toolkit(account, tmp_path_factory.mktemp("dev"), "dev")
+def serverless_toolkit(account: Account, assemblies: Path) -> Toolkit:
+    return Toolkit(account, assemblies, "serverless")
 
 
 @pytest.fixture(scope="session")
-def prod_toolkit(account: Account, tmp_path_factory: pytest.TempPathFactory) -> Toolkit:
-    return Toolkit(account, tmp_path_factory.mktemp("prod"), "prod")
+def dev_toolkit(account: Account, assemblies: Path) -> Toolkit:
+    return Toolkit(account, assemblies, "dev")
+
+
+@pytest.fixture(scope="session")
+def prod_toolkit(account: Account, assemblies: Path) -> Toolkit:
+    return Toolkit(account, assemblies, "prod")

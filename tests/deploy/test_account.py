@@ -29,4 +29,8 @@ def test_nothing_is_left_of_it_where_a_test_fails(tmp_path: Path) -> None:
 
 
 def is_ours(pid: int) -> bool:
-    return psutil.pid_exists(pid) and "tests.deploy.cloud" in psutil.Process(pid).cmdline()
+    """Return whether a process is the account's; others may end, or have ended, meanwhile."""
+    try:
+        return "tests.deploy.cloud" in psutil.Process(pid).cmdline()
+    except psutil.NoSuchProcess:
+        return False

@@ -11,7 +11,7 @@ import pytest
 
 from tests.deploy.account import ID, REGION, ROOT, Account
 from tests.deploy.deployment import Deployment
-from tests.deploy.toolkit import Toolkit
+from tests.deploy.toolkit import ORIGIN, Toolkit
 from tests.engines.scripted import ScriptedEngine, scripted_engine
 from tests.postgres import Postgres
 
@@ -183,13 +183,12 @@ def test_todos(stage: Deployment, postgres: Postgres, output: str) -> None:
 
 
 def test_an_update(stage: Deployment) -> None:
-    origin = "https://app.example.com"
-    printed = stage.toolkit.run("deploy", "--all", "--require-approval", "never", cors_origins=origin)
+    printed = stage.toolkit.run("deploy", "--all", "--require-approval", "never", cors_origins=ORIGIN)
     assert "✅  ChatbotServerlessData (no changes)" in printed
     with stage.client("ApiUrl", stage.key) as client:
-        headers = client.get("v1/models", headers={"origin": origin}).headers
+        headers = client.get("v1/models", headers={"origin": ORIGIN}).headers
         todos = client.post("graphql", json={"query": "{ todos { title } }"}).json()["data"]["todos"]
-    assert headers["access-control-allow-origin"] == origin
+    assert headers["access-control-allow-origin"] == ORIGIN
     assert len(todos) == len(TODO_OUTPUTS)
 
 

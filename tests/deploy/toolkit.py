@@ -16,10 +16,19 @@ _CDK = (str(ROOT / "node_modules" / ".bin" / "cdk"),)
 _APP = f"{sys.executable} -m tests.deploy.app"
 _SHOWN_LINES = 60
 _ALWAYS = ("--no-notices", "--no-color")
+_POLLING = Path(__file__).parent / "polling.js"
+ORIGIN = "https://app.example.com"
+# Each stage, and with which changes.
+_ASSEMBLIES: tuple[tuple[str, dict[str, str]], ...] = (
+    ("serverless", {}),
+    ("serverless", {"cors_origins": ORIGIN}),
+    ("dev", {}),
+    ("prod", {}),
+)
 
 
 class Toolkit:
-    """The command line for one stage, which is synthesised once: the app takes longer than most commands."""
+    """The command line for one stage, of those which are synthesised once, into one folder."""
 
     def __init__(self, account: Account, folder: Path, stage: str) -> None:
         self.account = account
@@ -30,7 +39,7 @@ class Toolkit:
     def run(self, *arguments: str, timeout_s: float = 300, **changes: str) -> str:
         """Run one of its commands to the end; return what it printed.
 
-        Shape:  `changes` of the stage, as `tests.deploy.app` reads them, with hyphens.
+        Shape:  `changes` of the stage, as in one of the assemblies.
         Raises: AssertionError, with the last lines of the command and of the account.
         """
         status, output = self._run(arguments, changes, timeout_s)
@@ -69,22 +78,20 @@ class Toolkit:
         return _run(command, self._environment, timeout_s)
 
     def _assembly(self, changes: dict[str, str]) -> Path:
-        """Return the folder of the stage's templates and bundles, synthesised at the first call."""
-        assembly = self._folder / "-".join(("cdk.out", self._stage, *changes))
+        """Return the folder of the stage's templates and bundles.
+
+        All assemblies are synthesised at the first call for one of them: the app takes longer than they do.
+        """
+        assembly = self._folder / _name(self._stage, *changes)
         if not (assembly / "manifest.json").exists():
-            context = [f"{name.replace('_', '-')}={value}" for name, value in changes.items()]
-            options = [word for each in (f"stage={self._stage}", *context) for word in ("--context", each)]
-            command = (
-                *_CDK,
-                "synth",
-                "--quiet",
-                *options,
-                "--app",
-                _APP,
-                "--output",
-                str(assembly),
-                *_ALWAYS,
+            first, *others = (
+                (str(self._folder / _name(stage, *more)), {"stage": stage, **_context(more)})
+                for stage, more in _ASSEMBLIES
             )
+            context = [f"{name}={value}" for name, value in first[1].items()]
+            context.append(f"beside={json.dumps(dict(others))}")
+            options = [word for each in context for word in ("--context", each)]
+            command = (*_CDK, "synth", "--quiet", *options, "--app", _APP, "--output", first[0], *_ALWAYS)
             status, output = _run(command, self._environment, 300)
             assert status == 0, self._failure(("synth",), f"succeed, but got exit status {status}", output)
         return assembly
@@ -110,6 +117,14 @@ def _as_it_was(file: Path) -> Iterator[None]:
                 file.parent.rmdir()
 
 
+def _name(stage: str, *changes: str) -> str:
+    return "-".join(("cdk.out", stage, *changes))
+
+
+def _context(changes: dict[str, str]) -> dict[str, str]:
+    return {name.replace("_", "-"): value for name, value in changes.items()}
+
+
 def bootstrap(account: Account) -> None:
     """Prepare the account for deployments, as is done once in an account; this needs no app."""
     folder = account.log.parent
@@ -125,6 +140,7 @@ def _environment(account: Account) -> dict[str, str]:
         **account.environment,
         "PATH": search_path(),
         "CI": "true",
+        "NODE_OPTIONS": f'--require="{_POLLING}"',
         "CDK_DISABLE_CLI_TELEMETRY": "true",
         "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "18,20",
     }
