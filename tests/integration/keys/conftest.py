@@ -23,6 +23,7 @@ from functions.shared.items import SCHEMA
 from infra.local.services.dynamodb_server import OneAtATime, QuietHandler
 from infra.paths import ROOT
 from tests.integration.keys.aws import ScriptedAws, scripted_aws
+from tests.moto_reads import read_moto_fast
 
 NAME = "keys"
 REGION = "eu-central-1"
@@ -81,6 +82,7 @@ def keys(capsys: pytest.CaptureFixture[str]) -> Keys:
 def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[KeyTable]:
     """A table of moto's in this process, which `keys` finds."""
     monkeypatch.setenv("KEYS_TABLE", NAME)
+    read_moto_fast(monkeypatch)
     with mock_aws():
         boto3.client("dynamodb", region_name=REGION).create_table(TableName=NAME, **SCHEMA)
         yield KeyTable(NAME, aws=Aws(region=REGION))

@@ -15,6 +15,7 @@ from functions.keys.store import KeyTable
 from functions.shared.items import SCHEMA
 from infra.local.settings import REGION
 from tests.aws import dummy_credentials
+from tests.moto_reads import read_moto_fast
 
 ROOT = Path(__file__).resolve().parents[3]
 NAME = "keys"
@@ -28,7 +29,8 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def moto() -> Iterator[None]:
+def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    read_moto_fast(monkeypatch)
     with mock_aws():
         yield
 
