@@ -13,6 +13,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,7 +39,8 @@ class Function:
         return f"{self.path.relative_to(ROOT)}:{self.line}  {self.name}, {self.lines} lines"
 
 
-def functions(folders: Iterable[str] = FOLDERS) -> list[Function]:
+@cache
+def functions(folders: tuple[str, ...] = FOLDERS) -> list[Function]:
     """Return every function below the folders, nested ones too."""
     found = [each for path in _modules(folders) for each in functions_in(path)]
     return sorted(found, key=lambda each: (each.path, each.line))
@@ -114,7 +116,7 @@ def _uses(tree: ast.AST) -> tuple[Counter[str], set[str]]:
 
 def main(folders: list[str]) -> None:
     """Print the list and the totals."""
-    found = functions(folders or FOLDERS)
+    found = functions(tuple(folders) or FOLDERS)
     once = [each for each in found if each.is_called_once]
     long = [each for each in found if each.lines > MAX_LINES]
     for title, rows in (

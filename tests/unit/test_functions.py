@@ -6,6 +6,9 @@ import pytest
 
 from tests.tools import functions
 
+# One worker reads the tree, once.
+pytestmark = pytest.mark.xdist_group("functions")
+
 
 def called_once(tmp_path: Path, source: str) -> list[str]:
     path = tmp_path / "module.py"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -168,8 +169,13 @@ def modules(folder: str, root: Path = ROOT) -> dict[str, Path]:
     }
 
 
-def imports(name: str, path: Path) -> Iterator[str]:
-    """Yield the absolute names that a module imports."""
+@cache
+def imports(name: str, path: Path) -> tuple[str, ...]:
+    """Return the absolute names that a module imports."""
+    return tuple(_imports(name, path))
+
+
+def _imports(name: str, path: Path) -> Iterator[str]:
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
