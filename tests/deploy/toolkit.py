@@ -94,6 +94,7 @@ class Toolkit:
             command = (*_CDK, "synth", "--quiet", *options, "--app", _APP, "--output", first[0], *_ALWAYS)
             status, output = _run(command, self._environment, 300)
             assert status == 0, self._failure(("synth",), f"succeed, but got exit status {status}", output)
+            assert assembly.is_dir(), f"expected a row of _ASSEMBLIES for {self._stage} with {changes}"
         return assembly
 
     def _failure(self, arguments: tuple[str, ...], expected: str, output: str) -> str:
