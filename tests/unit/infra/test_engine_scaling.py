@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from functions.scaler.scaler import STOP_S
 from functions.scaler.settings import Settings
 
 from .engines import VARIANTS, EngineTemplate, EngineVariants
@@ -158,6 +159,11 @@ def test_the_scaler_accepts_its_variables(variants: EngineVariants, name: str) -
     assert (settings.idle_s, settings.start_s) == (60 * wanted.idle_minutes, wanted.start_s)
     assert function["Architectures"] == [engine.stage.architecture]
     assert "VpcConfig" not in function
+    # A stop is over before another may begin; the event of one that died is repeated after 1 and 2 minutes.
+    assert function["Timeout"] < STOP_S
+    retries = engine.one("AWS::Lambda::EventInvokeConfig")
+    assert retries["MaximumEventAgeInSeconds"] >= 240
+    assert retries.get("MaximumRetryAttempts", 2) == 2
 
 
 @pytest.mark.parametrize("name", FROM_ZERO)

@@ -128,6 +128,17 @@ def test_an_engine_that_was_started_is_not_stopped_for_as_long_as_it_may_be_idle
     assert world.scaler().stop(idle_line(at=world.now))
 
 
+def test_a_start_that_comes_before_a_stop_has_begun_prevents_it() -> None:
+    class Requested(World):
+        def list_tasks(self, **parameters: Any) -> Any:
+            self.scaler().start(None)
+            return super().list_tasks(**parameters)
+
+    world = Requested(tasks=1, machines=1, running=[TASK], instances=["InService"])
+    assert not world.scaler().stop(idle_line())
+    assert not {"update_service", "set_desired_capacity"} & set(world.calls)
+
+
 def test_an_event_that_is_delivered_twice_stops_once() -> None:
     world = running()
     assert world.scaler().stop(idle_line())
