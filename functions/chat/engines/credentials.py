@@ -67,7 +67,13 @@ class Credentials:
             )
         key = model.key
         if model.credentials == "bedrock":
-            key = await self._token(self._region(model))
+            now = self._clock.elapsed_s()
+            token = self._tokens.get(region := self._region(model))
+            if token is None or now - token.made_at >= TOKEN_USED_S:
+                keys = await self._of_role().keys()
+                text = bedrock_token(keys, region=region, at=self._now(), expires_s=TOKEN_VALID_S)
+                token = self._tokens[region] = _Token(text, now)
+            key = token.text
         elif model.key_secret:
             assert self._secrets, "expected a source of secrets, for an engine whose key is one"
             key = await self._secrets.value(model.key_secret)
@@ -88,15 +94,6 @@ class Credentials:
             self._secrets.expire(model.key_secret)
             return "changed"
         return "final"
-
-    async def _token(self, region: str) -> str:
-        now = self._clock.elapsed_s()
-        token = self._tokens.get(region)
-        if token is None or now - token.made_at >= TOKEN_USED_S:
-            keys = await self._of_role().keys()
-            text = bedrock_token(keys, region=region, at=self._now(), expires_s=TOKEN_VALID_S)
-            token = self._tokens[region] = _Token(text, now)
-        return token.text
 
     def _of_role(self) -> Role:
         assert self._role, "expected a role, for an engine that admits AWS's identities"

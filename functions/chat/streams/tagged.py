@@ -65,14 +65,10 @@ class TaggedReasoning:
             else:
                 block, is_closed, left = left.partition(_CLOSE)
                 if not is_closed:
-                    kept = 0 if last else _overlap(block)
+                    # The end of it may be the beginning of the closing tag.
+                    sizes = () if last else range(min(len(block), len(_CLOSE) - 1), 0, -1)
+                    kept = next((size for size in sizes if _CLOSE.startswith(block[-size:])), 0)
                     self._held = block[len(block) - kept :]
                     return reasoning + block[: len(block) - kept], ""
                 reasoning, self._at = reasoning + block, _At.START
         return reasoning, left
-
-
-def _overlap(text: str) -> int:
-    """Return how many characters at the end of a text may be the beginning of the closing tag."""
-    longest = min(len(text), len(_CLOSE) - 1)
-    return next((size for size in range(longest, 0, -1) if _CLOSE.startswith(text[-size:])), 0)
