@@ -17,7 +17,7 @@ _RETRY_WITHIN_S = 60.0
 _RETRY_AFTER_S = 5.0
 # Of the time until the end: a reply that was collected on its way arrives at its end.
 EARLY = 0.75
-_MAX_TOKENS = 256
+_MAX_TOKENS = 128
 _QUESTION = "Count from 1 to 60 in words, separated by commas."
 _TITLE = "Smoke test"
 _CREATE = "mutation ($title: String!) { createTodo(title: $title) { id title } }"
@@ -102,7 +102,7 @@ class Checks:
 
     def completion(self) -> str:
         """Check that a model answers; say which."""
-        body = self._question() | {"max_tokens": 64}
+        body = self._question() | {"max_tokens": 32}
         reply = self._again(lambda: self.api.post("v1/chat/completions", body, timeout_s=COMPLETION_S))
         if self.may_start and reply.status == 503 and _code(reply) == "model_warming":
             self._starting = True
