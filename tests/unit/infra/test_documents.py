@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
@@ -44,6 +45,16 @@ def test_the_trust_policy_allows_one_environment_of_one_repository() -> None:
 def test_the_stacks_are_listed(dev: Deployment) -> None:
     listed = re.findall(r"^\| `ChatbotDev(\w+)` \|", DEPLOY.read_text(), re.MULTILINE)
     assert sorted(listed) == sorted(dev.templates)
+
+
+@pytest.mark.slow
+def test_the_number_of_resources_is_that_of_the_stacks(deployments: Mapping[str, Deployment]) -> None:
+    (row,) = re.findall(r"^\| resources \| (.+) \|$", DEPLOY.read_text(), re.MULTILINE)
+    found = [
+        sum(len(template["Resources"]) for template in deployments[name].templates.values())
+        for name in deployments
+    ]
+    assert [int(number) for number in row.split("|")[1:]] == found
 
 
 def test_limits_and_media_are_documented() -> None:
