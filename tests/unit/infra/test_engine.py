@@ -210,10 +210,9 @@ def test_a_load_balancer_waits_for_long_replies(variants: EngineVariants) -> Non
     assert grace == timeouts.grace_period_s(engine.engine.start_s) > engine.engine.start_s
 
 
-def test_metrics_of_containers_are_for_engines_that_always_run(engine: EngineTemplate) -> None:
-    value = "disabled" if engine.engine.scales_to_zero else "enhanced"
+def test_the_cluster_writes_no_metrics_that_cost(engine: EngineTemplate) -> None:
     settings = engine.one("AWS::ECS::Cluster")["ClusterSettings"]
-    assert settings == [{"Name": "containerInsights", "Value": value}]
+    assert settings == [{"Name": "containerInsights", "Value": "disabled"}]
 
 
 def test_logs_expire(engine: EngineTemplate) -> None:
