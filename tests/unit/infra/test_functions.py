@@ -1,14 +1,19 @@
 """The deployed functions: how they run, what they may do, who may invoke them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from aws_cdk import App
 
-from infra.stages import STAGES
+from infra.app import build
+from infra.bundles import Bundles
+from infra.stages import DEV, STAGES, Engine, Hosted
 
 from .policies import Policies, Request, resolved
-from .templates import ROOT, Deployment, Json, Resource
+from .templates import CONTEXT, ROOT, Deployment, Json, Resource, synthesise
 
 FUNCTION, PERMISSION, POLICY = "AWS::Lambda::Function", "AWS::Lambda::Permission", "AWS::IAM::Policy"
 CHAT, TODOS, HOSTED = "ChatFunction", "TodosFunction", "HostedFunction"
@@ -195,6 +200,27 @@ def table_of(deployment: Deployment, function: str) -> str:
         if "dynamodb" in str(each["Action"])
     }
     return table
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("engine", "caller"), [(None, CHAT), (DEV.engine, HOSTED)])
+def test_the_key_of_another_server_is_read_by_the_function_that_calls_it(
+    tmp_path: Path, engine: Engine | None, caller: str
+) -> None:
+    key = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:theirs-AbCdEf"
+    theirs = Hosted(id="theirs", base_url="https://api.example.com/v1", kind="openai", key_secret=key)
+    stage = replace(DEV, name="own", engine=engine, hosted=(theirs,))
+    app = App(outdir=str(tmp_path), context={**CONTEXT, "aws:cdk:bundling-stacks": []})
+    build(app, stage, bundles=Bundles(architecture="arm64", native_engine="optional"))
+    deployment = Deployment(stage, tmp_path, synthesise(app))
+    assert deployment.findings == ""
+    readers = {
+        logical_id
+        for logical_id in {CHAT, TODOS, caller}
+        if policies_of(deployment, logical_id).allow(Request("secretsmanager:GetSecretValue", key))
+    }
+    assert readers == {caller}
+    assert "bedrock:" not in str(policies_of(deployment, caller)), "it calls none of Bedrock's models"
 
 
 def test_a_function_s_own_code_cannot_change_the_network(deployment: Deployment) -> None:
