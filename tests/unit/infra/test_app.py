@@ -27,6 +27,12 @@ def test_what_costs_money_has_a_tag_with_its_stage(with_engine: Deployment, kind
     assert all(tag in each.properties["Tags"] for each in with_engine.all(kind))
 
 
+def test_templates_without_the_doctor_s_file_say_that_their_zones_are_not_chosen(dev: Deployment) -> None:
+    metadata = (dev.folder / "ChatbotDevNetwork.metadata.json").read_text()
+    assert "the network has the region's first zones" in metadata
+    assert "make doctor STAGE=dev" in metadata
+
+
 def test_a_stage_without_an_engine_has_four_stacks(serverless: Deployment) -> None:
     assert set(serverless.templates) == {"Network", "Data", "Api", "Watch"}
     resources = [each for each in serverless.templates.values() for each in each["Resources"]]
