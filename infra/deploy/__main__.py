@@ -32,16 +32,20 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """
     program = Program.of("deploy", environ, sys.stdout)
     program.check_terminal(sys.stdin)
-    return deploy(program, arguments)
+
+    def call(name: str) -> int:
+        command = (sys.executable, "-m", f"infra.{name}")
+        return subprocess.run(command, cwd=ROOT, env=dict(environ), check=False).returncode
+
+    return deploy(program, arguments, call)
 
 
-def deploy(program: Program, arguments: Sequence[str], call: Callable[[str], int] | None = None) -> int:
+def deploy(program: Program, arguments: Sequence[str], call: Callable[[str], int]) -> int:
     """Deploy a stage; return the exit status.
 
     Shape:  `call` runs one of the other programs, `doctor` or `smoke`, and returns its exit status.
     Raises: Refused.
     """
-    call = call or (lambda name: _call(name, program.environ))
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--app")
     parser.add_argument("-c", "--context", action="append", default=[])
@@ -81,11 +85,6 @@ def show_outputs(program: Program) -> None:
     for name in sorted(shown, key=lambda name: (not name.endswith("Url"), name != "FirstKey", name)):
         program.say(f"  {name:<{width}}  {shown[name]}")
     program.say()
-
-
-def _call(name: str, environ: Mapping[str, str]) -> int:
-    command = (sys.executable, "-m", f"infra.{name}")
-    return subprocess.run(command, cwd=ROOT, env=dict(environ), check=False).returncode
 
 
 if __name__ == "__main__":

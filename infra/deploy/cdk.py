@@ -7,7 +7,6 @@ import queue
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
-from typing import IO
 
 from infra.paths import ROOT, search_path
 
@@ -37,9 +36,14 @@ def run(command: Sequence[str], on_line: Callable[[str], None], on_pause: Callab
         errors="replace",
     )
     assert process.stdout
-    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    reader = threading.Thread(target=_read, args=(process.stdout, lines), daemon=True)
-    reader.start()
+    output, lines = process.stdout, queue.SimpleQueue[str | None]()
+
+    def read() -> None:
+        for line in output:
+            lines.put(line.rstrip("\n"))
+        lines.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
     try:
         while True:
             try:
@@ -53,12 +57,6 @@ def run(command: Sequence[str], on_line: Callable[[str], None], on_pause: Callab
             on_pause()
     finally:
         _end(process)
-
-
-def _read(output: IO[str], lines: queue.SimpleQueue[str | None]) -> None:
-    for line in output:
-        lines.put(line.rstrip("\n"))
-    lines.put(None)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -49,7 +49,8 @@ def describe(
     where = f" at {stack}" if stack else ""
     shown = [f"make {command} STAGE={stage} failed{where}."]
     for failure in failures[:_SHOWN_FAILURES]:
-        shown += [f"  {failure.resource} ({failure.kind}): {failure.status}", f"    {_short(failure.reason)}"]
+        reason = " ".join(failure.reason.split())[:_SHOWN_REASON] or "CloudFormation gives no reason"
+        shown += [f"  {failure.resource} ({failure.kind}): {failure.status}", f"    {reason}"]
     if not failures:
         last = [line.rstrip() for line in lines if line.strip()][-_SHOWN_LINES:]
         shown += [f"  {line}" for line in last] or ["  (it printed nothing)"]
@@ -61,8 +62,3 @@ def describe(
     if command == "deploy" and stack:
         shown.append("What was made before stays; the same command goes on from there.")
     return "\n".join(shown)
-
-
-def _short(reason: str) -> str:
-    text = " ".join(reason.split()) or "CloudFormation gives no reason"
-    return text if len(text) <= _SHOWN_REASON else f"{text[:_SHOWN_REASON]} …"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from infra import costs
 from infra.deploy.stacks import PARTS, prefix_of
-from infra.stages import Engine, Hosted, Stage
+from infra.stages import Stage
 
 _WHAT = {
     "Network": "a private network and its security groups",
@@ -53,24 +53,14 @@ def _costs(stage: Stage) -> Iterator[str]:
 
 def _prompts(stage: Stage, region: str) -> Iterator[str]:
     """Say in words to whom prompts go, besides the stage's own engine."""
-    if stage.engine and not stage.hosted:
-        yield "Prompts go to the stage's own engine alone."
-        return
-    for hosted in stage.hosted:
-        yield f"{_when(stage.engine)} prompts go to {_whom(hosted, region)}."
+    when = "There is no GPU:"
     if stage.engine:
+        when = f"While the GPU {'starts' if stage.engine.scales_to_zero else 'fails'}, or is full,"
+    for hosted in stage.hosted:
+        whom = f"Amazon Bedrock in {region}" if hosted.is_bedrock else hosted.base_url
+        billed = ", billed by its tokens" if hosted.is_bedrock else ""
+        yield f"{when} prompts go to {whom} (model {hosted.served_name}){billed}."
+    if stage.engine and stage.hosted:
         yield "A request with `x-fallback: none` is kept from it; hosted=() in infra/stages.py keeps all."
-
-
-def _when(engine: Engine | None) -> str:
-    if not engine:
-        return "There is no GPU:"
-    return (
-        "While the GPU starts, or is full," if engine.scales_to_zero else "While the engine is full or fails,"
-    )
-
-
-def _whom(hosted: Hosted, region: str) -> str:
-    if hosted.is_bedrock:
-        return f"Amazon Bedrock in {region} (model {hosted.served_name}), billed by its tokens"
-    return f"{hosted.base_url} (model {hosted.served_name})"
+    elif stage.engine:
+        yield "Prompts go to the stage's own engine alone."

@@ -145,34 +145,25 @@ class Program:
                 status = self.run((CDK, *arguments, *ALWAYS), self._kept(on_line), progress.pause)
         except KeyboardInterrupt:
             progress.end()
-            self.say(self._interrupted(progress.stack))
+            at = progress.stack
+            self.say(
+                f"Interrupted. CloudFormation goes on with {at} by itself, and is paid for. How far it is: "
+                f"aws cloudformation describe-stacks --stack-name {at} --query 'Stacks[0].StackStatus'. "
+                f"When it has ended, make {self.command} STAGE={self.stage.name} goes on from there."
+                if at
+                else "Interrupted before the first stack: nothing was changed."
+            )
             return INTERRUPTED
         progress.end()
         if status:
+            failures: list[Failure] = []
+            with suppress(*UNREACHABLE):
+                failures = self.stacks.failures(progress.stack, began) if progress.stack else []
             text = describe(
-                self.command,
-                stage=self.stage.name,
-                stack=progress.stack,
-                failures=self._failures(progress.stack, began),
-                lines=lines,
+                self.command, stage=self.stage.name, stack=progress.stack, failures=failures, lines=lines
             )
             self.say(f"\n{text}\nAll that CDK printed: {self.log.relative_to(ROOT)}")
         return status
-
-    def _failures(self, stack: str, since: datetime) -> list[Failure]:
-        try:
-            return self.stacks.failures(stack, since) if stack else []
-        except UNREACHABLE:
-            return []
-
-    def _interrupted(self, stack: str) -> str:
-        if not stack:
-            return "Interrupted before the first stack: nothing was changed."
-        return (
-            f"Interrupted. CloudFormation goes on with {stack} by itself, and is paid for. How far it is: "
-            f"aws cloudformation describe-stacks --stack-name {stack} --query 'Stacks[0].StackStatus'. "
-            f"When it has ended, make {self.command} STAGE={self.stage.name} goes on from there."
-        )
 
     def _kept(self, on_line: Callable[[str], None]) -> Callable[[str], None]:
         """Return a function that also appends each line to the log."""

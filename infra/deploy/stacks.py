@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -36,6 +36,7 @@ class Stacks:
     def outputs(self) -> dict[str, dict[str, str]]:
         """Return the outputs for users of each stack that there is, by the stack's name."""
         pages = self.cloudformation.get_paginator("describe_stacks").paginate()
+        ours = {f"{self.prefix}{part}" for part in PARTS}
         return {
             stack["StackName"]: {
                 each["OutputKey"]: each["OutputValue"]
@@ -44,7 +45,7 @@ class Stacks:
             }
             for page in pages
             for stack in page["Stacks"]
-            if self._is_ours(stack["StackName"]) and stack["StackStatus"] != _GONE
+            if stack["StackName"] in ours and stack["StackStatus"] != _GONE
         }
 
     def part(self, stack: str, kind: str, beginning: str) -> str | None:
@@ -60,6 +61,8 @@ class Stacks:
 
     def failures(self, stack: str, since: datetime) -> list[Failure]:
         """Return what failed in a stack since then, the first first, without what was cancelled for it."""
+        pages = self.cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack)
+        newest_first = (event for page in pages for event in page["StackEvents"])
         found = [
             Failure(
                 resource=event["LogicalResourceId"],
@@ -67,22 +70,10 @@ class Stacks:
                 status=event["ResourceStatus"],
                 reason=event.get("ResourceStatusReason", ""),
             )
-            for event in self._events(stack, since)
+            for event in takewhile(lambda event: event["Timestamp"] >= since, newest_first)
             if event["ResourceStatus"].endswith("_FAILED")
         ]
         return [each for each in reversed(found) if _CANCELLED not in each.reason.lower()]
-
-    def _events(self, stack: str, since: datetime) -> Iterator[Any]:
-        """Yield a stack's events, the newest first."""
-        pages = self.cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack)
-        for page in pages:
-            for event in page["StackEvents"]:
-                if event["Timestamp"] < since:
-                    return
-                yield event
-
-    def _is_ours(self, name: str) -> bool:
-        return name.startswith(self.prefix) and name.removeprefix(self.prefix) in PARTS
 
 
 # The last parts of the stacks' names, in the order of their making.

@@ -14,7 +14,7 @@ from contextlib import contextmanager, nullcontext
 from typing import TextIO
 
 from infra.deploy.stacks import UNREACHABLE
-from infra.smoke.checks import Check, Checks, Places
+from infra.smoke.checks import Checks, Places
 from infra.smoke.client import Api, Failed
 from infra.smoke.stage import find, temporary_key
 from infra.stages import STAGES, Stage
@@ -45,7 +45,10 @@ def run(checks: Checks, out: TextIO, clock_s: Callable[[], float] = time.monoton
     failed = []
     for check in checks.all():
         began_s = clock_s()
-        state, seen = _outcome(check)
+        try:
+            state, seen = "ok", check.run()
+        except Failed as error:
+            state, seen = "failed", str(error)
         if checks.api.key:
             seen = seen.replace(checks.api.key, "sk-…")
         print(
@@ -58,13 +61,6 @@ def run(checks: Checks, out: TextIO, clock_s: Callable[[], float] = time.monoton
             for place in dict.fromkeys(check.look_at):
                 print(f"          look at: {place}", file=out, flush=True)
     return failed
-
-
-def _outcome(check: Check) -> tuple[str, str]:
-    try:
-        return "ok", check.run()
-    except Failed as error:
-        return "failed", str(error)
 
 
 def of_url(url: str, environ: Mapping[str, str]) -> nullcontext[Checks]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-import ssl
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -104,13 +103,16 @@ class Api:
         url = f"{self.url}{path}"
         data = b"" if body is None else json.dumps(body).encode()
         began_s = time.monotonic()
-        connection = self._connection()
+        server, parts_of = urlsplit(self.local_aws or self.url), urlsplit(url)
+        kind = http.client.HTTPSConnection if server.scheme == "https" else http.client.HTTPConnection
+        connection = kind(server.hostname or "", server.port, timeout=_CONNECT_S)
+        path = f"{parts_of.path or '/'}{'?' if parts_of.query else ''}{parts_of.query}"
         try:
             connection.connect()
             # Kept: a connection that its server closes forgets its socket once the headers have come.
             stream = connection.sock
             stream.settimeout(timeout_s)
-            connection.request(method, _path(url), data or None, self._headers(method, url, data))
+            connection.request(method, path, data or None, self._headers(method, url, data))
             response = connection.getresponse()
             parts = list(_parts(stream, response, began_s + timeout_s, began_s))
         except TimeoutError:
@@ -131,14 +133,6 @@ class Api:
             time.monotonic() - began_s,
         )
 
-    def _connection(self) -> http.client.HTTPConnection:
-        parts = urlsplit(self.local_aws or self.url)
-        host = parts.hostname or ""
-        if parts.scheme == "https":
-            context = ssl.create_default_context()
-            return http.client.HTTPSConnection(host, parts.port, timeout=_CONNECT_S, context=context)
-        return http.client.HTTPConnection(host, parts.port, timeout=_CONNECT_S)
-
     def _headers(self, method: str, url: str, data: bytes) -> dict[str, str]:
         headers = {"host": urlsplit(url).netloc, "accept": "application/json, text/event-stream"}
         if data:
@@ -150,11 +144,6 @@ class Api:
             SigV4Auth(self.signer.credentials, "lambda", self.signer.region).add_auth(request)
             headers = {**headers, **dict(request.headers)}
         return headers
-
-
-def _path(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
 
 
 def _parts(

@@ -37,9 +37,17 @@ class Deployed:
     local_aws: str | None
 
     def api(self, output: str, key: str) -> Api:
-        """Return the address of an output; requests of a Function URL are signed where the stage wants it."""
-        signed = output != "ApiUrl" and self.stage.url_auth == "AWS_IAM"
-        return Api(self.outputs[output], key, self._signer() if signed else None, self.local_aws)
+        """Return the address of an output; requests of a Function URL are signed where the stage wants it.
+
+        Raises: Failed.
+        """
+        signer = None
+        if output != "ApiUrl" and self.stage.url_auth == "AWS_IAM":
+            credentials = boto3.Session().get_credentials()
+            if not credentials:
+                raise Failed("expected credentials that sign requests of a Function URL, but found none")
+            signer = Signer(credentials.get_frozen_credentials(), self.region)
+        return Api(self.outputs[output], key, signer, self.local_aws)
 
     def log(self, stack: str, beginning: str) -> str:
         """Return the command that shows a log, by the beginning of its group's logical id."""
@@ -50,12 +58,6 @@ class Deployed:
         return (
             f"aws logs tail {group or f'<log group {beginning} of {self.stacks.prefix}{stack}>'} --since 15m"
         )
-
-    def _signer(self) -> Signer:
-        credentials = boto3.Session().get_credentials()
-        if not credentials:
-            raise Failed("expected credentials that sign requests of a Function URL, but found none")
-        return Signer(credentials.get_frozen_credentials(), self.region)
 
 
 def find(stage: Stage, environ: Mapping[str, str]) -> Deployed:
