@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Literal, Protocol
 
 from functions.shared.aws import Aws, AwsError
@@ -73,11 +74,15 @@ class ScalerFunction:
 
     async def start(self, scaler: str, holder: str | None) -> Start:
         """Start an engine; see `Scaler`."""
-        reply = await self._invoke(scaler, {"action": "start", "holder": holder})
-        try:
-            return Start(reply["state"], reply["reason"], float(reply["elapsed_s"]), reply["may_hold"])
-        except (KeyError, TypeError, ValueError):
-            raise StartFailed("InvalidReply") from None
+        match await self._invoke(scaler, {"action": "start", "holder": holder}):
+            case {
+                "state": "running" | "starting" | "blocked" as state,
+                "reason": None | str() as reason,
+                "elapsed_s": int() | float() as elapsed_s,
+                "may_hold": bool() as may_hold,
+            } if isfinite(elapsed_s):
+                return Start(state, reason, elapsed_s, may_hold)
+        raise StartFailed("InvalidReply")
 
     async def release(self, scaler: str, holder: str) -> None:
         """Give back a place; see `Scaler`."""
@@ -92,8 +97,12 @@ class ScalerFunction:
             reply, has_failed = await asyncio.to_thread(invoke)
         except AwsError as error:
             raise StartFailed(error.code) from None
+        except Exception as error:  # noqa: BLE001 - the reply broke off, or is not JSON: the request goes on
+            raise StartFailed(type(error).__name__) from None
         if not has_failed:
             return reply
-        # The text of an AwsError is AWS's code; any other may quote what it was called with.
-        kind = str(reply.get("errorType"))
-        raise StartFailed(f"the scaler: {reply['errorMessage'] if kind == 'AwsError' else kind}")
+        match reply:
+            # The text of an AwsError is AWS's code; any other may quote what it was called with.
+            case {"errorType": "AwsError", "errorMessage": str(cause)} | {"errorType": str(cause)}:
+                raise StartFailed(f"the scaler: {cause}")
+        raise StartFailed("the scaler")

@@ -4,7 +4,8 @@
 `python3 -c SOURCE store BUCKET KEY FOLDER URL` waits until the engine responds at URL, then packs it, if the
 engine has compiled anything since.
 
-vLLM finds out by itself whether it can use what is there. No failure here stops an engine: it compiles again.
+vLLM finds out by itself whether it can use what is there. No failure here stops an engine, nor does a bucket
+that is slow: it compiles again.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import shutil
 import sys
 import tarfile
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Callable
@@ -21,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 WAIT_S, PAUSE_S, TIMEOUT_S = 1800, 5, 5
+# An engine compiles in less time than a slower bucket would take.
+RESTORE_S = 120
 MOST_BYTES = 4 * 1024**3
 
 
@@ -93,6 +97,20 @@ def open_bucket(name: str) -> Any:
 
 def main(verb: str, bucket: str, key: str, folder: str, *rest: str) -> None:
     """Restore, and become the command; or wait, and store."""
+    if verb == "store":
+        attempt(verb, bucket, key, folder, *rest)
+        return
+    # The command ends the thread, whose folder is there as a whole or not at all.
+    thread = threading.Thread(target=attempt, args=(verb, bucket, key, folder), daemon=True)
+    thread.start()
+    thread.join(RESTORE_S)
+    if thread.is_alive():
+        print(f"compile cache: restore: not there after {RESTORE_S} s", file=sys.stderr, flush=True)
+    os.execvp(rest[0], rest)
+
+
+def attempt(verb: str, bucket: str, key: str, folder: str, *rest: str) -> None:
+    """Restore, or wait and store; print what has become of it."""
     began = time.monotonic()
     try:
         if verb == "restore":
@@ -103,8 +121,6 @@ def main(verb: str, bucket: str, key: str, folder: str, *rest: str) -> None:
         print(f"compile cache: {verb}: {count} files in {time.monotonic() - began:.1f} s", flush=True)
     except Exception as error:  # noqa: BLE001
         print(f"compile cache: {verb}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
-    if verb == "restore":
-        os.execvp(rest[0], rest)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ import signal
 import sys
 import time
 import urllib.request
+from http.client import HTTPException
+from math import isfinite
 
 GAUGES = ("vllm:num_requests_running", "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc")
 COUNTERS = ("vllm:prompt_tokens_total", "vllm:generation_tokens_total")
@@ -25,21 +27,21 @@ TIMEOUT_S = 5
 
 
 def parse(text: str) -> dict[str, float]:
-    """Return the metrics that are read; of several series of one name the sum."""
+    """Return the metrics that are read; of several series of one name the sum. JSON has no NaN."""
     values: dict[str, float] = {}
     for line in text.splitlines():
         name = line.partition("{")[0].partition(" ")[0]
         if name in GAUGES or name in COUNTERS or name == ENDED:
             values[name] = values.get(name, 0) + float(line.rpartition(" ")[2])
-    return values
+    return {name: value for name, value in values.items() if isfinite(value)}
 
 
 def read(url: str) -> dict[str, float] | None:
-    """Return the engine's metrics now; None: it does not respond."""
+    """Return the engine's metrics now; None: it does not respond, or not with metrics."""
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response:
             return parse(response.read().decode())
-    except OSError:
+    except (OSError, HTTPException, ValueError):
         return None
 
 
@@ -51,10 +53,10 @@ class Idleness:
         self._counted: list[float | None] = []
 
     def update(self, values: dict[str, float], now_s: float) -> int:
-        """Take a reading in, and return the whole seconds."""
+        """Take a reading in, and return the whole seconds: 0, where it has not all of the counters."""
         is_busy = any(values.get(name, 0) for name in GAUGES[:2])
         counted = [values.get(name) for name in (*COUNTERS, ENDED)]
-        if is_busy or counted != self._counted:
+        if is_busy or None in counted or counted != self._counted:
             self._since_s = now_s
         self._counted = counted
         return int(now_s - self._since_s)

@@ -2,9 +2,11 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -121,6 +123,19 @@ def test_the_engine_starts_where_nothing_answers(tmp_path: Path) -> None:
     assert json.loads(done.stdout)[0] == ["serve"]
     without_boto3 = [sys.executable, "-S", *command, sys.executable, "-c", VLLM, "serve"]
     assert subprocess.run(without_boto3, check=True, capture_output=True, timeout=60).stdout
+
+
+def test_the_engine_does_not_wait_for_a_bucket_that_is_slow(tmp_path: Path) -> None:
+    program = source("cache").replace("RESTORE_S = 120", "RESTORE_S = 0.5")
+    command = ["-c", program, "restore", "weights", KEY, str(tmp_path / "vllm")]
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        began = time.monotonic()
+        done = run(url, *command, sys.executable, "-c", VLLM, "serve")
+    assert json.loads(done.stdout)[0] == ["serve"]
+    assert time.monotonic() - began < 8
+    assert "compile cache: restore: not there after 0.5 s" in done.stderr
+    assert not (tmp_path / "vllm").exists()
 
 
 def test_the_container_beside_the_engine_stores_once_it_responds(

@@ -21,11 +21,16 @@ RECORDED = (Path(__file__).parent / "vllm-0.32.0.metrics.txt").read_text()
 
 @dataclass
 class Server:
-    """The response, and the requests so far: method, path, headers, body."""
+    """The response, and the requests so far: method, path, headers, body.
+
+    Shape:  `raw`: the body, where it is no text. `promised`: how many bytes more its length says.
+    """
 
     url: str = ""
     status: int = 200
     body: str = ""
+    raw: bytes = b""
+    promised: int = 0
     requests: list[tuple[str, str, dict[str, str], str]] = field(default_factory=list)
 
 
@@ -40,9 +45,10 @@ def server() -> Iterator[Server]:
                 (self.command, self.path, dict(self.headers), self.rfile.read(length).decode())
             )
             self.send_response(state.status)
-            self.send_header("Content-Length", str(len(state.body)))
+            body = state.raw or state.body.encode()
+            self.send_header("Content-Length", str(len(body) + state.promised))
             self.end_headers()
-            self.wfile.write(state.body.encode())
+            self.wfile.write(body)
 
         do_PUT = do_GET  # noqa: N815
 
@@ -147,6 +153,8 @@ def test_a_restarted_engine_counts_from_zero() -> None:
 
 
 RUNNING, WAITING, GENERATED, ENDED = (report.GAUGES[0], report.GAUGES[1], report.COUNTERS[1], report.ENDED)
+# The counters of an engine that has had no request.
+UNUSED: dict[str, float] = dict.fromkeys((*report.COUNTERS, ENDED), 0)
 
 
 @pytest.mark.parametrize(
@@ -173,13 +181,21 @@ def test_an_engine_is_idle_while_no_request_runs_waits_or_ends(
     idleness, last = report.Idleness(0), 0
     for number, values in enumerate(readings):
         if values is not None:
-            last = idleness.update(values, 10 * number)
+            last = idleness.update({**UNUSED, **values}, 10 * number)
     assert last == idle_s
+
+
+@pytest.mark.parametrize("missing", UNUSED)
+def test_an_engine_that_does_not_count_is_not_known_to_be_idle(missing: str) -> None:
+    """Short requests may have come between two readings of the gauges."""
+    values = {name: count for name, count in UNUSED.items() if name != missing}
+    idleness = report.Idleness(0)
+    assert [idleness.update(values, at) for at in (0, 3600)] == [0, 0]
 
 
 def test_the_first_reading_is_no_proof_of_idleness() -> None:
     """The reporter may have been started again, and requests may have ended meanwhile."""
-    assert report.Idleness(0).update({GENERATED: 9}, 3600) == 0
+    assert report.Idleness(0).update({**UNUSED, GENERATED: 9}, 3600) == 0
 
 
 def test_the_reporter_writes_lines_and_ends_by_sigterm(server: Server) -> None:
@@ -198,6 +214,24 @@ def test_the_reporter_writes_lines_and_ends_by_sigterm(server: Server) -> None:
 def test_nothing_is_reported_while_no_engine_responds(server: Server) -> None:
     server.status = 503
     assert report.read(f"{server.url}/metrics") is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"{RUNNING} soon\n".encode(),
+        f"{RUNNING} 1.0\n# \xff".encode("latin-1"),
+        None,  # the connection ends within the body
+    ],
+)
+def test_what_is_no_reading_ends_no_reporter(server: Server, body: bytes | None) -> None:
+    server.raw, server.promised = body or b"vllm:", 1 if body is None else 0
+    assert report.read(f"{server.url}/metrics") is None
+
+
+def test_a_gauge_without_a_value_is_left_out_of_the_line() -> None:
+    values = report.parse(f"{report.GAUGES[2]} NaN\n{RUNNING} 1e+06\n")
+    assert values == {RUNNING: 1_000_000}
 
 
 def test_cloudformation_is_signalled(server: Server) -> None:
