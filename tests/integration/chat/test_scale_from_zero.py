@@ -290,14 +290,14 @@ def test_an_engine_stops_when_its_reporter_says_that_it_is_idle_and_starts_again
     def now() -> float:
         return time.time() + ahead_s
 
-    def deliver(line: str) -> bool:
+    def deliver(line: dict[str, Any]) -> bool:
         """Deliver a line, if the subscription's filter lets it through; return whether the engine stopped."""
-        if json.loads(line)["idle_s"] < 1200:
+        if line["idle_s"] < 1200:
             return False
         event = {
             "messageType": "DATA_MESSAGE",
             "logStream": f"reporter/reporter/{cold.task}",
-            "logEvents": [{"id": "1", "timestamp": round(now() * 1000), "message": line}],
+            "logEvents": [{"id": "1", "timestamp": round(now() * 1000), "message": json.dumps(line)}],
         }
         data = base64.b64encode(gzip.compress(json.dumps(event).encode())).decode()
         return bool(scaler({"awslogs": {"data": data}}, None)["stopped"])
@@ -308,17 +308,16 @@ def test_an_engine_stops_when_its_reporter_says_that_it_is_idle_and_starts_again
     with streamed(client) as reply:
         schema.validate_stream(reply.read())
     with reporting(cold) as lines:
-        idle = next(line for line in lines if json.loads(line)["idle_s"] >= 1200)
-        assert not deliver(idle), "it was requested within the last 20 minutes"
-        ahead_s = 1300
-        measured.running = 1
-        assert (
-            json.loads(next(line for line in lines if '"vllm:num_requests_running": [1' in line))["idle_s"]
-            == 0
-        )
+        readings = map(json.loads, lines)
+        assert not deliver(next(each for each in readings if each["idle_s"] >= 1200)), "requested just now"
+        ahead_s, measured.running = 1300, 1
+        busy = next(each for each in readings if each["vllm:num_requests_running"][0])
+        assert busy["idle_s"] == 0
         measured.running = 0
-        assert any(deliver(line) for line in lines)
-        cold.wait_until(lambda: not cold.is_up())
+        idle = next(each for each in readings if each["idle_s"] >= 1200)
+    assert not deliver(busy)
+    assert deliver(idle)
+    cold.wait_until(lambda: not cold.is_up())
     assert cold.desired == (0, 0)
     with streamed(client) as reply:
         schema.validate_stream(reply.read())
