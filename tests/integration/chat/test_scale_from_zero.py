@@ -261,7 +261,9 @@ class Measured:
             self._requests += 1
             await Chat()(request, reply)
             return
-        text = f"vllm:num_requests_running 0{self.running}\nvllm:generation_tokens_total {self._requests}\n"
+        values = {"num_requests_running": self.running, "request_success_total": self._requests}
+        values |= dict.fromkeys(("prompt_tokens_total", "generation_tokens_total"), self._requests)
+        text = "".join(f"vllm:{name} {value}\n" for name, value in values.items())
         await Status(200, text.encode(), "text/plain")(request, reply)
 
 
@@ -302,7 +304,7 @@ def test_an_engine_stops_when_its_reporter_says_that_it_is_idle_and_starts_again
         data = base64.b64encode(gzip.compress(json.dumps(event).encode())).decode()
         return bool(scaler({"awslogs": {"data": data}}, None)["stopped"])
 
-    monkeypatch.setattr(sys.modules["functions.scaler.handler"].scaler, "_now", now)  # type: ignore[attr-defined]
+    monkeypatch.setattr(sys.modules["functions.scaler.handler"].scaler, "_now", now)
     measured = cold.engine.behaviour = Measured()
     client = api(cold.base_url)
     with streamed(client) as reply:

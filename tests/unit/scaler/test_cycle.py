@@ -16,7 +16,7 @@ from functions.chat.errors import EngineUnreachable, ModelUnavailable
 from functions.chat.settings import Model
 from functions.shared.aws import AwsError
 from functions.shared.clock import Clock
-from infra.inference.programs.report import COUNTERS, Idleness
+from infra.inference.programs.report import COUNTERS, ENDED, Idleness
 from tests.unit.chat.fakes import engine_request, model
 from tests.unit.scaler.world import IDLE_S, NOW, START_S, TASK, World, idle_line
 
@@ -99,7 +99,7 @@ class Cycle:
                 idleness = Idleness(self.world.now)
             for _ in range(6):
                 await self.pause(10)
-                idle_s = idleness.update({COUNTERS[1]: self.served}, self.world.now)
+                idle_s = idleness.update(dict.fromkeys((*COUNTERS, ENDED), self.served), self.world.now)
             if idle_s >= IDLE_S and self.world.scaler().stop(idle_line(at=self.world.now, idle_s=idle_s)):
                 return minute
         raise AssertionError(f"expected a stop within {minutes} minutes")
