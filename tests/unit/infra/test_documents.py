@@ -48,13 +48,11 @@ def test_the_stacks_are_listed(dev: Deployment) -> None:
 
 
 @pytest.mark.slow
-def test_the_number_of_resources_is_that_of_the_stacks(deployments: Mapping[str, Deployment]) -> None:
-    (row,) = re.findall(r"^\| resources \| (.+) \|$", DEPLOY.read_text(), re.MULTILINE)
-    found = [
-        sum(len(template["Resources"]) for template in deployments[name].templates.values())
-        for name in deployments
-    ]
-    assert [int(number) for number in row.split("|")[1:]] == found
+def test_the_number_of_resources_is_about_that_of_the_stacks(deployments: Mapping[str, Deployment]) -> None:
+    (row,) = re.findall(r"^\| resources, about \| (.+) \|$", DEPLOY.read_text(), re.MULTILINE)
+    for name, number in zip(deployments, row.split("|")[1:], strict=True):
+        found = sum(len(template["Resources"]) for template in deployments[name].templates.values())
+        assert abs(int(number) - found) <= 5, f"{name}: {found}"
 
 
 def test_limits_and_media_are_documented() -> None:
