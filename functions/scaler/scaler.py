@@ -55,11 +55,9 @@ class Scaler:
         is_stopped = not (counts.tasks_wanted and counts.machines_wanted)
         if is_stopped and state.started_at != now:
             state = self._store.change(lambda state: replace(state, started_at=now)) or state
-        if not counts.tasks_wanted:
+        if is_stopped:  # both, for what is at 1 may be about to be set to 0
             self._fleet.set_tasks(1)
-        if not counts.machines_wanted:
             self._fleet.set_machines(1)
-        if is_stopped:
             logger.info("%s is starting", self._settings.model)
         started_at = now if state.started_at is None else state.started_at
         is_running = counts.tasks_running > 0

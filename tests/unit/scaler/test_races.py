@@ -29,6 +29,10 @@ def stop(scaler: Scaler) -> object:
     return scaler.stop(idle_line())
 
 
+def follow(scaler: Scaler) -> object:
+    return scaler.follow()
+
+
 class _NextCall(BaseException):
     """An actor has done its next call."""
 
@@ -158,3 +162,10 @@ def test_an_engine_that_is_wanted_runs_in_the_end(actions: tuple[Action, ...], d
         # The next call of a stream that waits, within 15 s, repeats what was not done.
         ended.scaler().start(None)
         assert ended.counts == (1, 1), history
+
+
+def test_a_machine_that_follows_its_service_does_not_overtake_a_start() -> None:
+    """A deployment has set the service to 0."""
+    search = Search(0)
+    search.run(World(machines=1), [Actor(follow), Actor(start)])
+    assert {ended.counts for ended, _ in search.ends} == {(1, 1)}
