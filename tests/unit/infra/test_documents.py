@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.stages import DEV, PROD, Model, Stage
+from infra.costs import idle_month
+from infra.stages import DEV, PROD, STAGES, Model, Stage
 from tests.deploy.noops import NO_OPS
 
 from .templates import ROOT, Deployment
@@ -53,6 +54,12 @@ def test_the_number_of_resources_is_about_that_of_the_stacks(deployments: Mappin
     for name, number in zip(deployments, row.split("|")[1:], strict=True):
         found = sum(len(template["Resources"]) for template in deployments[name].templates.values())
         assert abs(int(number) - found) <= 5, f"{name}: {found}"
+
+
+def test_the_stages_are_listed_with_what_they_cost() -> None:
+    listed = re.findall(r"^\| \[`(\w+)`\].*\[\$([\d.]+)\]\(#costs\)", DEPLOY.read_text(), re.MULTILINE)
+    months = {name: sum(n * usd for n, usd in idle_month(stage).values()) for name, stage in STAGES.items()}
+    assert dict(listed) == {name: f"{month:.2f}" for name, month in months.items()}
 
 
 def test_limits_and_media_are_documented() -> None:
