@@ -16,7 +16,7 @@ from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 
-from infra.inference.machine import HOOK, launch_template
+from infra.inference.machine import HOOK, launch_template, on_spot
 from infra.nag import acknowledge
 from infra.stages import Engine
 
@@ -61,35 +61,24 @@ def add_capacity(
         cluster, engine, image=image, security_group=security_group, role=role, public=public
     )
     always = not engine.scales_to_zero
+    alone = engine.scales_to_zero or engine.machines > 1
     group = autoscaling.AutoScalingGroup(
         cluster,
         "Machines",
         vpc=vpc,
         vpc_subnets=subnets,
         min_capacity=0,
-        max_capacity=_most(engine),
+        # Where tasks always run, a deployment starts new ones beside the old ones.
+        max_capacity=engine.machines if alone else 2 * engine.tasks[1],
         new_instances_protected_from_scale_in=always,
         # The alarm on an engine that fails to stop reads it; it costs nothing.
         group_metrics=[autoscaling.GroupMetrics(autoscaling.GroupMetric.IN_SERVICE_INSTANCES)],
         launch_template=None if engine.spot else template,
-        mixed_instances_policy=_on_spot(template) if engine.spot else None,
+        mixed_instances_policy=on_spot(template) if engine.spot else None,
     )
     if engine.machines > 1:
         _keep_together(group)
-    provider = ecs.AsgCapacityProvider(
-        cluster,
-        "Group",
-        auto_scaling_group=group,
-        enable_managed_scaling=always,
-        enable_managed_termination_protection=always,
-        enable_managed_draining=True,
-        target_capacity_percent=100 if always else None,
-    )
-    if not always:
-        resource = provider.node.find_child("Group")
-        assert isinstance(resource, ecs.CfnCapacityProvider)
-        resource.add_property_override("AutoScalingGroupProvider.ManagedScaling.Status", "DISABLED")
-    cluster.add_asg_capacity_provider(provider)
+    provider = _add_provider(cluster, group, managed=always)
     if engine.warm_pool:
         _add_warm_pool(cluster, group, role, repository)
     for construct in (group, role):
@@ -97,21 +86,25 @@ def add_capacity(
     return Capacity(provider=provider.capacity_provider_name, group=group)
 
 
-def _most(engine: Engine) -> int:
-    """Return the most machines; where tasks always run, a deployment starts new ones beside the old ones."""
-    if engine.scales_to_zero or engine.machines > 1:
-        return engine.machines
-    return 2 * engine.tasks[1]
-
-
-def _on_spot(template: ec2.LaunchTemplate) -> autoscaling.MixedInstancesPolicy:
-    return autoscaling.MixedInstancesPolicy(
-        launch_template=template,
-        instances_distribution=autoscaling.InstancesDistribution(
-            on_demand_percentage_above_base_capacity=0,
-            spot_allocation_strategy=autoscaling.SpotAllocationStrategy.PRICE_CAPACITY_OPTIMIZED,
-        ),
+def _add_provider(
+    cluster: ecs.Cluster, group: autoscaling.AutoScalingGroup, *, managed: bool
+) -> ecs.AsgCapacityProvider:
+    """Have ECS place tasks on the group's machines; `managed`: and set how many these are."""
+    provider = ecs.AsgCapacityProvider(
+        cluster,
+        "Group",
+        auto_scaling_group=group,
+        enable_managed_scaling=managed,
+        enable_managed_termination_protection=managed,
+        enable_managed_draining=True,
+        target_capacity_percent=100 if managed else None,
     )
+    resource = provider.node.find_child("Group")
+    assert isinstance(resource, ecs.CfnCapacityProvider)
+    status = "ENABLED" if managed else "DISABLED"
+    resource.add_property_override("AutoScalingGroupProvider.ManagedScaling.Status", status)
+    cluster.add_asg_capacity_provider(provider)
+    return provider
 
 
 def _keep_together(group: autoscaling.AutoScalingGroup) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aws_cdk import Stack
+from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
@@ -63,6 +64,8 @@ def launch_template(
     Shape:  `public`: a machine has a public address; no rule of its group lets anything in.
     """
     size = disk(engine)
+    user_data = ec2.UserData.for_linux()
+    user_data.add_commands(*(f"echo {line} >> /etc/ecs/ecs.config" for line in _AGENT))
     volume = ec2.BlockDeviceVolume.ebs(
         size.gib,
         volume_type=ec2.EbsDeviceVolumeType.GP3,
@@ -77,7 +80,7 @@ def launch_template(
         machine_image=ecs.EcsOptimizedImage.amazon_linux2023(ecs.AmiHardwareType.GPU),
         security_group=security_group,
         role=role,
-        user_data=_pool_user_data(scope, image) if engine.warm_pool else _user_data(),
+        user_data=_pool_user_data(scope, image) if engine.warm_pool else user_data,
         require_imdsv2=True,
         http_put_response_hop_limit=1,
         associate_public_ip_address=public,
@@ -85,10 +88,15 @@ def launch_template(
     )
 
 
-def _user_data() -> ec2.UserData:
-    user_data = ec2.UserData.for_linux()
-    user_data.add_commands(*(f"echo {line} >> /etc/ecs/ecs.config" for line in _AGENT))
-    return user_data
+def on_spot(template: ec2.LaunchTemplate) -> autoscaling.MixedInstancesPolicy:
+    """Return the policy of a group whose machines are all on Spot."""
+    return autoscaling.MixedInstancesPolicy(
+        launch_template=template,
+        instances_distribution=autoscaling.InstancesDistribution(
+            on_demand_percentage_above_base_capacity=0,
+            spot_allocation_strategy=autoscaling.SpotAllocationStrategy.PRICE_CAPACITY_OPTIMIZED,
+        ),
+    )
 
 
 def _pool_user_data(scope: Construct, image: str) -> ec2.UserData:

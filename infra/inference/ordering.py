@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 
 from aws_cdk import CfnWaitCondition, CfnWaitConditionHandle, Fn, custom_resources
-from aws_cdk import aws_codebuild as codebuild
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.constructs.log_groups import log_group
 from infra.inference.copying import BUILD, QUEUE, service_role
+from infra.inference.supply import Supply
 from infra.stages import Engine, Stage
 
 # The build reports its result before the deployment stops waiting.
@@ -25,13 +25,14 @@ WAIT_S = int(BUILD.to_seconds() + QUEUE.to_seconds()) + 600
 class Order(Construct):
     """The start of the build, and the wait for its end.
 
-    Shape:  `ready`: what needs the image and the weights depends on it. `digest`: the copied image's.
+    Shape:  `ready`: what needs the image and the weights depends on it. `image`: the copy, by its digest.
     """
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, stage: Stage, engine: Engine, build: codebuild.IProject
+        self, scope: Construct, construct_id: str, *, stage: Stage, engine: Engine, supply: Supply
     ) -> None:
         super().__init__(scope, construct_id)
+        build = supply.build
         log = log_group(self, "Log", stage=stage)
         role = service_role(self, "Role", "lambda", log)
         role.add_to_policy(
@@ -60,7 +61,8 @@ class Order(Construct):
         self.ready = CfnWaitCondition(self, f"Ready{name}", count=1, handle=handle.ref, timeout=str(WAIT_S))
         self.ready.node.add_dependency(start)
         # The condition's data is one signal's, as in {"its id": "its data"}: the fourth part between quotes.
-        self.digest = Fn.select(3, Fn.split('"', self.ready.attr_data.to_string()))
+        digest = Fn.select(3, Fn.split('"', self.ready.attr_data.to_string()))
+        self.image = f"{supply.repository.repository_uri}@{digest}"
 
 
 def order_name(engine: Engine) -> str:

@@ -76,19 +76,7 @@ class ScalerFunction(Construct):
         tasks = f"arn:<AWS::Partition>:ecs:<AWS::Region>:<AWS::AccountId>:task/<{cluster_id}>/*"
         reasons = {f"IAM5[Resource::{tasks}]": "Tasks of the one service are in this cluster, and no others."}
         acknowledge(self, reasons | group_reasons(group))
-        self._subscribe(lines, 60 * engine.idle_minutes)
-        # What sets the service to 0 does not know the group: a deployment that changes the task, an operator.
-        stopped = events.Rule(
-            self,
-            "Stopped",
-            description=f"Chatbot API, {stage.name}: a task of the engine has stopped",
-            event_pattern=events.EventPattern(
-                source=["aws.ecs"],
-                detail_type=["ECS Task State Change"],
-                detail={"clusterArn": [cluster.cluster_arn], "lastStatus": ["STOPPED"]},
-            ),
-        )
-        stopped.add_target(targets.LambdaFunction(self.function, max_event_age=_LATEST, retry_attempts=2))
+        self._subscribe(lines, 60 * engine.idle_minutes, cluster)
 
     def _grant(
         self,
@@ -119,8 +107,8 @@ class ScalerFunction(Construct):
         ):
             self.function.add_to_role_policy(statement)
 
-    def _subscribe(self, lines: logs.LogGroup, idle_s: int) -> None:
-        """Have CloudWatch Logs call the function with each line that says that there were no requests."""
+    def _subscribe(self, lines: logs.LogGroup, idle_s: int, cluster: ecs.Cluster) -> None:
+        """Have lines that say that there were no requests call the function, and tasks that stop."""
         allowed = lambda_.CfnPermission(
             self,
             "FromLog",
@@ -138,3 +126,15 @@ class ScalerFunction(Construct):
             destination_arn=self.function.function_arn,
         )
         subscription.node.add_dependency(allowed)
+        # What sets the service to 0 does not know the group: a deployment that changes the task, an operator.
+        stopped = events.Rule(
+            self,
+            "Stopped",
+            description="A task of the engine has stopped",
+            event_pattern=events.EventPattern(
+                source=["aws.ecs"],
+                detail_type=["ECS Task State Change"],
+                detail={"clusterArn": [cluster.cluster_arn], "lastStatus": ["STOPPED"]},
+            ),
+        )
+        stopped.add_target(targets.LambdaFunction(self.function, max_event_age=_LATEST, retry_attempts=2))

@@ -13,6 +13,7 @@ from constructs import Construct
 
 from infra.inference import caching, timeouts
 from infra.inference.arguments import ONLY, PORT, Place, variables, vllm_arguments
+from infra.inference.ordering import Order
 from infra.inference.sources import source
 from infra.inference.supply import Supply
 from infra.nag import acknowledge
@@ -37,15 +38,14 @@ _REASONS = {
 class Task:
     """What a task is made of.
 
-    Shape:  `image` is the copy, by its digest. `log` is vLLM's, `lines` the reporter's. `place`: which of an
-            engine's several machines it is for.
+    Shape:  `log` is vLLM's, `lines` the reporter's. `place`: which of an engine's several machines it is for.
     """
 
     stage: Stage
     engine: Engine
     vpc: ec2.IVpc
     supply: Supply
-    image: str
+    order: Order
     key: secretsmanager.ISecret
     log: logs.LogGroup
     lines: logs.LogGroup
@@ -63,7 +63,7 @@ class Task:
             memory_mib=str(engine.memory_gib * 1024),
             volumes=[ecs.Volume(name=name) for name in _WRITABLE],
         )
-        image = ecs.ContainerImage.from_registry(self.image)
+        image = ecs.ContainerImage.from_registry(self.order.image)
         arguments = vllm_arguments(engine, model_path=self.supply.model_path, place=self.place)
         cache = caching.cache_key(engine, arguments[1:])
         self._add_engine(definition, image, arguments, cache)
@@ -72,6 +72,7 @@ class Task:
             self._add_reporter(definition, image)
         self.supply.repository.grant_pull(definition.obtain_execution_role())
         self.supply.grant_load(definition.task_role, vpc=self.vpc, cache=cache)
+        definition.node.add_dependency(self.order.ready)
         acknowledge(definition, _REASONS | self.supply.reasons)
         return definition
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
@@ -37,6 +40,8 @@ class EngineStack(Stack):
             it always runs.
     """
 
+    base_url: str
+
     def __init__(
         self,
         scope: Construct,
@@ -53,9 +58,7 @@ class EngineStack(Stack):
         super().__init__(scope, construct_id, description=f"Chatbot API, {stage.name}: the inference engine")
         check(engine)
         self._stage, self._engine, self._network = stage, engine, network
-        order = Order(self, "Order", stage=stage, engine=engine, build=supply.supply.build)
-        lines = log_group(self, "Lines", stage=stage)
-        image = f"{supply.supply.repository.repository_uri}@{order.digest}"
+        order = Order(self, "Order", stage=stage, engine=engine, supply=supply.supply)
         self.cluster = ecs.Cluster(
             self, "Cluster", vpc=network.vpc, container_insights_v2=ecs.ContainerInsights.DISABLED
         )
@@ -71,36 +74,54 @@ class EngineStack(Stack):
             # ECS's agent, image pulls and logs use the machine's way out: without NAT a public address.
             public=stage.egress == "ipv6",
             repository=supply.supply.repository,
-            image=image,
+            image=order.image,
         )
         self.machines = capacity.group
-        log = log_group(self, "Log", stage=stage)
-        definitions = [
-            Task(
-                stage=stage,
-                engine=engine,
+        lines = log_group(self, "Lines", stage=stage)
+        task = Task(
+            stage=stage,
+            engine=engine,
+            vpc=network.vpc,
+            supply=supply.supply,
+            order=order,
+            key=engine_key,
+            log=log_group(self, "Log", stage=stage),
+            lines=lines,
+        )
+        self.service = self._services(task, capacity)
+        self.scaler_arn = self._scaling(table, bundles, lines)
+
+    def _services(self, task: Task, capacity: Capacity) -> ecs.Ec2Service:
+        """Make a service for each machine of one engine and their address; return that of the head."""
+        stage, network = self._stage, self._network
+        services = []
+        for rank in range(self._engine.machines):
+            place = Place(rank=rank, head=endpoint.host_name(stage))
+            names = None
+            if place.is_head and not self._engine.balancer:
+                zone = endpoint.add_dns_zone(self, "Names", stage=stage, vpc=network.vpc)
+                names = endpoint.cloud_map_options(zone)
+            definition = replace(task, place=place).define(self, f"Task{rank or ''}")
+            services.append(self._service(f"Service{rank or ''}", definition, capacity, names))
+        self.base_url = f"http://{endpoint.host_name(stage)}:{PORT}/v1"
+        if network.balancer_group:
+            balancer = endpoint.add_load_balancer(
+                self,
+                "Balancer",
+                service=services[0],
                 vpc=network.vpc,
-                supply=supply.supply,
-                image=image,
-                key=engine_key,
-                log=log,
-                lines=lines,
-                place=Place(rank=rank, head=endpoint.host_name(stage)),
-            ).define(self, f"Task{rank or ''}")
-            for rank in range(engine.machines)
-        ]
-        for definition in definitions:
-            definition.node.add_dependency(order.ready)
-        zone = None if engine.balancer else endpoint.add_dns_zone(self, "Names", stage=stage, vpc=network.vpc)
-        names = endpoint.cloud_map_options(zone) if zone else None
-        self.service = self._service("Service", definitions[0], capacity, names)
-        for rank, definition in enumerate(definitions[1:], start=1):
-            self._service(f"Service{rank}", definition, capacity, None)
-        self.base_url = f"http://{self._host()}:{PORT}/v1"
-        self.scaler_arn: str | None = None
+                subnets=network.subnets,
+                security_group=self._immutable("BalancerGroup", network.balancer_group),
+            )
+            self.base_url = f"http://{balancer.load_balancer_dns_name}:{PORT}/v1"
+        return services[0]
+
+    def _scaling(self, table: dynamodb.Table, bundles: Bundles, lines: logs.LogGroup) -> str | None:
+        """Add what sets the number of tasks; return the ARN of the scaler, if that is what does."""
+        stage, engine = self._stage, self._engine
         least, most = engine.tasks
         if engine.scales_to_zero:
-            self.scaler_arn = ScalerFunction(
+            return ScalerFunction(
                 self,
                 "Scaler",
                 stage=stage,
@@ -109,26 +130,14 @@ class EngineStack(Stack):
                 table=table,
                 cluster=self.cluster,
                 service=self.service,
-                group=capacity.group,
+                group=self.machines,
                 lines=lines,
             ).function.function_arn
-        elif most > least:
+        if most > least:
             QueueScaling(
                 self, "Scaling", stage=stage, engine=engine, cluster=self.cluster, service=self.service
             )
-
-    def _host(self) -> str:
-        """Return the engine's name, or that of the load balancer before it."""
-        if not self._network.balancer_group:
-            return endpoint.host_name(self._stage)
-        return endpoint.add_load_balancer(
-            self,
-            "Balancer",
-            service=self.service,
-            vpc=self._network.vpc,
-            subnets=self._network.subnets,
-            security_group=self._immutable("BalancerGroup", self._network.balancer_group),
-        ).load_balancer_dns_name
+        return None
 
     def _service(
         self,

@@ -21,9 +21,7 @@ NO_OPS: Mapping[str, NoOp] = {
     "AWS::ApplicationAutoScaling::ScalableTarget": NoOp(
         unproven="that the engine's service may be scaled between its minimum and maximum of tasks"
     ),
-    "AWS::ApplicationAutoScaling::ScalingPolicy": NoOp(
-        unproven="that waiting requests add tasks, and that the last one stops without requests"
-    ),
+    "AWS::ApplicationAutoScaling::ScalingPolicy": NoOp(unproven="that waiting requests add tasks"),
     "AWS::Budgets::Budget": NoOp(unproven="that a mail is sent before a month costs more than the budget"),
     "AWS::CodeDeploy::Application": NoOp(unproven="that prod's functions have deployments of their own"),
     "AWS::CodeDeploy::DeploymentGroup": NoOp(
