@@ -49,6 +49,8 @@ _EVENT = (
 )
 # For so long a machine that was just stopped may still be there, full or draining.
 _SETTLED_S = 180.0
+# All tasks ran at this time, so what was reported before was no reason for it any more.
+_STEADY = "has reached a steady state"
 # Normal until the machine has joined the cluster.
 _NO_MACHINE = re.compile(r"No Container Instances were found in your cluster", re.IGNORECASE)
 _TASK = (
@@ -83,11 +85,14 @@ def cause_of_launches(activities: Iterable[Any], since: float) -> Cause | None:
 def cause_of_events(events: Iterable[Any], since: float, *, is_late: bool) -> Cause | None:
     """Return why the service cannot place or start its task.
 
-    Shape:  `is_late`: a machine has been there for so long that it should have joined the cluster.
+    Shape:  `events`: the newest first. `is_late`: a machine has been there for so long that it should have
+            joined the cluster.
     """
     for event in events:
         if event["createdAt"].timestamp() < since:
             continue
+        if _STEADY in event["message"]:
+            return None
         cause = _first(_EVENT, event["message"])
         is_early = event["createdAt"].timestamp() < since + _SETTLED_S
         if cause and not (cause.name == "placement" and is_early):

@@ -250,6 +250,15 @@ def test_what_ecs_reports_of_its_service(message: str, after_s: float, reason: s
     assert world.scaler().start(None)["reason"] is None
 
 
+def test_what_has_passed_since_does_not_block_a_later_start() -> None:
+    """A start lasts until the next stop: within it, a machine is replaced, and later the engine crashes."""
+    world = started()
+    steady = "(service vllm) has reached a steady state."
+    world.instances, world.now = ["InService"], NOW + 2 * 86_400
+    world.events = [(NOW + 86_400, steady), (NOW + 86_000, TOO_SMALL), (NOW + 85_900, FAILING)]
+    assert world.scaler().start(None)["reason"] is None
+
+
 def stopped_task(**reasons: Any) -> dict[str, Any]:
     return {"createdAt": instant(NOW + 60), "stopCode": "TaskFailedToStart", **reasons}
 
