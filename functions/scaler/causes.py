@@ -3,8 +3,8 @@
 Callers get a cause's name; AWS's own words and the remedy are for the log. Only what is newer than the start
 counts, and a report of AWS's that is normal while a machine starts is none.
 
-Source: "Viewing Amazon ECS service event messages" and "Stopped task error messages", ECS developer guide;
-"Troubleshoot Amazon EC2 Auto Scaling: EC2 instance launch failures", EC2 Auto Scaling guide; read 2026-11-27.
+The words of failed launches are those of public reports, read 2026-11-27; those of events and tasks are from
+memory, and were seen nowhere: what none of them fits is reported as slow, not as blocked.
 """
 
 from __future__ import annotations

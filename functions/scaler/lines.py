@@ -1,6 +1,6 @@
 """The reporter's lines, as a subscription filter of CloudWatch Logs delivers them.
 
-Source: "Log group-level subscription filters", CloudWatch Logs user guide, read 2026-11-27.
+Source: `CloudWatchLogsEvent` of Powertools for AWS Lambda, read 2026-11-27.
 """
 
 from __future__ import annotations

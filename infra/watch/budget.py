@@ -15,7 +15,7 @@ def add_budget(scope: Construct, construct_id: str, *, usd: int, topic: sns.ITop
     It is not limited to the stage's tag: costs have tags only after the tag was activated by hand, and until
     then a budget of one tag would see nothing.
 
-    Source: CloudFormation, "AWS::Budgets::Budget", read 2026-11-27.
+    Source: AWS's SDK for Kotlin, `Notification` of Budgets, read 2026-11-27: at most ten for a budget.
     """
     subscriber = budgets.CfnBudget.SubscriberProperty(subscription_type="SNS", address=topic.topic_arn)
     budget = budgets.CfnBudget(

@@ -27,8 +27,6 @@ class Canary(Construct):
     """Moves a function's alias in two steps, five minutes apart, and back if an alarm goes off meanwhile.
 
     A stream goes on under the version that it began with.
-
-    Source: CodeDeploy, "Deployment configurations on an AWS Lambda compute platform", read 2026-11-27.
     """
 
     def __init__(
