@@ -69,7 +69,7 @@ def written(namespace: str, model: str) -> set[Measured]:
             )
             metrics.write_request(record, engine_ms=1)
     seen = [dict.fromkeys((*report.GAUGES, *report.COUNTERS), 1.0)]
-    lines.append(report.line(seen, {}, namespace=namespace, model=model, now_ms=1))
+    lines.append(report.line(seen, {}, namespace=namespace, model=model, now_ms=1, idle_s=0))
     return {measured for line in lines for measured in _metrics(json.loads(line), namespace)}
 
 
