@@ -64,7 +64,11 @@ class Events:
             self._enter(found["stack"], now_s)
             self.number, self.total = int(found["number"]), int(found["total"])
         elif found := _DONE.match(line):
-            return self._finish(found["stack"], (found["how"] or "").strip(" ():"), now_s)
+            how = (found["how"] or "").strip(" ():")
+            known = found["stack"] == self.stack
+            self._running.clear()
+            took_s = now_s - self.began_s if known else 0.0
+            return Finished(found["stack"], how, self.done if known and not how else 0, took_s)
         return None
 
     def longest(self) -> Running | None:
@@ -90,10 +94,3 @@ class Events:
                 self._running.setdefault(name, Running(name, event["kind"], now_s))
         else:
             self._running.pop(name, None)
-
-    def _finish(self, stack: str, how: str, now_s: float) -> Finished:
-        known = stack == self.stack
-        took_s = now_s - self.began_s if known else 0.0
-        finished = Finished(stack, how, self.done if known and not how else 0, took_s)
-        self._running.clear()
-        return finished

@@ -5,8 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from infra.paths import search_path
@@ -59,8 +57,7 @@ class Toolkit:
         """
         with_app = ("--app", str(self._assembly({}))) if module.startswith("infra.deploy") else ()
         command = (sys.executable, "-m", module, *with_app, *arguments)
-        with _as_it_was(ROOT / "stages" / f"{self._stage}.{REGION}.json"):
-            return _run(command, self._environment | {"STAGE": self._stage} | variables, 300)
+        return _run(command, self._environment | {"STAGE": self._stage} | variables, 300)
 
     def resources(self) -> dict[tuple[str, str], str]:
         """Return the type of each resource in the templates.
@@ -103,19 +100,6 @@ class Toolkit:
             f"expected `cdk {' '.join(arguments)}` to {expected}:\n{last}\n"
             f"--- the account output:\n{self.account.log_tail()}"
         )
-
-
-@contextmanager
-def _as_it_was(file: Path) -> Iterator[None]:
-    """Remove a file that was not there before: the doctor writes the zones of the account into one."""
-    was_there = file.exists()
-    try:
-        yield
-    finally:
-        if not was_there:
-            file.unlink(missing_ok=True)
-            with suppress(OSError):
-                file.parent.rmdir()
 
 
 def _name(stage: str, *changes: str) -> str:
