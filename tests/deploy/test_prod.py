@@ -49,10 +49,10 @@ def test_a_function_url_takes_a_signature_and_a_key(prod: Deployment) -> None:
 
 
 def test_what_keeps_data_is_not_destroyed(prod: Deployment) -> None:
-    network, data, *others = prod.stacks
+    network, data, supply, *others = prod.stacks
     printed = prod.toolkit.refusal("destroy", "--all", "--force")
     assert "cannot be deleted while TerminationProtection is enabled" in printed
-    assert set(prod.account.stacks()) == {"CDKToolkit", network, data}
+    assert set(prod.account.stacks()) == {"CDKToolkit", network, data, supply}
     assert all(f"✅  {name}: destroyed" in printed for name in others)
 
 
