@@ -56,7 +56,7 @@ class Metrics:
 
         Units:  `at_ms`: ms since 1970.
         """
-        self._line(at_ms, {"model": model}, {("model",): {"wakes": (1, "Count")}})
+        self._line(at_ms, {"model": model}, {("model",): {"starts": (1, "Count")}})
 
     def write_fallback(self, model: str, at_ms: int) -> None:
         """Write that a model's fallback answers a request.

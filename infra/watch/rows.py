@@ -72,7 +72,7 @@ def inference(stage: Stage, service: ecs.BaseService, machines: autoscaling.IAut
     cache = of_model(stage, CACHE, "Maximum", label="fullest task")
     starts = [
         of_machines(machines, "Maximum", label="machines"),
-        of_model(stage, "wakes", label="requests that wait for a start"),
+        of_model(stage, "starts", label="requests that wait for a start"),
         of_model(stage, "fallbacks", label="requests that a fallback answers"),
     ]
     use: list[cloudwatch.IMetric] = [

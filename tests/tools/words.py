@@ -62,18 +62,11 @@ EXCEPTIONS: dict[str, tuple[str, ...]] = {
         "ask the operator",
         "tell the operator",
     ),
-    # CDK ids and CloudWatch's metrics are deployed, and keep their names.
+    # CDK ids are deployed, and keep their names.
     "docs/operations.md": ("FrontDoorAccessLog",),
     "infra/smoke/__main__.py": ("FrontDoorAccessLog",),
     "infra/stacks/api.py": ("FrontDoor",),
     "tests/deploy/test_prod.py": ("FrontDoorAccessLog", "FrontDoorApiCloudWatchRole"),
-    "functions/shared/metrics.py": ("wakes",),
-    "infra/inference/scaling.py": ("wakes",),
-    "tests/integration/chat/test_scale_from_zero_cycle.py": ('"wakes"',),
-    "infra/watch/rows.py": ("wakes",),
-    "tests/unit/infra/test_engine_scaling.py": ("wakes",),
-    "tests/unit/chat/engines/test_scale_from_zero.py": ('"wakes"',),
-    "tests/unit/shared/test_metrics.py": ("wakes",),
 }
 
 _BETWEEN_WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_")

@@ -59,7 +59,7 @@ class Deployed:
     def starts(self) -> int:
         """Return how often the metric reported a request that waits for a start."""
         records = [json.loads(line) for line in self.output.lines if line.startswith('{"_aws":')]
-        return sum(record.get("wakes", 0) for record in records)
+        return sum(record.get("starts", 0) for record in records)
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def test_an_error_is_named_beside_the_metrics() -> None:
     assert "code" not in json.loads(line_of(RECORD))
 
 
-@pytest.mark.parametrize(("write", "name"), [("write_start", "wakes"), ("write_fallback", "fallbacks")])
+@pytest.mark.parametrize(("write", "name"), [("write_start", "starts"), ("write_fallback", "fallbacks")])
 def test_what_happens_to_a_model_is_counted(write: str, name: str) -> None:
     lines: list[str] = []
     getattr(Metrics("ChatbotApi/test", lines.append), write)("tiny", 1000)
@@ -83,4 +83,4 @@ def test_what_happens_to_a_model_is_counted(write: str, name: str) -> None:
 
 def test_lines_go_to_the_log_at_once(capfd: pytest.CaptureFixture[str]) -> None:
     Metrics("ChatbotApi").write_start("tiny", 0)
-    assert json.loads(capfd.readouterr().out)["wakes"] == 1
+    assert json.loads(capfd.readouterr().out)["starts"] == 1

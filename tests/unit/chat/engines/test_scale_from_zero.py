@@ -532,12 +532,12 @@ async def test_a_start_is_measured_at_once() -> None:
                 {
                     "Namespace": "Api/dev",
                     "Dimensions": [["model"]],
-                    "Metrics": [{"Name": "wakes", "Unit": "Count"}],
+                    "Metrics": [{"Name": "starts", "Unit": "Count"}],
                 }
             ],
         },
         "model": "tiny",
-        "wakes": 1,
+        "starts": 1,
     }
 
 
