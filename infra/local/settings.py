@@ -167,8 +167,8 @@ def _models(environment: Mapping[str, str]) -> dict[str, Any]:
         )
     if _needs_role(models) and _switch(environment, "AUTH"):
         raise CannotStart(
-            "Expected no `credentials` of AWS in MODELS together with AUTH=on, which gives the function the "
-            "keys of its local DynamoDB instead."
+            "Expected no `scaler` and no `credentials` of AWS in MODELS together with AUTH=on, which gives the "
+            "function the keys of its local DynamoDB instead."
         )
     return models
 
@@ -184,7 +184,7 @@ def _engine_variables(environment: Mapping[str, str], models: Mapping[str, Any])
 
 def _needs_role(models: Mapping[str, Any]) -> bool:
     entries = [entry for entry in models.values() if isinstance(entry, dict)]
-    return any(entry.get("credentials", "key") != "key" for entry in entries)
+    return any(entry.get("scaler") or entry.get("credentials", "key") != "key" for entry in entries)
 
 
 def _names(

@@ -99,6 +99,7 @@ def test_a_wrong_value_names_its_variable(name: str, value: str) -> None:
 
 
 BEDROCK = {"gpt": {"base_url": "https://b.example/v1", "engine": "bedrock", "credentials": "bedrock"}}
+STARTED = {"gpu": {"base_url": "http://e.example/v1", "scaler": "arn:aws:lambda:eu-central-1:1:function:s"}}
 
 
 def test_models_bring_the_variables_of_their_keys_and_no_others() -> None:
@@ -106,8 +107,9 @@ def test_models_bring_the_variables_of_their_keys_and_no_others() -> None:
     variables = {"GPT_KEY": "k", "AWS_PROFILE": "mine", "OTHER": "o"}
     settings = Settings.from_environment({"MODELS": json.dumps(own), **variables})
     assert (settings.models, settings.engine_variables) == (own, {"GPT_KEY": "k"})
-    settings = Settings.from_environment({"MODELS": json.dumps(BEDROCK), **variables})
-    assert settings.engine_variables == {"AWS_PROFILE": "mine"}
+    for models in (BEDROCK, STARTED):
+        settings = Settings.from_environment({"MODELS": json.dumps(models), **variables})
+        assert settings.engine_variables == {"AWS_PROFILE": "mine"}
 
 
 @pytest.mark.parametrize("other", [{"BACKEND": "http://a/v1"}, {"FALLBACK": "http://a/v1"}, {"AUTH": "on"}])
