@@ -48,11 +48,41 @@ def destroy(program: Program, arguments: Sequence[str]) -> int:
     program.say(kept if stage.keeps_data else lost)
     program.confirm(f"\nDestroy {stage.name}?")
     program.say()
+    if f"{program.stacks.prefix}Engine" in stacks:
+        _release_machines(program)
     context = ["-c", f"stage={stage.name}", "-c", "native-engine=optional"]
     status = program.follow([*_DESTROY, *(["--app", options.app] if options.app else context), *others])
     if not status:
         program.say(f"\n{stage.name} is removed. What stays: docs/deploy.md#removing-it.")
     return status
+
+
+def _release_machines(program: Program) -> None:
+    """Let the engine's group end its machines: ECS protects those that run tasks, even once it is deleted.
+
+    Source: aws/containers-roadmap #2862 and aws/aws-cdk #18179, open, read 2026-11-27: CloudFormation would
+            wait for the group until it gives up.
+    """
+    stacks, groups = program.stacks, program.client("autoscaling")
+    try:
+        name = {"AutoScalingGroupName": stacks.part("Engine", "AWS::AutoScaling::AutoScalingGroup", "")}
+        provider = stacks.part("Engine", "AWS::ECS::CapacityProvider", "")
+        if not (name["AutoScalingGroupName"] and provider):  # a stack of which only a part is there
+            return
+        found = groups.describe_auto_scaling_groups(AutoScalingGroupNames=list(name.values()))
+        machines = [machine for group in found["AutoScalingGroups"] for machine in group["Instances"]]
+        if not any(group["NewInstancesProtectedFromScaleIn"] for group in found["AutoScalingGroups"]):
+            return
+        unprotected = {"managedTerminationProtection": "DISABLED"}
+        program.client("ecs").update_capacity_provider(name=provider, autoScalingGroupProvider=unprotected)
+        groups.update_auto_scaling_group(**name, NewInstancesProtectedFromScaleIn=False)
+        if ids := [machine["InstanceId"] for machine in machines if machine["ProtectedFromScaleIn"]]:
+            groups.set_instance_protection(**name, InstanceIds=ids, ProtectedFromScaleIn=False)
+    except UNREACHABLE as error:
+        program.say(
+            f"The machines may still be protected: {error}. If {stacks.prefix}Engine is not deleted in "
+            "an hour: `aws autoscaling set-instance-protection --no-protected-from-scale-in` for its machines."
+        )
 
 
 if __name__ == "__main__":

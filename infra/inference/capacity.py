@@ -81,6 +81,11 @@ def add_capacity(
     provider = _add_provider(cluster, group, managed=always)
     if engine.warm_pool:
         _add_warm_pool(cluster, group, role, repository)
+    if engine.spot:
+        # The agent has its own machine drained when Spot takes it back; CDK does not allow that.
+        own = {"ArnEquals": {"ecs:cluster": cluster.cluster_arn}}
+        drain = ["ecs:UpdateContainerInstancesState"]
+        role.add_to_policy(iam.PolicyStatement(actions=drain, resources=["*"], conditions=own))
     for construct in (group, role):
         acknowledge(construct, _MACHINE_REASONS)
     return Capacity(provider=provider.capacity_provider_name, group=group)

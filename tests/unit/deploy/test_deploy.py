@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from infra.deploy import plan, program
 from infra.deploy.__main__ import deploy
@@ -46,6 +47,9 @@ class Cloud:
     outputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     events: Sequence[Mapping[str, Any]] = ()
     log_lines: list[str] = field(default_factory=list)
+    protected: bool = False
+    may_protect: bool = True
+    changes: list[Mapping[str, Any]] = field(default_factory=list)
 
     def client(self, _service: str) -> Any:
         return self
@@ -72,7 +76,17 @@ class Cloud:
                         "ResourceType": "AWS::Logs::LogGroup",
                         "LogicalResourceId": "SupplyLog1",
                         "PhysicalResourceId": "supply-log",
-                    }
+                    },
+                    {
+                        "ResourceType": "AWS::AutoScaling::AutoScalingGroup",
+                        "LogicalResourceId": "ClusterMachines1",
+                        "PhysicalResourceId": "machines",
+                    },
+                    {
+                        "ResourceType": "AWS::ECS::CapacityProvider",
+                        "LogicalResourceId": "ClusterGroup1",
+                        "PhysicalResourceId": "provider",
+                    },
                 ]
             },
         }
@@ -89,6 +103,25 @@ class Cloud:
     def filter_log_events(self, **_: Any) -> dict[str, Any]:
         lines, self.log_lines = self.log_lines, []
         return {"events": [{"timestamp": 1, "message": line} for line in lines]}
+
+    def describe_auto_scaling_groups(self, **_: Any) -> dict[str, Any]:
+        machines = [
+            {"InstanceId": "i-1", "ProtectedFromScaleIn": self.protected},
+            {"InstanceId": "i-2", "ProtectedFromScaleIn": False},
+        ]
+        group = {"NewInstancesProtectedFromScaleIn": self.protected, "Instances": machines}
+        return {"AutoScalingGroups": [group]}
+
+    def update_capacity_provider(self, **change: Any) -> None:
+        self.changes.append(change)
+
+    def update_auto_scaling_group(self, **change: Any) -> None:
+        self.changes.append(change)
+
+    def set_instance_protection(self, **change: Any) -> None:
+        if not self.may_protect:
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "SetInstanceProtection")
+        self.changes.append(change)
 
 
 @dataclass
@@ -275,6 +308,31 @@ def test_destroying_says_what_is_lost() -> None:
     assert "todos and logs are deleted" in out.getvalue()
     assert "[1/1]   ChatbotDevData" in out.getvalue()
     assert cdk.commands[0][1:4] == ("destroy", "--all", "--force")
+
+
+def test_machines_that_ecs_protects_are_released_before_their_group_is_deleted() -> None:
+    cloud = Cloud({"ChatbotProdEngine": {}}, protected=True)
+    program_, _ = of(PROD, command="destroy", cloud=cloud)
+    assert destroy(program_, []) == 0
+    assert cloud.changes == [
+        {"name": "provider", "autoScalingGroupProvider": {"managedTerminationProtection": "DISABLED"}},
+        {"AutoScalingGroupName": "machines", "NewInstancesProtectedFromScaleIn": False},
+        {"AutoScalingGroupName": "machines", "InstanceIds": ["i-1"], "ProtectedFromScaleIn": False},
+    ]
+
+
+def test_machines_that_are_not_protected_are_left_alone() -> None:
+    cloud = Cloud({"ChatbotDevEngine": {}})
+    assert destroy(of(command="destroy", cloud=cloud)[0], []) == 0
+    assert not cloud.changes
+
+
+def test_machines_that_cannot_be_released_do_not_stop_the_removal() -> None:
+    cdk, cloud = Cdk(), Cloud({"ChatbotProdEngine": {}}, protected=True, may_protect=False)
+    program_, out = of(PROD, command="destroy", cdk=cdk, cloud=cloud)
+    assert destroy(program_, []) == 0
+    assert cdk.commands
+    assert "may still be protected: An error occurred (AccessDenied)" in out.getvalue()
 
 
 # who answers → what the plan says

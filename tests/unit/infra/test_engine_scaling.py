@@ -30,6 +30,12 @@ def test_spot_is_the_stages_choice(variants: EngineVariants) -> None:
     assert policy["InstancesDistribution"]["OnDemandPercentageAboveBaseCapacity"] == 0
 
 
+def test_a_machine_may_drain_itself_where_spot_may_take_it_back(variants: EngineVariants) -> None:
+    action = "ecs:UpdateContainerInstancesState"
+    may = {name for name in VARIANTS if action in json.dumps(variants[name].all("AWS::IAM::Policy"))}
+    assert may == {"spot"}
+
+
 @pytest.mark.parametrize(("name", "most"), [("prod", 8), ("several", 2)])
 def test_where_tasks_always_run_ecs_sets_the_number_of_machines(
     variants: EngineVariants, name: str, most: int
