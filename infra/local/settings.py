@@ -167,8 +167,8 @@ def _models(environment: Mapping[str, str]) -> dict[str, Any]:
         )
     if _needs_role(models) and _switch(environment, "AUTH"):
         raise CannotStart(
-            "Expected no `scaler` and no `credentials` of AWS in MODELS together with AUTH=on, which gives the "
-            "function the keys of its local DynamoDB instead."
+            "Expected no `scaler` and no `credentials` of AWS in MODELS together with AUTH=on, which gives "
+            "the function the keys of its local DynamoDB instead."
         )
     return models
 
