@@ -16,7 +16,7 @@
         pattern `{ $.idle_s >= N }`, where N is 60 × IDLE_MINUTES. Returns {"stopped": true | false}.
     {"source": "aws.ecs", "detail": {"lastStatus": "STOPPED"}}
         from EventBridge, when a task of the cluster has stopped (asynchronous): a machine without a service
-        that wants a task is stopped, too. Returns {"stopped": true | false}.
+        that wants a task is stopped, too, and an engine that keeps failing. Returns as above.
 
 Bundle: functions/scaler and functions/shared, no layer; boto3 is the runtime's. 512 MB, timeout 45 s, both
 retries of asynchronous events, none of which is older than 5 minutes.

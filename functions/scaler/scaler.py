@@ -97,6 +97,34 @@ class Scaler:
         is_idle = line.idle_s >= self._settings.idle_s and now - line.at <= LINE_S
         if not is_idle or not self._fleet.has_task(line.task):
             return False
+        return self._stop(now, f"idle for {line.idle_s:.0f} s")
+
+    def follow(self) -> bool:
+        """Stop the machine of a service that wants no task, or whose tasks fail; return whether it did.
+
+        A deployment that changes the task sets the service to 0, and an operator may. Neither knows the
+        group, and without a task no line would ever stop its machine. Nor does an engine that fails, again
+        and again, write a line: it is stopped once it has not been requested for as long as it may be idle.
+        Raises: AwsError, ServiceMissing.
+        """
+        counts = self._fleet.counts()
+        if counts.tasks_wanted:
+            now, seen = self._now(), self._store.read()
+            if counts.tasks_running or seen.started_at is None or seen.wanted_until > now:
+                return False
+            cause = self._cause(counts, seen.started_at, now)
+            return cause is not None and self._stop(now, f"its tasks fail: {cause.name}")
+        if not counts.machines_wanted:
+            return False
+        self._fleet.set_machines(0)
+        if self._fleet.counts().tasks_wanted:  # a start came between, and had found a machine
+            self._fleet.set_machines(1)
+            return False
+        logger.info("%s has no task any more: its machine is stopped", self._settings.model)
+        return True
+
+    def _stop(self, now: float, why: str) -> bool:
+        """Set both to 0, unless the engine is wanted by then; return whether that was done."""
         if not self._store.change(lambda state: _stopping(state, now)):
             return False
         self._fleet.set_machines(0)
@@ -104,24 +132,7 @@ class Scaler:
         if not self._store.change(lambda state: _stopped(state, self._now())):
             self._start_again()
             return False
-        logger.info("%s is stopped: idle for %d s", self._settings.model, line.idle_s)
-        return True
-
-    def follow(self) -> bool:
-        """Stop the machine of a service that wants no task; return whether that was done.
-
-        A deployment that changes the task sets the service to 0, and an operator may. Neither knows the
-        group, and without a task no line would ever stop its machine.
-        Raises: AwsError, ServiceMissing.
-        """
-        counts = self._fleet.counts()
-        if counts.tasks_wanted or not counts.machines_wanted:
-            return False
-        self._fleet.set_machines(0)
-        if self._fleet.counts().tasks_wanted:  # a start came between, and had found a machine
-            self._fleet.set_machines(1)
-            return False
-        logger.info("%s has no task any more: its machine is stopped", self._settings.model)
+        logger.info("%s is stopped: %s", self._settings.model, why)
         return True
 
     def _renew(self, now: float, holder: str | None) -> State:

@@ -80,8 +80,8 @@ def _release_machines(program: Program) -> None:
             groups.set_instance_protection(**name, InstanceIds=ids, ProtectedFromScaleIn=False)
     except UNREACHABLE as error:
         program.say(
-            f"The machines may still be protected: {error}. If {stacks.prefix}Engine is not deleted in "
-            "an hour: `aws autoscaling set-instance-protection --no-protected-from-scale-in` for its machines."
+            f"The machines may still be protected: {error}. If {stacks.prefix}Engine is not deleted within "
+            "an hour, `aws autoscaling set-instance-protection --no-protected-from-scale-in` frees them."
         )
 
 

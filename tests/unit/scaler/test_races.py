@@ -15,7 +15,7 @@ import pytest
 from functions.scaler import state
 from functions.scaler.scaler import Scaler
 from functions.shared.aws import AwsError
-from tests.unit.scaler.world import TASK, WRITTEN, World, idle_line
+from tests.unit.scaler.world import IDLE_S, TASK, WRITTEN, World, idle_line, instant
 
 LAMBDA_REPEATS_S = 60
 Action = Callable[[Scaler], object]
@@ -168,4 +168,14 @@ def test_a_machine_that_follows_its_service_does_not_overtake_a_start() -> None:
     """A deployment has set the service to 0."""
     search = Search(0)
     search.run(World(machines=1), [Actor(follow), Actor(start)])
+    assert {ended.counts for ended, _ in search.ends} == {(1, 1)}
+
+
+def test_an_engine_that_keeps_failing_is_not_stopped_over_a_start() -> None:
+    world = World()
+    world.scaler().start(None)
+    crashed = {"createdAt": instant(world.now), "stopCode": "EssentialContainerExited"}
+    world.now, world.instances, world.stopped = world.now + IDLE_S + 1, ["InService"], [crashed, crashed]
+    search = Search(0)
+    search.run(world, [Actor(follow), Actor(start)])
     assert {ended.counts for ended, _ in search.ends} == {(1, 1)}

@@ -333,3 +333,34 @@ def test_a_start_between_keeps_its_machine() -> None:
     world = Overtaken(tasks=0, machines=1)
     assert not world.scaler().follow()
     assert world.counts == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("after_s", "tasks", "running_now", "stopped"),
+    [
+        (IDLE_S + 1, [CRASHED, UNHEALTHY], [], True),
+        (IDLE_S - 1, [CRASHED, UNHEALTHY], [], False),
+        (IDLE_S + 1, [CRASHED, UNHEALTHY], [TASK], False),
+        (IDLE_S + 1, [CRASHED], [], False),
+        (IDLE_S + 1, [STOPPED, STOPPED], [], False),
+    ],
+    ids=["fails", "wanted", "runs", "once", "replaced"],
+)
+def test_an_engine_that_keeps_failing_is_stopped_once_nothing_wants_it(
+    after_s: float, tasks: list[dict[str, Any]], running_now: list[str], stopped: bool
+) -> None:
+    """It writes no line, and its machine is paid for."""
+    world = started()
+    world.instances, world.stopped, world.running = ["InService"], tasks, running_now
+    world.now += after_s
+    assert world.scaler().follow() is stopped
+    assert world.counts == ((0, 0) if stopped else (1, 1))
+
+
+def test_an_engine_that_failed_starts_again_with_the_next_request() -> None:
+    world = started()
+    world.instances, world.stopped = ["InService"], [CRASHED, CRASHED]
+    world.now += IDLE_S + 1
+    assert world.scaler().follow()
+    reply = world.scaler().start(None)
+    assert (reply["state"], reply["elapsed_s"], world.counts) == ("starting", 0, (1, 1))
