@@ -162,6 +162,8 @@ class Settings(AccessSettings):
 _SECRET = "arn:*:secretsmanager:*:*:secret:*"
 # Until one of two engines begins, a caller gets no byte: at most twice as long.
 _LONGEST_HEDGE_S = 60.0
+# Paths are added to it, so it has neither a query nor a fragment; and no user, whom httpx would leave out.
+_ADDRESS = re.compile(r"https?://([^\s/?#@:\[\]]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?(/[^\s?#]*)?")
 # Addresses to which the role's credentials may be sent.
 _SAFE = re.compile(r"https://|http://(localhost|127\.0\.0\.1)[:/]")
 _FUNCTION = "arn:*:lambda:*:*:function:*"
@@ -180,8 +182,11 @@ _NUMBERS: dict[str, tuple[str, Any]] = {
 
 
 def _model(name: str, entry: Any, environ: Mapping[str, str]) -> Model:
-    if not isinstance(entry, dict) or not str(entry.get("base_url", "")).startswith(("http://", "https://")):
-        raise SettingsError(f"MODELS: expected `base_url` of {name!r} to be an http(s) address.")
+    if not isinstance(entry, dict) or not _ADDRESS.fullmatch(str(entry.get("base_url"))):
+        raise SettingsError(
+            f"MODELS: expected `base_url` of {name!r} to be an http(s) address, such as "
+            "'http://localhost:8000/v1', without a user and without a query."
+        )
     limit = count(str(entry.get("max_tokens_limit", 4096)), f"MODELS: max_tokens_limit of {name!r}")
     default = count(str(entry.get("max_tokens_default", 1024)), f"MODELS: max_tokens_default of {name!r}")
     if "key_variable" in entry and "key_secret" in entry:
