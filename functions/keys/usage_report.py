@@ -150,10 +150,13 @@ def records_table(records: Sequence[UsageRecord]) -> Rows:
         ]
         for each in records
     ]
+    if any(each.hedge for each in records):
+        columns.append("HEDGE")
+        rows = [[*row, each.hedge] for row, each in zip(rows, records, strict=True)]
     if any(each.cost for each in records):
         columns.append("COST")
         rows = [[*row, _cost(each.cost)] for row, each in zip(rows, records, strict=True)]
-    return Rows(columns, rows, folding=("REQUEST", "MODEL", "CODE"))
+    return Rows(columns, rows, folding=("REQUEST", "MODEL", "CODE", "HEDGE"))
 
 
 RECORD_COLUMNS = (

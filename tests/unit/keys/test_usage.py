@@ -163,6 +163,20 @@ def test_costs_are_shown_where_there_are_any() -> None:
     assert [line.split()[-1] for line in lines] == ["COST", "1.50", "0.001234", "0.00"]
 
 
+def test_the_other_model_of_a_hedged_request_is_shown_wherever_records_are() -> None:
+    store = MemoryStore({a_key().id: a_key()})
+    store.put_usage(a_record(1, model="cloud", hedge="gpu"))
+    store.put_usage(a_record(2, started_at=int(NOW - DAY_S) * 1000))
+    shown = {
+        form: printed(invoke(store, "usage", "alice", "--records", *form, now=LATER))
+        for form in ((), ("--csv",), ("--json",))
+    }
+    assert [line.split()[-1] for line in shown[()].splitlines()] == ["HEDGE", "gpu", "-"]
+    rows = csv.DictReader(io.StringIO(shown[("--csv",)], newline=""))
+    assert [each["hedge"] for each in rows] == ["", "gpu"]
+    assert [each["hedge"] for each in json.loads(shown[("--json",)])["records"]] == [None, "gpu"]
+
+
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
