@@ -44,12 +44,14 @@ class ScalerFunction(Construct):
         service: ecs.BaseService,
         group: autoscaling.AutoScalingGroup,
         lines: logs.LogGroup,
+        name: str,
     ) -> None:
         super().__init__(scope, construct_id)
         log = log_group(self, "Log", stage=stage)
         self.function = lambda_.Function(
             self,
             "Function",
+            function_name=name,
             description=f"Chatbot API, {stage.name}: starts and stops the engine",
             runtime=lambda_.Runtime.PYTHON_3_13,
             architecture=(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from aws_cdk import Duration, Stack
+from aws_cdk import Aws, Duration, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
@@ -121,7 +121,8 @@ class EngineStack(Stack):
         stage, engine = self._stage, self._engine
         least, most = engine.tasks
         if engine.scales_to_zero:
-            return ScalerFunction(
+            name = f"{self.stack_name}-Scaler"
+            ScalerFunction(
                 self,
                 "Scaler",
                 stage=stage,
@@ -132,7 +133,10 @@ class EngineStack(Stack):
                 service=self.service,
                 group=self.machines,
                 lines=lines,
-            ).function.function_arn
+                name=name,
+            )
+            # Not an export: the API's stack, which is deployed later, would keep the function from going.
+            return f"arn:{Aws.PARTITION}:lambda:{Aws.REGION}:{Aws.ACCOUNT_ID}:function:{name}"
         if most > least:
             QueueScaling(
                 self, "Scaling", stage=stage, engine=engine, cluster=self.cluster, service=self.service
@@ -149,10 +153,12 @@ class EngineStack(Stack):
         """Make a service.
 
         Without a number of tasks, CloudFormation starts one at the first deployment, and later keeps as many
-        as there are. A service that scales to zero has the number 0: a first deployment neither waits for a
-        GPU nor fails without one, and a later one that replaces the task leaves none, until a request.
+        as there are: those that the queue has required. A service that scales to zero has the number 0: a
+        first deployment neither waits for a GPU nor fails without one, and a later one that replaces the task
+        leaves none, until a request.
         """
         engine = self._engine
+        least, most = engine.tasks
         # An engine that scales to zero, or has several machines, has no second ones for a deployment.
         alone = engine.scales_to_zero or engine.machines > 1
         service = ecs.Ec2Service(
@@ -163,7 +169,7 @@ class EngineStack(Stack):
             capacity_provider_strategies=[
                 ecs.CapacityProviderStrategy(capacity_provider=capacity.provider, weight=1)
             ],
-            desired_count=0 if engine.scales_to_zero else None,
+            desired_count=0 if engine.scales_to_zero else least if least == most else None,
             min_healthy_percent=0 if alone else 100,
             max_healthy_percent=100 if alone else 200,
             availability_zone_rebalancing=ecs.AvailabilityZoneRebalancing["DISABLED" if alone else "ENABLED"],

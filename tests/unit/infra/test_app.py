@@ -49,6 +49,7 @@ NAMES = {
     "AWS::ECS::TaskDefinition Family": "has the stack's name; another region has its own",
     "AWS::IAM::Policy PolicyName": "of one role",
     "AWS::Lambda::Alias Name": "of one function",
+    "AWS::Lambda::Function FunctionName": "has the stack's name; another region has its own",
     "AWS::RDS::DBCluster DatabaseName": "of one cluster",
     "AWS::RDS::DBClusterParameterGroup Family": "AWS's own",
     "AWS::ServiceDiscovery::PrivateDnsNamespace Name": "of one network",
@@ -66,3 +67,12 @@ def test_no_fixed_name_keeps_two_stages_or_regions_from_one_account(deployment: 
         if _NAMED.search(name) and isinstance(value, str)
     }
     assert {what: value for what, value in found.items() if what not in NAMES} == {}
+
+
+def test_an_engine_that_scales_to_zero_can_become_one_that_always_runs(dev: Deployment) -> None:
+    """An export that another stack reads can be neither changed nor removed: the scaler has none."""
+    exported = str(dev.templates["Engine"].get("Outputs", {}))
+    assert "Scaler" not in exported
+    called = [str(each.properties) for each in dev.all("AWS::IAM::Policy", "Api")]
+    assert any("function:ChatbotDevEngine-Scaler" in each for each in called)
+    assert "ChatbotDevEngine" in dev.manifest["artifacts"]["ChatbotDevApi"]["dependencies"]

@@ -171,6 +171,12 @@ def test_a_deployment_changes_no_number_of_tasks_that_scaling_owns(variants: Eng
     assert (deployment["MinimumHealthyPercent"], deployment["MaximumPercent"]) == (100, 200)
 
 
+def test_a_number_of_tasks_that_nothing_changes_is_the_deployment_s(variants: EngineVariants) -> None:
+    """Without it, an engine that scaled to zero before would have none for ever."""
+    for service in variants["several"].all("AWS::ECS::Service").values():
+        assert service["DesiredCount"] == 1
+
+
 def test_a_deployment_that_fails_is_rolled_back(engine: EngineTemplate) -> None:
     for service in engine.all("AWS::ECS::Service").values():
         deployment = service["DeploymentConfiguration"]

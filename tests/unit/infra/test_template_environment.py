@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from aws_cdk import Aws
 
 from functions.chat.settings import Settings as ChatSettings
 from functions.todos.settings import Settings as TodosSettings
@@ -50,8 +51,6 @@ def resolved(value: Any) -> str:
             return "Keys-1ABC"
         case {"Fn::ImportValue": str(name)} if re.search("Key|Secret|TodosUser", name):
             return "arn:aws:secretsmanager:eu-central-1:111122223333:secret:Name-AbCdEf"
-        case {"Fn::ImportValue": str(name)} if "Scaler" in name:
-            return "arn:aws:lambda:eu-central-1:111122223333:function:Scaler-1ABC"
         case {"Fn::GetAtt": [str(name), "FunctionUrl"]} if name.startswith(HOSTED):
             return "https://1abc.lambda-url.eu-central-1.on.aws/"
         case {"Fn::ImportValue": str()}:
@@ -174,7 +173,8 @@ def settings_of(stage: Stage) -> ChatSettings:
         engine=ADDRESS if stage.engine else None,
         hosted_function="https://1abc.lambda-url.eu-central-1.on.aws/" if stage.engine else None,
     )
-    variables = environments.chat_environment(stage, models_json=json.dumps(models), table="Keys")
+    text = json.dumps(models).replace(Aws.REGION, "eu-central-1")
+    variables = environments.chat_environment(stage, models_json=text, table="Keys")
     return ChatSettings.from_environment(variables)
 
 
@@ -226,7 +226,7 @@ def test_the_chat_function_accepts_the_prices_of_its_model(prices: Prices, cache
 def test_only_an_engine_that_scales_to_zero_can_be_started(dev: Deployment, prod: Deployment) -> None:
     scaled = ChatSettings.from_environment(environment(dev, CHAT)).default_model
     always = ChatSettings.from_environment(environment(prod, CHAT)).default_model
-    assert scaled.scaler == "arn:aws:lambda:eu-central-1:111122223333:function:Scaler-1ABC"
+    assert scaled.scaler == "arn:aws:lambda:eu-central-1:111122223333:function:ChatbotDevEngine-Scaler"
     assert dev.stage.engine
     assert scaled.start_s == dev.stage.engine.start_s
     assert always.scaler is None
