@@ -27,6 +27,8 @@ _NEXT = {
     "WaitCondition": "The build that copies image and weights failed. Its log: docs/operations.md#logs",
     "quota": "A quota of the account: make doctor STAGE={stage} has it, and how to have it raised",
     "imitExceeded": "A quota of the account: make doctor STAGE={stage} has it, and how to have it raised",
+    "it is in use by": "Another stack is built on what this change takes away, such as subnets: "
+    "docs/deploy.md#changing-what-is-deployed",
     "already exists": "Something of that name is there, perhaps kept from an earlier deployment: remove it",
     "Cannot find version": "The region does not offer this version of Aurora: make doctor STAGE={stage}",
     "ROLLBACK_FAILED": "Continue the roll-back first: aws cloudformation continue-update-rollback "

@@ -35,7 +35,9 @@ def main(environ: Mapping[str, str], out: TextIO = sys.stdout) -> int:
     except Failed as error:
         return _refuse(f"The smoke test could not run: {error}.")
     except UNREACHABLE as error:
-        return _refuse(f"The smoke test could not run: {error}. Check AWS_REGION and AWS_PROFILE.")
+        return _refuse(
+            f"The smoke test could not run: {str(error).rstrip('.')}. Check AWS_REGION and AWS_PROFILE."
+        )
     print("\nAll of it works." if not failed else f"\nFailed: {', '.join(failed)}.", file=out, flush=True)
     return 1 if failed else 0
 

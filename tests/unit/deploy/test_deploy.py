@@ -277,12 +277,21 @@ def test_a_failure_names_what_failed_first_and_the_next_step() -> None:
     assert made == ["doctor"]
 
 
-def test_a_failure_before_the_first_stack_shows_the_last_lines() -> None:
-    text = "❌ ChatbotDevNetwork: has not been bootstrapped. Please run 'cdk bootstrap'"
-    deployment, out = of(cdk=Cdk(printed=text, status=1))
+@pytest.mark.parametrize(
+    ("text", "step"),
+    [
+        ("has not been bootstrapped. Please run 'cdk bootstrap'", "npx cdk bootstrap"),
+        (
+            "Export ChatbotDevNetwork:Subnet cannot be deleted as it is in use by ChatbotDevEngine",
+            "docs/deploy.md#changing-what-is-deployed",
+        ),
+    ],
+)
+def test_a_failure_without_events_shows_the_last_lines(text: str, step: str) -> None:
+    deployment, out = of(cdk=Cdk(printed=f"❌ ChatbotDevNetwork: {text}", status=1))
     assert deployment.follow(["deploy"]) == 1
     assert text in out.getvalue()
-    assert "npx cdk bootstrap" in out.getvalue()
+    assert step in out.getvalue()
 
 
 @pytest.mark.parametrize(
