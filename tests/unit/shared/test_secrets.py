@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from functions.shared.aws import Aws, AwsError, Service
+from functions.shared.aws import READ_TIMEOUT_S, Aws, AwsError, Service
 from functions.shared.clock import Clock
 from functions.shared.secrets import KNOWN_S, PAUSE_S, Secrets, SecretsUnavailable
 
@@ -20,7 +20,7 @@ class FakeService(Service):
     """Returns its text, waits while it is held, and fails where a test sets that."""
 
     def __init__(self, aws: Aws) -> None:
-        super().__init__(aws, "secretsmanager", None)
+        super().__init__(aws, "secretsmanager", None, READ_TIMEOUT_S)
         self.response: dict[str, Any] = {"SecretString": "canary-1"}
         self.failure: str | None = None
         self.fetched: list[str] = []
