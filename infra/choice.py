@@ -134,8 +134,9 @@ def _limit_mistakes(stage: Stage) -> Iterator[str]:
             f"but got {stage.max_body_bytes}."
         )
     for name in ("max_event_bytes", "keep_records_days", "budget"):
-        if getattr(stage, name) < 1:
-            yield f"{name}: expected at least 1, but got {getattr(stage, name)}."
+        value = getattr(stage, name)
+        if value is not None and value < 1:
+            yield f"{name}: expected at least 1, but got {value}."
 
 
 def _engine_mistakes(stage: Stage, engine: Engine) -> Iterator[str]:

@@ -166,11 +166,12 @@ class Stage:
     Shape:  `engine`: None: there is no GPU, and `hosted` has the models that callers can name; with an engine
             `hosted` answer for it, in this order, while it cannot: prompts go to them, too.
             `egress`: how private subnets reach AWS: by `ipv6` and an egress-only gateway, or through `nat`.
-            `budget`: what a month may cost before a mail is sent. `canary`: a new version of a function gets
-            a tenth of the requests first, and is rolled back on errors. `gateway_role`: API Gateway's role
-            for logs, a setting of the whole account: `ours`, made here; `theirs`, there already; `none`:
-            no logs of API Gateway. `keeps_data`: tables stay when stacks are destroyed, restorable to any
-            second. `url_auth`: who may call the Function URLs at all, before any API key is looked at.
+            `budget`: what a month may cost before a mail is sent; None: CloudFormation has no budgets in
+            the region, as in eu-central-2. `canary`: a new version of a function gets a tenth of the requests
+            first, and is rolled back on errors. `gateway_role`: API Gateway's role for logs, a setting of the
+            whole account: `ours`, made here; `theirs`, there already; `none`: no logs of API Gateway.
+            `keeps_data`: tables stay when stacks are destroyed, restorable to any second. `url_auth`: who may
+            call the Function URLs at all, before any API key is looked at.
             `cors_origins`: the web pages that may call; `("*",)` means all.
             `reserved`: environments that only the chat function, and only the todo function, may use.
             `max_body_bytes`: the largest request of the chat function. `max_event_bytes`: the largest event
@@ -204,7 +205,7 @@ class Stage:
     keep_records_days: int = 90
     alarms: bool = False
     alarm_email: str | None = None
-    budget: int = 20
+    budget: int | None = 20
     canary: bool = False
     gateway_role: Literal["ours", "theirs", "none"] = "ours"
 

@@ -29,6 +29,7 @@ _NEXT = {
     "imitExceeded": "A quota of the account: make doctor STAGE={stage} has it, and how to have it raised",
     "it is in use by": "Another stack is built on what this change takes away, such as subnets: "
     "docs/deploy.md#changing-what-is-deployed",
+    "AWS::Budgets::Budget": "CloudFormation has no budgets in this region: budget=None in infra/stages.py",
     "already exists": "Something of that name is there, perhaps kept from an earlier deployment: remove it",
     "Cannot find version": "The region does not offer this version of Aurora: make doctor STAGE={stage}",
     "ROLLBACK_FAILED": "Continue the roll-back first: aws cloudformation continue-update-rollback "

@@ -161,8 +161,9 @@ def mail(subject: Subject) -> Finding:
     address = subject.stage.alarm_email
     if address:
         return ok(f"to {address}, which has to confirm it once")
+    budget = f"the budget of ${subject.stage.budget} a month and " if subject.stage.budget else ""
     return warning(
-        f"the budget of ${subject.stage.budget} a month and the alarms write to no one",
+        f"{budget}the alarms write to no one",
         "alarm_email in infra/stages.py",
     )
 

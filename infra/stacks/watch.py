@@ -49,7 +49,8 @@ class WatchStack(Stack):
         for alarm in made:
             alarm.add_alarm_action(actions.SnsAction(topic))
             alarm.add_ok_action(actions.SnsAction(topic))
-        add_budget(self, "Budget", usd=stage.budget, topic=topic)
+        if stage.budget:
+            add_budget(self, "Budget", usd=stage.budget, topic=topic)
         widgets: list[Row] = [
             *rows.traffic(stage, api.api, api.chat),
             *rows.functions(api.chat, data.table),

@@ -285,6 +285,7 @@ def test_a_failure_names_what_failed_first_and_the_next_step() -> None:
             "Export ChatbotDevNetwork:Subnet cannot be deleted as it is in use by ChatbotDevEngine",
             "docs/deploy.md#changing-what-is-deployed",
         ),
+        ("Unrecognized resource types: [AWS::Budgets::Budget]", "budget=None in infra/stages.py"),
     ],
 )
 def test_a_failure_without_events_shows_the_last_lines(text: str, step: str) -> None:

@@ -148,6 +148,11 @@ def test_media_hosts_and_an_image_by_digest_are_accepted() -> None:
     chosen_stage("own", {"own": replace(DEV, egress="nat", engine=engine)})
 
 
+def test_no_budget_is_accepted() -> None:
+    """CloudFormation does not have them in all regions: cloudformation-coverage-roadmap #2177."""
+    chosen_stage("own", {"own": replace(DEV, budget=None)})
+
+
 def test_prices_of_nothing_are_accepted() -> None:
     model = Model(prices=Prices(input=0.15, cached=0, output=0, currency="EUR"))
     chosen_stage("own", {"own": replace(DEV, engine=Engine(model=model), hosted=())})
