@@ -102,7 +102,7 @@ async def _prepare(
     key: Key | None,
 ) -> EngineRequest:
     """Return the request to the model's engine, with those to its fallbacks that can answer it."""
-    invocation, wish = Invocation.of(request), request.headers.get("x-fallback", "")
+    invocation, wish = Invocation.of(request), ",".join(request.headers.getlist("x-fallback"))
     if wish.lower() not in ("", "none"):
         raise InvalidRequest(
             "Expected the header 'x-fallback' to be 'none', which refuses that another model answers, but got"

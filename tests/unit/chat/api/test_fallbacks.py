@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -106,7 +106,9 @@ class Bench:
             Meter(ledger=self.ledger, now=lambda: 30.0),
         )
 
-    async def post(self, headers: dict[str, str] | None = None, **fields: Any) -> httpx.Response:
+    async def post(
+        self, headers: Mapping[str, str] | Sequence[tuple[str, str]] | None = None, **fields: Any
+    ) -> httpx.Response:
         body = {"model": "own", "messages": [USER], "stream": True, **fields}
         async with client_of(self.app) as client:
             return await client.post(URL, json=body, headers=headers)
@@ -250,9 +252,10 @@ async def test_a_caller_can_refuse_other_models(text: str) -> None:
     assert (reply.status_code, [*bench.engines.got]) == (502, ["own"])
 
 
-async def test_a_header_that_is_not_understood_sends_no_prompt_anywhere() -> None:
+@pytest.mark.parametrize("texts", [("off",), ("", "none"), ("none", "none")])
+async def test_a_header_that_is_not_understood_sends_no_prompt_anywhere(texts: Sequence[str]) -> None:
     bench = Bench()
-    reply = await bench.post({"x-fallback": "off"})
+    reply = await bench.post([("x-fallback", text) for text in texts])
     assert (reply.status_code, bench.engines.got) == (400, {})
     assert "'x-fallback' to be 'none'" in reply.json()["error"]["message"]
 
