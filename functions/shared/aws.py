@@ -49,10 +49,10 @@ class Aws:
         self._working: list[threading.Thread] = []
 
     def service(
-        self, name: str, *, endpoint_url: str | None = None, read_timeout_s: float = READ_TIMEOUT_S
+        self, name: str, *, endpoint_url: str | None = None, read_timeout_s: float | None = None
     ) -> Service:
         """Return a service; nothing is loaded or called yet."""
-        service = Service(self, name, endpoint_url, read_timeout_s)
+        service = Service(self, name, endpoint_url, read_timeout_s or READ_TIMEOUT_S)
         self._services.append(service)
         return service
 
