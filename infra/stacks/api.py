@@ -7,7 +7,6 @@ one with the same code outside it: docs/decisions/0025-a-network-without-endpoin
 from __future__ import annotations
 
 from aws_cdk import CfnOutput, Stack
-from aws_cdk import aws_codedeploy as codedeploy
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
@@ -30,8 +29,7 @@ from infra.stacks.data import DataStack
 from infra.stacks.engine import EngineStack
 from infra.stacks.network import NetworkStack
 from infra.stages import Stage
-from infra.watch.alarms import of_new_version
-from infra.watch.canary import Canary
+from infra.watch.canary import add_canaries
 
 CHAT_TIMEOUT_S = 900
 # Twice as long as a query may take, and a start of the function.
@@ -91,10 +89,7 @@ class ApiStack(Stack):
         if stage.waf:
             Firewall(self, "Firewall", stage=stage, api=self.api)
         if stage.canary:
-            breaks = of_new_version(stage).add_to(self)
-            application = codedeploy.LambdaApplication(self, "Deployments")
-            Canary(self, "ChatCanary", application=application, live=chat.live, alarms=[breaks])
-            Canary(self, "TodosCanary", application=application, live=todos.live)
+            add_canaries(self, stage=stage, chat=chat.live, todos=todos.live)
         self._add_outputs(rest_api, chat, todos)
 
     def _chat(self, hosted: StreamingFunction | None) -> StreamingFunction:

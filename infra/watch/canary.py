@@ -11,6 +11,8 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.nag import acknowledge
+from infra.stages import Stage
+from infra.watch.alarms import of_new_version
 from infra.watch.metrics import MINUTE
 
 _POLICY = "service-role/AWSCodeDeployRoleForLambdaLimited"
@@ -21,6 +23,14 @@ _REASONS = {
 }
 # Crashes and timeouts of the new version, in one minute; a version without faults has none.
 _FAILURES = 0
+
+
+def add_canaries(scope: Construct, *, stage: Stage, chat: lambda_.Alias, todos: lambda_.Alias) -> None:
+    """Deploy both functions so; a version of chat's is rolled back as well if completions break."""
+    breaks = of_new_version(stage).add_to(scope)
+    application = codedeploy.LambdaApplication(scope, "Deployments")
+    Canary(scope, "ChatCanary", application=application, live=chat, alarms=[breaks])
+    Canary(scope, "TodosCanary", application=application, live=todos)
 
 
 class Canary(Construct):
