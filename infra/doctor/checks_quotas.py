@@ -81,18 +81,18 @@ def gpus(subject: Subject) -> Finding:
     (machine,) = subject.account.call("ec2", "describe_instance_types", InstanceTypes=[engine.instance_type])[
         "InstanceTypes"
     ]
-    # As in infra/inference/capacity.py: new tasks start beside those that always run.
+    # As in infra/inference/capacity.py: new tasks start beside those that always run. One that scales to zero
+    # may start while its machine of before ends, which takes minutes, and counts until then.
     vcpus = machine["VCpuInfo"]["DefaultVCpus"]
-    alone = engine.scales_to_zero or engine.machines > 1
-    most = vcpus * (engine.machines if alone else 2 * engine.tasks[1])
-    least = vcpus * (engine.machines if alone else engine.tasks[0])
+    most = vcpus * (engine.machines if engine.machines > 1 else 2 * engine.tasks[1])
+    least = vcpus * (engine.machines if engine.machines > 1 else max(engine.tasks[0], 1))
     value = quota.value(subject)
     answer = f"{value:g} vCPUs {'of Spot' if engine.spot else 'on demand'} at once"
     if value < least:
         what = f"{answer}; the engine needs {least} to run at all"
         return failure(what + (f", {most} at most" if most > least else ""), quota.increase(subject, most))
     if value < most:
-        what = f"{answer}; {most} needed for all tasks, while new ones replace them"
+        what = f"{answer}; {most} needed for all tasks, while machines are replaced"
         return warning(what, quota.increase(subject, most))
     return ok(f"{answer}; at most {most} needed")
 

@@ -106,7 +106,7 @@ ROWS: list[tuple[str, Stage, list[dict[str, Any]], str, str]] = [
     ("stacks", DEV, [stack("ChatbotDevData", "UPDATE_IN_PROGRESS")], "warning", "is UPDATE_IN_PROGRESS"),
     ("zones", DEV, [offers()], "failure", "no zone of us-east-1 offers g6.xlarge"),
     ("zones", DEV, [offers("us-east-1f")], "warning", "us-east-1a (use1-az4), us-east-1f (use1-az5); only"),
-    ("GPU quota", engine(spot=True), SPOT, "ok", "4 vCPUs of Spot"),
+    ("GPU quota", engine(spot=True), SPOT, "warning", "4 vCPUs of Spot at once; 8 needed for all tasks"),
     (
         "GPU quota",
         engine(machines=2),
