@@ -35,7 +35,7 @@ from functions.shared.usage import NONE, Outcome, UsageRecord
 
 from .engines.engine import Accepted, Chunks, End, Engine, EngineRequest, Event, Failure, Hedged, Reply, Run
 from .errors import ApiError, EngineUnreachable, UpstreamError, UpstreamTimeout, limit_error
-from .settings import Model
+from .models import Model
 
 logger = logging.getLogger("chat.metering")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from functions.chat import errors
+from functions.chat import models as chat_models
 from functions.chat import settings as chat_settings
 from functions.chat.engines.kinds import ENGINES, NEVER
 from functions.todos import errors as todo_errors
@@ -28,14 +29,14 @@ README = (ROOT / "README.md").read_text()
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 API = (ROOT / "docs/api.md").read_text()
 CHAT, TODOS = API.split("\n# The todo API\n")
-SETTINGS = {CHAT: chat_settings, TODOS: todo_settings}
+SETTINGS = {CHAT: (chat_settings, chat_models), TODOS: (todo_settings,)}
 VARIABLES = [
     (text, name)
-    for text, module in SETTINGS.items()
+    for text, modules in SETTINGS.items()
     for name in [
         "API_KEYS",
         "CORS_ORIGINS",
-        *sorted(set(re.findall(r'"([A-Z][A-Z_]{3,})"', inspect.getsource(module)))),
+        *sorted(set(re.findall(r'"([A-Z][A-Z_]{3,})"', "".join(map(inspect.getsource, modules))))),
     ]
 ]
 KINDS = [
@@ -49,7 +50,7 @@ def test_every_setting_is_documented(text: str, variable: str) -> None:
 
 
 def test_every_setting_of_a_model_is_documented() -> None:
-    names = re.findall(r'entry(?:\.get\(|\[|, )"([a-z_]+)"', inspect.getsource(chat_settings))
+    names = re.findall(r'entry(?:\.get\(|\[|, )"([a-z_]+)"', inspect.getsource(chat_models))
     (table,) = re.findall(r"^\| in `MODELS` \|.*?\n(?:\n|\Z)", CHAT, re.MULTILINE | re.DOTALL)
     assert len(set(names)) > 10
     assert {f"`{name}`" for name in names} <= set(re.findall("`[a-z_]+`", table))

@@ -56,7 +56,8 @@ CHAT = (
         "streams.normalise",
     ),
     ("streams.calls", "streams.tagged", "engines.reports", "engines.scaler"),
-    ("settings", "json_text", "engines.wordings"),
+    ("settings",),
+    ("models", "json_text", "engines.wordings"),
     ("errors", "prices", "engines.kinds"),
 )
 TODOS = (

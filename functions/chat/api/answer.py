@@ -19,7 +19,8 @@ from starlette.responses import Response
 from functions.chat.engines.engine import EngineRequest, Failure, Reply
 from functions.chat.errors import ApiError, InvalidRequest
 from functions.chat.json_text import dump
-from functions.chat.settings import Model, Settings
+from functions.chat.models import Model
+from functions.chat.settings import Settings
 from functions.chat.streams.response import EventStreamResponse, Writer
 from functions.shared.keys import Key
 

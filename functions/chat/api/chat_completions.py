@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions.chat.engines.engine import EngineRequest, Reader
-from functions.chat.settings import Model, Settings
+from functions.chat.models import Model
+from functions.chat.settings import Settings
 from functions.chat.streams.chat import ChatReply, ChatStream
 from functions.chat.streams.chat_writer import ChatWriter
 from functions.chat.streams.grammar_call import GrammarCalls

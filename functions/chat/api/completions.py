@@ -7,7 +7,8 @@ from typing import Any
 
 from functions.chat.engines.engine import EngineRequest
 from functions.chat.errors import InvalidRequest
-from functions.chat.settings import Model, Settings
+from functions.chat.models import Model
+from functions.chat.settings import Settings
 from functions.chat.streams.chat_writer import ChatWriter
 from functions.chat.streams.completions import Assembled, TextReply, TextStream
 from functions.chat.streams.echo import EchoWriter

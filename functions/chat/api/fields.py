@@ -10,7 +10,8 @@ from functions.chat.api.chat_schema import CHAT_COMPLETION_REQUEST, ChatCompleti
 from functions.chat.api.checks import Map
 from functions.chat.engines.kinds import NEVER
 from functions.chat.errors import InvalidRequest
-from functions.chat.settings import Model, Settings
+from functions.chat.models import Model
+from functions.chat.settings import Settings
 
 OPENAI = CHAT_COMPLETION_REQUEST.members
 DEFAULT_TEMPERATURE = 0.7

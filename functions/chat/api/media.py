@@ -17,7 +17,7 @@ from typing import Any
 
 from functions.chat.api import faults
 from functions.chat.api.faults import Path
-from functions.chat.settings import Model
+from functions.chat.models import Model
 
 RESOLVE_S = 2.0
 # The parts that are not text, and where each has its data.

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from functions.chat.json_text import dump, parse
-from functions.chat.settings import Model
+from functions.chat.models import Model
 
 UNPARSED = "unparsed"
 Message = dict[str, Any]

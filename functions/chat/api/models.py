@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from functions.chat.errors import ModelNotAllowed, ModelNotFound, ModelNotServed
-from functions.chat.settings import SERVES, Model, Settings
+from functions.chat.models import SERVES, Model
+from functions.chat.settings import Settings
 from functions.shared.keys import Key
 
 from .service import Service

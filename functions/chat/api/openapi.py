@@ -17,7 +17,8 @@ from functions.chat.api.key import DAYS, MOST_DAYS
 from functions.chat.api.reply_schema import SCHEMAS, STREAMS
 from functions.chat.api.response_schema import DESCRIBED_REQUEST
 from functions.chat.api.routes import Route
-from functions.chat.settings import Model, Settings
+from functions.chat.models import Model
+from functions.chat.settings import Settings
 
 _STREAMS = " Swagger UI shows a stream when it has ended; {} shows it as it arrives."
 # The rules of requests, by the path that takes them.

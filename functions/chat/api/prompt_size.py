@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
-from functions.chat.settings import Model
+from functions.chat.models import Model
 
 from . import body, media
 

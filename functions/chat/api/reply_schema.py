@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any, get_args
 
-from functions.chat.settings import SERVES
+from functions.chat.models import SERVES
 from functions.chat.streams.normalise import FINISH_REASONS
 from functions.shared.keys import Period
 from functions.shared.usage import UsageSum

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from functions.chat.engines.engine import EngineRequest
-from functions.chat.settings import Model, Settings
+from functions.chat.models import Model
+from functions.chat.settings import Settings
 from functions.chat.streams.responses import ResponseWriter
 
 from . import body, chat_schema, faults, media, response_schema

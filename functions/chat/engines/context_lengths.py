@@ -7,7 +7,7 @@ from collections.abc import Collection
 from math import inf
 from typing import Any
 
-from functions.chat.settings import Model
+from functions.chat.models import Model
 from functions.shared.clock import Clock
 
 from .engine import Engine

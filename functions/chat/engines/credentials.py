@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from functions.chat.settings import Model
+from functions.chat.models import Model
 from functions.shared.clock import Clock
 from functions.shared.role import Role
 from functions.shared.secrets import Secrets

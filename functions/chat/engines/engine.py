@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from functions.chat.errors import ApiError
-from functions.chat.settings import Model
+from functions.chat.models import Model
 
 
 @dataclass(slots=True)

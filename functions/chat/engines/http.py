@@ -18,7 +18,8 @@ import httpx
 
 from functions.chat.errors import ApiError, EngineUnreachable, UpstreamError, UpstreamTimeout
 from functions.chat.json_text import parse
-from functions.chat.settings import Model, Settings
+from functions.chat.models import Model
+from functions.chat.settings import Settings
 from functions.shared.role import RoleKeysUnavailable
 from functions.shared.secrets import SecretsUnavailable
 from functions.shared.version import VERSION

@@ -17,7 +17,7 @@ from functions.chat.errors import (
     UpstreamTimeout,
 )
 from functions.chat.json_text import parse
-from functions.chat.settings import Model
+from functions.chat.models import Model
 
 from .errors import translate
 

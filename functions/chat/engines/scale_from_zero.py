@@ -23,7 +23,7 @@ from math import inf
 from typing import Any
 
 from functions.chat.errors import ApiError, EngineUnreachable, ModelUnavailable, ModelWarming
-from functions.chat.settings import Model
+from functions.chat.models import Model
 from functions.shared.clock import Clock
 from functions.shared.metrics import Metrics
 

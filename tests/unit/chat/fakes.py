@@ -7,7 +7,8 @@ from typing import Any
 
 from functions.chat.engines.engine import Accepted, EngineRequest, Event, Failure
 from functions.chat.errors import ApiError
-from functions.chat.settings import Model, Settings
+from functions.chat.models import Model
+from functions.chat.settings import Settings
 from functions.chat.streams.chat import ChatReply, ChatStream
 
 USER = {"role": "user", "content": "Hi"}

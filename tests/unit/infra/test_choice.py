@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from functions.chat import settings
+from functions.chat import models
 from functions.chat.engines.kinds import ENGINES
 from infra import choice
 from infra.choice import KINDS, ChoiceError, chosen_stage
@@ -165,7 +165,7 @@ def test_a_model_at_another_address_is_accepted() -> None:
 
 def test_the_kinds_are_those_of_the_chat_function() -> None:
     assert set(KINDS) == set(ENGINES)
-    assert settings._LONGEST_HEDGE_S == choice._LONGEST_HEDGE_S
+    assert models._LONGEST_HEDGE_S == choice._LONGEST_HEDGE_S
 
 
 def test_a_domain_with_its_certificate_is_accepted() -> None:

@@ -13,7 +13,7 @@ from functions.chat.engines.engine import Accepted, End, EngineRequest, Event, F
 from functions.chat.engines.scale_from_zero import CHECK_S, POLL_S, ScaleFromZero
 from functions.chat.engines.scaler import Start, StartFailed
 from functions.chat.errors import EngineUnreachable, ModelUnavailable
-from functions.chat.settings import Model
+from functions.chat.models import Model
 from functions.shared.aws import AwsError
 from functions.shared.clock import Clock
 from infra.inference.programs.report import COUNTERS, ENDED, Idleness

@@ -41,8 +41,10 @@ class FakeAws(Aws):
         super().__init__()
         self.secretsmanager = FakeService(self)
 
-    def service(self, name: str, *, endpoint_url: str | None = None) -> Service:
-        assert (name, endpoint_url) == ("secretsmanager", None)
+    def service(
+        self, name: str, *, endpoint_url: str | None = None, read_timeout_s: float | None = None
+    ) -> Service:
+        assert (name, endpoint_url, read_timeout_s) == ("secretsmanager", None, None)
         return self.secretsmanager
 
 

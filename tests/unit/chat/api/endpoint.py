@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from functions.chat.app import create_app
-from functions.chat.settings import Model
+from functions.chat.models import Model
 from tests.engines import schema
 from tests.unit.chat.fakes import FakeEngine, settings
 

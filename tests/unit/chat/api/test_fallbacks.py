@@ -16,7 +16,7 @@ from functions.chat.app import create_app
 from functions.chat.engines.engine import EngineRequest, Event
 from functions.chat.engines.fallback import Fallback
 from functions.chat.errors import EngineUnreachable, UpstreamError
-from functions.chat.settings import Model
+from functions.chat.models import Model
 from functions.chat.usage import Meter
 from functions.shared.keys import Key, Keyring
 from functions.shared.limits import Reservation, Running

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from functions.chat.engines.context_lengths import KNOWN_S, UNKNOWN_S, WAIT_S, ContextLengths
-from functions.chat.settings import Model
+from functions.chat.models import Model
 from functions.shared.clock import Clock
 from tests.engines.recordings import recordings
 from tests.unit.chat.fakes import FakeEngine, model

@@ -30,7 +30,7 @@ from functions.chat.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
-from functions.chat.settings import Model
+from functions.chat.models import Model
 from functions.shared.clock import Clock
 from functions.shared.metrics import Metrics
 from tests.unit.chat.fakes import engine_request, model

@@ -11,7 +11,7 @@ import pytest
 from functions.chat.engines.engine import Accepted, End, EngineRequest, Event, Failure, Hedged, Reply, Run
 from functions.chat.engines.fallback import Fallback
 from functions.chat.errors import Overloaded, UpstreamError
-from functions.chat.settings import Model
+from functions.chat.models import Model
 from tests.unit.chat.fakes import engine_request, model
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(5)]

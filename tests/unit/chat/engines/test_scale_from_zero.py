@@ -14,7 +14,7 @@ from functions.chat.engines.engine import Accepted, End, EngineRequest, Event, F
 from functions.chat.engines.scale_from_zero import CHECK_S, POLL_S, REPORT_S, ScaleFromZero
 from functions.chat.engines.scaler import BLOCKED, Start, StartFailed
 from functions.chat.errors import ApiError, EngineUnreachable, ModelUnavailable, ModelWarming, Overloaded
-from functions.chat.settings import Model
+from functions.chat.models import Model
 from functions.chat.streams.chat_writer import ChatWriter
 from functions.chat.streams.response import EventStreamResponse
 from functions.chat.streams.sse import KEEP_ALIVE
