@@ -60,6 +60,8 @@ def build(app: App, stage: Stage, *, bundles: Bundles, places: Places | None = N
     api = ApiStack(
         app, f"{prefix}Api", stage=stage, network=network, data=data, engine=engine, bundles=bundles
     )
+    if engine:
+        api.add_dependency(engine)
     if bundles.native_engine_missing:
         Annotations.of(api).add_warning_v2("chatbot:native-engine", _NO_ENGINE)
     WatchStack(app, f"{prefix}Watch", stage=stage, api=api, engine=engine, data=data)

@@ -54,8 +54,6 @@ class ApiStack(Stack):
             scope, construct_id, description=f"Chatbot API, {stage.name}: functions, REST API, Function URLs"
         )
         self._stage, self._network, self._data, self._engine = stage, network, data, engine
-        if engine:
-            self.add_dependency(engine)
         streaming = self._layer("Streaming", "The streaming runtime", bundles.streaming())
         self._chat_code = bundles.chat()
         self._chat_layers = [

@@ -30,11 +30,12 @@ def spending(
     acu_hours = calculated(
         f"acu * {1 + stage.database.readers}", {"acu": acus}, label="all instances", period=HOUR
     )
+    running_machines = [of_machines(machines, label="running", period=HOUR)] if machines else []
     return [
         heading("## What drives the bill\nPrices, and what is paid for without requests: docs/deploy.md."),
         graphs(
             graph("Lambda", "GB-s/hour", lambdas, stacked=True),
-            *(_machine_hours(machines) if machines else ()),
+            *(graph("Machines with GPUs", "hours/hour", [running]) for running in running_machines),
             graph("Database", "ACU-hours/hour", [acu_hours]),
             graph("Tokens", "tokens/hour", tokens, stacked=True),
         ),
@@ -45,7 +46,3 @@ def _gigabyte_seconds(name: str, function: lambda_.Function, memory_mb: int) -> 
     time = function.metric_duration(statistic="Sum", period=HOUR)
     gigabytes = memory_mb / 1024
     return calculated(f"{name}_ms / 1000 * {gigabytes:g}", {f"{name}_ms": time}, label=name, period=HOUR)
-
-
-def _machine_hours(machines: autoscaling.IAutoScalingGroup) -> Row:
-    return [graph("Machines with GPUs", "hours/hour", [of_machines(machines, label="running", period=HOUR)])]
