@@ -43,7 +43,10 @@ def destroy(program: Program, arguments: Sequence[str]) -> int:
         program.say(f"There is nothing of {stage.name} in account {account}, region {program.region}.")
         return 0
     program.say(f"Stage {stage.name}, in account {account}, region {program.region}: {', '.join(stacks)}.")
-    kept = "Its table and a last snapshot of the database are kept; all else of it is deleted."
+    kept = (
+        "Kept are its table, a last snapshot of the database, the image and the weights, and the functions' "
+        "logs; all else of it is deleted."
+    )
     lost = "Its keys, usage, todos and logs are deleted with it."
     program.say(kept if stage.keeps_data else lost)
     program.confirm(f"\nDestroy {stage.name}?")
