@@ -61,7 +61,7 @@ def destroy(program: Program, arguments: Sequence[str]) -> int:
 
 
 def _release_machines(program: Program) -> None:
-    """Let the engine's group end its machines: ECS protects those that run tasks, even once it is deleted.
+    """Let the engine's group end its machines, which ECS protects or drains, even once it is deleted.
 
     Source: aws/containers-roadmap #2862 and aws/aws-cdk #18179, open, read 2026-11-27: CloudFormation would
             wait for the group until it gives up.
@@ -72,13 +72,12 @@ def _release_machines(program: Program) -> None:
         provider = stacks.part("Engine", "AWS::ECS::CapacityProvider", "")
         if not (name["AutoScalingGroupName"] and provider):  # a stack of which only a part is there
             return
+        unmanaged = {"managedTerminationProtection": "DISABLED", "managedDraining": "DISABLED"}
+        program.client("ecs").update_capacity_provider(name=provider, autoScalingGroupProvider=unmanaged)
         found = groups.describe_auto_scaling_groups(AutoScalingGroupNames=list(name.values()))
+        if any(group["NewInstancesProtectedFromScaleIn"] for group in found["AutoScalingGroups"]):
+            groups.update_auto_scaling_group(**name, NewInstancesProtectedFromScaleIn=False)
         machines = [machine for group in found["AutoScalingGroups"] for machine in group["Instances"]]
-        if not any(group["NewInstancesProtectedFromScaleIn"] for group in found["AutoScalingGroups"]):
-            return
-        unprotected = {"managedTerminationProtection": "DISABLED"}
-        program.client("ecs").update_capacity_provider(name=provider, autoScalingGroupProvider=unprotected)
-        groups.update_auto_scaling_group(**name, NewInstancesProtectedFromScaleIn=False)
         if ids := [machine["InstanceId"] for machine in machines if machine["ProtectedFromScaleIn"]]:
             groups.set_instance_protection(**name, InstanceIds=ids, ProtectedFromScaleIn=False)
     except UNREACHABLE as error:

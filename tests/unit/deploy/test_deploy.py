@@ -320,21 +320,27 @@ def test_destroying_says_what_is_lost() -> None:
     assert cdk.commands[0][1:4] == ("destroy", "--all", "--force")
 
 
+UNMANAGED = {
+    "name": "provider",
+    "autoScalingGroupProvider": {"managedTerminationProtection": "DISABLED", "managedDraining": "DISABLED"},
+}
+
+
 def test_machines_that_ecs_protects_are_released_before_their_group_is_deleted() -> None:
     cloud = Cloud({"ChatbotProdEngine": {}}, protected=True)
     program_, _ = of(PROD, command="destroy", cloud=cloud)
     assert destroy(program_, []) == 0
     assert cloud.changes == [
-        {"name": "provider", "autoScalingGroupProvider": {"managedTerminationProtection": "DISABLED"}},
+        UNMANAGED,
         {"AutoScalingGroupName": "machines", "NewInstancesProtectedFromScaleIn": False},
         {"AutoScalingGroupName": "machines", "InstanceIds": ["i-1"], "ProtectedFromScaleIn": False},
     ]
 
 
-def test_machines_that_are_not_protected_are_left_alone() -> None:
+def test_machines_that_are_not_protected_are_not_drained_either() -> None:
     cloud = Cloud({"ChatbotDevEngine": {}})
     assert destroy(of(command="destroy", cloud=cloud)[0], []) == 0
-    assert not cloud.changes
+    assert cloud.changes == [UNMANAGED]
 
 
 def test_machines_that_cannot_be_released_do_not_stop_the_removal() -> None:
