@@ -96,7 +96,11 @@ class Fallback:
                     yield replace(first, request=candidate)
                     return
                 if candidate.model.id != request.model.id:
-                    self._report(request.model, candidate.model)
+                    tried = [f"{name}: {error.code or error.type}" for name, error in refusals.items()]
+                    own = (
+                        [] if request.model.id in refusals else [f"{request.model.id}: failed or late before"]
+                    )
+                    self._report(request.model, candidate.model, "; ".join((*own, *tried)))
                 others = [each for each in in_order if each.model.id not in {*refusals, candidate.model.id}]
                 if candidate.stream and (after_s := candidate.model.hedge_after_s) and others:
                     mine = RunAhead(candidate, events, partial(self._next, candidate, events, began))
@@ -169,7 +173,7 @@ class Fallback:
                 if theirs.has_begun and not mine.has_begun:
                     winner = theirs
                     self._mark(mine.request.model, LONGEST_S)
-                    self._report(mine.request.model, second.model)
+                    self._report(mine.request.model, second.model, f"{mine.request.model.id}: late")
                 await (opened if winner is theirs else beside).aclose()
             yield Accepted(winner.request)
             yield await winner.ahead
@@ -202,8 +206,8 @@ class Fallback:
     def _mark(self, model: Model, for_s: float) -> None:
         self._marked_until[model.id] = self._clock.elapsed_s() + for_s
 
-    def _report(self, requested: Model, answering: Model) -> None:
-        logger.warning("%s answers for %s", answering.id, requested.id)
+    def _report(self, requested: Model, answering: Model, why: str) -> None:
+        logger.warning("%s answers for %s (%s)", answering.id, requested.id, why)
         if self._metrics:
             self._metrics.write_fallback(requested.id, round(self._now() * 1000))
 

@@ -154,6 +154,16 @@ async def events_of(opened: AbstractAsyncContextManager[AsyncIterator[Event]]) -
 # who answers
 
 
+async def test_the_log_says_what_each_engine_said(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench(a="starting", b="full", c="good")
+    await bench.request(A, B, C)
+    await bench.request(A, B, C)
+    assert [record.getMessage() for record in caplog.records] == [
+        "c answers for a (a: model_warming; b: server_is_overloaded)",
+        "c answers for a (a: failed or late before)",
+    ]
+
+
 @pytest.mark.parametrize("refusal", REFUSALS)
 @pytest.mark.parametrize("answer", ANSWERS)
 async def test_a_request_that_was_refused_goes_to_the_next_and_stays_there(refusal: str, answer: str) -> None:
