@@ -45,7 +45,8 @@ _LAUNCH = (
 _EVENT = (
     ("placement", r"unable to place a task.*closest matching"),
     ("permission", r"unable to assume the (service )?role|not authorized"),
-    ("engine", r"unable to consistently start tasks successfully|deployment circuit breaker"),
+    # Not "unable to consistently start tasks successfully": ECS says it for want of a machine, too.
+    ("engine", r"deployment circuit breaker"),
 )
 # For so long a machine that was just stopped may still be there, full or draining.
 _SETTLED_S = 180.0

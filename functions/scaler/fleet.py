@@ -26,6 +26,7 @@ class Counts:
 
     tasks_wanted: int
     tasks_running: int
+    tasks_pending: int
     machines_wanted: int
     machines: int
     events: list[Any]
@@ -58,6 +59,7 @@ class Fleet:
         return Counts(
             tasks_wanted=services[0]["desiredCount"],
             tasks_running=services[0]["runningCount"],
+            tasks_pending=services[0]["pendingCount"],
             machines_wanted=machines["DesiredCapacity"],
             machines=sum(each["LifecycleState"].startswith(_PRESENT) for each in machines["Instances"]),
             events=services[0].get("events", []),
@@ -70,6 +72,15 @@ class Fleet:
             cluster=self._settings.cluster,
             service=self._settings.service,
             desiredCount=count,
+        )
+
+    def place_again(self) -> None:
+        """Have ECS place the service's task now, by a deployment of what is deployed already."""
+        self._ecs.call(
+            "update_service",
+            cluster=self._settings.cluster,
+            service=self._settings.service,
+            forceNewDeployment=True,
         )
 
     def set_machines(self, count: int) -> None:

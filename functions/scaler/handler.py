@@ -17,6 +17,9 @@
     {"source": "aws.ecs", "detail": {"lastStatus": "STOPPED"}}
         from EventBridge, when a task of the cluster has stopped (asynchronous): a machine without a service
         that wants a task is stopped, too, and an engine that keeps failing. Returns as above.
+    {"source": "aws.ecs", "detail": {"agentConnected": true, "status": "ACTIVE"}}
+        from EventBridge, when a machine has joined the cluster, and when anything of it changes
+        (asynchronous): a task that waits for it is placed. Returns {"placed": true | false}.
 
 Bundle: functions/scaler and functions/shared, no layer; boto3 is the runtime's. 512 MB, timeout 45 s, both
 retries of asynchronous events, none of which is older than 5 minutes.
@@ -58,6 +61,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: 
             return {"stopped": line is not None and scaler.stop(line)}
         case {"source": "aws.ecs", "detail": {"lastStatus": "STOPPED"}}:
             return {"stopped": scaler.follow()}
+        case {"source": "aws.ecs", "detail": {"agentConnected": True, "status": "ACTIVE"}}:
+            return {"placed": scaler.place()}
         case {"action": "start", "holder": None | str() as holder}:
             return scaler.start(holder)
         case {"action": "release", "holder": str(holder)}:

@@ -123,6 +123,25 @@ class Scaler:
         logger.info("%s has no task any more: its machine is stopped", self._settings.model)
         return True
 
+    def place(self) -> bool:
+        """Have the task placed on a machine that has joined the cluster; return whether that was done.
+
+        The service wants its task before there is a machine. ECS tries for about 50 s to place it, and then
+        only every five minutes: a machine that joins later would wait. A task that failed is not hurried.
+        Source: Amazon ECS, "Service throttle logic", of a lack of resources; reproio/ecs_deploy #53, for the
+                times; read 2026-11-27.
+        Raises: AwsError, ServiceMissing.
+        """
+        counts = self._fleet.counts()
+        if not counts.tasks_wanted or counts.tasks_running or counts.tasks_pending:
+            return False
+        since = self._store.read().started_at or 0.0
+        if any(task["createdAt"].timestamp() >= since for task in self._fleet.stopped_tasks()):
+            return False
+        self._fleet.place_again()
+        logger.info("%s has its machine", self._settings.model)
+        return True
+
     def _stop(self, now: float, why: str) -> bool:
         """Set both to 0, unless the engine is wanted by then; return whether that was done."""
         if not self._store.change(lambda state: _stopping(state, now)):

@@ -129,14 +129,22 @@ class ScalerFunction(Construct):
         )
         subscription.node.add_dependency(allowed)
         # What sets the service to 0 does not know the group: a deployment that changes the task, an operator.
-        stopped = events.Rule(
-            self,
-            "Stopped",
-            description="A task of the engine has stopped",
-            event_pattern=events.EventPattern(
-                source=["aws.ecs"],
-                detail_type=["ECS Task State Change"],
-                detail={"clusterArn": [cluster.cluster_arn], "lastStatus": ["STOPPED"]},
+        # And a machine that joins does not have the service's task placed at once.
+        for name, text, kind, detail in (
+            ("Stopped", "A task of the engine has stopped", "Task", {"lastStatus": ["STOPPED"]}),
+            (
+                *("Joined", "A machine of the engine has joined", "Container Instance"),
+                {"agentConnected": [True], "status": ["ACTIVE"]},
             ),
-        )
-        stopped.add_target(targets.LambdaFunction(self.function, max_event_age=_LATEST, retry_attempts=2))
+        ):
+            rule = events.Rule(
+                self,
+                name,
+                description=text,
+                event_pattern=events.EventPattern(
+                    source=["aws.ecs"],
+                    detail_type=[f"ECS {kind} State Change"],
+                    detail={"clusterArn": [cluster.cluster_arn], **detail},
+                ),
+            )
+            rule.add_target(targets.LambdaFunction(self.function, max_event_age=_LATEST, retry_attempts=2))

@@ -173,23 +173,27 @@ def test_the_scaler_accepts_its_variables(variants: EngineVariants, name: str) -
 
 
 @pytest.mark.parametrize("name", FROM_ZERO)
-def test_lines_of_the_reporter_and_stopped_tasks_call_the_scaler(variants: EngineVariants, name: str) -> None:
+def test_lines_of_the_reporter_and_events_call_the_scaler(variants: EngineVariants, name: str) -> None:
     engine = variants[name]
     (lines,) = (each for each in engine.all("AWS::Logs::LogGroup") if each.startswith("Lines"))
     subscription = engine.one("AWS::Logs::SubscriptionFilter")
     assert subscription["LogGroupName"] == {"Ref": lines}
     assert subscription["FilterPattern"] == f"{{ $.idle_s >= {60 * engine.engine.idle_minutes} }}"
-    permissions = {each["Principal"]: each for each in engine.all("AWS::Lambda::Permission").values()}
+    permissions: dict[str, Any] = {
+        each["Principal"]: each for each in engine.all("AWS::Lambda::Permission").values()
+    }
     assert set(permissions) == {"logs.amazonaws.com", "events.amazonaws.com"}
     permission = permissions["logs.amazonaws.com"]
     assert permission["SourceArn"] == {"Fn::GetAtt": [lines, "Arn"]}
     assert permission["SourceAccount"] == {"Ref": "AWS::AccountId"}
     (cluster,) = engine.all("AWS::ECS::Cluster")
-    assert engine.one("AWS::Events::Rule")["EventPattern"] == {
-        "source": ["aws.ecs"],
-        "detail-type": ["ECS Task State Change"],
-        "detail": {"clusterArn": [{"Fn::GetAtt": [cluster, "Arn"]}], "lastStatus": ["STOPPED"]},
+    patterns = [rule["EventPattern"] for rule in engine.all("AWS::Events::Rule").values()]
+    own = {"clusterArn": [{"Fn::GetAtt": [cluster, "Arn"]}]}
+    assert {pattern["detail-type"][0]: pattern["detail"] for pattern in patterns} == {
+        "ECS Task State Change": own | {"lastStatus": ["STOPPED"]},
+        "ECS Container Instance State Change": own | {"agentConnected": [True], "status": ["ACTIVE"]},
     }
+    assert all(pattern["source"] == ["aws.ecs"] for pattern in patterns)
     logged = engine.container("reporter")["LogConfiguration"]["Options"]["awslogs-group"]
     assert logged == {"Ref": lines}
     assert engine.container("engine")["LogConfiguration"]["Options"]["awslogs-group"] != logged

@@ -238,9 +238,15 @@ FAILING = "(service vllm) is unable to consistently start tasks successfully."
         (NO_MACHINE, START_S + 30, "machine"),
         (TOO_SMALL, 5, None),
         (TOO_SMALL, 240, "placement"),
-        (FAILING, 240, "engine"),
+        (FAILING, 240, None),
     ],
-    ids=["no machine yet", "no machine joins", "the machine of before", "too small", "fails again and again"],
+    ids=[
+        "no machine yet",
+        "no machine joins",
+        "the machine of before",
+        "too small",
+        "said for want of a machine, too",
+    ],
 )
 def test_what_ecs_reports_of_its_service(message: str, after_s: float, reason: str | None) -> None:
     world = started()
@@ -364,3 +370,29 @@ def test_an_engine_that_failed_starts_again_with_the_next_request() -> None:
     assert world.scaler().follow()
     reply = world.scaler().start(None)
     assert (reply["state"], reply["elapsed_s"], world.counts) == ("starting", 0, (1, 1))
+
+
+# a machine that joins
+
+
+@pytest.mark.parametrize(
+    ("changes", "placed"),
+    [
+        ({}, True),
+        ({"pending": 1}, False),
+        ({"running": [TASK]}, False),
+        ({"tasks": 0}, False),
+        ({"stopped": [CRASHED]}, False),
+        ({"stopped": [{**CRASHED, "createdAt": instant(NOW - 60)}]}, True),
+    ],
+    ids=["waits", "is placed", "runs", "is not wanted", "has failed", "had failed before"],
+)
+def test_a_task_that_waits_for_a_machine_is_placed_when_it_joins(
+    changes: dict[str, Any], placed: bool
+) -> None:
+    """ECS, by itself, tries again only minutes later."""
+    world = started()
+    for name, value in changes.items():
+        setattr(world, name, value)
+    assert world.scaler().place() is placed
+    assert world.deployments == placed

@@ -47,6 +47,8 @@ class World:
 
     tasks: int = 0
     machines: int = 0
+    pending: int = 0
+    deployments: int = 0
     running: list[str] = field(default_factory=list)
     instances: list[str] = field(default_factory=list)
     events: list[tuple[float, str]] = field(default_factory=list)
@@ -101,12 +103,14 @@ class World:
             "status": "ACTIVE",
             "desiredCount": self.tasks,
             "runningCount": len(self.running),
+            "pendingCount": self.pending,
             "events": [{"createdAt": instant(at), "message": message} for at, message in self.events],
         }
         return {"services": [service]}
 
-    def update_service(self, *, desiredCount: int, **_: Any) -> Any:  # noqa: N803
-        self.tasks = desiredCount
+    def update_service(self, **changes: Any) -> Any:
+        self.tasks = changes.get("desiredCount", self.tasks)
+        self.deployments += changes.get("forceNewDeployment", False)
 
     def list_tasks(self, *, desiredStatus: str, **_: Any) -> Any:  # noqa: N803
         ids = (
