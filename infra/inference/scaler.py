@@ -17,6 +17,7 @@ from infra import environments
 from infra.constructs.function_role import function_role
 from infra.constructs.grants import grant_items
 from infra.constructs.log_groups import log_group
+from infra.constructs.streaming_function import ARCHITECTURES, PYTHON
 from infra.inference.capacity import group_arn, group_reasons
 from infra.nag import acknowledge
 from infra.stages import Engine, Stage
@@ -29,7 +30,7 @@ _LATEST = Duration.minutes(5)
 
 
 class ScalerFunction(Construct):
-    """The function, what it may do, and what calls it: lines of the engine's reporter, and stopped tasks."""
+    """The function, what it may do, and what calls it: a log's lines, stopped tasks, machines that join."""
 
     def __init__(
         self,
@@ -53,10 +54,8 @@ class ScalerFunction(Construct):
             "Function",
             function_name=name,
             description=f"Chatbot API, {stage.name}: starts and stops the engine",
-            runtime=lambda_.Runtime.PYTHON_3_13,
-            architecture=(
-                lambda_.Architecture.ARM_64 if stage.architecture == "arm64" else lambda_.Architecture.X86_64
-            ),
+            runtime=PYTHON,
+            architecture=ARCHITECTURES[stage.architecture],
             code=code,
             handler="functions.scaler.handler.handler",
             environment=environments.scaler_environment(
@@ -110,7 +109,7 @@ class ScalerFunction(Construct):
             self.function.add_to_role_policy(statement)
 
     def _subscribe(self, lines: logs.LogGroup, idle_s: int, cluster: ecs.Cluster) -> None:
-        """Have lines that say that there were no requests call the function, and tasks that stop."""
+        """Have it called by lines that say that the engine is idle, tasks that stop, machines that join."""
         allowed = lambda_.CfnPermission(
             self,
             "FromLog",

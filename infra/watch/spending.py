@@ -30,12 +30,15 @@ def spending(
     acu_hours = calculated(
         f"acu * {1 + stage.database.readers}", {"acu": acus}, label="all instances", period=HOUR
     )
-    running_machines = [of_machines(machines, label="running", period=HOUR)] if machines else []
+    machine_hours: list[cloudwatch.GraphWidget] = []
+    if machines:
+        running = of_machines(machines, label="running", period=HOUR)
+        machine_hours = [graph("Machines with GPUs", "hours/hour", [running])]
     return [
         heading("## What drives the bill\nPrices, and what is paid for without requests: docs/deploy.md."),
         graphs(
             graph("Lambda", "GB-s/hour", lambdas, stacked=True),
-            *(graph("Machines with GPUs", "hours/hour", [running]) for running in running_machines),
+            *machine_hours,
             graph("Database", "ACU-hours/hour", [acu_hours]),
             graph("Tokens", "tokens/hour", tokens, stacked=True),
         ),
