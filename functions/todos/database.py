@@ -125,6 +125,8 @@ class Database:
             await self._connect(start_s)
         except (*_ENGINE_LOST, AddressUnknown) as error:
             raise _QueryFailed(error, sent=False, address_suspect=True) from error
+        except errors.DataError as error:
+            raise _QueryFailed(error, sent=False, address_suspect=error.code == _WRONG_PASSWORD) from error
         try:
             async with asyncio.timeout(limit_s):
                 return await query(self._client)
@@ -167,7 +169,7 @@ class Database:
     async def _start_ahead(self) -> None:
         try:
             await self._connect(max(_ENGINE_START_S, self._timeout_s))
-        except (*_ENGINE_LOST, AddressUnknown) as error:
+        except (*_ENGINE_LOST, AddressUnknown, errors.DataError) as error:
             self._address.expire()
             logger.warning("the database was not reached ahead of the first query: %s", _QueryFailed(error))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 
+import prisma_in_process
 from lambda_stream import StreamingHandler
 
 from functions.shared.access import Access
@@ -20,6 +21,7 @@ from .failures import error_body
 from .settings import Settings
 from .store import PrismaStore
 
+prisma_in_process.install()
 settings = Settings.from_environment(os.environ)
 if settings.database_ca:
     # Prisma's native engine reads only the first certificate of the file in the address, but all of this one.

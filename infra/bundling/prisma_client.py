@@ -7,12 +7,13 @@ from pathlib import Path
 from infra.bundling.errors import BundleError
 from infra.paths import ROOT
 
+ENGINE = ROOT / "layers" / "prisma" / "python"
 SCHEMA = ROOT / "functions" / "todos" / "prisma" / "schema.prisma"
 _ADVICE = "`make synth` and `make test` generate it; so does `.venv/bin/prisma generate`."
 
 
 def add_client(packages: Path, *, generated: Path | None = None) -> None:
-    """Put the generated modules beside those of the installed package.
+    """Put the generated modules beside those of the installed package, and the engine beside them.
 
     Raises: BundleError, where there is no client, or one of another schema.
     """
@@ -26,6 +27,7 @@ def add_client(packages: Path, *, generated: Path | None = None) -> None:
         )
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(generated, packages / "prisma", ignore=ignored, dirs_exist_ok=True)
+    shutil.copytree(ENGINE, packages, ignore=ignored, dirs_exist_ok=True)
     # It has the clone's path in the names of files that Lambda does not have and nothing reads there.
     client = packages / "prisma" / "client.py"
     client.write_text(client.read_text().replace(str(ROOT), "/var/task"))

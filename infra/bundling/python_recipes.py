@@ -13,7 +13,7 @@ from infra.bundling.bytecode import compile_modules
 from infra.bundling.errors import BundleError
 from infra.bundling.interpreter import find_python
 from infra.bundling.packages import install, prune
-from infra.bundling.prisma_client import SCHEMA, add_client
+from infra.bundling.prisma_client import ENGINE, SCHEMA, add_client
 from infra.bundling.recipe import Recipe, copy_files, files_of
 from infra.paths import ROOT
 from infra.stages import Architecture
@@ -92,7 +92,9 @@ def _page(name: str) -> tuple[tuple[Path, ...], Fill]:
 
 
 # What only one function has: its sources, and what adds it.
-_MORE_PACKAGES: dict[str, tuple[tuple[Path, ...], Fill]] = {"todos": ((SCHEMA,), add_client)}
+_MORE_PACKAGES: dict[str, tuple[tuple[Path, ...], Fill]] = {
+    "todos": ((SCHEMA, *files_of(ENGINE)), add_client)
+}
 _MORE_FILES: dict[str, tuple[tuple[Path, ...], Fill]] = {
     "chat": _page("chat-page"),
     "todos": _page("graphiql"),

@@ -15,6 +15,13 @@ _NPM = ("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
 _GENERATE = (_PYTHON, "-m", "prisma", "generate")
 _SCHEMA = "functions/todos/prisma/schema.prisma"
 _NODE_LOCK = ("package.json", "package-lock.json")
+_COMPILER = "infra/install/compiler.py"
+_COMPILER_SOURCES = (
+    _COMPILER,
+    "layers/prisma/package-lock.json",
+    "layers/prisma/python/prisma_in_process/compiler.py",
+    "requirements/todos.txt",  # a file is for one version of wasmtime
+)
 _PRISMA_SOURCES = tuple(f"layers/prisma/{name}" for name in (*_NODE_LOCK, "engines"))
 
 
@@ -80,11 +87,12 @@ STEPS = (
     ),
     Step(2, "node-packages", "Node packages", 113, 197, _NPM, _NODE_LOCK),
     Step(2, "cdk", "CDK", 11, 30, (*_NPM, "--omit=dev"), _NODE_LOCK),
+    Step(3, "compiler", "Prisma's compiler", 0, 5, (_PYTHON, _COMPILER), _COMPILER_SOURCES),
     Step(3, "client-of-run", "Prisma client", 0, 1, _GENERATE, (_SCHEMA, RUN)),
     Step(3, "client-of-test", "Prisma client", 0, 1, _GENERATE, (_SCHEMA, TEST)),
     Step(3, "client-of-deploy", "Prisma client", 0, 1, _GENERATE, (_SCHEMA, DEPLOY)),
 )
-_EVERYWHERE = ("venv", "node", "prisma", "graphiql", "chat-page")
+_EVERYWHERE = ("venv", "node", "prisma", "compiler", "graphiql", "chat-page")
 _TEST = (*_EVERYWHERE, "packages-test", "client-of-test", "model", "emulator")
 _CLIENTS = ("openai-2", "clients", "clients-2", "clients-3", "clients-node", "clients-node-6")
 GOALS = {

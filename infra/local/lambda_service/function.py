@@ -8,6 +8,7 @@ from infra.local.settings import REGION
 from infra.paths import ROOT
 
 _LAYER = ROOT / "layers" / "streaming"
+_PRISMA = ROOT / "layers" / "prisma"
 
 
 def _wrapped_runtime() -> tuple[str, ...]:
@@ -39,7 +40,7 @@ class LambdaFunction:
             "LANG": "en_US.UTF-8",
             "TZ": ":UTC",
             "PYTHONUNBUFFERED": "1",
-            "PYTHONPATH": os.pathsep.join((str(ROOT), str(_LAYER / "python"))),
+            "PYTHONPATH": os.pathsep.join(map(str, (ROOT, _LAYER / "python", _PRISMA / "python"))),
             **inherited_environment(),
             **self.environment,
             "AWS_LAMBDA_RUNTIME_API": runtime_api,

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+import prisma_in_process
 import psutil
 import psycopg
 import pytest
@@ -34,6 +35,7 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session", autouse=True)
 def engine_binary() -> Iterator[Path]:
     """Where the client finds the engine, unless the environment says otherwise."""
+    prisma_in_process.install()
     with pytest.MonkeyPatch.context() as patch:
         if not os.environ.get("PRISMA_QUERY_ENGINE_BINARY"):
             patch.setenv("PRISMA_QUERY_ENGINE_BINARY", str(ENGINE))

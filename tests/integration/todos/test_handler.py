@@ -112,10 +112,3 @@ def test_a_todo_is_kept_at_the_address_that_the_secret_holds(handler: Any, empty
     assert made == {"data": {"createTodo": {"title": "tea"}}}
     assert execute(handler, "{ todos { title } }") == {"data": {"todos": [{"title": "tea"}]}}
     assert empty.titles() == ["tea"]
-
-
-def test_what_prisma_starts_trusts_every_certificate_of_the_file(handler: Any) -> None:
-    execute(handler, "{ todos { title } }")
-    (engine,) = engines()
-    environment = engine.environ()
-    assert environment["SSL_CERT_FILE"] == environment["DATABASE_CA"] == os.environ["DATABASE_CA"]
