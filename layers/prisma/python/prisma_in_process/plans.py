@@ -288,9 +288,9 @@ class _Maker:
         return run
 
     def _process(self, args: Any, _: Any) -> Node:
-        before, operations = self.node(args["expr"]), operations(args["operations"])
+        before, change = self.node(args["expr"]), operations(args["operations"])
 
         async def run(database: Database, scope: Scope) -> Any:
-            return operations(await before(database, scope), scope)
+            return change(await before(database, scope), scope)
 
         return run
