@@ -2,48 +2,9 @@
 const assert = require("node:assert/strict");
 const { test } = require("node:test");
 const { connectionError } = require("../database-errors");
-const { readDatabaseUrl } = require("../database-url");
 const { datasourceSetting } = require("../datasource");
 
-const read = (rest = "", host = "db.example:6543") => readDatabaseUrl(`postgresql://us%40er:p%3Ass@${host}/todos${rest}`);
 const ADDRESS = { host: "db.example", port: 6543, database: "todos", user: "us@er" };
-
-test("an address and its password", () => {
-  const { address, client } = read();
-  assert.deepEqual(address, ADDRESS);
-  assert.equal(client.password, "p:ss");
-});
-
-test("the defaults", () => {
-  const { address, schema, connectionLimit, poolTimeoutMs, client } = readDatabaseUrl("postgres://u@localhost");
-  assert.deepEqual(address, { host: "localhost", port: 5432, database: "postgres", user: "u" });
-  assert.deepEqual([schema, connectionLimit, poolTimeoutMs], [undefined, undefined, 10_000]);
-  assert.deepEqual([client.connectionTimeoutMillis, client.ssl, client.password], [5_000, false, undefined]);
-});
-
-test("the parameters", () => {
-  const settings = read("?schema=a%20b&connection_limit=1&pool_timeout=0&connect_timeout=2&socket_timeout=3&host=/run/pg");
-  assert.equal(settings.schema, "a b");
-  assert.deepEqual([settings.connectionLimit, settings.poolTimeoutMs, settings.socketTimeoutMs], [1, 0, 3_000]);
-  assert.deepEqual([settings.client.connectionTimeoutMillis, settings.client.host], [2_000, "/run/pg"]);
-});
-
-test("an IPv6 host", () => assert.equal(read("", "[::1]:1").address.host, "::1"));
-
-for (const [mode, ssl] of [
-  ["sslmode=disable", false],
-  ["sslmode=prefer", false],
-  ["sslmode=require", { rejectUnauthorized: false, ca: undefined }],
-  ["sslmode=require&sslaccept=strict", { rejectUnauthorized: true, ca: undefined }],
-  ["sslmode=verify-full", { rejectUnauthorized: true, ca: undefined }],
-]) {
-  test(mode, () => assert.deepEqual(read(`?${mode}`).client.ssl, ssl));
-}
-
-for (const url of ["hush", "mysql://u:hush@h/d", "postgresql://u:hush%zz@h/d", "postgresql://u:hush@h/d?pool_timeout=1s"]) {
-  test(`refused without being shown: ${url}`, () =>
-    assert.throws(() => readDatabaseUrl(url), (error) => error.code === "P1013" && !error.message.includes("hush")));
-}
 
 const SCHEMA = `
 // datasource old { url = "no" }

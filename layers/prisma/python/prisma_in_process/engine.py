@@ -19,7 +19,7 @@ from .cache import Plans
 from .errors import UserError
 from .pool import Pool
 from .postgres import Connection
-from .url import Settings
+from .url import read_url
 from .values import raw_rows
 
 _RAW = {"query_raw": "queryRaw", "query_first": "queryRaw", "execute_raw": "executeRaw"}
@@ -49,10 +49,13 @@ class InProcessEngine(AsyncAbstractEngine):
 
     async def connect(self, timeout: timedelta = timedelta(seconds=10), datasources: Any = None) -> None:
         url = datasources[0]["url"] if datasources else os.environ["DATABASE_URL"]
-        settings = Settings(url)
+        try:
+            database_url = read_url(url)
+        except UserError as error:
+            _reraise(error)
         if self._plans is None:
-            self._plans = Plans(self._datamodel, settings.schema, PLANS)
-        self._pool = Pool(settings)
+            self._plans = Plans(self._datamodel, database_url.schema, PLANS)
+        self._pool = Pool(database_url)
         try:
             async with asyncio.timeout(timeout.total_seconds()):
                 await self._pool.open()

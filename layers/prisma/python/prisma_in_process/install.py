@@ -6,11 +6,11 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from . import engine
-
 
 def install(package: str = "prisma", *, plans: Path | None = None) -> None:
     """Let a generated client use this engine; call it before the first `connect()`."""
+    from . import engine  # not before: the module `url` is for those who have no client, too
+
     engine.PLANS = plans
     base = importlib.import_module(f"{package}._base_client")
     client = importlib.import_module(f"{package}.client")

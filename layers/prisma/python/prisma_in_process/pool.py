@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from .errors import UserError
 from .postgres import Connection
-from .url import Settings
+from .url import DatabaseUrl
 
 _SETTLE_S = 0.5
 
@@ -16,10 +16,10 @@ _SETTLE_S = 0.5
 class Pool:
     """As many connections as are allowed, made when they are needed."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, url: DatabaseUrl) -> None:
+        self._url = url
         self._free: list[Connection] = []
-        self._slots = asyncio.Semaphore(settings.limit)
+        self._slots = asyncio.Semaphore(url.connection_limit)
         self._closed = False
 
     async def open(self) -> None:
@@ -28,7 +28,7 @@ class Pool:
     async def take(self, wait_s: float | None = None) -> Connection:
         """Raises: UserError."""
         try:
-            await asyncio.wait_for(self._slots.acquire(), wait_s or self._settings.wait_s)
+            await asyncio.wait_for(self._slots.acquire(), wait_s or self._url.pool_timeout_s)
         except TimeoutError:
             raise UserError(
                 "P2024", "Timed out fetching a new connection from the connection pool."
@@ -37,7 +37,7 @@ class Pool:
             connection = self._free.pop()
             if not connection.lost:
                 return connection
-        connection = Connection(self._settings)
+        connection = Connection(self._url)
         try:
             await connection.open()
         except BaseException:

@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 
 from .errors import UserError, from_postgres
-from .url import Settings
+from .url import DatabaseUrl
 from .values import coder, short
 
 _STATEMENTS = 200
@@ -22,17 +22,17 @@ _LOST = (asyncpg.InterfaceError, asyncpg.PostgresConnectionError, ConnectionErro
 class Connection:
     """One connection, and the statements that it has prepared."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, url: DatabaseUrl) -> None:
+        self._url = url
         self._prepared: OrderedDict[str, tuple[Any, list[Callable[[Any], Any] | None]]] = OrderedDict()
         self._raw: asyncpg.Connection | None = None
         self._in_transaction = 0
 
     async def open(self) -> None:
         """Raises: UserError."""
-        where = f"{self._settings.connect['host']}:{self._settings.connect['port']}"
+        where = self._url.address
         try:
-            self._raw = await asyncpg.connect(**self._settings.connect)
+            self._raw = await asyncpg.connect(**connect_arguments(self._url))
         except asyncpg.PostgresError as error:
             raise from_postgres(error, raw=False) from None
         except TimeoutError:
@@ -80,7 +80,7 @@ class Connection:
         if self.lost:
             raise UserError("P1017", "Server has closed the connection.")
         try:
-            if self._settings.bouncer and not self._in_transaction:
+            if self._url.pgbouncer and not self._in_transaction:
                 async with self._raw.transaction():
                     return await self._ask(sql, values)
             return await self._ask(sql, values)
@@ -104,10 +104,10 @@ class Connection:
     async def _ask(self, sql: str, values: list[Any]) -> tuple[list[Any], Any]:
         prepared = self._prepared.get(sql)
         if prepared is None:
-            statement = await self._raw.prepare(sql, name="" if self._settings.bouncer else None)
+            statement = await self._raw.prepare(sql, name="" if self._url.pgbouncer else None)
             types = statement.get_parameters()
             prepared = statement, [coder(each.name) for each in types]
-            if not self._settings.bouncer:
+            if not self._url.pgbouncer:
                 self._prepared[sql] = prepared
                 if len(self._prepared) > _STATEMENTS:
                     self._prepared.popitem(last=False)
@@ -160,3 +160,35 @@ def _unfit(error: Exception, raw: bool) -> UserError:
     if raw:
         return UserError("P2010", f"Raw query failed. Code: `22P02`. Message: `{where}`", {"code": "22P02"})
     return UserError("P2023", f"Inconsistent column data: {where}")
+
+
+def connect_arguments(url: DatabaseUrl) -> dict[str, Any]:
+    """Return what the driver takes for a URL."""
+    settings = {"application_name": url.application_name, "options": url.options}
+    if url.schema != "public" and not url.pgbouncer:
+        settings["search_path"] = '"' + url.schema.replace('"', '""') + '"'
+    return {
+        "host": url.host,
+        "port": url.port,
+        "user": url.user or None,
+        "password": url.password,
+        "database": url.database,
+        "ssl": {"disable": False, "prefer": "prefer"}.get(url.tls) if url.tls in ("disable", "prefer") else _tls(url),
+        "timeout": url.connect_timeout_s,
+        "statement_cache_size": 0,  # `Connection` keeps its own
+        "server_settings": {name: value for name, value in settings.items() if value},
+    }
+
+
+def _tls(url: DatabaseUrl) -> Any:
+    import ssl
+
+    context = ssl.create_default_context(cafile=url.authority)
+    # Python 3.13 asks more of certificates than Postgres's own clients do, and than databases' have.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.check_hostname = url.tls == "verify-full"
+    if url.tls == "require":
+        context.verify_mode = ssl.CERT_NONE
+    if url.certificate and url.key:
+        context.load_cert_chain(url.certificate, url.key)
+    return context

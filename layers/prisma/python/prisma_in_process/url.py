@@ -1,49 +1,190 @@
-"""Prisma's URL of a database, read."""
+"""The address of a Postgres database, as Prisma writes it.
+
+A parameter that is unknown is ignored, as by Prisma, unless it concerns TLS or the server's address: then the
+connection would be another than the one written.
+
+Source: Prisma's "PostgreSQL database connector", Arguments; prisma-engines, quaint, `postgres/url.rs`; both
+        read 2026-11-27. libpq's names for TLS (`verify-full`, `sslrootcert`, `sslkey`): from memory.
+"""
 
 from __future__ import annotations
 
+import os
 import re
-from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import parse_qsl, quote, unquote, urlencode
+
+from .errors import UserError
+
+Tls = Literal["disable", "prefer", "require", "verify-ca", "verify-full"]
+
+_HOST = r"(?P<host>\[[^\s\]/@]+\]|[^\s\[\]:/?#@,]*)(?::(?P<port>[0-9]*))?"
+_PATH = r"(?:/(?P<database>[^/?#@]*)/?)?(?:\?(?P<query>(?:[A-Za-z0-9_.-]+=[^&#]*(?:&|\Z))*))?"
+# A password with unescaped characters ends at the first @ after which the rest is in order, or at the last.
+_STANDARD, _FIRST, _LAST = (
+    re.compile(rf"(?:(?P<user>[^:/?#]*)(?::(?P<password>{password}))?@)?{_HOST}{_PATH}", re.DOTALL)
+    for password in ("[^/?#]*", ".*?", ".*")
+)
+_DEFAULT_LIMIT = 2 * (os.cpu_count() or 1) + 1
+_ESCAPE = "its special characters escaped, for example # as %23, / as %2F and @ as %40"
+_TLS = ("sslmode", "sslaccept", "sslcert", "sslrootcert", "sslkey", "sslidentity", "sslpassword")
+_ADDRESS = {"port", "hostaddr", "user", "password", "dbname", "service"}
 
 
-class Settings:
-    """What Prisma's URL says."""
+class InvalidUrl(UserError):
+    """Text is not the address of a Postgres database. The message quotes nothing of it."""
 
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        self.options = options = dict(parse_qsl(parts.query, keep_blank_values=True))
-        self.schema = options.get("schema", "public")
-        self.limit = int(options.get("connection_limit", 5))
-        self.wait_s = float(options.get("pool_timeout", 10)) or None
-        self.connect_s = float(options.get("connect_timeout", 5)) or None
-        self.bouncer = options.get("pgbouncer") == "true"
-        settings = {"application_name": options["application_name"]} if "application_name" in options else {}
-        settings |= dict(re.findall(r"-c\s*([\w.]+)=(\S+)", options.get("options", "")))
-        if self.schema != "public" and not self.bouncer:
-            settings["search_path"] = f'"{self.schema}"'
-        self.connect: dict[str, Any] = {
-            "host": options.get("host") or unquote(parts.hostname or "localhost"),
-            "port": parts.port or 5432,
-            "user": unquote(parts.username or "postgres"),
-            "password": unquote(parts.password) if parts.password is not None else None,
-            "database": unquote(parts.path.lstrip("/")) or "postgres",
-            "ssl": self._tls(),
-            "timeout": self.connect_s,
-            "statement_cache_size": 0,  # `Connection` keeps its own
-            "server_settings": settings,
-        }
+    def __init__(self, expected: str) -> None:
+        super().__init__("P1013", f"The database URL is invalid: expected {expected}.")
 
-    def _tls(self) -> Any:
-        mode = self.options.get("sslmode", "prefer")
-        if mode in ("disable", "prefer") and "sslcert" not in self.options:
-            return False if mode == "disable" else "prefer"
-        import ssl
 
-        authority = self.options.get("sslcert")
-        context = ssl.create_default_context(cafile=authority)
-        # Python 3.13 asks more of certificates than Postgres's own clients do, and than databases' have.
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        if self.options.get("sslaccept", "accept_invalid_certs") != "strict":
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        return context
+@dataclass(frozen=True)
+class DatabaseUrl:
+    """The address of a database, and how to connect to it.
+
+    Shape:  `host` may be the folder of a socket. `user` is "" and `password` None where the URL has none.
+            `tls` is libpq's `sslmode`; `authority` is a file, None for the system's authorities.
+    Units:  seconds; None waits without limit.
+    """
+
+    host: str = "localhost"
+    port: int = 5432
+    user: str = ""
+    password: str | None = field(default=None, repr=False)
+    database: str = "postgres"
+    schema: str = "public"
+    connection_limit: int = _DEFAULT_LIMIT
+    pool_timeout_s: int | None = 10
+    connect_timeout_s: int | None = 5
+    socket_timeout_s: int | None = None
+    max_connection_lifetime_s: int | None = None
+    max_idle_connection_lifetime_s: int | None = 300
+    statement_cache_size: int = 100
+    pgbouncer: bool = False
+    single_use_connections: bool = False
+    application_name: str | None = None
+    options: str | None = None
+    tls: Tls = "prefer"
+    authority: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    identity: str | None = None
+    identity_password: str = field(default="", repr=False)
+    parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def address(self) -> str:
+        """The host and port, which may be shown."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def text(self, **defaults: object) -> str:
+        """Return the URL in the form that every client reads; `defaults` are parameters that it may lack."""
+        user, database = quote(self.user, safe=""), quote(self.database, safe="")
+        password = "" if self.password is None else f":{quote(self.password, safe='')}"
+        at = self.address if not self.host.startswith("/") else f"localhost:{self.port}"
+        socket = {"host": self.host} if self.host.startswith("/") else {}
+        query = urlencode({**defaults, **self.parameters, **socket}, quote_via=quote)
+        login = f"{user}{password}@" if user or password else ""
+        return f"postgresql://{login}{at}/{database}{'?' if query else ''}{query}"
+
+
+def read_url(text: str) -> DatabaseUrl:
+    """Read a database's URL; blanks and line ends around it do not count.
+
+    Raises: InvalidUrl.
+    """
+    scheme, _, rest = text.strip(" \t\r\n\v\f\xa0\ufeff").partition("://")
+    if scheme.lower() not in ("postgresql", "postgres"):
+        raise InvalidUrl("a URL that begins with postgresql:// or postgres://, without quotes")
+    found = _STANDARD.fullmatch(rest)
+    if not found:
+        found, last = _FIRST.fullmatch(rest), _LAST.fullmatch(rest)
+        if not found or not last or found["password"] != last["password"]:
+            raise InvalidUrl(f"postgresql://user:password@host:port/database, {_ESCAPE}")
+    given = _Parameters(parse_qsl(found["query"] or "", keep_blank_values=True))
+    port = int(found["port"] or 5432) if len(found["port"] or "") < 6 else 0
+    if not 0 < port < 65536:
+        raise InvalidUrl("a port between 1 and 65535")
+    authority = given.get("sslrootcert") or ("" if given.get("sslkey") else given.get("sslcert")) or None
+    url = DatabaseUrl(
+        host=given.get("host") or _decode(found["host"].strip("[]")) or "localhost",
+        port=port,
+        user=_decode(found["user"] or ""),
+        password=None if found["password"] is None else _decode(found["password"]),
+        database=_decode(found["database"] or "") or "postgres",
+        schema=given.get("schema") or "public",
+        connection_limit=given.number("connection_limit", _DEFAULT_LIMIT),
+        pool_timeout_s=given.number("pool_timeout", 10) or None,
+        connect_timeout_s=given.number("connect_timeout", 5) or None,
+        socket_timeout_s=given.number("socket_timeout", 0) or None,
+        max_connection_lifetime_s=given.number("max_connection_lifetime", 0) or None,
+        max_idle_connection_lifetime_s=given.number("max_idle_connection_lifetime", 300) or None,
+        statement_cache_size=given.number("statement_cache_size", 100),
+        pgbouncer=given.one_of("pgbouncer", "false", "true") == "true",
+        single_use_connections=given.one_of("single_use_connections", "false", "true") == "true",
+        application_name=given.get("application_name"),
+        options=given.get("options"),
+        tls=given.tls(),
+        authority=None if authority == "system" else authority,
+        certificate=given.get("sslcert") if given.get("sslkey") else None,
+        key=given.get("sslkey") or None,
+        identity=given.get("sslidentity") or None,
+        identity_password=given.get("sslpassword", ""),
+        parameters=given,
+    )
+    if not url.connection_limit:
+        raise InvalidUrl("1 or more as connection_limit")
+    if any("\0" in each for each in (url.host, url.user, url.password or "", url.database, *given.values())):
+        raise InvalidUrl("no zero byte (%00)")
+    return url
+
+
+def _decode(text: str) -> str:
+    """Decode %XX; what is no UTF-8 then, stays as it is written."""
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        return text
+
+
+class _Parameters(dict[str, str]):
+    def __init__(self, pairs: list[tuple[str, str]]) -> None:
+        super().__init__(pairs)
+        for name in self:
+            if name in _ADDRESS:
+                raise InvalidUrl(f"host, port, user and password before the parameters, not {name} in them")
+            if name.lower().startswith("ssl") and name not in _TLS:
+                raise InvalidUrl(f"no parameters of TLS but {', '.join(_TLS)}")
+
+    def number(self, name: str, default: int) -> int:
+        text = self.get(name, str(default))
+        if not re.fullmatch("[0-9]{1,9}", text):
+            raise InvalidUrl(f"a whole number as {name}")
+        return int(text)
+
+    def one_of(self, name: str, *values: str) -> str:
+        """Return a parameter; the first value is the default."""
+        text = self.get(name, values[0])
+        if text not in values:
+            raise InvalidUrl(f"{', '.join(values[:-1])} or {values[-1]} as {name}")
+        return text
+
+    def tls(self) -> Tls:
+        """Return how the server is verified.
+
+        The driver has no channel binding: where it is required, so is a certificate that is verified.
+        """
+        mode = self.one_of("sslmode", "prefer", "disable", "allow", "require", "verify-ca", "verify-full")
+        binding = self.one_of("channel_binding", "prefer", "disable", "require") == "require"
+        strict = self.one_of("sslaccept", "accept_invalid_certs", "strict") == "strict"
+        if mode == "disable" and binding:
+            raise InvalidUrl("another sslmode than disable with channel_binding=require")
+        if mode in ("disable", "verify-full"):
+            return "disable" if mode == "disable" else "verify-full"
+        if strict or binding or self.get("sslrootcert") == "system":
+            return "verify-full"
+        if mode == "verify-ca" or (mode == "require" and "sslrootcert" in self and "sslaccept" not in self):
+            return "verify-ca"
+        return "require" if mode == "require" else "prefer"
