@@ -53,7 +53,7 @@ invoke: ## one event through one function, as deployed: `make invoke EVENT=tests
 layer: ## build the streaming layer into dist: a wheel, and the archive of a Lambda layer
 	@$(SETUP) test && $(VENV)/python -m infra.layer
 synth: ## write the CloudFormation templates of a stage into cdk.out, without an AWS account
-	@$(SETUP) deploy && $(CDK) synth --quiet -c stage="$$STAGE" -c native-engine=optional $(ARGS) && echo "The templates are in cdk.out."
+	@$(SETUP) deploy && $(CDK) synth --quiet -c stage="$$STAGE" $(ARGS) && echo "The templates are in cdk.out."
 doctor: ## look up whether a stage can be deployed, and what it will cost; changes nothing in the account
 	@$(SETUP) deploy && $(WITH_NODE) exec $(VENV)/python -m infra.doctor
 deploy: ## deploy a stage into the AWS account of your credentials, as in `make deploy STAGE=dev`

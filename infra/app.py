@@ -23,10 +23,6 @@ from infra.stacks.supply import SupplyStack
 from infra.stacks.watch import WatchStack
 from infra.stages import Stage
 
-_NO_ENGINE = (
-    "Prisma's native query engine is not on this machine, so the todo function would not reach its database. "
-    "These templates can be read, but not deployed; `make deploy` fetches the engine, or says why not."
-)
 _NO_PLACES = (
     "There is no file for this stage and region in stages/, so the network has the region's first zones, "
     "which may not offer the GPU machine, and the database the newest version of Aurora that CDK knows. "
@@ -62,8 +58,6 @@ def build(app: App, stage: Stage, *, bundles: Bundles, places: Places | None = N
     )
     if engine:
         api.add_dependency(engine)
-    if bundles.native_engine_missing:
-        Annotations.of(api).add_warning_v2("chatbot:native-engine", _NO_ENGINE)
     WatchStack(app, f"{prefix}Watch", stage=stage, api=api, engine=engine, data=data)
     Tags.of(app).add("chatbot:stage", stage.name)
     nag.check(app)
@@ -83,9 +77,7 @@ def main() -> None:
         places = places_of(stage, region_from(os.environ))
     except ChoiceError as error:
         raise SystemExit(str(error)) from None
-    optional = app.node.try_get_context("native-engine") == "optional"
-    bundles = Bundles(architecture=stage.architecture, native_engine="optional" if optional else "required")
-    build(app, stage, bundles=bundles, places=places)
+    build(app, stage, bundles=Bundles(architecture=stage.architecture), places=places)
     app.synth()
 
 

@@ -3,16 +3,13 @@
 CDK builds a bundle only for the stacks that it bundles, and where `cdk.out` has none of the same hash.
 """
 
-from typing import Literal
-
 import jsii
 from aws_cdk import BundlingOptions, DockerImage, ILocalBundling
 from aws_cdk import aws_lambda as lambda_
 
 from infra.bundling.cache import BundleCache, link_files
 from infra.bundling.errors import BundleError
-from infra.bundling.prisma_layer import engine_file
-from infra.bundling.prisma_recipes import engine_recipe, migrations_recipe
+from infra.bundling.prisma_recipes import migrations_recipe
 from infra.bundling.python_recipes import dependencies_recipe, function_recipe, streaming_recipe
 from infra.bundling.recipe import Recipe
 from infra.paths import ROOT
@@ -20,26 +17,11 @@ from infra.stages import Architecture
 
 
 class Bundles:
-    """The code of all functions and layers, for one processor and one version of Python.
+    """The code of all functions and layers, for one processor and one version of Python."""
 
-    Shape:  `native_engine`: "optional" leaves out Prisma's native engine where it was never fetched, and does
-            not fetch it.
-    """
-
-    def __init__(
-        self,
-        *,
-        architecture: Architecture,
-        python: str = "3.13",
-        native_engine: Literal["required", "optional"] = "required",
-    ) -> None:
-        self._architecture, self._python, self._native_engine = architecture, python, native_engine
+    def __init__(self, *, architecture: Architecture, python: str = "3.13") -> None:
+        self._architecture, self._python = architecture, python
         self._cache = BundleCache()
-
-    @property
-    def native_engine_missing(self) -> bool:
-        """Whether the layer of Prisma's engine lacks it: the todo function then cannot start."""
-        return self._native_engine == "optional" and not engine_file(self._architecture).exists()
 
     def streaming(self) -> lambda_.Code:
         """Return the layer with the runtime: /opt/lambda-stream, /opt/python/lambda_stream."""
@@ -50,13 +32,8 @@ class Bundles:
         return self._dependencies("chat")
 
     def todos_dependencies(self) -> lambda_.Code:
-        """Return the layer with what the todo function imports, Prisma's generated client included."""
+        """Return the layer with what the todo function imports, and /opt/rds-ca/<region>.pem."""
         return self._dependencies("todos")
-
-    def prisma_engine(self) -> lambda_.Code:
-        """Return the layer with /opt/query-engine, /opt/rds-ca.pem and /opt/rds-ca/<region>.pem."""
-        missing = self.native_engine_missing
-        return self._code(engine_recipe(architecture=self._architecture, without_engine=missing))
 
     def chat(self) -> lambda_.Code:
         """Return the chat function's own code, and what its page loads in /var/task/chat-page."""

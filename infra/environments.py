@@ -149,7 +149,6 @@ def todos_environment(stage: Stage, *, database_secret: str, table: str) -> dict
     """Return the variables of the todo function."""
     return {
         "DATABASE_SECRET": database_secret,
-        # Prisma's native engine reads one certificate: the first of its region's.
         "DATABASE_CA": f"/opt/rds-ca/{Aws.REGION}.pem",
         "KEYS_TABLE": table,
         "PRISMA_QUERY_ENGINE_BINARY": "/opt/query-engine",

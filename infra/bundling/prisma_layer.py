@@ -1,9 +1,7 @@
-"""The parts of layers/prisma: the native query engine, RDS's certificates, the packages of migrations."""
+"""The parts of layers/prisma: RDS's certificates, the packages of migrations."""
 
 import json
-import os
 import shutil
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,14 +9,9 @@ from typing import Any
 from infra.bundling.commands import node, run
 from infra.bundling.errors import BundleError
 from infra.paths import ROOT
-from infra.stages import Architecture
 
 PRISMA = ROOT / "layers" / "prisma"
 LOCK = PRISMA / "package-lock.json"
-ENGINE = "query-engine"
-_FETCHED = ROOT / ".local" / "native-engine"
-# As in native-engine.mjs.
-_TARGETS = {"x86_64": "rhel-openssl-3.0.x", "arm64": "linux-arm64-openssl-3.0.x"}
 # Only the query engine and Prisma Studio use them.
 _UNUSED_PACKAGES = ("@prisma/client", "@prisma/adapter-pg", "@prisma/driver-adapter-utils")
 _UNUSED_PARTS = ("prisma/prisma-client", "prisma/build/public")
@@ -32,48 +25,20 @@ def _locked() -> dict[str, dict[str, Any]]:
     return packages
 
 
-def engine_file(architecture: Architecture) -> Path:
-    """Return where the native query engine of our version is, once it was fetched."""
-    version = _locked()["node_modules/@prisma/engines-version"]["version"]
-    return _FETCHED / f"{version}-{architecture}" / ENGINE
-
-
-def engine_url(architecture: Architecture) -> str:
-    """Return where the native query engine of our version is fetched from."""
-    commit = _locked()["node_modules/@prisma/engines-version"]["version"].rpartition(".")[2]
-    server = os.environ.get("PRISMA_ENGINES_MIRROR") or "https://binaries.prisma.sh"
-    return f"{server}/all_commits/{commit}/{_TARGETS[architecture]}/{ENGINE}.gz"
-
-
-def fetch_engine(architecture: Architecture) -> Path:
-    """Return the native query engine, from Prisma's server unless it was fetched before.
-
-    Raises: BundleError.
-    """
-    file = engine_file(architecture)
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=_FETCHED) as temporary:
-            _run_script(
-                *("native-engine.mjs", architecture, temporary),
-                purpose=f"Prisma's native query engine for {architecture}",
-                advice="`make synth` works without it; a deployment needs it.",
-            )
-            os.replace(Path(temporary, ENGINE), file)
-    return file
-
-
 def certificate_sources() -> tuple[Path, ...]:
     """Return the files that decide about the certificates."""
     return (LOCK, *sorted(PRISMA.glob("rds-ca*")))
 
 
 def add_certificates(folder: Path) -> None:
-    """Write rds-ca.pem, and rds-ca/<region>.pem for each region.
+    """Write rds-ca/<region>.pem for each region.
 
     Raises: BundleError.
     """
-    _run_script("rds-ca.mjs", str(folder), purpose="the certificates of RDS", advice=_ADVICE)
+    if not (PRISMA / "node_modules").is_dir():
+        raise BundleError(f"Expected the packages of layers/prisma, but they are not installed. {_ADVICE}")
+    script = (node(), str(PRISMA / "rds-ca.mjs"), str(folder))
+    run(script, purpose="the certificates of RDS", advice=_ADVICE)
 
 
 def add_migrating_packages(folder: Path) -> None:
@@ -93,9 +58,3 @@ def add_migrating_packages(folder: Path) -> None:
         shutil.copytree(installed, folder / "node_modules" / name, ignore=ignored)
     for part in _UNUSED_PARTS:
         shutil.rmtree(folder / "node_modules" / part)
-
-
-def _run_script(name: str, *arguments: str, purpose: str, advice: str) -> None:
-    if not (PRISMA / "node_modules").is_dir():
-        raise BundleError(f"Expected the packages of layers/prisma, but they are not installed. {_ADVICE}")
-    run((node(), str(PRISMA / name), *arguments), purpose=purpose, advice=advice)

@@ -1,7 +1,7 @@
 """The bundles of Python code, and what Lambda finds where.
 
 streaming      /opt/lambda-stream, /opt/python/lambda_stream
-dependencies   /opt/python/<packages>
+dependencies   /opt/python/<packages>; those of the todo function also have /opt/rds-ca/<region>.pem
 function       /var/task/functions/{<its name>,shared}; and what its page loads:
                /var/task/chat-page of the chat function, /var/task/graphiql of the todo function
 """
@@ -14,6 +14,7 @@ from infra.bundling.errors import BundleError
 from infra.bundling.interpreter import find_python
 from infra.bundling.packages import install, prune
 from infra.bundling.prisma_client import ENGINE, SCHEMA, add_client
+from infra.bundling.prisma_layer import add_certificates, certificate_sources
 from infra.bundling.recipe import Recipe, copy_files, files_of
 from infra.paths import ROOT
 from infra.stages import Architecture
@@ -39,7 +40,7 @@ def dependencies_recipe(function: str, *, architecture: Architecture, python: st
         packages = folder / "python"
         install(requirements, packages, architecture=architecture, python=python)
         prune(packages)
-        more(packages)
+        more(folder)
 
     title = f"packages of {function}, {architecture}"
     return _compiled(title, (requirements, *sources), fill, mounted=_LAYER, python=python)
@@ -91,9 +92,14 @@ def _page(name: str) -> tuple[tuple[Path, ...], Fill]:
     return (ROOT / "infra" / "pages.py",), fill
 
 
+def _todos_packages(folder: Path) -> None:
+    add_client(folder / "python")
+    add_certificates(folder)
+
+
 # What only one function has: its sources, and what adds it.
 _MORE_PACKAGES: dict[str, tuple[tuple[Path, ...], Fill]] = {
-    "todos": ((SCHEMA, *files_of(ENGINE)), add_client)
+    "todos": ((SCHEMA, *files_of(ENGINE), *certificate_sources()), _todos_packages)
 }
 _MORE_FILES: dict[str, tuple[tuple[Path, ...], Fill]] = {
     "chat": _page("chat-page"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import Duration, triggers
+from aws_cdk import Aws, Duration, triggers
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
@@ -50,7 +50,7 @@ class Migrations(Construct):
             environment={
                 "DATABASE_SECRET": database_secret.secret_arn,
                 "USER_SECRET": user_secret.secret_arn,
-                "DATABASE_CA": "/var/task/rds-ca.pem",
+                "DATABASE_CA": f"/var/task/rds-ca/{Aws.REGION}.pem",
             },
             memory_size=512,
             timeout=_TIMEOUT,

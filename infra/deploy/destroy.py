@@ -53,7 +53,7 @@ def destroy(program: Program, arguments: Sequence[str]) -> int:
     program.say()
     if f"{program.stacks.prefix}Engine" in stacks:
         _release_machines(program)
-    context = ["-c", f"stage={stage.name}", "-c", "native-engine=optional"]
+    context = ["-c", f"stage={stage.name}"]
     status = program.follow([*_DESTROY, *(["--app", options.app] if options.app else context), *others])
     if not status:
         program.say(f"\n{stage.name} is removed. What stays: docs/deploy.md#removing-it.")

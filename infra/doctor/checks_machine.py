@@ -59,25 +59,6 @@ def certificates(subject: Subject) -> Finding:
     )
 
 
-def prisma(subject: Subject) -> Finding:
-    """Check that Prisma's native engine is here, or can be fetched."""
-    url = subject.machine.prisma_engine(subject.stage.architecture)
-    if not url:
-        return ok("here")
-    try:
-        status, _, _ = subject.machine.request(url, method="HEAD")
-    except OSError as error:
-        status, reason = 0, str(error)
-    else:
-        reason = f"status {status}"
-    if status == 200:
-        return ok("can be fetched")
-    server = urllib.parse.urlsplit(url).hostname
-    return failure(
-        f"not fetched yet, and not from {server}: {reason}", "PRISMA_ENGINES_MIRROR names a mirror"
-    )
-
-
 @dataclass(frozen=True)
 class Image:
     """An image in a registry, as in `vllm/vllm-openai:v0.32.0`."""

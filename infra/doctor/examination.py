@@ -80,7 +80,6 @@ CHECKS = (
     Check("domain", checks_account.certificate, lambda stage: stage.domain is not None),
     Check("engine's image", checks_machine.registry, _engine, in_account=False),
     Check("model's weights", checks_machine.weights, _engine, in_account=False),
-    Check("Prisma's engine", checks_machine.prisma, in_account=False),
     Check(f"Python {checks_machine.PYTHON}", checks_machine.python, in_account=False),
     Check("Node.js", checks_machine.node, in_account=False),
     Check("mail", checks_account.mail, in_account=False),

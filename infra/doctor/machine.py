@@ -16,8 +16,7 @@ from typing import Protocol
 from infra.bundling.commands import node
 from infra.bundling.errors import BundleError
 from infra.bundling.interpreter import find_python
-from infra.bundling.prisma_layer import add_certificates, engine_file, engine_url
-from infra.stages import Architecture
+from infra.bundling.prisma_layer import add_certificates
 
 _TIMEOUT_S = 8
 # AWS documents it as reachable by IPv6: without an address of it, this machine's resolver has none of any.
@@ -40,10 +39,6 @@ class Machine(Protocol):
 
         Raises: BundleError.
         """
-        ...
-
-    def prisma_engine(self, architecture: Architecture) -> str | None:
-        """Return None where Prisma's native engine was fetched before, else the address to fetch it from."""
         ...
 
     def has_ipv6(self, host: str) -> bool | None:
@@ -81,9 +76,6 @@ class ThisMachine:
         with tempfile.TemporaryDirectory() as folder:
             add_certificates(Path(folder))
             return frozenset(file.stem for file in Path(folder, "rds-ca").glob("*.pem"))
-
-    def prisma_engine(self, architecture: Architecture) -> str | None:
-        return None if engine_file(architecture).exists() else engine_url(architecture)
 
     def has_ipv6(self, host: str) -> bool | None:
         if _resolves(host):

@@ -178,7 +178,6 @@ class ApiStack(Stack):
                 self._layer(
                     "TodosDependencies", "Packages of the todo function", bundles.todos_dependencies()
                 ),
-                self._layer("Prisma", "Prisma's query engine", bundles.prisma_engine()),
             ],
             environment=environments.todos_environment(
                 self._stage,

@@ -1,4 +1,4 @@
-"""The app as `cdk.json` runs it, but for this machine: its architecture, its Python, no native engine.
+"""The app as `cdk.json` runs it, but for this machine: its architecture, its Python.
 
 Its bundles are the same as those of `tests/integration/bundles`, so that they are built once.
 """
@@ -22,8 +22,7 @@ def synthesise(app: App, name: str, origins: str | None) -> None:
     stage = replace(STAGES[name], architecture=_ARCHITECTURES[platform.machine()])
     stage = replace(stage, cors_origins=tuple(origins.split(","))) if origins else stage
     python = available_version()
-    bundles = Bundles(architecture=stage.architecture, python=python, native_engine="optional")
-    build(app, stage, bundles=bundles)
+    build(app, stage, bundles=Bundles(architecture=stage.architecture, python=python))
     app.synth()
 
 

@@ -61,5 +61,5 @@ STAND_INS: Mapping[str, str] = {
     "parameters": "which machine image AWS recommends for GPUs",
     "secrets": "that a reference to a secret is its ARN, as AWS's documentation says",
     "streamed": "that a REST API streams a reply",
-    "variables": "the engine's address, RDS's certificates, and Prisma's native engine",
+    "variables": "the engine's address, and RDS's certificates",
 }

@@ -9,7 +9,7 @@ import pytest
 
 from infra.bundling.cache import BundleCache
 from infra.bundling.interpreter import find_python
-from infra.bundling.prisma_recipes import engine_recipe, migrations_recipe
+from infra.bundling.prisma_recipes import migrations_recipe
 from infra.bundling.python_recipes import dependencies_recipe, function_recipe, streaming_recipe
 from infra.emulator.bundled_function import available_version
 from infra.paths import ROOT
@@ -121,9 +121,7 @@ def test_programs_can_be_run() -> None:
 @pytest.mark.parametrize("function", ["chat", "todos"])
 def test_no_bundle_is_taken_for_a_custom_runtime(function: str) -> None:
     """SAM and AWS's emulator start a file named `bootstrap` at the top of a layer or function."""
-    engine = engine_recipe(architecture="arm64", without_engine=True)
-    bundles = [*layers(function, "arm64"), task(function)]
-    bundles += [BundleCache().get(recipe) for recipe in (engine, migrations_recipe())]
+    bundles = [*layers(function, "arm64"), task(function), BundleCache().get(migrations_recipe())]
     assert [bundle for bundle in bundles if (bundle / "bootstrap").exists()] == []
     assert (bundles[0] / "lambda-stream").exists()
 
@@ -133,9 +131,3 @@ def test_the_migrations_are_small() -> None:
     assert sum(path.stat().st_size for path in files_in(migrations)) <= 15 * _MB
     assert not list(migrations.rglob("*.test.mjs"))
     assert not (migrations / "node_modules/@prisma/client").exists()
-
-
-def test_a_layer_without_the_native_engine_says_so() -> None:
-    layer = BundleCache().get(engine_recipe(architecture="arm64", without_engine=True))
-    assert "`make deploy` fetches it" in (layer / "NOT-INCLUDED.txt").read_text()
-    assert {path.name for path in layer.iterdir()} == {"NOT-INCLUDED.txt", "rds-ca", "rds-ca.pem"}

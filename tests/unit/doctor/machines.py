@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from infra.bundling.errors import BundleError
-from infra.stages import Architecture
-
-PRISMA = "https://binaries.prisma.sh/all_commits/393aa3/linux-arm64-openssl-3.0.x/query-engine.gz"
 
 HUB, WEIGHTS = "https://registry-1.docker.io/", "https://huggingface.co/Qwen/Qwen3-8B/resolve/b968826d"
 
@@ -26,7 +23,6 @@ class GivenMachine:
     python_path: str | None = "/usr/bin/python3.13"
     node_version: str | None = "24.11.0"
     regions: frozenset[str] | None = frozenset({"us-east-1", "eu-central-1"})
-    prisma: str | None = None
     without_ipv6: frozenset[str] | None = frozenset({"bedrock-runtime.us-east-1.api.aws"})
     statuses: Mapping[str, int] = field(default_factory=lambda: {HUB: 200, WEIGHTS: 200})
 
@@ -41,10 +37,6 @@ class GivenMachine:
         if self.regions is None:
             raise BundleError("Expected the packages of layers/prisma, but they are not installed.")
         return self.regions
-
-    def prisma_engine(self, architecture: Architecture) -> str | None:
-        assert architecture == "arm64"
-        return self.prisma
 
     def has_ipv6(self, host: str) -> bool | None:
         return None if self.without_ipv6 is None else host not in self.without_ipv6

@@ -8,10 +8,8 @@ from pathlib import Path
 
 from aws_cdk import App, Stack
 
-from infra.bundling import prisma_layer
 from infra.doctor.checks_account import BOOTSTRAP_VERSION
 from infra.doctor.region import MAJOR
-from infra.stages import STAGES
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -27,13 +25,6 @@ def test_the_bootstrap_version_is_the_one_that_templates_require(tmp_path: Path)
 def test_the_database_is_of_the_major_version_that_is_looked_up() -> None:
     source = (ROOT / "infra" / "stacks" / "data.py").read_text()
     assert set(re.findall(r"AuroraPostgresEngineVersion\.VER_(\d+)_", source)) == {MAJOR}
-
-
-def test_prismas_engine_is_looked_up_where_it_is_fetched_from() -> None:
-    fetching = (ROOT / "layers" / "prisma" / "native-engine.mjs").read_text()
-    for architecture in {stage.architecture for stage in STAGES.values()}:
-        target = prisma_layer.engine_url(architecture).split("/")[-2]
-        assert f'{architecture}: "{target}"' in fetching
 
 
 def test_the_build_runs_in_the_environment_whose_quota_is_looked_up() -> None:

@@ -13,7 +13,7 @@ from infra.doctor import Finding, examine
 from infra.stages import STAGES, Domain, Engine, Hosted, Stage
 
 from .answers import account
-from .machines import HUB, PRISMA, WEIGHTS, GivenMachine
+from .machines import HUB, WEIGHTS, GivenMachine
 
 SERVERLESS, DEV, PROD = STAGES["serverless"], STAGES["dev"], STAGES["prod"]
 CERTIFICATE = "arn:aws:acm:us-east-1:111122223333:certificate/1b2c3d4e-0000-0000-0000-000000000000"
@@ -186,8 +186,6 @@ MACHINES: list[tuple[str, Stage, GivenMachine, str, str]] = [
         *("RDS's certificates", DEV, GivenMachine(regions=frozenset({"eu-west-1"})), "failure"),
         "us-east-1-bundle.pem as layers/prisma/rds-ca/us-east-1.pem",
     ),
-    ("Prisma's engine", DEV, GivenMachine(prisma=PRISMA), "failure", "not from binaries.prisma.sh: Name or"),
-    ("Prisma's engine", DEV, GivenMachine(prisma=PRISMA, statuses={PRISMA: 200}), "ok", "can be fetched"),
     ("engine's image", DEV, GivenMachine(statuses={HUB: 404}), "failure", "has no vllm/vllm-openai:v0.32.0"),
     ("engine's image", DEV, GivenMachine(statuses={}), "warning", "cannot be reached from here"),
     (

@@ -145,7 +145,7 @@ def read_variants(folder: Path) -> EngineVariants:
 
 def _synthesise_variants(folder: Path, values: Path) -> None:
     app = App(outdir=str(folder), context={**CONTEXT, "aws:cdk:bundling-stacks": []})
-    bundles = Bundles(architecture="arm64", native_engine="optional")
+    bundles = Bundles(architecture="arm64")
     base_urls = {}
     for name, stage in VARIANTS.items():
         assert stage.engine is not None

@@ -107,7 +107,7 @@ class Deployments(Mapping[str, Deployment]):
             with one_worker(self._folder / f"synth-{name}.lock"):
                 if not findings.exists():
                     app = App(outdir=str(folder), context={**CONTEXT, "aws:cdk:bundling-stacks": []})
-                    bundles = Bundles(architecture=stage.architecture, native_engine="optional")
+                    bundles = Bundles(architecture=stage.architecture)
                     build(app, stage, bundles=bundles)
                     findings.write_text(synthesise(app))
             self._read[name] = Deployment(stage, folder, findings.read_text())

@@ -4,18 +4,7 @@ import re
 
 import pytest
 
-from infra.bundling.prisma_layer import engine_file
-
 from .templates import Deployment
-
-
-@pytest.mark.slow
-def test_templates_without_the_native_engine_say_so(deployment: Deployment) -> None:
-    metadata = (
-        deployment.folder / f"Chatbot{deployment.stage.name.capitalize()}Api.metadata.json"
-    ).read_text()
-    missing = not engine_file(deployment.stage.architecture).exists()
-    assert ("Prisma's native query engine is not on this machine" in metadata) is missing
 
 
 @pytest.mark.parametrize(

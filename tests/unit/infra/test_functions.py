@@ -211,7 +211,7 @@ def test_the_key_of_another_server_is_read_by_the_function_that_calls_it(
     theirs = Hosted(id="theirs", base_url="https://api.example.com/v1", kind="openai", key_secret=key)
     stage = replace(DEV, name="own", engine=engine, hosted=(theirs,))
     app = App(outdir=str(tmp_path), context={**CONTEXT, "aws:cdk:bundling-stacks": []})
-    build(app, stage, bundles=Bundles(architecture="arm64", native_engine="optional"))
+    build(app, stage, bundles=Bundles(architecture="arm64"))
     deployment = Deployment(stage, tmp_path, synthesise(app))
     assert deployment.findings == ""
     readers = {
@@ -270,7 +270,7 @@ def test_each_function_has_only_the_runtime_and_layers_of_its_own(deployment: De
     }
     assert layers == {
         CHAT: {"Streaming", "ChatDependencies"},
-        TODOS: {"Streaming", "TodosDependencies", "Prisma"},
+        TODOS: {"Streaming", "TodosDependencies"},
     }
 
 
