@@ -4,7 +4,8 @@ import prisma_in_process
 prisma_in_process.install()  # before the first `connect()`
 """
 
+__version__ = "0.1.0"
+
 from .install import install
 
 __all__ = ["install"]
-__version__ = "0.1.0"

@@ -4,120 +4,192 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import threading
+from collections import OrderedDict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
-from . import requests
+from . import __version__, requests
 from .errors import UserError
 from .plans import Plan, page
 
-_MODULE = Path(__file__).with_name("query_compiler.cwasm")
+if TYPE_CHECKING:
+    from .compiler import QueryCompiler
+
+# Of npm's @prisma/query-compiler-wasm.
+COMPILER_VERSION = "7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3"
+_COMPILER = Path(__file__).with_name("query_compiler.cwasm")
 _TARGET = "pulley64"
-_MOST_PLANS = 500
+# Characters of requests: about 2,000 shapes, or 6 of a `create_many` of 1,000 rows.
+_MOST_TEXT = 1_000_000
+_ATTEMPTS = 4
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Found = tuple[Plan, dict[str, Any]]
+# The paths of the values that stay in a request.
+Kept = frozenset[requests.Path] | Literal["all"]
+
+
+class Call(Protocol):
+    """What is used of Prisma Client Python's `QueryBuilder`."""
+
+    method: str
+    arguments: dict[str, Any]
+
+
+class Recent(Generic[T]):
+    """What was used last, by texts that together are not too long. Safe between threads."""
+
+    def __init__(self, most_text: int = _MOST_TEXT) -> None:
+        self._room = most_text
+        self._values: OrderedDict[str, T] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> T | None:
+        with self._lock:
+            if key not in self._values:
+                return None
+            self._values.move_to_end(key)
+            return self._values[key]
+
+    def put(self, key: str, value: T) -> None:
+        with self._lock:
+            if key not in self._values:
+                self._room -= len(key)
+            self._values[key] = value
+            while self._room < 0:
+                self._room += len(self._values.popitem(last=False)[0])
+
+    def items(self) -> list[tuple[str, T]]:
+        with self._lock:
+            return list(self._values.items())
 
 
 class Plans:
-    """The plans of a schema: those made ahead of time, and those that the compiler makes when they are asked for."""
+    """The plans of a schema. Safe between threads; `compiled` counts the compiler's runs."""
 
     def __init__(self, datamodel: str, schema: str, ahead: Path | None = None) -> None:
         self._datamodel, self._schema = datamodel, schema
         self._enums = requests.enum_fields(datamodel)
-        self._compiler: Any = None
-        self._ready: dict[tuple[str, bool], Plan] = {}
-        self._literal: dict[str, list[list[Any]] | None] = {}
-        self._made: dict[str, Any] = {}
-        self.digest = hashlib.sha256(f"{schema}\n{datamodel}".encode()).hexdigest()
+        self._compiler: QueryCompiler | None = None
+        self._compiling = threading.Lock()
+        self._ready: Recent[tuple[Plan, str]] = Recent()
+        self._kept: Recent[Kept] = Recent()
+        self._ahead: dict[str, str] = {}
         self.compiled = 0
-        if ahead and ahead.exists():
-            made = json.loads(ahead.read_bytes())
-            if made["digest"] == self.digest:
-                self._made, self._literal = made["plans"], made["literal"]
+        versions = f"{__version__}\n{COMPILER_VERSION}\n{schema}\n{datamodel}"
+        self._digest = hashlib.sha256(versions.encode()).hexdigest()
+        if ahead:
+            self._load(ahead)
 
-    def of(self, builder: Any) -> tuple[Plan, dict[str, Any]]:
-        """Return a call's plan and the plan's values. Raises: UserError."""
-        request = requests.request(builder, enums=self._enums)
-        key = request.key
-        if key in self._literal:
-            known = self._literal[key]
-            paths = None if known is None else frozenset(tuple(path) for path in known)
-            request = requests.request(builder, paths, self._enums)
-            key = request.key
-        ready = self._ready.get((key, request.typed))
-        if ready is None:
-            plan = self._made.get(key)
-            if plan is None:
-                request, plan = self._make(builder, request)
-                key = request.key
-            ready = Plan(plan, typed=request.typed)
-            if len(self._ready) >= _MOST_PLANS:
-                self._ready.clear()
-            self._ready[key, request.typed] = ready
-        return ready, request.values
+    def _load(self, file: Path) -> None:
+        made: dict[str, Any] = json.loads(file.read_bytes()) if file.exists() else {}
+        if made.get("digest") != self._digest:
+            logger.warning("%s has no plans for this schema and version: they are compiled", file)
+            return
+        self._ahead = made["plans"]
+        for key, paths in made["kept"].items():
+            self._kept.put(key, "all" if paths == "all" else frozenset(map(tuple, paths)))
 
-    def _make(self, builder: Any, first: requests.Request) -> tuple[requests.Request, Any]:
-        """Compile a request; where its shape is not one that the compiler takes, with more of its values in it."""
-        request, literal = first, frozenset[requests.Path]()
-        for _ in range(4):
+    def save(self, file: Path) -> None:
+        """Write all plans used so far, for `install(plans=file)`."""
+        plans = self._ahead | {key: text for key, (_, text) in self._ready.items()}
+        kept = {key: "all" if paths == "all" else sorted(paths, key=str) for key, paths in self._kept.items()}
+        file.write_text(json.dumps({"digest": self._digest, "plans": plans, "kept": kept}))
+
+    def find(self, call: Call) -> Found | None:
+        """Return a call's plan and its values, None where the plan must be compiled."""
+        request = requests.request(call, enums=self._enums)
+        kept = self._kept.get(request.key)
+        if kept is not None:
+            request = requests.request(call, None if kept == "all" else kept, self._enums)
+        key = _key(request)
+        ready = self._ready.get(key)
+        if ready:
+            return ready[0], request.values
+        text = self._ahead.get(key)
+        return self._keep(request, text) if text else None
+
+    def make(self, call: Call) -> Found:
+        """Return a call's plan and its values; compile what is not ready. Raises: UserError."""
+        with self._compiling:
+            return self.find(call) or self._make(call)
+
+    def _make(self, call: Call) -> Found:
+        """Compile a call, with those values in the request that the compiler refuses as parameters."""
+        first = request = requests.request(call, enums=self._enums)
+        kept: frozenset[requests.Path] = frozenset()
+        for _ in range(_ATTEMPTS):
             try:
                 plan = self._compile(request)
             except UserError as error:
-                more = _blamed(error.body["user_facing_error"]["meta"], request.body) - literal
+                meta: Any = error.body["user_facing_error"]
+                more = _refused(meta["meta"], request.body) - kept
                 if not more:
                     break
-                literal |= more
-                request = requests.request(builder, literal, self._enums)
+                kept |= more
+                request = requests.request(call, kept, self._enums)
             else:
-                if literal:
-                    self._literal[first.key] = [list(path) for path in sorted(literal, key=str)]
-                self._made[request.key] = plan
-                return request, plan
-        request = requests.request(builder, None)
+                if kept:
+                    self._kept.put(first.key, kept)
+                return self._keep(request, json.dumps(plan))
+        request = requests.request(call, None, self._enums)
         plan = self._compile(request)
-        self._literal[first.key] = None
-        return request, plan
+        self._kept.put(first.key, "all")
+        return self._keep(request, json.dumps(plan))
+
+    def _keep(self, request: requests.Request, text: str) -> Found:
+        plan = Plan(json.loads(text), typed=request.typed)
+        self._ready.put(_key(request), (plan, text))
+        return plan, request.values
 
     def _compile(self, request: requests.Request) -> Any:
-        import wasmtime
-
+        if not _COMPILER.exists():
+            raise RuntimeError(
+                f"Expected {_COMPILER.name} beside this module, but it was not built. In a clone, "
+                "`make layer` builds a wheel that has it."
+            )
+        # 30 MB that are not needed where all plans were made ahead.
         from .compiler import CompileError, QueryCompiler
 
-        if self._compiler is None:
-            self._compiler = QueryCompiler(_MODULE, self._datamodel, schema=self._schema, target=_TARGET)
+        compiler, self._compiler = self._compiler, None
+        if compiler is None:
+            compiler = QueryCompiler(_COMPILER, self._datamodel, schema=self._schema, target=_TARGET)
         self.compiled += 1
         try:
-            plan = self._compiler.compile(request.body)
+            plan = compiler.compile(request.body)
         except CompileError as error:
+            self._compiler = compiler
             raise UserError(error.code or "P2009", str(error), error.meta) from None
-        except (RuntimeError, wasmtime.WasmtimeError, wasmtime.Trap):
-            # It panicked; what its memory holds now is anybody's guess.
-            self._compiler = None
-            raise
-        if request.pages:
-            plan = page(plan, {number: name for name, number in request.pages.items()})
-        return plan
-
-    def save(self, to: Path) -> None:
-        to.write_text(json.dumps({"digest": self.digest, "plans": self._made, "literal": self._literal}))
+        # After any other error, what is in its memory is unknown: the next call starts another one.
+        self._compiler = compiler
+        return page(plan, {number: name for name, number in request.pages.items()}) if request.pages else plan
 
 
-def _blamed(meta: dict[str, Any], body: dict[str, Any]) -> frozenset[requests.Path]:
-    """Return the paths to the values that a compiler's error names and that are parameters."""
-    found = set()
+def _key(request: requests.Request) -> str:
+    return request.key if request.typed else f"untyped {request.key}"
+
+
+def _refused(meta: dict[str, Any], body: dict[str, Any]) -> frozenset[requests.Path]:
+    """Return the paths to the parameters that a compiler's error is about. It names no places in lists."""
+    found: frozenset[requests.Path] = frozenset()
     for error in meta.get("errors", [meta]):
         if "errors" in error:
-            found |= _blamed(error, body)
+            found |= _refused(error, body)
         elif "argumentPath" in error:
             selected, where = body["query"], tuple(error["argumentPath"])
-            prefix = tuple(error.get("selectionPath", [])[1:])
-            for each in prefix:
-                selected = selected["selection"][each]
-            found |= {prefix + path for path in _parameters(selected["arguments"]) if _is_at(path, where)}
-    return frozenset(found)
-
-
-def _is_at(path: requests.Path, where: requests.Path) -> bool:
-    # The compiler names no places in lists.
-    return tuple(each for each in path if isinstance(each, str))[: len(where)] == where
+            selection = tuple(error.get("selectionPath", [])[1:])
+            for name in selection:
+                selected = selected["selection"][name]
+            found |= {
+                selection + path
+                for path in _parameters(selected["arguments"])
+                if tuple(each for each in path if isinstance(each, str))[: len(where)] == where
+            }
+    return found
 
 
 def _parameters(value: Any, path: requests.Path = ()) -> list[requests.Path]:

@@ -1,198 +1,218 @@
-"""A Prisma engine in this process: calls become requests, requests plans, and plans run on a connection."""
+"""Prisma Client Python's engine without a process: calls become plans, and plans run on a connection."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
-import time
-import uuid
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
+from functools import partial
+from types import ModuleType
+from typing import Any, NoReturn
 
-from prisma.engine import utils
-from prisma.engine._abstract import AsyncAbstractEngine
-
-from . import requests
-from .cache import Plans
+from .cache import Call, Plans
 from .errors import UserError
 from .pool import Pool
 from .postgres import Connection
-from .url import read_url
+from .requests import _raw as raw_value
+from .transactions import Transactions
+from .url import DatabaseUrl, read_url
 from .values import raw_rows
 
-_RAW = {"query_raw": "queryRaw", "query_first": "queryRaw", "execute_raw": "executeRaw"}
-# Set by `install`.
-PLANS: Path | None = None
+_RAW = {"query_raw", "query_first", "execute_raw"}
+_NOT_FOUND = (
+    "An operation failed because it depends on one or more records that were required but not found. "
+    "Expected a record, found none."
+)
+_QUERIES = logging.getLogger("prisma_in_process.queries")
+# Pools that a forked process has from its parent. Freeing one would close what the parent still uses.
+_inherited: list[Pool] = []
+
+Step = Callable[[Connection], Awaitable[Any]]
 
 
-class InProcessEngine(AsyncAbstractEngine):
-    """Prisma Client Python's engine without a process."""
+@dataclass(frozen=True)
+class Client:
+    """What engines have to know of a generated client.
 
-    def __init__(self, *, dml_path: Path, log_queries: bool = False, http_config: Any = None) -> None:
-        self._datamodel = dml_path.read_text()
-        self._pool: Pool | None = None
-        self._plans: Plans | None = None
-        self._transactions: dict[str, _Transaction] = {}
+    Shape:  `utils` and `errors` are modules of its package's `engine`; `plans` maps a schema of Postgres to
+            plans that all engines of the client share.
+    """
 
-    def close(self, *, timeout: timedelta | None = None) -> None:
-        if self._pool:
-            self._pool.terminate()
+    utils: ModuleType
+    errors: ModuleType
+    plans: Callable[[str], Plans]
+    idle_check_s: float
 
-    async def aclose(self, *, timeout: timedelta | None = None) -> None:
-        for transaction in list(self._transactions.values()):
-            await transaction.end("ROLLBACK")
-        pool, self._pool = self._pool, None
-        if pool:
-            await pool.close()
 
-    async def connect(self, timeout: timedelta = timedelta(seconds=10), datasources: Any = None) -> None:
-        url = datasources[0]["url"] if datasources else os.environ["DATABASE_URL"]
-        try:
-            database_url = read_url(url)
-        except UserError as error:
-            _reraise(error)
-        if self._plans is None:
-            self._plans = Plans(self._datamodel, database_url.schema, PLANS)
-        self._pool = Pool(database_url)
-        try:
-            async with asyncio.timeout(timeout.total_seconds()):
-                await self._pool.open()
-        except UserError as error:
-            _reraise(error)
+class Engine:
+    """The interface that Prisma Client Python calls `AsyncAbstractEngine`.
 
-    async def ask(self, builder: Any, tx_id: str | None) -> Any:
-        """Answer one call."""
-        try:
-            if tx_id is not None:
-                async with self._transaction(tx_id) as connection:
-                    return {"data": {"result": await self._run(builder, connection)}}
-            async with self._pool.connection() as connection:
-                return {"data": {"result": await self._run(builder, connection)}}
-        except UserError as error:
-            _reraise(error)
+    Each event loop has its own pool, so a connected client goes on in the next loop, and in a forked process.
+    """
 
-    async def ask_all(self, builders: list[Any], tx_id: str | None) -> Any:
-        """Answer a batch: all of it or nothing."""
-        try:
-            if tx_id is not None:
-                async with self._transaction(tx_id) as connection:
-                    return [await self._run(each, connection) for each in builders]
-            async with self._pool.connection() as connection, connection.transaction():
-                return [await self._run(each, connection) for each in builders]
-        except UserError as error:
-            _reraise(error)
+    def __init__(self, client: Client, url: str | None, *, log_queries: bool = False) -> None:
+        self._client, self._default_url, self._log_queries = client, url, log_queries
+        self._url: DatabaseUrl | None = None
+        self._pools: dict[tuple[int, asyncio.AbstractEventLoop], Pool] = {}
+        self._transactions = Transactions()
+        self.plans: Plans | None = None
+        if log_queries:
+            _QUERIES.setLevel(logging.INFO)
+            if not _QUERIES.hasHandlers():
+                _QUERIES.addHandler(logging.StreamHandler(sys.stdout))
 
-    async def _run(self, builder: Any, connection: Connection) -> Any:
-        if builder.method in _RAW:
-            sql, parameters = builder.arguments["query"], list(builder.arguments.get("parameters", ()))
-            values = [requests._raw(each) for each in parameters]
-            rows, statement = await connection.ask(sql, values, raw=True)
-            if builder.method == "execute_raw":
-                count = (statement.get_statusmsg() or "").rpartition(" ")[2]
-                return int(count) if count.isdecimal() else 0
-            return raw_rows(statement, rows)
-        plan, values = self._plans.of(builder)
-        result = await plan.run(connection, values)
-        if result is None and builder.method.endswith("_or_raise"):
-            raise UserError(
-                "P2025",
-                "An operation failed because it depends on one or more records that were required "
-                "but not found. Expected a record, found none.",
-            )
-        return result
+    async def connect(
+        self, timeout: timedelta = timedelta(seconds=10), datasources: list[dict[str, str]] | None = None
+    ) -> None:
+        """Open a first connection, so that a wrong address or password is known now.
 
-    async def query(self, content: str, *, tx_id: str | None) -> Any:
-        raise NotImplementedError("this engine takes calls, not GraphQL")
+        Raises: AlreadyConnectedError, DataError, both of the client's package.
+        """
+        if self._url:
+            raise self._client.errors.AlreadyConnectedError("Already connected to the query engine")
+        with self._client_errors():
+            self._url = url = read_url(datasources[0]["url"] if datasources else self._default_url or "")
+            try:
+                self.plans = self._client.plans(url.schema)
+                async with asyncio.timeout(timeout.total_seconds()):
+                    await self._pool().open()
+            except BaseException as error:
+                self.close()
+                if not isinstance(error, TimeoutError):
+                    raise
+                text = f"The database server at {url.address} was reached but timed out"
+                raise UserError("P1002", text) from None
+
+    async def run(self, call: Call, tx_id: str | None) -> dict[str, Any]:
+        """Run a call; return its result in the envelope that the client expects."""
+        with self._client_errors():
+            step = await self._step(call)
+            async with self._connection(tx_id) as connection:
+                return {"data": {"result": await step(connection)}}
+
+    async def run_batch(self, calls: list[Call], tx_id: str | None) -> list[Any]:
+        """Run all calls or, where one fails, none; return their results."""
+        with self._client_errors():
+            steps = [await self._step(call) for call in calls]
+            if not steps:
+                return []
+            async with self._connection(tx_id) as connection, connection.transaction():
+                return [await step(connection) for step in steps]
 
     async def start_transaction(self, *, content: str) -> str:
         options = json.loads(content)
-        try:
-            connection = await self._pool.take(options.get("max_wait", 2000) / 1000)
-            try:
-                await connection.begin()
-            except BaseException:
-                self._pool.give(connection)
-                raise
-        except UserError as error:
-            if error.code == "P2024":
-                error = UserError(
-                    "P2028", "Transaction API error: Unable to start a transaction in the given time."
-                )
-            _reraise(error)
-        tx_id = str(uuid.uuid4())
-        self._transactions[tx_id] = _Transaction(self, tx_id, connection, options.get("timeout", 5000))
-        return tx_id
+        with self._client_errors():
+            return await self._transactions.start(
+                self._pool(), max_wait_s=options["max_wait"] / 1000, timeout_ms=options["timeout"]
+            )
 
     async def commit_transaction(self, tx_id: str) -> None:
-        await self._end(tx_id, "COMMIT")
+        with self._client_errors():
+            await self._transactions.end(tx_id, "commit")
 
     async def rollback_transaction(self, tx_id: str) -> None:
-        await self._end(tx_id, "ROLLBACK")
+        with self._client_errors():
+            await self._transactions.end(tx_id, "rollback")
 
-    async def _end(self, tx_id: str, how: str) -> None:
+    async def query(self, *_: object, **__: object) -> NoReturn:
+        raise self._client.errors.EngineError(
+            "Expected a call of a generated client, but got GraphQL text, which prisma_in_process does not "
+            "read. Call a model's methods, or `query_raw` for SQL."
+        )
+
+    async def metrics(self, **_: object) -> NoReturn:
+        raise self._client.errors.EngineError(
+            "prisma_in_process keeps no metrics. Measure calls in your application."
+        )
+
+    async def aclose(self, **_: object) -> None:
+        """Close the running loop's connections and drop all others; open transactions are rolled back."""
+        pool = self._pools.pop((os.getpid(), asyncio.get_running_loop()), None)
+        self.close()
+        await self._transactions.close()
+        if pool:
+            await pool.close()
+
+    def close(self, **_: object) -> None:
+        """Drop all connections at once, also where no loop runs."""
+        self._url = None
+        pools, self._pools = self._pools, {}
+        for (process, loop), pool in pools.items():
+            if process != os.getpid():
+                _inherited.append(pool)
+            elif loop.is_running():
+                loop.call_soon_threadsafe(pool.terminate)
+            else:
+                pool.terminate()
+
+    stop = close
+
+    def _pool(self) -> Pool:
+        if self._url is None:
+            raise self._client.errors.NotConnectedError("Not connected to the query engine")
+        place = os.getpid(), asyncio.get_running_loop()
+        pool = self._pools.get(place)
+        if pool is None:
+            for other in [each for each in list(self._pools) if each[1].is_closed()]:
+                self._pools.pop(other).terminate()
+            pool = self._pools[place] = Pool(self._url)
+        return pool
+
+    def _connection(self, tx_id: str | None) -> AbstractAsyncContextManager[Connection]:
+        return self._pool().connection() if tx_id is None else self._transactions.connection(tx_id)
+
+    async def _step(self, call: Call) -> Step:
+        """Find a call's plan, or compile it in a thread: that takes 10 to 25 ms."""
+        if call.method in _RAW:
+            return partial(self._run_raw, call)
+        if self.plans is None:
+            raise self._client.errors.NotConnectedError("Not connected to the query engine")
+        found = self.plans.find(call)
+        plan, values = await asyncio.to_thread(self.plans.make, call) if found is None else found
+
+        async def run(connection: Connection) -> Any:
+            result = await plan.run(_Logged(connection) if self._log_queries else connection, values)
+            if result is None and call.method.endswith("_or_raise"):
+                raise UserError("P2025", _NOT_FOUND)
+            return result
+
+        return run
+
+    async def _run_raw(self, call: Call, connection: Connection) -> Any:
+        sql, values = call.arguments["query"], call.arguments.get("parameters", ())
+        if self._log_queries:
+            _QUERIES.info("%s", sql)
+        rows, statement = await connection.ask(sql, [raw_value(each) for each in values], raw=True)
+        if call.method != "execute_raw":
+            return raw_rows(statement, rows)
+        count = (statement.get_statusmsg() or "").rpartition(" ")[2]
+        return int(count) if count.isdecimal() else 0
+
+    @contextmanager
+    def _client_errors(self) -> Iterator[None]:
         try:
-            await self._open(tx_id).end(how)
+            yield
         except UserError as error:
-            _reraise(error)
-
-    def _open(self, tx_id: str) -> _Transaction:
-        found = self._transactions.get(tx_id)
-        if found is None:
-            raise UserError(
-                "P2028",
-                "Transaction API error: Transaction already closed",
-                error="Transaction already closed: it ended, or ran longer than it may.",
-            )
-        return found
-
-    def _transaction(self, tx_id: str) -> Any:
-        return self._open(tx_id).lent()
-
-    async def metrics(self, *, format: Any, global_labels: Any) -> Any:
-        raise NotImplementedError("this engine keeps no metrics")
+            self._client.utils.handle_response_errors(None, [error.body])
 
 
-class _Transaction:
-    def __init__(
-        self, engine: InProcessEngine, tx_id: str, connection: Connection, timeout_ms: float
-    ) -> None:
-        self._engine, self._id, self._connection = engine, tx_id, connection
-        self._lock, self._ended = asyncio.Lock(), False
-        self._until = time.monotonic() * 1000 + timeout_ms
-        self._timer = asyncio.get_running_loop().call_later(timeout_ms / 1000, self._expire)
+class _Logged:
+    """A connection that logs the SQL of a plan, without values."""
 
-    def _expire(self) -> None:
-        self._task = asyncio.ensure_future(self.end("ROLLBACK"))
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.transaction = connection.transaction
 
-    def lent(self) -> Any:
-        return _Lent(self)
+    async def rows(self, sql: str, values: list[Any]) -> list[dict[str, Any]]:
+        _QUERIES.info("%s", sql)
+        return await self._connection.rows(sql, values)
 
-    async def end(self, how: str) -> None:
-        if self._ended:
-            return
-        self._ended = True
-        self._timer.cancel()
-        self._engine._transactions.pop(self._id, None)
-        async with self._lock:
-            try:
-                await self._connection.end(how)
-            finally:
-                self._engine._pool.give(self._connection)
-
-
-class _Lent:
-    def __init__(self, transaction: _Transaction) -> None:
-        self._transaction = transaction
-
-    async def __aenter__(self) -> Connection:
-        await self._transaction._lock.acquire()
-        return self._transaction._connection
-
-    async def __aexit__(self, *_: object) -> None:
-        self._transaction._lock.release()
-
-
-def _reraise(error: UserError) -> Any:
-    utils.handle_response_errors(None, [error.body])  # type: ignore[arg-type]
+    async def execute(self, sql: str, values: list[Any]) -> int:
+        _QUERIES.info("%s", sql)
+        return await self._connection.execute(sql, values)

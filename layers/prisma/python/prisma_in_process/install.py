@@ -3,42 +3,97 @@
 from __future__ import annotations
 
 import importlib
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+_PRISMA = "0.15.0"
+_PROVIDERS = ("postgresql", "postgres")
+_MOST_SCHEMAS = 16  # plans have the name of their schema in their SQL
 
-def install(package: str = "prisma", *, plans: Path | None = None) -> None:
-    """Let a generated client use this engine; call it before the first `connect()`."""
-    from . import engine  # not before: the module `url` is for those who have no client, too
 
-    engine.PLANS = plans
-    base = importlib.import_module(f"{package}._base_client")
-    client = importlib.import_module(f"{package}.client")
-    if package != "prisma":
-        engine.utils = importlib.import_module(f"{package}.engine.utils")
+def install(package: str = "prisma", *, plans: Path | None = None, idle_check_s: float = 30) -> None:
+    """Run a generated client's queries in this process; call it before the client's first `connect()`.
 
-    async def execute(
-        self: Any, *, method: Any, arguments: Any, model: Any = None, root_selection: Any = None
+    `package` is the client's, where its generator has an `output`. `plans` is a file of plans made ahead of
+    time. A connection that was not used for `idle_check_s` is checked before it is used.
+
+    Raises: ImportError, where this cannot work; its text has the next step.
+    """
+    version = getattr(importlib.import_module(package), "__version__", "none")
+    if version != _PRISMA:
+        raise ImportError(
+            f"Expected Prisma Client Python {_PRISMA} as `{package}`, but got version {version}. "
+            f"Run: pip install prisma=={_PRISMA}, then: prisma generate"
+        )
+    try:
+        client: Any = importlib.import_module(f"{package}.client")
+    except ModuleNotFoundError as error:
+        raise ImportError(f"Expected a generated client as `{package}`. Run: prisma generate") from error
+    provider = client.Prisma(use_dotenv=False)._active_provider
+    if provider not in _PROVIDERS:
+        raise ImportError(f"Expected a client for postgresql as `{package}`, but it is for {provider}.")
+    base: Any = importlib.import_module(f"{package}._base_client")
+    _hook_calls(client)
+    client.Prisma._create_engine = _engine_maker(
+        package,
+        client,
+        sync=issubclass(client.Prisma, base.SyncBasePrisma),
+        ahead=plans,
+        idle_check_s=idle_check_s,
+    )
+
+
+def _engine_maker(package: str, client: Any, *, sync: bool, ahead: Path | None, idle_check_s: float) -> Any:
+    # Not above: `prisma_in_process.url` is also for processes that have no driver.
+    from .cache import Plans
+    from .engine import Client, Engine
+    from .sync import SyncEngine
+
+    @lru_cache(_MOST_SCHEMAS)
+    def plans(schema: str) -> Plans:
+        return Plans(client.PACKAGED_SCHEMA_PATH.read_text(), schema, ahead)
+
+    found = Client(
+        utils=importlib.import_module(f"{package}.engine.utils"),
+        errors=importlib.import_module(f"{package}.engine.errors"),
+        plans=plans,
+        idle_check_s=idle_check_s,
+    )
+
+    def create_engine(self: Any, **_: object) -> Engine | SyncEngine:
+        url = None if self._datasource else self._default_datasource["url"]
+        engine = Engine(found, url, log_queries=self._log_queries)
+        return SyncEngine(engine) if sync else engine
+
+    return create_engine
+
+
+def _hook_calls(client: Any) -> None:
+    """Hand over each call as a `QueryBuilder`. A synchronous engine returns a result, not a coroutine."""
+
+    def execute(
+        self: Any,
+        method: str,
+        arguments: dict[str, Any],
+        model: Any = None,
+        root_selection: list[str] | None = None,
     ) -> Any:
-        builder = self._make_query_builder(
-            method=method, model=model, arguments=arguments, root_selection=root_selection
+        engine = self._engine
+        call = self._make_query_builder(
+            method=method, arguments=arguments, model=model, root_selection=root_selection
         )
-        return await self._engine.ask(builder, self._tx_id)
+        return engine.run(call, self._tx_id)
 
-    def add(self: Any, **kwargs: Any) -> None:
+    def add(self: Any, **call: Any) -> None:
+        models, relations = client.PRISMA_MODELS, client.RELATIONAL_FIELD_MAPPINGS
         self._Batch__queries.append(
-            client.QueryBuilder(
-                **kwargs,
-                prisma_models=client.PRISMA_MODELS,
-                relational_field_mappings=client.RELATIONAL_FIELD_MAPPINGS,
-            )
+            client.QueryBuilder(**call, prisma_models=models, relational_field_mappings=relations)
         )
 
-    async def commit(self: Any) -> None:
-        queries, self._Batch__queries = self._Batch__queries, []
-        db = self._Batch__client
-        await db._engine.ask_all(queries, db._tx_id)
+    def commit(self: Any) -> Any:
+        calls, self._Batch__queries = self._Batch__queries, []
+        return self._Batch__client._engine.run_batch(calls, self._Batch__client._tx_id)
 
-    base.AsyncQueryEngine = engine.InProcessEngine
-    base.AsyncBasePrisma._execute = execute
+    client.Prisma._execute = execute
     client.Batch._add, client.Batch.commit = add, commit

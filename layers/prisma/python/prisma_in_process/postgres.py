@@ -137,14 +137,14 @@ class Connection:
         await self._command("BEGIN")
         self._in_transaction += 1
 
-    async def end(self, how: str) -> None:
+    async def end(self, how: str) -> str:
+        """Commit or roll back; return what Postgres did: it rolls back where a query had failed."""
         self._in_transaction = 0
-        if not self.lost:
-            await self._command(how)
+        return "ROLLBACK" if self.lost else await self._command(how)
 
-    async def _command(self, sql: str) -> None:
+    async def _command(self, sql: str) -> str:
         try:
-            await self._raw.execute(sql)
+            return await self._raw.execute(sql)
         except asyncpg.PostgresError as error:
             raise from_postgres(error, raw=False) from None
         except _LOST:
