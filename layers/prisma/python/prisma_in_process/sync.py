@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import threading
+import weakref
 from collections.abc import Coroutine
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
 
@@ -16,6 +19,8 @@ T = TypeVar("T")
 
 # By process: a forked one starts its own, and must not free its parent's.
 _loops: dict[int, asyncio.AbstractEventLoop] = {}
+_engines: weakref.WeakSet[SyncEngine] = weakref.WeakSet()
+_EXIT_S = 1.0
 
 
 def _background() -> asyncio.AbstractEventLoop:
@@ -41,11 +46,25 @@ def _wait(coroutine: Coroutine[Any, Any, T]) -> T:
         raise
 
 
+@atexit.register
+def _close_all() -> None:
+    loop, engines = _loops.get(os.getpid()), list(_engines)
+
+    async def close() -> None:
+        for each in engines:
+            await each._engine.aclose()
+
+    if loop and engines:
+        with suppress(TimeoutError):
+            asyncio.run_coroutine_threadsafe(close(), loop).result(_EXIT_S)
+
+
 class SyncEngine:
     """The interface that Prisma Client Python calls `SyncAbstractEngine`."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        _engines.add(self)
 
     def connect(
         self, timeout: timedelta = timedelta(seconds=10), datasources: list[dict[str, str]] | None = None

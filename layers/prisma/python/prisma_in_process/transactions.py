@@ -18,8 +18,8 @@ _ENDED: dict[End, str] = {
     "commit": "a committed transaction.",
     "rollback": "a transaction that was rolled back.",
     "expiry": "an expired transaction. The timeout for this transaction was {timeout} ms, however {passed} "
-    "ms passed since the start of the transaction. Consider increasing the interactive transaction timeout or "
-    "doing less work in the transaction.",
+    "ms passed since the start of the transaction. Consider increasing the interactive transaction timeout "
+    "or doing less work in the transaction.",
 }
 _REMEMBERED = 100
 _ROLLBACK_S = 5.0
