@@ -30,7 +30,8 @@ def key(row: Any, fields: list[str]) -> Any:
 
 
 def _hashable(value: Any) -> Any:
-    return tuple(map(_hashable, value)) if isinstance(value, list) else value
+    # A list that is null reads as an empty one.
+    return tuple(map(_hashable, value)) or None if isinstance(value, list) else value
 
 
 def attach(parents: list[Any], children: list[Any], join: dict[str, Any]) -> None:

@@ -135,7 +135,8 @@ class _Shaper:
                 and not any(isinstance(each, (dict, list, tuple, Enum)) or each is None for each in items)
             ):
                 kinds = {_kind(each) for each in items}
-                if len(kinds) == 1:
+                # A parameter of type Json is one document, whatever it is compared with.
+                if len(kinds) == 1 and "Json" not in kinds:
                     return self._parameter(
                         {"type": "List", "inner": {"type": kinds.pop()}}, [_raw(i) for i in items]
                     )
@@ -185,8 +186,11 @@ def _raw(value: Any) -> Any:
 def _tagged(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
-    if isinstance(value, (str, bool, float)) or value is None:
+    if isinstance(value, (str, bool)) or value is None:
         return value
+    if isinstance(value, float):
+        # The compiler keeps 16 digits of a number; 17 may be needed.
+        return {"$type": "Decimal", "value": repr(value)} if value != float(f"{value:.15g}") else value
     if isinstance(value, int):
         return value if abs(value) < 2**53 else {"$type": "BigInt", "value": str(value)}
     raw, kind = _raw(value), _kind(value)
