@@ -10,7 +10,7 @@
 const { projectHints } = require("./hints");
 
 const LOOPBACK = /^(localhost|127\..*|::1|\/.*)$/;
-const UNREACHED = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EACCES|ENOENT|57P03)$/;
+const UNREACHED = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL|EACCES|ENOENT|57P03)$/;
 const LOST = /^(ECONNRESET|EPIPE|57P0[125]|08...)$/;
 const LOST_TEXT = /^(Connection terminated|Client has encountered a connection error|Client was closed)/;
 
@@ -37,16 +37,22 @@ function unreachable(address) {
   return new DatabaseError("P1001", lines.join("\n"), { database_host: address.host, database_port: address.port });
 }
 
+const accessDenied = (error, { user, database }) => [
+  "P1010",
+  `User \`${user}\` was denied access on the database \`${database}\`: ${error.message}`,
+];
+
+const PERMISSION_DENIED = "42501";
+const NO_CONNECTIONS_TO_IT = "55000";
+
 const BY_CODE = {
   "28P01": (address) => [
     "P1000",
     `Authentication failed against database server at \`${place(address)}\`, ` +
-      `the provided database credentials for \`${address.user}\` are not valid.`,
+      `the provided database credentials for \`${address.user}\` are not valid.\n\n` +
+      `Please make sure to provide valid database credentials for the database server at \`${place(address)}\`.`,
   ],
-  28000: (address, error) => [
-    "P1010",
-    `User \`${address.user}\` was denied access on the database \`${address.database}\`: ${error.message}`,
-  ],
+  28000: (address, error) => accessDenied(error, address),
   "3D000": (address) => [
     "P1003",
     `Database \`${address.database}\` does not exist on the database server at \`${place(address)}\`.`,
@@ -54,11 +60,13 @@ const BY_CODE = {
   53300: (address, error) => ["P2037", `Too many database connections opened: ${error.message}`],
 };
 
+const TLS = "Error opening a TLS connection:";
 const BY_TEXT = [
-  [/^timeout exceeded when trying to connect/, "P2024", "Timed out fetching a new connection from the connection pool."],
-  [/^Query read timeout/, "P1008", "Operations timed out: no answer within `socket_timeout`."],
-  [/SSL connection/, "P1011", "Error opening a TLS connection: expected TLS as `sslmode` says, but the server has none."],
-  [/certificate|^unable to (get|verify)/i, "P1011", "Error opening a TLS connection: the server's certificate is not trusted."],
+  [/^timeout exceeded when trying to connect/, "P2024", () => "Timed out fetching a new connection from the connection pool."],
+  [/^Query read timeout/, "P1008", () => "Operations timed out: no answer within `socket_timeout`."],
+  [/SSL connection/, "P1011", () => `${TLS} expected TLS as \`sslmode\` says, but the server has none.`],
+  [/certificate|^unable to (get|verify)/i, "P1011", (reason) => `${TLS} the server's certificate is not trusted: ${reason}`],
+  [/password must be a string/, "P1000", () => "Authentication failed: expected a password in the database URL, but it has none."],
 ];
 
 /** Translate an error about the connection; return undefined for one about the query. */
@@ -67,10 +75,22 @@ function connectionError(error, address) {
   const byCode = BY_CODE[error.code];
   if (byCode) return new DatabaseError(...byCode(address, error));
   const byText = BY_TEXT.find(([text]) => text.test(error.message));
-  if (byText) return new DatabaseError(byText[1], byText[2]);
+  if (byText) return new DatabaseError(byText[1], byText[2](error.message));
+  const denied = error.code === PERMISSION_DENIED || error.code === NO_CONNECTIONS_TO_IT;
+  if (error.connecting && denied) return new DatabaseError(...accessDenied(error, address));
   if (UNREACHED.test(error.code) || error.message === "timeout expired") return unreachable(address);
   if (!LOST.test(error.code) && !LOST_TEXT.test(error.message)) return undefined;
   return error.connecting ? unreachable(address) : new DatabaseError("P1017", "Server has closed the connection.");
 }
 
-module.exports = { DatabaseError, connectionError };
+/** What Postgres said, as its own clients print it. */
+function said({ severity, message, detail, hint }) {
+  return [severity ? `${severity}: ${message}` : message, detail && `DETAIL: ${detail}`, hint && `HINT: ${hint}`].filter(Boolean).join("\n");
+}
+
+/** Translate what Postgres said to a statement of the engine's own; return undefined where Prisma has no code for it. */
+function statementError(error, address) {
+  return error.code === PERMISSION_DENIED ? new DatabaseError(...accessDenied(error, address)) : undefined;
+}
+
+module.exports = { DatabaseError, PERMISSION_DENIED, connectionError, place, said, statementError };

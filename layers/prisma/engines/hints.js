@@ -23,8 +23,9 @@ function projectHints(directory = __dirname) {
 }
 
 /** After a database command that failed, name the variables that are missing. */
-function explainMissingVariables(command, environment, write) {
-  if (command !== "migrate" && command !== "db") return;
+function explainMissingVariables([command, ...options], environment, write) {
+  const hasUrl = options.some((option) => /^--(from-|to-)?url\b/.test(option));
+  if ((command !== "migrate" && command !== "db") || hasUrl) return;
   for (const [variable, text] of Object.entries(projectHints().unset ?? {})) {
     if (!environment[variable]) write(`${text}\n`);
   }

@@ -12,7 +12,7 @@ process.env.PRISMA_SCHEMA_ENGINE_BINARY ||= path.join(__dirname, "schema-engine"
 
 // At the end the command line has read its .env files.
 process.on("exit", (status) => {
-  if (status) explainMissingVariables(process.argv[2], process.env, (text) => process.stderr.write(text));
+  if (status) explainMissingVariables(process.argv.slice(2), process.env, (text) => process.stderr.write(text));
 });
 
 module.exports = {

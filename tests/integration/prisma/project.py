@@ -57,6 +57,10 @@ class Project:
         return self.folder / "schema.prisma"
 
     @property
+    def database(self) -> str:
+        return urlsplit(self.url).path[1:]
+
+    @property
     def migrations(self) -> list[str]:
         return sorted(path.name for path in self.folder.glob("migrations/*/"))
 

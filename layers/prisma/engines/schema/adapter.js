@@ -4,65 +4,119 @@
  *
  *  - the shadow database is the real one (its connection string wins over the database's name): ours is another database;
  *  - a script is split at every `;`, also within functions and strings: ours is sent whole;
- *  - the catalogue's types `name` and `"char"` are refused: ours reads them.
+ *  - the catalogue's types `name` and `"char"` are refused: ours reads them;
+ *  - operator classes in another schema are not found: ours names their schema.
  */
 const crypto = require("node:crypto");
 
 const { openPool, quoted, withSession } = require("../connections");
-const { connectionError } = require("../database-errors");
+const { DatabaseError, connectionError, said } = require("../database-errors");
 const { PrismaPg } = require("adapter-pg-6");
 const { ColumnTypeEnum } = require("driver-adapter-utils-6");
+const { withOperatorClasses } = require("./operator-classes");
 
+const SAME_DATABASE =
+  "The shadow database you configured appears to be the same as the main database. Please specify another shadow database: " +
+  "it is emptied.";
+const SHADOW_NOT_CREATED =
+  "Prisma Migrate could not create the shadow database. Please make sure the database user has permission to create databases. " +
+  "Read more about the shadow database (and workarounds) at https://pris.ly/d/migrate-shadow";
+const NOT_EMPTIED =
+  "The fallback method for database resets failed, meaning Migrate could not clean up the database entirely. Original error: ";
+const DROP_ALL = `
+DO $$ DECLARE statement text; BEGIN
+  FOREACH statement IN ARRAY ARRAY(
+    SELECT format('DROP %s IF EXISTS %s CASCADE', kind, name) FROM (
+      SELECT oid, relnamespace AS namespace, oid::regclass::text AS name, CASE relkind WHEN 'v' THEN 'VIEW'
+        WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind
+        FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'S')
+      UNION ALL SELECT oid, pronamespace, oid::regprocedure::text, 'ROUTINE' FROM pg_proc
+      UNION ALL SELECT oid, typnamespace, oid::regtype::text, 'TYPE' FROM pg_type WHERE typtype IN ('d', 'e')
+    ) AS object
+    WHERE namespace = current_schema()::regnamespace
+      AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = object.oid AND deptype = 'e')
+  ) LOOP EXECUTE statement; END LOOP;
+END $$`;
+const IDENTITY = "SELECT oid, pg_postmaster_start_time() FROM pg_database WHERE datname = current_database()";
 const CHAR = 18;
 const NAME = 19;
 const TEXT = 25;
 
 /**
- * Make the engine's source of connections: to the database, and to one that it may wipe.
+ * Make the engine's source of connections: to the database, and to one that it may wipe, with the same schema.
  *
- * `onScriptError` gets what the database said to a script of the former's: the engine keeps only a part of it.
+ * `onError` gets what the database says to statements of the former's: the engine keeps only a part of it.
+ * `anyDatabase`: these may be the same.
  */
-function migrationAdapter(settings, shadowSettings, onScriptError) {
+function migrationAdapter(settings, shadowSettings, { onError, anyDatabase }) {
+  const shadow = shadowSettings && { ...shadowSettings, schema: settings.schema };
   return {
     provider: "postgres",
     adapterName: "@prisma/adapter-pg",
-    connect: () => connect(settings, onScriptError),
-    connectToShadowDb: () => (shadowSettings ? emptied(shadowSettings) : created(settings)),
+    connect: () => connect(settings, onError),
+    connectToShadowDb: () => (shadow ? emptied(shadow, anyDatabase ? undefined : settings) : created(settings)),
   };
 }
 
-async function connect({ client, address, schema }, onScriptError = () => {}) {
+async function connect({ client, address, schema }, onError = () => {}) {
   const pool = openPool(withSession(client, { search_path: schema && quoted(schema) }), { max: 1 });
-  return fit(await new PrismaPg(pool, { schema, disposeExternalPool: true }).connect(), address, onScriptError);
+  return fit(await new PrismaPg(pool, { schema, disposeExternalPool: true }).connect(), address, onError);
 }
 
-async function emptied(settings) {
+/** Empty a shadow database that is given. Raises: DatabaseError, if it is `main`. */
+async function emptied(settings, main) {
+  if (main && (await identity(settings)) === (await identity(main))) throw new DatabaseError(null, SAME_DATABASE);
   const shadow = await connect(settings);
   const schema = quoted(settings.schema ?? "public");
-  await shadow.executeScript(`DROP SCHEMA IF EXISTS ${schema} CASCADE; CREATE SCHEMA ${schema}`);
+  try {
+    await shadow.client.query(`DROP SCHEMA IF EXISTS ${schema} CASCADE; CREATE SCHEMA ${schema}`);
+  } catch {
+    // the schema is another role's: what is in it may still be this one's
+    await shadow.client.query(DROP_ALL).catch(async (error) => {
+      await shadow.dispose();
+      throw connectionError(error, settings.address) ?? new DatabaseError("P3016", `${NOT_EMPTIED}\n${said(error)}`);
+    });
+  }
   return shadow;
 }
+
+/** One database may have two addresses. */
+const identity = async (settings) => JSON.stringify((await administer(settings, IDENTITY)).rows);
 
 /** Create a database of its own, which goes when the engine is done with it. */
 async function created(settings) {
   const database = `prisma_migrate_shadow_db_${crypto.randomUUID()}`;
-  const client = { ...settings.client, database };
-  await administer(settings, `CREATE DATABASE "${database}"`);
-  const shadow = await connect({ ...settings, client });
-  if (settings.schema) await shadow.executeScript(`CREATE SCHEMA IF NOT EXISTS ${quoted(settings.schema)}`);
+  const drop = () => administer(settings, `DROP DATABASE IF EXISTS "${database}"`);
+  await administer(settings, `CREATE DATABASE "${database}"`).catch((error) => {
+    throw shadowNotCreated(error);
+  });
+  let shadow;
+  try {
+    shadow = await connect({ ...settings, client: { ...settings.client, database } });
+    if (settings.schema) await shadow.executeScript(`CREATE SCHEMA IF NOT EXISTS ${quoted(settings.schema)}`);
+  } catch (error) {
+    await shadow?.dispose();
+    await drop();
+    throw error;
+  }
   const dispose = shadow.dispose.bind(shadow);
   shadow.dispose = async () => {
     await dispose();
-    await administer(settings, `DROP DATABASE "${database}"`);
+    await drop();
   };
   return shadow;
+}
+
+function shadowNotCreated(error) {
+  const reason = error instanceof DatabaseError ? `Error code: ${error.code}\n${error.message}` : `\n${said(error)}`;
+  return new DatabaseError("P3014", `${SHADOW_NOT_CREATED}\n\nOriginal error: ${reason}`);
 }
 
 /** Run one statement on a connection of its own. */
 async function administer({ client, address }, statement) {
   const pool = openPool(client, { max: 1 });
   try {
-    await pool.query(statement);
+    return await pool.query(statement);
   } catch (error) {
     throw connectionError(error, address) ?? error;
   } finally {
@@ -70,21 +124,26 @@ async function administer({ client, address }, statement) {
   }
 }
 
-function fit(queryable, address, onScriptError) {
-  const onError = queryable.onError.bind(queryable);
+function fit(queryable, address, onError) {
+  const raise = queryable.onError.bind(queryable);
   queryable.onError = (error) => {
-    throw connectionError(error, address) ?? onError(error);
+    onError(error);
+    throw connectionError(error, address) ?? raise(error);
   };
   readCatalogue(queryable);
+  const query = async (sql) => (await queryable.client.query(sql)).rows;
+  const executeRaw = queryable.executeRaw.bind(queryable); // `db push` sends a statement a time
+  queryable.executeRaw = async (given) => executeRaw({ ...given, sql: await withOperatorClasses(given.sql, query) });
   if (!queryable.startTransaction) return queryable;
   queryable.executeScript = async (script) => {
-    await queryable.client.query(script).catch((error) => {
-      onScriptError(error);
+    try {
+      await query(await withOperatorClasses(script, query));
+    } catch (error) {
       queryable.onError(error);
-    });
+    }
   };
   const start = queryable.startTransaction.bind(queryable);
-  queryable.startTransaction = async (isolationLevel) => fit(await start(isolationLevel), address);
+  queryable.startTransaction = async (isolationLevel) => fit(await start(isolationLevel), address, onError);
   return queryable;
 }
 

@@ -3,7 +3,7 @@
  * The methods of the Prisma 5 command line's schema engine, on the one of Prisma 6: that one is handed the
  * migrations instead of their directory, and filters.
  */
-const { DatabaseError } = require("../database-errors");
+const { DatabaseError, PERMISSION_DENIED, said } = require("../database-errors");
 const { openEngine } = require("./engine");
 const { names, readMigrations, writeMigration } = require("./migrations");
 
@@ -15,6 +15,10 @@ const FORWARDED = [
   "markMigrationRolledBack",
   "schemaPush",
 ];
+const inDatabase = ({ tag }) => tag === "schemaDatasource" || tag === "url";
+const ONLY_SCHEMA = /^\s*(-- CreateSchema\s+CREATE SCHEMA IF NOT EXISTS "[^"]*";\s*)?$/;
+const NO_EXTENSION =
+  "Have a role that may create extensions execute that CREATE EXTENSION in this database. Then mark the migration, and deploy again:";
 /** Where only a URL is known; it is never read from here. */
 const NO_SCHEMA = [{ path: "schema.prisma", content: 'datasource db {\n  provider = "postgresql"\n  url = ""\n}\n' }];
 
@@ -43,7 +47,7 @@ function schemaEngineMethods(files, environment) {
       try {
         return await forward("applyMigrations")(input);
       } catch (error) {
-        throw failedMigration(error, (await engine()).scriptError()) ?? error;
+        throw failedMigration(error, (await engine()).lastError()) ?? error;
       }
     },
 
@@ -85,16 +89,17 @@ function schemaEngineMethods(files, environment) {
 }
 
 /** Say which migration failed and why, as Prisma's native engine does. */
-function failedMigration({ message }, scriptError) {
+function failedMigration({ message }, lastError) {
   const [, name] = /migration_name="([^"]+)"/.exec(message) ?? [];
-  if (!name || !scriptError) return undefined;
-  const { code, severity, message: said, detail, hint } = scriptError;
-  const reasons = [`${severity}: ${said}`, detail && `DETAIL: ${detail}`, hint && `HINT: ${hint}`].filter(Boolean);
+  if (!name || !lastError) return undefined;
+  const { code, message: reason, file } = lastError;
+  const mayNotExtend = code === PERMISSION_DENIED && file === "extension.c";
+  const advice = mayNotExtend ? `\n${NO_EXTENSION} prisma migrate resolve --rolled-back ${name}\n` : "";
   const text =
     "A migration failed to apply. New migrations cannot be applied before the error is recovered from. " +
     "Read more about how to resolve migration issues in a production database: https://pris.ly/d/migrate-resolve\n\n" +
-    `Migration name: ${name}\n\nDatabase error code: ${code}\n\nDatabase error:\n${reasons.join("\n")}\n`;
-  return new DatabaseError("P3018", text, { migration_name: name, database_error_code: code, database_error: said });
+    `Migration name: ${name}\n\nDatabase error code: ${code}\n\nDatabase error:\n${said(lastError)}\n${advice}`;
+  return new DatabaseError("P3018", text, { migration_name: name, database_error_code: code, database_error: reason });
 }
 
 /** Compare two schemas. The engine connects to a database even where both come from files. */
@@ -103,15 +108,15 @@ async function diff({ from, to, script, exitCode = null, shadowDatabaseUrl: shad
   if (sides.some(({ tag }) => tag === "migrations") && !shadowUrl) {
     throw new Error("You must pass the --shadow-database-url if you want to diff a migrations directory.");
   }
-  const url = sides.find(({ tag }) => tag === "url")?.url;
-  const files = sides.find(({ tag }) => tag.startsWith("schema"))?.files;
-  // between files, any database will do
-  const anyUrl = sides.some(({ tag }) => tag === "schemaDatasource") ? undefined : (shadowUrl ?? undefined);
+  const database = sides.find(inDatabase);
+  const files = database?.files ?? sides.find(({ tag }) => tag.startsWith("schema"))?.files;
+  const anyUrl = shadowUrl ?? (files ? undefined : environment.DATABASE_URL); // between files, any database will do
   const target = await openEngine(files ?? NO_SCHEMA, environment, {
-    url: url ?? anyUrl ?? (files ? undefined : environment.DATABASE_URL),
+    url: database ? database.url : anyUrl,
     shadowUrl: shadowUrl ?? undefined,
+    anyDatabase: !database,
   });
-  const [before, after] = sides.map(diffSide);
+  const [before, after] = [diffSide(from), inDatabase(from) && inDatabase(to) ? await pulled(to, environment) : diffSide(to)];
   const output = await target.run("diff", {
     from: before,
     to: after,
@@ -120,7 +125,22 @@ async function diff({ from, to, script, exitCode = null, shadowDatabaseUrl: shad
     shadowDatabaseUrl: null,
     filters: ALL,
   });
-  return { exitCode: output.exitCode, print: output.stdout };
+  // that a database has the schema which a file does not name is no difference
+  if (!ONLY_SCHEMA.test(output.stdout)) return { exitCode: output.exitCode, print: output.stdout };
+  return { exitCode: 0, print: script ? "-- This is an empty migration." : "No difference detected." };
+}
+
+/** Return a second database's side: the engine sees one only, so it gets the schema that `db pull` makes of the other. */
+async function pulled({ files = NO_SCHEMA, url }, environment) {
+  const engine = await openEngine(files, environment, { url });
+  const input = { schema: { files: NO_SCHEMA }, baseDirectoryPath: process.cwd(), force: true, compositeTypeDepth: -1 };
+  try {
+    const { schema } = await engine.run("introspect", { ...input, namespaces: null });
+    return { tag: "schemaDatamodel", files: schema.files };
+  } catch (error) {
+    if (error.code !== "P4001") throw error;
+    return { tag: "empty" };
+  }
 }
 
 function diffSide(side) {

@@ -15,7 +15,7 @@ function readMigrations(directory) {
     shadowDbInitScript: "",
     migrationDirectories: names(directory).map((name) => ({
       path: name,
-      migrationFile: { path: SCRIPT, content: readScript(directory, name) },
+      migrationFile: { path: path.join(directory, name, SCRIPT), content: readScript(directory, name) },
     })),
   };
 }

@@ -1,7 +1,7 @@
 "use strict";
 const assert = require("node:assert/strict");
 const { test } = require("node:test");
-const { connectionError } = require("../database-errors");
+const { connectionError, statementError } = require("../database-errors");
 const { datasourceSetting } = require("../datasource");
 
 const ADDRESS = { host: "db.example", port: 6543, database: "todos", user: "us@er" };
@@ -36,6 +36,11 @@ for (const [fields, code] of [
   [{ code: "3D000" }, "P1003"],
   [{ code: "53300" }, "P2037"],
   [{ message: "The server does not support SSL connections" }, "P1011"],
+  [{ code: "42501", connecting: true }, "P1010"],
+  [{ code: "55000", connecting: true }, "P1010"],
+  [{ message: "SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string" }, "P1000"],
+  [{ message: "self-signed certificate in certificate chain" }, "P1011"],
+  [{ code: "42501" }, undefined],
   [{ code: "23505" }, undefined],
 ]) {
   const error = Object.assign(new Error(fields.message ?? ""), fields);
@@ -45,4 +50,10 @@ for (const [fields, code] of [
 test("an error names host and port", () => {
   assert.match(connectionError({ code: "ECONNREFUSED" }, ADDRESS).message, /`db.example:6543`/);
   assert.match(connectionError({ code: "ECONNREFUSED" }, { ...ADDRESS, host: "::1" }).message, /`\[::1\]:6543`/);
+});
+
+test("a role without a privilege, once it is connected", () => {
+  const { code, message } = statementError({ code: "42501", message: "permission denied for schema public" }, ADDRESS);
+  assert.deepEqual([code, message], ["P1010", "User `us@er` was denied access on the database `todos`: permission denied for schema public"]);
+  assert.equal(statementError({ code: "42P01", message: "" }, ADDRESS), undefined);
 });
