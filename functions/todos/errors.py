@@ -6,6 +6,7 @@
     │   ├── NotAcceptable                                    406
     │   ├── BodyTooLarge                                     413
     │   └── UnsupportedMediaType                             415
+    ├── PersistedQueryNotSupported PERSISTED_QUERY_NOT_SUPPORTED 400
     ├── ParseFailed               GRAPHQL_PARSE_FAILED       400
     ├── ValidationFailed          GRAPHQL_VALIDATION_FAILED  400
     ├── Unauthenticated           UNAUTHENTICATED            401
@@ -72,6 +73,16 @@ class UnsupportedMediaType(BadRequest):
     """The body is not declared as JSON in UTF-8."""
 
     status = 415
+
+
+class PersistedQueryNotSupported(ApiError):
+    """The request has the hash of a query in its place. By this code and text, clients send the query."""
+
+    code = "PERSISTED_QUERY_NOT_SUPPORTED"
+    status = 400
+
+    def __init__(self) -> None:
+        super().__init__("PersistedQueryNotSupported", headers={"cache-control": "no-store"})
 
 
 class ParseFailed(ApiError):

@@ -15,7 +15,15 @@ from starlette.responses import Response
 
 from functions.shared.accept import by_quality, prefers_html
 
-from .errors import ApiError, BadRequest, BodyTooLarge, MethodNotAllowed, NotAcceptable, UnsupportedMediaType
+from .errors import (
+    ApiError,
+    BadRequest,
+    BodyTooLarge,
+    MethodNotAllowed,
+    NotAcceptable,
+    PersistedQueryNotSupported,
+    UnsupportedMediaType,
+)
 from .execution import Outcome, Request
 
 GRAPHQL = "application/graphql-response+json"
@@ -50,7 +58,7 @@ def wants_page(request: HttpRequest) -> bool:
 async def read_request(request: HttpRequest, max_bytes: int) -> Request:
     """Read the GraphQL request in an HTTP request.
 
-    Raises: BadRequest or a subclass.
+    Raises: BadRequest or a subclass, PersistedQueryNotSupported.
     """
     if request.method in _READING:
         parameters = request.query_params
@@ -112,6 +120,9 @@ def _checked(given: Any, *, only_query: bool) -> Request:
     for name, kind in _PARAMETERS.items():
         if given.get(name) is not None and not isinstance(given[name], kind):
             raise BadRequest(f"`{name}`: expected {_NAMES[kind]}.")
+    persisted = _is_persisted((given.get("extensions") or {}).get("persistedQuery"))
+    if persisted and not given.get("query"):
+        raise PersistedQueryNotSupported
     if not given.get("query"):
         raise BadRequest("`query` is missing. Expected a GraphQL document, such as `{ todos { id title } }`.")
     return Request(
@@ -122,10 +133,30 @@ def _checked(given: Any, *, only_query: bool) -> Request:
     )
 
 
+def _is_persisted(persisted: Any) -> bool:
+    """Return whether there is the hash of a query. It is not compared with the query, as none is kept.
+
+    Source: Apollo's specification of automatic persisted queries, from memory.
+    """
+    if persisted is None:
+        return False
+    name = "`extensions.persistedQuery`"
+    if not isinstance(persisted, dict):
+        raise BadRequest(f'{name}: expected a JSON object such as {{"version": 1, "sha256Hash": "…"}}.')
+    if isinstance(persisted.get("version"), bool) or persisted.get("version") != 1:
+        raise BadRequest(f"{name}: expected the `version` 1. Send the query itself.")
+    if not isinstance(persisted.get("sha256Hash"), str) or not persisted["sha256Hash"]:
+        raise BadRequest(f"{name}: expected `sha256Hash` to be a string. Send the query itself.")
+    return True
+
+
 def outcome_of(error: ApiError) -> Outcome:
-    """Return the outcome of a request that could not be read."""
+    """Return the outcome of a request that was not executed.
+
+    A hash in place of the query is a GraphQL request: some clients go on only if its status is 200.
+    """
     body = {"errors": [{"message": error.message, "extensions": {"code": error.code}}]}
-    return Outcome(body, error.status, read=False)
+    return Outcome(body, error.status, read=isinstance(error, PersistedQueryNotSupported))
 
 
 def response_of(outcome: Outcome, media_type: str, headers: Mapping[str, str] | None = None) -> Response:

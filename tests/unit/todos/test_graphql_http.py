@@ -13,6 +13,7 @@ from functions.todos.errors import (
     BodyTooLarge,
     MethodNotAllowed,
     NotAcceptable,
+    PersistedQueryNotSupported,
     Unauthenticated,
     UnsupportedMediaType,
 )
@@ -164,7 +165,9 @@ QUERY = {"query": TEXT}
             {**QUERY, "variables": {"a": [1, 2.5, "é", None]}},
             Request(query=TEXT, variables={"a": [1, 2.5, "é", None]}),
         ),
-        ({**QUERY, "extensions": {"persistedQuery": 1}, "id": 3}, Request(query=TEXT)),
+        ({**QUERY, "extensions": {"clientLibrary": {"name": "x"}}, "id": 3}, Request(query=TEXT)),
+        ({**QUERY, "extensions": {"persistedQuery": {"version": 1, "sha256Hash": "x"}}}, Request(query=TEXT)),
+        ({**QUERY, "extensions": {"persistedQuery": None}}, Request(query=TEXT)),
         (
             b'{"query": "\\ud800", "operationName": "\\udfff", "variables": {"\\ud800": "\\ud800"}}',
             Request(query="\ud800", operation_name="\udfff", variables={"\ud800": "\ud800"}),
@@ -231,6 +234,49 @@ async def test_a_request_without_a_query_is_refused(body: Any) -> None:
         await read_request(post(body), MAX)
     with pytest.raises(BadRequest, match="`query`"):
         await read_request(get("variables={}"), MAX)
+
+
+HASH = {"version": 1, "sha256Hash": "ab" * 32}
+PERSISTED = "`extensions.persistedQuery`: expected "
+NO_HASHES = {
+    "a number": (1, f"{PERSISTED}a JSON object"),
+    "true": (True, f"{PERSISTED}a JSON object"),
+    "a list": ([HASH], f"{PERSISTED}a JSON object"),
+    "empty": ({}, f"{PERSISTED}the `version` 1. Send the query itself."),
+    "another version": ({**HASH, "version": 2}, f"{PERSISTED}the `version` 1."),
+    "a version of text": ({**HASH, "version": "1"}, f"{PERSISTED}the `version` 1."),
+    "a version that Python takes for 1": ({**HASH, "version": True}, f"{PERSISTED}the `version` 1."),
+    "no hash": ({"version": 1}, f"{PERSISTED}`sha256Hash` to be a string."),
+    "an empty hash": ({**HASH, "sha256Hash": ""}, f"{PERSISTED}`sha256Hash` to be a string."),
+    "a hash of numbers": ({**HASH, "sha256Hash": [1]}, f"{PERSISTED}`sha256Hash` to be a string."),
+}
+
+
+@pytest.mark.parametrize("query", [{}, {"query": None}, {"query": ""}])
+@pytest.mark.parametrize("persisted", [HASH, {**HASH, "miss": True}, {"version": 1.0, "sha256Hash": "id-1"}])
+async def test_a_hash_without_its_query_is_refused_as_clients_expect(
+    query: dict[str, Any], persisted: dict[str, Any]
+) -> None:
+    extensions = {"persistedQuery": persisted}
+    for sent in (post({**query, "extensions": extensions}), get(f"extensions={json.dumps(extensions)}")):
+        with pytest.raises(PersistedQueryNotSupported) as refused:
+            await read_request(sent, MAX)
+        outcome = outcome_of(refused.value)
+        assert outcome.body["errors"] == [
+            {
+                "message": "PersistedQueryNotSupported",
+                "extensions": {"code": "PERSISTED_QUERY_NOT_SUPPORTED"},
+            }
+        ]
+        assert refused.value.headers == {"cache-control": "no-store"}
+
+
+@pytest.mark.parametrize("query", [{}, QUERY], ids=["alone", "with the query"])
+@pytest.mark.parametrize(("persisted", "message"), NO_HASHES.values(), ids=NO_HASHES)
+async def test_what_is_no_hash_is_refused(query: dict[str, Any], persisted: object, message: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        await read_request(post({**query, "extensions": {"persistedQuery": persisted}}), MAX)
+    assert refused.value.message.startswith(message)
 
 
 EXPECTED = f"`Content-Type`: expected {JSON}, but got "
@@ -386,6 +432,7 @@ async def test_an_address_that_holds_no_request_is_refused(parameters: str, mess
         (outcome_of(MethodNotAllowed("x", allow="GET")), 405, 405),
         (outcome_of(Unauthenticated("x")), 401, 401),
         (outcome_of(ApiError("x")), 500, 500),
+        (outcome_of(PersistedQueryNotSupported()), 200, 400),
     ],
     ids=str,
 )
