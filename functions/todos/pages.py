@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -19,8 +20,11 @@ from .errors import BadUserInput
 MAX_PAGE = 100
 DEFAULT_PAGE = 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# A year 10000 has no datetime.
-_LAST_MS = int((datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH).total_seconds() * 1000)
+# Postgres's instants in microseconds since 2000: the years 4714 BC to 294276, and its infinities.
+_FIRST_US, _END_US = -211_813_488_000_000_000, 9_223_371_331_200_000_000
+INFINITIES = (-(2**63), 2**63 - 1)
+_DEFLATED_FROM = 2000
+_MAX_INFLATED = 2**21
 
 
 class OrderField(Enum):
@@ -43,9 +47,12 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The place of a todo in an order; the todo may have been deleted since."""
+    """The place of a todo in an order; the todo may have been deleted since.
 
-    value: datetime | str
+    Shape:  `value`: its title, or when it was created: as `beyond_us` where a datetime cannot hold that.
+    """
+
+    value: datetime | int | str
     id: UUID
 
 
@@ -60,6 +67,9 @@ class Ordered(Protocol):
 
     @property
     def created_at(self) -> datetime: ...
+
+    @property
+    def beyond_us(self) -> int | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +122,8 @@ def window_of(
     name, size = ("last", last) if last is not None else ("first", first)
     if size is None:
         size = DEFAULT_PAGE
-    if not 1 <= size <= MAX_PAGE:
-        raise BadUserInput(f"`{name}`: expected 1 to {MAX_PAGE}, but got {size}.")
+    if not 0 <= size <= MAX_PAGE:
+        raise BadUserInput(f"`{name}`: expected 0 to {MAX_PAGE}, but got {size}.")
     return Window(
         size=size,
         backward=last is not None,
@@ -123,12 +133,17 @@ def window_of(
 
 
 def cursor_of(item: Ordered, order: Order) -> str:
-    """Return the cursor of an item in an order."""
+    """Return the cursor of an item in an order.
+
+    Shape:  base64 of JSON: the field, its value, the id; deflated where others have written a long title, as
+            what Postgres can index is short then.
+    """
     value = item.title
     if order.field is OrderField.CREATED_AT:
-        value = str((item.created_at - _EPOCH) // timedelta(milliseconds=1))
-    text = json.dumps([order.field.value, value, item.id.hex], separators=(",", ":"))
-    return base64.urlsafe_b64encode(text.encode()).decode()
+        milliseconds = (item.created_at - _EPOCH) // timedelta(milliseconds=1)
+        value = str(milliseconds) if item.beyond_us is None else f"{item.beyond_us}us"
+    data = json.dumps([order.field.value, value, item.id.hex], separators=(",", ":")).encode()
+    return base64.urlsafe_b64encode(zlib.compress(data) if len(data) > _DEFLATED_FROM else data).decode()
 
 
 def position_at(cursor: str, order: Order, argument: str) -> Position:
@@ -137,21 +152,17 @@ def position_at(cursor: str, order: Order, argument: str) -> Position:
     Raises: BadUserInput.
     """
     try:
-        field, value, item_id = json.loads(base64.b64decode(cursor, altchars=b"-_", validate=True))
-        if not isinstance(value, str) or len(value) > 1000:
+        data = base64.b64decode(cursor, altchars=b"-_", validate=True)
+        if data[:1] != b"[":
+            inflater = zlib.decompressobj()
+            data = inflater.decompress(data, _MAX_INFLATED)
+            if not inflater.eof:
+                raise ValueError
+        field, value, item_id = json.loads(data)
+        if not isinstance(value, str):
             raise ValueError
-        parsed: datetime | str = value
-        if OrderField(field) is OrderField.CREATED_AT:
-            milliseconds = int(value)
-            if not 0 <= milliseconds <= _LAST_MS:
-                raise ValueError
-            parsed = _EPOCH + timedelta(milliseconds=milliseconds)
-        else:
-            value.encode()  # half a surrogate pair is an error
-            if "\0" in value:
-                raise ValueError
-        position = Position(parsed, UUID(hex=item_id))
-    except (ValueError, TypeError, AttributeError, RecursionError):
+        position = Position(_VALUES[OrderField(field)](value), UUID(hex=item_id))
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, zlib.error):
         raise BadUserInput(
             f"`{argument}`: expected a cursor that `todosConnection` returned, but got something else."
         ) from None
@@ -161,3 +172,25 @@ def position_at(cursor: str, order: Order, argument: str) -> Position:
             f"by {field}. Start again without it."
         )
     return position
+
+
+def _instant(text: str) -> datetime | int:
+    number = int(text.removesuffix("us"))
+    if not text.endswith("us"):
+        return _EPOCH + timedelta(milliseconds=number)
+    if number not in INFINITIES and not _FIRST_US <= number < _END_US:
+        raise ValueError
+    return number
+
+
+def _title(text: str) -> str:
+    text.encode()  # half a surrogate pair is an error
+    if "\0" in text:
+        raise ValueError
+    return text
+
+
+_VALUES: dict[OrderField, Callable[[str], datetime | int | str]] = {
+    OrderField.CREATED_AT: _instant,
+    OrderField.TITLE: _title,
+}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,8 @@ from ariadne import EnumType, MutationType, ObjectType, QueryType, ScalarType, m
 from graphql import GraphQLResolveInfo, GraphQLSchema
 
 from .errors import BadUserInput
-from .pages import Order, OrderField, Page, cursor_of, window_of
-from .todos import Changes, Filter, Todo, Todos
+from .pages import Order, OrderField, Page, Window, cursor_of, window_of
+from .todos import Changes, Filter, Todo, Todos, checked_filter
 
 Info = GraphQLResolveInfo[Todos]
 
@@ -56,9 +58,7 @@ async def resolve_connection(
     **window: Any,
 ) -> Connection:
     order = _order(order_by)
-    where = _filter(filter)
-    page = await info.context.page(where, order, window_of(order, **window))
-    return Connection(page, order, where)
+    return Connection(info.context, checked_filter(_filter(filter)), order, window_of(order, **window))
 
 
 @mutation.field("createTodo")
@@ -84,26 +84,33 @@ async def resolve_delete(_: Any, info: Info, id: str) -> Todo:  # noqa: A002
     return await info.context.delete(id)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Connection:
-    """A page, with the filter by which its total is counted."""
+    """A part of the todos that match a filter."""
 
-    page: Page[Todo]
-    order: Order
+    todos: Todos
     where: Filter
+    order: Order
+    window: Window
+
+    @cached_property
+    def page(self) -> asyncio.Task[Page[Todo]]:
+        """The page, which is queried once, and only if a field is requested that needs it."""
+        return asyncio.create_task(self.todos.page(self.where, self.order, self.window))
 
 
 @connection.field("edges")
-def resolve_edges(found: Connection, _: Info) -> list[dict[str, Any]]:
-    return [{"cursor": cursor_of(todo, found.order), "node": todo} for todo in found.page.items]
+async def resolve_edges(found: Connection, _: Info) -> list[dict[str, Any]]:
+    return [{"cursor": cursor_of(todo, found.order), "node": todo} for todo in (await found.page).items]
 
 
 @connection.field("pageInfo")
-def resolve_page_info(found: Connection, _: Info) -> dict[str, Any]:
-    cursors = [cursor_of(todo, found.order) for todo in (*found.page.items[:1], *found.page.items[-1:])]
+async def resolve_page_info(found: Connection, _: Info) -> dict[str, Any]:
+    page = await found.page
+    cursors = [cursor_of(todo, found.order) for todo in (*page.items[:1], *page.items[-1:])]
     return {
-        "has_next_page": found.page.has_next,
-        "has_previous_page": found.page.has_previous,
+        "has_next_page": page.has_next,
+        "has_previous_page": page.has_previous,
         "start_cursor": cursors[0] if cursors else None,
         "end_cursor": cursors[-1] if cursors else None,
     }

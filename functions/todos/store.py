@@ -9,10 +9,13 @@ the id of another owner's todo finds no todo.
 
 from __future__ import annotations
 
+import unicodedata
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from prisma import Prisma, errors, models, types
+from prisma_in_process.instants import Beyond
 
 from .database import Database
 from .pages import Order, OrderField, Position
@@ -121,7 +124,11 @@ def _conditions(owner: str, where: Filter) -> list[Any]:
     if where.completed is not None:
         conditions.append({"completed": where.completed})
     if where.title:
-        conditions.append({"title": {"contains": escape_wildcards(where.title), "mode": "insensitive"}})
+        # Titles are stored in NFC, but others may have written NFD, and so did versions before 0.7.
+        forms = dict.fromkeys((where.title, unicodedata.normalize("NFD", where.title)))
+        contains = [{"contains": escape_wildcards(form), "mode": "insensitive"} for form in forms]
+        alternatives = [{"title": each} for each in contains]
+        conditions.append({"OR": alternatives} if len(alternatives) > 1 else alternatives[0])
     return conditions
 
 
@@ -151,9 +158,13 @@ def _beyond(position: Position, order: Order) -> list[Any]:
     ]
 
 
-def _compared(order: Order, operator: str, value: object) -> dict[str, Any]:
-    return {_COLUMNS[order.field]: {operator: value}}
+def _compared(order: Order, operator: str, value: datetime | int | str) -> dict[str, Any]:
+    return {_COLUMNS[order.field]: {operator: Beyond.at(value) if isinstance(value, int) else value}}
 
 
 def _todo(row: models.Todo) -> Todo:
-    return Todo(id=UUID(row.id), title=row.title, completed=row.completed, created_at=row.createdAt)
+    at, beyond_us = row.createdAt, None
+    if isinstance(at, Beyond):
+        beyond_us = at.microseconds
+        at = datetime.combine(at.date(), at.time(), UTC)
+    return Todo(id=UUID(row.id), title=row.title, completed=row.completed, created_at=at, beyond_us=beyond_us)

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID, uuid4
 
 from .errors import BadUserInput, NotFound
 from .pages import MAX_PAGE, Order, Page, Position, Window, page_of
-
-MAX_TITLE = 200
-# Control characters; halves of surrogate pairs, which UTF-8 cannot encode; separators of lines and of
-# paragraphs, after which Prisma's client would indent the text.
-_REFUSED = ("Cc", "Cs", "Zl", "Zp")
+from .titles import checked_part, checked_title
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Todo:
-    """One todo. `created_at` is in UTC, to the millisecond."""
+    """One todo. `created_at` is in UTC, to the millisecond.
+
+    Shape:  `beyond_us`: when it was created, if others have written what is infinite or outside the years 1
+            to 9999; `created_at` is then the nearest.
+    Units:  `beyond_us` microseconds since 2000, as Postgres counts them.
+    """
 
     id: UUID
     title: str
     completed: bool = False
     created_at: datetime
+    beyond_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """The conditions on todos. `title`: a text that it contains, in any case."""
+    """The conditions on todos. `title`: a text that it contains, in any case and Unicode form."""
 
     completed: bool | None = None
     title: str | None = None
@@ -130,9 +131,11 @@ class Todos:
 
         Raises: BadUserInput.
         """
-        if not 1 <= first <= MAX_PAGE:
-            raise BadUserInput(f"`first`: expected 1 to {MAX_PAGE}, but got {first}.")
+        if not 0 <= first <= MAX_PAGE:
+            raise BadUserInput(f"`first`: expected 0 to {MAX_PAGE}, but got {first}.")
         checked = checked_filter(where)
+        if first == 0:
+            return []
         return await self._store.find(self._owner, checked, order, after=None, before=None, limit=first)
 
     async def page(self, where: Filter, order: Order, window: Window) -> Page[Todo]:
@@ -159,20 +162,6 @@ class Todos:
         return await self._store.count(self._owner, checked_filter(where))
 
 
-def checked_title(title: str) -> str:
-    """Return the title as it is stored, trimmed.
-
-    Raises: BadUserInput.
-    """
-    trimmed = title.strip()
-    if not 1 <= len(trimmed) <= MAX_TITLE:
-        raise BadUserInput(
-            f"`title`: expected 1 to {MAX_TITLE} characters after trimming, but got {len(trimmed)}."
-        )
-    _check_characters(trimmed, "title")
-    return trimmed
-
-
 def checked_id(text: str) -> UUID:
     """Return the id.
 
@@ -190,26 +179,11 @@ def checked_id(text: str) -> UUID:
 
 
 def checked_filter(where: Filter) -> Filter:
-    """Return the filter if a title can contain its text.
+    """Return the filter if a title can contain its text, in the form of titles.
 
     Raises: BadUserInput.
     """
-    if where.title is not None:
-        if len(where.title) > MAX_TITLE:
-            raise BadUserInput(
-                f"`filter.title`: expected at most {MAX_TITLE} characters, but got {len(where.title)}."
-            )
-        _check_characters(where.title, "filter.title")
-    return where
-
-
-def _check_characters(text: str, name: str) -> None:
-    for position, character in enumerate(text):
-        if unicodedata.category(character) in _REFUSED:
-            raise BadUserInput(
-                f"`{name}`: expected one line without control characters, but got "
-                f"U+{ord(character):04X} at position {position}."
-            )
+    return where if where.title is None else replace(where, title=checked_part(where.title))
 
 
 def _found(todo: Todo | None, todo_id: str) -> Todo:

@@ -66,6 +66,7 @@ TODOS = (
     ("admission", "database", "graphql_http", "resolvers", "graphiql", "settings"),
     ("address", "execution"),
     ("todos", "limits"),
+    ("titles",),
     ("pages",),
     ("errors",),
 )

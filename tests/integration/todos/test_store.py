@@ -6,14 +6,17 @@ Real: Prisma Client Python, Prisma's query engine in a process of its own, Postg
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
+from unicodedata import normalize
 from uuid import UUID
 
 import pytest
 
 from functions.todos.app import ManagedStore
-from functions.todos.pages import Order, OrderField, Position
+from functions.todos.pages import Order, OrderField, Position, cursor_of, window_of
+from functions.todos.resolvers import serialize_date_time
 from functions.todos.store import PrismaStore
-from functions.todos.todos import Changes, Filter, Todo
+from functions.todos.todos import Changes, Filter, Todo, Todos
 from tests.integration.todos.conftest import Database
 from tests.unit.todos.stores import DAY, FakeStore, matches, todo
 
@@ -313,7 +316,6 @@ CASES = [
     ("ſ", "s", False),
     ("ı", "i", False),
     ("ﬁ", "fi", False),
-    ("é", "e\u0301", False),
     ("é", "e", False),
     ("ａ", "a", False),
 ]
@@ -328,6 +330,22 @@ async def test_case_is_compared_letter_by_letter(store: ManagedStore) -> None:
             assert (ids == {1, 2}) is alike, (one, other, text)
         await store.delete(US, UUID(int=1))
         await store.delete(US, UUID(int=2))
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+async def test_a_text_is_found_in_every_unicode_form(store: ManagedStore, form: Any) -> None:
+    """Others, and versions before 0.7, have written titles in NFD."""
+    todos = Todos(store, US)
+    texts = [normalize(form, text) for text in ("CAFÉ", "ệ", "한", "Ｃafé_%")]
+    titles = ("café", "tiệm", "한국", "ｃafé_%")
+    for number, title in enumerate(titles):
+        await filled(
+            store, todo(2 * number, normalize("NFC", title)), todo(2 * number + 1, normalize("NFD", title))
+        )
+    for number, text in enumerate(texts):
+        ids = {each.id.int for each in await todos.list(Filter(title=text), OLDEST, 100)}
+        assert ids == {2 * number, 2 * number + 1}, text
+        assert await todos.count(Filter(title=text)) == 2
 
 
 async def test_the_fake_and_postgres_find_the_same(prisma_store: PrismaStore) -> None:
@@ -353,6 +371,62 @@ async def test_a_todo_of_another_hand_is_read(empty: Database, prisma_store: Pri
     (one,) = await found(prisma_store)
     assert (one.id.int, len(one.title), one.completed) == (5, 5001, False)
     assert one.created_at == datetime(1969, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)
+
+
+# What others can write: all that the columns can hold, in order.
+WRITTEN_TIMES = [
+    *("-infinity", "-infinity", "4713-01-01 BC", "0044-03-15 BC", "0044-03-15 BC", "0001-01-01 00:00Z"),
+    *("1883-11-18 12:03:57.9Z", "1969-12-31 23:59:59.9994Z", "1969-12-31 23:59:59.9994Z", "1970-01-01Z"),
+    *("2026-11-27 12:00:00.123456Z", "9999-12-31 23:59:59.999Z", "9999-12-31 23:59:59.999Z"),
+    *("9999-12-31 23:59:59.9999Z", "10000-01-02", "10000-01-02", "294276-12-31", "infinity", "infinity"),
+]
+WRITTEN_TITLES = sorted(
+    [
+        *(
+            "",
+            " ",
+            "\x7f",
+            "\x01\x1b[2J\r\n\t",
+            "\x01\x1b[2J\r\n\t",
+            "e\u0301",
+            "\u00e9",
+            "\u202e\u200b",
+            "\u2028",
+        ),
+        *("x" * 10_000, "x" * 10_000, "x" * 10_001, "x" * 150_000, "\ufeff" * 5_000, "\U000e0041" * 3),
+    ]
+)
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: f"{order.field.value} {order.descending}")
+@pytest.mark.parametrize("size", [1, 2, 7])
+async def test_rows_of_another_hand_break_no_list_and_are_all_reached(
+    empty: Database, prisma_store: PrismaStore, order: Order, size: int
+) -> None:
+    rows = [
+        (UUID(int=number), *values)
+        for number, values in enumerate(
+            (value, "2026-11-27") if order.field is OrderField.TITLE else ("x", value)
+            for value in (WRITTEN_TITLES if order.field is OrderField.TITLE else WRITTEN_TIMES)
+        )
+    ]
+    with empty.connect() as connection, connection.cursor() as cursor:
+        insert = f"""INSERT INTO "Todo" (owner, id, title, "createdAt") VALUES ('{US}', %s, %s, %s)"""
+        cursor.executemany(insert, rows)
+    todos = Todos(prisma_store, US)
+    for backward in (False, True):
+        size_name, cursor_name = ("last", "before") if backward else ("first", "after")
+        met, position = list[int](), None
+        while len(met) <= len(rows):
+            window = window_of(order, **{size_name: size, cursor_name: position})  # type: ignore[arg-type]
+            page = await todos.page(EVERY, order, window)
+            ids = [each.id.int for each in page.items]
+            met = [*ids, *met] if backward else [*met, *ids]
+            if not (page.has_previous if backward else page.has_next):
+                break
+            position = cursor_of(page.items[0 if backward else -1], order)
+        assert met == list(range(len(rows)))[:: -1 if order.descending else 1]
+        assert all(serialize_date_time(each.created_at) for each in page.items)
 
 
 async def test_a_store_has_one_connection(empty: Database, prisma_store: PrismaStore) -> None:

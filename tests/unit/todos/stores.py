@@ -6,6 +6,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from unicodedata import normalize
 from uuid import UUID
 
 from functions.todos.pages import Order, OrderField, Position
@@ -97,7 +98,8 @@ def matches(todo: Todo, where: Filter) -> bool:
     """Return whether a todo matches a filter."""
     if where.completed is not None and todo.completed != where.completed:
         return False
-    return lower(where.title or "") in lower(todo.title)
+    part, title = where.title or "", lower(todo.title)
+    return lower(part) in title or lower(normalize("NFD", part)) in title
 
 
 def lower(text: str) -> str:

@@ -341,7 +341,7 @@ async def test_limits_and_introspection_are_settings() -> None:
             {"query": 'mutation { createTodo(title: "  ") { id } }'},
             "`title`: expected 1 to 200 characters after trimming, but got 0.",
         ),
-        ({"query": "{ todos(first: 1000) { id } }"}, "`first`: expected 1 to 100, but got 1000."),
+        ({"query": "{ todos(first: 1000) { id } }"}, "`first`: expected 0 to 100, but got 1000."),
         (
             {"query": "{ a: __typename }", "operationName": "b"},
             "`operationName`: expected one that the document has ((anonymous)), but got 'b'.",

@@ -1,5 +1,6 @@
 """The contract: every field of `schema.graphql`, requested as a client does."""
 
+import asyncio
 import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -8,6 +9,7 @@ from uuid import UUID
 import pytest
 from graphql import GraphQLEnumType, GraphQLObjectType, is_introspection_type
 
+from functions.todos.errors import DatabaseUnavailable
 from functions.todos.execution import Executor, Request
 from functions.todos.limits import Limits
 from functions.todos.resolvers import create_schema, serialize_date_time
@@ -198,7 +200,7 @@ async def test_the_total_is_counted_only_where_it_is_requested() -> None:
 @pytest.mark.parametrize(
     "field",
     [
-        "todos(first: 0) { id }",
+        "todos(first: -1) { id }",
         "todos(first: 101) { id }",
         'todos(filter: {title: "\\u0000"}) { id }',
         'todo(id: "") { id }',
@@ -222,3 +224,42 @@ async def test_ids_may_be_in_upper_case() -> None:
     one = Todo(id=UUID("6F1C5A52-0B3E-4A8E-9A3C-5F2F7D1B8E90"), title="x", created_at=DAY)
     found = await data(FakeStore([one]), f'{{ todo(id: "{str(one.id).upper()}") {{ id }} }}')
     assert found == {"todo": {"id": "6f1c5a52-0b3e-4a8e-9a3c-5f2f7d1b8e90"}}
+
+
+FIRST_NONE = {"edges": [], "pageInfo": {"hasNextPage": True, "startCursor": None, "endCursor": None}}
+LAST_NONE = {"pageInfo": {"hasNextPage": False, "hasPreviousPage": True}}
+
+
+@pytest.mark.parametrize(
+    ("selection", "found", "queries"),
+    [
+        ("(first: 0) { totalCount }", {"totalCount": 2}, 1),
+        ("{ totalCount }", {"totalCount": 2}, 1),
+        ("(first: 0) { __typename }", {"__typename": "TodoConnection"}, 0),
+        ("(first: 0) { edges { cursor } pageInfo { hasNextPage startCursor endCursor } }", FIRST_NONE, 1),
+        ("(last: 0) { pageInfo { hasNextPage hasPreviousPage } }", LAST_NONE, 1),
+        ("(first: 5) { a: edges { __typename } b: edges { cursor } pageInfo { endCursor } }", None, 1),
+    ],
+)
+async def test_a_connection_queries_what_is_requested_once(
+    selection: str, found: dict[str, Any] | None, queries: int
+) -> None:
+    store = FakeStore([todo(1), todo(2)])
+    answer = (await data(store, f"{{ todosConnection{selection} }}"))["todosConnection"]
+    assert found is None or answer == found
+    assert store.queries == queries
+
+
+async def test_a_connection_that_fails_has_one_error_and_leaves_nothing_running() -> None:
+    store = FakeStore(failure=DatabaseUnavailable())
+    query = "{ todosConnection { edges { cursor } pageInfo { endCursor } totalCount } }"
+    tasks = asyncio.all_tasks()
+    body = await execute(store, query)
+    assert (body["data"], len(body["errors"])) == (None, 1)
+    assert asyncio.all_tasks() == tasks
+
+
+async def test_an_empty_page_is_checked_as_any_other() -> None:
+    for arguments in ('first: 0, after: "x"', 'first: 0, filter: {title: "\\u0000"}', "first: 0, last: 0"):
+        code, _ = await refused(FakeStore(), f"{{ todosConnection({arguments}) {{ totalCount }} }}")
+        assert code == "BAD_USER_INPUT"

@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 
 from .errors import UserError, from_postgres
+from .instants import read_instants
 from .url import DatabaseUrl
 from .values import coder, short
 
@@ -33,6 +34,7 @@ class Connection:
         where = self._url.address
         try:
             self._raw = await asyncpg.connect(**connect_arguments(self._url))
+            await read_instants(self._raw)
         except asyncpg.PostgresError as error:
             raise from_postgres(error, raw=False) from None
         except TimeoutError:
@@ -173,7 +175,9 @@ def connect_arguments(url: DatabaseUrl) -> dict[str, Any]:
         "user": url.user or None,
         "password": url.password,
         "database": url.database,
-        "ssl": {"disable": False, "prefer": "prefer"}.get(url.tls) if url.tls in ("disable", "prefer") else _tls(url),
+        "ssl": {"disable": False, "prefer": "prefer"}.get(url.tls)
+        if url.tls in ("disable", "prefer")
+        else _tls(url),
         "timeout": url.connect_timeout_s,
         "statement_cache_size": 0,  # `Connection` keeps its own
         "server_settings": {name: value for name, value in settings.items() if value},

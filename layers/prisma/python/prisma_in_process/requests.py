@@ -13,6 +13,8 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, NamedTuple
 
+from .instants import Beyond
+
 # What the compiler must see itself: it makes other SQL of each.
 _STRUCTURE = frozenset(
     {"orderBy", "distinct", "by", "mode", "sort", "nulls", "skipDuplicates", "isEmpty", "isSet"}
@@ -174,7 +176,7 @@ def _kind(value: Any) -> str:
 
 def _raw(value: Any) -> Any:
     """Return what the driver is given, which knows the column's type."""
-    if isinstance(value, dt.datetime):
+    if isinstance(value, dt.datetime) and not isinstance(value, Beyond):
         utc = value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
         return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
     name = type(value).__name__

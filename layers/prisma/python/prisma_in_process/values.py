@@ -73,7 +73,7 @@ def _json(value: Any) -> str:
 
 _CODERS: dict[str, Callable[[Any], Any]] = {
     "timestamptz": _timestamptz,
-    "timestamp": _timestamp,
+    "timestamp": _timestamptz,
     "date": _date,
     "time": _time,
     "timetz": lambda value: _time(value).replace(tzinfo=dt.UTC),
