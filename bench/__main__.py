@@ -21,6 +21,7 @@ MEASURES: dict[str, Callable[[EngineProcess], list[Row]]] = {
     "keys-cold": lambda _: keys.cold_start(),
     "todos-cold": lambda _: todos.cold_start(),
     "todos": lambda _: todos.round_trips(),
+    "todos-driver": lambda _: todos.at_the_driver(),
 }
 
 

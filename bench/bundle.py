@@ -1,4 +1,4 @@
-"""Bundles with the packages that each function is deployed with, and no others, to measure cold starts.
+"""The packages that the chat function is deployed with, and no others, to measure cold starts.
 
 The test environment has packages that others import if they are installed (httpx imports rich).
 """
@@ -6,26 +6,18 @@ The test environment has packages that others import if they are installed (http
 from __future__ import annotations
 
 import hashlib
-import shutil
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAT = ROOT / ".local/bundle"
-TODOS = ROOT / ".local/bundle-todos"
 
 
 def prepare() -> None:
     """Install the bundles into the clone, compiled, unless they are there."""
     prepare_chat(ROOT)
-    _install(ROOT / "requirements/todos.txt", TODOS)
-    # `prisma generate` writes the client into the environment of the tests.
-    generated = Path(sysconfig.get_path("purelib"), "prisma")
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(generated, TODOS / "prisma", dirs_exist_ok=True, ignore=ignored)
-    _compile(ROOT, "bench", str(TODOS / "prisma"))
+    _compile(ROOT, "bench")
 
 
 def prepare_chat(root: Path) -> Path:

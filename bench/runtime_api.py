@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import select
 import socket
 import subprocess
 import sys
@@ -37,13 +39,23 @@ class Function:
 
     def __init__(self, child: subprocess.Popen[bytes], listener: socket.socket, started_at: float) -> None:
         self.pid = child.pid
-        self._listener = listener
+        self._listener, self.started_at = listener, started_at
         self._next, _ = listener.accept()
         self._await_next()
         self.cold_start_s = time.perf_counter() - started_at
 
     def invoke(self, event: Mapping[str, Any]) -> Reply:
         """Deliver an event and read the whole streamed reply."""
+        began = time.perf_counter()
+        self._deliver(event)
+        reply, _ = self._listener.accept()
+        with reply:
+            result = _read(reply, began)
+            reply.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+            self._await_next()
+        return result
+
+    def _deliver(self, event: Mapping[str, Any]) -> None:
         payload = json.dumps(event).encode()
         deadline = int(time.time() * 1000) + 900_000
         head = (
@@ -52,20 +64,44 @@ class Function:
             f"Lambda-Runtime-Deadline-Ms: {deadline}\r\n"
             "Lambda-Runtime-Invoked-Function-Arn: arn:aws:lambda:eu-west-1:123456789012:function:chat\r\n\r\n"
         )
-        began = time.perf_counter()
         self._next.sendall(head.encode() + payload)
-        reply, _ = self._listener.accept()
-        with reply:
-            result = _read(reply, began)
-            reply.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
-            self._await_next()
-        return result
+
+    def reply_to(self, event: Mapping[str, Any]) -> bytes:
+        """Deliver an event and return what is posted back, head and body, streamed or not.
+
+        Unlike `invoke` it works with any runtime, and at most once.
+        """
+        self._deliver(event)
+        posted: dict[socket.socket, bytes] = {self._next: b""}
+        while True:
+            ready, _, _ = select.select([self._listener, *posted], [], [], 60)
+            assert ready, "the function posted no reply"
+            for source in ready:
+                if source is self._listener:
+                    connection, _ = self._listener.accept()
+                    posted[connection] = b""
+                    continue
+                data = source.recv(262144)
+                posted[source] += data
+                if not data:
+                    del posted[source]
+                elif _is_whole(posted[source]):
+                    return posted[source]
 
     def _await_next(self) -> None:
         request = b""
         while not request.endswith(b"\r\n\r\n"):
-            request += self._next.recv(65536)
+            data = self._next.recv(65536)
+            assert data, f"the function ended before its next event: {request!r}"
+            request += data
         assert b"/runtime/invocation/next" in request, request
+
+
+def _is_whole(request: bytes) -> bool:
+    """Return whether an HTTP request with a body has arrived, whichever way its length is given."""
+    head, end, body = request.partition(b"\r\n\r\n")
+    length = re.search(rb"\r\ncontent-length: *(\d+)", head, re.IGNORECASE)
+    return bool(end) and (len(body) >= int(length[1]) if length else body.endswith(b"\r\n0\r\n\r\n"))
 
 
 def _read(reply: socket.socket, began: float) -> Reply:
