@@ -14,7 +14,9 @@ from functools import partial
 from operator import truediv
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+from bench import todos
 from bench.bundle import ROOT, prepare_chat
 from bench.measures import alternating, cpu_s
 from bench.runtime_api import Function, chat_event, function, models
@@ -53,7 +55,16 @@ WARM: tuple[tuple[str, int, Callable[[Function], float]], ...] = (
     ("flat out, us of CPU per event", 5, partial(cpu_us, model="flat", events=FLAT_EVENTS)),
     ("paced, us of CPU per event", 1, partial(cpu_us, model="paced", events=PACED_EVENTS)),
 )
-FIGURES = ("cold start, ms", *(name for name, _, _ in WARM))
+_EXAMPLES = {name: (ROOT / "examples" / f"{name}.graphql").read_text() for name in ("todos", "create_todo")}
+QUERY, MUTATION = (todos.graphql_event(text) for text in _EXAMPLES.values())
+ROUND_TRIPS = 100
+FIGURES = (
+    "cold start, ms",
+    *(name for name, _, _ in WARM),
+    "todos: cold start and first reply, ms",
+    "todos: query of 20, ms",
+    "todos: mutation, ms",
+)
 
 
 def main(base: str) -> None:
@@ -62,16 +73,18 @@ def main(base: str) -> None:
     if not (checkout / "functions/chat/handler.py").is_file():
         sys.exit(f"Expected BASE to be a checkout of this project, but {checkout} has no functions/chat.")
     pairs = []
-    with scripted_process() as engine:
+    with scripted_process() as engine, todos.database() as postgres:
         served = models(engine.base_url)
         this, other = (
             partial(function, root=root, packages=prepare_chat(root), MODELS=served)
             for root in (ROOT, checkout)
         )
+        its, others = (partial(todos.todos, postgres, root) for root in (ROOT, checkout))
         for number in range(PAIRS):
             print(f"pair {number + 1} of {PAIRS}", file=sys.stderr, flush=True)
-            pairs.append(_pair(this, other) if number % 2 else _pair(other, this)[::-1])
-    print(f"{f'median of {PAIRS} pairs':<30} {'this':>8} {'base':>8} {'ratio':>8}  quartiles")
+            sides = (this, its), (other, others)
+            pairs.append(_pair(*sides) if number % 2 else _pair(*sides[::-1])[::-1])
+    print(f"{f'median of {PAIRS} pairs':<38} {'this':>8} {'base':>8} {'ratio':>8}  quartiles")
     over = False
     for number, name in enumerate(FIGURES):
         ours, theirs = ([pair[side][number] for pair in pairs] for side in (0, 1))
@@ -79,26 +92,42 @@ def main(base: str) -> None:
         verdict = "met" if ratio <= GOAL else "unclear, run it again" if lower <= GOAL else "MISSED"
         over |= lower > GOAL
         print(
-            f"{name:<30} {median(ours):>8.3g} {median(theirs):>8.3g} {ratio:>6.3f} x"
+            f"{name:<38} {median(ours):>8.3g} {median(theirs):>8.3g} {ratio:>6.3f} x"
             f"  {lower:.2f} to {upper:.2f}  <= {GOAL} x  {verdict}"
         )
     sys.exit(over)
 
 
-def _pair(*starts: Start) -> list[list[float]]:
+def _pair(*sides: tuple[Start, Start]) -> list[list[float]]:
     """Return what each side costs, one figure after the other."""
+    starts, starts_of_todos = zip(*sides, strict=True)
     results = [alternating(COLD_STARTS, *(partial(_cold_start_ms, start) for start in starts))]
     with ExitStack() as stack:
         functions = [stack.enter_context(start()) for start in starts]
         alternating(WARM_UPS, *(partial(first_byte_ms, each) for each in functions))
         for _, rounds, cost in WARM:
             results.append(alternating(rounds, *(partial(cost, each) for each in functions)))
-    return [[median(figure[side]) for figure in results] for side in range(len(starts))]
+    results.append(alternating(COLD_STARTS, *(partial(_first_reply_ms, start) for start in starts_of_todos)))
+    with ExitStack() as stack:
+        functions = [stack.enter_context(start()) for start in starts_of_todos]
+        for event in (QUERY, MUTATION):
+            alternating(WARM_UPS, *(partial(_total_ms, each, event) for each in functions))
+            results.append(alternating(ROUND_TRIPS, *(partial(_total_ms, each, event) for each in functions)))
+    return [[median(figure[side]) for figure in results] for side in range(len(sides))]
 
 
 def _cold_start_ms(start: Start) -> float:
     with start() as chat:
         return chat.cold_start_s * 1e3
+
+
+def _first_reply_ms(start: Start) -> float:
+    with start() as started:
+        return todos.first_reply_s(started, QUERY, b"todo 7") * 1e3
+
+
+def _total_ms(started: Function, event: dict[str, Any]) -> float:
+    return started.invoke(event).total_s * 1e3
 
 
 if __name__ == "__main__":

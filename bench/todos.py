@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,7 +22,6 @@ import psycopg
 from bench import bundle
 from bench.measures import STOCK, Row, alternating, ms
 from bench.runtime_api import Function, function, http_event
-from infra.emulator.bundled_function import BundledFunction
 from tests.postgres import Postgres, run_postgres
 
 _EXAMPLES = bundle.ROOT / "examples"
@@ -30,6 +30,13 @@ ROWS = 20
 COLUMNS = 'owner, id, title, completed, "createdAt"'
 _SELECT = f'SELECT {COLUMNS} FROM "Todo" WHERE owner = %s ORDER BY "createdAt" DESC, id DESC LIMIT 100'
 _INSERT = f'INSERT INTO "Todo" ({COLUMNS}) VALUES (%s, %s, %s, false, now()) RETURNING {COLUMNS}'
+# The process prints how to start the function: the code of a bundle is its checkout's own.
+_BUILD = """
+import json, sys
+from infra.emulator.bundled_function import BundledFunction
+built = BundledFunction.build("todos", version=sys.argv[1])
+print(json.dumps([built.command(), dict(built.variables()), str(built.task)]))
+"""
 
 
 def cold_start(rounds: int = 11) -> list[Row]:
@@ -41,11 +48,11 @@ def cold_start(rounds: int = 11) -> list[Row]:
 
         def ours() -> float:
             with todos(postgres) as started:
-                return _first_reply_s(started, query, b"todo 7")
+                return first_reply_s(started, query, b"todo 7")
 
         def other() -> float:
             with function((*STOCK, "bench.hello.handler")) as started:
-                return _first_reply_s(started, hello, b"world")
+                return first_reply_s(started, hello, b"world")
 
         results = alternating(rounds + 1, ours, other)
     ours_s, hello_s = (statistics.median(values[1:]) for values in results)
@@ -61,7 +68,8 @@ def cold_start(rounds: int = 11) -> list[Row]:
     ]
 
 
-def _first_reply_s(started: Function, event: dict[str, Any], expected: bytes) -> float:
+def first_reply_s(started: Function, event: dict[str, Any], expected: bytes) -> float:
+    """Return the time from the start of the process to the end of its first reply."""
     reply = started.reply_to(event)
     took = time.perf_counter() - started.started_at
     assert expected in reply, reply
@@ -145,17 +153,25 @@ def database() -> Iterator[Postgres]:
 
 
 @contextmanager
-def todos(postgres: Postgres) -> Iterator[Function]:
-    """Start the function as it is deployed, on this Python."""
-    built = BundledFunction.build("todos", version="{}.{}".format(*sys.version_info[:2]))
-    variables = {
-        **built.variables(),
-        "DATABASE_URL": postgres.url(),
-        "_HANDLER": "functions.todos.handler.handler",
-        "PRISMA_QUERY_ENGINE_BINARY": "/none",
-    }
-    with function(built.command(), root=built.task, **variables) as started:
+def todos(postgres: Postgres, root: Path = bundle.ROOT) -> Iterator[Function]:
+    """Start the function as it is deployed, on this Python, from this tree or another checkout."""
+    command, variables, task = _bundled(root)
+    with function(command, root=Path(task), **variables, DATABASE_URL=postgres.url()) as started:
         yield started
+
+
+@cache
+def _bundled(root: Path) -> tuple[list[str], dict[str, str], str]:
+    """Build the function with the code of its own checkout."""
+    version = "{}.{}".format(*sys.version_info[:2])
+    built = subprocess.run(
+        (sys.executable, "-c", _BUILD, version), cwd=root, check=True, stdout=subprocess.PIPE
+    )
+    command, variables, task = json.loads(built.stdout)
+    # Until 0.6 it needed an engine.
+    engine = str(root / "layers/prisma/node_modules/@prisma/engines/query-engine")
+    handler = {"_HANDLER": "functions.todos.handler.handler", "PRISMA_QUERY_ENGINE_BINARY": engine}
+    return command, {**variables, **handler}, task
 
 
 def _timed(work: Any) -> float:
