@@ -161,7 +161,7 @@ def todos(postgres: Postgres, root: Path = bundle.ROOT) -> Iterator[Function]:
 
 
 @cache
-def _bundled(root: Path) -> tuple[list[str], dict[str, str], str]:
+def _bundled(root: Path) -> tuple[list[str], dict[str, Any], str]:
     """Build the function with the code of its own checkout."""
     version = "{}.{}".format(*sys.version_info[:2])
     built = subprocess.run(
