@@ -12,7 +12,7 @@ from pathlib import Path
 from infra.bundling.bytecode import compile_modules
 from infra.bundling.errors import BundleError
 from infra.bundling.interpreter import find_python
-from infra.bundling.packages import install, prune
+from infra.bundling.packages import install, prune, strip_libraries
 from infra.bundling.prisma_client import ENGINE, SCHEMA, add_client
 from infra.bundling.prisma_layer import add_certificates, certificate_sources
 from infra.bundling.recipe import Recipe, copy_files, files_of
@@ -40,6 +40,7 @@ def dependencies_recipe(function: str, *, architecture: Architecture, python: st
         packages = folder / "python"
         install(requirements, packages, architecture=architecture, python=python)
         prune(packages)
+        strip_libraries(packages)
         more(folder)
 
     title = f"packages of {function}, {architecture}"

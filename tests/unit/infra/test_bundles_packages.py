@@ -1,7 +1,13 @@
+import ctypes
 import re
+import shutil
+import sys
 from pathlib import Path
 
-from infra.bundling.packages import SERVICES, prune
+import asyncpg
+import pytest
+
+from infra.bundling.packages import SERVICES, prune, strip_libraries
 from infra.paths import ROOT
 
 KEPT = {
@@ -35,6 +41,20 @@ def test_what_no_function_reads_is_removed(tmp_path: Path) -> None:
     prune(tmp_path)
     left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     assert left == KEPT
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="its libraries are of another form")
+def test_libraries_lose_what_only_debuggers_read(tmp_path: Path) -> None:
+    (whole,) = Path(asyncpg.__file__).parent.glob("protocol/protocol.*.so")
+    library = tmp_path / "asyncpg" / "protocol.so"
+    library.parent.mkdir()
+    shutil.copy(whole, library)
+    other = tmp_path / "other.so"
+    other.write_bytes(b"not a library")
+    strip_libraries(tmp_path)
+    assert library.stat().st_size < whole.stat().st_size / 4
+    assert hasattr(ctypes.CDLL(str(library)), "PyInit_protocol")
+    assert other.read_bytes() == b"not a library"
 
 
 def test_every_service_that_is_used_is_in_the_bundle() -> None:
