@@ -12,4 +12,4 @@ sys.path.insert(0, str(PRISMA / "python"))
 if __name__ == "__main__":
     from prisma_in_process.compiler import precompile
 
-    precompile(WASM, PRISMA / "python" / "prisma_in_process" / "query_compiler.cwasm", "pulley64")
+    precompile(WASM)

@@ -8,19 +8,17 @@ import logging
 import threading
 from collections import OrderedDict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from . import __version__, requests
 from .errors import UserError
+from .generators import COMPILER
+from .models import Call
 from .plans import Plan, page
 
 if TYPE_CHECKING:
     from .compiler import QueryCompiler
 
-# Of npm's @prisma/query-compiler-wasm.
-COMPILER_VERSION = "7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3"
-_COMPILER = Path(__file__).with_name("query_compiler.cwasm")
-_TARGET = "pulley64"
 # Characters of requests: about 2,000 shapes, or 6 of a `create_many` of 1,000 rows.
 _MOST_TEXT = 1_000_000
 _ATTEMPTS = 4
@@ -29,15 +27,8 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Found = tuple[Plan, dict[str, Any]]
-# The paths of the values that stay in a request.
-Kept = frozenset[requests.Path] | Literal["all"]
-
-
-class Call(Protocol):
-    """What is used of Prisma Client Python's `QueryBuilder`."""
-
-    method: str
-    arguments: dict[str, Any]
+# The names of the values that stay in a request.
+Kept = frozenset[str] | Literal["all"]
 
 
 class Recent(Generic[T]):
@@ -73,14 +64,13 @@ class Plans:
 
     def __init__(self, datamodel: str, schema: str, ahead: Path | None = None) -> None:
         self._datamodel, self._schema = datamodel, schema
-        self._enums = requests.enum_fields(datamodel)
         self._compiler: QueryCompiler | None = None
         self._compiling = threading.Lock()
         self._ready: Recent[tuple[Plan, str]] = Recent()
         self._kept: Recent[Kept] = Recent()
         self._ahead: dict[str, str] = {}
         self.compiled = 0
-        versions = f"{__version__}\n{COMPILER_VERSION}\n{schema}\n{datamodel}"
+        versions = f"{__version__}\n{COMPILER}\n{schema}\n{datamodel}"
         self._digest = hashlib.sha256(versions.encode()).hexdigest()
         if ahead:
             self._load(ahead)
@@ -91,21 +81,21 @@ class Plans:
             logger.warning("%s has no plans for this schema and version: they are compiled", file)
             return
         self._ahead = made["plans"]
-        for key, paths in made["kept"].items():
-            self._kept.put(key, "all" if paths == "all" else frozenset(map(tuple, paths)))
+        for key, names in made["kept"].items():
+            self._kept.put(key, "all" if names == "all" else frozenset(names))
 
     def save(self, file: Path) -> None:
         """Write all plans used so far, for `install(plans=file)`."""
         plans = self._ahead | {key: text for key, (_, text) in self._ready.items()}
-        kept = {key: "all" if paths == "all" else sorted(paths, key=str) for key, paths in self._kept.items()}
+        kept = {key: "all" if names == "all" else sorted(names) for key, names in self._kept.items()}
         file.write_text(json.dumps({"digest": self._digest, "plans": plans, "kept": kept}))
 
     def find(self, call: Call) -> Found | None:
         """Return a call's plan and its values, None where the plan must be compiled."""
-        request = requests.request(call, enums=self._enums)
-        kept = self._kept.get(request.key)
+        request = requests.request(call)
+        kept = self._kept.get(request.text)
         if kept is not None:
-            request = requests.request(call, None if kept == "all" else kept, self._enums)
+            request = requests.request(call, None if kept == "all" else kept)
         key = _key(request)
         ready = self._ready.get(key)
         if ready:
@@ -120,25 +110,25 @@ class Plans:
 
     def _make(self, call: Call) -> Found:
         """Compile a call, with those values in the request that the compiler refuses as parameters."""
-        first = request = requests.request(call, enums=self._enums)
-        kept: frozenset[requests.Path] = frozenset()
+        first = request = requests.request(call)
+        kept: frozenset[str] = frozenset()
         for _ in range(_ATTEMPTS):
             try:
                 plan = self._compile(request)
             except UserError as error:
                 meta: Any = error.body["user_facing_error"]
-                more = _refused(meta["meta"], request.body) - kept
+                more = requests.refused(request.text, meta["meta"]) - kept
                 if not more:
                     break
                 kept |= more
-                request = requests.request(call, kept, self._enums)
+                request = requests.request(call, kept)
             else:
                 if kept:
-                    self._kept.put(first.key, kept)
+                    self._kept.put(first.text, kept)
                 return self._keep(request, json.dumps(plan))
-        request = requests.request(call, None, self._enums)
+        request = requests.request(call, None)
         plan = self._compile(request)
-        self._kept.put(first.key, "all")
+        self._kept.put(first.text, "all")
         return self._keep(request, json.dumps(plan))
 
     def _keep(self, request: requests.Request, text: str) -> Found:
@@ -147,56 +137,22 @@ class Plans:
         return plan, request.values
 
     def _compile(self, request: requests.Request) -> Any:
-        if not _COMPILER.exists():
-            raise RuntimeError(
-                f"Expected {_COMPILER.name} beside this module, but it was not built. In a clone, "
-                "`make layer` builds a wheel that has it."
-            )
         # 30 MB that are not needed where all plans were made ahead.
         from .compiler import CompileError, QueryCompiler
 
         compiler, self._compiler = self._compiler, None
         if compiler is None:
-            compiler = QueryCompiler(_COMPILER, self._datamodel, schema=self._schema, target=_TARGET)
+            compiler = QueryCompiler(self._datamodel, schema=self._schema)
         self.compiled += 1
         try:
-            plan = compiler.compile(request.body)
+            plan = compiler.compile(request.text)
         except CompileError as error:
             self._compiler = compiler
-            raise UserError(error.code or "P2009", str(error), error.meta) from None
+            raise UserError(error.code, str(error), error.meta) from None
         # After any other error, what is in its memory is unknown: the next call starts another one.
         self._compiler = compiler
         return page(plan, {number: name for name, number in request.pages.items()}) if request.pages else plan
 
 
 def _key(request: requests.Request) -> str:
-    return request.key if request.typed else f"untyped {request.key}"
-
-
-def _refused(meta: dict[str, Any], body: dict[str, Any]) -> frozenset[requests.Path]:
-    """Return the paths to the parameters that a compiler's error is about. It names no places in lists."""
-    found: frozenset[requests.Path] = frozenset()
-    for error in meta.get("errors", [meta]):
-        if "errors" in error:
-            found |= _refused(error, body)
-        elif "argumentPath" in error:
-            selected, where = body["query"], tuple(error["argumentPath"])
-            selection = tuple(error.get("selectionPath", [])[1:])
-            for name in selection:
-                selected = selected["selection"][name]
-            found |= {
-                selection + path
-                for path in _parameters(selected["arguments"])
-                if tuple(each for each in path if isinstance(each, str))[: len(where)] == where
-            }
-    return found
-
-
-def _parameters(value: Any, path: requests.Path = ()) -> list[requests.Path]:
-    if isinstance(value, dict):
-        if value.get("$type") == "Param":
-            return [path]
-        return [found for key, each in value.items() for found in _parameters(each, (*path, key))]
-    if isinstance(value, list):
-        return [found for index, each in enumerate(value) for found in _parameters(each, (*path, index))]
-    return []
+    return request.text if request.typed else f"untyped {request.text}"

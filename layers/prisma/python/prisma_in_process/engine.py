@@ -15,11 +15,12 @@ from functools import partial
 from types import ModuleType
 from typing import Any, NoReturn
 
-from .cache import Call, Plans
+from .cache import Plans
 from .errors import UserError
+from .models import Call
 from .pool import Pool
 from .postgres import Connection
-from .requests import _raw as raw_value
+from .requests import driver_value
 from .transactions import Transactions
 from .url import DatabaseUrl, read_url
 from .values import raw_rows
@@ -188,7 +189,7 @@ class Engine:
         sql, values = call.arguments["query"], call.arguments.get("parameters", ())
         if self._log_queries:
             _QUERIES.info("%s", sql)
-        rows, statement = await connection.ask(sql, [raw_value(each) for each in values], raw=True)
+        rows, statement = await connection.ask(sql, [driver_value(each, call) for each in values], raw=True)
         if call.method != "execute_raw":
             return raw_rows(statement, rows)
         count = (statement.get_statusmsg() or "").rpartition(" ")[2]

@@ -12,6 +12,8 @@ from typing import Any
 
 Scope = dict[str, Any]
 NOW = "@now"
+# What this package is made for; a test holds it to package.json.
+COMPILER = "@prisma/query-compiler-wasm 7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3"
 
 
 def argument(value: Any) -> Callable[[Scope], Any]:

@@ -12,8 +12,8 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
 
-from .cache import Call
 from .engine import Engine
+from .models import Call
 
 T = TypeVar("T")
 
