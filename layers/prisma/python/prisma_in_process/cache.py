@@ -14,7 +14,7 @@ from . import __version__, requests
 from .errors import UserError
 from .generators import COMPILER
 from .models import Call
-from .plans import Plan, page
+from .plans import Plan, with_pages
 
 if TYPE_CHECKING:
     from .compiler import QueryCompiler
@@ -122,10 +122,16 @@ class Plans:
                     break
                 kept |= more
                 request = requests.request(call, kept)
-            else:
+                continue
+            text = json.dumps(plan)
+            # A page's number that the compiler calculated with cannot be a parameter.
+            lost = {name for name in request.pages if json.dumps(name) not in text}
+            if not lost:
                 if kept:
                     self._kept.put(first.text, kept)
-                return self._keep(request, json.dumps(plan))
+                return self._keep(request, text)
+            kept |= lost
+            request = requests.request(call, kept)
         request = requests.request(call, None)
         plan = self._compile(request)
         self._kept.put(first.text, "all")
@@ -151,7 +157,8 @@ class Plans:
             raise UserError(error.code, str(error), error.meta) from None
         # After any other error, what is in its memory is unknown: the next call starts another one.
         self._compiler = compiler
-        return page(plan, {number: name for name, number in request.pages.items()}) if request.pages else plan
+        pages = {number: name for name, number in request.pages.items()}
+        return with_pages(plan, pages) if pages else plan
 
 
 def _key(request: requests.Request) -> str:

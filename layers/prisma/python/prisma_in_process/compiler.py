@@ -145,6 +145,10 @@ class QueryCompiler:
             known = _is_number(value)
             write("<iid", out, known, 0, float(value) if known else 0.0)
 
+        def give_string(out: int, value: Any) -> None:
+            whole = isinstance(value, float) and value.is_integer()
+            give(out, str(value).lower() if isinstance(value, bool) else str(int(value) if whole else value))
+
         def throw(where: int, length: int) -> None:
             raise _Thrown(self._text(where, length))
 
@@ -157,7 +161,7 @@ class QueryCompiler:
 
         return _IMPORTS | {
             "__wbg_Error_e83987f665cf5504": lambda where, length: _Thrown(self._text(where, length)),
-            "__wbg_String_8f0eb39a4a4c2f66": lambda out, value: give(out, _string(value)),
+            "__wbg_String_8f0eb39a4a4c2f66": give_string,
             "__wbg___wbindgen_debug_string_df47ffb5e35e6763": lambda out, value: give(out, repr(value)),
             "__wbg___wbindgen_number_get_a20bf9b85341449d": give_number,
             "__wbg___wbindgen_string_get_e4f06c90489ad01b": lambda out, value: give(
@@ -197,12 +201,6 @@ def _is_object(value: Any) -> bool:
     return isinstance(value, (dict, list, bytearray, Exception))
 
 
-def _string(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
 def _get(target: Any, key: Any) -> Any:
     try:
         return target[key]
@@ -232,18 +230,18 @@ _IMPORTS: dict[str, Callable[..., Any]] = {
     "__wbg___wbindgen_boolean_get_6d5a1ee65bab5f68": lambda value: (
         int(value) if isinstance(value, bool) else 0xFFFFFF
     ),
-    "__wbg___wbindgen_in_bb933bd9e1b3bc0f": lambda key, target: int(key in target),
-    "__wbg___wbindgen_is_object_c818261d21f283a4": lambda value: int(_is_object(value)),
-    "__wbg___wbindgen_is_string_fbb76cb2940daafd": lambda value: int(isinstance(value, str)),
-    "__wbg___wbindgen_is_undefined_2d472862bd29a478": lambda value: int(value is UNDEFINED),
-    "__wbg___wbindgen_jsval_loose_eq_b664b38a2f582147": lambda *pair: int(_loosely_equal(*pair)),
+    "__wbg___wbindgen_in_bb933bd9e1b3bc0f": lambda key, target: key in target,
+    "__wbg___wbindgen_is_object_c818261d21f283a4": _is_object,
+    "__wbg___wbindgen_is_string_fbb76cb2940daafd": lambda value: isinstance(value, str),
+    "__wbg___wbindgen_is_undefined_2d472862bd29a478": lambda value: value is UNDEFINED,
+    "__wbg___wbindgen_jsval_loose_eq_b664b38a2f582147": _loosely_equal,
     "__wbg_entries_e171b586f8f6bdbf": lambda target: [list(each) for each in target.items()],
     "__wbg_getTime_14776bfb48a1bff9": lambda moment: moment,
     "__wbg_get_7bed016f185add81": _get,
     "__wbg_get_with_ref_key_1dc361bd10053bfe": _get,
     "__wbg_instanceof_ArrayBuffer_70beb1189ca63b38": lambda _: 0,
-    "__wbg_instanceof_Uint8Array_20c8e73002f7af98": lambda value: int(isinstance(value, bytearray)),
-    "__wbg_isSafeInteger_d216eda7911dde36": lambda value: int(_is_safe_integer(value)),
+    "__wbg_instanceof_Uint8Array_20c8e73002f7af98": lambda value: isinstance(value, bytearray),
+    "__wbg_isSafeInteger_d216eda7911dde36": _is_safe_integer,
     "__wbg_length_69bca3cb64fc8748": len,
     "__wbg_length_cdd215e10d9dd507": len,
     "__wbg_new_0_f9740686d739025c": lambda: time.time() * 1000,

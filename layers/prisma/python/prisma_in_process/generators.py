@@ -1,99 +1,130 @@
-"""What a plan makes by itself: constants, parameters, ids, the time."""
+"""The values that a plan has or makes: constants, parameters, ids, the time."""
 
 from __future__ import annotations
 
 import datetime as dt
 import itertools
 import os
+import secrets
+import socket
+import string
 import time
 import uuid
 from collections.abc import Callable
 from typing import Any
 
-Scope = dict[str, Any]
-NOW = "@now"
-# What this package is made for; a test holds it to package.json.
+# What this package is made for. A test compares it with package.json.
 COMPILER = "@prisma/query-compiler-wasm 7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3"
+
+Scope = dict[str, Any]
+_NOW = "@now"
+_BASE36 = string.digits + string.ascii_lowercase
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_URL_SAFE = string.ascii_letters + string.digits + "_-"
+_calls = itertools.count()
+
+
+def unsupported(what: str) -> NotImplementedError:
+    """Return the error for a part of a plan that this package does not know."""
+    return NotImplementedError(f"expected a plan of {COMPILER}, but got {what}")
 
 
 def argument(value: Any) -> Callable[[Scope], Any]:
-    """Make a function of a value in a plan: a constant, a parameter, or a call of a generator."""
-    if isinstance(value, dict) and value.get("prisma__type") == "param":
-        name = value["prisma__value"]["name"]
-
-        def parameter(scope: Scope) -> Any:
-            return scope[name]
-
-        return parameter
-    if isinstance(value, dict) and value.get("prisma__type") == "generatorCall":
-        generate = _GENERATORS[value["prisma__value"]["name"]]
-        arguments = [argument(each) for each in value["prisma__value"]["args"]]
-        return lambda scope: generate(scope, *[each(scope) for each in arguments])
+    """Return a plan's value as a function of the scope: a constant, a parameter, a generator's call."""
     if isinstance(value, list):
         items = [argument(each) for each in value]
         return lambda scope: [each(scope) for each in items]
-    return lambda scope: value
+    kind = value.get("prisma__type") if isinstance(value, dict) else None
+    if kind == "param":
+        name = value["prisma__value"]["name"]
+        return lambda scope: scope[name]
+    if kind == "generatorCall":
+        name = value["prisma__value"]["name"]
+        arguments = [argument(each) for each in value["prisma__value"]["args"]]
+        if name == "now":
+            return _now
+        if name not in _GENERATORS:
+            raise unsupported(f"the generator {name!r}")
+        generate = _GENERATORS[name]
+        return lambda scope: generate(*[each(scope) for each in arguments])
+    return lambda _: value
 
 
 def _now(scope: Scope) -> dt.datetime:
-    """Return one moment for all of a plan."""
-    if not scope[NOW]:
+    """Return one moment for all of a plan, in milliseconds."""
+    if not scope[_NOW]:
         now = dt.datetime.now(dt.UTC)
-        scope[NOW].append(now.replace(microsecond=now.microsecond // 1000 * 1000))
-    return scope[NOW][0]
+        scope[_NOW].append(now.replace(microsecond=now.microsecond // 1000 * 1000))
+    moment: dt.datetime = scope[_NOW][0]
+    return moment
 
 
-def _random(alphabet: str, length: int) -> str:
-    size = len(alphabet)
-    return "".join(alphabet[int.from_bytes(os.urandom(4)) % size] for _ in range(length))
-
-
-_BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
-_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_URL = "useandom-26T198340PX75pxJACKVERYMINDBUSHWOLF_GQZbfghjklqvwyzrict"
-_counter = itertools.count()
+def new_scope(values: dict[str, Any]) -> Scope:
+    """Return the scope of one run of a plan. Nested scopes are copies, which share the moment of `now`."""
+    return {**values, _NOW: []}
 
 
 def _digits(number: int, alphabet: str, length: int) -> str:
+    """Write a number's last digits."""
     text = ""
     for _ in range(length):
-        number, rest = divmod(number, len(alphabet))
-        text = alphabet[rest] + text
+        number, digit = divmod(number, len(alphabet))
+        text = alphabet[digit] + text
     return text
 
 
-def _uuid(scope: Scope, version: int = 4) -> str:
+def _random(alphabet: str, length: int) -> str:
+    return _digits(secrets.randbelow(len(alphabet) ** length), alphabet, length)
+
+
+def _milliseconds() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _uuid(version: int = 4) -> str:
     if version == 4:
         return str(uuid.uuid4())
-    head = time.time_ns() // 1_000_000 << 80 | int.from_bytes(os.urandom(10))
-    return str(uuid.UUID(int=head & ~(0xF << 76) & ~(0x3 << 62) | 0x7 << 76 | 0x2 << 62))
+    if version == 7:
+        number = _milliseconds() << 80 | secrets.randbits(80)
+        return str(uuid.UUID(int=number & ~(0xF << 76 | 0x3 << 62) | 0x7 << 76 | 0x2 << 62))
+    raise unsupported(f"uuid({version})")
 
 
-def _cuid(scope: Scope, version: int = 1) -> str:
+def _cuid(version: int = 1) -> str:
     if version == 2:
-        return _random(_BASE36[10:], 1) + _random(_BASE36, 23)
-    return (
-        "c"
-        + _digits(int(time.time() * 1000), _BASE36, 8)
-        + _digits(next(_counter) % 36**4, _BASE36, 4)
-        + _digits(os.getpid() % 36**4, _BASE36, 4)
-        + _random(_BASE36, 8)
+        return _random(string.ascii_lowercase, 1) + _random(_BASE36, 23)
+    if version != 1:
+        raise unsupported(f"cuid({version})")
+    host = socket.gethostname()
+    parts = (
+        (_milliseconds(), 8),
+        (next(_calls), 4),
+        (os.getpid(), 2),
+        (sum(map(ord, host)) + len(host) + 36, 2),
     )
+    return "c" + "".join(_digits(number, _BASE36, length) for number, length in parts) + _random(_BASE36, 8)
 
 
-def _product(scope: Scope, left: Any, right: Any) -> list[Any]:
-    return [
-        [a, b]
-        for a in (left if isinstance(left, list) else [left])
-        for b in (right if isinstance(right, list) else [right])
-    ]
+def _ulid() -> str:
+    return _digits(_milliseconds(), _CROCKFORD, 10) + _random(_CROCKFORD, 16)
 
 
-_GENERATORS: dict[str, Any] = {
-    "now": _now,
+def _nanoid(length: int = 21) -> str:
+    return _random(_URL_SAFE, length)
+
+
+def _product(left: Any, right: Any) -> list[list[Any]]:
+    return [list(pair) for pair in itertools.product(as_list(left), as_list(right))]
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+_GENERATORS: dict[str, Callable[..., Any]] = {
     "uuid": _uuid,
     "cuid": _cuid,
-    "ulid": lambda scope: _digits(int(time.time() * 1000), _CROCKFORD, 10) + _random(_CROCKFORD, 16),
-    "nanoid": lambda scope, length=21: _random(_URL, length),
+    "ulid": _ulid,
+    "nanoid": _nanoid,
     "product": _product,
 }

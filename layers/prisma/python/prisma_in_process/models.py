@@ -17,8 +17,11 @@ Class = type[Any]
 class Call(Protocol):
     """A call of a generated client: what is used of its `QueryBuilder`."""
 
-    method: str
-    model: Class | None
+    @property
+    def method(self) -> str: ...
+    @property
+    def model(self) -> Class | None: ...
+
     arguments: dict[str, Any]
     include: dict[str, Any] | None
     root_selection: list[str] | None

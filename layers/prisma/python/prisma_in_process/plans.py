@@ -1,106 +1,93 @@
-"""Prisma's query plans as Python functions: each node of a plan becomes one, once; running it queries the database.
+"""Prisma's query plans as Python functions: each node becomes one, once; running it queries the database.
 
-The nodes and what they mean are those of Prisma's own interpreter (npm: @prisma/client-engine-runtime).
+The nodes are those of Prisma's own interpreter, npm's @prisma/client-engine-runtime.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
-from . import results
+from . import records, results
 from .errors import validation
-from .generators import NOW, Scope, argument
-from .records import attach, changed, empty, key, operations, satisfies
-from .sql import as_list, statement
+from .generators import Scope, argument, as_list, new_scope, unsupported
+from .sql import statements
 
 
 class Database(Protocol):
-    """One connection, while a plan has it."""
+    """One connection, while a plan has it. `transaction` is the open one, or one of its own."""
 
     async def rows(self, sql: str, values: list[Any]) -> list[dict[str, Any]]: ...
     async def execute(self, sql: str, values: list[Any]) -> int: ...
     def transaction(self) -> AbstractAsyncContextManager[Any]: ...
 
 
-Node = Callable[[Database, Scope], Awaitable[Any]]
-
-
-def page(plan: Any, pages: dict[int, str]) -> Any:
-    """Put parameters where a plan has the numbers that stand for pages' sizes and offsets."""
-    if isinstance(plan, dict):
-        return {key: page(value, pages) for key, value in plan.items()}
-    if isinstance(plan, list):
-        return [page(each, pages) for each in plan]
-    name = (
-        pages.get(int(plan))
-        if isinstance(plan, str) and plan.isdecimal()
-        else (pages.get(plan) if type(plan) is int else None)
-    )
-    return {"prisma__type": "param", "prisma__value": {"name": name, "type": "BigInt"}} if name else plan
+Step = Callable[[Database, Scope], Awaitable[Any]]
 
 
 class Plan:
-    """A plan, ready to run."""
+    """A plan, ready to run. Safe to run many times at once: a run changes only its own scope and rows."""
 
     def __init__(self, plan: dict[str, Any], *, typed: bool) -> None:
-        self._run = _Maker(typed).node(plan)
+        self._step = _Interpreter(typed).step(plan)
 
     async def run(self, database: Database, values: dict[str, Any]) -> Any:
-        return await self._run(database, {**values, NOW: []})
+        return await self._step(database, new_scope(values))
 
 
-class _Maker:
+def with_pages(plan: Any, pages: Mapping[int, str]) -> Any:
+    """Return a plan with parameters in place of the numbers that stand for pages' sizes and offsets."""
+    if isinstance(plan, dict):
+        return {key: with_pages(value, pages) for key, value in plan.items()}
+    if isinstance(plan, list):
+        return [with_pages(each, pages) for each in plan]
+    number = int(plan) if isinstance(plan, str) and plan.isdecimal() else plan
+    if type(number) is not int or number not in pages:
+        return plan
+    return {"prisma__type": "param", "prisma__value": {"name": pages[number], "type": "BigInt"}}
+
+
+class _Interpreter:
     def __init__(self, typed: bool) -> None:
         self._typed = typed
 
-    def node(self, plan: dict[str, Any]) -> Node:
-        return getattr(self, "_" + plan["type"], self._unknown)(plan.get("args"), plan)
+    def step(self, plan: dict[str, Any]) -> Step:
+        kind, args = plan["type"], plan.get("args")
+        if kind not in _NODES:
+            raise unsupported(f"the node {kind!r}")
+        return _NODES[kind](self, args)
 
-    def _unknown(self, _: Any, plan: dict[str, Any]) -> Node:
-        raise NotImplementedError(
-            f"the query compiler uses {plan['type']!r}, which this engine does not know"
-        )
+    def then(self, plan: dict[str, Any], change: Callable[[Any], Any]) -> Step:
+        """Change what a node returns."""
+        return self.then_in_scope(plan, lambda value, _: change(value))
 
-    # values and names
-
-    def _value(self, args: Any, _: Any) -> Node:
-        value = argument(args)
+    def then_in_scope(self, plan: dict[str, Any], change: Callable[[Any, Scope], Any]) -> Step:
+        before = self.step(plan)
 
         async def run(database: Database, scope: Scope) -> Any:
-            return value(scope)
+            return change(await before(database, scope), scope)
 
         return run
 
-    def _get(self, args: Any, _: Any) -> Node:
-        name = args["name"]
+    def all_of(self, plans: list[dict[str, Any]], combine: Callable[[list[Any]], Any]) -> Step:
+        steps = [self.step(each) for each in plans]
 
         async def run(database: Database, scope: Scope) -> Any:
-            return scope.get(name)
+            return combine([await step(database, scope) for step in steps])
 
         return run
 
-    def _unit(self, args: Any, _: Any) -> Node:
-        async def run(database: Database, scope: Scope) -> Any:
-            return None
+    def first_non_empty(self, args: Any) -> Step:
+        def find(scope: Scope) -> Any:
+            values = (scope.get(each) for each in args["names"])
+            return next((each for each in values if not records.is_empty(each)), [])
 
-        return run
+        return _pure(find)
 
-    def _seq(self, args: Any, _: Any) -> Node:
-        steps = [self.node(each) for each in args]
-
-        async def run(database: Database, scope: Scope) -> Any:
-            result = None
-            for step in steps:
-                result = await step(database, scope)
-            return result
-
-        return run
-
-    def _let(self, args: Any, _: Any) -> Node:
-        bindings = [(each["name"], self.node(each["expr"])) for each in args["bindings"]]
-        body = self.node(args["expr"])
+    def let(self, args: Any) -> Step:
+        bindings = [(each["name"], self.step(each["expr"])) for each in args["bindings"]]
+        body = self.step(args["expr"])
 
         async def run(database: Database, scope: Scope) -> Any:
             inner = dict(scope)
@@ -110,33 +97,20 @@ class _Maker:
 
         return run
 
-    def _getFirstNonEmpty(self, args: Any, _: Any) -> Node:
-        names = args["names"]
+    def query(self, args: Any) -> Step:
+        render = statements(args)
 
         async def run(database: Database, scope: Scope) -> Any:
-            return next((scope[name] for name in names if not empty(scope.get(name))), [])
-
-        return run
-
-    # the database
-
-    def _query(self, args: Any, _: Any) -> Node:
-        render = statement(args)
-
-        async def run(database: Database, scope: Scope) -> Any:
-            found: list[dict[str, Any]] = []
             parts = render(scope)
             if len(parts) == 1:
                 return await database.rows(*parts[0])
             async with database.transaction():
-                for sql, values in parts:
-                    found += await database.rows(sql, values)
-            return found
+                return [row for sql, values in parts for row in await database.rows(sql, values)]
 
         return run
 
-    def _execute(self, args: Any, _: Any) -> Node:
-        render = statement(args)
+    def execute(self, args: Any) -> Step:
+        render = statements(args)
 
         async def run(database: Database, scope: Scope) -> Any:
             parts = render(scope)
@@ -147,8 +121,8 @@ class _Maker:
 
         return run
 
-    def _transaction(self, args: Any, _: Any) -> Node:
-        body = self.node(args)
+    def transaction(self, args: Any) -> Step:
+        body = self.step(args)
 
         async def run(database: Database, scope: Scope) -> Any:
             async with database.transaction():
@@ -156,141 +130,113 @@ class _Maker:
 
         return run
 
-    # many values, few, one
-
-    def _concat(self, args: Any, _: Any) -> Node:
-        parts = [self.node(each) for each in args]
-
-        async def run(database: Database, scope: Scope) -> Any:
-            return [item for part in parts for item in as_list(await part(database, scope))]
-
-        return run
-
-    def _sum(self, args: Any, _: Any) -> Node:
-        parts = [self.node(each) for each in args]
-
-        async def run(database: Database, scope: Scope) -> Any:
-            return sum([await part(database, scope) for part in parts])
-
-        return run
-
-    def _reverse(self, args: Any, _: Any) -> Node:
-        return self._then(args, lambda value: value[::-1] if isinstance(value, list) else value)
-
-    def _unique(self, args: Any, _: Any) -> Node:
-        def unique(value: Any) -> Any:
-            if not isinstance(value, list):
-                return value
-            if len(value) > 1:
-                raise RuntimeError(f"one row or none was expected, not {len(value)}")
-            return value[0] if value else None
-
-        return self._then(args, unique)
-
-    def _required(self, args: Any, _: Any) -> Node:
-        def required(value: Any) -> Any:
-            if empty(value):
-                raise RuntimeError("a value that a plan requires is not there")
-            return value
-
-        return self._then(args, required)
-
-    def _mapField(self, args: Any, _: Any) -> Node:
-        field = args["field"]
-
-        def pick(value: Any) -> Any:
-            if isinstance(value, list):
-                return [pick(each) for each in value]
-            return value.get(field) if isinstance(value, dict) else value
-
-        return self._then(args["records"], pick)
-
-    def _dataMap(self, args: Any, _: Any) -> Node:
-        return self._then(args["expr"], results.mapper(args["structure"], args["enums"], self._typed))
-
-    def _then(self, plan: dict[str, Any], change: Callable[[Any], Any]) -> Node:
-        before = self.node(plan)
-
-        async def run(database: Database, scope: Scope) -> Any:
-            return change(await before(database, scope))
-
-        return run
-
-    # joins and choices
-
-    def _join(self, args: Any, _: Any) -> Node:
-        parent = self.node(args["parent"])
-        children = [(each, self.node(each["child"])) for each in args["children"]]
+    def join(self, args: Any) -> Step:
+        parent = self.step(args["parent"])
+        children = [(each, self.step(each["child"])) for each in args["children"]]
 
         async def run(database: Database, scope: Scope) -> Any:
             found = await parent(database, scope)
             if found is None:
                 return None
             for join, child in children:
-                attach(as_list(found), as_list(await child(database, scope)), join)
+                records.attach(as_list(found), as_list(await child(database, scope)), join)
             return found
 
         return run
 
-    def _validate(self, args: Any, _: Any) -> Node:
-        def check(value: Any) -> Any:
-            if not all(satisfies(value, rule) for rule in args["rules"]):
-                raise validation(args["errorIdentifier"], args["context"], value)
-            return value
-
-        return self._then(args["expr"], check)
-
-    def _if(self, args: Any, _: Any) -> Node:
-        value, then, otherwise = self.node(args["value"]), self.node(args["then"]), self.node(args["else"])
+    def choose(self, args: Any) -> Step:
+        value, rule = self.step(args["value"]), records.rule(args["rule"])
+        then, otherwise = self.step(args["then"]), self.step(args["else"])
 
         async def run(database: Database, scope: Scope) -> Any:
-            chosen = then if satisfies(await value(database, scope), args["rule"]) else otherwise
+            chosen = then if rule(await value(database, scope)) else otherwise
             return await chosen(database, scope)
 
         return run
 
-    def _diff(self, args: Any, _: Any) -> Node:
-        left, right, fields = self.node(args["from"]), self.node(args["to"]), args["fields"]
+    def validate(self, args: Any) -> Step:
+        rules = [records.rule(each) for each in args["rules"]]
 
-        async def run(database: Database, scope: Scope) -> Any:
-            others = as_list(await left(database, scope))
-            known = {key(row, fields) for row in as_list(await right(database, scope))}
-            return [row for row in others if key(row, fields) not in known]
+        def check(value: Any) -> Any:
+            if not all(rule(value) for rule in rules):
+                raise validation(args["errorIdentifier"], args["context"], value)
+            return value
 
-        return run
+        return self.then(args["expr"], check)
 
-    # records that a plan makes and changes
-
-    def _initializeRecord(self, args: Any, _: Any) -> Node:
-        before = self.node(args["expr"])
-        fields = {}
-        for name, each in args["fields"].items():
+    def initialize_record(self, args: Any) -> Step:
+        for each in args["fields"].values():
             if each["type"] != "value":
-                raise NotImplementedError("lastInsertId is for MySQL")
-            fields[name] = argument(each["value"])
+                raise unsupported(f"the initializer {each['type']!r}")
+        fields = {name: argument(each["value"]) for name, each in args["fields"].items()}
+        return self.then_in_scope(
+            args["expr"], lambda _, scope: {name: value(scope) for name, value in fields.items()}
+        )
 
-        async def run(database: Database, scope: Scope) -> Any:
-            await before(database, scope)
-            return {name: value(scope) for name, value in fields.items()}
+    def map_record(self, args: Any) -> Step:
+        fields = {name: records.operation(each) for name, each in args["fields"].items()}
 
-        return run
+        def change(value: Any, scope: Scope) -> Any:
+            record = dict(value or {})
+            return record | {name: new(record.get(name), scope) for name, new in fields.items()}
 
-    def _mapRecord(self, args: Any, _: Any) -> Node:
-        before = self.node(args["expr"])
-        fields = [(name, each["type"], argument(each["value"])) for name, each in args["fields"].items()]
+        return self.then_in_scope(args["expr"], change)
 
-        async def run(database: Database, scope: Scope) -> Any:
-            record = dict(await before(database, scope) or {})
-            for name, operation, value in fields:
-                record[name] = changed(operation, record.get(name), value(scope))
-            return record
+    def data_map(self, args: Any) -> Step:
+        return self.then(args["expr"], results.mapper(args["structure"], args["enums"], typed=self._typed))
 
-        return run
 
-    def _process(self, args: Any, _: Any) -> Node:
-        before, change = self.node(args["expr"]), operations(args["operations"])
+def _pure(function: Callable[[Scope], Any]) -> Step:
+    async def run(_: Database, scope: Scope) -> Any:
+        return function(scope)
 
-        async def run(database: Database, scope: Scope) -> Any:
-            return change(await before(database, scope), scope)
+    return run
 
-        return run
+
+def _unique(value: Any) -> Any:
+    if not isinstance(value, list):
+        return value
+    if len(value) > 1:
+        raise RuntimeError(f"expected one row or none, but got {len(value)}")
+    return value[0] if value else None
+
+
+def _required(value: Any) -> Any:
+    if records.is_empty(value):
+        raise RuntimeError("expected a value that the plan requires, but got none")
+    return value
+
+
+_NODES: dict[str, Callable[[_Interpreter, Any], Step]] = {
+    "value": lambda _, args: _pure(argument(args)),
+    "get": lambda _, args: _pure(lambda scope: scope.get(args["name"])),
+    "getFirstNonEmpty": _Interpreter.first_non_empty,
+    "unit": lambda *_: _pure(lambda _: None),
+    "let": _Interpreter.let,
+    "seq": lambda to, args: to.all_of(args, lambda values: values[-1] if values else None),
+    "concat": lambda to, args: to.all_of(
+        args, lambda values: [one for each in values for one in as_list(each)]
+    ),
+    "sum": lambda to, args: to.all_of(args, sum),
+    "query": _Interpreter.query,
+    "execute": _Interpreter.execute,
+    "transaction": _Interpreter.transaction,
+    "reverse": lambda to, args: to.then(
+        args, lambda value: value[::-1] if isinstance(value, list) else value
+    ),
+    "unique": lambda to, args: to.then(args, _unique),
+    "required": lambda to, args: to.then(args, _required),
+    "mapField": lambda to, args: to.then(
+        args["records"], lambda value: records.field_of(value, args["field"])
+    ),
+    "dataMap": _Interpreter.data_map,
+    "join": _Interpreter.join,
+    "if": _Interpreter.choose,
+    "validate": _Interpreter.validate,
+    "diff": lambda to, args: to.all_of(
+        [args["from"], args["to"]], lambda values: records.difference(values[0], values[1], args["fields"])
+    ),
+    "process": lambda to, args: to.then_in_scope(args["expr"], records.processing(args["operations"])),
+    "initializeRecord": _Interpreter.initialize_record,
+    "mapRecord": _Interpreter.map_record,
+}

@@ -1,32 +1,45 @@
-"""What plans do with rows in memory."""
+"""What plans do with records in memory."""
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
-from .generators import Scope, argument
+from .generators import Scope, argument, as_list, unsupported
+from .results import moment
+
+Record = dict[str, Any]
+_RULES: dict[str, Callable[[Any, Any], bool]] = {
+    "rowCountEq": lambda value, count: _count(value) == count,
+    "rowCountNeq": lambda value, count: _count(value) != count,
+    "affectedRowCountEq": lambda value, count: bool(value == count),
+    "never": lambda *_: False,
+}
 
 
-def empty(value: Any) -> bool:
+def rule(given: dict[str, Any]) -> Callable[[Any], bool]:
+    """Return whether a value satisfies a rule, as a function of the value."""
+    kind, expected = given["type"], given.get("args")
+    if kind not in _RULES:
+        raise unsupported(f"the rule {kind!r}")
+    check = _RULES[kind]
+    return lambda value: check(value, expected)
+
+
+def _count(value: Any) -> int:
+    return len(value) if isinstance(value, list) else int(value is not None)
+
+
+def is_empty(value: Any) -> bool:
     return value is None or value == []
 
 
-def satisfies(value: Any, rule: dict[str, Any]) -> bool:
-    count = len(value) if isinstance(value, list) else int(value is not None)
-    kind = rule["type"]
-    if kind == "rowCountEq":
-        return count == rule["args"]
-    if kind == "rowCountNeq":
-        return count != rule["args"]
-    return kind == "affectedRowCountEq" and value == rule["args"]
-
-
-def key(row: Any, fields: list[str]) -> Any:
-    return None if row is None else tuple(_hashable(row[field]) for field in fields)
+def key(record: Record | None, fields: Iterable[str]) -> Any:
+    return None if record is None else tuple(_hashable(record[field]) for field in fields)
 
 
 def _hashable(value: Any) -> Any:
@@ -34,103 +47,124 @@ def _hashable(value: Any) -> Any:
     return tuple(map(_hashable, value)) or None if isinstance(value, list) else value
 
 
-def attach(parents: list[Any], children: list[Any], join: dict[str, Any]) -> None:
-    field, single = join["parentField"], join["isRelationUnique"]
-    left, right = [a for a, _ in join["on"]], [b for _, b in join["on"]]
-    by_key: dict[Any, list[Any]] = {}
+def attach(parents: list[Record], children: list[Record | None], join: dict[str, Any]) -> None:
+    """Put each child into its parents, under the name of their relation."""
+    name, unique = join["parentField"], join["isRelationUnique"]
+    left, right = [each for each, _ in join["on"]], [each for _, each in join["on"]]
+    by_key: dict[Any, list[Record]] = {}
     for parent in parents:
         by_key.setdefault(key(parent, left), []).append(parent)
-        parent[field] = None if single else []
+        parent[name] = None if unique else []
     for child in children:
-        for parent in by_key.get(key(child, right), []) if child is not None else []:
-            if single:
-                parent[field] = child
+        for parent in by_key.get(key(child, right), ()) if child is not None else ():
+            if unique:
+                parent[name] = child
             else:
-                parent[field].append(child)
+                parent[name].append(child)
 
 
-def changed(operation: str, old: Any, value: Any) -> Any:
-    if operation == "set":
-        return value
-    if operation == "divide":
-        return old / value if value else None
-    return {"add": lambda: old + value, "subtract": lambda: old - value, "multiply": lambda: old * value}[
-        operation
-    ]()
+def difference(records: Any, others: Any, fields: list[str]) -> list[Any]:
+    known = {key(each, fields) for each in as_list(others)}
+    return [each for each in as_list(records) if key(each, fields) not in known]
 
 
-def operations(given: dict[str, Any]) -> Callable[[Any, Scope], Any]:
-    """Make a function of a `process` node's operations: distinct, then a page, then the order turned round."""
-    nested = {name: operations(each) for name, each in given["nested"].items()}
-    linking, distinct, page_of = given["linkingFields"], given["distinct"], given["pagination"]
-    if page_of:
-        cursor = {name: argument(each) for name, each in (page_of["cursor"] or {}).items()}
-        take, skip = argument(page_of["take"]), argument(page_of["skip"])
+def field_of(value: Any, field: str) -> Any:
+    """Return a record's field; of a list, those of its records."""
+    if isinstance(value, list):
+        return [field_of(each, field) for each in value]
+    return value.get(field) if isinstance(value, dict) else value
 
-    def cut(rows: list[Any], scope: Scope) -> list[Any]:
-        start = 0
-        if cursor:
-            wanted = {name: each(scope) for name, each in cursor.items()}
-            start = next((i for i, row in enumerate(rows) if _matches(row, wanted)), -1)
-            if start < 0:
-                return []
-        start += skip(scope) or 0
-        size = take(scope)
-        return rows[start:] if size is None else rows[start : start + size]
 
-    def inner(row: Any, scope: Scope) -> Any:
-        for name, each in nested.items():
-            row[name] = each(row[name], scope)
-        return row
+def operation(given: dict[str, Any]) -> Callable[[Any, Scope], Any]:
+    """Return a field's new value, as a function of the old one: set, or calculated."""
+    kind, value = given["type"], argument(given["value"])
+    if kind == "set":
+        return lambda _, scope: value(scope)
+    if kind not in _ARITHMETIC:
+        raise unsupported(f"the operation {kind!r}")
+    calculate = _ARITHMETIC[kind]
 
-    def run(value: Any, scope: Scope) -> Any:
-        if value is None:
-            return None
-        if not isinstance(value, list):
-            if page_of and (
-                (skip(scope) or 0) > 0
-                or take(scope) == 0
-                or not _matches(value, {name: each(scope) for name, each in cursor.items()})
-            ):
-                return None
-            return inner(value, scope)
-        rows = value
-        if distinct is not None:
-            rows = _first_of_each(rows, distinct + (linking or []))
-        if page_of and linking is None:
-            rows = cut(rows, scope)
-        elif page_of:
-            groups: dict[Any, list[Any]] = {}
-            for row in rows:
-                groups.setdefault(key(row, linking), []).append(row)
-            rows = [row for group in groups.values() for row in cut(group, scope)]
-        if given["reverse"]:
-            rows = rows[::-1]
-        return [inner(row, scope) for row in rows] if nested else rows
+    def run(old: Any, scope: Scope) -> Any:
+        operands = [old, value(scope)]
+        if any(isinstance(each, Decimal) for each in operands):
+            operands = [Decimal(str(each)) for each in operands]
+        return calculate(*operands)
 
     return run
 
 
-def _first_of_each(rows: list[Any], fields: list[str]) -> list[Any]:
-    first: dict[Any, Any] = {}
-    for row in rows:
-        first.setdefault(key(row, fields), row)
-    return list(first.values())
+_ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
+    "add": lambda old, value: old + value,
+    "subtract": lambda old, value: old - value,
+    "multiply": lambda old, value: old * value,
+    "divide": lambda old, value: old / value if value else None,
+}
 
 
-def _matches(row: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    return all(_same(row[name], value) for name, value in wanted.items())
+def processing(given: dict[str, Any]) -> Callable[[Any, Scope], Any]:
+    """Return a function for a `process` node: distinct records, then a page of them, then their order.
+
+    Where there are linking fields, each parent has a page. One record is a list of one.
+    """
+    nested = {name: processing(each) for name, each in given["nested"].items()}
+    distinct, linking = given["distinct"], given["linkingFields"] or []
+    page = _page(given["pagination"]) if given["pagination"] else None
+
+    def run(value: Any, scope: Scope) -> Any:
+        if value is None:
+            return None
+        records = as_list(value)
+        if distinct is not None:
+            records = [each[0] for each in _groups(records, distinct + linking)]
+        if page:
+            records = [each for group in _groups(records, linking) for each in page(group, scope)]
+        if given["reverse"]:
+            records = records[::-1]
+        for record in records if nested else ():
+            record.update({name: each(record[name], scope) for name, each in nested.items()})
+        return records if isinstance(value, list) else records[0] if records else None
+
+    return run
 
 
-def _same(a: Any, b: Any) -> bool:
-    """Compare what the database gave with what the caller gave, in the caller's type."""
-    if a == b or a is None or b is None:
-        return a == b
-    if isinstance(a, uuid.UUID):
-        return str(a) == str(b).lower()
-    if isinstance(a, Decimal):
-        return a == Decimal(str(b))
-    if isinstance(a, dt.datetime):
-        value = dt.datetime.fromisoformat(b) if isinstance(b, str) else b
-        return (a if a.tzinfo else a.replace(tzinfo=dt.UTC)) == value
-    return str(a) == str(b)
+def _groups(records: list[Record], fields: list[str]) -> list[list[Record]]:
+    groups: dict[Any, list[Record]] = {}
+    for record in records:
+        groups.setdefault(key(record, fields), []).append(record)
+    return list(groups.values())
+
+
+def _page(given: dict[str, Any]) -> Callable[[list[Record], Scope], list[Record]]:
+    cursor = {name: argument(each) for name, each in (given["cursor"] or {}).items()}
+    take, skip = argument(given["take"]), argument(given["skip"])
+
+    def page(records: list[Record], scope: Scope) -> list[Record]:
+        start = 0
+        if cursor:
+            wanted = {name: each(scope) for name, each in cursor.items()}
+            matches = (
+                index
+                for index, each in enumerate(records)
+                if all(_equal(each[name], value) for name, value in wanted.items())
+            )
+            start = next(matches, len(records))
+        start += skip(scope) or 0
+        size = take(scope)
+        return records[start:] if size is None else records[start : start + size]
+
+    return page
+
+
+def _equal(found: Any, given: Any) -> bool:
+    """Return whether the database's value is the caller's, which is in the type that the caller used."""
+    if found is None or given is None:
+        return found is given
+    if isinstance(found, uuid.UUID):
+        return found == uuid.UUID(str(given))
+    if isinstance(found, Decimal):
+        return found == Decimal(str(given))
+    if isinstance(found, bytes):
+        return base64.b64encode(found).decode() == str(given)
+    if isinstance(found, (dt.date, dt.time)):
+        return moment(found) == moment(given)
+    return bool(found == given)

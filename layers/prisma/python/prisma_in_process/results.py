@@ -1,4 +1,4 @@
-"""From rows to what Prisma Client Python's models take, as a plan's `dataMap` says. Made into functions once."""
+"""Records as Prisma Client Python's models take them: what a plan's `dataMap` says, as functions."""
 
 from __future__ import annotations
 
@@ -9,85 +9,98 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from .errors import UserError
+from .generators import unsupported
+
 Mapper = Callable[[Any], Any]
 
 
-def mapper(structure: dict[str, Any], enums: dict[str, dict[str, str]], typed: bool) -> Mapper:
+def mapper(structure: dict[str, Any], enums: dict[str, dict[str, str]], *, typed: bool) -> Mapper:
+    """Return a function for a structure. `typed` results become models, which take datetimes and Decimals."""
     kind = structure["type"]
     if kind == "affectedRows":
         return lambda count: {"count": count}
     if kind == "field":
         return _field(structure["fieldType"], enums, typed)
+    if kind != "object":
+        raise unsupported(f"the result {kind!r}")
     members = []
-    for name, node in structure["fields"].items():
-        source = node["dbName"] if node["type"] == "field" else node["serializedName"]
-        members.append((name, source, mapper(node, enums, typed)))
+    for name, each in structure["fields"].items():
+        source = each["dbName"] if each["type"] == "field" else each["serializedName"]
+        members.append((name, source, mapper(each, enums, typed=typed)))
     skip_nulls = structure["skipNulls"]
 
-    def one(row: Any) -> Any:
+    def record(row: Any) -> Any:
         if row is None:
             return None
         return {name: convert(row if source is None else row[source]) for name, source, convert in members}
 
     def convert(value: Any) -> Any:
-        if isinstance(value, str):
-            value = json.loads(value)
         if isinstance(value, list):
-            return [one(row) for row in value if not (skip_nulls and row is None)]
-        return one(value)
+            return [record(row) for row in value if row is not None or not skip_nulls]
+        return record(value)
 
     return convert
 
 
 def _field(kind: dict[str, Any], enums: dict[str, dict[str, str]], typed: bool) -> Mapper:
-    convert = _scalar(kind, enums, typed)
+    name = kind["type"]
+    if name == "enum":
+        convert = _enum(kind["name"], enums[kind["name"]])
+    elif name not in _SCALARS:
+        raise unsupported(f"the scalar {name!r}")
+    else:
+        convert = _SCALARS[name] if typed else _UNTYPED.get(name, _SCALARS[name])
     if kind["arity"] == "list":
-        return lambda value: [] if value is None else [None if v is None else convert(v) for v in value]
+        return lambda value: [None if each is None else convert(each) for each in value or ()]
     return lambda value: None if value is None else convert(value)
 
 
-def _scalar(kind: dict[str, Any], enums: dict[str, dict[str, str]], typed: bool) -> Mapper:
-    name = kind["type"]
-    if name == "enum":
-        return enums[kind["name"]].__getitem__
-    if name == "datetime":
-        return _moment if typed else lambda value: iso(_moment(value))
-    if name == "decimal" and not typed:
-        return lambda value: plain(Decimal(value))
-    if name == "bigint" and not typed:
-        return str
-    return {
-        "string": str,
-        "int": int,
-        "bigint": int,
-        "float": float,
-        "boolean": bool,
-        "bytes": _bytes,
-        "json": lambda value: value if isinstance(value, str) else json.dumps(value),
-        "object": lambda value: value if isinstance(value, str) else json.dumps(value),
-        "decimal": lambda value: Decimal(plain(Decimal(value))),
-    }.get(name, lambda value: value)
+def _enum(name: str, values: dict[str, str]) -> Mapper:
+    def convert(value: str) -> str:
+        if value not in values:
+            raise UserError("P2023", f"Inconsistent column data: Value not found in enum '{name}'")
+        return values[value]
+
+    return convert
 
 
-def _bytes(value: Any) -> str:
-    return value if isinstance(value, str) else base64.b64encode(value).decode()
-
-
-def _moment(value: Any) -> dt.datetime:
+def moment(value: dt.date | dt.time | str) -> dt.datetime:
+    """Return a date, a time, or a timestamp as Prisma has it: an instant, in UTC where there is no zone."""
     if isinstance(value, str):
         value = dt.datetime.fromisoformat(value)
-    if isinstance(value, dt.datetime):
-        return value if value.tzinfo else value.replace(tzinfo=dt.UTC)
-    if isinstance(value, dt.date):
-        return dt.datetime(value.year, value.month, value.day, tzinfo=dt.UTC)
-    return dt.datetime.combine(dt.date(1970, 1, 1), value.replace(tzinfo=None), dt.UTC)
+    if isinstance(value, dt.time):
+        value = dt.datetime.combine(dt.date(1970, 1, 1), value.replace(tzinfo=None))
+    elif not isinstance(value, dt.datetime):
+        value = dt.datetime(value.year, value.month, value.day)
+    return value if value.tzinfo else value.replace(tzinfo=dt.UTC)
 
 
-def iso(value: dt.datetime) -> str:
-    return value.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def plain(value: Decimal) -> str:
-    """Write a decimal as Prisma does: no exponent, no zeros that say nothing."""
-    text = f"{value:f}"
+def _decimal(value: Any) -> str:
+    """Write a decimal as Prisma does: without an exponent, without zeros at its end."""
+    text = f"{Decimal(value):f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _iso(value: Any) -> str:
+    return moment(value).astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _json(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+_SCALARS: dict[str, Mapper] = {
+    "string": str,
+    "int": int,
+    "bigint": int,
+    "float": float,
+    "boolean": bool,
+    "bytes": lambda value: base64.b64encode(value).decode(),
+    "json": _json,
+    "object": _json,
+    "decimal": lambda value: Decimal(_decimal(value)),
+    "datetime": moment,
+    "unsupported": lambda value: value,
+}
+_UNTYPED: dict[str, Mapper] = {"bigint": str, "decimal": _decimal, "datetime": _iso}
