@@ -9,6 +9,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from infra.paths import ROOT
+from tests.integration.prisma.bank import Bank, make_bank
 from tests.integration.prisma.project import Project
 from tests.postgres import Postgres, rds_secret, run_postgres
 
@@ -17,6 +18,19 @@ from tests.postgres import Postgres, rds_secret, run_postgres
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     with run_postgres(tmp_path_factory.mktemp("postgres")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def generated_bank(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Bank:
+    return make_bank(postgres, tmp_path_factory.mktemp("bank"))
+
+
+@pytest.fixture
+def bank(generated_bank: Bank) -> Iterator[Bank]:
+    """Empty tables, and at the end no connection that was left open."""
+    generated_bank.sql('TRUNCATE "Account", "Entry"')
+    yield generated_bank
+    assert generated_bank.connections == 0
 
 
 @pytest.fixture
