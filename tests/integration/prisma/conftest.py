@@ -82,3 +82,8 @@ def vault() -> Iterator[Vault]:
     yield vault
     vault.close()
     server.stop()
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"

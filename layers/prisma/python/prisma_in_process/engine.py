@@ -23,7 +23,6 @@ from .postgres import Connection
 from .requests import driver_value
 from .transactions import Transactions
 from .url import DatabaseUrl, read_url
-from .values import raw_rows
 
 _RAW = {"query_raw", "query_first", "execute_raw"}
 _NOT_FOUND = (
@@ -162,7 +161,7 @@ class Engine:
         if pool is None:
             for other in [each for each in list(self._pools) if each[1].is_closed()]:
                 self._pools.pop(other).terminate()
-            pool = self._pools[place] = Pool(self._url)
+            pool = self._pools[place] = Pool(self._url, idle_check_s=self._client.idle_check_s)
         return pool
 
     def _connection(self, tx_id: str | None) -> AbstractAsyncContextManager[Connection]:
@@ -189,11 +188,10 @@ class Engine:
         sql, values = call.arguments["query"], call.arguments.get("parameters", ())
         if self._log_queries:
             _QUERIES.info("%s", sql)
-        rows, statement = await connection.ask(sql, [driver_value(each, call) for each in values], raw=True)
-        if call.method != "execute_raw":
-            return raw_rows(statement, rows)
-        count = (statement.get_statusmsg() or "").rpartition(" ")[2]
-        return int(count) if count.isdecimal() else 0
+        given = [driver_value(each, call) for each in values]
+        if call.method == "execute_raw":
+            return await connection.execute(sql, given, raw=True)
+        return await connection.raw_rows(sql, given)
 
     @contextmanager
     def _client_errors(self) -> Iterator[None]:

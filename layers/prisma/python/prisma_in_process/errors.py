@@ -1,20 +1,37 @@
-"""What Prisma calls the failures of Postgres and of the way to it."""
+"""Errors as Prisma's engines report them: a code, a sentence, and details. No text holds a value.
+
+    before a query is sent   P1013 URL · P1001, P1011 not reached · P1000, P1003, P1010 refused ·
+                             P2024, P2037 no connection free
+    after it was sent        P1017 connection lost, P1008 no answer in time: it may have been executed
+    of the query itself      P2xxx, or no code where Prisma has none
+
+Source: prisma-engines, quaint, `postgres/error.rs`, and user-facing-errors, `quaint.rs`; prisma,
+        client-engine-runtime, `user-facing-error.ts`; all read 2026-11-27. SQLSTATEs: from memory.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from .url import DatabaseUrl
+
+_UNKNOWN = "(not available)"
+_QUOTED = re.compile(r'["«»„“”‚‘’]([^"«»„“”‚‘’]+)')
+# Their messages quote values.
+_DATA = "22"
 
 
 class UserError(Exception):
-    """An error with Prisma's code, as its engines report one."""
+    """An error with Prisma's code, None where Prisma has none, as its engines report one."""
 
     def __init__(
-        self, code: str, message: str, meta: dict[str, Any] | None = None, *, error: str | None = None
+        self, code: str | None, message: str, meta: dict[str, Any] | None = None, *, error: str | None = None
     ) -> None:
         super().__init__(message)
         self.code = code
-        self.body = {
+        self.body: dict[str, Any] = {
             "error": error or message,
             "user_facing_error": {
                 "is_panic": False,
@@ -25,46 +42,126 @@ class UserError(Exception):
         }
 
 
-def from_postgres(error: Any, *, raw: bool) -> UserError:
-    """Name an error that Postgres itself reported."""
-    state, said = error.sqlstate or "N/A", error.message or str(error)
+class Report(Protocol):
+    """An error that Postgres reports, as the driver has it."""
+
+    sqlstate: str
+    message: str
+    detail: str | None
+    column_name: str | None
+    constraint_name: str | None
+
+
+def connection_lost() -> UserError:
+    """Return the error of a query whose connection was lost: it may have been executed."""
+    return UserError("P1017", "Server has closed the connection.")
+
+
+def not_connected(error: Exception, url: DatabaseUrl) -> UserError:
+    """Name an error on the way to a connection."""
+    user = url.user or _UNKNOWN
+    meta = {
+        "database_host": url.host,
+        "database_port": url.port,
+        "database_name": url.database,
+        "database_user": user,
+    }
+    state = getattr(error, "sqlstate", None)
     if state == "28P01":
-        return UserError("P1000", "Authentication failed: the database credentials are not valid")
-    if state in ("57P03", "57P01", "57P02", "08006", "08003", "08001", "08004"):
-        # starting, shutting down, connection lost
-        return UserError("P1001" if state == "57P03" else "P1017", f"The database cannot be asked ({state})")
+        text = f"Authentication failed against database server at `{url.address}`, the provided database"
+        return UserError("P1000", f"{text} credentials for `{user}` are not valid.", meta)
+    if state == "3D000":
+        text = f"Database `{url.database}` does not exist on the database server at `{url.address}`."
+        return UserError("P1003", text, meta)
+    if state in ("28000", "42501"):
+        return UserError("P1010", f"User `{user}` was denied access on the database `{url.database}`", meta)
+    if state == "53300":
+        return UserError("P2037", "Too many database connections opened: the server has no more.")
+    if reason := _tls_reason(error):
+        return UserError("P1011", f"Error opening a TLS connection: {reason}.", {"message": reason})
+    text = f"Can't reach database server at `{url.address}`: please make sure that it is running"
+    return UserError("P1001", f"{text} ({state or type(error).__name__}).", meta)
+
+
+def _tls_reason(error: Any) -> str | None:
+    # By attributes: module `ssl` is not imported for this alone.
+    if hasattr(error, "verify_code"):
+        reasons = {
+            9: "is not valid yet",
+            10: "has expired",
+            62: "is for another host",
+            64: "is for another host",
+        }
+        return f"the server's certificate {reasons.get(error.verify_code, 'has no trusted authority')}"
+    if hasattr(error, "library"):
+        return f"{error.reason or 'the handshake failed'}".lower().replace("_", " ")
+    if isinstance(error, ConnectionError) and "SSL upgrade" in str(error):
+        return "the server has none, but `sslmode` demands it"
+    return None
+
+
+_RETRY = "Transaction failed due to a write conflict or a deadlock. Please retry your transaction"
+_FOREIGN_KEY = "Foreign key constraint failed on the field: `{constraint} (index)`"
+# SQLSTATEs, Prisma's code and text for them, and what its `meta` holds.
+_KNOWN = (
+    ("22001", "P2000", "The provided value for the column is too long for the column's type.", "column_name"),
+    ("23505", "P2002", "Unique constraint failed on the {fields}", "target"),
+    ("23001 23503", "P2003", _FOREIGN_KEY, "field_name"),
+    ("23000 23514 23P01 44000", "P2004", "A constraint failed on the database: `{said}`", "database_error"),
+    ("22007 22021 22P02 22P05", "P2007", "Data validation error `{said}`", "database_error"),
+    ("23502", "P2011", "Null constraint violation on the fields: (`{column}`)", "constraint"),
+    ("22003 22008", "P2020", "Value out of range for the type. {said}", "details"),
+    ("42P01", "P2021", "The table `{table}` does not exist in the current database.", "table"),
+    ("42703", "P2022", "The column `{table}` does not exist in the current database.", "column"),
+    ("40001 40P01", "P2034", _RETRY, ""),
+)
+_BY_STATE = {state: known for states, *known in _KNOWN for state in states.split()}
+
+
+def query_failed(report: Report, *, raw: bool) -> UserError:
+    """Name an error that Postgres reports about a query."""
+    state, said = report.sqlstate, report.message
+    if state.startswith(_DATA):  # in any language: what Postgres calls the error, in place of its sentence
+        said = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(report).__name__.removesuffix("Error")).lower()
+    if state in ("26000", "42P05"):
+        said += " (behind PgBouncer, add pgbouncer=true to the database's URL)"
     if raw:
-        said = error.detail or f"ERROR: {said}"
-        meta = {"code": state, "message": said}
-        return UserError("P2010", f"Raw query failed. Code: `{state}`. Message: `{said}`", meta, error=said)
-    match = re.search(r"Key \(([^)]+)\)", error.detail or "")
-    fields = [each.strip('" ') for each in match[1].split(",")] if match else None
-    if state == "23505":
-        names = ",".join(f"`{each}`" for each in fields or [])
-        return UserError("P2002", f"Unique constraint failed on the fields: ({names})", {"target": fields})
-    if state in ("23503", "23001"):
-        name = error.constraint_name
-        return UserError(
-            "P2003", f"Foreign key constraint failed on the field: `{name} (index)`", {"field_name": name}
-        )
-    if state == "23502":
-        return UserError("P2011", f"Null constraint violation on the fields: (`{error.column_name}`)", {})
-    if state == "22001":
-        return UserError("P2000", "The provided value for the column is too long for the column's type.")
-    known = {
-        "3D000": "P1003",
-        "28000": "P1010",
-        "22003": "P2020",
-        "22P02": "P2007",
-        "42P01": "P2021",
-        "42703": "P2022",
-        "40001": "P2034",
-        "40P01": "P2034",
-        "53300": "P2037",
-    }.get(state)
-    if known:
-        return UserError(known, said, {})
-    return UserError("P2039", f"Database error. Code: `{state}`. Message: `{said}`")
+        said = f"ERROR: {said}"
+        text = f"Raw query failed. Code: `{state}`. Message: `{said}`"
+        return UserError("P2010", text, {"code": state, "message": said}, error=said)
+    if state not in _BY_STATE:
+        return UserError(None, f"Database error. Code: `{state}`. Message: `{said}`", {"code": state})
+    code, text, name = _BY_STATE[state]
+    key = re.search(r" \((.+?)\)=\(", report.detail or "")
+    fields = [each.strip('"') for each in key[1].split(", ")] if key else None
+    constraint, column = report.constraint_name or _UNKNOWN, report.column_name or _UNKNOWN
+    quoted = _QUOTED.search(said) or re.search(r"\S+ (\S+)", said)
+    text = text.format(
+        said=said,
+        column=column,
+        constraint=constraint,
+        table=quoted[1] if quoted else _UNKNOWN,
+        fields=f"fields: ({','.join(f'`{each}`' for each in fields)})"
+        if fields
+        else f"constraint: `{constraint}`",
+    )
+    values = {
+        "column_name": column,
+        "target": fields or constraint,
+        "field_name": f"{constraint} (index)",
+        "constraint": [column],
+        "table": quoted[1] if quoted else _UNKNOWN,
+    }
+    return UserError(code, text, {name: values.get(name, said)} if name else {})
+
+
+def unfit(reason: str, code: str = "P2023", sqlstate: str = "22P02", *, raw: bool) -> UserError:
+    """Return the error of a value that does not fit where it is used; `reason` says what was expected."""
+    text = f"expected {reason}"
+    if raw:
+        said = f"Raw query failed. Code: `{sqlstate}`. Message: `{text}`"
+        return UserError("P2010", said, {"code": sqlstate, "message": text})
+    return UserError(code, f"Inconsistent column data: {text}", {"message": text})
 
 
 # What a plan's `validate` says: its code, and its text with the context's names.
@@ -82,17 +179,18 @@ VALIDATIONS = {
     ),
     "INCOMPLETE_CONNECT_OUTPUT": (
         "P2018",
-        "The required connected records were not found. Expected {expectedRows} records to be connected after "
-        "connect operation on {relationType} relation '{relation}', found {found}.",
+        "The required connected records were not found. Expected {expectedRows} records to be connected "
+        "after connect operation on {relationType} relation '{relation}', found {found}.",
     ),
     "RECORDS_NOT_CONNECTED": (
         "P2017",
-        "The records for relation `{relation}` between the `{parent}` and `{child}` models are not connected.",
+        "The records for relation `{relation}` between the `{parent}` and `{child}` models "
+        "are not connected.",
     ),
     "RELATION_VIOLATION": (
         "P2014",
-        "The change you are trying to make would violate the required relation '{relation}' between the `{modelA}` "
-        "and `{modelB}` models.",
+        "The change you are trying to make would violate the required relation '{relation}' "
+        "between the `{modelA}` and `{modelB}` models.",
     ),
 }
 

@@ -1,88 +1,160 @@
-"""As many connections as are allowed, made when they are needed."""
+"""As many connections as are allowed, made when they are needed, and given in turn to those who wait."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import asyncpg
+
 from .errors import UserError
-from .postgres import Connection
+from .postgres import Connect, Connection
 from .url import DatabaseUrl
 
+_CHECK_S = 1.0
 _SETTLE_S = 0.5
+# It counts while the machine sleeps; the wall clock also does where the process was frozen and restored.
+_BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+Moment = tuple[float, float]
+
+
+def now() -> Moment:
+    """Return the seconds of two clocks, of which one at least goes on while the process is frozen."""
+    return time.monotonic() if _BOOT_CLOCK is None else time.clock_gettime(_BOOT_CLOCK), time.time()
 
 
 class Pool:
-    """As many connections as are allowed, made when they are needed."""
+    """The connections of one event loop.
 
-    def __init__(self, url: DatabaseUrl) -> None:
-        self._url = url
-        self._free: list[Connection] = []
+    Shape:  a connection is idle, lent, or settling: what a cancelled call left behind ends in the background.
+    Units:  a connection that was idle for `idle_check_s` is checked before it is lent.
+    """
+
+    def __init__(
+        self,
+        url: DatabaseUrl,
+        *,
+        idle_check_s: float = 30.0,
+        connect: Connect = asyncpg.connect,
+        now: Callable[[], Moment] = now,
+    ) -> None:
+        self._url, self._idle_check_s, self._connect, self._now = url, idle_check_s, connect, now
         self._slots = asyncio.Semaphore(url.connection_limit)
+        self._idle: list[tuple[Connection, Moment]] = []
+        self._opened: dict[Connection, Moment] = {}
+        self._settling: set[asyncio.Task[None]] = set()
         self._closed = False
 
     async def open(self) -> None:
-        self.give(await self.take())
-
-    async def take(self, wait_s: float | None = None) -> Connection:
-        """Raises: UserError."""
-        try:
-            await asyncio.wait_for(self._slots.acquire(), wait_s or self._url.pool_timeout_s)
-        except TimeoutError:
-            raise UserError(
-                "P2024", "Timed out fetching a new connection from the connection pool."
-            ) from None
-        while self._free:
-            connection = self._free.pop()
-            if not connection.lost:
-                return connection
-        connection = Connection(self._url)
-        try:
-            await connection.open()
-        except BaseException:
-            self._slots.release()
-            raise
-        return connection
-
-    def give(self, connection: Connection) -> None:
-        if self._closed:
-            connection.terminate()
-        elif not connection.lost:
-            self._free.append(connection)
-        self._slots.release()
+        """Make a first connection. Raises: UserError."""
+        async with self.connection():
+            pass
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        connection = await self.take()
+        """Lend a connection. Raises: UserError, P1xxx or P2xxx; nothing was sent then."""
+        try:
+            async with asyncio.timeout(self._url.pool_timeout_s):
+                await self._slots.acquire()
+        except TimeoutError:
+            timeout, limit = self._url.pool_timeout_s, self._url.connection_limit
+            limits = f"(Current connection pool timeout: {timeout}, connection limit: {limit})"
+            text = f"Timed out fetching a new connection from the connection pool. {limits}"
+            raise UserError("P2024", text, {"timeout": timeout, "connection_limit": limit}) from None
+        try:
+            connection = await self._usable()
+        except BaseException:
+            self._slots.release()
+            raise
         try:
             yield connection
-        except asyncio.CancelledError:
-            # asyncpg asks Postgres to stop, by another connection; where that has no answer, this one is dead.
-            self._settling = asyncio.ensure_future(self._settle(connection))
-            raise
+        finally:  # nothing is awaited here, so nothing can be cancelled
+            if connection.ready or connection.lost:
+                self._take_back(connection)
+            else:
+                task = asyncio.create_task(self._settle(connection))
+                self._settling.add(task)
+                task.add_done_callback(self._settling.discard)
+
+    async def _usable(self) -> Connection:
+        while self._idle:
+            connection, used = self._idle.pop()
+            if connection.lost or self._expired(connection, used):
+                self._drop(connection)
+            elif self._fresh(connection, used) or await self._answers(connection):
+                return connection
+            else:  # those that were idle for longer will be no better
+                while self._idle:
+                    self._drop(self._idle.pop()[0])
+        if self._closed:
+            raise UserError("P2024", "The connection pool is closed.")
+        connection = Connection(self._url, self._connect)
+        await connection.open()
+        self._opened[connection] = self._now()
+        return connection
+
+    def _expired(self, connection: Connection, used: Moment) -> bool:
+        idle_s, life_s = self._url.max_idle_connection_lifetime_s, self._url.max_connection_lifetime_s
+        return bool(
+            (idle_s and self._since(used) > idle_s)
+            or (life_s and self._since(self._opened[connection]) > life_s)
+        )
+
+    def _fresh(self, connection: Connection, used: Moment) -> bool:
+        return self._since(used) < self._idle_check_s and not connection.notified
+
+    def _since(self, before: Moment) -> float:
+        return max(after - before for after, before in zip(self._now(), before, strict=True))
+
+    async def _answers(self, connection: Connection) -> bool:
+        try:
+            async with asyncio.timeout(_CHECK_S):
+                await connection.reset()
+        except (TimeoutError, UserError):
+            self._drop(connection)
+            return False
         except BaseException:
-            self.give(connection)
+            self._drop(connection)
             raise
-        self.give(connection)
+        return True
 
     async def _settle(self, connection: Connection) -> None:
+        # The driver has Postgres stop the query, by another connection. Without an answer, this one is dead.
         try:
             async with asyncio.timeout(_SETTLE_S):
-                await connection.ask("SELECT 1", [])
+                await connection.reset()
         except (TimeoutError, UserError):
             connection.terminate()
         finally:
-            self.give(connection)
+            self._take_back(connection)
+
+    def _take_back(self, connection: Connection) -> None:
+        if self._closed or self._url.single_use_connections or not connection.ready:
+            self._drop(connection)
+        else:
+            self._idle.append((connection, self._now()))
+        self._slots.release()
+
+    def _drop(self, connection: Connection) -> None:
+        self._opened.pop(connection, None)
+        connection.terminate()
 
     async def close(self) -> None:
+        """Close what is idle or settling, and let go of what is lent when it comes back."""
         self._closed = True
-        free, self._free = self._free, []
-        for connection in free:
-            await connection.close()
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*(connection.close() for connection, _ in idle), *self._settling)
+        for connection, _ in idle:
+            self._drop(connection)
+        await asyncio.sleep(0)  # what the driver cancels when a connection is dropped, ends
 
     def terminate(self) -> None:
+        """Close all connections at once, lent ones too; their event loop may be closed."""
         self._closed = True
-        free, self._free = self._free, []
-        for connection in free:
-            connection.terminate()
+        self._idle.clear()
+        for connection in list(self._opened):
+            self._drop(connection)

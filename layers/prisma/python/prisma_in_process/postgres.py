@@ -1,171 +1,260 @@
-"""One connection to Postgres. asyncpg speaks the binary protocol only: no session setting changes what is read."""
+"""One connection to Postgres. The driver's protocol is binary: no session setting changes what is read."""
 
 from __future__ import annotations
 
 import contextlib
+import select
+import ssl
+import tempfile
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
 
 import asyncpg
 
-from .errors import UserError, from_postgres
+from . import values as to
+from .errors import UserError, connection_lost, not_connected, query_failed, unfit
 from .instants import read_instants
 from .url import DatabaseUrl
-from .values import coder, short
 
-_STATEMENTS = 200
-_FLOAT4 = 700
-_LOST = (asyncpg.InterfaceError, asyncpg.PostgresConnectionError, ConnectionError, OSError, EOFError)
+T = TypeVar("T")
+Connect = Callable[..., Awaitable[Any]]
+
+_CLOSE_S = 0.5
+_LOST = (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError)
+# The server no longer has a statement, or it would have other columns. Nothing was executed.
+_STALE = (asyncpg.InvalidCachedStatementError, asyncpg.InvalidSQLStatementNameError)
+
+
+class _Stale(UserError):
+    def __init__(self, failure: UserError) -> None:
+        super().__init__(failure.code, str(failure))
+        self.body = failure.body
+
+
+class _Statement:
+    """A prepared statement, and what its parameters and columns are."""
+
+    def __init__(self, prepared: Any) -> None:
+        self.prepared = prepared
+        self._kinds = [each.name for each in prepared.get_parameters()]
+        self.columns = [(each.name, each.type.name) for each in prepared.get_attributes()]
+        self._coders = [to.coder(name) for name in self._kinds]
+        self.singles = [name for name, kind in self.columns if kind == "float4"]
+        self.single_lists = [name for name, kind in self.columns if kind == "float4[]"]
+
+    def encode(self, given: Sequence[Any], raw: bool) -> list[Any]:
+        """Return values as the parameters' types need them. Raises: UserError."""
+        if len(given) != len(self._coders):
+            raise unfit(f"{len(self._coders)} parameters, but got {len(given)}", raw=raw)
+        encoded = []
+        for kind, coder, value in zip(self._kinds, self._coders, given, strict=True):
+            try:
+                encoded.append(value if value is None or coder is None else coder(value))
+            except to.Unfit as error:
+                raise unfit(str(error), error.code, error.sqlstate, raw=raw) from None
+            except to.UNFIT:
+                reason = f"a value that is fit for type {kind}, but got another {type(value).__name__}"
+                raise unfit(reason, raw=raw) from None
+        return encoded
 
 
 class Connection:
-    """One connection, and the statements that it has prepared."""
+    """One connection, and the statements that it has prepared.
 
-    def __init__(self, url: DatabaseUrl) -> None:
-        self._url = url
-        self._prepared: OrderedDict[str, tuple[Any, list[Callable[[Any], Any] | None]]] = OrderedDict()
-        self._raw: asyncpg.Connection | None = None
-        self._in_transaction = 0
+    `connect` opens the driver's connection; it has the interface of `asyncpg.connect`.
+    """
+
+    def __init__(self, url: DatabaseUrl, connect: Connect = asyncpg.connect) -> None:
+        self._url, self._connect = url, connect
+        self._statements: OrderedDict[str, _Statement] = OrderedDict()
+        self._raw: Any = None
+        self._made, self._busy = 0, False
 
     async def open(self) -> None:
         """Raises: UserError."""
-        where = self._url.address
         try:
-            self._raw = await asyncpg.connect(**connect_arguments(self._url))
-            await read_instants(self._raw)
-        except asyncpg.PostgresError as error:
-            raise from_postgres(error, raw=False) from None
-        except TimeoutError:
-            raise UserError("P1002", f"The database server at {where} was reached but timed out") from None
-        except (OSError, asyncpg.InterfaceError) as error:
-            code = "P1011" if "ssl" in type(error).__name__.lower() or "SSL" in str(error) else "P1001"
-            raise UserError(
-                code, f"Can't reach database server at {where} ({type(error).__name__})"
-            ) from None
+            self._raw = raw = await self._connect(**_arguments(self._url))
+            await read_instants(raw)
+            for name, encoder, decoder, form in to.DRIVER_CODECS:
+                await raw.set_type_codec(
+                    name, schema="pg_catalog", encoder=encoder, decoder=decoder, format=form
+                )
+        except (asyncpg.PostgresError, *_LOST, *to.UNFIT) as error:
+            raise not_connected(error, self._url) from None
 
     @property
     def lost(self) -> bool:
+        """Whether it is known to be closed."""
         return self._raw is None or self._raw.is_closed()
 
+    @property
+    def ready(self) -> bool:
+        """Whether the next caller can have it as it is: no query runs, no transaction is open."""
+        return not self.lost and not self._busy and not self._raw.is_in_transaction()
+
+    @property
+    def notified(self) -> bool:
+        """Whether the server has sent something since the last query: its end, most likely."""
+        socket = self._raw._transport.get_extra_info("socket")
+        if not hasattr(select, "poll") or socket is None:
+            return False
+        poll = select.poll()
+        poll.register(socket, select.POLLIN)
+        return bool(poll.poll(0))
+
+    async def reset(self) -> None:
+        """Wait until a cancelled query has ended, and end the transaction. Raises: UserError."""
+        await self._call(self._raw.execute(""))
+        if self._raw.is_in_transaction():
+            await self.end("ROLLBACK")
+
     async def close(self) -> None:
+        """Say goodbye to the server, for at most half a second."""
         raw, self._raw = self._raw, None
         if raw:
-            try:
-                await raw.close(timeout=0.5)
-            except Exception:
-                raw.terminate()
+            with contextlib.suppress(asyncpg.PostgresError, *_LOST):  # asyncpg aborts the connection then
+                await raw.close(timeout=_CLOSE_S)
 
     def terminate(self) -> None:
+        """Close it at once, also where its event loop is closed."""
         raw, self._raw = self._raw, None
         if raw:
             with contextlib.suppress(RuntimeError):  # the loop is closed, and with it the socket
                 raw.terminate()
 
-    async def rows(self, sql: str, values: list[Any]) -> list[dict[str, Any]]:
-        found, statement = await self.ask(sql, values)
+    async def rows(self, sql: str, values: Sequence[Any]) -> list[dict[str, Any]]:
+        """Run a query; return its rows. Raises: UserError."""
+        found, statement = await self._fetch(sql, values)
         rows = [dict(row) for row in found]
-        for column in statement.get_attributes() if rows else ():
-            if column.type.oid == _FLOAT4:
-                for row in rows:
-                    row[column.name] = short(row[column.name])
+        for name in statement.singles:
+            for row in rows:
+                row[name] = to.short(row[name])
+        for name in statement.single_lists:
+            for row in rows:
+                row[name] = row[name] and [to.short(each) for each in row[name]]
         return rows
 
-    async def execute(self, sql: str, values: list[Any]) -> int:
-        _, statement = await self.ask(sql, values)
-        count = (statement.get_statusmsg() or "").rpartition(" ")[2]
+    async def execute(self, sql: str, values: Sequence[Any], *, raw: bool = False) -> int:
+        """Run a statement; return the number of rows that it concerned. Raises: UserError."""
+        _, statement = await self._fetch(sql, values, raw=raw)
+        count = (statement.prepared.get_statusmsg() or "").rpartition(" ")[2]
         return int(count) if count.isdecimal() else 0
 
-    async def ask(self, sql: str, values: list[Any], *, raw: bool = False) -> tuple[list[Any], Any]:
-        """Raises: UserError."""
+    async def raw_rows(self, sql: str, values: Sequence[Any]) -> dict[str, Any]:
+        """Run a query of a user's; return its rows as Prisma's engines do. Raises: UserError."""
+        found, statement = await self._fetch(sql, values, raw=True)
+        types = [to.raw_type(name) for _, name in statement.columns]
+        return {
+            "columns": [name for name, _ in statement.columns],
+            "types": types,
+            "rows": [[to.raw_value(*pair) for pair in zip(row, types, strict=True)] for row in found],
+        }
+
+    async def _fetch(
+        self, sql: str, values: Sequence[Any], *, raw: bool = False
+    ) -> tuple[list[Any], _Statement]:
         if self.lost:
-            raise UserError("P1017", "Server has closed the connection.")
+            raise connection_lost()
+        if self._url.pgbouncer and not self._raw.is_in_transaction():
+            async with self.transaction():  # so that the server that prepares it is the one that executes it
+                return await self._run(sql, values, raw)
         try:
-            if self._url.pgbouncer and not self._in_transaction:
-                async with self._raw.transaction():
-                    return await self._ask(sql, values)
-            return await self._ask(sql, values)
-        except asyncpg.InvalidCachedStatementError:
-            self._prepared.pop(sql, None)
-            if self._in_transaction:
-                raise UserError("P2039", "The schema changed under a transaction") from None
-            return await self._ask(sql, values)
-        except asyncpg.exceptions.DataError as error:
-            if error.sqlstate and getattr(error, "severity", None):
-                raise from_postgres(error, raw=raw) from None
-            raise _unfit(error, raw) from None
+            return await self._run(sql, values, raw)
+        except _Stale:
+            self._statements.clear()
+            if self._raw.is_in_transaction():
+                raise UserError(
+                    "P2034", "The tables changed during the transaction: please retry it"
+                ) from None
+        return await self._run(sql, values, raw)
+
+    async def _run(self, sql: str, values: Sequence[Any], raw: bool) -> tuple[list[Any], _Statement]:
+        statement = self._statements.get(sql)
+        if statement is None:
+            statement = await self._prepare(sql, raw)
+        else:
+            self._statements.move_to_end(sql)
+        encoded = statement.encode(values, raw)
+        return await self._call(statement.prepared.fetch(*encoded), raw=raw), statement
+
+    async def _prepare(self, sql: str, raw: bool) -> _Statement:
+        limit = 0 if self._url.pgbouncer else self._url.statement_cache_size
+        self._made += 1
+        name = f"prisma_{self._made}" if limit else ""
+        statement = _Statement(await self._call(self._raw.prepare(sql, name=name), raw=raw))
+        if limit:
+            self._statements[sql] = statement
+            if len(self._statements) > limit:
+                self._statements.popitem(last=False)
+        return statement
+
+    async def _call(self, operation: Awaitable[T], *, raw: bool = False) -> T:
+        """Await an operation of the driver. Raises: UserError."""
+        self._busy = True
+        try:
+            result = await operation
+        except TimeoutError:  # the driver cancels the query
+            raise UserError("P1008", f"Operations timed out after {self._url.socket_timeout_s} s") from None
         except asyncpg.PostgresError as error:
-            raise from_postgres(error, raw=raw) from None
-        except (ValueError, TypeError, ArithmeticError) as error:
-            raise _unfit(error, raw) from None
+            fatal = getattr(error, "severity_en", None) in ("FATAL", "PANIC")
+            if fatal or isinstance(error, asyncpg.PostgresConnectionError):
+                self.terminate()
+                raise connection_lost() from None
+            self._busy = False
+            if isinstance(error, asyncpg.DataError) and not getattr(
+                error, "severity", None
+            ):  # the driver's own
+                raise unfit("values that are fit for their parameters' types", raw=raw) from None
+            failure = query_failed(error, raw=raw)
+            raise (_Stale(failure) if isinstance(error, _STALE) else failure) from None
         except _LOST:
             self.terminate()
-            raise UserError("P1017", "Server has closed the connection.") from None
-
-    async def _ask(self, sql: str, values: list[Any]) -> tuple[list[Any], Any]:
-        prepared = self._prepared.get(sql)
-        if prepared is None:
-            statement = await self._raw.prepare(sql, name="" if self._url.pgbouncer else None)
-            types = statement.get_parameters()
-            prepared = statement, [coder(each.name) for each in types]
-            if not self._url.pgbouncer:
-                self._prepared[sql] = prepared
-                if len(self._prepared) > _STATEMENTS:
-                    self._prepared.popitem(last=False)
-        statement, coders = prepared
-        if len(coders) != len(values):
-            raise ValueError(f"{len(coders)} parameters are needed, {len(values)} were given")
-        given = [
-            value if coder is None or value is None else coder(value) for coder, value in zip(coders, values)
-        ]
-        return await statement.fetch(*given), statement
+            raise connection_lost() from None
+        except to.UNFIT:
+            self._busy = False
+            text = "a value that Python cannot hold, such as a date before the year 1 or after 9999"
+            raise UserError("P2023", f"Inconsistent column data: the database has {text}.") from None
+        self._busy = False
+        return result
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
-        """Run a part of a plan in a transaction: the one that is open, or one of its own."""
-        if self._in_transaction:
+        """Run a part of a plan in a transaction: the one that is open, or one of its own. Raises: UserError.
+
+        After a cancellation it is the pool that ends it.
+        """
+        if not self.lost and self._raw.is_in_transaction():
             yield
             return
         await self.begin()
         try:
             yield
-        except BaseException:
-            await self.end("ROLLBACK")
+        except Exception:
+            with contextlib.suppress(UserError):
+                await self.end("ROLLBACK")
             raise
         await self.end("COMMIT")
 
     async def begin(self) -> None:
-        await self._command("BEGIN")
-        self._in_transaction += 1
+        """Begin a transaction. Raises: UserError."""
+        if self.lost:
+            raise connection_lost()
+        await self._call(self._raw.execute("BEGIN"))
 
     async def end(self, how: str) -> str:
-        """Commit or roll back; return what Postgres did: it rolls back where a query had failed."""
-        self._in_transaction = 0
-        return "ROLLBACK" if self.lost else await self._command(how)
-
-    async def _command(self, sql: str) -> str:
-        try:
-            return await self._raw.execute(sql)
-        except asyncpg.PostgresError as error:
-            raise from_postgres(error, raw=False) from None
-        except _LOST:
-            self.terminate()
-            raise UserError("P1017", "Server has closed the connection.") from None
+        """End a transaction; return what became of it, COMMIT or ROLLBACK. Raises: UserError."""
+        if self.lost:
+            if how == "ROLLBACK":
+                return how
+            raise connection_lost()
+        return str(await self._call(self._raw.execute(how)))
 
 
-def _unfit(error: Exception, raw: bool) -> UserError:
-    # asyncpg's text quotes the value: an error's must not.
-    if "range" in str(error) and not raw:
-        return UserError("P2020", "Value out of range for the type")
-    where = str(error).partition(":")[0] if str(error).startswith("invalid input") else type(error).__name__
-    if raw:
-        return UserError("P2010", f"Raw query failed. Code: `22P02`. Message: `{where}`", {"code": "22P02"})
-    return UserError("P2023", f"Inconsistent column data: {where}")
-
-
-def connect_arguments(url: DatabaseUrl) -> dict[str, Any]:
-    """Return what the driver takes for a URL."""
+def _arguments(url: DatabaseUrl) -> dict[str, Any]:
     settings = {"application_name": url.application_name, "options": url.options}
     if url.schema != "public" and not url.pgbouncer:
         settings["search_path"] = '"' + url.schema.replace('"', '""') + '"'
@@ -175,24 +264,69 @@ def connect_arguments(url: DatabaseUrl) -> dict[str, Any]:
         "user": url.user or None,
         "password": url.password,
         "database": url.database,
-        "ssl": {"disable": False, "prefer": "prefer"}.get(url.tls)
-        if url.tls in ("disable", "prefer")
-        else _tls(url),
+        "ssl": _tls(url),
         "timeout": url.connect_timeout_s,
+        "command_timeout": url.socket_timeout_s,
         "statement_cache_size": 0,  # `Connection` keeps its own
         "server_settings": {name: value for name, value in settings.items() if value},
+        "target_session_attrs": "any",
+        "direct_tls": False,
     }
 
 
 def _tls(url: DatabaseUrl) -> Any:
-    import ssl
+    if url.host.startswith("/") or url.tls == "disable":
+        return False
+    if url.tls == "prefer" and not url.key and not url.identity:
+        return "prefer"
+    try:
+        return _context(url.tls, url.authority, url.certificate, url.key, url.identity, url.identity_password)
+    except (OSError, ValueError) as error:
+        text = "Error opening a TLS connection: a file of certificates or keys cannot be read"
+        raise UserError("P1011", f"{text} ({type(error).__name__}).") from None
 
-    context = ssl.create_default_context(cafile=url.authority)
-    # Python 3.13 asks more of certificates than Postgres's own clients do, and than databases' have.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    context.check_hostname = url.tls == "verify-full"
-    if url.tls == "require":
+
+@lru_cache(maxsize=8)
+def _context(
+    tls: str,
+    authority: str | None,
+    certificate: str | None,
+    key: str | None,
+    identity: str | None,
+    password: str,
+) -> ssl.SSLContext:
+    # Unlike `create_default_context` of Python 3.13, this demands no more of certificates than libpq does.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = tls == "verify-full"
+    if not tls.startswith("verify-"):
         context.verify_mode = ssl.CERT_NONE
-    if url.certificate and url.key:
-        context.load_cert_chain(url.certificate, url.key)
+    elif authority:
+        context.load_verify_locations(authority)
+    else:
+        context.load_default_certs()
+    if key:
+        context.load_cert_chain(certificate or key, key, password)
+    if identity:
+        with tempfile.NamedTemporaryFile() as file:  # readable for its owner alone
+            file.write(_pem(Path(identity).read_bytes(), password.encode()))
+            file.flush()
+            context.load_cert_chain(file.name)
     return context
+
+
+def _pem(identity: bytes, password: bytes) -> bytes:
+    """Return the key and the certificates of a PKCS #12 file as Python's `ssl` takes them."""
+    try:
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.serialization import pkcs12
+    except ImportError:
+        text = (
+            "sslidentity needs the package cryptography: pip install cryptography, or use sslcert and sslkey"
+        )
+        raise UserError("P1011", f"Error opening a TLS connection: {text}.") from None
+    found = pkcs12.load_pkcs12(identity, password or None)
+    plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    pem = serialization.Encoding.PEM
+    key = found.key.private_bytes(pem, *plain) if found.key else b""
+    certificates = [found.cert, *found.additional_certs]
+    return key + b"".join(each.certificate.public_bytes(pem) for each in certificates if each)

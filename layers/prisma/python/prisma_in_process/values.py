@@ -1,4 +1,4 @@
-"""Values in the types that Postgres names, and back."""
+"""Values in the type that Postgres names for a parameter, and raw results as Prisma's engines write them."""
 
 from __future__ import annotations
 
@@ -12,22 +12,90 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-
-def short(value: float | None) -> float | None:
-    """Return a number of single precision as it is written: 1.1, not 1.100000023841858."""
-    if value is None or not math.isfinite(value):
-        return value
-    single = struct.pack("f", value)
-    return next(
-        v for v in (float(f"{value:.{digits}g}") for digits in range(6, 10)) if struct.pack("f", v) == single
-    )
+Coder = Callable[[Any], Any]
+_CENTS = Decimal("0.01")
 
 
-# Values, for the type that Postgres names for a parameter. None: as it is.
+UNFIT = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
+
+
+class Unfit(ValueError):
+    """A value does not fit its parameter. The text is what was expected, and does not hold the value."""
+
+    def __init__(self, code: str, sqlstate: str, expected: str) -> None:
+        super().__init__(expected)
+        self.code, self.sqlstate = code, sqlstate
+
+
+def coder(name: str) -> Coder | None:
+    """Return what makes values fit a parameter of a type; None where they need no change.
+
+    The function that is returned raises Unfit, or one of UNFIT.
+    """
+    if not name.endswith("[]"):
+        return _CODERS.get(name)
+    item = _CODERS.get(name[:-2], lambda value: value)
+
+    def many(value: Any) -> list[Any]:
+        if not isinstance(value, list | tuple):
+            raise TypeError
+        return [None if each is None else item(each) for each in value]
+
+    return many
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = value.isoformat() if isinstance(value, dt.datetime) else str(value)
+    if "\0" in text:
+        raise Unfit("P2007", "22021", "text without zero bytes, which Postgres cannot store")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise Unfit(
+                "P2007", "22021", "text that is valid Unicode, but got half a surrogate pair"
+            ) from None
+    return text
+
+
+def _json(value: Any) -> str:
+    return _text(value if isinstance(value, str) else json.dumps(value))
+
+
+def _integer(bits: int) -> Coder:
+    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if bits != 33 else (0, (1 << 32) - 1)
+
+    def integer(value: Any) -> int:
+        number = value if type(value) is int else int(value)
+        if number != value and not isinstance(value, str):
+            raise Unfit("P2007", "22P02", "a whole number, but got another")
+        if not low <= number <= high:
+            raise Unfit("P2020", "22003", f"a number from {low} to {high}")
+        return number
+
+    return integer
+
+
+def _boolean(value: Any) -> bool:
+    return {"true": True, "false": False}[value.lower()] if isinstance(value, str) else bool(value)
+
+
+def _decimal(value: Any) -> Decimal:
+    return value if isinstance(value, Decimal) else Decimal(str(value))
+
+
+def _bytes(value: Any) -> bytes:
+    return bytes(value) if isinstance(value, (bytes, bytearray)) else base64.b64decode(value, validate=True)
+
+
+def _uuid(value: Any) -> uuid.UUID:
+    return value if isinstance(value, uuid.UUID) else uuid.UUID(value)
 
 
 def _timestamptz(value: Any) -> dt.datetime:
-    moment = dt.datetime.fromisoformat(value) if isinstance(value, str) else value
+    moment = value if isinstance(value, dt.datetime) else dt.datetime.fromisoformat(str(value))
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
@@ -39,129 +107,130 @@ def _date(value: Any) -> dt.date:
     return value if type(value) is dt.date else _timestamp(value).date()
 
 
-def _time(value: Any) -> dt.time:
-    if isinstance(value, str) and len(value) < 18:
-        return dt.time.fromisoformat(value).replace(tzinfo=None)
-    return _timestamp(value).time()
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
+def _timetz(value: Any) -> dt.time:
+    if isinstance(value, str) and "-" in value[:8]:  # a moment, of which the client has only the time
+        value = _timestamptz(value)
     if isinstance(value, dt.datetime):
-        return value.isoformat()
-    return value if isinstance(value, str) else str(value)
+        value = _timestamptz(value).astimezone(dt.UTC).timetz()
+    time = value if isinstance(value, dt.time) else dt.time.fromisoformat(value)
+    return time if time.tzinfo else time.replace(tzinfo=dt.UTC)
 
 
-def _integer(value: Any) -> int:
-    return value if type(value) is int else int(value)
+def _interval(value: dt.timedelta) -> tuple[int, int, int]:
+    return 0, value.days, value.seconds * 1_000_000 + value.microseconds
 
 
-def _boolean(value: Any) -> bool:
-    if isinstance(value, str):
-        return {"true": True, "false": False}[value.lower()]
-    return bool(value)
+def _time(value: Any) -> dt.time:
+    return _timetz(value).replace(tzinfo=None)
 
 
-def _bytes(value: Any) -> bytes:
-    return value if isinstance(value, (bytes, bytearray)) else base64.b64decode(value, validate=True)
-
-
-def _json(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-_CODERS: dict[str, Callable[[Any], Any]] = {
-    "timestamptz": _timestamptz,
-    "timestamp": _timestamptz,
-    "date": _date,
-    "time": _time,
-    "timetz": lambda value: _time(value).replace(tzinfo=dt.UTC),
-    "text": _text,
-    "varchar": _text,
-    "bpchar": _text,
-    "char": _text,
-    "name": _text,
-    "xml": _text,
-    "citext": _text,
-    "int2": _integer,
-    "int4": _integer,
-    "int8": _integer,
-    "oid": _integer,
-    "float4": float,
-    "float8": float,
-    "numeric": lambda value: Decimal(str(value)),
+_CODERS: dict[str, Coder] = {
     "bool": _boolean,
     "bytea": _bytes,
+    "char": lambda value: _text(value).encode(),
+    "date": _date,
+    "float4": float,
+    "float8": float,
+    "int2": _integer(16),
+    "int4": _integer(32),
+    "int8": _integer(64),
+    "interval": _interval,
     "json": _json,
     "jsonb": _json,
-    "uuid": lambda value: value if isinstance(value, uuid.UUID) else uuid.UUID(value),
+    "money": _decimal,
+    "numeric": _decimal,
+    "oid": _integer(33),
+    "time": _time,
+    "timestamp": _timestamptz,
+    "timestamptz": _timestamptz,
+    "timetz": _timetz,
+    "uuid": _uuid,
 }
+# Of these the driver is made to exchange Postgres's text, which no setting of the session changes.
+_TEXT_TYPES = ("cidr", "inet", "bit", "varbit", "box", "circle", "line", "lseg", "path", "point", "polygon")
+_CODERS |= dict.fromkeys(
+    ("text", "varchar", "bpchar", "name", "citext", "xml", "macaddr", *_TEXT_TYPES), _text
+)
 
 
-def coder(name: str) -> Callable[[Any], Any] | None:
-    if name.endswith("[]"):
-        item = _CODERS.get(name[:-2])
-        return (lambda value: [None if each is None else item(each) for each in value]) if item else None
-    return _CODERS.get(name)
+def _money_from(data: bytes) -> Decimal:
+    return int.from_bytes(data, signed=True) * _CENTS
+
+
+def _money_to(value: Decimal) -> bytes:
+    return int((value / _CENTS).to_integral_value()).to_bytes(8, signed=True)
+
+
+def _interval_from(parts: tuple[int, int, int]) -> str:
+    return f"P{parts[0]}M{parts[1]}DT{Decimal(parts[2]).scaleb(-6).normalize():f}S"
+
+
+# What the driver uses in place of its own: name, encoder, decoder, format. The text of `money` and `interval`
+# depends on the session; in binary they are cents, and months, days, microseconds.
+DRIVER_CODECS: list[tuple[str, Coder, Coder, str]] = [
+    *((name, str, str, "text") for name in _TEXT_TYPES),
+    ("money", _money_to, _money_from, "binary"),
+    ("interval", lambda value: value, _interval_from, "tuple"),
+]
+
+
+# Results.
+
+
+def short(value: float | None) -> float | None:
+    """Return a number of single precision as it is written: 1.1, not 1.100000023841858."""
+    if value is None or not math.isfinite(value):
+        return value
+    single = struct.pack("f", value)
+    return next(
+        v for v in (float(f"{value:.{digits}g}") for digits in range(6, 10)) if struct.pack("f", v) == single
+    )
 
 
 _RAW = {
     "bool": "bool",
+    "bytea": "bytes",
+    "date": "date",
+    "float4": "float",
+    "float8": "double",
     "int2": "int",
     "int4": "int",
     "int8": "bigint",
-    "oid": "bigint",
-    "float4": "float",
-    "float8": "double",
-    "numeric": "decimal",
-    "money": "decimal",
     "json": "json",
     "jsonb": "json",
-    "uuid": "uuid",
+    "money": "decimal",
+    "numeric": "decimal",
+    "oid": "bigint",
+    "time": "time",
     "timestamp": "datetime",
     "timestamptz": "datetime",
-    "date": "date",
-    "time": "time",
     "timetz": "time",
-    "bytea": "bytes",
-    "bpchar": "string",
-    "varchar": "string",
-    "text": "string",
-    "name": "string",
+    "uuid": "uuid",
 }
 
 
-def raw_rows(statement: Any, rows: list[Any]) -> dict[str, Any]:
-    """Write a raw query's rows as Prisma's engines do."""
-    columns = statement.get_attributes()
-    types = []
-    for column in columns:
-        name = column.type.name
-        types.append(
-            _RAW.get(name[:-2], "string") + "-array" if name.endswith("[]") else _RAW.get(name, "string")
-        )
-    return {
-        "columns": [column.name for column in columns],
-        "types": types,
-        "rows": [[_raw_value(value, kind) for value, kind in zip(row.values(), types)] for row in rows],
-    }
+def raw_type(name: str) -> str:
+    """Return what Prisma calls a type of Postgres in raw results."""
+    return f"{_RAW.get(name[:-2], 'string')}-array" if name.endswith("[]") else _RAW.get(name, "string")
 
 
-def _raw_value(value: Any, kind: str) -> Any:
-    if value is None:
-        return None
+def raw_value(value: Any, kind: str) -> Any:
+    """Write a value of a raw result."""
+    if value is None or kind in ("int", "bool", "double"):
+        return value
     if isinstance(value, list):
-        return [_raw_value(each, kind.removesuffix("-array")) for each in value]
+        return [raw_value(each, kind.removesuffix("-array")) for each in value]
     if kind == "float":
         return short(value)
-    if kind == "decimal":
-        return str(value).lstrip("$").replace(",", "")
     if kind == "json":
         return json.loads(value)
     if isinstance(value, dt.datetime):
         moment = (value if value.tzinfo else value.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
         return moment.isoformat(timespec="microseconds" if moment.microsecond % 1000 else "milliseconds")
     if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    return value if isinstance(value, (bool, float, str)) or kind == "int" else str(value)
+        return base64.b64encode(value).decode() if kind == "bytes" else value.decode(errors="replace")
+    if hasattr(value, "lower_inc"):  # a range
+        begin, end = "[" if value.lower_inc else "(", "]" if value.upper_inc else ")"
+        limits = ("" if each is None else str(each) for each in (value.lower, value.upper))
+        return "empty" if value.isempty else f"{begin}{','.join(limits)}{end}"
+    return str(value)
