@@ -5,8 +5,8 @@ Each step has its own error code. Only a request that reached the last step has 
 
 from __future__ import annotations
 
+import json
 import logging
-import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,16 +40,12 @@ from .errors import (
 )
 from .limits import Limits, check_limits
 from .todos import Todos
+from .wording import text_of
 
 logger = logging.getLogger("todos")
 
 _MAX_ERRORS = 10
 _MAX_CACHED = 100
-# GraphQL's own texts quote what they refuse, however long it is, and as Python writes it.
-_MAX_TEXT = 500
-_PYTHONS = {"None": "null", "True": "true", "False": "false"}
-_QUOTED_OR_PYTHONS = re.compile(rf"""('[^']*'|"[^"]*")|\b({"|".join(_PYTHONS)})\b""")
-_LONG_WORD = re.compile(r"(\S{60})\S{20,}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +155,8 @@ def _operation(document: DocumentNode, request: Request) -> OperationDefinitionN
         raise BadRequest(
             f"`operationName`: expected the name of one operation. The document has: {listed}."
             if name is None
-            else f"`operationName`: expected one that the document has ({listed}), but got {name[:50]!r}."
+            else f"`operationName`: expected one that the document has ({listed}), "
+            f"but got {json.dumps(name[:50])}."
         )
     if request.only_query and operation.operation is not OperationType.QUERY:
         raise MethodNotAllowed(
@@ -172,20 +169,11 @@ def _refusal(errors: Sequence[GraphQLError], kind: type[ApiError]) -> Outcome:
     """Return the outcome of a request that was not executed: it has no `data`."""
     body = {
         "errors": [
-            {**error.formatted, "message": _text(error), "extensions": {"code": kind.code}}
+            {**error.formatted, "message": text_of(error), "extensions": {"code": kind.code}}
             for error in errors
         ]
     }
     return Outcome(body, kind.status)
-
-
-def _text(error: GraphQLError) -> str:
-    """Return an error's text without Python's own, and with the beginning of what it quotes."""
-    if not isinstance(error.original_error, GraphQLError | ApiError | None):
-        return "Expected a value of the type that is declared here, but got one that cannot be read as such."
-    text = _QUOTED_OR_PYTHONS.sub(lambda found: found[1] or _PYTHONS[found[2]], error.message)
-    text = _LONG_WORD.sub(r"\1…", text)
-    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}…"
 
 
 def _formatted(error: GraphQLError) -> dict[str, Any]:
@@ -194,7 +182,7 @@ def _formatted(error: GraphQLError) -> dict[str, Any]:
     if isinstance(original, ApiError):
         failure = original
     elif original is None:
-        failure = BadUserInput(_text(error))
+        failure = BadUserInput(text_of(error))
     else:
         log_unexpected(logger, original)
         failure = InternalError("Something went wrong here. Try again; if it persists, tell the operator.")

@@ -79,14 +79,10 @@ async def read_request(request: HttpRequest, max_bytes: int) -> Request:
 async def _from_body(request: HttpRequest, max_bytes: int) -> Any:
     name, _, parameters = request.headers.get("content-type", "").partition(";")
     if name.strip().lower() != JSON:
-        raise UnsupportedMediaType(
-            f"`Content-Type`: expected {JSON}, but got {name.strip()[:50] or 'none'!r}."
-        )
+        raise UnsupportedMediaType(f"`Content-Type`: expected {JSON}, but got {name.strip()[:50] or 'none'}.")
     charset = re.search(r"charset\s*=\s*\"?([^\";\s]+)", parameters, re.IGNORECASE)
     if charset and charset[1].lower() not in ("utf-8", "utf8"):
-        raise UnsupportedMediaType(
-            f"`Content-Type`: expected the charset utf-8, but got {charset[1][:20]!r}."
-        )
+        raise UnsupportedMediaType(f"`Content-Type`: expected the charset utf-8, but got {charset[1][:20]}.")
     if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         raise UnsupportedMediaType("`Content-Encoding`: expected none. Send the body as it is.")
     body = bytearray()

@@ -65,7 +65,7 @@ TODOS = (
     ("app", "store", "failures"),
     ("admission", "database", "graphql_http", "resolvers", "graphiql", "settings"),
     ("address", "execution"),
-    ("todos", "limits"),
+    ("todos", "limits", "wording"),
     ("titles",),
     ("pages",),
     ("errors",),

@@ -344,7 +344,7 @@ async def test_limits_and_introspection_are_settings() -> None:
         ({"query": "{ todos(first: 1000) { id } }"}, "`first`: expected 0 to 100, but got 1000."),
         (
             {"query": "{ a: __typename }", "operationName": "b"},
-            "`operationName`: expected one that the document has ((anonymous)), but got 'b'.",
+            '`operationName`: expected one that the document has ((anonymous)), but got "b".',
         ),
     ],
 )

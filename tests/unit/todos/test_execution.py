@@ -1,11 +1,15 @@
 """One GraphQL request against the fake store: what is answered, with which code."""
 
+import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from graphql import get_introspection_query, parse, validate
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from functions.todos import execution
 from functions.todos.errors import DatabaseUnavailable, MethodNotAllowed
@@ -80,7 +84,7 @@ NOT_EXECUTED: list[tuple[str, dict[str, Any], str, str]] = [
         "query($n: Int) { todos(first: $n) { id } }",
         {"variables": {"n": "1"}},
         "BAD_USER_INPUT",
-        "Variable '$n' has invalid value: Int cannot represent non-integer value: '1'",
+        "Variable '$n' has invalid value: Int cannot represent non-integer value: \"1\"",
     ),
     (
         "type A { b: Int }",
@@ -98,19 +102,19 @@ NOT_EXECUTED: list[tuple[str, dict[str, Any], str, str]] = [
         "query a { __typename } query b { __typename }",
         {"operation_name": "c" * 1000},
         "BAD_REQUEST",
-        f"`operationName`: expected one that the document has (a, b), but got '{'c' * 50}'.",
+        f'`operationName`: expected one that the document has (a, b), but got "{"c" * 50}".',
     ),
     (
         "{ __typename }",
         {"operation_name": ""},
         "BAD_REQUEST",
-        "`operationName`: expected one that the document has ((anonymous)), but got ''.",
+        '`operationName`: expected one that the document has ((anonymous)), but got "".',
     ),
     (
         "query a { __typename }",
         {"operation_name": "\ud800"},
         "BAD_REQUEST",
-        "`operationName`: expected one that the document has (a), but got '\\ud800'.",
+        '`operationName`: expected one that the document has (a), but got "\\ud800".',
     ),
 ]
 
@@ -213,7 +217,7 @@ BY_TITLE = "query($n: String) { todos(filter: {title: $n}) { id } }"
         (
             _BY_N % ("Int", "first: $n"),
             [None, False, {"None": "it's None"}, "None"],
-            "Int cannot represent non-integer value: [null, false, {'None': \"it's None\"}, 'None']",
+            'Int cannot represent non-integer value: [null, false, {"None": "it\'s None"}, "None"]',
         ),
         (BY_TITLE, False, "String cannot represent a non string value: false"),
         ("query($n: ID!) { todo(id: $n) { id } }", True, "ID cannot represent value: true"),
@@ -222,6 +226,65 @@ BY_TITLE = "query($n: String) { todos(filter: {title: $n}) { id } }"
 async def test_values_are_quoted_as_json_has_them(query: str, value: object, message: str) -> None:
     outcome = await answered(query, variables={"n": value})
     assert outcome.body["errors"][0]["message"] == f"Variable '$n' has invalid value: {message}"
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=12) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=12,
+)
+TYPED = {
+    "Int": _BY_N % ("Int!", "first: $n"),
+    "Boolean": _BY_N % ("Boolean", "filter: {completed: $n}"),
+    "String": BY_TITLE,
+    "ID": "query($n: ID!) { todo(id: $n) { id } }",
+    "enum": _BY_N % ("TodoOrderField!", "orderBy: {field: $n}"),
+    "input": _BY_N % ("TodoFilter", "filter: $n"),
+    "field": _BY_N % ("TodoOrder!", "orderBy: $n"),
+}
+
+
+@pytest.mark.parametrize("name", TYPED)
+@given(value=VALUES)
+@settings(max_examples=50, deadline=None, derandomize=True, database=None)
+def test_a_variables_value_is_quoted_as_json(name: str, value: object) -> None:
+    outcome = asyncio.run(answered(TYPED[name], variables={"n": value}))
+    for error in outcome.body.get("errors", ()):
+        _, *quoted = re.split(
+            "value: |ound: ", error["message"].partition("has invalid value")[2], maxsplit=1
+        )
+        bare = re.sub(r'"(?:[^"\\]|\\.)*"', "", "".join(quoted))
+        assert not re.sub(r"null|true|false|-?Infinity|[-+\d.e,:\s\[\]{}]", "", bare), error["message"]
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (
+            "{ todosConnection(first: null, filter: null) { nope } }",
+            "Cannot query field 'nope' on type 'TodoConnection'.",
+        ),
+        (
+            "mutation { createTodo(title: null) { id } }",
+            "Expected value of non-null type 'String!' not to be null.",
+        ),
+        (
+            "{ todos(orderBy: {field: null}) { id } }",
+            "Expected value of non-null type 'TodoOrderField!' not to be null.",
+        ),
+        ("{ todos(first: None) { id } }", "Int cannot represent non-integer value: None"),
+        ("{ todos @skip(if: null) { id } }", "Expected value of non-null type 'Boolean!' not to be null."),
+        ("{ todos @include(if: 1) { id } }", "Boolean cannot represent a non boolean value: 1"),
+        (
+            "query ($n: Boolean) { todos @include(if: $n) { id } }",
+            "Variable '$n' of type 'Boolean' used in position expecting type 'Boolean!'.",
+        ),
+        ("query ($n: Int! = null) { todos(first: $n) { id } }", "Expected value of non-null type"),
+    ],
+)
+async def test_null_is_called_null(query: str, message: str) -> None:
+    outcome = await answered(query)
+    assert outcome.body["errors"][0]["message"].startswith(message)
 
 
 async def test_what_is_quoted_keeps_its_beginning_and_what_was_expected() -> None:

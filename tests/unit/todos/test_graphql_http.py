@@ -298,21 +298,21 @@ async def test_json_in_utf8_is_read(content_type: str) -> None:
 @pytest.mark.parametrize(
     ("content_type", "message"),
     [
-        ("", f"{EXPECTED}'none'."),
-        ("text/plain", f"{EXPECTED}'text/plain'."),
-        (GRAPHQL, f"{EXPECTED}'{GRAPHQL}'."),
-        ("application/graphql", f"{EXPECTED}'application/graphql'."),
-        ("application/x-www-form-urlencoded", f"{EXPECTED}'application/x-www-form-urlencoded'."),
+        ("", f"{EXPECTED}none."),
+        ("text/plain", f"{EXPECTED}text/plain."),
+        (GRAPHQL, f"{EXPECTED}{GRAPHQL}."),
+        ("application/graphql", f"{EXPECTED}application/graphql."),
+        ("application/x-www-form-urlencoded", f"{EXPECTED}application/x-www-form-urlencoded."),
         (
             "multipart/form-data; boundary=x",
-            f"{EXPECTED}'multipart/form-data'.",
+            f"{EXPECTED}multipart/form-data.",
         ),
-        ("x" * 1000, f"{EXPECTED}'{'x' * 50}'."),
+        ("x" * 1000, f"{EXPECTED}{'x' * 50}."),
         (
             "application/json; charset=latin1",
-            "`Content-Type`: expected the charset utf-8, but got 'latin1'",
+            "`Content-Type`: expected the charset utf-8, but got latin1",
         ),
-        ("application/json; charset=utf-16", "`Content-Type`: expected the charset utf-8, but got 'utf-16'."),
+        ("application/json; charset=utf-16", "`Content-Type`: expected the charset utf-8, but got utf-16."),
     ],
 )
 async def test_another_content_type_is_refused(content_type: str, message: str) -> None:
