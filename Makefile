@@ -30,7 +30,7 @@ test-all: ## run these and the slow ones: deployments, bundles, browsers, killed
 test-nightly: ## run what `make test-all` leaves out, beside the targets below: repetitions, and Prisma's own commands
 	@$(SETUP) test-all && $(PYTEST) -n 2 --dist loadgroup -m nightly $(ARGS)
 test-clients: ## run every client of docs/clients.md against the service on this machine
-	@$(SETUP) test-clients && $(PYTEST) tests/e2e/test_clients.py tests/e2e/test_sdks.py tests/e2e/test_user_document.py tests/e2e/test_cors.py $(ARGS)
+	@$(SETUP) test-clients && $(PYTEST) tests/e2e/test_clients.py tests/e2e/test_graphql_clients.py tests/e2e/test_sdks.py tests/e2e/test_user_document.py tests/e2e/test_cors.py $(ARGS)
 test-deploy: ## deploy all stages into a local AWS, call them, destroy them; a part of `make test-all`
 	@$(SETUP) test-all && $(PYTEST) tests/deploy $(ARGS)
 faults: ## print what each client gets of each fault of an engine, then break the rest; `ARGS="cut node"` chooses

@@ -77,10 +77,10 @@ STEPS = (
     ),
     Step(2, "clients", "Clients of other projects", 27, 140, _install(CLIENTS, ".local/clients"), (CLIENTS,)),
     Step(2, "clients-2", "Older clients", 87, 394, _install(CLIENTS_2, ".local/clients-2"), (CLIENTS_2,)),
-    Step(2, "clients-3", "Python clients", 226, 925, _install(CLIENTS_3, ".local/clients-3"), (CLIENTS_3,)),
-    Step(2, "clients-node", "Clients in Node.js", 195, 600, _npm(CLIENTS_NODE), (CLIENTS_NODE, NPM)),
+    Step(2, "clients-3", "Python clients", 240, 965, _install(CLIENTS_3, ".local/clients-3"), (CLIENTS_3,)),
+    Step(2, "clients-node", "Clients in Node.js", 235, 740, _npm(CLIENTS_NODE), (CLIENTS_NODE, NPM)),
     Step(
-        2, "clients-node-6", "Older clients in Node.js", 10, 60, _npm(CLIENTS_NODE_6), (CLIENTS_NODE_6, NPM)
+        2, "clients-node-6", "Older clients in Node.js", 13, 72, _npm(CLIENTS_NODE_6), (CLIENTS_NODE_6, NPM)
     ),
     Step(
         2, "frameworks", "ASGI frameworks", 57, 270, _install(FRAMEWORKS, ".local/frameworks"), (FRAMEWORKS,)

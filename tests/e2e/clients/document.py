@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.paths import ROOT
-from tests.e2e.clients.table import CLIENTS, SCENARIOS, Client
+from tests.e2e.clients.table import CLIENTS, FOLDER, GRAPHQL_CLIENTS, SCENARIOS, Client
 
 DOCUMENT = ROOT / "docs" / "clients.md"
 BEGIN, END = "<!-- python -m tests.e2e.clients.document --write -->\n", "<!-- end -->\n"
@@ -60,7 +60,9 @@ LANGUAGES = {".py": PYTHON, ".mjs": JAVASCRIPT}
 def written(document: str) -> str:
     """Return the document with what is written between its marks."""
     before, _, rest = document.partition(BEGIN)
-    return f"{before}{BEGIN}\n{table()}\n\n{sections()}\n\n{END}{rest.partition(END)[2]}"
+    between, _, after = rest.partition(END)[2].partition(BEGIN)
+    chat, graphql = (f"{BEGIN}\n{text}\n\n{END}" for text in (f"{table()}\n\n{sections()}", graphql_table()))
+    return f"{before}{chat}{between}{graphql}{after.partition(END)[2]}"
 
 
 def table() -> str:
@@ -70,6 +72,16 @@ def table() -> str:
     for client in CLIENTS:
         marks = ["✓" if name in client.scenarios else "–" for name in SCENARIOS]
         rows.append([client.name, version(client), f"`{client.endpoint}`", *marks])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def graphql_table() -> str:
+    """Return how each GraphQL client is installed, with its program."""
+    rows = [["", "version", "", "used"], ["---"] * 4]
+    for client in GRAPHQL_CLIENTS:
+        (note,) = re.findall(LANGUAGES[Path(client.file).suffix].comment, client.source, re.DOTALL)
+        program = f"[program](../{(FOLDER / client.file).relative_to(ROOT)})"
+        rows.append([client.name, version(client), f"`{client.install}`", f"{note} ({program})"])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 

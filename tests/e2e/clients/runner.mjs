@@ -9,7 +9,8 @@ const [program, name, folder] = process.argv.slice(2);
 const print = (value) => process.stdout.write(JSON.stringify(value) + "\n");
 
 const { url, key, cases } = JSON.parse(readFileSync(0, "utf8"));
-Object.assign(process.env, { OPENAI_BASE_URL: url, OPENAI_API_KEY: key });
+Object.assign(process.env, { OPENAI_BASE_URL: url, OPENAI_API_KEY: key, GRAPHQL_URL: url, API_KEY: key });
+process.env.GRAPHQL_SCHEMA = resolve("functions/todos/schema.graphql");
 print({ version: JSON.parse(readFileSync(join(folder, "node_modules", name, "package.json"))).version });
 // Node.js looks for a program's packages from its own folder on.
 const copy = resolve(folder, basename(program));

@@ -23,10 +23,11 @@ from importlib.metadata import version
 from typing import Any, TextIO
 
 from infra.paths import ROOT
-from tests.e2e.clients.table import CLIENTS
+from tests.e2e.clients.table import CLIENTS, GRAPHQL_CLIENTS
 from tests.e2e.faults.clients.cases import raised
 
 TIMEOUT_S = 20
+SCHEMA = ROOT / "functions/todos/schema.graphql"
 # LiteLLM would fetch prices at its start, and migrate the database that an .env above its packages names.
 QUIET = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MODE": "PRODUCTION"}
 
@@ -35,7 +36,8 @@ def main(name: str, out: TextIO) -> None:
     """Run the cases of stdin with a program."""
     job = json.load(sys.stdin)
     os.environ |= {"OPENAI_BASE_URL": job["url"], "OPENAI_API_KEY": job["key"], **QUIET}
-    client = next(client for client in CLIENTS if client.file == f"{name}.py")
+    os.environ |= {"GRAPHQL_URL": job["url"], "API_KEY": job["key"], "GRAPHQL_SCHEMA": str(SCHEMA)}
+    client = next(client for client in (*CLIENTS, *GRAPHQL_CLIENTS) if client.file == f"{name}.py")
     if client.lock.endswith(".json"):
         npm = ROOT / client.packages / "node_modules" / client.package / "package.json"
         installed = json.loads(npm.read_text())["version"]

@@ -9,11 +9,11 @@ A new client is a program, a row here and its pinned package.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
+CHAT, RESPONSES, GRAPHQL = "/v1/chat/completions", "/v1/responses", "/graphql"
 SCENARIOS = ("models", "chat", "stream", "tools", "turns", "structured", "completions", "embeddings")
 _FUNCTION = re.compile(r"^(?:export )?(?:async )?(?:def|function) (\w+)\(", re.MULTILINE)
 
@@ -34,6 +34,7 @@ class Client:
     lock: str
     endpoint: str
     packages: str = ""
+    known: tuple[str, ...] = SCENARIOS
 
     @property
     def command(self) -> list[str]:
@@ -51,7 +52,7 @@ class Client:
     def scenarios(self) -> list[str]:
         """Return what its program has functions for."""
         functions = _FUNCTION.findall(self.source)
-        return [name for name in SCENARIOS if name in functions]
+        return [name for name in self.known if name in functions]
 
 
 def _python(name: str, file: str, install: str, group: str, endpoint: str) -> Client:
@@ -96,4 +97,20 @@ CLIENTS = (
     _npm("AI SDK, compatible, 6.x", "ai_sdk_compatible.mjs", f"ai {_COMPATIBLE}", CHAT, _OLDER),
     _npm("LangChain, Node.js", "langchain_node.mjs", "@langchain/openai", CHAT),
     _npm("Codex CLI", "codex_command.py", "-g @openai/codex", RESPONSES),
+)
+# Of the todo API: `forward` and `backward` page through the todos of a title by two and return all titles;
+# `hashed_get` does so with hashes by GET; `create` makes one, `failure` deletes one that is not there.
+GRAPHQL_SCENARIOS = ("create", "forward", "backward", "hashed_get", "failure")
+GRAPHQL_CLIENTS = tuple(
+    replace(client, known=GRAPHQL_SCENARIOS)
+    for client in (
+        _npm("Apollo Client", "apollo.mjs", "@apollo/client graphql rxjs", GRAPHQL),
+        _npm("Apollo Client, 3.x", "apollo.mjs", "@apollo/client graphql", GRAPHQL, _OLDER),
+        _npm("urql", "urql.mjs", "@urql/core @urql/exchange-graphcache @urql/exchange-persisted", GRAPHQL),
+        _npm("graphql-request", "graphql_request.mjs", "graphql-request graphql", GRAPHQL),
+        _npm("Relay", "relay_runtime.mjs", "relay-runtime relay-compiler", GRAPHQL),
+        _python("gql, aiohttp", "gql_aiohttp.py", "gql[aiohttp]", "clients-3", GRAPHQL),
+        _python("gql, HTTPX", "gql_httpx.py", "gql[httpx]", "clients-3", GRAPHQL),
+        _python("ariadne-codegen", "codegen_client.py", "ariadne-codegen", "clients-3", GRAPHQL),
+    )
 )
