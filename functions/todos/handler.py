@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import secrets
+from pathlib import Path
 
 import prisma_in_process
 from lambda_stream import StreamingHandler
@@ -21,18 +21,13 @@ from .failures import error_body
 from .settings import Settings
 from .store import PrismaStore
 
-prisma_in_process.install()
+prisma_in_process.install(plans=Path(__file__).with_name("plans.json"))
 settings = Settings.from_environment(os.environ)
-if settings.database_ca:
-    # Prisma's native engine reads only the first certificate of the file in the address, but all of this one.
-    os.environ["SSL_CERT_FILE"] = str(settings.database_ca)
 aws = Aws()
 access = Access(settings, aws)
 secret, authority = settings.database_secret, settings.database_ca
 address = SecretAddress(Secrets(aws), secret, authority) if secret else GivenAddress(settings.database_url)
-# For the engine, which inherits it: other programs of this machine cannot query the database by it.
-engine_key = os.environ["QUERY_ENGINE_KEY"] = secrets.token_hex(20)
-store = PrismaStore(Database(address, timeout_s=settings.query_timeout_s, engine_key=engine_key))
+store = PrismaStore(Database(address, timeout_s=settings.query_timeout_s))
 app = create_app(settings, store, access.keyring, access.table)
 handler = StreamingHandler(with_cors(app, settings.cors_origins, exposed=EXPOSED), error_body=error_body)
 access.warm()

@@ -22,6 +22,8 @@ from infra.stages import Architecture
 Fill = Callable[[Path], None]
 _STREAMING = ROOT / "layers" / "streaming"
 _FUNCTIONS = ROOT / "functions"
+# It makes `plans.json` beside it, which is bundled.
+_PLANS_MAKER = _FUNCTIONS / "todos" / "plans.py"
 _LAYER, _TASK = "/opt", "/var/task"
 
 
@@ -51,7 +53,10 @@ def function_recipe(function: str, *, python: str) -> Recipe:
     """Return how a function's own code is bundled."""
     folders = (_FUNCTIONS / function, _FUNCTIONS / "shared")
     files = tuple(
-        file for folder in folders for file in files_of(folder) if SCHEMA.parent not in file.parents
+        file
+        for folder in folders
+        for file in files_of(folder)
+        if SCHEMA.parent not in file.parents and file != _PLANS_MAKER
     )
     sources, more = _MORE_FILES.get(function, ((), _nothing))
 

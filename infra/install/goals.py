@@ -22,6 +22,17 @@ _COMPILER_SOURCES = (
     "layers/prisma/python/prisma_in_process/compiler.py",
     "requirements/todos.txt",  # a file is for one version of wasmtime
 )
+_PLANS = "infra/install/plans.py"
+_PLANS_SOURCES = (
+    *_COMPILER_SOURCES,
+    _PLANS,
+    _SCHEMA,
+    *(f"functions/todos/{name}.py" for name in ("pages", "plans", "store", "todos")),
+    *(
+        f"layers/prisma/python/prisma_in_process/{name}.py"
+        for name in ("__init__", "cache", "plans", "requests")
+    ),
+)
 _PRISMA_SOURCES = tuple(f"layers/prisma/{name}" for name in (*_NODE_LOCK, "engines"))
 
 
@@ -91,8 +102,9 @@ STEPS = (
     Step(3, "client-of-run", "Prisma client", 0, 1, _GENERATE, (_SCHEMA, RUN)),
     Step(3, "client-of-test", "Prisma client", 0, 1, _GENERATE, (_SCHEMA, TEST)),
     Step(3, "client-of-deploy", "Prisma client", 0, 1, _GENERATE, (_SCHEMA, DEPLOY)),
+    Step(4, "plans", "Queries of the todos", 0, 0, (_PYTHON, _PLANS), _PLANS_SOURCES),
 )
-_EVERYWHERE = ("venv", "node", "prisma", "compiler", "graphiql", "chat-page")
+_EVERYWHERE = ("venv", "node", "prisma", "compiler", "plans", "graphiql", "chat-page")
 _TEST = (*_EVERYWHERE, "packages-test", "client-of-test", "model", "emulator")
 _CLIENTS = ("openai-2", "clients", "clients-2", "clients-3", "clients-node", "clients-node-6")
 GOALS = {

@@ -61,7 +61,7 @@ CHAT = (
     ("errors", "prices", "engines.kinds"),
 )
 TODOS = (
-    ("handler",),
+    ("handler", "plans"),
     ("app", "store", "failures"),
     ("admission", "database", "graphql_http", "resolvers", "graphiql", "settings"),
     ("address", "execution"),
@@ -135,7 +135,6 @@ ONE_HOME = {
     "httpx": {
         "functions.chat.engines.http",
         "functions.chat.engines.transport",
-        "functions.todos.database",
     },
     "httptools": {"functions.chat.engines.transport"},
     "fastapi": {"functions.chat.app"},
@@ -159,7 +158,15 @@ ONE_HOME = {
     },
     "rich": {"functions.keys.progress", "functions.keys.tables"},
     "snapshot_restore_py": {"functions.shared.snapshot"},
-    "prisma": {"functions.todos.database", "functions.todos.store"},
+    "prisma": {"functions.todos.database", "functions.todos.store", "functions.todos.plans"},
+    "prisma_in_process": {
+        "functions.todos.address",
+        "functions.todos.database",
+        "functions.todos.handler",
+        "functions.todos.plans",
+        "functions.todos.settings",
+        "functions.todos.store",
+    },
 }
 
 
@@ -238,7 +245,10 @@ def test_only_the_composition_root_knows_the_adapter(adapter: str) -> None:
         for name, path in FUNCTIONS.items()
         if any(imported.startswith(adapter) for imported in imports(name, path))
     }
-    assert users == {".".join([*adapter.split(".")[:2], "handler"])}
+    function = ".".join(adapter.split(".")[:2])
+    # The plans of its queries are made by running it.
+    makers = {"functions.todos.plans"} if adapter == "functions.todos.store" else set()
+    assert users == {f"{function}.handler"} | makers
 
 
 def test_functions_import_no_infra_and_no_tests() -> None:

@@ -90,6 +90,8 @@ def test_a_function_has_its_own_code_only() -> None:
     assert {path.name for path in (todos / "functions").iterdir()} == {"todos", "shared"}
     assert (todos / "functions/todos/schema.graphql").exists()
     assert (todos / "functions/todos/graphiql.html").exists()
+    assert (todos / "functions/todos/plans.json").exists()
+    assert not (todos / "functions/todos/plans.py").exists()
     for page in ("chat", "usage"):
         assert (chat / f"functions/chat/page/{page}.html").exists()
         assert (chat / f"functions/chat/page/{page}.mjs").exists()

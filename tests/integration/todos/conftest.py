@@ -1,18 +1,18 @@
-"""A real Postgres with the real migrations, and stores on Prisma's real engine.
+"""A real Postgres with the real migrations, and stores on Prisma's client as the function uses it.
 
 Each worker has one server; each database is a copy of one to which the migrations were applied. What Prisma's
 own `migrate deploy` makes of them is held against the schema in `test_migrations.py`.
 """
 
-import os
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
+from typing import Any
 
 import prisma_in_process
-import psutil
 import psycopg
 import pytest
+from prisma_in_process.cache import Plans
 
 from functions.todos.address import Address, GivenAddress
 from functions.todos.database import Database as Way
@@ -20,7 +20,7 @@ from functions.todos.store import PrismaStore
 from infra.paths import ROOT
 from tests.postgres import Postgres, run_postgres
 
-ENGINE = ROOT / "layers/prisma/node_modules/@prisma/engines/query-engine"
+PLANS = ROOT / "functions/todos/plans.json"
 MIGRATIONS = sorted((ROOT / "functions/todos/prisma/migrations").glob("*/migration.sql"))
 TEMPLATE = "migrated"
 
@@ -33,13 +33,19 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def engine_binary() -> Iterator[Path]:
-    """Where the client finds the engine, unless the environment says otherwise."""
-    prisma_in_process.install()
-    with pytest.MonkeyPatch.context() as patch:
-        if not os.environ.get("PRISMA_QUERY_ENGINE_BINARY"):
-            patch.setenv("PRISMA_QUERY_ENGINE_BINARY", str(ENGINE))
-        yield Path(os.environ["PRISMA_QUERY_ENGINE_BINARY"])
+def engine() -> None:
+    """As the function's handler has it."""
+    prisma_in_process.install(plans=PLANS)
+
+
+@pytest.fixture(autouse=True)
+def compiled_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hold every test to this: the plans of its queries are all in the file that set-up makes."""
+
+    def make(_: object, call: Any) -> None:
+        raise AssertionError(f"expected the plan of `{call.method}` in {PLANS}: run infra/install/plans.py")
+
+    monkeypatch.setattr(Plans, "make", make)
 
 
 class Database:
@@ -55,6 +61,25 @@ class Database:
     def connect(self) -> "psycopg.Connection[tuple[object, ...]]":
         """Look into it past Prisma."""
         return psycopg.connect(self.url, autocommit=True)
+
+    def connections(self) -> int:
+        """Count those of others."""
+        with self.connect() as connection:
+            row = connection.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
+                (self.name,),
+            ).fetchone()
+        return int(str(row[0])) if row else 0
+
+    def end_connections(self) -> int:
+        """End those of others, as a failover does; return how many there were."""
+        with self.connect() as connection:
+            row = connection.execute(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                "WHERE datname = %s AND pid <> pg_backend_pid()",
+                (self.name,),
+            ).fetchone()
+        return int(str(row[0])) if row else 0
 
     def titles(self) -> list[object]:
         with self.connect() as connection:
@@ -95,13 +120,12 @@ def empty(database: Database) -> Database:
     return database
 
 
-def engines() -> list[psutil.Process]:
-    """Return the engines that we started and that still run."""
-    return [
-        child
-        for child in psutil.Process().children()
-        if child.status() != psutil.STATUS_ZOMBIE and "--enable-raw-queries" in child.cmdline()
-    ]
+def expect_no_connections(database: Database) -> None:
+    """Postgres needs a moment to notice that a connection was closed."""
+    give_up_at = time.monotonic() + 5
+    while (left := database.connections()) and time.monotonic() < give_up_at:
+        time.sleep(0.01)
+    assert left == 0
 
 
 def new_store(address: str | Address, timeout_s: float = 5) -> PrismaStore:
@@ -122,12 +146,12 @@ async def opened(address: str | Address, timeout_s: float = 5) -> AsyncIterator[
 
 
 @pytest.fixture(scope="module")
-async def shared_store(database: Database, engine_binary: Path) -> AsyncIterator[PrismaStore]:  # noqa: ARG001
+async def shared_store(database: Database, engine: None) -> AsyncIterator[PrismaStore]:  # noqa: ARG001
     async with opened(database.url) as store:
         yield store
 
 
 @pytest.fixture
 def prisma_store(shared_store: PrismaStore, empty: Database) -> PrismaStore:  # noqa: ARG001
-    """A store without todos. Its engine serves the whole module."""
+    """A store without todos. Its connection serves the whole module."""
     return shared_store
