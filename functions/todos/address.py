@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import quote, urlencode
+
+from prisma_in_process.url import DatabaseUrl
 
 from functions.shared.secrets import SecretsUnavailable
 
@@ -85,18 +86,15 @@ def url_of(secret: str, authority: Path | None) -> str:
     """Return the address in a secret of RDS's form: with TLS, and with verification if there is an authority.
 
     Raises: AddressUnknown.
-    Source: Prisma 5, "PostgreSQL connector", Arguments; prisma-engines, quaint, `postgres/url.rs`; read
-            2026-11-23.
     """
     try:
         fields = json.loads(secret)
-        user, password, host, name = (
-            quote(fields[field], safe="") for field in ("username", "password", "host", "dbname")
-        )
+        user, password, host, name = (fields[field] for field in ("username", "password", "host", "dbname"))
+        if not all(isinstance(each, str) for each in (user, password, host, name)):
+            raise TypeError
         port = int(fields.get("port", 5432))
     except (ValueError, TypeError, LookupError, AttributeError):
         raise AddressUnknown(_EXPECTED) from None
     verified = {"sslcert": str(authority), "sslaccept": "strict"} if authority else {}
-    return (
-        f"postgresql://{user}:{password}@{host}:{port}/{name}?{urlencode({'sslmode': 'require'} | verified)}"
-    )
+    parameters = {"sslmode": "require", **verified}
+    return DatabaseUrl(host, port, user, password, name, parameters=parameters).text()

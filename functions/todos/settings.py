@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from prisma_in_process.url import InvalidUrl, read_url
+
 from functions.shared.environment import SettingsError, count, seconds, switch
 from functions.shared.settings import AccessSettings, access_from
 
@@ -37,12 +39,6 @@ class Settings(AccessSettings):
 
         Raises: SettingsError, naming the variable.
         """
-        # Prisma reads this variable itself, and would look for an engine elsewhere without it.
-        if not environ.get("PRISMA_QUERY_ENGINE_BINARY"):
-            raise SettingsError(
-                "PRISMA_QUERY_ENGINE_BINARY is missing: the path of Prisma's query engine. "
-                "`make run` sets it; when deployed, it is /opt/query-engine, from the layer."
-            )
         limits = {
             name: count(environ[variable], variable)
             for variable, name in LIMITS.items()
@@ -73,13 +69,14 @@ LIMITS = {
 def _database_url(environ: Mapping[str, str]) -> str:
     """Return the database's address. No message quotes it, because it contains the password."""
     url = environ.get("DATABASE_URL", "")
-    if not url.startswith(("postgresql://", "postgres://")):
+    try:
+        return read_url(url).text()
+    except InvalidUrl as error:
+        expected = str(error).partition(": ")[2]
         raise SettingsError(
-            f"DATABASE_URL {'is not of the form' if url else 'is missing: it has the form'} "
-            "postgresql://<user>:<password>@<host>:<port>/<database>. "
+            f"DATABASE_URL is {'invalid' if url else 'missing'}: {expected} "
             "`make run` sets it; when deployed, DATABASE_SECRET takes its place."
-        )
-    return url
+        ) from None
 
 
 def _database_secret(environ: Mapping[str, str]) -> str | None:

@@ -73,17 +73,22 @@ class PrismaStore:
         return _todo(found) if found else None
 
     async def delete(self, owner: str, todo_id: UUID) -> Todo | None:
-        """Delete a todo and return it, or None. A repeated deletion returns what the first one found."""
-        deleted: list[Todo] = []
+        """Delete a todo and return it; None if there is none, or if another caller deletes it.
 
-        async def query(db: Prisma) -> None:
+        It is read first, so that a deletion that is repeated, because its result was lost, can return it.
+        """
+        read: models.Todo | None = None
+
+        async def query(db: Prisma) -> models.Todo | None:
+            nonlocal read
             found = await db.todo.find_unique(_one(owner, todo_id))
-            if found:
-                deleted.append(_todo(found))
-                await db.todo.delete_many({"owner": owner, "id": str(todo_id)})
+            if found is None:
+                return read
+            read = found
+            return await db.todo.delete(_one(owner, todo_id))
 
-        await self._database.execute(query)
-        return deleted[0] if deleted else None
+        deleted = await self._database.execute(query)
+        return _todo(deleted) if deleted else None
 
     async def find(
         self,

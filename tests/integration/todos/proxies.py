@@ -6,18 +6,23 @@ And a paused database: until it has resumed, it refuses connections, lets them w
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
+# Postgres's message Parse: a length, the statement's name, its text.
+_PREPARED = re.compile(rb"P.{4}(\w+)\0([A-Z]+) ", re.DOTALL)
+
 
 class Proxy:
     """Passes bytes on between clients and a server; a test may stop that.
 
     `dead`: nothing passes any more on connections that are open; `closed`: nor on new ones.
-    `mute_after`: once a client sent this, what the server answers it does not arrive.
+    `mute_after`: once a client sent this, what the server answers it does not arrive. `statements`: how a
+    message names a statement that was prepared before, by the statement's first word.
     """
 
     def __init__(self) -> None:
@@ -25,6 +30,7 @@ class Proxy:
         self.closed = False
         self.mute_after: bytes | None = None
         self.connections = 0
+        self.statements: dict[bytes, bytes] = {}
         self._dead: set[int] = set()
 
     def kill_connections(self) -> None:
@@ -58,6 +64,8 @@ class Proxy:
         while data := await source.read(65536):
             if number in self._dead:
                 continue
+            if is_request:
+                self.statements |= {word: b"\0%b\0" % name for name, word in _PREPARED.findall(data)}
             sink.write(data)
             await sink.drain()
             if is_request and self.mute_after and self.mute_after in data:

@@ -1,8 +1,8 @@
 """Many writers at once, and a Postgres that is killed under them.
 
-Real: five stores, each with Prisma's engine in a process of its own and one connection, and a Postgres that
-keeps what it acknowledged (fsync and synchronous_commit on). A kill is that of every process of the server: a
-power cut, less what the disk would lose.
+Real: five stores, each with one connection, and a Postgres that keeps what it acknowledged (fsync and
+synchronous_commit on). A kill is that of every process of the server: a power cut, less what the disk would
+lose.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from functions.todos.errors import DatabaseUnavailable
 from functions.todos.pages import Order
 from functions.todos.store import PrismaStore
 from functions.todos.todos import Changes, Filter
-from tests.integration.todos.conftest import Database, copy, engines, migrate, opened
+from tests.integration.todos.conftest import Database, copy, expect_no_connections, migrate, opened
 from tests.postgres import Postgres, run_postgres
 from tests.unit.todos.stores import NO_OWNER, todo
 
@@ -46,9 +46,9 @@ def database(durable: Postgres) -> Database:
 async def stores(empty: Database) -> AsyncIterator[list[PrismaStore]]:
     """Five environments of the function, from the point of view of Postgres."""
     async with AsyncExitStack() as stack:
-        opening = [opened(empty.url, timeout_s=3) for _ in range(STORES)]
+        opening = [opened(empty.url, timeout_s=1.5) for _ in range(STORES)]
         yield [await stack.enter_async_context(each) for each in opening]
-    assert engines() == []
+    expect_no_connections(empty)
 
 
 async def test_fifty_writers_at_once_lose_nothing(stores: list[PrismaStore], database: Database) -> None:
@@ -59,12 +59,7 @@ async def test_fifty_writers_at_once_lose_nothing(stores: list[PrismaStore], dat
     made = await asyncio.gather(*queries)
     assert [each.title for each in made] == [f"{number:03}" for number in range(WRITERS)]
     assert database.titles() == [f"{number:03}" for number in range(WRITERS)]
-    with database.connect() as connection:
-        row = connection.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
-            (database.name,),
-        ).fetchone()
-    assert row == (STORES,)
+    assert database.connections() == STORES
 
 
 async def test_fifty_writers_of_one_todo_make_one(stores: list[PrismaStore], database: Database) -> None:
@@ -100,6 +95,16 @@ async def test_what_one_deletes_while_others_change_it_is_gone(stores: list[Pris
     gone = await asyncio.gather(*deleting, *changing)
     assert [each.id.int for each in gone[:10] if each] == list(range(1, 11))
     assert await stores[0].count(NO_OWNER, EVERY) == 0
+
+
+async def test_what_all_delete_at_once_one_of_them_gets(
+    stores: list[PrismaStore], database: Database
+) -> None:
+    made = [await stores[0].create(NO_OWNER, todo(number, f"{number:03}")) for number in range(1, 21)]
+    deleting = [store.delete(NO_OWNER, each.id) for each in made for store in stores]
+    gone = await asyncio.gather(*deleting)
+    assert [each for each in gone if each] == made
+    assert database.titles() == []
 
 
 async def test_every_acknowledged_todo_outlives_the_server(

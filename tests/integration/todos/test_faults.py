@@ -1,35 +1,42 @@
 """What Lambda, a network and a database do to a store, one at a time.
 
-Real: Prisma Client Python, the engine's process, Postgres and its death. Simulated: the network that goes
+Real: Prisma Client Python, Postgres and its death. Simulated: the network that goes
 dead, by a proxy that stops passing bytes on.
 """
 
 import asyncio
 import logging
-import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import psutil
+import prisma_in_process
 import pytest
 from prisma.errors import DataError
 
 from functions.todos.errors import DatabaseUnavailable
 from functions.todos.store import PrismaStore
 from functions.todos.todos import Changes, Filter
-from tests.integration.todos.conftest import Database, copy, engines, migrate, new_store, opened
-from tests.integration.todos.proxies import Proxy, proxied
+from tests.integration.todos.conftest import (
+    PLANS,
+    Database,
+    copy,
+    expect_no_connections,
+    migrate,
+    new_store,
+    opened,
+)
+from tests.integration.todos.proxies import Proxy, paused, proxied
 from tests.postgres import Postgres, run_postgres
 from tests.unit.todos.stores import NO_OWNER, todo
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio, pytest.mark.xdist_group("todos-faults")]
 
-LIMIT_S = 0.7
-# Two queries, and an engine that was started in between.
+# A connection that has no answer when a query is cancelled is given up after 0.5 s more.
+LIMIT_S = 1.0
+# Two queries, on a busy machine.
 LATEST_S = 2 * LIMIT_S + 1.5
 TITLE = "a-title-for-no-log"
 EVERY = Filter()
@@ -62,7 +69,7 @@ def database(breakable: Postgres, breakable_database: Database) -> Iterator[Data
 def discreet(
     database: Database, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> Iterator[None]:
-    """Hold every test to this: no title, no address and no password in a log, and no engine left behind."""
+    """Hold every test to this: no title, no address and no password in a log, and no connection left."""
     caplog.set_level(logging.DEBUG)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     password = database.url.split(":")[2].partition("@")[0]
@@ -71,7 +78,8 @@ def discreet(
     assert [
         secret for secret in (password, TITLE, "postgresql://", "test_faults.py:1:") if secret in said
     ] == []
-    assert engines() == []
+    if database.postgres.runs:
+        expect_no_connections(database)
 
 
 def open_store(url: str) -> AbstractAsyncContextManager[PrismaStore]:
@@ -94,54 +102,18 @@ async def fails(query: Awaitable[Any]) -> None:
     assert time.monotonic() - began < LATEST_S
 
 
-def engine() -> psutil.Process:
-    (found,) = engines()
-    return found
-
-
-async def test_an_engine_that_died_between_queries_is_replaced(database: Database) -> None:
+async def test_queries_under_way_when_connections_are_ended_are_sent_again(database: Database) -> None:
     async with open_store(database.url) as store:
-        await works(store)
-        first = engine()
-        first.kill()
-        await works(store)
-        assert engine().pid != first.pid
-
-
-async def test_an_engine_that_dies_again_and_again_is_replaced_each_time(database: Database) -> None:
-    async with open_store(database.url) as store:
-        for number in range(3):
-            engine().kill()
-            assert (await store.create(NO_OWNER, todo(number + 1, TITLE))).id.int == number + 1
-
-
-async def test_queries_under_way_when_the_engine_dies_are_sent_again(database: Database) -> None:
-    async with open_store(database.url) as store:
-        queries = [
-            asyncio.ensure_future(store.create(NO_OWNER, todo(number, TITLE))) for number in range(1, 11)
-        ]
-        await asyncio.sleep(0.005)
-        engine().kill()
-        made = await asyncio.gather(*queries)
-        assert [each.id.int for each in made] == list(range(1, 11))
-        assert await store.count(NO_OWNER, EVERY) == 10
-        assert len(engines()) == 1
-
-
-async def test_an_engine_that_hangs_is_given_up_after_the_limit(database: Database) -> None:
-    async with open_store(database.url) as store:
-        await works(store)
-        first = engine()
-        first.send_signal(signal.SIGSTOP)
-        began = time.monotonic()
-        await works(store)
-        assert time.monotonic() - began >= LIMIT_S
-        assert engine().pid != first.pid
-
-
-async def test_an_engine_that_hangs_is_stopped_with_the_store(database: Database) -> None:
-    async with open_store(database.url):
-        engine().send_signal(signal.SIGSTOP)
+        for first in range(1, 101, 20):
+            queries = [
+                asyncio.ensure_future(store.create(NO_OWNER, todo(number, TITLE)))
+                for number in range(first, first + 20)
+            ]
+            await asyncio.sleep(0.004)
+            assert await asyncio.to_thread(database.end_connections) <= 1
+            made = await asyncio.gather(*queries)
+            assert [each.id.int for each in made] == list(range(first, first + 20))
+        assert await store.count(NO_OWNER, EVERY) == 100
 
 
 async def test_a_postgres_that_restarted_is_queried_again(database: Database) -> None:
@@ -208,13 +180,7 @@ async def test_connections_that_postgres_ended_are_replaced(database: Database) 
     async with open_store(database.url) as store:
         await works(store)
         for _ in range(3):
-            with database.connect() as connection:
-                row = connection.execute(
-                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
-                    "WHERE datname = %s AND pid <> pg_backend_pid()",
-                    (database.name,),
-                ).fetchone()
-            assert row == (1,)
+            assert database.end_connections() == 1
             await works(store)
 
 
@@ -225,6 +191,36 @@ async def test_a_connection_that_went_dead_is_given_up_after_the_limit(database:
         began = time.monotonic()
         await works(store)
         assert time.monotonic() - began >= LIMIT_S
+
+
+@pytest.fixture
+def checked_when_idle() -> Iterator[float]:
+    """Let a connection be idle after moments, as it is after a freeze of minutes."""
+    idle_s = 0.05
+    prisma_in_process.install(plans=PLANS, idle_check_s=idle_s)
+    yield idle_s
+    prisma_in_process.install(plans=PLANS)
+
+
+@pytest.mark.parametrize("ended", ["dead", "ended", "server restarted"])
+async def test_after_a_freeze_the_first_query_waits_for_no_timeout(
+    database: Database, checked_when_idle: float, ended: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with proxied(database.url) as (proxy, url), opened(url, timeout_s=20) as store:
+        assert await store.count(NO_OWNER, EVERY) == 0
+        await asyncio.sleep(2 * checked_when_idle)
+        connections = proxy.connections
+        if ended == "dead":
+            proxy.kill_connections()
+        elif ended == "ended":
+            assert database.end_connections() == 1
+        else:
+            database.postgres.restart()
+        began = time.monotonic()
+        assert await store.create(NO_OWNER, todo(1, TITLE)) == todo(1, TITLE)
+        assert time.monotonic() - began < 1.5
+        assert proxy.connections == connections + 1
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 async def test_a_dead_network_is_reported_in_time(database: Database) -> None:
@@ -238,9 +234,9 @@ async def test_a_dead_network_is_reported_in_time(database: Database) -> None:
 
 
 async def lost_reply(proxy: Proxy, statement: bytes, query: Awaitable[Any]) -> Any:
-    """Send a query, and lose the reply to the statement."""
+    """Send a query, and lose the reply to a statement of it that was prepared before: it is executed."""
     connections = proxy.connections
-    proxy.mute_after = statement
+    proxy.mute_after = proxy.statements[statement]
     answer = await query
     assert proxy.mute_after is None, "expected such a statement"
     assert proxy.connections > connections, "expected the query to be sent twice"
@@ -259,6 +255,7 @@ async def test_an_update_whose_reply_was_lost_is_idempotent(database: Database) 
     async with proxied(database.url) as (proxy, url), open_store(url) as store:
         await store.create(NO_OWNER, todo(1, TITLE))
         one = UUID(int=1)
+        await store.update(NO_OWNER, one, Changes(title="before"))
         changed = await lost_reply(proxy, b"UPDATE", store.update(NO_OWNER, one, Changes(title=f"{TITLE}!")))
         assert changed == todo(1, f"{TITLE}!")
         assert database.titles() == [f"{TITLE}!"]
@@ -266,6 +263,7 @@ async def test_an_update_whose_reply_was_lost_is_idempotent(database: Database) 
 
 async def test_a_deletion_whose_reply_was_lost_returns_what_was_there(database: Database) -> None:
     async with proxied(database.url) as (proxy, url), open_store(url) as store:
+        await works(store)
         await store.create(NO_OWNER, todo(1, TITLE))
         gone = await lost_reply(proxy, b"DELETE", store.delete(NO_OWNER, UUID(int=1)))
         assert gone == todo(1, TITLE)
@@ -280,20 +278,10 @@ async def test_a_wrong_password_is_an_error_that_does_not_quote_it(database: Dat
         assert "wrong" not in str(refused.value)
 
 
-async def test_a_store_can_be_opened_without_an_engine(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PRISMA_QUERY_ENGINE_BINARY", str(tmp_path / "none"))
-    async with open_store(database.url) as store:
-        await fails(store.count(NO_OWNER, EVERY))
-        monkeypatch.undo()
-
-
 async def test_a_store_is_closed_twice_without_harm(database: Database) -> None:
     async with open_store(database.url) as store:
         await works(store)
         await store.aclose()
-        assert engines() == []
 
 
 async def test_what_was_cancelled_leaves_a_store_that_works(database: Database) -> None:
@@ -304,11 +292,15 @@ async def test_what_was_cancelled_leaves_a_store_that_works(database: Database) 
             query.cancel()
             await asyncio.gather(query, return_exceptions=True)
         await works(store)
-    store = new_store(database.url, LIMIT_S)
-    starting = asyncio.ensure_future(store.open())
-    await asyncio.sleep(0.1)
-    starting.cancel()
-    await asyncio.gather(starting, return_exceptions=True)
-    assert engines() == []
-    await works(store)
-    await store.aclose()
+
+
+async def test_a_start_that_was_cancelled_leaves_a_store_that_works(database: Database) -> None:
+    async with paused(database.url, "holds", resumes_after_s=0.2) as (before, url):
+        store = new_store(url, LIMIT_S)
+        starting = asyncio.ensure_future(store.open())
+        await asyncio.sleep(0.1)
+        assert before.attempts == 1
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        await works(store)
+        await store.aclose()

@@ -1,6 +1,6 @@
 """The function as Lambda imports it: its address out of Secrets Manager, its way to Postgres verified.
 
-Real: the handler, boto3, Prisma's engine in WASM, Postgres. Simulated: Secrets Manager, by moto; the TLS is
+Real: the handler, boto3, Prisma's client, Postgres. Simulated: Secrets Manager, by moto; the TLS is
 that of a proxy before Postgres.
 """
 
@@ -19,7 +19,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from tests.integration.todos.conftest import Database, engines
+from tests.integration.todos.conftest import Database, expect_no_connections
 from tests.tls import Authority, tls_proxy
 
 pytestmark = pytest.mark.xdist_group("todos-database")
@@ -73,8 +73,6 @@ def handler(
         monkeypatch.setenv("DATABASE_SECRET", keep({**secret, "host": "localhost", "port": proxy.port}))
         monkeypatch.setenv("DATABASE_CA", str(authority.file))
         monkeypatch.setenv("CORS_ORIGINS", PAGE)
-        monkeypatch.setenv("SSL_CERT_FILE", "of this machine")
-        monkeypatch.setenv("QUERY_ENGINE_KEY", "")  # which the function sets, and other tests must not have
         monkeypatch.delitem(sys.modules, MODULE, raising=False)
         module = importlib.import_module(MODULE)
         yield module.handler
@@ -84,7 +82,7 @@ def handler(
             loop.close()
         module.aws.drain()
         assert (proxy.accepted > 0, proxy.refused) == (True, 0)
-    assert engines() == []
+    expect_no_connections(empty)
 
 
 def execute(handler: Any, query: str) -> Any:

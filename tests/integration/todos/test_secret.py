@@ -1,6 +1,6 @@
 """The address in a secret: rotated, unavailable, and a connection that is encrypted and verified.
 
-Real: Postgres and its passwords, Prisma's engine, TLS and its certificates. Simulated: Secrets Manager; the
+Real: Postgres and its passwords, Prisma's client, TLS and its certificates. Simulated: Secrets Manager; the
 TLS is that of a proxy before Postgres.
 """
 
@@ -14,8 +14,7 @@ from functions.shared.secrets import SecretsUnavailable
 from functions.todos.address import GivenAddress, SecretAddress, url_of
 from functions.todos.errors import DatabaseUnavailable
 from functions.todos.todos import Filter
-from tests.integration.todos.conftest import Database, engines, opened
-from tests.integration.todos.eager import eager_engine
+from tests.integration.todos.conftest import Database, expect_no_connections, opened
 from tests.postgres import rds_secret
 from tests.tls import Authority, TlsProxy, tls_proxy
 from tests.unit.todos.stores import NO_OWNER, todo
@@ -58,6 +57,7 @@ def role(empty: Database) -> Iterator[Database]:
         connection.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{OLD}'")
         connection.execute(f'GRANT ALL ON "Todo" TO {ROLE}')
     yield empty
+    expect_no_connections(empty)
     with empty.connect() as connection:
         connection.execute(f'REVOKE ALL ON "Todo" FROM {ROLE}')
         connection.execute(f"DROP ROLE {ROLE}")
@@ -81,21 +81,15 @@ class PlainAddress(SecretAddress):
 
 @pytest.fixture(autouse=True)
 def discreet(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
-    """Hold every test to this: no password and no address in a log, and no engine left behind."""
+    """Hold every test to this: no password and no address in a log."""
     caplog.set_level(logging.DEBUG)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     yield
     said = caplog.text + "".join(capfd.readouterr())
     assert [secret for secret in (OLD, NEW, "p%40ss", "p%26ss", "postgresql://") if secret in said] == []
-    assert engines() == []
 
 
-@pytest.mark.parametrize("eager", [False, True], ids=["wasm", "eager"])
-async def test_a_password_that_was_changed_is_fetched_once(
-    role: Database, eager: bool, engine_binary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if eager:
-        monkeypatch.setenv("PRISMA_QUERY_ENGINE_BINARY", str(eager_engine(tmp_path, engine_binary)))
+async def test_a_password_that_was_changed_is_fetched_once(role: Database) -> None:
     secrets = FakeSecrets(role.url, OLD)
     async with opened(PlainAddress(secrets, ARN, None), LIMIT_S) as store:
         assert await store.create(NO_OWNER, todo(1, "tea")) == todo(1, "tea")

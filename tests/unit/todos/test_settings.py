@@ -17,9 +17,7 @@ DIGEST = hashlib.sha256(b"key").hexdigest()
 
 
 def read(**variables: str) -> Settings:
-    return Settings.from_environment(
-        {"DATABASE_URL": URL, "PRISMA_QUERY_ENGINE_BINARY": "/opt/query-engine", **variables}
-    )
+    return Settings.from_environment({"DATABASE_URL": URL, **variables})
 
 
 def test_an_address_is_enough() -> None:
@@ -68,16 +66,17 @@ def test_every_setting_has_a_variable() -> None:
 
 
 @pytest.mark.parametrize(
-    "url",
+    ("url", "normalised"),
     [
-        URL,
-        URL.replace("postgresql", "postgres"),
-        "postgresql:///todos?host=/tmp",
-        "postgresql://h/d?schema=a",
+        (URL, URL),
+        (f" {URL}\n", URL),
+        (URL.replace("postgresql", "postgres"), URL),
+        ("postgresql://u:pa$word$$x@h/d?schema=a", "postgresql://u:pa%24word%24%24x@h:5432/d?schema=a"),
+        ("postgresql:///todos?host=/tmp", "postgresql://localhost:5432/todos?host=%2Ftmp"),
     ],
 )
-def test_an_address_of_postgres_is_taken_as_it_is(url: str) -> None:
-    assert read(DATABASE_URL=url).database_url == url
+def test_an_address_of_postgres_is_read_once(url: str, normalised: str) -> None:
+    assert read(DATABASE_URL=url).database_url == normalised
 
 
 @pytest.mark.parametrize(("graphiql", "introspection"), [("", "on"), ("", "")])
@@ -100,12 +99,12 @@ def mistake(**variables: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "mysql://u:pass%40word@h/d", "pass%40word", "POSTGRESQL://u:pass%40word@h/d"]
+    "url", ["", "mysql://u:pass%40word@h/d", "pass%40word", "postgresql://u:pass%40word@h:x/d"]
 )
 def test_a_wrong_address_is_reported_without_its_password(url: str) -> None:
     message = mistake(DATABASE_URL=url)
     assert message.startswith("DATABASE_URL is ")
-    assert "postgresql://<user>:<password>@<host>:<port>/<database>" in message
+    assert ": expected " in message
     assert "`make run` sets it" in message
     assert "pass%40word" not in message
 
@@ -118,8 +117,10 @@ def test_a_text_that_is_no_arn_is_reported_without_being_quoted(secret: str) -> 
 
 
 def test_a_missing_address_is_reported() -> None:
-    with pytest.raises(SettingsError, match="DATABASE_URL is missing: it has the form"):
-        Settings.from_environment({"PRISMA_QUERY_ENGINE_BINARY": "/opt/query-engine"})
+    with pytest.raises(
+        SettingsError, match="DATABASE_URL is missing: expected a URL that begins with postgresql://"
+    ):
+        Settings.from_environment({})
 
 
 NUMBERS = ("MAX_BODY_BYTES", "MAX_TOKENS", "MAX_DEPTH", "MAX_ALIASES", "MAX_ROOT_FIELDS", "MAX_COST")
@@ -157,9 +158,3 @@ def test_neither_the_password_nor_the_keys_are_shown() -> None:
     assert "pass%40word" not in shown
     assert "localhost" not in shown
     assert DIGEST not in shown
-
-
-@pytest.mark.parametrize("missing", [{}, {"PRISMA_QUERY_ENGINE_BINARY": ""}])
-def test_a_missing_engine_is_named(missing: dict[str, str]) -> None:
-    with pytest.raises(SettingsError, match=r"PRISMA_QUERY_ENGINE_BINARY is missing: .*make run.*/opt/"):
-        Settings.from_environment({"DATABASE_URL": URL, **missing})
