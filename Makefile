@@ -50,7 +50,7 @@ bench: ## measure ratios within one run; `make bench BASE=<checkout>` compares t
 	@$(SETUP) test && $(WITH_NODE) $(VENV)/python -m bench$(if $(BASE),.compare "$(BASE)")
 invoke: ## one event through one function, as deployed: `make invoke EVENT=tests/events/todos_v1.json`
 	@$(SETUP) test && $(WITH_NODE) $(VENV)/python -m infra.invoke
-layer: ## build the streaming layer into dist: a wheel, and the archive of a Lambda layer
+layer: ## build the packages of `layers` into dist: two wheels, and the archive of the streaming layer
 	@$(SETUP) test && $(VENV)/python -m infra.layer
 synth: ## write the CloudFormation templates of a stage into cdk.out, without an AWS account
 	@$(SETUP) deploy && $(CDK) synth --quiet -c stage="$$STAGE" $(ARGS) && echo "The templates are in cdk.out."

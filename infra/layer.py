@@ -1,4 +1,4 @@
-"""`make layer`: the streaming layer as a wheel, and as the archive of a Lambda layer, in `dist`."""
+"""`make layer`: wheels of the packages in `layers`, and the archive of the streaming layer, in `dist`."""
 
 import shutil
 import sys
@@ -16,23 +16,28 @@ from infra.bundling.interpreter import find_python
 from infra.bundling.packages import install
 from infra.paths import ROOT
 
-PACKAGE = ROOT / "layers" / "streaming"
+STREAMING = ROOT / "layers" / "streaming"
+PRISMA = ROOT / "layers" / "prisma"
+COMPILER = PRISMA / "python" / "prisma_in_process" / "query_compiler.cwasm"
 VERSIONS = ("3.11", "3.12", "3.13")
 _WRAPPER = "lambda-stream"
 _NO_DATE = (1980, 1, 1, 0, 0, 0)
 
 
-def build_wheel(folder: Path) -> Path:
-    """Build the package's wheel into a folder.
+def build_wheel(folder: Path, package: Path) -> Path:
+    """Build a package's wheel into a folder.
 
     Raises: BundleError.
     """
+    if package == PRISMA and not COMPILER.exists():
+        raise BundleError(f"Expected {COMPILER.relative_to(ROOT)}. Set-up builds it: make layer")
     run(
-        (find_uv_bin(), "build", "--quiet", "--wheel", "--out-dir", str(folder), str(PACKAGE)),
-        purpose=f"a wheel of {PACKAGE.relative_to(ROOT)}",
+        (find_uv_bin(), "build", "--quiet", "--wheel", "--out-dir", str(folder), str(package)),
+        purpose=f"a wheel of {package.relative_to(ROOT)}",
         advice="uv builds it by itself, if its version is the one that requirements/test.txt pins.",
     )
-    return folder / f"lambda_stream-{_version()}-py3-none-any.whl"
+    project = _project(package)
+    return folder / f"{project['name'].replace('-', '_')}-{project['version']}-py3-none-any.whl"
 
 
 def build_layer(folder: Path, wheel: Path) -> Path:
@@ -52,8 +57,8 @@ def build_layer(folder: Path, wheel: Path) -> Path:
                 compile_modules(opt, python=find_python(version, download=False), mounted="/opt")
             except BundleError:
                 print(f"Without compiled modules for Python {version}, which this machine lacks.")
-        shutil.copy(PACKAGE / _WRAPPER, opt)
-        target = folder / f"lambda-stream-layer-{_version()}.zip"
+        shutil.copy(STREAMING / _WRAPPER, opt)
+        target = folder / f"lambda-stream-layer-{_project(STREAMING)['version']}.zip"
         with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
             for file in sorted(path for path in opt.rglob("*") if path.is_file()):
                 entry = zipfile.ZipInfo(str(file.relative_to(opt)), _NO_DATE)
@@ -63,13 +68,14 @@ def build_layer(folder: Path, wheel: Path) -> Path:
     return target
 
 
-def _version() -> str:
-    return str(tomllib.loads((PACKAGE / "pyproject.toml").read_text())["project"]["version"])
+def _project(package: Path) -> dict[str, str]:
+    found: dict[str, str] = tomllib.loads((package / "pyproject.toml").read_text())["project"]
+    return found
 
 
 if __name__ == "__main__":
     try:
-        _wheel = build_wheel(ROOT / "dist")
-        print(_wheel, build_layer(ROOT / "dist", _wheel), sep="\n")
+        _wheel = build_wheel(ROOT / "dist", STREAMING)
+        print(_wheel, build_layer(ROOT / "dist", _wheel), build_wheel(ROOT / "dist", PRISMA), sep="\n")
     except BundleError as error:
         sys.exit(str(error))

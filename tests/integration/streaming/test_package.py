@@ -11,7 +11,7 @@ import pytest
 from uv import find_uv_bin
 
 from infra.emulator.emulator import Emulator, emulator
-from infra.layer import build_layer, build_wheel
+from infra.layer import STREAMING, build_layer, build_wheel
 from tests.integration.streaming.conftest import ROOT, url_event
 
 STARLETTE = next(
@@ -55,7 +55,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_wheel(tmp_path_factory.mktemp("wheel"))
+    return build_wheel(tmp_path_factory.mktemp("wheel"), STREAMING)
 
 
 @pytest.fixture(scope="module")
