@@ -448,7 +448,7 @@ def test_a_synchronous_client_is_interrupted_forked_and_left_open(bank: Bank) ->
         "BANK_URL": bank.url(connection_limit=1),
         "PYTHONPATH": os.pathsep.join((str(bank.folder), *sys.path)),
     }
-    command = (sys.executable, "-X", "dev", "-c", _SCRIPT)
+    command = (sys.executable, "-W", "always::ResourceWarning", "-c", _SCRIPT)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")
     assert bank.owners == ["child", "parent"]
