@@ -58,7 +58,7 @@ def _load(engine: Engine, module: Path) -> Module:
     try:
         return Module.deserialize_file(engine, str(module))
     except WasmtimeError as error:
-        raise CompilerFailure(advice.format(str(error).splitlines()[0])) from error
+        raise CompilerFailure(advice.format(str(error).splitlines()[-1].strip())) from error
 
 
 class _Thrown(Exception):

@@ -1,0 +1,158 @@
+"""The compiler's host: its module is the one that is expected, and what it returns is JSON's."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prisma_in_process import compiler
+from prisma_in_process.compiler import MODULE, CompileError, CompilerFailure, QueryCompiler
+from prisma_in_process.generators import COMPILER
+from prisma_in_process.plans import Plan, with_pages
+from prisma_in_process.requests import request
+
+from . import blog
+from .blog import Line, Post, Recorded, User, call
+
+USER = dict.fromkeys(User.model_fields) | {
+    "id": 1, "email": "e", "role": "USER", "roles": [], "tags": ["a"], "metas": [], "token": "t",
+}  # fmt: skip
+FIND = request(call("find_many", Post, where={"title": "a"})).text
+
+
+def test_the_compiler_is_the_one_that_is_installed() -> None:
+    pinned = json.loads(Path("layers/prisma/package.json").read_text())
+    everything = pinned.get("dependencies", {}) | pinned.get("devDependencies", {})
+    name, version = COMPILER.split()
+    assert everything[name] == version
+
+
+def test_a_module_of_another_wasmtime_says_what_to_run(tmp_path: Path) -> None:
+    other = tmp_path / "other.cwasm"
+    other.write_bytes(MODULE.read_bytes().replace(b"\x0250\x1cpulley64", b"\x0249\x1cpulley64"))
+    with pytest.raises(CompilerFailure, match=r"wasmtime 50\.0\.1 makes it, but .*'49'.*infra/setup\.py"):
+        QueryCompiler(blog.SCHEMA, module=other)
+    with pytest.raises(CompilerFailure, match=r"no such file.*infra/setup\.py"):
+        QueryCompiler(blog.SCHEMA, module=tmp_path / "none.cwasm")
+
+
+def test_another_versions_imports_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "__wbg_entries_e171b586f8f6bdbf"
+    monkeypatch.delitem(compiler._IMPORTS, name)
+    with pytest.raises(CompilerFailure, match=rf"imports of {re.escape(COMPILER)}.*{name}"):
+        QueryCompiler(blog.SCHEMA)
+
+
+def test_a_refused_request_has_prismas_code_and_place() -> None:
+    with pytest.raises(CompileError, match="nope") as refusal:
+        blog.compiler().compile(request(call("find_many", Post, where={"nope": 1})).text)
+    assert refusal.value.code == "P2009"
+    assert refusal.value.meta["argumentPath"] == ["where", "nope"]
+    assert blog.compiler().compile(FIND)["type"] == "dataMap"
+
+
+def test_a_panic_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def thrown() -> float:
+        raise compiler._Thrown("unreachable code")
+
+    broken = dict.fromkeys(("__wbg_new_1acc0b6eea89d040", "__wbg_new_68651c719dcda04e"), thrown)
+    made = QueryCompiler(blog.SCHEMA)
+    assert made.compile(FIND)
+    monkeypatch.setattr(compiler, "_IMPORTS", compiler._IMPORTS | broken)
+    with pytest.raises(CompilerFailure, match=r"query-compiler-wasm 7.* panicked"):
+        QueryCompiler(blog.SCHEMA).compile(FIND)
+
+
+def test_compiling_leaves_no_values_behind() -> None:
+    made = QueryCompiler(blog.SCHEMA)
+    for _ in range(5):
+        made.compile(FIND)
+    before = made._values.size(made._store), made._memory.data_len(made._store)
+    for index in range(40):
+        made.compile(FIND.replace("%0", f"%{index}"))
+        with pytest.raises(CompileError):
+            made.compile(FIND.replace("title", "nope"))
+    assert (made._values.size(made._store), made._memory.data_len(made._store)) == before
+
+
+def test_the_schema_of_postgres_is_in_the_sql() -> None:
+    text = json.dumps(QueryCompiler(blog.SCHEMA, schema='o"ther').compile(FIND))
+    assert r"FROM \"o\"ther\".\"Post\"" in text
+
+
+def run(made: Any, *rows: Any) -> tuple[Any, Recorded]:
+    """Compile a call and run its plan."""
+    of = request(made)
+    plan = blog.compiler().compile(of.text)
+    plan = with_pages(plan, {number: name for name, number in of.pages.items()})
+    database = Recorded(*rows)
+    return asyncio.run(Plan(plan, typed=of.typed).run(database, of.values)), database
+
+
+def test_a_page_of_a_query() -> None:
+    found, database = run(
+        call("find_many", Post, where={"title": "a"}, take=20, skip=3, orderBy={"id": "asc"}),
+        [{"id": 1, "title": "a", "views": 2, "authorId": None}],
+    )
+    assert found == [{"id": 1, "title": "a", "views": 2, "authorId": None}]
+    [(sql, values)] = database.statements
+    assert sql.endswith('ORDER BY "public"."Post"."id" ASC LIMIT $2 OFFSET $3')
+    assert values == ["a", 20, 3]
+
+
+def test_each_parent_has_a_page_of_children() -> None:
+    rows = [
+        {"id": 5, "authorId": 2},
+        {"id": 4, "authorId": 1},
+        {"id": 3, "authorId": 2},
+        {"id": 2, "authorId": 1},
+    ]
+    posts = [{"title": "t", "views": 0, **row} for row in rows]
+    include = {"posts": {"take": 1, "skip": 1, "order_by": {"id": "desc"}}}
+    found, database = run(call("find_many", User, include=include), [USER, {**USER, "id": 2}], posts)
+    assert [[each["id"] for each in user["posts"]] for user in found] == [[2], [3]]
+    assert [values for _, values in database.statements] == [["0"], [1, 2, "0"]]
+
+
+def test_a_nested_create_is_one_transaction() -> None:
+    row = {"id": 7, "title": "a", "views": 0, "authorId": None}
+    data = {"title": "a", "labels": {"create": [{"name": "x"}]}}
+    found, database = run(call("create", Post, data=data), [{"id": 7}], [{"name": "x"}], 1, [row])
+    assert found == row
+    assert database.events == ["BEGIN", "INSERT", "INSERT", "INSERT", "SELECT", "COMMIT"]
+    assert database.statements[2][1] == [7, "x"]
+
+
+def test_upserts_that_compare_values_are_native() -> None:
+    where = {"page_no": {"page": 1, "no": 2}}
+    row = {"page": 1, "no": 2, "text": "t"}
+    native: Any = {"where": where, "create": {"page": 1, "no": 2, "text": "t"}, "update": {"text": "u"}}
+    _, database = run(call("upsert", Line, **native), [row])
+    assert "ON CONFLICT" in database.statements[0][0]
+    other: Any = {**native, "create": {"page": 3, "no": 2, "text": "t"}}
+    _, database = run(call("upsert", Line, **other), [row], [row], [row])
+    assert "ON CONFLICT" not in database.statements[0][0]
+
+
+def test_a_list_of_a_new_record_is_one_parameter() -> None:
+    found, database = run(call("create", User, data={"email": "e", "tags": ["a", "b"], "metas": []}), [USER])
+    assert ["a", "b"] in database.statements[0][1]
+    assert found["tags"] == ["a"]
+
+
+def test_deep_calls_are_refused_by_the_compiler_not_by_python() -> None:
+    where: dict[str, Any] = {"title": "a"}
+    include: dict[str, Any] = {"labels": True}
+    for _ in range(100):
+        where = {"AND": [where]}
+    for _ in range(40):
+        include = {"author": {"include": {"posts": {"include": include}}}}
+    include = include["author"]["include"]
+    with pytest.raises(CompileError):
+        blog.compiler().compile(request(call("find_many", Post, where=where)).text)
+    with pytest.raises(CompileError):
+        blog.compiler().compile(request(call("find_many", User, include=include)).text)
