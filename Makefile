@@ -13,6 +13,8 @@ CDK = $(WITH_NODE) node_modules/.bin/cdk
 PYTEST = $(WITH_NODE) $(VENV)/python -m pytest
 STAGE ?= serverless
 .PHONY: help run chat migrate test test-all test-nightly test-clients test-deploy faults mutants check check-prisma check-vllm fmt bench invoke layer synth doctor deploy smoke destroy lock release clean
+# Programs get what the command line gives, dollars included: make would expand them.
+$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 export PORT BACKEND BACKEND_KEY FALLBACK FALLBACK_KEY CONCURRENCY TIMEOUT_S AUTH DEV_KEY NAME STAGE CORS_ORIGINS EVENT FUNCTION MODELS PRICES
 
 help: ## list the targets
@@ -22,7 +24,7 @@ run: ## start everything on http://localhost:8000; `make run AUTH=on` requires k
 chat: ## chat in the terminal with what `make run` serves; URL=, KEY= and MODEL= choose another service
 	@$(SETUP) chat >&2 </dev/null && OPENAI_API_KEY="$$KEY" exec $(VENV)/python examples/chat.py --url "$${URL:-http://localhost:$${PORT:-8000}/v1}" --model "$${MODEL:-default}"
 migrate: ## make and apply a migration, as in `make migrate NAME=add_note`
-	@$(SETUP) run && exec $(VENV)/python -m infra.local.migrate $(if $(filter command,$(origin NAME)),"$$NAME")
+	@$(SETUP) run && exec $(VENV)/python -m infra.local.migrate $(if $(filter override,$(origin NAME)),"$$NAME")
 test: ## run what every change runs, in 2 minutes, or a part: `make test ARGS=tests/unit`
 	@$(SETUP) test && $(PYTEST) -n 2 --dist loadgroup -m "not slow and not nightly" $(ARGS)
 test-all: ## run these and the slow ones: deployments, bundles, browsers, killed processes
@@ -47,7 +49,7 @@ check-vllm: ## have vLLM itself read the arguments that all stages give it; inst
 fmt: ## format the code and sort its imports
 	@$(SETUP) test && $(VENV)/ruff check --fix && $(VENV)/ruff format
 bench: ## measure ratios within one run; `make bench BASE=<checkout>` compares this tree with another
-	@$(SETUP) test && $(WITH_NODE) $(VENV)/python -m bench$(if $(BASE),.compare "$(BASE)")
+	@$(SETUP) test && $(WITH_NODE) $(VENV)/python -m bench$(if $(BASE),.compare "$$BASE")
 invoke: ## one event through one function, as deployed: `make invoke EVENT=tests/events/todos_v1.json`
 	@$(SETUP) test && $(WITH_NODE) $(VENV)/python -m infra.invoke
 layer: ## build the packages of `layers` into dist: two wheels, and the archive of the streaming layer
