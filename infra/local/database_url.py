@@ -1,44 +1,38 @@
-from urllib.parse import SplitResult, unquote, urlsplit
+"""The address of the todo API's database. No text here quotes it, because it contains the password."""
+
+import sys
+from urllib.parse import quote
 
 from infra.local.errors import CannotStart
+from infra.paths import ROOT
 
-_EXPECTED = "Expected DATABASE_URL to be like postgresql://user:password@host:5432/database, but {}."
-_DEFAULT_PORT = 5432
+# The package is installed nowhere here: functions get its folder, as on Lambda.
+sys.path.append(str(ROOT / "layers" / "prisma" / "python"))
+
+from prisma_in_process.url import InvalidUrl, read_url
 
 
-def check_database_url(url: str) -> str:
-    """Return an address that Prisma can use, "" for none.
+def read_database_url(text: str) -> str:
+    """Return an address in the form that every client reads, "" for none.
 
-    Raises: CannotStart; its text holds nothing of the address, which has a password in it.
+    Raises: CannotStart.
     """
-    if not url:
+    if not text.strip():
         return ""
-    if not url.startswith(("postgresql://", "postgres://")):
-        raise CannotStart(_EXPECTED.format("it begins otherwise"))
     try:
-        parts = urlsplit(url)
-        complete = {"host": parts.hostname, "database name": parts.path.strip("/"), "port": _port(parts)}
-    except ValueError:
-        raise CannotStart(_EXPECTED.format("its host or port cannot be read")) from None
-    for name, value in complete.items():
-        if not value:
-            raise CannotStart(_EXPECTED.format(f"it has no {name}"))
-    return url
+        return read_url(text).text()
+    except InvalidUrl as error:
+        raise CannotStart(str(error).replace("The database URL", "DATABASE_URL", 1)) from None
 
 
 def host_and_port(url: str) -> str:
     """Return the part of an address that may be shown: host and port."""
-    parts = urlsplit(url)
-    return f"{parts.hostname}:{_port(parts)}"
+    return read_url(url).address
 
 
 def hide_password(text: str, url: str) -> str:
     """Return a text with an address's password replaced by ***."""
-    password = urlsplit(url).password or ""
-    for secret in {password, unquote(password)} - {""}:
+    password = read_url(url).password or ""
+    for secret in {password, quote(password, safe="")} - {""}:
         text = text.replace(secret, "***")
     return text
-
-
-def _port(parts: SplitResult) -> int:
-    return _DEFAULT_PORT if parts.port is None else parts.port

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from infra.local.database_url import check_database_url
+from infra.local.database_url import read_database_url
 from infra.local.errors import CannotStart
 
 REGION = "us-east-1"
@@ -79,7 +79,7 @@ class Settings:
             fallback_key=environment.get("FALLBACK_KEY", ""),
             concurrency=_number(environment, "CONCURRENCY", cls.concurrency, 1, 1000),
             timeout_s=_number(environment, "TIMEOUT_S", cls.timeout_s, 1, 900),
-            database_url=check_database_url(environment.get("DATABASE_URL", "")),
+            database_url=read_database_url(environment.get("DATABASE_URL", "")),
             postgres_dir=Path(directory).resolve()
             if (directory := environment.get("POSTGRES_DIR"))
             else None,

@@ -32,4 +32,4 @@ def read_env_file(path: Path) -> str:
 
 def _database_url(text: str) -> str:
     values = _VARIABLE.findall(text)
-    return values[-1].strip("\"'") if values else ""
+    return values[-1].strip("\"' \t") if values else ""

@@ -223,7 +223,10 @@ def test_an_embedding_model_is_served_beside_the_chat_model(tmp_path: Path) -> N
         ({"AUTH": "yes"}, "Expected AUTH to be on or off, but got 'yes'."),
         ({"DEV_KEY": "pw\n"}, "Expected DEV_KEY to be what a header can carry"),
         ({"CONCURRENCY": "0"}, "Expected CONCURRENCY to be a number from 1 to 1000"),
-        ({"DATABASE_URL": "mysql://u:pw@h/d"}, "Expected DATABASE_URL to be like postgresql://"),
+        (
+            {"DATABASE_URL": "mysql://u:pw@h/d"},
+            "DATABASE_URL is invalid: expected a URL that begins with postgresql://",
+        ),
         ({"BACKEND": "localhost:1234"}, "Expected BACKEND to be a URL like http://localhost:1234/v1"),
         (
             {"BACKEND": "http://127.0.0.1:9/v1"},

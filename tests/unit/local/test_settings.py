@@ -48,7 +48,7 @@ def test_every_variable_is_read() -> None:
         fallback_key="secret",
         concurrency=3,
         timeout_s=60,
-        database_url="postgresql://u:secret@h/d",
+        database_url="postgresql://u:secret@h:5432/d",
         postgres_dir=Path("/data"),
         query_engine="/engine",
         auth=True,

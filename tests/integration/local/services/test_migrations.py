@@ -93,7 +93,8 @@ def clone(tmp_path: Path) -> Path:
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "layers/prisma").mkdir(parents=True)
     shutil.copy(ROOT / "layers/prisma/package.json", tmp_path / "layers/prisma")
-    (tmp_path / "layers/prisma/node_modules").symlink_to(ROOT / "layers/prisma/node_modules")
+    for name in ("layers/prisma/node_modules", "layers/prisma/python"):
+        (tmp_path / name).symlink_to(ROOT / name)
     schema = tmp_path / "functions/todos/prisma/schema.prisma"
     text = schema.read_text().replace('"asyncio"', f'"asyncio"\n  output = "{tmp_path / "client"}"')
     schema.write_text(text.replace("model Todo {", "model Todo {\n  note String?"))

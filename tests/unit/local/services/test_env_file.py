@@ -21,6 +21,7 @@ def test_it_is_written_for_its_owner_only_and_written_again(tmp_path: Path) -> N
     [
         (f"DATABASE_URL={URL}\n", False),
         (f"A=1\nexport DATABASE_URL = '{URL}'\n", False),
+        (f'DATABASE_URL=" {URL} "\n', False),
         (f'#DATABASE_URL=x\nDATABASE_URL="{URL}"', False),
         ("DATABASE_URL=postgresql://me:mine@h/d\n", True),
         (f"#DATABASE_URL={URL}\n", True),
