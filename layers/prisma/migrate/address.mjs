@@ -11,7 +11,7 @@ const CONNECT_TIMEOUT_S = 20; // a paused database takes about 15 s to resume, a
  */
 export async function databaseUrl({ DATABASE_SECRET, DATABASE_CA, DATABASE_URL }, fetchSecret = fetchFromAws) {
   if (DATABASE_SECRET) return urlOf(await fetchSecret(DATABASE_SECRET), DATABASE_CA);
-  if (DATABASE_URL) return DATABASE_URL;
+  if (DATABASE_URL?.trim()) return DATABASE_URL.trim(); // Prisma's command line refuses blanks before it
   throw new Error(
     "Expected the database's address in DATABASE_URL, or in DATABASE_SECRET the ARN of the secret that has it, " +
       "but neither is set. Set one in the function's environment.",

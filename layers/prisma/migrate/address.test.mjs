@@ -39,7 +39,12 @@ test("a secret takes precedence over an address", async () => {
   assert.deepEqual(fetched, [ARN]);
 });
 
-test("an address is used unchanged", async () =>
-  assert.equal(await databaseUrl({ DATABASE_URL: "postgresql://x", DATABASE_CA: "/ca" }), "postgresql://x"));
+test("an address is used unchanged, without the blanks around it", async () => {
+  for (const DATABASE_URL of ["postgresql://x", " postgresql://x\r\n"]) {
+    assert.equal(await databaseUrl({ DATABASE_URL, DATABASE_CA: "/ca" }), "postgresql://x");
+  }
+});
 
-test("neither", () => assert.rejects(databaseUrl({}), /DATABASE_URL, or in DATABASE_SECRET/));
+for (const DATABASE_URL of [undefined, " "]) {
+  test(`neither: ${DATABASE_URL}`, () => assert.rejects(databaseUrl({ DATABASE_URL }), /DATABASE_URL, or in DATABASE_SECRET/));
+}

@@ -24,5 +24,6 @@ export function failureText(output, databaseUrl) {
 
 function withoutPassword(text, databaseUrl) {
   const { password } = URL.canParse(databaseUrl) ? new URL(databaseUrl) : {};
-  return password ? text.replaceAll(databaseUrl, "DATABASE_URL").replaceAll(`:${password}@`, ":***@") : text;
+  const shown = text.replaceAll(databaseUrl, "DATABASE_URL");
+  return password ? shown.replaceAll(`:${password}@`, ":***@") : shown;
 }

@@ -33,4 +33,5 @@ for (const [text, expected] of [
 
 test("no password", () => {
   assert.equal(failureText(`Error: at ${URL_WITH_PASSWORD} or v:hush@x`, URL_WITH_PASSWORD), "at DATABASE_URL or v:***@x");
+  assert.equal(failureText("Error: at postgresql://u:hu#sh@h/d", "postgresql://u:hu#sh@h/d"), "at DATABASE_URL");
 });

@@ -9,11 +9,11 @@ const ASCII = /^[ -~]+$/; // SASLprep, which Postgres applies to passwords, leav
 /**
  * Return the SQL that makes the user of a secret, or gives it that password, and grants it all rows. Safe to repeat.
  *
- * Shape:  `master`: the user that executes it. There is no password in it but what Postgres keeps of one, so that no
+ * Shape:  `master`: the user that executes it; `schema`: where the tables are. There is no password in it but what Postgres keeps of one, so that no
  *         log of statements has it.
  * Raises: Error, which quotes nothing of the secret.
  */
-export function userSql(secret, master) {
+export function userSql(secret, master, schema = "public") {
   const { username, password, dbname } = read(secret);
   const texts = [username, password, dbname].every((text) => typeof text === "string");
   if (!texts || !NAME.test(username) || username === master || !ASCII.test(password)) {
@@ -22,7 +22,7 @@ export function userSql(secret, master) {
         "of printable ASCII and a dbname, but it has something else. Correct it, then invoke this function again.",
     );
   }
-  const [user, database] = [username, dbname].map((name) => `"${name.replaceAll('"', '""')}"`);
+  const [user, database, tables] = [username, dbname, schema].map((name) => `"${name.replaceAll('"', '""')}"`);
   return `
 DO $$ BEGIN
   PERFORM pg_advisory_xact_lock(20261126);
@@ -30,14 +30,14 @@ DO $$ BEGIN
 END $$;
 ALTER ROLE ${user} LOGIN PASSWORD '${verifier(password)}';
 REVOKE ALL ON DATABASE ${database} FROM PUBLIC;
-REVOKE ALL ON SCHEMA public FROM PUBLIC;
+REVOKE ALL ON SCHEMA ${tables} FROM PUBLIC;
 GRANT CONNECT ON DATABASE ${database} TO ${user};
-GRANT USAGE ON SCHEMA public TO ${user};
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO ${user};
-GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO ${user};
-ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO ${user};
-ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE ON SEQUENCES TO ${user};
-REVOKE ALL ON _prisma_migrations FROM ${user};
+GRANT USAGE ON SCHEMA ${tables} TO ${user};
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${tables} TO ${user};
+GRANT USAGE ON ALL SEQUENCES IN SCHEMA ${tables} TO ${user};
+ALTER DEFAULT PRIVILEGES IN SCHEMA ${tables} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO ${user};
+ALTER DEFAULT PRIVILEGES IN SCHEMA ${tables} GRANT USAGE ON SEQUENCES TO ${user};
+REVOKE ALL ON ${tables}._prisma_migrations FROM ${user};
 `;
 }
 

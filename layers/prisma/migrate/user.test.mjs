@@ -12,6 +12,12 @@ test("no password, and names as they are", () => {
   assert.match(text, /GRANT CONNECT ON DATABASE "to""dos" TO "todos_function";/);
 });
 
+test("the tables of a schema, in it only", () => {
+  const text = userSql(JSON.stringify(SECRET), "master", 'of "mine');
+  assert.match(text, /GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "of ""mine" TO "todos_function";/);
+  assert.ok(!text.includes("SCHEMA public"));
+});
+
 test("salted: the same password twice is not the same text", () => assert.notEqual(sql(), sql()));
 
 for (const changes of [

@@ -72,8 +72,9 @@ class Deployment:
         shutil.copytree(ROOT / "functions/todos/prisma", folder, dirs_exist_ok=True)
         self._project = Project(folder, f"postgresql://{MASTER}:quiet@{self._address}")
 
-    def run(self) -> dict[str, Any]:
-        return start(self._project, None, **self._variables).outcome()  # type: ignore[arg-type]
+    def run(self, parameters: str = "") -> dict[str, Any]:
+        url = f"{self._project.url}{parameters}"
+        return start(self._project, url, **self._variables).outcome()  # type: ignore[arg-type]
 
     def change_password(self, password: str) -> None:
         self._vault.change(self.arn, rds_secret(self.url(USER, ""), password=password))
@@ -146,6 +147,15 @@ def test_a_table_that_a_later_migration_makes_can_be_used(deployment: Deployment
     postgres.run_sql(table, deployment.name)
     with deployment.connected(PASSWORD) as connection:
         connection.execute("INSERT INTO later DEFAULT VALUES")
+
+
+@pytest.mark.nightly
+def test_tables_in_a_schema_of_their_own_can_be_used(deployment: Deployment) -> None:
+    assert len(deployment.run("?schema=of%20mine")["result"]) == 2
+    with deployment.connected(PASSWORD) as connection:
+        connection.execute('DELETE FROM "of mine"."Todo"')
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute('SELECT * FROM "of mine"._prisma_migrations')
 
 
 def test_a_changed_password_is_that_of_the_secret_after_the_next_run(deployment: Deployment) -> None:
