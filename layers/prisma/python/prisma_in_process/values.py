@@ -9,7 +9,7 @@ import math
 import struct
 import uuid
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 Coder = Callable[[Any], Any]
@@ -158,7 +158,7 @@ def _money_from(data: bytes) -> Decimal:
 
 
 def _money_to(value: Decimal) -> bytes:
-    return int((value / _CENTS).to_integral_value()).to_bytes(8, signed=True)
+    return int((value / _CENTS).to_integral_value(ROUND_HALF_UP)).to_bytes(8, signed=True)
 
 
 def _interval_from(parts: tuple[int, int, int]) -> str:
@@ -214,6 +214,12 @@ def raw_type(name: str) -> str:
     return f"{_RAW.get(name[:-2], 'string')}-array" if name.endswith("[]") else _RAW.get(name, "string")
 
 
+def _digits(microsecond: int) -> str:
+    if not microsecond:
+        return "seconds"
+    return "microseconds" if microsecond % 1000 else "milliseconds"
+
+
 def raw_value(value: Any, kind: str) -> Any:
     """Write a value of a raw result."""
     if value is None or kind in ("int", "bool", "double"):
@@ -226,7 +232,10 @@ def raw_value(value: Any, kind: str) -> Any:
         return json.loads(value)
     if isinstance(value, dt.datetime):
         moment = (value if value.tzinfo else value.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
-        return moment.isoformat(timespec="microseconds" if moment.microsecond % 1000 else "milliseconds")
+        return moment.isoformat(timespec=_digits(moment.microsecond))
+    if isinstance(value, dt.time):
+        time = value if value.utcoffset() else value.replace(tzinfo=None)
+        return time.isoformat(timespec=_digits(time.microsecond))
     if isinstance(value, bytes):
         return base64.b64encode(value).decode() if kind == "bytes" else value.decode(errors="replace")
     if hasattr(value, "lower_inc"):  # a range
