@@ -7,8 +7,9 @@ import json
 import logging
 import threading
 from collections import OrderedDict
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from . import __version__, requests
 from .errors import UserError
@@ -23,40 +24,34 @@ if TYPE_CHECKING:
 _MOST_TEXT = 1_000_000
 _ATTEMPTS = 4
 
-logger = logging.getLogger(__name__)
-
 T = TypeVar("T")
 Found = tuple[Plan, dict[str, Any]]
-# The names of the values that stay in a request.
-Kept = frozenset[str] | Literal["all"]
+# The names of values that stay in a request, None for all.
+Kept = frozenset[str] | None
+_NONE: Kept = frozenset()
 
 
 class Recent(Generic[T]):
     """What was used last, by texts that together are not too long. Safe between threads."""
 
     def __init__(self, most_text: int = _MOST_TEXT) -> None:
-        self._room = most_text
-        self._values: OrderedDict[str, T] = OrderedDict()
-        self._lock = threading.Lock()
+        self._room, self._lock = most_text, threading.Lock()
+        self.entries: OrderedDict[str, T] = OrderedDict()
 
-    def get(self, key: str) -> T | None:
+    def get(self, key: str, default: T) -> T:
         with self._lock:
-            if key not in self._values:
-                return None
-            self._values.move_to_end(key)
-            return self._values[key]
+            if key not in self.entries:
+                return default
+            self.entries.move_to_end(key)
+            return self.entries[key]
 
     def put(self, key: str, value: T) -> None:
         with self._lock:
-            if key not in self._values:
+            if key not in self.entries:
                 self._room -= len(key)
-            self._values[key] = value
+            self.entries[key] = value
             while self._room < 0:
-                self._room += len(self._values.popitem(last=False)[0])
-
-    def items(self) -> list[tuple[str, T]]:
-        with self._lock:
-            return list(self._values.items())
+                self._room += len(self.entries.popitem(last=False)[0])
 
 
 class Plans:
@@ -66,85 +61,72 @@ class Plans:
         self._datamodel, self._schema = datamodel, schema
         self._compiler: QueryCompiler | None = None
         self._compiling = threading.Lock()
-        self._ready: Recent[tuple[Plan, str]] = Recent()
+        self._ready: Recent[tuple[Plan, str] | None] = Recent()
         self._kept: Recent[Kept] = Recent()
         self._ahead: dict[str, str] = {}
         self.compiled = 0
-        versions = f"{__version__}\n{COMPILER}\n{schema}\n{datamodel}"
-        self._digest = hashlib.sha256(versions.encode()).hexdigest()
+        self._digest = hashlib.sha256(f"{__version__} {COMPILER} {schema}\n{datamodel}".encode()).hexdigest()
         if ahead:
-            self._load(ahead)
-
-    def _load(self, file: Path) -> None:
-        made: dict[str, Any] = json.loads(file.read_bytes()) if file.exists() else {}
-        if made.get("digest") != self._digest:
-            logger.warning("%s has no plans for this schema and version: they are compiled", file)
-            return
-        self._ahead = made["plans"]
-        for key, names in made["kept"].items():
-            self._kept.put(key, "all" if names == "all" else frozenset(names))
+            made: dict[str, Any] = json.loads(ahead.read_bytes()) if ahead.exists() else {}
+            if made.get("digest") == self._digest:
+                self._ahead = made["plans"]
+                for key, names in made["kept"].items():
+                    self._kept.put(key, None if names is None else frozenset(names))
+            else:
+                text = "%s has no plans for this schema and version: they are compiled"
+                logging.getLogger(__name__).warning(text, ahead)
 
     def save(self, file: Path) -> None:
         """Write all plans used so far, for `install(plans=file)`."""
-        plans = self._ahead | {key: text for key, (_, text) in self._ready.items()}
-        kept = {key: "all" if names == "all" else sorted(names) for key, names in self._kept.items()}
+        plans = self._ahead | {key: entry[1] for key, entry in self._ready.entries.items() if entry}
+        kept = {key: names and sorted(names) for key, names in self._kept.entries.items()}
         file.write_text(json.dumps({"digest": self._digest, "plans": plans, "kept": kept}))
 
     def find(self, call: Call) -> Found | None:
         """Return a call's plan and its values, None where the plan must be compiled."""
         request = requests.request(call)
-        kept = self._kept.get(request.text)
-        if kept is not None:
-            request = requests.request(call, None if kept == "all" else kept)
-        key = _key(request)
-        ready = self._ready.get(key)
-        if ready:
-            return ready[0], request.values
-        text = self._ahead.get(key)
+        kept = self._kept.get(request.text, _NONE)
+        if kept != _NONE:
+            request = requests.request(call, kept)
+        entry = self._ready.get(request.text, None)
+        if entry:
+            return entry[0], request.values
+        text = self._ahead.get(request.text)
         return self._keep(request, text) if text else None
 
     def make(self, call: Call) -> Found:
         """Return a call's plan and its values; compile what is not ready. Raises: UserError."""
         with self._compiling:
-            return self.find(call) or self._make(call)
-
-    def _make(self, call: Call) -> Found:
-        """Compile a call, with those values in the request that the compiler refuses as parameters."""
-        first = request = requests.request(call)
-        kept: frozenset[str] = frozenset()
-        for _ in range(_ATTEMPTS):
-            try:
-                plan = self._compile(request)
-            except UserError as error:
-                meta: Any = error.body["user_facing_error"]
-                more = requests.refused(request.text, meta["meta"]) - kept
-                if not more:
-                    break
-                kept |= more
+            found = self.find(call)
+            if found:
+                return found
+            first = request = requests.request(call)
+            kept = _NONE
+            for attempt in count(1):
+                try:
+                    text = self._compile(request)
+                    # A page's number that the compiler calculated with cannot be a parameter.
+                    refused = frozenset(name for name in request.pages if json.dumps(name) not in text)
+                    if not refused:
+                        break
+                except UserError as error:
+                    if kept is None:
+                        raise
+                    refused = requests.refused(request.text, error.body["user_facing_error"]["meta"])
+                more = refused - (kept or _NONE) if attempt < _ATTEMPTS else None
+                kept = kept | more if kept is not None and more else None
                 request = requests.request(call, kept)
-                continue
-            text = json.dumps(plan)
-            # A page's number that the compiler calculated with cannot be a parameter.
-            lost = {name for name in request.pages if json.dumps(name) not in text}
-            if not lost:
-                if kept:
-                    self._kept.put(first.text, kept)
-                return self._keep(request, text)
-            kept |= lost
-            request = requests.request(call, kept)
-        request = requests.request(call, None)
-        plan = self._compile(request)
-        self._kept.put(first.text, "all")
-        return self._keep(request, json.dumps(plan))
+            if kept != _NONE:
+                self._kept.put(first.text, kept)
+            return self._keep(request, text)
 
     def _keep(self, request: requests.Request, text: str) -> Found:
         plan = Plan(json.loads(text), typed=request.typed)
-        self._ready.put(_key(request), (plan, text))
+        self._ready.put(request.text, (plan, text))
         return plan, request.values
 
-    def _compile(self, request: requests.Request) -> Any:
-        # 30 MB that are not needed where all plans were made ahead.
-        from .compiler import CompileError, QueryCompiler
+    def _compile(self, request: requests.Request) -> str:
+        from .compiler import CompileError, QueryCompiler  # 30 MB, not needed for plans made ahead
 
         compiler, self._compiler = self._compiler, None
         if compiler is None:
@@ -155,11 +137,6 @@ class Plans:
         except CompileError as error:
             self._compiler = compiler
             raise UserError(error.code, str(error), error.meta) from None
-        # After any other error, what is in its memory is unknown: the next call starts another one.
-        self._compiler = compiler
+        self._compiler = compiler  # any other error leaves its memory in doubt: the next call starts another
         pages = {number: name for name, number in request.pages.items()}
-        return with_pages(plan, pages) if pages else plan
-
-
-def _key(request: requests.Request) -> str:
-    return request.text if request.typed else f"untyped {request.text}"
+        return json.dumps(with_pages(plan, pages) if pages else plan)

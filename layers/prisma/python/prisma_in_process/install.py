@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 _PRISMA = "0.15.0"
-_PROVIDERS = ("postgresql", "postgres")
 _MOST_SCHEMAS = 16  # plans have the name of their schema in their SQL
 
 
@@ -22,68 +21,40 @@ def install(package: str = "prisma", *, plans: Path | None = None, idle_check_s:
     """
     version = getattr(importlib.import_module(package), "__version__", "none")
     if version != _PRISMA:
-        raise ImportError(
-            f"Expected Prisma Client Python {_PRISMA} as `{package}`, but got version {version}. "
-            f"Run: pip install prisma=={_PRISMA}, then: prisma generate"
-        )
+        advice = f"Run: pip install prisma=={_PRISMA}, then: prisma generate"
+        raise ImportError(f"Expected version {_PRISMA} of `{package}`, but got {version}. {advice}")
     try:
         client: Any = importlib.import_module(f"{package}.client")
     except ModuleNotFoundError as error:
-        raise ImportError(f"Expected a generated client as `{package}`. Run: prisma generate") from error
+        raise ImportError(f"Expected a generated client in `{package}`. Run: prisma generate") from error
     provider = client.Prisma(use_dotenv=False)._active_provider
-    if provider not in _PROVIDERS:
-        raise ImportError(f"Expected a client for postgresql as `{package}`, but it is for {provider}.")
-    base: Any = importlib.import_module(f"{package}._base_client")
-    _hook_calls(client)
-    client.Prisma._create_engine = _engine_maker(
-        package,
-        client,
-        sync=issubclass(client.Prisma, base.SyncBasePrisma),
-        ahead=plans,
-        idle_check_s=idle_check_s,
-    )
+    if provider not in ("postgresql", "postgres"):
+        raise ImportError(f"Expected a client for postgresql in `{package}`, but it is for {provider}.")
+    _hook(package, client, plans, idle_check_s)
 
 
-def _engine_maker(package: str, client: Any, *, sync: bool, ahead: Path | None, idle_check_s: float) -> Any:
+def _hook(package: str, client: Any, ahead: Path | None, idle_check_s: float) -> None:
     # Not above: `prisma_in_process.url` is also for processes that have no driver.
     from .cache import Plans
-    from .engine import Client, Engine
+    from .engine import Engine
     from .sync import SyncEngine
+
+    sync = issubclass(client.Prisma, importlib.import_module(f"{package}._base_client").SyncBasePrisma)
+    utils = importlib.import_module(f"{package}.engine.utils")
 
     @lru_cache(_MOST_SCHEMAS)
     def plans(schema: str) -> Plans:
         return Plans(client.PACKAGED_SCHEMA_PATH.read_text(), schema, ahead)
 
-    found = Client(
-        utils=importlib.import_module(f"{package}.engine.utils"),
-        errors=importlib.import_module(f"{package}.engine.errors"),
-        plans=plans,
-        idle_check_s=idle_check_s,
-    )
-
     def create_engine(self: Any, **_: object) -> Engine | SyncEngine:
-        url = None if self._datasource else self._default_datasource["url"]
-        engine = Engine(found, url, log_queries=self._log_queries)
+        url = "" if self._datasource else self._default_datasource["url"]
+        engine = Engine(utils, plans, url, log_queries=self._log_queries, idle_check_s=idle_check_s)
         return SyncEngine(engine) if sync else engine
 
-    return create_engine
-
-
-def _hook_calls(client: Any) -> None:
-    """Hand over each call as a `QueryBuilder`. A synchronous engine returns a result, not a coroutine."""
-
-    def execute(
-        self: Any,
-        method: str,
-        arguments: dict[str, Any],
-        model: Any = None,
-        root_selection: list[str] | None = None,
-    ) -> Any:
-        engine = self._engine
-        call = self._make_query_builder(
-            method=method, arguments=arguments, model=model, root_selection=root_selection
-        )
-        return engine.run(call, self._tx_id)
+    # A synchronous engine returns results, the other one coroutines.
+    def execute(self: Any, method: str, arguments: dict[str, Any], **more: Any) -> Any:
+        engine, more = self._engine, {"model": None, "root_selection": None, **more}
+        return engine.run(self._make_query_builder(method=method, arguments=arguments, **more), self._tx_id)
 
     def add(self: Any, **call: Any) -> None:
         models, relations = client.PRISMA_MODELS, client.RELATIONAL_FIELD_MAPPINGS
@@ -95,5 +66,5 @@ def _hook_calls(client: Any) -> None:
         calls, self._Batch__queries = self._Batch__queries, []
         return self._Batch__client._engine.run_batch(calls, self._Batch__client._tx_id)
 
-    client.Prisma._execute = execute
+    client.Prisma._create_engine, client.Prisma._execute = create_engine, execute
     client.Batch._add, client.Batch.commit = add, commit

@@ -178,6 +178,8 @@ class Connection:
             statement = await self._prepare(sql, raw)
         else:
             self._statements.move_to_end(sql)
+        if self._url.log_queries:
+            print(f"prisma:query {sql}", flush=True)
         encoded = statement.encode(values, raw)
         return await self._call(statement.prepared.fetch(*encoded), raw=raw), statement
 

@@ -7,94 +7,52 @@ import atexit
 import os
 import threading
 import weakref
-from collections.abc import Coroutine
-from contextlib import suppress
-from datetime import timedelta
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 from .engine import Engine
-from .models import Call
 
-T = TypeVar("T")
-
-# By process: a forked one starts its own, and must not free its parent's.
+# The loop of all synchronous clients, by process: a forked one starts its own, and keeps its parent's.
 _loops: dict[int, asyncio.AbstractEventLoop] = {}
 _engines: weakref.WeakSet[SyncEngine] = weakref.WeakSet()
-_EXIT_S = 1.0
-
-
-def _background() -> asyncio.AbstractEventLoop:
-    """Return the loop of all synchronous clients of this process."""
-    found = _loops.get(os.getpid())
-    if found is None:
-        made = asyncio.new_event_loop()
-        found = _loops.setdefault(os.getpid(), made)
-        if found is made:
-            threading.Thread(target=made.run_forever, name="prisma_in_process", daemon=True).start()
-        else:
-            made.close()
-    return found
-
-
-def _wait(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run to the end, from any thread; Ctrl-C stops the query."""
-    future = asyncio.run_coroutine_threadsafe(coroutine, _background())
-    try:
-        return future.result()
-    except BaseException:
-        future.cancel()
-        raise
-
-
-@atexit.register
-def _close_all() -> None:
-    loop, engines = _loops.get(os.getpid()), list(_engines)
-
-    async def close() -> None:
-        for each in engines:
-            await each._engine.aclose()
-
-    if loop and engines:
-        with suppress(TimeoutError):
-            asyncio.run_coroutine_threadsafe(close(), loop).result(_EXIT_S)
 
 
 class SyncEngine:
-    """The interface that Prisma Client Python calls `SyncAbstractEngine`."""
+    """The interface that Prisma Client Python calls `SyncAbstractEngine`, for any number of threads."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.close = self.aclose  # here as there, `close` waits
         _engines.add(self)
 
-    def connect(
-        self, timeout: timedelta = timedelta(seconds=10), datasources: list[dict[str, str]] | None = None
-    ) -> None:
-        _wait(self._engine.connect(timeout, datasources))
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._engine, name)
 
-    def run(self, call: Call, tx_id: str | None) -> dict[str, Any]:
-        return _wait(self._engine.run(call, tx_id))
+        def wait(*arguments: Any, **named: Any) -> Any:
+            loop = _loops.get(os.getpid())
+            if loop is None:
+                made = asyncio.new_event_loop()
+                loop = _loops.setdefault(os.getpid(), made)
+                if loop is made:
+                    threading.Thread(target=made.run_forever, name="prisma_in_process", daemon=True).start()
+                else:
+                    made.close()
+            future = asyncio.run_coroutine_threadsafe(method(*arguments, **named), loop)
+            try:
+                return future.result()
+            except BaseException:  # Ctrl-C: the query is stopped
+                future.cancel()
+                raise
 
-    def run_batch(self, calls: list[Call], tx_id: str | None) -> list[Any]:
-        return _wait(self._engine.run_batch(calls, tx_id))
-
-    def start_transaction(self, *, content: str) -> str:
-        return _wait(self._engine.start_transaction(content=content))
-
-    def commit_transaction(self, tx_id: str) -> None:
-        _wait(self._engine.commit_transaction(tx_id))
-
-    def rollback_transaction(self, tx_id: str) -> None:
-        _wait(self._engine.rollback_transaction(tx_id))
-
-    def query(self, *_: object, **__: object) -> NoReturn:
-        _wait(self._engine.query())
-
-    def metrics(self, **_: object) -> NoReturn:
-        _wait(self._engine.metrics())
-
-    def close(self, **_: object) -> None:
-        _wait(self._engine.aclose())
+        return wait
 
     def stop(self, **_: object) -> None:
         """Drop all connections without waiting: a client that is freed calls this, also while Python ends."""
         self._engine.close()
+
+
+@atexit.register
+def _close_all() -> None:
+    if os.getpid() in _loops:
+        for engine in list(_engines):
+            engine.close()

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Literal
 
 from .errors import UserError
 from .pool import Pool
 from .postgres import Connection
 
-End = Literal["commit", "rollback", "expiry"]
-_ENDED: dict[End, str] = {
-    "commit": "a committed transaction.",
-    "rollback": "a transaction that was rolled back.",
-    "expiry": "an expired transaction. The timeout for this transaction was {timeout} ms, however {passed} "
-    "ms passed since the start of the transaction. Consider increasing the interactive transaction timeout "
-    "or doing less work in the transaction.",
-}
+_ENDED = {"commit": "a committed transaction", "rollback": "a transaction that was rolled back"}
 _REMEMBERED = 100
 _ROLLBACK_S = 5.0
 
 
-def _failed(message: str, *, error: str | None = None) -> UserError:
-    return UserError("P2028", f"Transaction API error: {message}", error=error)
+def _failed(message: str) -> UserError:
+    return UserError("P2028", f"Transaction API error: {message}", error=message)
 
 
 class Transactions:
@@ -35,10 +26,17 @@ class Transactions:
     def __init__(self) -> None:
         self._known: dict[str, _Transaction] = {}
 
-    async def start(self, pool: Pool, *, max_wait_s: float, timeout_ms: int) -> str:
+    async def start(self, pool: Pool, max_wait_ms: int, timeout_ms: int) -> str:
         """Begin a transaction and return its id. Raises: UserError."""
-        transaction = _Transaction(timeout_ms)
-        await transaction.start(pool, max_wait_s)
+        transaction = _Transaction(pool, timeout_ms)
+        try:
+            async with asyncio.timeout(max_wait_ms / 1000):
+                await transaction.begun
+        except BaseException as error:
+            transaction.task.cancel()
+            if isinstance(error, TimeoutError):
+                raise _failed("Unable to start a transaction in the given time.") from None
+            raise
         for old in [tx_id for tx_id, each in self._known.items() if each.ended][:-_REMEMBERED]:
             del self._known[old]
         tx_id = str(uuid.uuid4())
@@ -48,98 +46,71 @@ class Transactions:
     @asynccontextmanager
     async def connection(self, tx_id: str) -> AsyncIterator[Connection]:
         """Lend a transaction's connection to one call at a time. Raises: UserError."""
-        transaction = self._find(tx_id)
+        transaction = self._find(tx_id, "query")
         async with transaction.lock:
-            transaction.check("query")
+            self._find(tx_id, "query")  # it may have ended meanwhile
             yield transaction.connection
 
-    async def end(self, tx_id: str, how: Literal["commit", "rollback"]) -> None:
-        """End a transaction after the call that runs in it. Raises: UserError."""
-        transaction = self._find(tx_id)
-        transaction.check(how)
-        transaction.ended = how
+    async def end(self, tx_id: str, how: str) -> None:
+        """End a transaction after the call that runs in it: "commit" or "rollback". Raises: UserError."""
+        transaction = self._find(tx_id, how)
+        transaction.ended = _ENDED[how]
         transaction.ending.set()
         await asyncio.shield(transaction.task)
 
     async def close(self) -> None:
         """Give up the running loop's transactions: Postgres rolls them back."""
         loop = asyncio.get_running_loop()
-        tasks = [each.task for each in self._known.values() if each.loop is loop]
+        tasks = [each.task for each in self._known.values() if each.task.get_loop() is loop]
         self._known.clear()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _find(self, tx_id: str) -> _Transaction:
-        if tx_id not in self._known:
+    def _find(self, tx_id: str, action: str) -> _Transaction:
+        found = self._known.get(tx_id)
+        if found is None:
+            raise _failed("Transaction not found. It is old, or was obtained before disconnecting.")
+        if found.ended:
+            state = {"commit": "a committed", "rollback": "a rolled back"}.get(found.ended, found.ended)
             raise _failed(
-                "Transaction not found. Transaction ID is invalid, refers to an old closed transaction "
-                "Prisma doesn't have information about anymore, or was obtained before disconnecting."
+                f"Transaction already closed: A {action} cannot be executed on {state} transaction."
             )
-        return self._known[tx_id]
+        return found
 
 
 class _Transaction:
     connection: Connection
-    task: asyncio.Task[None]
 
-    def __init__(self, timeout_ms: int) -> None:
-        self._timeout_ms, self._began_s = timeout_ms, time.monotonic()
-        self.loop = asyncio.get_running_loop()
-        self.lock, self.ending = asyncio.Lock(), asyncio.Event()
-        self.ended: End | None = None
+    def __init__(self, pool: Pool, timeout_ms: int) -> None:
+        self.lock, self.ending, self.ended = asyncio.Lock(), asyncio.Event(), ""
+        self.begun = asyncio.get_running_loop().create_future()
+        self.task = asyncio.create_task(self._hold(pool, timeout_ms))
+        self.task.add_done_callback(lambda task: task.cancelled() or task.exception())  # its errors are read
 
-    def check(self, action: str) -> None:
-        """Raises: UserError, where it has ended."""
-        if self.ended:
-            passed = int((time.monotonic() - self._began_s) * 1000)
-            state = _ENDED[self.ended].format(timeout=self._timeout_ms, passed=passed)
-            text = f"Transaction already closed: A {action} cannot be executed on {state}"
-            raise _failed(text, error=text)
-
-    async def start(self, pool: Pool, max_wait_s: float) -> None:
-        begun = asyncio.Event()
-        self.task = asyncio.create_task(self._hold(pool, begun))
-        self.task.add_done_callback(lambda task: task.cancelled() or task.exception())  # known to be read
-        waiting = asyncio.create_task(begun.wait())
+    async def _hold(self, pool: Pool, timeout_ms: int) -> None:
         try:
-            await asyncio.wait({self.task, waiting}, timeout=max_wait_s, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            self.task.cancel()
-            raise
-        finally:
-            waiting.cancel()
-        if self.task.done():
-            await self.task
-        if not begun.is_set():
-            self.task.cancel()
-            raise _failed("Unable to start a transaction in the given time.")
-
-    async def _hold(self, pool: Pool, begun: asyncio.Event) -> None:
-        async with pool.connection() as self.connection:
-            try:
+            async with pool.connection() as self.connection:
                 await self.connection.begin()
-                self._began_s = time.monotonic()
-                begun.set()
+                self.begun.set_result(None)
                 try:
-                    async with asyncio.timeout(self._timeout_ms / 1000):
+                    async with asyncio.timeout(timeout_ms / 1000):
                         await self.ending.wait()
                 except TimeoutError:
-                    self.ended = self.ended or "expiry"
+                    self.ended = self.ended or f"an expired transaction (timeout: {timeout_ms} ms)"
                 async with self.lock:
                     await self._end()
-            except asyncio.CancelledError:
-                self.connection.terminate()
+        except UserError as error:
+            if self.begun.done():
                 raise
+            self.begun.set_exception(error)
 
     async def _end(self) -> None:
-        if self.ended != "commit":
+        if self.ended != _ENDED["commit"]:
             try:
                 async with asyncio.timeout(_ROLLBACK_S):
                     await self.connection.end("ROLLBACK")
             except TimeoutError:
                 self.connection.terminate()
-        elif self.connection.lost:
-            raise UserError("P1017", "Server has closed the connection.")
         elif await self.connection.end("COMMIT") == "ROLLBACK":
             raise _failed("Nothing was committed, because a query in the transaction had failed.")

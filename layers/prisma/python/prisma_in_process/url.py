@@ -72,6 +72,7 @@ class DatabaseUrl:
     key: str | None = None
     identity: str | None = None
     identity_password: str = field(default="", repr=False)
+    log_queries: bool = False
     parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
