@@ -31,7 +31,7 @@ def ms(number: int) -> timedelta:
     return timedelta(milliseconds=number)
 
 
-def run(bank: Bank, use: Use, **parameters: object) -> None:
+def run(bank: Bank, use: Use, **parameters: int) -> None:
     """Run a test with a connected client."""
 
     async def connected() -> None:

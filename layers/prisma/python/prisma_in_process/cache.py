@@ -113,8 +113,8 @@ class Plans:
                     if kept is None:
                         raise
                     refused = requests.refused(request.text, error.body["user_facing_error"]["meta"])
-                more = refused - (kept or _NONE) if attempt < _ATTEMPTS else None
-                kept = kept | more if kept is not None and more else None
+                if kept is not None:
+                    kept = None if refused <= kept or attempt == _ATTEMPTS else kept | refused
                 request = requests.request(call, kept)
             if kept != _NONE:
                 self._kept.put(first.text, kept)
