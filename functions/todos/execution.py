@@ -79,7 +79,7 @@ class Executor:
     async def execute(self, request: Request, todos: Todos) -> Outcome:
         """Execute a request on its owner's todos; errors in the document or the variables are in the outcome.
 
-        Raises: MethodNotAllowed, if the operation is no query but must be one.
+        Raises: MethodNotAllowed, if the operation is a mutation but must be a query.
         """
         try:
             document = self._parse(request.query)
@@ -158,10 +158,9 @@ def _operation(document: DocumentNode, request: Request) -> OperationDefinitionN
             else f"`operationName`: expected one that the document has ({listed}), "
             f"but got {json.dumps(name[:50])}."
         )
-    if request.only_query and operation.operation is not OperationType.QUERY:
-        raise MethodNotAllowed(
-            f"Expected a query, but got a {operation.operation.value}. Send it with POST.", allow="POST"
-        )
+    # Validation refuses a subscription, whatever the method.
+    if request.only_query and operation.operation is OperationType.MUTATION:
+        raise MethodNotAllowed("Expected a query, but got a mutation. Send it with POST.", allow="POST")
     return operation
 
 

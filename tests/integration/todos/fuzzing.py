@@ -17,6 +17,7 @@ FIELDS = [f"{kind}.{name}" for kind in SCHEMA for name in SCHEMA[kind]]
 MEDIA_TYPES = ("application/json", "application/graphql-response+json")
 CODES = {
     "BAD_REQUEST",
+    "PERSISTED_QUERY_NOT_SUPPORTED",
     "GRAPHQL_PARSE_FAILED",
     "GRAPHQL_VALIDATION_FAILED",
     "BAD_USER_INPUT",

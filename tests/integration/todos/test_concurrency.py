@@ -13,9 +13,12 @@ from uuid import UUID
 import pytest
 
 from functions.todos.errors import DatabaseUnavailable
+from functions.todos.execution import Executor, Request
+from functions.todos.limits import Limits
 from functions.todos.pages import Order
+from functions.todos.resolvers import create_schema
 from functions.todos.store import PrismaStore
-from functions.todos.todos import Changes, Filter
+from functions.todos.todos import Changes, Filter, Todos
 from tests.integration.todos.conftest import Database, copy, expect_no_connections, migrate, opened
 from tests.postgres import Postgres, run_postgres
 from tests.unit.todos.stores import NO_OWNER, todo
@@ -105,6 +108,22 @@ async def test_what_all_delete_at_once_one_of_them_gets(
     gone = await asyncio.gather(*deleting)
     assert [each for each in gone if each] == made
     assert database.titles() == []
+
+
+async def test_of_those_who_delete_a_todo_by_graphql_one_gets_it_and_the_others_not_found(
+    stores: list[PrismaStore],
+) -> None:
+    executor = Executor(create_schema(), Limits(), introspection=True)
+    for number in range(1, 11):
+        one = await stores[0].create(NO_OWNER, todo(number))
+        request = Request(query=f'mutation {{ deleteTodo(id: "{one.id}") {{ id }} }}')
+        outcomes = [executor.execute(request, Todos(store, NO_OWNER)) for store in stores]
+        bodies = [outcome.body for outcome in await asyncio.gather(*outcomes)]
+        codes = [body["errors"][0]["extensions"]["code"] for body in bodies if "errors" in body]
+        assert [body["data"] for body in bodies if "errors" not in body] == [
+            {"deleteTodo": {"id": str(one.id)}}
+        ]
+        assert codes == ["NOT_FOUND"] * (STORES - 1)
 
 
 async def test_every_acknowledged_todo_outlives_the_server(
