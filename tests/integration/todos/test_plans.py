@@ -183,6 +183,7 @@ SEARCHES = [
     ("one todo", " 50000", A_TO_Z, True),
     ("one todo", " 50000", NEWEST, True),
     ("none", "nothing like it", NEWEST, True),
+    ("none, in two forms", "nothing liké it", NEWEST, True),
     ("many", "c4c", NEWEST, False),
     ("two letters, many", "c4", NEWEST, False),
     ("two letters, none", "zq", NEWEST, False),
