@@ -64,8 +64,11 @@ class Driver:
         self.prepared.append(sql)
         return Prepared(self, sql)
 
-    async def execute(self, sql: str) -> str:
-        await self.run(sql)
+    async def execute(self, sql: str, timeout: float | None = None) -> str:  # noqa: ARG002
+        if sql.startswith("SET "):
+            await self._server.answer()
+        else:
+            await self.run(sql)
         return sql
 
     async def run(self, sql: str) -> None:

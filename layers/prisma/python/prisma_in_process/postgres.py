@@ -62,6 +62,11 @@ class _Statement:
         return encoded
 
 
+# Else a prepared statement has one plan for any values from its sixth execution on; that of a search may read
+# all rows. Without a name, as through pgbouncer, statements are planned each time.
+_PLANNED_FOR_VALUES = "SET plan_cache_mode = force_custom_plan"
+
+
 class Connection:
     """One connection, and the statements that it has prepared.
 
@@ -83,8 +88,14 @@ class Connection:
                 await raw.set_type_codec(
                     name, schema="pg_catalog", encoder=encoder, decoder=decoder, format=form
                 )
+            if not self._url.pgbouncer:
+                await raw.execute(_PLANNED_FOR_VALUES, timeout=self._url.connect_timeout_s)
         except (asyncpg.PostgresError, *_LOST, *to.UNFIT) as error:
+            self.terminate()
             raise not_connected(error, self._url) from None
+        except BaseException:  # cancelled
+            self.terminate()
+            raise
 
     @property
     def lost(self) -> bool:
