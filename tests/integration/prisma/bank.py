@@ -61,7 +61,7 @@ class Bank:
         options = "&".join(f"{name}={value}" for name, value in parameters.items())
         return f"{self.postgres.url(self.database)}?{options}"
 
-    def client(self, package: str = "bank", **parameters: int) -> Any:
+    def client(self, package: str = "bank", /, **parameters: int) -> Any:
         """Return a client that is not connected."""
         module = importlib.import_module(package)
         return module.Prisma(use_dotenv=False, datasource={"url": self.url(**parameters)})

@@ -137,6 +137,6 @@ class Plans:
         except CompileError as error:
             self._compiler = compiler
             raise UserError(error.code, str(error), error.meta) from None
-        self._compiler = compiler  # any other error leaves its memory in doubt: the next call starts another
+        self._compiler = compiler  # after any other error the next call starts another: its memory is unknown
         pages = {number: name for name, number in request.pages.items()}
         return json.dumps(with_pages(plan, pages) if pages else plan)
