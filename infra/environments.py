@@ -151,7 +151,6 @@ def todos_environment(stage: Stage, *, database_secret: str, table: str) -> dict
         "DATABASE_SECRET": database_secret,
         "DATABASE_CA": f"/opt/rds-ca/{Aws.REGION}.pem",
         "KEYS_TABLE": table,
-        "PRISMA_QUERY_ENGINE_BINARY": "/opt/query-engine",
         "QUERY_TIMEOUT_S": str(RESUMING_QUERY_TIMEOUT_S if stage.database.pauses else _QUERY_TIMEOUT_S),
         "INTROSPECTION": "on" if stage.graphiql else "off",
         **({"GRAPHIQL": "/var/task/graphiql"} if stage.graphiql else {}),

@@ -12,10 +12,9 @@ from infra.local.errors import CannotStart
 from infra.local.services.env_file import read_env_file
 from infra.local.services.models import EMBEDDED, backend_models
 from infra.local.settings import REGION, Settings
-from infra.paths import ROOT, search_path
+from infra.paths import ROOT
 
 ENV_FILE = ROOT / ".env"
-_WASM_ENGINE = ROOT / "layers" / "prisma" / "node_modules" / "@prisma" / "engines" / "query-engine"
 # Not passed on: another Python's, and another Lambda's.
 _NOT_PASSED_ON = ("PYTHON", "LAMBDA_", "AWS_LAMBDA_", "_")
 
@@ -30,7 +29,7 @@ def variables_of(function: str, task: Path, environ: Mapping[str, str] = os.envi
         needed = _chat(environ, task) if function == "chat" else _todos(environ, task)
     except CannotStart as error:
         raise CannotInvoke(str(error)) from error
-    return {"AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION, **needed, **kept, "PATH": search_path()}
+    return {"AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION, "PATH": os.defpath, **needed, **kept}
 
 
 def _chat(environ: Mapping[str, str], task: Path) -> dict[str, str]:
@@ -57,7 +56,7 @@ def _models(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _todos(environ: Mapping[str, str], task: Path) -> dict[str, str]:
-    variables = {"PRISMA_QUERY_ENGINE_BINARY": str(_WASM_ENGINE), "GRAPHIQL": str(task / "graphiql")}
+    variables = {"GRAPHIQL": str(task / "graphiql")}
     if environ.get("DATABASE_URL") or environ.get("DATABASE_SECRET"):
         return variables
     url = read_env_file(ENV_FILE)

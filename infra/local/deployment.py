@@ -12,9 +12,8 @@ from infra.local.services.models import (
     Models,
 )
 from infra.local.settings import Settings
-from infra.paths import ROOT, search_path
+from infra.paths import ROOT
 
-_QUERY_ENGINE = ROOT / "layers" / "prisma" / "node_modules" / "@prisma" / "engines" / "query-engine"
 _PAGES = ROOT / ".local"
 
 
@@ -61,9 +60,7 @@ def todos_function(settings: Settings, database_url: str) -> LambdaFunction:
         handler="functions/todos/handler.handler",
         environment={
             "DATABASE_URL": database_url,
-            "PRISMA_QUERY_ENGINE_BINARY": settings.query_engine or str(_QUERY_ENGINE),
             "GRAPHIQL": str(_PAGES / "graphiql"),
-            "PATH": search_path(),
         },
         timeout_s=30,
         concurrency=settings.concurrency,

@@ -30,13 +30,13 @@ class Settings:
     Shape:  `backend` is the base URL of an OpenAI-compatible server, "" for the embedded engine; `fallback`
             of another that answers where it cannot, LOCAL for the embedded engine, "" for none; `port` 0
             takes a free one. `database_url` is the todo API's database, "" for a Postgres that is started
-            here and keeps its data in `postgres_dir`, None for the clone's. `query_engine` is Prisma's,
-            "" for the one in layers/prisma. `auth`: API keys are required; `dev_key` is the first of them,
-            "" for a generated one. `cors_origins` is for the functions, "" for none. `hosts` are names of
-            this machine, beside localhost, that clients may use. `serves` is what the backend's models do, ()
-            where that is to be found out. `models` are all of them, in the place of a backend's, and
-            `engine_variables` hold their keys and credentials. `embedding_model` is a GGUF file. The other
-            settings are the chat function's and its models'; None, () and {} leave its defaults.
+            here and keeps its data in `postgres_dir`, None for the clone's. `auth`: API keys are required;
+            `dev_key` is the first of them, "" for a generated one. `cors_origins` is for the functions, ""
+            for none. `hosts` are names of this machine, beside localhost, that clients may use. `serves` is
+            what the backend's models do, () where that is to be found out. `models` are all of them, in the
+            place of a backend's, and `engine_variables` hold their keys and credentials. `embedding_model` is
+            a GGUF file. The other settings are the chat function's and its models'; None, () and {} leave its
+            defaults.
     """
 
     port: int = 8000
@@ -48,7 +48,6 @@ class Settings:
     timeout_s: int = 900
     database_url: str = field(default="", repr=False)
     postgres_dir: Path | None = None
-    query_engine: str = ""
     auth: bool = False
     dev_key: str = field(default="", repr=False)
     cors_origins: str = ""
@@ -83,7 +82,6 @@ class Settings:
             postgres_dir=Path(directory).resolve()
             if (directory := environment.get("POSTGRES_DIR"))
             else None,
-            query_engine=environment.get("PRISMA_QUERY_ENGINE_BINARY", ""),
             auth=_switch(environment, "AUTH"),
             dev_key=_key(environment.get("DEV_KEY", "")),
             cors_origins=_origins(environment.get("CORS_ORIGINS", "")),

@@ -12,12 +12,10 @@ from infra.bundling.interpreter import find_python
 from infra.emulator.bundled_function import available_version
 from infra.local.loopback import HOST
 from infra.local.services.postgres_cluster import DATABASE, USER, clean_environment, program
-from tests.deploy.account import ROOT, Account, free_port, local_account
+from tests.deploy.account import Account, free_port, local_account
 from tests.deploy.tls import NAME, make_certificates, tls_before
 from tests.deploy.toolkit import Toolkit, bootstrap
 from tests.postgres import Postgres, run_postgres
-
-_QUERY_ENGINE = ROOT / "layers" / "prisma" / "node_modules" / "@prisma" / "engines" / "query-engine"
 
 
 @pytest.fixture(scope="session")
@@ -48,8 +46,8 @@ def account(
     folder = tmp_path_factory.mktemp("account")
     authority, certificate = make_certificates(folder)
     variables = {
-        # Only Amazon can sign for its own authority; the native engine would have to be downloaded.
-        "variables": {"DATABASE_CA": str(authority), "PRISMA_QUERY_ENGINE_BINARY": str(_QUERY_ENGINE)},
+        # Only Amazon can sign for its own authority.
+        "variables": {"DATABASE_CA": str(authority)},
         "engine": f"http://{HOST}:{engine_port}/v1",
         "bedrock": f"http://{HOST}:{bedrock_port}/openai/v1",
         "python": _python(),

@@ -44,7 +44,6 @@ def test_the_database_that_make_run_left(env_file: Path) -> None:
     environment = variables_of("todos", TASK, {})
     assert environment["DATABASE_URL"] == URL
     assert environment["GRAPHIQL"] == "/somewhere/task/graphiql"
-    assert Path(environment["PRISMA_QUERY_ENGINE_BINARY"]).name == "query-engine"
 
 
 @pytest.mark.parametrize("name", ["DATABASE_URL", "DATABASE_SECRET"])

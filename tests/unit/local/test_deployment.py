@@ -1,8 +1,6 @@
 import json
 import os
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 
@@ -69,14 +67,10 @@ def test_without_a_database_there_is_no_todo_function() -> None:
     assert [prefix for prefix, _ in routes(Settings(), MODELS, "")] == ["/"]
 
 
-def test_the_todo_function_holds_one_connection_and_finds_prisma_and_its_page() -> None:
+def test_the_todo_function_finds_its_database_and_its_page() -> None:
     environment = todos(Settings()).environment
     assert environment["DATABASE_URL"] == "postgresql://u:p@h/d"
-    assert environment["PRISMA_QUERY_ENGINE_BINARY"].endswith(
-        "layers/prisma/node_modules/@prisma/engines/query-engine"
-    )
     assert environment["GRAPHIQL"] == str(ROOT / ".local/graphiql")
-    assert environment["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
 
 
 def test_every_function_can_reach_the_keys_where_there_are_any() -> None:
@@ -94,11 +88,6 @@ def test_every_function_knows_the_origins_that_may_call() -> None:
     origins = [function.environment["CORS_ORIGINS"] for _, function in deployed]
     assert origins == ["http://localhost:3000"] * 2
     assert "CORS_ORIGINS" not in chat(Settings()).environment
-
-
-def test_the_query_engine_can_be_chosen() -> None:
-    environment = todos(Settings(query_engine="/engine")).environment
-    assert environment["PRISMA_QUERY_ENGINE_BINARY"] == "/engine"
 
 
 def test_a_sandbox_inherits_nothing_but_what_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
