@@ -8,6 +8,7 @@ from infra.bundling.errors import BundleError
 from infra.paths import ROOT
 
 ENGINE = ROOT / "layers" / "prisma" / "python"
+_COMPILER = ENGINE / "prisma_in_process" / "query_compiler.cwasm"
 SCHEMA = ROOT / "functions" / "todos" / "prisma" / "schema.prisma"
 _ADVICE = "`make synth` and `make test` generate it; so does `.venv/bin/prisma generate`."
 
@@ -24,6 +25,11 @@ def add_client(packages: Path, *, generated: Path | None = None) -> None:
     if schema.read_bytes() != SCHEMA.read_bytes():
         raise BundleError(
             f"Expected the Prisma client of {SCHEMA.relative_to(ROOT)}, but found that of another. {_ADVICE}"
+        )
+    if not _COMPILER.exists():
+        raise BundleError(
+            f"Expected Prisma's query compiler in {_COMPILER}, but found none. `make synth` and `make test` "
+            "make it; so does `.venv/bin/python infra/install/compiler.py`."
         )
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(generated, packages / "prisma", ignore=ignored, dirs_exist_ok=True)

@@ -14,6 +14,7 @@ from infra.bundling.errors import BundleError
 from infra.bundling.interpreter import find_python
 from infra.bundling.packages import install, prune, strip_libraries
 from infra.bundling.prisma_client import ENGINE, SCHEMA, add_client
+from infra.bundling.prisma_imports import leave_out_unused
 from infra.bundling.prisma_layer import add_certificates, certificate_sources
 from infra.bundling.recipe import Recipe, copy_files, files_of
 from infra.paths import ROOT
@@ -22,8 +23,8 @@ from infra.stages import Architecture
 Fill = Callable[[Path], None]
 _STREAMING = ROOT / "layers" / "streaming"
 _FUNCTIONS = ROOT / "functions"
-# It makes `plans.json` beside it, which is bundled.
-_PLANS_MAKER = _FUNCTIONS / "todos" / "plans.py"
+# The first makes the second, which is bundled.
+_PLANS_MAKER, _PLANS = (_FUNCTIONS / "todos" / name for name in ("plans.py", "plans.json"))
 _LAYER, _TASK = "/opt", "/var/task"
 
 
@@ -100,7 +101,23 @@ def _page(name: str) -> tuple[tuple[Path, ...], Fill]:
 
 def _todos_packages(folder: Path) -> None:
     add_client(folder / "python")
+    leave_out_unused(folder / "python")
     add_certificates(folder)
+
+
+def _todos_files() -> tuple[tuple[Path, ...], Fill]:
+    """Return the same as `_page`; its queries' plans are among the function's own files."""
+    sources, add_page = _page("graphiql")
+
+    def fill(folder: Path) -> None:
+        if not _PLANS.exists():
+            raise BundleError(
+                f"Expected the todos' compiled queries in {_PLANS}, but found none. "
+                "`make synth` and `make test` make it; so does `.venv/bin/python infra/install/plans.py`."
+            )
+        add_page(folder)
+
+    return sources, fill
 
 
 # What only one function has: its sources, and what adds it.
@@ -109,5 +126,5 @@ _MORE_PACKAGES: dict[str, tuple[tuple[Path, ...], Fill]] = {
 }
 _MORE_FILES: dict[str, tuple[tuple[Path, ...], Fill]] = {
     "chat": _page("chat-page"),
-    "todos": _page("graphiql"),
+    "todos": _todos_files(),
 }

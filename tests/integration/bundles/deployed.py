@@ -5,7 +5,7 @@ No site-packages, variables or folders of this machine: only the standard librar
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,9 +32,10 @@ class Deployed:
     def handler(self) -> str:
         return f"functions.{self.name}.handler.handler"
 
-    def command(self) -> list[str]:
+    def command(self, *flags: str) -> list[str]:
         """Return what Lambda runs; -I, -S: without anything of this machine but the standard library."""
-        return [str(self.opt / "lambda-stream"), self.python, "-I", "-S", "/var/runtime/bootstrap.py"]
+        wrapper = str(self.opt / "lambda-stream")
+        return [wrapper, self.python, "-I", "-S", *flags, "/var/runtime/bootstrap.py"]
 
     def modules(self) -> list[Path]:
         """Return the source files."""
@@ -58,8 +59,10 @@ def deploy(function: BundledFunction, folder: Path) -> Deployed:
 
 
 @contextmanager
-def running(deployed: Deployed, log: Path, **variables: str) -> Iterator[RuntimeApi]:
-    """Start an environment; yield the Runtime API that it calls."""
+def running(
+    deployed: Deployed, log: Path, *, flags: Sequence[str] = (), **variables: str
+) -> Iterator[RuntimeApi]:
+    """Start an environment, with these flags of Python; yield the Runtime API that it calls."""
     environment = {
         "PATH": os.defpath,
         "LANG": "en_US.UTF-8",
@@ -70,7 +73,7 @@ def running(deployed: Deployed, log: Path, **variables: str) -> Iterator[Runtime
     }
     with RuntimeApi() as api, log.open("wb") as output:
         process = subprocess.Popen(
-            deployed.command(),
+            deployed.command(*flags),
             env={**environment, "AWS_LAMBDA_RUNTIME_API": api.address},
             cwd=deployed.task,
             stdin=subprocess.DEVNULL,

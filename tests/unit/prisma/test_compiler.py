@@ -34,7 +34,7 @@ def test_the_compiler_is_the_one_that_is_installed() -> None:
 def test_a_module_of_another_wasmtime_says_what_to_run(tmp_path: Path) -> None:
     other = tmp_path / "other.cwasm"
     other.write_bytes(MODULE.read_bytes().replace(b"\x0250\x1cpulley64", b"\x0249\x1cpulley64"))
-    with pytest.raises(CompilerFailure, match=r"wasmtime 50\.0\.1 makes it, but .*'49'.*infra/setup\.py"):
+    with pytest.raises(CompilerFailure, match=r"version of wasmtime makes it, but .*'49'.*infra/setup\.py"):
         QueryCompiler(blog.SCHEMA, module=other)
     with pytest.raises(CompilerFailure, match=r"no such file.*infra/setup\.py"):
         QueryCompiler(blog.SCHEMA, module=tmp_path / "none.cwasm")

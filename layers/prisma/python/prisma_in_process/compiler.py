@@ -10,7 +10,6 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,7 +49,7 @@ def _engine() -> Engine:
 
 def _load(engine: Engine, module: Path) -> Module:
     advice = (
-        f"expected {module.name} as wasmtime {version('wasmtime')} makes it, but {{}}: in a checkout run "
+        f"expected {module.name} as this version of wasmtime makes it, but {{}}: in a checkout run "
         "`python3 infra/setup.py`, elsewhere install prisma-in-process again, with its dependencies"
     )
     if not module.exists():
