@@ -1,4 +1,4 @@
-"""Chains of certificates like those of RDS: a root, an intermediate, a server's, each signed by the one before."""
+"""Chains of certificates like those of RDS: a root's, an intermediate's, a server's."""
 
 from __future__ import annotations
 

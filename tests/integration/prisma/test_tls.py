@@ -71,9 +71,8 @@ async def reach(url: str) -> str:
     pool = Pool(read_url(url))
     try:
         async with pool.connection() as connection:
-            assert await connection.rows("SELECT 1 AS a", []) == [{"a": 1}]
+            await connection.rows("SELECT 1", [])
     except UserError as error:
-        assert error.code == "P1011", error
         return str(error).removeprefix("Error opening a TLS connection: ").removesuffix(".")
     finally:
         await pool.close()

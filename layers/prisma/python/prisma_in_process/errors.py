@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _UNKNOWN = "(not available)"
 _QUOTED = re.compile(r'["«»„“”‚‘’]([^"«»„“”‚‘’]+)')
+# A column of an index in an error's detail: quoted, plain, or an expression.
+_FIELD = re.compile(r'(?:"[^"]*"|\([^()]*\)|[^,"(])+')
 # Their messages quote values.
 _DATA = "22"
 
@@ -101,19 +103,25 @@ def _tls_reason(error: Any) -> str | None:
 
 
 _RETRY = "Transaction failed due to a write conflict or a deadlock. Please retry your transaction"
-_FOREIGN_KEY = "Foreign key constraint failed on the field: `{constraint} (index)`"
-# SQLSTATEs, Prisma's code and text for them, and what its `meta` holds.
+_TOO_LONG = "The provided value for the column is too long for the column's type. Column: {column}"
+# SQLSTATEs, Prisma's code and text for them, what its `meta` holds, and which of the details that is.
 _KNOWN = (
-    ("22001", "P2000", "The provided value for the column is too long for the column's type.", "column_name"),
-    ("23505", "P2002", "Unique constraint failed on the {fields}", "target"),
-    ("23001 23503", "P2003", _FOREIGN_KEY, "field_name"),
-    ("23000 23514 23P01 44000", "P2004", "A constraint failed on the database: `{said}`", "database_error"),
-    ("22007 22021 22P02 22P05", "P2007", "Data validation error `{said}`", "database_error"),
-    ("23502", "P2011", "Null constraint violation on the fields: (`{column}`)", "constraint"),
-    ("22003 22008", "P2020", "Value out of range for the type. {said}", "details"),
-    ("42P01", "P2021", "The table `{table}` does not exist in the current database.", "table"),
-    ("42703", "P2022", "The column `{table}` does not exist in the current database.", "column"),
-    ("40001 40P01", "P2034", _RETRY, ""),
+    ("22001", "P2000", _TOO_LONG, "column_name", "column"),
+    ("23505", "P2002", "Unique constraint failed on the {fields}", "target", "target"),
+    ("23001 23503", "P2003", "Foreign key constraint failed on the field: `{index}`", "field_name", "index"),
+    (
+        "23000 23514 23P01 44000",
+        "P2004",
+        "A constraint failed on the database: `{said}`",
+        "database_error",
+        "said",
+    ),
+    ("22007 22021 22P02 22P05", "P2007", "Data validation error `{said}`", "database_error", "said"),
+    ("23502", "P2011", "Null constraint violation on the fields: (`{column}`)", "constraint", "columns"),
+    ("22003 22008", "P2020", "Value out of range for the type. {said}", "details", "said"),
+    ("42P01", "P2021", "The table `{name}` does not exist in the current database.", "table", "name"),
+    ("42703", "P2022", "The column `{name}` does not exist in the current database.", "column", "name"),
+    ("40001 40P01", "P2034", _RETRY, "database_error", "said"),
 )
 _BY_STATE = {state: known for states, *known in _KNOWN for state in states.split()}
 
@@ -131,28 +139,23 @@ def query_failed(report: Report, *, raw: bool) -> UserError:
         return UserError("P2010", text, {"code": state, "message": said}, error=said)
     if state not in _BY_STATE:
         return UserError(None, f"Database error. Code: `{state}`. Message: `{said}`", {"code": state})
-    code, text, name = _BY_STATE[state]
-    key = re.search(r" \((.+?)\)=\(", report.detail or "")
-    fields = [each.strip('"') for each in key[1].split(", ")] if key else None
-    constraint, column = report.constraint_name or _UNKNOWN, report.column_name or _UNKNOWN
-    quoted = _QUOTED.search(said) or re.search(r"\S+ (\S+)", said)
-    text = text.format(
-        said=said,
-        column=column,
-        constraint=constraint,
-        table=quoted[1] if quoted else _UNKNOWN,
-        fields=f"fields: ({','.join(f'`{each}`' for each in fields)})"
+    code, text, key, detail = _BY_STATE[state]
+    index, column = report.constraint_name or _UNKNOWN, report.column_name or _UNKNOWN
+    name = _QUOTED.search(said) or re.search(r"\S+ (\S+)", said)
+    found = re.search(r" \((.+?)\)=\(", report.detail or "")
+    fields = [each.strip(' "') for each in _FIELD.findall(found[1])] if found else []
+    details: dict[str, Any] = {
+        "said": said,
+        "column": column,
+        "columns": [column],
+        "index": f"{index} (index)",
+        "name": name[1] if name else _UNKNOWN,
+        "target": fields or index,
+        "fields": f"fields: ({','.join(f'`{each}`' for each in fields)})"
         if fields
-        else f"constraint: `{constraint}`",
-    )
-    values = {
-        "column_name": column,
-        "target": fields or constraint,
-        "field_name": f"{constraint} (index)",
-        "constraint": [column],
-        "table": quoted[1] if quoted else _UNKNOWN,
+        else f"constraint: `{index}`",
     }
-    return UserError(code, text, {name: values.get(name, said)} if name else {})
+    return UserError(code, text.format_map(details), {key: details[detail]})
 
 
 def unfit(reason: str, code: str = "P2023", sqlstate: str = "22P02", *, raw: bool) -> UserError:

@@ -119,7 +119,7 @@ class Connection:
 
     async def reset(self) -> None:
         """Wait until a cancelled query has ended, and end the transaction. Raises: UserError."""
-        await self._call(self._raw.execute(""))
+        await self._call(self._raw.execute("ROLLBACK" if self._raw.is_in_transaction() else "SELECT 1"))
         if self._raw.is_in_transaction():
             await self.end("ROLLBACK")
 
@@ -227,7 +227,7 @@ class Connection:
         except _LOST:
             self.terminate()
             raise connection_lost() from None
-        except to.UNFIT:
+        except (ValueError, ArithmeticError, LookupError):
             self._busy = False
             text = "a value that Python cannot hold, such as a date before the year 1 or after 9999"
             raise UserError("P2023", f"Inconsistent column data: the database has {text}.") from None
