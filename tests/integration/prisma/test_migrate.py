@@ -123,3 +123,9 @@ def test_no_database_url(project: Project) -> None:
 def test_an_engine_that_the_environment_names_wins(project: Project) -> None:
     said = project.prisma("migrate", "status", PRISMA_SCHEMA_ENGINE_BINARY="/nowhere/schema-engine").said
     assert "/nowhere/schema-engine" in said
+
+
+def test_studio_is_refused(project: Project) -> None:
+    ended = project.prisma("studio", "--browser", "none")
+    assert ended.status == 1
+    assert ended.said.startswith("Error: Prisma Studio needs a query engine as a process")
