@@ -72,10 +72,7 @@ class Transactions:
         if found is None:
             raise _failed("Transaction not found. It is old, or was obtained before disconnecting.")
         if found.ended:
-            state = {"commit": "a committed", "rollback": "a rolled back"}.get(found.ended, found.ended)
-            raise _failed(
-                f"Transaction already closed: A {action} cannot be executed on {state} transaction."
-            )
+            raise _failed(f"Transaction already closed: A {action} cannot be executed on {found.ended}.")
         return found
 
 
