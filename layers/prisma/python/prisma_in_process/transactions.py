@@ -95,6 +95,9 @@ class _Transaction:
                         await self.ending.wait()
                 except TimeoutError:
                     self.ended = self.ended or f"an expired transaction (timeout: {timeout_ms} ms)"
+                except asyncio.CancelledError:  # disconnected, or the loop ends
+                    self.connection.terminate()
+                    raise
                 async with self.lock:
                     await self._end()
         except UserError as error:
