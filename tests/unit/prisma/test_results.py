@@ -111,3 +111,10 @@ def test_objects_are_renamed_nested_and_cut() -> None:
 
 def test_a_count_of_rows() -> None:
     assert mapped({"type": "affectedRows"}, 3) == {"count": 3}
+
+
+def test_the_values_of_records_are_converted_too() -> None:
+    assert mapped(structure({"kind": field("enum", name="Role")}), {"c": "the-admin"}) == {"kind": "ADMIN"}
+    assert mapped(structure({"n": field("bigint")}), {"c": 5}, typed=False) == {"n": "5"}
+    assert mapped(structure({"n": field("bigint")}), {"c": 5}) == {"n": 5}
+    assert mapped(structure({"ids": field("string", "list")}), {"c": None}) == {"ids": []}

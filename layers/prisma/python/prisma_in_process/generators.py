@@ -21,6 +21,7 @@ _NOW = "@now"
 _BASE36 = string.digits + string.ascii_lowercase
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _URL_SAFE = string.ascii_letters + string.digits + "_-"
+_HOST = socket.gethostname()
 _calls = itertools.count()
 
 
@@ -95,12 +96,11 @@ def _cuid(version: int = 1) -> str:
         return _random(string.ascii_lowercase, 1) + _random(_BASE36, 23)
     if version != 1:
         raise unsupported(f"cuid({version})")
-    host = socket.gethostname()
     parts = (
         (_milliseconds(), 8),
         (next(_calls), 4),
         (os.getpid(), 2),
-        (sum(map(ord, host)) + len(host) + 36, 2),
+        (sum(map(ord, _HOST)) + len(_HOST) + 36, 2),
     )
     return "c" + "".join(_digits(number, _BASE36, length) for number, length in parts) + _random(_BASE36, 8)
 

@@ -7,33 +7,42 @@ import datetime as dt
 import json
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from .errors import UserError
 from .generators import unsupported
 
 Mapper = Callable[[Any], Any]
+# By enum, the schema's names of the database's values.
+Enums = dict[str, dict[str, str]]
 
 
-def mapper(structure: dict[str, Any], enums: dict[str, dict[str, str]], *, typed: bool) -> Mapper:
+def mapper(structure: dict[str, Any], enums: Enums, *, typed: bool) -> Mapper:
     """Return a function for a structure. `typed` results become models, which take datetimes and Decimals."""
     kind = structure["type"]
-    if kind == "affectedRows":
-        return lambda count: {"count": count}
-    if kind == "field":
-        return _field(structure["fieldType"], enums, typed)
-    if kind != "object":
+    if kind not in _STRUCTURES:
         raise unsupported(f"the result {kind!r}")
-    members = []
+    return _STRUCTURES[kind](structure, enums, typed)
+
+
+def _object(structure: dict[str, Any], enums: Enums, typed: bool) -> Mapper:
+    members: list[tuple[str, str | None, type | None, Mapper]] = []
     for name, each in structure["fields"].items():
-        source = each["dbName"] if each["type"] == "field" else each["serializedName"]
-        members.append((name, source, mapper(each, enums, typed=typed)))
+        if each["type"] == "field":
+            members.append((name, each["dbName"], *_field(each["fieldType"], enums, typed)))
+        else:
+            members.append((name, each["serializedName"], None, mapper(each, enums, typed=typed)))
     skip_nulls = structure["skipNulls"]
 
     def record(row: Any) -> Any:
         if row is None:
             return None
-        return {name: convert(row if source is None else row[source]) for name, source, convert in members}
+        made = {}
+        for name, source, plain, convert in members:
+            value = row if source is None else row[source]
+            made[name] = value if type(value) is plain else convert(value)
+        return made
 
     def convert(value: Any) -> Any:
         if isinstance(value, list):
@@ -43,26 +52,33 @@ def mapper(structure: dict[str, Any], enums: dict[str, dict[str, str]], *, typed
     return convert
 
 
-def _field(kind: dict[str, Any], enums: dict[str, dict[str, str]], typed: bool) -> Mapper:
-    name = kind["type"]
+_STRUCTURES: dict[str, Callable[[dict[str, Any], Enums, bool], Mapper]] = {
+    "affectedRows": lambda *_: lambda count: {"count": count},
+    "field": lambda structure, enums, typed: _field(structure["fieldType"], enums, typed)[1],
+    "object": _object,
+}
+
+
+def _field(kind: dict[str, Any], enums: Enums, typed: bool) -> tuple[type | None, Mapper]:
+    """Return the type whose values need no conversion, which is most of them, and the conversion."""
+    name, plain = kind["type"], None
     if name == "enum":
-        convert = _enum(kind["name"], enums[kind["name"]])
+        convert: Mapper = partial(_enum_value, kind["name"], enums[kind["name"]])
     elif name not in _SCALARS:
         raise unsupported(f"the scalar {name!r}")
+    elif not typed and name in _UNTYPED:
+        convert = _UNTYPED[name]
     else:
-        convert = _SCALARS[name] if typed else _UNTYPED.get(name, _SCALARS[name])
+        convert, plain = _SCALARS[name], _PLAIN.get(name)
     if kind["arity"] == "list":
-        return lambda value: [None if each is None else convert(each) for each in value or ()]
-    return lambda value: None if value is None else convert(value)
+        return None, lambda value: [None if each is None else convert(each) for each in value or ()]
+    return plain, lambda value: None if value is None else convert(value)
 
 
-def _enum(name: str, values: dict[str, str]) -> Mapper:
-    def convert(value: str) -> str:
-        if value not in values:
-            raise UserError("P2023", f"Inconsistent column data: Value not found in enum '{name}'")
-        return values[value]
-
-    return convert
+def _enum_value(enum: str, values: dict[str, str], value: str) -> str:
+    if value not in values:
+        raise UserError("P2023", f"Inconsistent column data: Value not found in enum '{enum}'")
+    return values[value]
 
 
 def moment(value: dt.date | dt.time | str) -> dt.datetime:
@@ -104,3 +120,4 @@ _SCALARS: dict[str, Mapper] = {
     "unsupported": lambda value: value,
 }
 _UNTYPED: dict[str, Mapper] = {"bigint": str, "decimal": _decimal, "datetime": _iso}
+_PLAIN = {"string": str, "int": int, "bigint": int, "float": float, "boolean": bool}
