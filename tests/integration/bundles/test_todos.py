@@ -21,6 +21,7 @@ from infra.bundling.python_recipes import dependencies_recipe, function_recipe, 
 from infra.emulator.bundled_function import BundledFunction
 from tests.integration.bundles.conftest import golden
 from tests.integration.bundles.deployed import Deployed, deploy, running
+from tests.integration.streaming.runtime_api import TIMEOUT_S
 from tests.postgres import Postgres
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bundles"), pytest.mark.timeout(300)]
@@ -95,8 +96,10 @@ class Served:
     log: str
 
 
-def serve(todos: Deployed, url: str, folder: Path, flags: Sequence[str] = ()) -> Served:
-    """Make a todo, list all, and load the page."""
+def serve(
+    todos: Deployed, url: str, folder: Path, *, flags: Sequence[str] = (), timeout_s: float = TIMEOUT_S
+) -> Served:
+    """Make a todo, list all, and load the page; each reply comes within `timeout_s`."""
     event, log = golden("todos_v1"), folder / "log"
     mutation = {"body": json.dumps({"query": 'mutation { createTodo(title: "a") { id } }'})}
     headers = {"Accept": "text/html", "Host": event["headers"]["Host"]}
@@ -104,14 +107,17 @@ def serve(todos: Deployed, url: str, folder: Path, flags: Sequence[str] = ()) ->
     page = {"httpMethod": "GET", "headers": headers, "multiValueHeaders": many, "body": None}
     variables = {"DATABASE_URL": url, "GRAPHIQL": str(todos.task / "graphiql"), "HOME": str(folder)}
     with running(todos, log, flags=flags, **variables) as api:
-        created, listed, page_reply = (api.invoke(event | change) for change in (mutation, {}, page))
-    return Served(json.loads(created.body), json.loads(listed.body), page_reply.body, log.read_text())
+        replies = []
+        for change in (mutation, {}, page):
+            api.deliver(event | change, deadline_s=timeout_s)
+            replies.append(api.posts.get(timeout=timeout_s).body)
+    return Served(json.loads(replies[0]), json.loads(replies[1]), replies[2], log.read_text())
 
 
 @pytest.fixture(scope="module")
 def served(todos: Deployed, database: str, tmp_path_factory: pytest.TempPathFactory) -> Served:
     todos.poison_sources()
-    return serve(todos, database, tmp_path_factory.mktemp("served"), ("-X", "importtime"))
+    return serve(todos, database, tmp_path_factory.mktemp("served"), flags=("-X", "importtime"))
 
 
 def test_migrated_and_served(served: Served) -> None:
@@ -160,7 +166,7 @@ def test_the_same_on_arm64(database: str, tmp_path: Path) -> None:
     *layers, task = (BundleCache().get(recipe) for recipe in recipes)
     function = BundledFunction(name="todos", python=python, task=task, layers=tuple(layers))
     todos = deploy(function, tmp_path / "deployed")
-    served = serve(todos, database, tmp_path)
+    served = serve(todos, database, tmp_path, timeout_s=150)
     assert "errors" not in served.created
     assert {todo["title"] for todo in served.listed["data"]["todos"]} == {"a"}
     assert run_unseen(todos, database).startswith("aarch64 ['a'")
