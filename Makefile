@@ -70,4 +70,4 @@ release: ## check, test, build and tag the version of pyproject.toml; `git push`
 	@$(SETUP) test && $(VENV)/python -m infra.release check && $(MAKE) check test-all test-nightly layer && $(VENV)/python -m infra.release tag
 clean: ## remove everything that was set up or built here, but not the todos in .local/postgres
 	@if [ -d .local ]; then find .local -mindepth 1 -maxdepth 1 ! -name postgres -exec rm -rf {} +; fi
-	@rm -rf .venv cdk.out dist node_modules layers/prisma/node_modules .mypy_cache .ruff_cache .hypothesis .schemathesis && find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@rm -rf .venv cdk.out dist node_modules layers/prisma/node_modules layers/prisma/python/prisma_in_process/query_compiler.cwasm functions/todos/plans.json .mypy_cache .ruff_cache .hypothesis .schemathesis && find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -73,12 +73,12 @@ CLIENTS_NODE, CLIENTS_NODE_6 = "requirements/clients-node", "requirements/client
 STEPS = (
     Step(0, "venv", "Python environment", 0, 26, _venv()),
     Step(1, "node", "Node.js", 61, 205, (_PYTHON, NODE), (NODE, "requirements/node.txt")),
-    Step(2, "packages-run", "Python packages", 85, 290, (_PYTHON, PACKAGES, RUN), (RUN, PACKAGES)),
-    Step(2, "packages-test", "Python packages", 258, 1020, (_PYTHON, PACKAGES, TEST), (TEST, PACKAGES)),
-    Step(2, "packages-deploy", "Python packages", 125, 400, (_PYTHON, PACKAGES, DEPLOY), (DEPLOY, PACKAGES)),
+    Step(2, "packages-run", "Python packages", 98, 332, (_PYTHON, PACKAGES, RUN), (RUN, PACKAGES)),
+    Step(2, "packages-test", "Python packages", 271, 1060, (_PYTHON, PACKAGES, TEST), (TEST, PACKAGES)),
+    Step(2, "packages-deploy", "Python packages", 138, 400, (_PYTHON, PACKAGES, DEPLOY), (DEPLOY, PACKAGES)),
     Step(2, "packages-openai", "OpenAI's client", 6, 47, (_PYTHON, PACKAGES, OPENAI), (OPENAI, PACKAGES)),
     Step(2, "model", "Model", 93, 98, _install(MODEL, ".local/model"), (MODEL,)),
-    Step(2, "prisma", "Prisma", 18, 27, _NPM, _PRISMA_SOURCES, folder="layers/prisma"),
+    Step(2, "prisma", "Prisma", 27, 50, _NPM, _PRISMA_SOURCES, folder="layers/prisma"),
     Step(2, "graphiql", "GraphQL page", 7, 2, (_PYTHON, PAGES, "graphiql"), (PAGES,)),
     Step(2, "chat-page", "Chat page", 2, 0, (_PYTHON, PAGES, "chat-page"), (PAGES,)),
     Step(2, "emulator", "AWS's runtime emulator", 8, 8, _download(EMULATOR, ".local/emulator"), (EMULATOR,)),
@@ -98,11 +98,11 @@ STEPS = (
     ),
     Step(2, "node-packages", "Node packages", 113, 197, _NPM, _NODE_LOCK),
     Step(2, "cdk", "CDK", 11, 30, (*_NPM, "--omit=dev"), _NODE_LOCK),
-    Step(3, "compiler", "Prisma's compiler", 0, 5, (_PYTHON, _COMPILER), _COMPILER_SOURCES),
     Step(3, "client-of-run", "Prisma client", 0, 1, _GENERATE, (_SCHEMA, RUN)),
     Step(3, "client-of-test", "Prisma client", 0, 1, _GENERATE, (_SCHEMA, TEST)),
     Step(3, "client-of-deploy", "Prisma client", 0, 1, _GENERATE, (_SCHEMA, DEPLOY)),
-    Step(4, "plans", "Queries of the todos", 0, 0, (_PYTHON, _PLANS), _PLANS_SOURCES),
+    Step(4, "compiler", "Prisma's compiler", 0, 5, (_PYTHON, _COMPILER), _COMPILER_SOURCES),
+    Step(5, "plans", "Queries of the todos", 0, 0, (_PYTHON, _PLANS), _PLANS_SOURCES),
 )
 _EVERYWHERE = ("venv", "node", "prisma", "compiler", "plans", "graphiql", "chat-page")
 _TEST = (*_EVERYWHERE, "packages-test", "client-of-test", "model", "emulator")
