@@ -400,6 +400,7 @@ def test_the_synchronous_client_has_the_same_engine(bank: Bank) -> None:
         with db.tx() as tx:
             tx.account.delete({"owner": "b"})
         assert bank.owners == ["a", "c"]
+        assert db._engine.plans.compiled > 0
         assert db.query_raw('SELECT amount FROM "Entry"') == [{"amount": 3}]
 
 

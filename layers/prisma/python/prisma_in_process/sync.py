@@ -7,7 +7,6 @@ import atexit
 import os
 import threading
 import weakref
-from collections.abc import Callable
 from typing import Any
 
 from .engine import Engine
@@ -25,8 +24,10 @@ class SyncEngine:
         self.close = self.aclose  # here as there, `close` waits
         _engines.add(self)
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
+    def __getattr__(self, name: str) -> Any:
         method = getattr(self._engine, name)
+        if not callable(method):
+            return method
 
         def wait(*arguments: Any, **named: Any) -> Any:
             loop = _loops.get(os.getpid())
