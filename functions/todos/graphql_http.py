@@ -46,7 +46,9 @@ def media_type_for(accept: str) -> str:
             return accepted
         if accepted in ("*/*", "application/*"):
             return JSON
-    raise NotAcceptable(f"`Accept`: expected {GRAPHQL} or {JSON} among what you accept.")
+    raise NotAcceptable(
+        f"`Accept`: expected {GRAPHQL} or {JSON} among what you accept. There are no streams of results."
+    )
 
 
 def wants_page(request: HttpRequest) -> bool:
@@ -60,6 +62,10 @@ async def read_request(request: HttpRequest, max_bytes: int) -> Request:
 
     Raises: BadRequest or a subclass, PersistedQueryNotSupported.
     """
+    if request.headers.get("upgrade", "").lower() == "websocket":
+        raise BadRequest(
+            "Expected an operation by GET or POST. There are no WebSockets and no subscriptions."
+        )
     if request.method in _READING:
         parameters = request.query_params
         given: dict[str, Any] = {name: parameters[name] for name in _PARAMETERS if name in parameters}

@@ -80,6 +80,12 @@ NOT_EXECUTED: list[tuple[str, dict[str, Any], str, str]] = [
     ("{ ...nope }", {}, "GRAPHQL_VALIDATION_FAILED", "Unknown fragment 'nope'."),
     ("subscription { a }", {}, "GRAPHQL_VALIDATION_FAILED", "The subscription operation is not supported"),
     ("{ a: todos " * 40 + "{ id }" + "}" * 40, {}, "GRAPHQL_VALIDATION_FAILED", "The operation is too large"),
+    (
+        "{ todos(first: 1) { " + "id " * 1900 + "} }",
+        {},
+        "GRAPHQL_VALIDATION_FAILED",
+        "The operation is too large: it rep",
+    ),
     ("query($n: Int!) { todos(first: $n) { id } }", {}, "BAD_USER_INPUT", "Variable '$n' has invalid value"),
     (
         "query($n: Int) { todos(first: $n) { id } }",

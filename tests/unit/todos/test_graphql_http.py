@@ -113,6 +113,7 @@ def test_the_media_type_is_the_one_that_is_liked_best(accept: str, media_type: s
         f"{JSON};q=0.0, {GRAPHQL};q=0",
         "*/*;q=0",
         "application/graphql+json",
+        "text/event-stream, multipart/mixed",
         "application/jsonx",
         "json",
         ";",
@@ -122,7 +123,9 @@ def test_the_media_type_is_the_one_that_is_liked_best(accept: str, media_type: s
 def test_there_is_no_other_media_type(accept: str) -> None:
     with pytest.raises(NotAcceptable) as refused:
         media_type_for(accept)
-    assert refused.value.message == f"`Accept`: expected {GRAPHQL} or {JSON} among what you accept."
+    assert refused.value.message == (
+        f"`Accept`: expected {GRAPHQL} or {JSON} among what you accept. There are no streams of results."
+    )
 
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -366,6 +369,11 @@ async def test_an_endless_body_is_not_read_beyond_the_limit() -> None:
 async def test_a_query_in_the_address_is_read_and_cannot_change_anything(method: str) -> None:
     read = await read_request(request(method, query="query={todos{id}}"), MAX)
     assert read == Request(query="{todos{id}}", only_query=True)
+
+
+async def test_a_websocket_is_refused() -> None:
+    with pytest.raises(BadRequest, match="There are no WebSockets and no subscriptions"):
+        await read_request(request("GET", query="query={todos{id}}", upgrade="WebSocket"), MAX)
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "x" * 100])
