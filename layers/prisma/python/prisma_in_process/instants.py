@@ -27,6 +27,9 @@ class Beyond(dt.datetime):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Beyond) and self.microseconds == other.microseconds
 
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
     def __hash__(self) -> int:
         return hash(self.microseconds)
 
