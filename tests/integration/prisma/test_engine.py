@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -138,8 +139,9 @@ def test_a_client_goes_on_in_the_next_event_loop(bank: Bank) -> None:
 
 def test_two_packages_raise_errors_of_their_own(bank: Bank) -> None:
     async def use(db: Any) -> None:
-        with pytest.raises(errors().RecordNotFoundError):
+        with pytest.raises(errors().RecordNotFoundError) as caught:
             await db.account.find_unique_or_raise({"id": -1})
+        assert "prisma_in_process.errors" not in "".join(traceback.format_exception(caught.value))
 
     run(bank, use)
     with (

@@ -162,4 +162,7 @@ class Engine:
         try:
             yield
         except UserError as error:
-            self._utils.handle_response_errors(None, [error.body])
+            try:
+                self._utils.handle_response_errors(None, [error.body])
+            except self._utils.prisma_errors.PrismaError as named:
+                raise named from None  # a traceback of what users know
