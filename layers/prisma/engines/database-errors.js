@@ -37,10 +37,10 @@ function unreachable(address) {
   return new DatabaseError("P1001", lines.join("\n"), { database_host: address.host, database_port: address.port });
 }
 
-const accessDenied = (error, { user, database }) => [
-  "P1010",
-  `User \`${user}\` was denied access on the database \`${database}\`: ${error.message}`,
-];
+function accessDenied({ message, detail, hint }, { user, database }) {
+  const reasons = [message, detail, hint].filter(Boolean).join("\n");
+  return ["P1010", `User \`${user}\` was denied access on the database \`${database}\`: ${reasons}`];
+}
 
 const PERMISSION_DENIED = "42501";
 const NO_CONNECTIONS_TO_IT = "55000";

@@ -1,8 +1,10 @@
 """Prisma's command line where a role may not do all, and with several schemas and databases."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -98,6 +100,22 @@ def test_an_extension_in_another_schema(todos: Project, postgres: Postgres) -> N
     deployed = todos.prisma("migrate", "deploy", url=f"{todos.url}?schema=other")
     assert deployed.status == 0, deployed.said
     assert "gin_trgm_ops" in postgres.run_sql(_TRIGRAM_INDEX.format("other"), todos.database)
+
+
+@pytest.mark.slow
+def test_settings_of_the_database_change_nothing(project: Project, postgres: Postgres) -> None:
+    for setting in ("datestyle = 'SQL, DMY'", "timezone = 'Asia/Kolkata'", "search_path = 'nowhere'"):
+        postgres.run_sql(f"ALTER DATABASE {project.database} SET {setting}")
+    project.migration("1_day", "CREATE TABLE day AS SELECT '03/02/2026'::date AS day;")
+    project.migration("2_bad", "SELECT 1/0;")
+    assert "P3018" in project.prisma("migrate", "deploy").said
+    again = project.prisma("migrate", "deploy").said
+    began = re.search(r"`2_bad` migration started at (.+) UTC failed", again)
+    assert began, again
+    ago = datetime.now(UTC) - datetime.fromisoformat(f"{began[1]}+00:00")
+    assert timedelta() < ago < timedelta(minutes=2)
+    script = "SELECT extract(month FROM day) FROM public.day"
+    assert postgres.run_sql(script, project.database) == "2"
 
 
 @pytest.mark.nightly

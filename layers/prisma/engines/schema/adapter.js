@@ -5,11 +5,13 @@
  *  - the shadow database is the real one (its connection string wins over the database's name): ours is another database;
  *  - a script is split at every `;`, also within functions and strings: ours is sent whole;
  *  - the catalogue's types `name` and `"char"` are refused: ours reads them;
- *  - operator classes in another schema are not found: ours names their schema.
+ *  - operator classes in another schema are not found: ours names their schema;
+ *  - times depend on the style and the zone that the database, or the role, sets: ours do not;
+ *  - tables go where the search path of the role begins: ours go into the schema of the URL, or `public`.
  */
 const crypto = require("node:crypto");
 
-const { openPool, quoted, withSession } = require("../connections");
+const { openPool, quoted } = require("../connections");
 const { DatabaseError, connectionError, said } = require("../database-errors");
 const { PrismaPg } = require("adapter-pg-6");
 const { ColumnTypeEnum } = require("driver-adapter-utils-6");
@@ -41,6 +43,7 @@ const IDENTITY = "SELECT oid, pg_postmaster_start_time() FROM pg_database WHERE 
 const CHAR = 18;
 const NAME = 19;
 const TEXT = 25;
+const TIMESTAMPTZ = 1184;
 
 /**
  * Make the engine's source of connections: to the database, and to one that it may wipe, with the same schema.
@@ -59,7 +62,10 @@ function migrationAdapter(settings, shadowSettings, { onError, anyDatabase }) {
 }
 
 async function connect({ client, address, schema }, onError = () => {}) {
-  const pool = openPool(withSession(client, { search_path: schema && quoted(schema) }), { max: 1 });
+  const pool = openPool(client, { max: 1 });
+  // a pooler of connections may refuse these as startup parameters; the order of day and month stays, for scripts
+  const session = `SET search_path = ${quoted(schema ?? "public")}; SET DateStyle = ISO`;
+  pool.on("connect", (connection) => connection.query(session).catch(() => {})); // it broke: so will the query that follows
   return fit(await new PrismaPg(pool, { schema, disposeExternalPool: true }).connect(), address, onError);
 }
 
@@ -133,7 +139,7 @@ function fit(queryable, address, onError) {
   readCatalogue(queryable);
   const query = async (sql) => (await queryable.client.query(sql)).rows;
   const executeRaw = queryable.executeRaw.bind(queryable); // `db push` sends a statement a time
-  queryable.executeRaw = async (given) => executeRaw({ ...given, sql: await withOperatorClasses(given.sql, query) });
+  queryable.executeRaw = async (given) => executeRaw({ ...zoned(given), sql: await withOperatorClasses(given.sql, query) });
   if (!queryable.startTransaction) return queryable;
   queryable.executeScript = async (script) => {
     try {
@@ -147,24 +153,40 @@ function fit(queryable, address, onError) {
   return queryable;
 }
 
-/** The stock adapter maps types by number, and knows neither of these two. */
+/** The stock adapter maps types by number, and knows neither of these two; it reads and writes every time as UTC's. */
 function readCatalogue(queryable) {
-  const { queryRaw } = queryable;
+  const { queryRaw, performIO } = queryable;
   queryable.queryRaw = async (query) => {
     let chars = [];
     const reader = Object.create(queryable);
+    reader.client = { query: (text, values) => queryable.client.query({ ...text, types: inUtc(text.types) }, values) };
     reader.performIO = async (each) => {
-      const result = await queryable.performIO(each);
+      const result = await performIO.call(reader, each);
       chars = result.fields.flatMap((field, i) => (field.dataTypeID === CHAR ? [i] : []));
       for (const field of result.fields) {
         if (field.dataTypeID === CHAR || field.dataTypeID === NAME) field.dataTypeID = TEXT;
       }
       return result;
     };
-    const result = await queryRaw.call(reader, query);
+    const result = await queryRaw.call(reader, zoned(query));
     for (const i of chars) result.columnTypes[i] = ColumnTypeEnum.Character;
     return result;
   };
+}
+
+/** Pass times on as the engine writes them: as dates they would lose their zone. */
+function zoned({ argTypes, ...query }) {
+  const types = argTypes.map((type) => (type.scalarType === "datetime" ? { ...type, scalarType: "string" } : type));
+  return { ...query, argTypes: types };
+}
+
+/** Postgres leaves out the minutes of a zone where they are 0; a time that is no `Date` (infinity) stays. */
+function inUtc(types) {
+  const read = (text) => {
+    const time = new Date(text.replace(" ", "T").replace(/([+-]\d\d)$/, "$1:00"));
+    return Number.isNaN(time.getTime()) ? text : time.toISOString().replace("Z", "+00:00");
+  };
+  return { getTypeParser: (oid, format) => (oid === TIMESTAMPTZ ? read : types.getTypeParser(oid, format)) };
 }
 
 module.exports = { administer, migrationAdapter };
