@@ -41,7 +41,7 @@ class Engine:
         self._utils, self._plans_of, self._default_url = utils, plans, url
         self._log_queries, self._idle_check_s = log_queries, idle_check_s
         self._url: DatabaseUrl | None = None
-        self._pools: dict[tuple[int, asyncio.AbstractEventLoop], Pool] = {}
+        self._pools: dict[asyncio.AbstractEventLoop, tuple[Pool, int]] = {}  # with the process that made it
         self._transactions = Transactions()
         self.plans: Plans
 
@@ -105,7 +105,7 @@ class Engine:
 
     async def aclose(self, **_: object) -> None:
         """Close the running loop's connections and drop all others; open transactions are rolled back."""
-        pool = self._pools.pop((os.getpid(), asyncio.get_running_loop()), None)
+        pool, _ = self._pools.pop(asyncio.get_running_loop(), (None, 0))
         self.close()
         await self._transactions.close()
         if pool:
@@ -115,7 +115,7 @@ class Engine:
         """Drop all connections at once, also where no loop runs."""
         self._url = None
         pools, self._pools = self._pools, {}
-        for (process, loop), pool in pools.items():
+        for loop, (pool, process) in pools.items():
             if process != os.getpid():
                 _inherited.append(pool)
             elif loop.is_running():
@@ -128,13 +128,12 @@ class Engine:
     def _pool(self) -> Pool:
         if self._url is None:
             raise self._utils.errors.NotConnectedError("Not connected to the query engine")
-        place = os.getpid(), asyncio.get_running_loop()
-        pool = self._pools.get(place)
-        if pool is None:
-            for closed in [each for each in list(self._pools) if each[1].is_closed()]:
-                self._pools.pop(closed).terminate()
-            pool = self._pools[place] = Pool(self._url, idle_check_s=self._idle_check_s)
-        return pool
+        loop = asyncio.get_running_loop()
+        if loop not in self._pools:
+            for closed in [each for each in list(self._pools) if each.is_closed()]:
+                self._pools.pop(closed)[0].terminate()
+            self._pools[loop] = Pool(self._url, idle_check_s=self._idle_check_s), os.getpid()
+        return self._pools[loop][0]
 
     def _connection(self, tx_id: str | None) -> AbstractAsyncContextManager[Connection]:
         return self._pool().connection() if tx_id is None else self._transactions.connection(tx_id)
