@@ -219,6 +219,20 @@ def test_a_batch_is_all_or_nothing(bank: Bank) -> None:
     run(bank, use)
 
 
+def test_many_rows_are_several_statements_that_are_all_or_nothing(bank: Bank) -> None:
+    async def use(db: Any) -> None:
+        rows = [{"owner": f"a{index:02}"} for index in range(67)]
+        assert await db.account.create_many(rows) == 67
+        assert bank.owners == [row["owner"] for row in rows]
+        with pytest.raises(errors().UniqueViolationError):
+            await db.account.create_many([*({"owner": f"b{index}"} for index in range(66)), {"owner": "a01"}])
+        assert len(bank.owners) == 67
+        repeated = [{"owner": "a01"}, *rows, {"owner": "c"}]
+        assert await db.account.create_many(repeated, skip_duplicates=True) == 1
+
+    run(bank, use)
+
+
 def test_a_batch_in_a_transaction_ends_with_it(bank: Bank) -> None:
     async def use(db: Any) -> None:
         transaction = db.tx()

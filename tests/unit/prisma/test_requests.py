@@ -15,7 +15,7 @@ from prisma._builder import QueryBuilder
 from prisma.errors import UnknownRelationalFieldError
 from prisma.fields import Base64, Json
 from prisma_in_process.errors import UserError
-from prisma_in_process.requests import Request, driver_value, refused, request
+from prisma_in_process.requests import Request, driver_value, refused, request, split
 
 from .blog import Label, Line, Post, Role, User, call
 
@@ -255,6 +255,23 @@ def test_equal_values_share_a_name_in_an_upsert_only() -> None:
         len(request(call("find_many", Post, where={"title": "a", "views": 1, "OR": [{"title": "a"}]})).values)
         == 3
     )
+
+
+@pytest.mark.parametrize(
+    ("count", "sizes"), [(1, [1]), (64, [64]), (107, [64, 32, 8, 2, 1]), (130, [64, 64, 2])]
+)
+def test_many_rows_are_parts_of_few_sizes(count: int, sizes: list[int]) -> None:
+    rows = [{"name": str(index)} for index in range(count)]
+    whole = call("create_many", Label, ["count"], data=rows, skipDuplicates=True)
+    parts = split(whole)
+    assert [len(each.arguments["data"]) for each in parts] == sizes
+    assert [row for each in parts for row in each.arguments["data"]] == rows == whole.arguments["data"]
+    assert all(each.arguments["skipDuplicates"] and each.model is Label for each in parts)
+
+
+def test_other_calls_are_not_split() -> None:
+    for whole in (call("create_many", Label, ["count"], data=[]), call("find_many", Label, data=[{}, {}])):
+        assert split(whole) == [whole]
 
 
 def test_values_stay_in_the_text_by_name() -> None:

@@ -13,10 +13,11 @@ from typing import Any, NoReturn
 
 from .cache import Plans
 from .errors import UserError
+from .generators import NOW
 from .models import Call
 from .pool import Pool
 from .postgres import Connection
-from .requests import driver_value
+from .requests import driver_value, split
 from .transactions import Transactions
 from .url import DatabaseUrl, read_url
 
@@ -145,11 +146,18 @@ class Engine:
             given = [driver_value(each, call) for each in call.arguments.get("parameters", ())]
             sql, count = call.arguments["query"], call.method == "execute_raw"
             return lambda to: to.execute(sql, given, raw=True) if count else to.raw_rows(sql, given)
-        found = self.plans.find(call)
-        plan, values = await asyncio.to_thread(self.plans.make, call) if found is None else found
+        found = []
+        for part in split(call):
+            ready = self.plans.find(part)
+            found.append(await asyncio.to_thread(self.plans.make, part) if ready is None else ready)
+        moment: list[Any] = []
 
         async def run(connection: Connection) -> Any:
-            result = await plan.run(connection, values)
+            if len(found) > 1:
+                async with connection.transaction():
+                    counts = [await plan.run(connection, {**values, NOW: moment}) for plan, values in found]
+                return {"count": sum(each["count"] for each in counts)}
+            result = await found[0][0].run(connection, found[0][1])
             if result is None and call.method.endswith("_or_raise"):
                 raise UserError("P2025", _NOT_FOUND)
             return result

@@ -17,7 +17,8 @@ from typing import Any
 COMPILER = "@prisma/query-compiler-wasm 7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3"
 
 Scope = dict[str, Any]
-_NOW = "@now"
+# The name of the moment in a scope: a list, empty until it is needed.
+NOW = "@now"
 _BASE36 = string.digits + string.ascii_lowercase
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _URL_SAFE = string.ascii_letters + string.digits + "_-"
@@ -53,16 +54,16 @@ def argument(value: Any) -> Callable[[Scope], Any]:
 
 def _now(scope: Scope) -> dt.datetime:
     """Return one moment for all of a plan, in milliseconds."""
-    if not scope[_NOW]:
+    if not scope[NOW]:
         now = dt.datetime.now(dt.UTC)
-        scope[_NOW].append(now.replace(microsecond=now.microsecond // 1000 * 1000))
-    moment: dt.datetime = scope[_NOW][0]
+        scope[NOW].append(now.replace(microsecond=now.microsecond // 1000 * 1000))
+    moment: dt.datetime = scope[NOW][0]
     return moment
 
 
 def new_scope(values: dict[str, Any]) -> Scope:
-    """Return the scope of one run of a plan. Nested scopes are copies, which share the moment of `now`."""
-    return {**values, _NOW: []}
+    """Return the scope of one run of a plan, with the moment of `now` that its nested scopes share."""
+    return {NOW: [], **values}
 
 
 def _digits(number: int, alphabet: str, length: int) -> str:
