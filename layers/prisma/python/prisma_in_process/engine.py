@@ -106,7 +106,7 @@ class Engine:
 
     async def aclose(self, **_: object) -> None:
         """Close the running loop's connections and drop all others; open transactions are rolled back."""
-        pool, _ = self._pools.pop(asyncio.get_running_loop(), (None, 0))
+        pool = self._pools.pop(asyncio.get_running_loop(), (None, 0))[0]
         self.close()
         await self._transactions.close()
         if pool:
