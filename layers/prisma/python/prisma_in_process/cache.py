@@ -20,7 +20,7 @@ from .plans import Plan, with_pages
 if TYPE_CHECKING:
     from .compiler import QueryCompiler
 
-# Characters of requests: about 2,000 shapes, or 6 of a `create_many` of 1,000 rows.
+# Characters of requests: about 2,000 shapes.
 _MOST_TEXT = 1_000_000
 _ATTEMPTS = 4
 
