@@ -62,7 +62,7 @@ async def read_request(request: HttpRequest, max_bytes: int) -> Request:
 
     Raises: BadRequest or a subclass, PersistedQueryNotSupported.
     """
-    if request.headers.get("upgrade", "").lower() == "websocket":
+    if "sec-websocket-key" in request.headers:  # `Upgrade` does not come through a gateway
         raise BadRequest(
             "Expected an operation by GET or POST. There are no WebSockets and no subscriptions."
         )

@@ -33,6 +33,9 @@ const CREATE = gql`
 const DELETE = gql`
   mutation Delete($id: ID!) { deleteTodo(id: $id) { id } }
 `;
+const ALL = gql`
+  subscription { todos { id } }
+`;
 const client = connected({});
 
 export async function create(title) {
@@ -55,6 +58,12 @@ export async function hashed_get(title) {
 
 export async function failure(id) {
   await client.mutate({ mutation: DELETE, variables: { id } });
+}
+
+export async function subscription() {
+  const results = client.subscribe({ query: ALL });
+  const next = (result) => Promise.reject(result.error ?? result.errors[0]);
+  await new Promise((resolve, reject) => results.subscribe({ next: (result) => resolve(next(result)), error: reject }));
 }
 
 async function pages(client, variables, next) {

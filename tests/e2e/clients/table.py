@@ -99,8 +99,9 @@ CLIENTS = (
     _npm("Codex CLI", "codex_command.py", "-g @openai/codex", RESPONSES),
 )
 # Of the todo API: `forward` and `backward` page through the todos of a title by two and return all titles;
-# `hashed_get` does so with hashes by GET; `create` makes one, `failure` deletes one that is not there.
-GRAPHQL_SCENARIOS = ("create", "forward", "backward", "hashed_get", "failure")
+# `hashed_get` does so with hashes by GET; `create` makes one, `failure` deletes one that is not there, and
+# `subscription` subscribes, which is refused.
+GRAPHQL_SCENARIOS = ("create", "forward", "backward", "hashed_get", "failure", "subscription")
 GRAPHQL_CLIENTS = tuple(
     replace(client, known=GRAPHQL_SCENARIOS)
     for client in (

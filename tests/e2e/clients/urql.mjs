@@ -10,6 +10,7 @@ const connected = () =>
     url: process.env.GRAPHQL_URL,
     fetchOptions: { headers: { authorization: `Bearer ${process.env.API_KEY}` } },
     exchanges: [cacheExchange({ resolvers }), persistedExchange(), fetchExchange],
+    fetchSubscriptions: true,
   });
 const TODOS = gql`
   query Todos($title: String, $first: Int, $after: String, $last: Int, $before: String) {
@@ -27,6 +28,9 @@ const CREATE = gql`
 `;
 const DELETE = gql`
   mutation Delete($id: ID!) { deleteTodo(id: $id) { id } }
+`;
+const ALL = gql`
+  subscription { todos { id } }
 `;
 
 export async function create(title) {
@@ -55,6 +59,10 @@ export async function backward(title) {
 
 export async function failure(id) {
   checked(await connected().mutation(DELETE, { id }));
+}
+
+export async function subscription() {
+  checked(await new Promise((resolve) => connected().subscription(ALL, {}).subscribe(resolve)));
 }
 
 function checked({ data, error }) {

@@ -373,7 +373,7 @@ async def test_a_query_in_the_address_is_read_and_cannot_change_anything(method:
 
 async def test_a_websocket_is_refused() -> None:
     with pytest.raises(BadRequest, match="There are no WebSockets and no subscriptions"):
-        await read_request(request("GET", query="query={todos{id}}", upgrade="WebSocket"), MAX)
+        await read_request(request("GET", query="query={todos{id}}", sec_websocket_key="eA=="), MAX)
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "x" * 100])
