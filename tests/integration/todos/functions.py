@@ -53,6 +53,7 @@ def function_process(url: str, log: Path, **variables: str) -> Iterator[Function
             stderr=subprocess.STDOUT,
         )
         try:
+            api.wait_next()  # the time limit of an event begins before the function has started
             yield FunctionProcess(api, process, log)
         finally:
             process.kill()
