@@ -38,7 +38,9 @@ class CompilerFailure(Exception):
 
 def precompile(wasm: Path, to: Path = MODULE) -> None:
     """Translate the module for every processor. The file is for the installed version of wasmtime only."""
-    to.write_bytes(Module.from_file(_engine(), str(wasm)).serialize())
+    made = to.with_suffix(".new")
+    made.write_bytes(Module.from_file(_engine(), str(wasm)).serialize())
+    made.replace(to)  # engines that run have the old file in their memory
 
 
 def _engine() -> Engine:

@@ -29,6 +29,10 @@ _LOST = (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError)
 _STALE = (asyncpg.InvalidCachedStatementError, asyncpg.InvalidSQLStatementNameError)
 
 
+# Whether a type is an extension's, not an enum, a domain or a row.
+_IS_BASE = "SELECT typtype = 'b' FROM pg_type WHERE typnamespace = $1::text::regnamespace AND typname = $2"
+
+
 class _Stale(UserError):
     def __init__(self, failure: UserError) -> None:
         super().__init__(failure.code, str(failure))
@@ -44,6 +48,11 @@ class _Statement:
         self.columns = [(each.name, each.type.name) for each in prepared.get_attributes()]
         self._coders = [to.coder(name) for name in self._kinds]
         self.singles = [name for name, kind in self.columns if kind == "float4"]
+        self.foreign_lists = {
+            (each.type.schema, each.type.name[:-2])
+            for each in prepared.get_attributes()
+            if each.type.name.endswith("[]") and each.type.schema != "pg_catalog"
+        }
         self.single_lists = [name for name, kind in self.columns if kind == "float4[]"]
 
     def encode(self, given: Sequence[Any], raw: bool) -> list[Any]:
@@ -78,6 +87,7 @@ class Connection:
         self._statements: OrderedDict[str, _Statement] = OrderedDict()
         self._raw: Any = None
         self._made, self._busy = 0, False
+        self._readable: set[tuple[str, str]] = set()
 
     async def open(self) -> None:
         """Raises: UserError."""
@@ -196,14 +206,32 @@ class Connection:
 
     async def _prepare(self, sql: str, raw: bool) -> _Statement:
         limit = 0 if self._url.pgbouncer else self._url.statement_cache_size
-        self._made += 1
-        name = f"prisma_{self._made}" if limit else ""
-        statement = _Statement(await self._call(self._raw.prepare(sql, name=name), raw=raw))
+        statement = None
+        while statement is None:
+            self._made += 1
+            name = f"prisma_{self._made}" if limit else ""
+            statement = _Statement(await self._call(self._raw.prepare(sql, name=name), raw=raw))
+            for each in statement.foreign_lists - self._readable:
+                await self._make_readable(*each, raw)
+                statement = None
         if limit:
             self._statements[sql] = statement
             if len(self._statements) > limit:
                 self._statements.popitem(last=False)
         return statement
+
+    async def _make_readable(self, schema: str, kind: str, raw: bool) -> None:
+        """Prepare for lists of an extension's type, whose empty texts asyncpg 0.32 reads as null pointers.
+
+        Raises: UserError, for what only raw queries can select.
+        """
+        if kind == "citext":
+            await self._raw.set_type_codec(
+                kind, schema=schema, encoder=str.encode, decoder=bytes.decode, format="binary"
+            )
+        elif raw and await self._call(self._raw.fetchval(_IS_BASE, schema, kind)):
+            raise unfit(f"a type that can be read in lists, but got {kind}: cast it to text[]", raw=True)
+        self._readable.add((schema, kind))
 
     async def _call(self, operation: Awaitable[T], *, raw: bool = False) -> T:
         """Await an operation of the driver. Raises: UserError."""

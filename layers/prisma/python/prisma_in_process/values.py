@@ -147,9 +147,9 @@ _CODERS: dict[str, Coder] = {
     "uuid": _uuid,
 }
 # Of these the driver is made to exchange Postgres's text, which no setting of the session changes.
-_TEXT_TYPES = ("cidr", "inet", "bit", "varbit", "box", "circle", "line", "lseg", "path", "point", "polygon")
+_TEXT_TYPES = ("cidr", "inet", "box", "circle", "line", "lseg", "path", "point", "polygon")
 _CODERS |= dict.fromkeys(
-    ("text", "varchar", "bpchar", "name", "citext", "xml", "macaddr", *_TEXT_TYPES), _text
+    ("text", "varchar", "bpchar", "name", "citext", "xml", "macaddr", "bit", "varbit", *_TEXT_TYPES), _text
 )
 
 
@@ -161,14 +161,26 @@ def _money_to(value: Decimal) -> bytes:
     return int((value / _CENTS).to_integral_value(ROUND_HALF_UP)).to_bytes(8, signed=True)
 
 
+def _bits_from(data: bytes) -> str:
+    return "".join(f"{byte:08b}" for byte in data[4:])[: int.from_bytes(data[:4])]
+
+
+def _bits_to(value: str) -> bytes:
+    filled = value.ljust(-(-len(value) // 8) * 8, "0")
+    return len(value).to_bytes(4) + bytes(int(filled[at : at + 8], 2) for at in range(0, len(filled), 8))
+
+
 def _interval_from(parts: tuple[int, int, int]) -> str:
     return f"P{parts[0]}M{parts[1]}DT{Decimal(parts[2]).scaleb(-6).normalize():f}S"
 
 
 # What the driver uses in place of its own: name, encoder, decoder, format. The text of `money` and `interval`
-# depends on the session; in binary they are cents, and months, days, microseconds.
+# depends on the session; in binary they are cents, and months, days, microseconds. In a list of types
+# read as text, asyncpg 0.32 makes an empty one a null pointer: those that can be empty are binary.
 DRIVER_CODECS: list[tuple[str, Coder, Coder, str]] = [
     *((name, str, str, "text") for name in _TEXT_TYPES),
+    ("bit", _bits_to, _bits_from, "binary"),
+    ("varbit", _bits_to, _bits_from, "binary"),
     ("money", _money_to, _money_from, "binary"),
     ("interval", lambda value: value, _interval_from, "tuple"),
 ]
