@@ -83,14 +83,14 @@ function connectionError(error, address) {
   return error.connecting ? unreachable(address) : new DatabaseError("P1017", "Server has closed the connection.");
 }
 
-/** What Postgres said, as its own clients print it. */
-function said({ severity, message, detail, hint }) {
+/** Return an error of Postgres's as its own clients print it. */
+function errorText({ severity, message, detail, hint }) {
   return [severity ? `${severity}: ${message}` : message, detail && `DETAIL: ${detail}`, hint && `HINT: ${hint}`].filter(Boolean).join("\n");
 }
 
-/** Translate what Postgres said to a statement of the engine's own; return undefined where Prisma has no code for it. */
+/** Translate an error of a statement of the engine's own; return undefined where Prisma has no code for it. */
 function statementError(error, address) {
   return error.code === PERMISSION_DENIED ? new DatabaseError(...accessDenied(error, address)) : undefined;
 }
 
-module.exports = { DatabaseError, PERMISSION_DENIED, connectionError, place, said, statementError };
+module.exports = { DatabaseError, PERMISSION_DENIED, connectionError, place, errorText, statementError };

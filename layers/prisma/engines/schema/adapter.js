@@ -12,7 +12,7 @@
 const crypto = require("node:crypto");
 
 const { openPool, quoted } = require("../connections");
-const { DatabaseError, connectionError, said } = require("../database-errors");
+const { DatabaseError, connectionError, errorText } = require("../database-errors");
 const { PrismaPg } = require("adapter-pg-6");
 const { ColumnTypeEnum } = require("driver-adapter-utils-6");
 const { withOperatorClasses } = require("./operator-classes");
@@ -48,7 +48,7 @@ const TIMESTAMPTZ = 1184;
 /**
  * Make the engine's source of connections: to the database, and to one that it may wipe, with the same schema.
  *
- * `onError` gets what the database says to statements of the former's: the engine keeps only a part of it.
+ * `onError` gets the database's errors for statements of the former's: the engine keeps only a part of them.
  * `anyDatabase`: these may be the same.
  */
 function migrationAdapter(settings, shadowSettings, { onError, anyDatabase }) {
@@ -80,7 +80,7 @@ async function emptied(settings, main) {
     // the schema is another role's: what is in it may still be this one's
     await shadow.client.query(DROP_ALL).catch(async (error) => {
       await shadow.dispose();
-      throw connectionError(error, settings.address) ?? new DatabaseError("P3016", `${NOT_EMPTIED}\n${said(error)}`);
+      throw connectionError(error, settings.address) ?? new DatabaseError("P3016", `${NOT_EMPTIED}\n${errorText(error)}`);
     });
   }
   return shadow;
@@ -114,7 +114,7 @@ async function created(settings) {
 }
 
 function shadowNotCreated(error) {
-  const reason = error instanceof DatabaseError ? `Error code: ${error.code}\n${error.message}` : `\n${said(error)}`;
+  const reason = error instanceof DatabaseError ? `Error code: ${error.code}\n${error.message}` : `\n${errorText(error)}`;
   return new DatabaseError("P3014", `${SHADOW_NOT_CREATED}\n\nOriginal error: ${reason}`);
 }
 

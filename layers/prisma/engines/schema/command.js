@@ -1,7 +1,7 @@
 "use strict";
 /** `schema-engine cli --datasource URL COMMAND`: what the command line runs before it starts a session. */
 const { quoted } = require("../connections");
-const { DatabaseError, said } = require("../database-errors");
+const { DatabaseError, errorText } = require("../database-errors");
 const { readDatabaseUrl } = require("../database-url");
 const { administer } = require("./adapter");
 
@@ -18,7 +18,7 @@ const COMMANDS = {
     } catch (error) {
       if (EXISTS_NOW.includes(error.code)) return;
       if (error instanceof DatabaseError) throw error;
-      throw new DatabaseError("P3000", `Failed to create database: ${said(error)}`);
+      throw new DatabaseError("P3000", `Failed to create database: ${errorText(error)}`);
     }
   },
   "drop-database": (settings) => maintain(settings, "DROP"),

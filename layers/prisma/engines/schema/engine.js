@@ -54,7 +54,7 @@ async function openEngine(files, environment, { url, shadowUrl, anyDatabase = fa
   const engine = await explained(SchemaEngine.new(options, () => {}, factory));
   return {
     run: (method, input) => explained(engine[method](input)),
-    /** What the database said to the last statement that failed. */
+    /** The database's error for the last statement that failed. */
     lastError: () => lastError,
   };
 }
@@ -68,9 +68,9 @@ function withAddress({ code, message, meta }, address) {
 }
 
 /** Of a role's missing privileges the engine has the text alone, before a trace of its own; a migration's are P3018. */
-function withCode({ code, message }, said, address) {
-  const known = !code && said && message.includes(said.message) && !message.includes("migration_name=");
-  return known ? statementError(said, address) : undefined;
+function withCode({ code, message }, lastError, address) {
+  const known = !code && lastError && message.includes(lastError.message) && !message.includes("migration_name=");
+  return known ? statementError(lastError, address) : undefined;
 }
 
 module.exports = { openEngine };

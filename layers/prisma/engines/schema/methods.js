@@ -3,7 +3,7 @@
  * The methods of the Prisma 5 command line's schema engine, on the one of Prisma 6: that one is handed the
  * migrations instead of their directory, and filters.
  */
-const { DatabaseError, PERMISSION_DENIED, said } = require("../database-errors");
+const { DatabaseError, PERMISSION_DENIED, errorText } = require("../database-errors");
 const { openEngine } = require("./engine");
 const { names, readMigrations, writeMigration } = require("./migrations");
 
@@ -98,7 +98,7 @@ function failedMigration({ message }, lastError) {
   const text =
     "A migration failed to apply. New migrations cannot be applied before the error is recovered from. " +
     "Read more about how to resolve migration issues in a production database: https://pris.ly/d/migrate-resolve\n\n" +
-    `Migration name: ${name}\n\nDatabase error code: ${code}\n\nDatabase error:\n${said(lastError)}\n${advice}`;
+    `Migration name: ${name}\n\nDatabase error code: ${code}\n\nDatabase error:\n${errorText(lastError)}\n${advice}`;
   return new DatabaseError("P3018", text, { migration_name: name, database_error_code: code, database_error: reason });
 }
 
