@@ -285,6 +285,11 @@ def test_one_record_is_a_page_of_one(operations: dict[str, Any], kept: bool) -> 
     assert run(process(None, **operations)) is None
 
 
+def test_a_list_that_is_null_is_an_empty_one() -> None:
+    rows = [{"t": []}, {"t": None}, {"t": ["a"]}, {"t": ["a"]}]
+    assert run(process(rows, distinct=["t"])) == [{"t": []}, {"t": ["a"]}]
+
+
 def test_nested_records_are_processed_too() -> None:
     inner = {**OPERATIONS, **page(take=1)}
     rows = [{"c": [{"id": 1}, {"id": 2}]}, {"c": None}]

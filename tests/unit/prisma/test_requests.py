@@ -107,7 +107,10 @@ def test_a_method_is_an_action(method: str, action: str, selection: list[str] | 
         ({"set": [1, 2.5]}, {"set": (["Float"], [1, 2.5])}),
         ({"push": "a"}, {"push": ("String", "a")}),
         ({"set": []}, {"set": []}),
-        ([Json(1)], [{"$type": "Json", "value": "1"}]),
+        ([Json(1)], {"set": (["Json"], ["1"])}),
+        ({"push": [Json(1)]}, {"push": (["Json"], ["1"])}),
+        ({"equals": [Json(1)]}, {"equals": [{"$type": "Json", "value": "1"}]}),
+        ({"disconnect": True}, {"disconnect": True}),
     ],
 )
 def test_a_value_is_typed(value: Any, expected: Any) -> None:

@@ -41,7 +41,7 @@ _ACTIONS = {
 }
 # What the compiler makes other SQL of: arguments of a call or of an include, and operators.
 _LITERAL_ARGUMENTS = frozenset({"orderBy", "distinct", "by", "skipDuplicates"})
-_LITERAL_OPERATORS = frozenset({"mode", "isEmpty", "isSet", "skipDuplicates"})
+_LITERAL_OPERATORS = frozenset({"mode", "isEmpty", "isSet", "skipDuplicates", "disconnect", "delete"})
 # A list of these is one parameter.
 _LIST_OPERATORS = frozenset({"in", "notIn", "hasSome", "hasEvery", "equals", "set", "push"})
 # A page's size and offset become parts of the plan as they are: numbers that no caller uses are compiled in
@@ -205,7 +205,8 @@ class _Writer:
             return self._in_text(value)
         kinds, values = zip(*[self.typed(each, field) for each in value], strict=True)
         kind = _widest(kinds)
-        if kind is None:
+        # A list of Json that is compared as a whole would be taken for one document.
+        if kind is None or (kind == "Json" and operator == "equals"):
             return self._in_text(value)
         text = self._parameter(kind, list(values), value)
         return f'{{"set":{text}}}' if short else text
@@ -307,7 +308,7 @@ def _widest(kinds: Iterable[str]) -> str | None:
     found = set(kinds)
     if found <= set(_WIDTHS):
         return max(found, key=_WIDTHS.index)
-    return found.pop() if len(found) == 1 and found.isdisjoint({"Enum", "Json", "Null"}) else None
+    return found.pop() if len(found) == 1 and found.isdisjoint({"Enum", "Null"}) else None
 
 
 @lru_cache(maxsize=4096)
