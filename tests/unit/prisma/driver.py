@@ -75,6 +75,7 @@ class Driver:
         if self.closed:
             raise asyncpg.InterfaceError("connection is closed")
         assert not self.busy, "two queries at once"
+        assert not self.cancelling or sql in ("SELECT 1", "ROLLBACK"), "lent before it had settled"
         self.busy = True
         try:
             if self.silent:

@@ -46,7 +46,7 @@ async def fail(pool: Pool) -> None:
         raise UserError("P2002", "as it happens")
 
 
-async def write_in_two(pool: Pool) -> None:
+async def write_in_three(pool: Pool) -> None:
     await asyncio.gather(write(pool), write(pool), write(pool))
 
 
@@ -67,9 +67,9 @@ async def expect_order(pool: Pool, server: Server) -> None:
     assert server.open == []
 
 
-@pytest.mark.parametrize("call", [query, write, fail, write_in_two])
+@pytest.mark.parametrize("call", [write, fail, write_in_three])
 @pytest.mark.parametrize("before", ["new", "idle", "frozen", "dead"])
-@pytest.mark.parametrize("again", [None, 1, 5])
+@pytest.mark.parametrize("again", [None, 5])
 async def test_a_call_can_be_cancelled_at_every_await(
     call: Callable[[Pool], Awaitable[None]], before: str, again: int | None
 ) -> None:
@@ -159,6 +159,7 @@ async def test_dead_connections_are_replaced_within_a_second(monkeypatch: pytest
     for each in old:
         each.silent = True
     await query(pool)
+    assert server.executed.count("SELECT 1") == 1
     assert all(each.closed for each in old)
     assert len(server.open) == 1
 
@@ -196,7 +197,7 @@ async def test_close_awaits_what_settles_and_not_what_is_lent() -> None:
     pool = make(server)
     lent = asyncio.ensure_future(write(pool))
     cancelled = asyncio.ensure_future(query(pool))
-    for _ in range(8):
+    while len(server.connections) < 2 or not server.connections[1].busy:
         await asyncio.sleep(0)
     cancelled.cancel()
     await asyncio.gather(cancelled, return_exceptions=True)

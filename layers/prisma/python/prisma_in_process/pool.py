@@ -58,7 +58,7 @@ class Pool:
     async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection. Raises: UserError, P1xxx or P2xxx; nothing was sent then."""
         try:
-            async with asyncio.timeout(self._url.pool_timeout_s):
+            async with asyncio.timeout(self._url.pool_timeout_s if self._slots.locked() else None):
                 await self._slots.acquire()
         except TimeoutError:
             timeout, limit = self._url.pool_timeout_s, self._url.connection_limit

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
+from asyncpg.pgproto.pgproto import BufferError as TornMessage
 
 from . import values as to
 from .errors import UserError, connection_lost, not_connected, query_failed, unfit
@@ -24,7 +25,7 @@ T = TypeVar("T")
 Connect = Callable[..., Awaitable[Any]]
 
 _CLOSE_S = 0.5
-_LOST = (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError)
+_LOST = (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError, TornMessage)
 # The server no longer has a statement, or it would have other columns. Nothing was executed.
 _STALE = (asyncpg.InvalidCachedStatementError, asyncpg.InvalidSQLStatementNameError)
 
@@ -255,8 +256,7 @@ class Connection:
         except _LOST:
             self.terminate()
             raise connection_lost() from None
-        except (ValueError, ArithmeticError, LookupError):
-            self._busy = False
+        except (ValueError, ArithmeticError, LookupError):  # also of what is no answer: the pool will see
             text = "a value that Python cannot hold, such as a date before the year 1 or after 9999"
             raise UserError("P2023", f"Inconsistent column data: the database has {text}.") from None
         self._busy = False
