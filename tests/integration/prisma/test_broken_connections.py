@@ -1,4 +1,4 @@
-"""A network that breaks after any byte: no row is missing that was acknowledged, or there that was not sent."""
+"""A network that breaks after any byte: no acknowledged row is missing, none is there that was not sent."""
 
 import asyncio
 from collections.abc import AsyncIterator

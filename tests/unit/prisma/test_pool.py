@@ -197,7 +197,9 @@ async def test_close_awaits_what_settles_and_not_what_is_lent() -> None:
     pool = make(server)
     lent = asyncio.ensure_future(write(pool))
     cancelled = asyncio.ensure_future(query(pool))
-    while len(server.connections) < 2 or not server.connections[1].busy:
+    for _ in range(20):
+        if len(server.connections) == 2 and server.connections[1].busy:
+            break
         await asyncio.sleep(0)
     cancelled.cancel()
     await asyncio.gather(cancelled, return_exceptions=True)

@@ -87,6 +87,11 @@ def test_its_representation_holds_no_secret() -> None:
     assert "hush" not in repr(read_url("postgresql://u:hush@h?sslpassword=hush"))
 
 
+def test_bytes_that_are_not_utf_8_are_refused() -> None:
+    with pytest.raises(InvalidUrl, match="expected text in UTF-8"):
+        read_url(b"postgresql://u:hush\xe4@h/d".decode(errors="surrogateescape"))
+
+
 def test_reading_a_url_needs_no_driver() -> None:
     code = (
         "import sys; sys.path.insert(0, 'layers/prisma/python'); from prisma_in_process import url;"

@@ -96,6 +96,8 @@ def read_url(text: str) -> DatabaseUrl:
 
     Raises: InvalidUrl.
     """
+    if any("\ud800" <= each <= "\udfff" for each in text):  # bytes of an environment that are not UTF-8
+        raise InvalidUrl("text in UTF-8")
     scheme, _, rest = text.strip(" \t\r\n\v\f\xa0\ufeff").partition("://")
     if scheme.lower() not in ("postgresql", "postgres"):
         raise InvalidUrl("a URL that begins with postgresql:// or postgres://, without quotes")

@@ -14,8 +14,6 @@ from typing import Any
 
 Coder = Callable[[Any], Any]
 _CENTS = Decimal("0.01")
-
-
 UNFIT = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
 
 
@@ -125,27 +123,12 @@ def _time(value: Any) -> dt.time:
 
 
 _CODERS: dict[str, Coder] = {
-    "bool": _boolean,
-    "bytea": _bytes,
-    "char": lambda value: _text(value).encode(),
-    "date": _date,
-    "float4": float,
-    "float8": float,
-    "int2": _integer(16),
-    "int4": _integer(32),
-    "int8": _integer(64),
-    "interval": _interval,
-    "json": _json,
-    "jsonb": _json,
-    "money": _decimal,
-    "numeric": _decimal,
-    "oid": _integer(33),
-    "time": _time,
-    "timestamp": _timestamptz,
-    "timestamptz": _timestamptz,
-    "timetz": _timetz,
-    "uuid": _uuid,
-}
+    "bool": _boolean, "bytea": _bytes, "char": lambda value: _text(value).encode(), "date": _date,
+    "float4": float, "float8": float, "int2": _integer(16), "int4": _integer(32), "int8": _integer(64),
+    "interval": _interval, "json": _json, "jsonb": _json, "money": _decimal, "numeric": _decimal,
+    "oid": _integer(33), "time": _time, "timestamp": _timestamptz, "timestamptz": _timestamptz,
+    "timetz": _timetz, "uuid": _uuid,
+}  # fmt: skip
 # Of these the driver is made to exchange Postgres's text, which no setting of the session changes.
 _TEXT_TYPES = ("cidr", "inet", "box", "circle", "line", "lseg", "path", "point", "polygon")
 _CODERS |= dict.fromkeys(
@@ -200,25 +183,11 @@ def short(value: float | None) -> float | None:
 
 
 _RAW = {
-    "bool": "bool",
-    "bytea": "bytes",
-    "date": "date",
-    "float4": "float",
-    "float8": "double",
-    "int2": "int",
-    "int4": "int",
-    "int8": "bigint",
-    "json": "json",
-    "jsonb": "json",
-    "money": "decimal",
-    "numeric": "decimal",
-    "oid": "bigint",
-    "time": "time",
-    "timestamp": "datetime",
-    "timestamptz": "datetime",
-    "timetz": "time",
-    "uuid": "uuid",
-}
+    "bool": "bool", "bytea": "bytes", "date": "date", "float4": "float", "float8": "double", "int2": "int",
+    "int4": "int", "int8": "bigint", "json": "json", "jsonb": "json", "money": "decimal",
+    "numeric": "decimal", "oid": "bigint", "time": "time", "timestamp": "datetime",
+    "timestamptz": "datetime", "timetz": "time", "uuid": "uuid",
+}  # fmt: skip
 
 
 def raw_type(name: str) -> str:
