@@ -35,6 +35,12 @@ def plain_url(project: Project, postgres: Postgres) -> Callable[[str], str]:
     return lambda database: f"postgresql://{role}:hush-hush@127.0.0.1:{postgres.port}/{database}"
 
 
+def with_shadow(project: Project, url: str) -> None:
+    """Add a shadow database to the project's schema."""
+    setting = f"  shadowDatabaseUrl = {json.dumps(url)}\n}}\n"
+    project.schema.write_text(project.schema.read_text().replace("}\n", setting, 1))
+
+
 @pytest.mark.nightly
 def test_a_role_that_may_not_create_databases(
     project: Project, postgres: Postgres, plain_url: Callable[[str], str]
@@ -56,6 +62,15 @@ def test_a_role_that_may_not_create_databases(
     )
     assert "https://pris.ly/d/migrate-shadow" in dev.said
     assert "ERROR: permission denied to create database" in dev.said
+
+    # its way out: a shadow database whose schema is not even its own, which is emptied before each use
+    shadow = postgres.create_database()
+    postgres.run_sql(f"GRANT ALL ON SCHEMA public TO {role}", shadow)
+    with_shadow(project, plain_url(shadow))
+    for name in ("init", "again"):
+        dev = project.prisma("migrate", "dev", "--name", name, "--skip-generate", url=url)
+        assert dev.status == 0, dev.said
+    assert len(project.migrations) == 1
 
     missing = project.prisma("migrate", "deploy", url=plain_url("missing"))
     assert "P3000: Failed to create database: ERROR: permission denied to create database" in missing.said
@@ -85,8 +100,7 @@ def test_a_shadow_database_that_is_the_database_is_not_emptied(project: Project,
     assert project.prisma("migrate", "dev", "--name", "init", "--skip-generate").status == 0
     postgres.run_sql("INSERT INTO \"Note\" (text) VALUES ('kept')", project.database)
     same = project.url.replace("127.0.0.1", "localhost") + "?schema=elsewhere"
-    shadow = f"  shadowDatabaseUrl = {json.dumps(same)}\n}}\n"
-    project.schema.write_text(project.schema.read_text().replace("}\n", shadow, 1))
+    with_shadow(project, same)
     dev = project.prisma("migrate", "dev", "--name", "more", "--skip-generate")
     assert "The shadow database you configured appears to be the same as the main database." in dev.said
     diff = ("--from-migrations", "migrations", "--to-url", project.url, "--shadow-database-url", project.url)
@@ -136,8 +150,7 @@ def test_an_extension_in_a_schema_of_its_own(todos: Project, postgres: Postgres)
 @pytest.mark.nightly
 def test_a_shadow_database_without_the_schema(project: Project, postgres: Postgres) -> None:
     shadow = postgres.url(postgres.create_database())
-    setting = f"  shadowDatabaseUrl = {json.dumps(shadow)}\n}}\n"
-    project.schema.write_text(project.schema.read_text().replace("}\n", setting, 1))
+    with_shadow(project, shadow)
     url = f"{project.url}?schema=other"
     assert project.prisma("migrate", "dev", "--name", "init", "--skip-generate", url=url).status == 0
     again = project.prisma("migrate", "dev", "--name", "again", "--skip-generate", url=url)
