@@ -156,3 +156,36 @@ def test_deep_calls_are_refused_by_the_compiler_not_by_python() -> None:
         blog.compiler().compile(request(call("find_many", Post, where=where)).text)
     with pytest.raises(CompileError):
         blog.compiler().compile(request(call("find_many", User, include=include)).text)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        call("find_first", Post, skip=2),
+        call("find_many", Post, take=5, skip=2, cursor={"id": 3}, orderBy={"title": "asc"}),
+        call("find_many", Post, take=5, distinct=["title"]),
+        call("find_many", Post, take=5, include={"labels": {"take": 2, "skip": 1, "cursor": {"name": "x"}}}),
+        call("find_unique", User, where={"id": 1}, include={"posts": {"take": 2, "skip": 1}}),
+        call("find_many", User, skip=3, include={"posts": {"take": 2, "include": {"labels": {"take": 7}}}}),
+        call("count", Post, ["_count { _all }"], take=5, skip=2),
+        call("group_by", Post, ["title"], by=["title"], orderBy={"title": "asc"}, take=5, skip=2),
+    ],
+)
+def test_a_plan_with_pages_is_the_one_with_their_numbers(made: Any) -> None:
+    with_parameters = request(made)
+    pages = {number: name for name, number in with_parameters.pages.items()}
+    plan = with_pages(blog.compiler().compile(with_parameters.text), pages)
+    literal = blog.compiler().compile(request(made, frozenset(pages.values())).text)
+
+    def numbers(value: Any) -> Any:
+        if isinstance(value, dict) and value.get("prisma__type") == "param":
+            name = value["prisma__value"]["name"]
+            return str(with_parameters.values[name]) if name in with_parameters.pages else value
+        if isinstance(value, dict):
+            return {key: numbers(each) for key, each in value.items()}
+        if isinstance(value, list):
+            return [numbers(each) for each in value]
+        return str(value) if type(value) is int else value
+
+    assert pages
+    assert numbers(plan) == numbers(literal)
