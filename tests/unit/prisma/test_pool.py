@@ -231,3 +231,28 @@ async def test_the_statements_that_were_used_last_stay_prepared(size: int, prepa
         for sql in ("a", "b", "a", "c", "a", "b"):
             await connection.rows(sql, [])
     assert len(server.connections[0].prepared) == prepared
+
+
+async def test_a_connection_whose_caller_left_is_opened_for_the_next_one() -> None:
+    server = Server(slow=5)
+    pool = make(server, replace(URL, connection_limit=1))
+    first = asyncio.create_task(query(pool))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    await query(pool)
+    assert len(server.connections) == 1
+    await pool.close()
+    assert server.open == []
+
+
+async def test_close_gives_up_what_takes_long_to_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prisma_in_process.pool._SETTLE_S", 0.01)
+    server = Server(slow=10**6)
+    pool = make(server)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(query(pool), 0.01)
+    async with asyncio.timeout(1):
+        await pool.close()
+    assert server.connections == []

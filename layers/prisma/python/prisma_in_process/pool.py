@@ -70,13 +70,18 @@ class Pool:
         except BaseException:
             self._slots.release()
             raise
+        opening = None
         try:
+            if connection not in self._opened:
+                # It goes on where its caller is cancelled: else the driver leaves an error unread.
+                opening = asyncio.create_task(self._open(connection))
+                await asyncio.shield(opening)
             yield connection
         finally:  # nothing is awaited here, so nothing can be cancelled
-            if connection.ready or connection.lost:
+            if (not opening or opening.done()) and (connection.ready or connection.lost):
                 self._take_back(connection)
             else:
-                task = asyncio.create_task(self._settle(connection))
+                task = asyncio.create_task(self._settle(connection, opening))
                 self._settling.add(task)
                 task.add_done_callback(self._settling.discard)
 
@@ -92,10 +97,11 @@ class Pool:
                     self._drop(self._idle.pop()[0])
         if self._closed:
             raise UserError("P2024", "The connection pool is closed.")
-        connection = Connection(self._url, self._connect)
+        return Connection(self._url, self._connect)
+
+    async def _open(self, connection: Connection) -> None:
         await connection.open()
         self._opened[connection] = self._now()
-        return connection
 
     def _expired(self, connection: Connection, used: Moment) -> bool:
         idle_s, life_s = self._url.max_idle_connection_lifetime_s, self._url.max_connection_lifetime_s
@@ -122,9 +128,11 @@ class Pool:
             raise
         return True
 
-    async def _settle(self, connection: Connection) -> None:
+    async def _settle(self, connection: Connection, opening: asyncio.Task[None] | None) -> None:
         # The driver has Postgres stop the query, by another connection. Without an answer, this one is dead.
         try:
+            if opening:
+                await opening
             async with asyncio.timeout(_SETTLE_S):
                 await connection.reset()
         except (TimeoutError, UserError):
@@ -147,7 +155,10 @@ class Pool:
         """Close what is idle or settling, and let go of what is lent when it comes back."""
         self._closed = True
         idle, self._idle = self._idle, []
-        await asyncio.gather(*(connection.close() for connection, _ in idle), *self._settling)
+        await asyncio.gather(*(connection.close() for connection, _ in idle))
+        if self._settling:
+            for task in (await asyncio.wait(self._settling, timeout=_SETTLE_S))[1]:
+                task.cancel()
         for connection, _ in idle:
             self._drop(connection)
         await asyncio.sleep(0)  # what the driver cancels when a connection is dropped, ends
