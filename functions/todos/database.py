@@ -86,17 +86,17 @@ class Database:
                 failure = failure_of(error, sent=client is not None)
                 if failure is None:
                     raise
+                waits = failure is Failure.NOT_SENT and time.monotonic() + _PAUSE_S < give_up_at
+                if failure is Failure.REJECTED and failure in once:
+                    self._address.expire()
                 if failure is not Failure.LOST:
                     await self._disconnect(client)
-                waits = failure is Failure.NOT_SENT and time.monotonic() + _PAUSE_S < give_up_at
                 if not waits and failure not in once:
                     logger.error("the database cannot be queried: %s", reason_of(error))
                     raise DatabaseUnavailable from None
             once.discard(failure)
             if waits:
                 await asyncio.sleep(_PAUSE_S)
-            elif failure is Failure.REJECTED:
-                self._address.expire()
 
     async def _connected(self) -> Prisma:
         async with self._connecting:

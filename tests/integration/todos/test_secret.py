@@ -4,6 +4,7 @@ Real: Postgres and its passwords, Prisma's client, TLS and its certificates. Sim
 TLS is that of a proxy before Postgres.
 """
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,6 +100,19 @@ async def test_a_password_that_was_changed_is_fetched_once(role: Database) -> No
         assert await store.count(NO_OWNER, EVERY) == 1
         assert await store.count(NO_OWNER, EVERY) == 1
         assert secrets.fetched == 2
+
+
+async def test_a_password_that_is_changed_while_queries_run_fails_none_of_them(role: Database) -> None:
+    secrets = FakeSecrets(role.url, OLD)
+    async with opened(PlainAddress(secrets, ARN, None), LIMIT_S) as store:
+        creating = [asyncio.ensure_future(store.create(NO_OWNER, todo(number))) for number in range(1, 41)]
+        await creating[4]
+        secrets.password = NEW
+        await asyncio.to_thread(rotate, role)
+        made = await asyncio.gather(*creating)
+        assert [each.id.int for each in made] == list(range(1, 41))
+        assert secrets.fetched <= 3
+    assert len(role.titles()) == 40
 
 
 async def test_a_password_that_stays_wrong_is_reported_and_not_fetched_again_and_again(
