@@ -30,7 +30,7 @@ _PLANS_SOURCES = (
     *(f"functions/todos/{name}.py" for name in ("pages", "plans", "store", "todos")),
     *(
         f"layers/prisma/python/prisma_in_process/{name}.py"
-        for name in ("__init__", "cache", "plans", "requests")
+        for name in ("__init__", "cache", "models", "plans", "requests")
     ),
 )
 _PRISMA_SOURCES = tuple(f"layers/prisma/{name}" for name in (*_NODE_LOCK, "engines"))
