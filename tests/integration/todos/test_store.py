@@ -398,21 +398,42 @@ WRITTEN_TITLES = sorted(
 )
 
 
+def written(database: Database, field: OrderField) -> list[tuple[Any, ...]]:
+    """Write rows past Prisma, in the order of a field; their ids are their places."""
+    rows = [
+        (UUID(int=number), *values)
+        for number, values in enumerate(
+            (value, "2026-11-27") if field is OrderField.TITLE else ("x", value)
+            for value in (WRITTEN_TITLES if field is OrderField.TITLE else WRITTEN_TIMES)
+        )
+    ]
+    with database.connect() as connection, connection.cursor() as cursor:
+        insert = f"""INSERT INTO "Todo" (owner, id, title, "createdAt") VALUES ('{US}', %s, %s, %s)"""
+        cursor.executemany(insert, rows)
+    return rows
+
+
+@pytest.mark.parametrize("field", OrderField)
+async def test_rows_of_another_hand_are_read_changed_and_deleted(
+    empty: Database, prisma_store: PrismaStore, field: OrderField
+) -> None:
+    rows = written(empty, field)
+    for one, title, _ in rows:
+        before = await prisma_store.get(US, one)
+        assert before
+        assert before.title == title
+        after = replace(before, completed=True)
+        assert await prisma_store.update(US, one, Changes(completed=True)) == after
+        assert await prisma_store.delete(US, one) == after
+    assert await prisma_store.count(US, EVERY) == 0
+
+
 @pytest.mark.parametrize("order", ORDERS, ids=lambda order: f"{order.field.value} {order.descending}")
 @pytest.mark.parametrize("size", [1, 2, 7])
 async def test_rows_of_another_hand_break_no_list_and_are_all_reached(
     empty: Database, prisma_store: PrismaStore, order: Order, size: int
 ) -> None:
-    rows = [
-        (UUID(int=number), *values)
-        for number, values in enumerate(
-            (value, "2026-11-27") if order.field is OrderField.TITLE else ("x", value)
-            for value in (WRITTEN_TITLES if order.field is OrderField.TITLE else WRITTEN_TIMES)
-        )
-    ]
-    with empty.connect() as connection, connection.cursor() as cursor:
-        insert = f"""INSERT INTO "Todo" (owner, id, title, "createdAt") VALUES ('{US}', %s, %s, %s)"""
-        cursor.executemany(insert, rows)
+    rows = written(empty, order.field)
     todos = Todos(prisma_store, US)
     for backward in (False, True):
         size_name, cursor_name = ("last", "before") if backward else ("first", "after")
