@@ -15,8 +15,9 @@ MAX_TITLE = 200
 _REFUSED = ("Cc", "Cs", "Zl", "Zp")
 # Bidi_Class of embeddings, overrides, isolates and their ends: they reorder what a page shows around a title.
 _DIRECTIONAL = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
-# Ranges of Default_Ignorable_Code_Point, then signs that are drawn as nothing: interlinear annotations, the
-# Braille pattern without dots, joiners and blanks of hieroglyphs, a note without a head.
+# Ranges of Default_Ignorable_Code_Point but the largest, U+E0000 to U+E0FFF; then signs that are drawn as
+# nothing: interlinear annotations, Braille without dots, joiners and blanks of hieroglyphs, a note
+# without a head.
 _UNSEEN = frozenset(
     chr(code)
     for first, last in (
@@ -36,7 +37,6 @@ _UNSEEN = frozenset(
         (0xFFF0, 0xFFFB),
         (0x1BCA0, 0x1BCA3),
         (0x1D173, 0x1D17A),
-        (0xE0000, 0xE0FFF),
         (0x2800, 0x2800),
         (0x13430, 0x13442),
         (0x1D159, 0x1D159),
@@ -59,7 +59,7 @@ def checked_title(text: str) -> str:
             f"`title`: expected 1 to {MAX_TITLE} characters after trimming, but got {len(title)}."
         )
     _check_characters(title, "title")
-    if all(character in _UNSEEN or unicodedata.category(character)[0] in "MZ" for character in title):
+    if all(is_unseen(character) or unicodedata.category(character)[0] == "M" for character in title):
         raise BadUserInput("`title`: expected something to read, but got combining marks alone.")
     return title
 
@@ -90,9 +90,9 @@ def _undirected(text: str) -> str:
 def _trimmed(text: str) -> str:
     """Remove what cannot be seen from both ends, except what belongs to the last character that can be."""
     start, end = 0, len(text)
-    while start < end and _is_unseen(text[start]):
+    while start < end and is_unseen(text[start]):
         start += 1
-    while start < end and _is_unseen(text[end - 1]):
+    while start < end and is_unseen(text[end - 1]):
         end -= 1
     if start < end:
         while end < len(text) and _belongs(text[end], text[end - 1]):
@@ -100,8 +100,9 @@ def _trimmed(text: str) -> str:
     return text[start:end]
 
 
-def _is_unseen(character: str) -> bool:
-    return character.isspace() or character in _UNSEEN
+def is_unseen(character: str) -> bool:
+    """Return whether a character is white space, or drawn as nothing."""
+    return character.isspace() or character in _UNSEEN or "\U000e0000" <= character <= "\U000e0fff"
 
 
 def _belongs(character: str, before: str) -> bool:
