@@ -92,10 +92,7 @@ class DatabaseUrl:
 
 
 def read_url(text: str) -> DatabaseUrl:
-    """Read a database's URL; blanks and line ends around it do not count.
-
-    Raises: InvalidUrl.
-    """
+    """Read a database's URL; blanks and line ends around it do not count. Raises: InvalidUrl."""
     if any("\ud800" <= each <= "\udfff" for each in text):  # bytes of an environment that are not UTF-8
         raise InvalidUrl("text in UTF-8")
     scheme, _, rest = text.strip(" \t\r\n\v\f\xa0\ufeff").partition("://")
