@@ -144,18 +144,19 @@ def test_a_list_of_a_new_record_is_one_parameter() -> None:
     assert found["tags"] == ["a"]
 
 
-def test_deep_calls_are_refused_by_the_compiler_not_by_python() -> None:
-    where: dict[str, Any] = {"title": "a"}
-    include: dict[str, Any] = {"labels": True}
-    for _ in range(100):
-        where = {"AND": [where]}
-    for _ in range(40):
-        include = {"author": {"include": {"posts": {"include": include}}}}
-    include = include["author"]["include"]
-    with pytest.raises(CompileError):
-        blog.compiler().compile(request(call("find_many", Post, where=where)).text)
-    with pytest.raises(CompileError):
-        blog.compiler().compile(request(call("find_many", User, include=include)).text)
+def deep(levels: int) -> Any:
+    include: dict[str, Any] = {"posts": True}
+    for _ in range(levels):
+        include = {"posts": {"include": {"author": {"include": include}}}}
+    return call("find_many", User, include=include)
+
+
+def test_deep_calls_are_run_or_refused_by_the_compiler() -> None:
+    post = {"id": 1, "title": "t", "views": 0, "authorId": 1}
+    _, database = run(deep(15), *([USER], [post]) * 16)
+    assert len(database.statements) == 32
+    with pytest.raises(CompileError, match="recursion limit"):
+        blog.compiler().compile(request(deep(40)).text)
 
 
 @pytest.mark.parametrize(
