@@ -253,7 +253,7 @@ TYPED = {
 
 @pytest.mark.parametrize("name", TYPED)
 @given(value=VALUES)
-@settings(max_examples=50, deadline=None, derandomize=True, database=None)
+@settings(max_examples=25, deadline=None, derandomize=True, database=None)
 def test_a_variables_value_is_quoted_as_json(name: str, value: object) -> None:
     outcome = asyncio.run(answered(TYPED[name], variables={"n": value}))
     for error in outcome.body.get("errors", ()):
