@@ -260,9 +260,9 @@ _IMPORTS: dict[str, Callable[..., Any]] = {
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON has it: whole numbers as int, `undefined` left out."""
+    """Return a value as JSON has it: whole numbers as int, `undefined` as None."""
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items() if each is not UNDEFINED}
+        return {key: _plain(each) for key, each in value.items()}
     if isinstance(value, list):
         return [_plain(each) for each in value]
     if isinstance(value, float) and value.is_integer():
