@@ -145,16 +145,20 @@ async def test_a_server_without_free_connections(postgres: Postgres, url: str) -
     assert (await failure(pool, "SELECT 1")).code == "P2037"
 
 
-async def test_settings_of_the_url(url: str) -> None:
-    pool = Pool(
-        read_url(url + "?schema=other&application_name=us&options=-c%20work_mem%3D77kB%20-c%20geqo%3Doff")
-    )
-    found = await rows(
-        pool,
-        "SELECT current_setting('application_name') AS a, current_setting('work_mem') AS b, "
-        "current_setting('geqo') AS c, (SELECT count(*) FROM only_there) AS d",
-    )
-    assert found == [{"a": "us", "b": "77kB", "c": "off", "d": 0}]
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", "public;;force_custom_plan"),
+        ("?schema=a%22b&application_name=us", 'a"b;us;force_custom_plan'),
+        ("?schema=other&options=-c%20plan_cache_mode%3Dauto%20-c%20application_name%3Dme", "other;me;auto"),
+        ("?schema=other&pgbouncer=true&application_name=us", "public;us;auto"),
+    ],
+)
+async def test_settings_of_the_url(url: str, query: str, expected: str) -> None:
+    pool = Pool(read_url(url + query))
+    await rows(pool, 'CREATE SCHEMA IF NOT EXISTS "a""b"')
+    names = "current_schema(), current_setting('application_name'), current_setting('plan_cache_mode')"
+    assert await rows(pool, f"SELECT concat_ws(';', {names}) AS a") == [{"a": expected}]
     await pool.close()
 
 

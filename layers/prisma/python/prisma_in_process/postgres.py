@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import select
-import ssl
-import tempfile
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import lru_cache
-from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
@@ -19,6 +15,7 @@ from asyncpg.pgproto.pgproto import BufferError as TornMessage
 from . import values as to
 from .errors import UserError, connection_lost, not_connected, query_failed, unfit
 from .instants import read_instants
+from .tls import tls
 from .url import DatabaseUrl
 
 T = TypeVar("T")
@@ -28,8 +25,6 @@ _CLOSE_S = 0.5
 _LOST = (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError, TornMessage)
 # The server no longer has a statement, or it would have other columns. Nothing was executed.
 _STALE = (asyncpg.InvalidCachedStatementError, asyncpg.InvalidSQLStatementNameError)
-
-
 # Whether a type is an extension's, not an enum, a domain or a row.
 _IS_BASE = "SELECT typtype = 'b' FROM pg_type WHERE typnamespace = $1::text::regnamespace AND typname = $2"
 
@@ -46,8 +41,8 @@ class _Statement:
     def __init__(self, prepared: Any) -> None:
         self.prepared = prepared
         self._kinds = [each.name for each in prepared.get_parameters()]
-        self.columns = [(each.name, each.type.name) for each in prepared.get_attributes()]
         self._coders = [to.coder(name) for name in self._kinds]
+        self.columns = [(each.name, each.type.name) for each in prepared.get_attributes()]
         self.singles = [name for name, kind in self.columns if kind == "float4"]
         self.foreign_lists = {
             (each.type.schema, each.type.name[:-2])
@@ -72,11 +67,6 @@ class _Statement:
         return encoded
 
 
-# Else a prepared statement has one plan for any values from its sixth execution on; that of a search may read
-# all rows. Without a name, as through pgbouncer, statements are planned each time.
-_PLANNED_FOR_VALUES = "SET plan_cache_mode = force_custom_plan"
-
-
 class Connection:
     """One connection, and the statements that it has prepared.
 
@@ -99,8 +89,6 @@ class Connection:
                 await raw.set_type_codec(
                     name, schema="pg_catalog", encoder=encoder, decoder=decoder, format=form
                 )
-            if not self._url.pgbouncer:
-                await raw.execute(_PLANNED_FOR_VALUES, timeout=self._url.connect_timeout_s)
         except (asyncpg.PostgresError, *_LOST, *to.UNFIT) as error:
             self.terminate()
             raise not_connected(error, self._url) from None
@@ -297,15 +285,20 @@ class Connection:
 
 def _arguments(url: DatabaseUrl) -> dict[str, Any]:
     settings = {"application_name": url.application_name, "options": url.options}
-    if url.schema != "public" and not url.pgbouncer:
-        settings["search_path"] = '"' + url.schema.replace('"', '""') + '"'
+    if not url.pgbouncer:  # which passes few settings on
+        if url.schema != "public":
+            settings["search_path"] = '"' + url.schema.replace('"', '""') + '"'
+        if "plan_cache_mode" not in (url.options or ""):
+            # Else a prepared statement gets one plan for any values at its sixth execution; that of a search
+            # may read all rows.
+            settings["plan_cache_mode"] = "force_custom_plan"
     return {
         "host": url.host,
         "port": url.port,
         "user": url.user or None,
         "password": url.password,
         "database": url.database,
-        "ssl": _tls(url),
+        "ssl": tls(url),
         "timeout": url.connect_timeout_s,
         "command_timeout": url.socket_timeout_s,
         "statement_cache_size": 0,  # `Connection` keeps its own
@@ -313,61 +306,3 @@ def _arguments(url: DatabaseUrl) -> dict[str, Any]:
         "target_session_attrs": "any",
         "direct_tls": False,
     }
-
-
-def _tls(url: DatabaseUrl) -> Any:
-    if url.host.startswith("/") or url.tls == "disable":
-        return False
-    if url.tls == "prefer" and not url.key and not url.identity:
-        return "prefer"
-    try:
-        return _context(url.tls, url.authority, url.certificate, url.key, url.identity, url.identity_password)
-    except (OSError, ValueError) as error:
-        text = "Error opening a TLS connection: a file of certificates or keys cannot be read"
-        raise UserError("P1011", f"{text} ({type(error).__name__}).") from None
-
-
-@lru_cache(maxsize=8)
-def _context(
-    tls: str,
-    authority: str | None,
-    certificate: str | None,
-    key: str | None,
-    identity: str | None,
-    password: str,
-) -> ssl.SSLContext:
-    # Unlike `create_default_context` of Python 3.13, this demands no more of certificates than libpq does.
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = tls == "verify-full"
-    if not tls.startswith("verify-"):
-        context.verify_mode = ssl.CERT_NONE
-    elif authority:
-        context.load_verify_locations(authority)
-    else:
-        context.load_default_certs()
-    if key:
-        context.load_cert_chain(certificate or key, key, password)
-    if identity:
-        with tempfile.NamedTemporaryFile() as file:  # readable for its owner alone
-            file.write(_pem(Path(identity).read_bytes(), password.encode()))
-            file.flush()
-            context.load_cert_chain(file.name)
-    return context
-
-
-def _pem(identity: bytes, password: bytes) -> bytes:
-    """Return the key and the certificates of a PKCS #12 file as Python's `ssl` takes them."""
-    try:
-        from cryptography.hazmat.primitives import serialization
-        from cryptography.hazmat.primitives.serialization import pkcs12
-    except ImportError:
-        text = (
-            "sslidentity needs the package cryptography: pip install cryptography, or use sslcert and sslkey"
-        )
-        raise UserError("P1011", f"Error opening a TLS connection: {text}.") from None
-    found = pkcs12.load_pkcs12(identity, password or None)
-    plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    pem = serialization.Encoding.PEM
-    key = found.key.private_bytes(pem, *plain) if found.key else b""
-    certificates = [found.cert, *found.additional_certs]
-    return key + b"".join(each.certificate.public_bytes(pem) for each in certificates if each)
