@@ -115,7 +115,7 @@ def read_url(text: str) -> DatabaseUrl:
         password=None if found["password"] is None else _decode(found["password"]),
         database=_decode(found["database"] or "") or "postgres",
         schema=given.get("schema") or "public",
-        connection_limit=given.number("connection_limit", _DEFAULT_LIMIT),
+        connection_limit=given.number("connection_limit", _DEFAULT_LIMIT, least=1),
         pool_timeout_s=given.number("pool_timeout", 10) or None,
         connect_timeout_s=given.number("connect_timeout", 5) or None,
         socket_timeout_s=given.number("socket_timeout", 0) or None,
@@ -134,8 +134,6 @@ def read_url(text: str) -> DatabaseUrl:
         identity_password=given.get("sslpassword", ""),
         parameters=given,
     )
-    if not url.connection_limit:
-        raise InvalidUrl("1 or more as connection_limit")
     if any("\0" in each for each in (url.host, url.user, url.password or "", url.database, *given.values())):
         raise InvalidUrl("no zero byte (%00)")
     return url
@@ -158,10 +156,12 @@ class _Parameters(dict[str, str]):
             if name.lower().startswith("ssl") and name not in _TLS:
                 raise InvalidUrl(f"no parameters of TLS but {', '.join(_TLS)}")
 
-    def number(self, name: str, default: int) -> int:
+    def number(self, name: str, default: int, *, least: int = 0) -> int:
         text = self.get(name, str(default))
         if not re.fullmatch("[0-9]{1,9}", text):
             raise InvalidUrl(f"a whole number as {name}")
+        if int(text) < least:
+            raise InvalidUrl(f"{least} or more as {name}")
         return int(text)
 
     def one_of(self, name: str, *values: str) -> str:
