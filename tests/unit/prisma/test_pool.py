@@ -256,3 +256,17 @@ async def test_close_gives_up_what_takes_long_to_open(monkeypatch: pytest.Monkey
     async with asyncio.timeout(1):
         await pool.close()
     assert server.connections == []
+
+
+async def test_closing_at_once_gives_up_what_still_opens() -> None:
+    server = Server(slow=1000)
+    pool = make(server)
+    cancelled = asyncio.ensure_future(query(pool))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    await asyncio.gather(cancelled, return_exceptions=True)
+    pool.terminate()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert (pool._settling, server.connections) == (set(), [])

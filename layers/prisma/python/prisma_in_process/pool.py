@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -169,3 +170,6 @@ class Pool:
         self._idle.clear()
         for connection in list(self._opened):
             self._drop(connection)
+        for task in self._settling:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                task.cancel()
