@@ -42,8 +42,8 @@ mutants: ## make small faults in functions and layers and count those that the t
 	@$(SETUP) test && $(WITH_NODE) $(VENV)/python -m tests.tools.mutants
 check: ## lint, formatting, types, who imports what
 	@$(SETUP) test && $(VENV)/ruff check && $(VENV)/ruff format --check && $(VENV)/mypy && $(VENV)/python -m pytest -q tests/unit/test_imports.py
-check-prisma: ## run Prisma's own commands and client on our engines; a part of `make test-nightly`
-	@$(SETUP) test-all && $(PYTEST) tests/integration/prisma $(ARGS)
+check-prisma: ## run Prisma's own commands on our engines; hold the one in process against its recording and itself, on new seeds
+	@$(SETUP) test-all && $(PYTEST) tests/integration/prisma $(ARGS) && $(WITH_NODE) PYTHONPATH=layers/prisma/python $(VENV)/python -m tests.integration.prisma.equivalence.replay && $(WITH_NODE) PYTHONPATH=layers/prisma/python $(VENV)/python -m tests.integration.prisma.equivalence.live
 check-vllm: ## have vLLM itself read the arguments that all stages give it; installs 6 GB into .local
 	@$(SETUP) deploy && $(VENV)/python -m infra.inference.check
 fmt: ## format the code and sort its imports
