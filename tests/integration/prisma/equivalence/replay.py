@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 import tempfile
 from dataclasses import dataclass, field
@@ -52,10 +53,19 @@ class Replay:
             for number, entry in enumerate(entries):
                 last = "tables" in entry["step"]
                 answer = clients.tables(self.postgres, name) if last else await side.answer(entry["step"])
-                if canonical(answer) != canonical(entry["answer"]) and not _two_faults(entry, answer):
+                if _promised(answer) != _promised(entry["answer"]) and not _two_faults(entry, answer):
                     found.append(_difference(f"{head['session']} #{number}", entry, answer))
         self.postgres.run_sql(f'DROP DATABASE "{name}"')
         return found
+
+
+def _promised(answer: Any) -> str:
+    """Write an answer without the codes that the engine before did not give."""
+    return re.sub(
+        r'"code": "(P2007|P2020|P2023|P2039)", "error": "DataError"',
+        '"error": "DataError"',
+        canonical(answer),
+    )
 
 
 def _two_faults(entry: dict[str, Any], answer: Any) -> bool:
