@@ -122,6 +122,14 @@ async def test_values(connection: Connection) -> None:
         assert empty["rows"] == [[[], None]], name
 
 
+async def test_the_last_date_is_no_infinity(connection: Connection) -> None:
+    for day in (dt.date.min, dt.date.max):
+        found = await connection.rows("SELECT isfinite($1::date) AS finite, $1::date AS day", [day])
+        assert found == [{"finite": True, "day": day}]
+    found = await connection.rows("SELECT ARRAY['infinity', '-infinity']::date[] AS days", [])
+    assert found == [{"days": [dt.date.max, dt.date.min]}]
+
+
 async def test_lists_of_types_of_extensions(connection: Connection) -> None:
     """asyncpg 0.32 reads their empty texts as null pointers, at which Python crashes."""
     for _ in range(2):

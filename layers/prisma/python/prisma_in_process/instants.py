@@ -35,11 +35,13 @@ class Beyond(dt.datetime):
 
 
 async def read_instants(connection: Any) -> None:
-    """Have a connection of asyncpg read and write instants of any time, those without a zone in UTC."""
+    """Have a connection of asyncpg read and write instants, those without a zone in UTC, and dates."""
     for name in ("timestamptz", "timestamp"):
         await connection.set_type_codec(
             name, schema="pg_catalog", format="tuple", encoder=_written, decoder=_read
         )
+    # The driver's own codec writes the first and the last date that Python has as infinities.
+    await connection.set_type_codec("date", schema="pg_catalog", format="tuple", encoder=_days, decoder=_date)
 
 
 def _read(value: tuple[int]) -> dt.datetime:
@@ -53,3 +55,12 @@ def _written(value: dt.datetime) -> tuple[int]:
     if isinstance(value, Beyond):
         return (value.microseconds,)
     return ((value.replace(tzinfo=value.tzinfo or dt.UTC) - _EPOCH) // _MICROSECOND,)
+
+
+def _days(value: dt.date) -> tuple[int]:
+    return (value.toordinal() - _EPOCH.toordinal(),)
+
+
+def _date(value: tuple[int]) -> dt.date:
+    infinite = {2**31 - 1: dt.date.max, -(2**31): dt.date.min}.get(value[0])
+    return infinite or dt.date.fromordinal(value[0] + _EPOCH.toordinal())
