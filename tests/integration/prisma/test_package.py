@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,14 @@ async def main():
 
 asyncio.run(main())
 """
+_WITHOUT_THE_HOOK = """
+from shop_sync import Prisma, engine
+
+try:
+    Prisma(use_dotenv=False).connect()
+except engine.errors.EngineError as error:
+    print(error)
+"""
 _SYNC = """
 import prisma_in_process
 prisma_in_process.install("shop_sync")
@@ -146,6 +155,14 @@ def environment(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) ->
     environment = Environment(tmp_path_factory.mktemp("shop"), url)
     environment.run(str(environment.python), "-m", "prisma", "db", "push", "--schema", "schema.prisma")
     return environment
+
+
+def test_a_client_without_the_hook_says_what_to_install_and_to_add(environment: Environment) -> None:
+    began_s = time.monotonic()
+    text = environment.run(str(environment.python), "-c", _WITHOUT_THE_HOOK)
+    assert f"Run: pip install {PRISMA}\n" in text
+    assert "add before connect(): import prisma_in_process; prisma_in_process.install()" in text
+    assert time.monotonic() - began_s < 8  # the client waits 10 s for an engine that does not answer
 
 
 def test_the_wheel_runs_a_foreign_schema_in_an_empty_environment(
