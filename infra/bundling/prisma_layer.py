@@ -12,8 +12,7 @@ from infra.paths import ROOT
 
 PRISMA = ROOT / "layers" / "prisma"
 LOCK = PRISMA / "package-lock.json"
-# Only the query engine and Prisma Studio use them.
-_UNUSED_PACKAGES = ("@prisma/client", "@prisma/adapter-pg", "@prisma/driver-adapter-utils")
+# Only Prisma's own client and Prisma Studio use them.
 _UNUSED_PARTS = ("prisma/prisma-client", "prisma/build/public")
 _ADVICE = "`make synth` and `make test` install them; so does `npm ci` in layers/prisma."
 
@@ -48,8 +47,7 @@ def add_migrating_packages(folder: Path) -> None:
     """
     names = [name.removeprefix("node_modules/") for name, each in _locked().items() if not each.get("dev")]
     for name in names:
-        nested = not name or "/node_modules/" in name
-        if nested or name in _UNUSED_PACKAGES:
+        if not name or "/node_modules/" in name:
             continue
         installed = PRISMA / "node_modules" / name
         if not installed.is_dir():

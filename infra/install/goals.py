@@ -78,7 +78,7 @@ STEPS = (
     Step(2, "packages-deploy", "Python packages", 138, 400, (_PYTHON, PACKAGES, DEPLOY), (DEPLOY, PACKAGES)),
     Step(2, "packages-openai", "OpenAI's client", 6, 47, (_PYTHON, PACKAGES, OPENAI), (OPENAI, PACKAGES)),
     Step(2, "model", "Model", 93, 98, _install(MODEL, ".local/model"), (MODEL,)),
-    Step(2, "prisma", "Prisma", 27, 50, _NPM, _PRISMA_SOURCES, folder="layers/prisma"),
+    Step(2, "prisma", "Prisma", 24, 41, _NPM, _PRISMA_SOURCES, folder="layers/prisma"),
     Step(2, "graphiql", "GraphQL page", 7, 2, (_PYTHON, PAGES, "graphiql"), (PAGES,)),
     Step(2, "chat-page", "Chat page", 2, 0, (_PYTHON, PAGES, "chat-page"), (PAGES,)),
     Step(2, "emulator", "AWS's runtime emulator", 8, 8, _download(EMULATOR, ".local/emulator"), (EMULATOR,)),

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 from infra.paths import ROOT
 
 LAYER = ROOT / "layers/prisma"
-ENGINES = LAYER / "node_modules/@prisma/engines"
 CLI = ("node", str(LAYER / "node_modules/prisma/build/index.js"))
 # Colours, and the check for updates over the network.
 _QUIET = {"NO_COLOR": "1", "CHECKPOINT_DISABLE": "1", "PRISMA_HIDE_UPDATE_MESSAGE": "1"}
@@ -24,9 +23,7 @@ _NOTE = """model Note {{
 def clean_environment(**variables: str) -> dict[str, str]:
     """Return our environment without what concerns Prisma and databases, with these variables."""
     kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("PRISMA", "PG", "DATABASE", "QUERY_ENGINE"))
+        name: value for name, value in os.environ.items() if not name.startswith(("PRISMA", "PG", "DATABASE"))
     }
     return kept | _QUIET | variables
 

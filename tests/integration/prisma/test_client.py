@@ -1,4 +1,4 @@
-"""Prisma Client Python on the query engine: every kind of query of its generated client."""
+"""Prisma Client Python with the engine in process: every kind of query of its generated client."""
 
 import asyncio
 import uuid
@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import prisma_in_process
 import pytest
 from prisma import Prisma, errors
 
 from infra.paths import ROOT
-from tests.integration.prisma.engine import PROGRAM
 from tests.postgres import Postgres
 
 pytestmark = [pytest.mark.nightly, pytest.mark.xdist_group("prisma")]
@@ -38,9 +38,9 @@ def url(postgres: Postgres) -> str:
 
 
 @pytest.fixture
-def execute(url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[Query], object]:
+def execute(url: str) -> Callable[[Query], object]:
     """Execute queries on a table of three todos."""
-    monkeypatch.setenv("PRISMA_QUERY_ENGINE_BINARY", str(PROGRAM))
+    prisma_in_process.install()
 
     async def run(query: Query) -> object:
         async with connected(url) as db:

@@ -1,6 +1,6 @@
 """The todo function's own database user: what the migrating function makes of its secret.
 
-Real: Postgres, its roles and passwords, the migrations, Prisma's command line and query engine. As on Aurora,
+Real: Postgres, its roles and passwords, the migrations, Prisma's command line and engines. As on Aurora,
 the master that executes the migrations may make roles, and is no superuser. Simulated: Secrets Manager.
 """
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import prisma_in_process
 import psycopg
 import pytest
 
@@ -21,7 +22,7 @@ from functions.todos.store import PrismaStore
 from functions.todos.todos import Changes, Filter
 from infra.paths import ROOT
 from tests.integration.prisma.conftest import Vault
-from tests.integration.prisma.project import ENGINES, Project
+from tests.integration.prisma.project import Project
 from tests.integration.prisma.test_deploy import start
 from tests.postgres import Postgres, rds_secret
 from tests.unit.todos.stores import todo
@@ -114,10 +115,8 @@ def test_the_user_may_not(deployment: Deployment, statement: str) -> None:
         connection.execute(statement)
 
 
-async def test_the_user_may_do_all_that_todos_do(
-    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PRISMA_QUERY_ENGINE_BINARY", str(ENGINES / "query-engine"))
+async def test_the_user_may_do_all_that_todos_do(deployment: Deployment) -> None:
+    prisma_in_process.install()
     password = "hush-hush%2F%27%24x"
     store = PrismaStore(Database(GivenAddress(deployment.url(USER, password)), timeout_s=5))
     try:
