@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -70,8 +69,7 @@ class Kit:
         if str(self.folder) not in sys.path:
             sys.path.insert(0, str(self.folder))
         importlib.invalidate_caches()
-        if kind != "today":
-            install(name)
+        install(name)
         return name
 
     def ddl(self, schema: Schema, url: str) -> str:
@@ -128,10 +126,3 @@ def tables(postgres: Postgres, name: str) -> dict[str, list[Any]]:
         if found := postgres.run_sql(f"{_PLAIN} {query}", name):
             rows[table] = [note(json.loads(row)) for row in found.splitlines()]
     return rows
-
-
-def use_todays_engine() -> None:
-    """Let clients that nothing else was installed for start the engine under Node.js."""
-    os.environ["PRISMA_QUERY_ENGINE_BINARY"] = str(
-        ROOT / "layers/prisma/node_modules/@prisma/engines/query-engine"
-    )

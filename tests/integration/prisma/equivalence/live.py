@@ -1,7 +1,7 @@
 """`python -m tests.integration.prisma.equivalence.live`: another way beside the engine in process.
 
 Each has an empty database of one Postgres, and answers the same steps. `--seeds 1-20` draws random sessions,
-`--record` writes what was answered; where they differ, today's answer, unless differences.py has a reason.
+`--record` writes what was answered; where they differ, the other's answer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.integration.prisma.equivalence import clients, differences, recording, sessions, steps
+from tests.integration.prisma.equivalence import clients, recording, sessions, steps
 from tests.integration.prisma.equivalence.notation import canonical
 from tests.integration.prisma.equivalence.schema import read
 from tests.integration.prisma.equivalence.sessions import Session
@@ -37,7 +37,6 @@ class Comparison:
     beside: str
     undecided: int = 0
     answers: Counter[str] = field(default_factory=Counter)
-    decided: Counter[str] = field(default_factory=Counter)
     packages: dict[str, tuple[str, str, str]] = field(default_factory=dict)
 
     def prepare(self, name: str) -> tuple[str, str, str]:
@@ -69,10 +68,6 @@ class Comparison:
         self.answers[str(other.get("code", other.get("error", "value")))] += 1
         if canonical(other) == canonical(here):
             return {"step": step, "answer": here}
-        reason = differences.reason(step, other, here) if self.beside == "today" else None
-        if reason:
-            self.decided[reason] += 1
-            return {"step": step, "answer": here, "today": other, "differs": reason}
         self.undecided += 1
         shown = "{}: {}\n   {:6}{}\n   here  {}"
         print(shown.format(place, _short(step), self.beside, _short(other), _short(here)), flush=True)
@@ -105,18 +100,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="a part of the names of sessions")
     parser.add_argument("--seeds", default="1-3")
-    parser.add_argument("--beside", default="literal", choices=("today", "literal", "sync"))
+    parser.add_argument("--beside", default="literal", choices=("literal", "sync"))
     parser.add_argument("--record", action="store_true")
     options = parser.parse_args()
-    if options.beside == "today":
-        clients.use_todays_engine()
     began_s = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, run_postgres(Path(folder) / "postgres") as postgres:
         comparison = Comparison(postgres, clients.Kit(Path(folder)), options.beside)
         recorded = asyncio.run(compare(comparison, chosen(options.only, options.seeds)))
     answers = comparison.answers
     print(f"{answers.total()} answers in {time.monotonic() - began_s:.0f} s: {dict(answers)}")
-    print(f"decided: {dict(comparison.decided)}; undecided: {comparison.undecided}")
+    print(f"undecided: {comparison.undecided}")
     if options.record:
         recording.write(recorded)
     return 1 if comparison.undecided else 0

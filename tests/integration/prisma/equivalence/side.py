@@ -1,7 +1,7 @@
 """One engine with a database of its own, that answers steps.
 
 Kinds: `here`, the engine in process; `literal`, the same without parameters in its requests; `sync`, the same
-through a synchronous client; `today`, Prisma 5.17's engine under Node.js.
+through a synchronous client. The recording was made beside a fourth, Prisma 5.17's engine under Node.js.
 """
 
 from __future__ import annotations
