@@ -37,7 +37,7 @@ def servers(local: LocalService) -> dict[str, str]:
 def attacked(_here: None) -> Iterator[tuple[LocalService, Any]]:
     """The service, and what the pages saw."""
     with run_local(AUTH="on") as local, page() as foreign:
-        with local.service.client() as client:  # which starts the query engine
+        with local.service.client() as client:
             assert client.post("/graphql", json={"query": "{ todos { id } }"}).status_code == 200
         yield local, seen_in_browser("foreign", foreign, REBOUND, json.dumps(servers(local)))
 

@@ -1,6 +1,6 @@
 """The same tests against the fake store and the real one, so that the fake cannot lie.
 
-Real: Prisma Client Python, Prisma's query engine in a process of its own, Postgres.
+Real: Prisma Client Python with the engine in process, Postgres.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
