@@ -26,7 +26,6 @@ const ATTACKS = [
   ["engine", "GET", "/props", {}],
   ["runtime", "GET", NEXT, {}],
   ["runtime", "POST", "/2018-06-01/runtime/init/error", { "content-type": "text/plain" }, {}],
-  ["query", "POST", "/", { "content-type": "text/plain" }, { query: "{ result: findManyTodo { id } }" }],
 ];
 
 const browser = await launch(["localhost", "127.0.0.1"], rebound);
