@@ -297,7 +297,7 @@ def test_nested_records_are_processed_too() -> None:
 
 
 NOON = dt.datetime(2024, 2, 29, 12, tzinfo=dt.UTC)
-ID = uuid.uuid4()
+ID = uuid.UUID("6ba7b810-9dad-41d1-80b4-00c04fd430c8")
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def mapped(structure: dict[str, Any], value: Any, *, typed: bool = True) -> Any:
 NOON = dt.datetime(2024, 2, 29, 12, 0, 0, 123456)
 UTC_NOON = NOON.replace(tzinfo=dt.UTC)
 TOKYO = dt.timezone(dt.timedelta(hours=9))
-ID = uuid.uuid4()
+ID = uuid.UUID("6ba7b810-9dad-41d1-80b4-00c04fd430c8")
 LAST = Beyond.at(2**63 - 1)
 
 
