@@ -180,8 +180,8 @@ def _formatted(error: GraphQLError) -> dict[str, Any]:
     original = error.original_error
     if isinstance(original, ApiError):
         failure = original
-    elif original is None:
-        failure = BadUserInput(text_of(error))
+    elif original is None or (isinstance(original, GraphQLError) and original.nodes):
+        failure = BadUserInput(text_of(error))  # a null variable where there is a default value, for one
     else:
         log_unexpected(logger, original)
         failure = InternalError("Something went wrong here. Try again; if it persists, tell the operator.")

@@ -235,6 +235,32 @@ async def test_values_are_quoted_as_json_has_them(query: str, value: object, mes
     assert outcome.body["errors"][0]["message"] == f"Variable '$n' has invalid value: {message}"
 
 
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        (
+            "query($n: OrderDirection) { todos(orderBy: {direction: $n}) { id } }",
+            "'OrderDirection!' not to be null.",
+        ),
+        (
+            "query($n: TodoOrderField) { todosConnection(orderBy: {field: $n}) { totalCount } }",
+            "not to be null.",
+        ),
+        ('query($n: ID = "x") { todo(id: $n) { id } }', "'ID!' not to be null."),
+        ('mutation($n: String = "x") { createTodo(title: $n) { id } }', "'String!' not to be null."),
+        ("query($n: Boolean = true) { todos { id @include(if: $n) } }", "'Boolean!' not to be null."),
+    ],
+)
+async def test_null_where_validation_relies_on_a_default_is_the_callers_fault(
+    query: str, expected: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    outcome = await answered(query, variables={"n": None}, store=FakeStore([todo(1)]))
+    (error,) = outcome.body["errors"]
+    assert error["extensions"] == {"code": "BAD_USER_INPUT"}
+    assert error["message"].endswith(expected)
+    assert not caplog.records
+
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=12) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
