@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from prisma import Prisma, errors, models, types
-from prisma_in_process.instants import Beyond
+from prisma_in_process.values import Beyond
 
 from .database import Database
 from .pages import Order, OrderField, Position

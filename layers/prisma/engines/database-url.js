@@ -17,7 +17,7 @@ const [STANDARD, FIRST, LAST] = ["[^/?#]*", ".*?", ".*"].map(
   (password) => new RegExp(`^(?:(?<user>[^:/?#]*)(?::(?<password>${password}))?@)?${HOST}${PATH}$`, "s"),
 );
 const BLANKS = /^[ \t\r\n\v\f\xa0\ufeff]+|[ \t\r\n\v\f\xa0\ufeff]+$/g;
-const TLS = ["sslmode", "sslaccept", "sslcert", "sslrootcert", "sslkey", "sslidentity", "sslpassword"];
+const TLS = ["sslmode", "sslaccept", "sslcert", "sslrootcert"];
 const ADDRESS = ["port", "hostaddr", "user", "password", "dbname", "service"];
 
 /**
@@ -126,13 +126,11 @@ function tlsMode(parameters) {
   return mode === "require" ? "require" : "prefer";
 }
 
-function tlsSettings(tls, { sslrootcert, sslcert, sslkey, sslidentity, sslpassword }) {
+function tlsSettings(tls, { sslrootcert, sslcert }) {
   if (tls === "disable" || tls === "prefer") return false;
-  const authority = sslrootcert || (sslkey ? undefined : sslcert);
+  const authority = sslrootcert || sslcert;
   const settings = { rejectUnauthorized: tls !== "require" };
   if (authority && authority !== "system") settings.ca = readFile(authority);
-  if (sslkey) Object.assign(settings, { cert: readFile(sslcert), key: readFile(sslkey) });
-  if (sslidentity) Object.assign(settings, { pfx: readFile(sslidentity), passphrase: sslpassword });
   if (tls === "verify-ca") settings.checkServerIdentity = () => undefined;
   return settings;
 }

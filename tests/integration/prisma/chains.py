@@ -10,7 +10,6 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
 _PEM = serialization.Encoding.PEM
@@ -54,18 +53,11 @@ class Certificate:
     def key_pem(self) -> bytes:
         return self.key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
-    def pkcs12(self, password: str) -> bytes:
-        encryption = serialization.BestAvailableEncryption(password.encode())
-        return pkcs12.serialize_key_and_certificates(b"us", self.key, self.certificate, None, encryption)
 
-
-def server_context(folder: Path, *chain: Certificate, clients: Certificate | None = None) -> ssl.SSLContext:
-    """Return the TLS context of a server that sends these; `clients` has signed those of its clients."""
+def server_context(folder: Path, *chain: Certificate) -> ssl.SSLContext:
+    """Return the TLS context of a server that sends these."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     file = folder / "server.pem"
     file.write_bytes(chain[0].key_pem + b"".join(each.pem for each in chain))
     context.load_cert_chain(file)
-    if clients:
-        context.load_verify_locations(cadata=clients.pem.decode())
-        context.verify_mode = ssl.CERT_REQUIRED
     return context

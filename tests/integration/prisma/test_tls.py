@@ -25,7 +25,7 @@ class Servers:
 
     def __init__(self, folder: Path, postgres: Postgres, open_servers: ExitStack) -> None:
         self.folder = folder
-        root, self.client_root = Certificate.issue("Root"), Certificate.issue("Clients")
+        root = Certificate.issue("Root")
         middle = Certificate.issue("Intermediate", root)
         good = Certificate.issue("db", middle, host="localhost")
         contexts = {
@@ -35,7 +35,6 @@ class Servers:
                 folder, Certificate.issue("db", middle, host="localhost", age_days=31), middle
             ),
             "other": server_context(folder, Certificate.issue("db", middle, host="db.example"), middle),
-            "clients": server_context(folder, good, middle, clients=self.client_root),
         }
         self.ports = {"plain": postgres.port} | {
             name: open_servers.enter_context(tls_proxy(context, postgres.port)).port
@@ -127,23 +126,6 @@ async def test_a_server_without_tls(servers: Servers, query: str, reason: str) -
     assert reason in await reach(servers.url("plain", query))
 
 
-@pytest.mark.parametrize(
-    "query", ["sslrootcert={}/missing", "sslrootcert={}/none", "sslcert={}/none&sslkey={}/none"]
-)
+@pytest.mark.parametrize("query", ["sslrootcert={}/missing", "sslrootcert={}/none"])
 async def test_a_file_that_cannot_be_read(servers: Servers, query: str) -> None:
     assert "cannot be read" in await reach(servers.url("good", f"sslmode=require&sslaccept=strict&{query}"))
-
-
-async def test_a_clients_certificate(servers: Servers) -> None:
-    ours = Certificate.issue("us", servers.client_root, host="us")
-    servers.write("us.pem", ours.pem)
-    servers.write("us.key", ours.key_pem)
-    servers.write("us.p12", ours.pkcs12("hush"))
-    verified = "sslmode=verify-full&sslrootcert={}/root"
-    for query, expected in (
-        ("sslcert={}/us.pem&sslkey={}/us.key", ""),
-        ("sslidentity={}/us.p12&sslpassword=hush", ""),
-        ("sslidentity={}/us.p12&sslpassword=wrong", "cannot be read"),
-    ):
-        reason = await reach(servers.url("clients", f"{verified}&{query}"))
-        assert expected in reason if expected else not reason, query

@@ -59,7 +59,7 @@ class Driver:
         await self._server.answer()
         self.closed = True
 
-    async def prepare(self, sql: str, name: str) -> "Prepared":  # noqa: ARG002
+    async def prepare(self, sql: str, name: str | None) -> "Prepared":  # noqa: ARG002
         await self.run(f"PREPARE {sql}")
         self.prepared.append(sql)
         return Prepared(self, sql)

@@ -1,28 +1,12 @@
 """Instants of Postgres, in and out of what a datetime can hold."""
 
-import asyncio
 import datetime as dt
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from prisma_in_process.instants import Beyond, read_instants
+from prisma_in_process.values import CODECS, Beyond, coder
 
 EPOCH = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
-
-
-@pytest.fixture(scope="module")
-def codec() -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
-    """What asyncpg is given: how an instant is read and written."""
-    given: dict[str, Any] = {}
-
-    class Connection:
-        async def set_type_codec(self, name: str, **codec: Any) -> None:
-            given[name] = codec
-
-    asyncio.run(read_instants(Connection()))
-    assert given.keys() == {"timestamptz", "timestamp"}
-    return given["timestamp"]["decoder"], given["timestamp"]["encoder"]
 
 
 # Microseconds since 2000, and how such an instant is shown.
@@ -39,18 +23,19 @@ INSTANTS = [
 
 
 @pytest.mark.parametrize(("microseconds", "instant"), INSTANTS)
-def test_an_instant_is_written_as_it_was_read(codec: Any, microseconds: int, instant: Any) -> None:
-    read, written = codec
+def test_an_instant_is_written_as_it_was_read(microseconds: int, instant: Any) -> None:
+    write, read, _ = CODECS["timestamp"]
     value = read((microseconds,))
     assert value.isoformat() == instant if isinstance(instant, str) else value == instant
     assert isinstance(value, Beyond) is isinstance(instant, str)
-    assert written(value) == (microseconds,)
+    assert write(value) == (microseconds,)
 
 
-def test_a_datetime_without_a_zone_is_in_utc(codec: Any) -> None:
-    _, written = codec
-    assert written(EPOCH.replace(tzinfo=None)) == (0,)
-    assert written(EPOCH.astimezone(dt.timezone(dt.timedelta(hours=9)))) == (0,)
+def test_a_datetime_without_a_zone_is_in_utc() -> None:
+    fit, (write, _, _) = coder("timestamp"), CODECS["timestamp"]
+    assert fit
+    assert write(fit(EPOCH.replace(tzinfo=None))) == (0,)
+    assert write(fit(EPOCH.astimezone(dt.timezone(dt.timedelta(hours=9))))) == (0,)
 
 
 def test_instants_beyond_are_equal_only_to_themselves() -> None:

@@ -164,24 +164,6 @@ async def test_dead_connections_are_replaced_within_a_second(monkeypatch: pytest
     assert len(server.open) == 1
 
 
-async def test_a_connection_ends_with_its_lifetimes() -> None:
-    url = replace(URL, max_idle_connection_lifetime_s=20, max_connection_lifetime_s=50)
-    server, clock = Server(), Clock()
-    pool = make(server, url, clock)
-    for passed, opened in ((0, 1), (19, 1), (21, 2), (19, 2), (19, 2), (19, 3)):
-        clock.wall += passed
-        await query(pool)
-        assert len(server.connections) == opened, passed
-
-
-async def test_a_connection_for_one_use() -> None:
-    server = Server()
-    pool = make(server, replace(URL, single_use_connections=True))
-    await query(pool)
-    await query(pool)
-    assert (len(server.connections), server.open) == (2, [])
-
-
 async def test_a_transaction_that_raw_sql_left_open_is_rolled_back() -> None:
     server = Server()
     pool = make(server)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from prisma_in_process.errors import UserError
-from prisma_in_process.instants import Beyond
 from prisma_in_process.results import mapper
+from prisma_in_process.values import Beyond
 
 ENUMS = {"Role": {"the-admin": "ADMIN", "USER": "USER"}}
 

@@ -55,8 +55,6 @@ for (const [mode, ssl] of [
   ["sslmode=require", { rejectUnauthorized: false }],
   ["sslmode=verify-full", { rejectUnauthorized: true }],
   ["sslaccept=strict&sslcert=/dev/null", { rejectUnauthorized: true, ca: Buffer.alloc(0) }],
-  ["sslmode=require&sslcert=/dev/null&sslkey=/dev/null", { rejectUnauthorized: false, cert: Buffer.alloc(0), key: Buffer.alloc(0) }],
-  ["sslmode=require&sslidentity=/dev/null&sslpassword=p", { rejectUnauthorized: false, pfx: Buffer.alloc(0), passphrase: "p" }],
 ]) {
   test(mode, () => assert.deepEqual(readDatabaseUrl(`postgresql://h?${mode}`).client.ssl, ssl));
 }

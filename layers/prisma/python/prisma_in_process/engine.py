@@ -58,7 +58,8 @@ class Engine:
             try:
                 self.plans = self._plans_of(url.schema)
                 async with asyncio.timeout(timeout.total_seconds()):
-                    await self._pool().open()
+                    async with self._pool().connection():
+                        pass
             except BaseException as error:
                 self.close()
                 if isinstance(error, TimeoutError):

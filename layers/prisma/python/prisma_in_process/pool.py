@@ -19,7 +19,6 @@ _SETTLE_S = 0.5
 # It counts while the machine sleeps; the wall clock also does where the process was frozen and restored.
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
 
-
 Moment = tuple[float, float]
 
 
@@ -45,15 +44,10 @@ class Pool:
     ) -> None:
         self._url, self._idle_check_s, self._connect, self._now = url, idle_check_s, connect, now
         self._slots = asyncio.Semaphore(url.connection_limit)
+        self._open: set[Connection] = set()
         self._idle: list[tuple[Connection, Moment]] = []
-        self._opened: dict[Connection, Moment] = {}
         self._settling: set[asyncio.Task[None]] = set()
         self._closed = False
-
-    async def open(self) -> None:
-        """Make a first connection. Raises: UserError."""
-        async with self.connection():
-            pass
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -66,90 +60,71 @@ class Pool:
             limits = f"(Current connection pool timeout: {timeout}, connection limit: {limit})"
             text = f"Timed out fetching a new connection from the connection pool. {limits}"
             raise UserError("P2024", text, {"timeout": timeout, "connection_limit": limit}) from None
+        connection = opening = None
         try:
-            connection = await self._usable()
-        except BaseException:
-            self._slots.release()
-            raise
-        opening = None
-        try:
-            if connection not in self._opened:
+            if self._idle and self._fresh(*self._idle[-1]):
+                connection, _ = self._idle.pop()
+            else:
                 # It goes on where its caller is cancelled: else the driver leaves an error unread.
-                opening = asyncio.create_task(self._open(connection))
-                await asyncio.shield(opening)
+                opening = asyncio.create_task(self._checked_or_new())
+                connection = await asyncio.shield(opening)
             yield connection
         finally:  # nothing is awaited here, so nothing can be cancelled
-            if (not opening or opening.done()) and (connection.ready or connection.lost):
+            if connection and (connection.ready or connection.lost):
                 self._take_back(connection)
             else:
                 task = asyncio.create_task(self._settle(connection, opening))
                 self._settling.add(task)
                 task.add_done_callback(self._settling.discard)
 
-    async def _usable(self) -> Connection:
-        while self._idle:
-            connection, used = self._idle.pop()
-            if connection.lost or self._expired(connection, used):
+    def _fresh(self, connection: Connection, used: Moment) -> bool:
+        idle_s = max(after - before for after, before in zip(self._now(), used, strict=True))
+        return idle_s < self._idle_check_s and not connection.lost and not connection.notified
+
+    async def _checked_or_new(self) -> Connection:
+        if self._idle:
+            connection, _ = self._idle.pop()
+            try:
+                async with asyncio.timeout(_CHECK_S):
+                    await connection.reset()
+            except BaseException as error:
                 self._drop(connection)
-            elif self._fresh(connection, used) or await self._answers(connection):
-                return connection
-            else:  # those that were idle for longer will be no better
-                while self._idle:
+                if not isinstance(error, TimeoutError | UserError):
+                    raise
+                while self._idle:  # those that were idle for longer are no better
                     self._drop(self._idle.pop()[0])
+            else:
+                return connection
         if self._closed:
             raise UserError("P2024", "The connection pool is closed.")
-        return Connection(self._url, self._connect)
-
-    async def _open(self, connection: Connection) -> None:
+        connection = Connection(self._url, self._connect)
         await connection.open()
-        self._opened[connection] = self._now()
+        self._open.add(connection)
+        return connection
 
-    def _expired(self, connection: Connection, used: Moment) -> bool:
-        idle_s, life_s = self._url.max_idle_connection_lifetime_s, self._url.max_connection_lifetime_s
-        return bool(
-            (idle_s and self._since(used) > idle_s)
-            or (life_s and self._since(self._opened[connection]) > life_s)
-        )
-
-    def _fresh(self, connection: Connection, used: Moment) -> bool:
-        return self._since(used) < self._idle_check_s and not connection.notified
-
-    def _since(self, before: Moment) -> float:
-        return max(after - before for after, before in zip(self._now(), before, strict=True))
-
-    async def _answers(self, connection: Connection) -> bool:
-        try:
-            async with asyncio.timeout(_CHECK_S):
-                await connection.reset()
-        except (TimeoutError, UserError):
-            self._drop(connection)
-            return False
-        except BaseException:
-            self._drop(connection)
-            raise
-        return True
-
-    async def _settle(self, connection: Connection, opening: asyncio.Task[None] | None) -> None:
+    async def _settle(self, connection: Connection | None, opening: asyncio.Task[Connection] | None) -> None:
         # The driver has Postgres stop the query, by another connection. Without an answer, this one is dead.
         try:
             if opening:
-                await opening
+                connection = await opening
+            assert connection
             async with asyncio.timeout(_SETTLE_S):
                 await connection.reset()
         except (TimeoutError, UserError):
-            connection.terminate()
+            if connection:
+                connection.terminate()
         finally:
             self._take_back(connection)
 
-    def _take_back(self, connection: Connection) -> None:
-        if self._closed or self._url.single_use_connections or not connection.ready:
-            self._drop(connection)
-        else:
+    def _take_back(self, connection: Connection | None) -> None:
+        if connection and connection.ready and not self._closed:
             self._idle.append((connection, self._now()))
+        elif connection:
+            self._drop(connection)
         self._slots.release()
 
     def _drop(self, connection: Connection) -> None:
-        self._opened.pop(connection, None)
+        self._open.discard(connection)
         connection.terminate()
 
     async def close(self) -> None:
@@ -168,7 +143,7 @@ class Pool:
         """Close all connections at once, lent ones too; their event loop may be closed."""
         self._closed = True
         self._idle.clear()
-        for connection in list(self._opened):
+        for connection in list(self._open):
             self._drop(connection)
         for task in self._settling:
             with contextlib.suppress(RuntimeError):  # the loop is closed

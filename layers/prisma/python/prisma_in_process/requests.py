@@ -20,8 +20,8 @@ from json.encoder import encode_basestring_ascii as quote
 from typing import Any, NamedTuple
 
 from .errors import UserError
-from .instants import Beyond
 from .models import Call, Field, Model
+from .values import Beyond
 
 _ACTIONS = {
     "create": "createOne",

@@ -7,17 +7,13 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from .errors import UserError
+from .errors import UserError, transaction_failed
 from .pool import Pool
 from .postgres import Connection
 
 _ENDED = {"commit": "a committed transaction", "rollback": "a transaction that was rolled back"}
 _REMEMBERED = 100
 _ROLLBACK_S = 5.0
-
-
-def _failed(message: str) -> UserError:
-    return UserError("P2028", f"Transaction API error: {message}", error=message)
 
 
 class Transactions:
@@ -35,7 +31,7 @@ class Transactions:
         except BaseException as error:
             transaction.task.cancel()
             if isinstance(error, TimeoutError):
-                raise _failed("Unable to start a transaction in the given time.") from None
+                raise transaction_failed("Unable to start a transaction in the given time.") from None
             raise
         for old in [tx_id for tx_id, each in self._known.items() if each.ended][:-_REMEMBERED]:
             del self._known[old]
@@ -70,9 +66,12 @@ class Transactions:
     def _find(self, tx_id: str, action: str) -> _Transaction:
         found = self._known.get(tx_id)
         if found is None:
-            raise _failed("Transaction not found. It is old, or was obtained before disconnecting.")
+            raise transaction_failed(
+                "Transaction not found. It is old, or was obtained before disconnecting."
+            )
         if found.ended:
-            raise _failed(f"Transaction already closed: A {action} cannot be executed on {found.ended}.")
+            text = f"Transaction already closed: A {action} cannot be executed on {found.ended}."
+            raise transaction_failed(text)
         return found
 
 
@@ -88,7 +87,7 @@ class _Transaction:
     async def _hold(self, pool: Pool, timeout_ms: int) -> None:
         try:
             async with pool.connection() as self.connection:
-                await self.connection.begin()
+                await self.connection.command("BEGIN")
                 self.begun.set_result(None)
                 try:
                     async with asyncio.timeout(timeout_ms / 1000):
@@ -109,8 +108,8 @@ class _Transaction:
         if self.ended != _ENDED["commit"]:
             try:
                 async with asyncio.timeout(_ROLLBACK_S):
-                    await self.connection.end("ROLLBACK")
-            except TimeoutError:
+                    await self.connection.command("ROLLBACK")
+            except (TimeoutError, UserError):
                 self.connection.terminate()
-        elif await self.connection.end("COMMIT") == "ROLLBACK":
-            raise _failed("Nothing was committed, because a query in the transaction had failed.")
+        elif await self.connection.command("COMMIT") == "ROLLBACK":
+            raise transaction_failed("Nothing was committed, because a query in the transaction had failed.")

@@ -4,7 +4,7 @@ A parameter that is unknown is ignored, as by Prisma, unless it concerns TLS or 
 connection would be another than the one written.
 
 Source: Prisma's "PostgreSQL database connector", Arguments; prisma-engines, quaint, `postgres/url.rs`; both
-        read 2026-11-27. libpq's names for TLS (`verify-full`, `sslrootcert`, `sslkey`): from memory.
+        read 2026-11-27. libpq's names for TLS (`verify-full`, `sslrootcert`): from memory.
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ _STANDARD, _FIRST, _LAST = (
     re.compile(rf"(?:(?P<user>[^:/?#]*)(?::(?P<password>{password}))?@)?{_HOST}{_PATH}", re.DOTALL)
     for password in ("[^/?#]*", ".*?", ".*")
 )
-_DEFAULT_LIMIT = 2 * (os.cpu_count() or 1) + 1
 _ESCAPE = "its special characters escaped, for example # as %23, / as %2F and @ as %40"
-_TLS = ("sslmode", "sslaccept", "sslcert", "sslrootcert", "sslkey", "sslidentity", "sslpassword")
+_TLS = ("sslmode", "sslaccept", "sslcert", "sslrootcert")
 _ADDRESS = {"port", "hostaddr", "user", "password", "dbname", "service"}
 
 
@@ -55,23 +54,16 @@ class DatabaseUrl:
     password: str | None = field(default=None, repr=False)
     database: str = "postgres"
     schema: str = "public"
-    connection_limit: int = _DEFAULT_LIMIT
+    connection_limit: int = 2 * (os.cpu_count() or 1) + 1
     pool_timeout_s: int | None = 10
     connect_timeout_s: int | None = 5
     socket_timeout_s: int | None = None
-    max_connection_lifetime_s: int | None = None
-    max_idle_connection_lifetime_s: int | None = 300
     statement_cache_size: int = 100
     pgbouncer: bool = False
-    single_use_connections: bool = False
     application_name: str | None = None
     options: str | None = None
     tls: Tls = "prefer"
     authority: str | None = None
-    certificate: str | None = None
-    key: str | None = None
-    identity: str | None = None
-    identity_password: str = field(default="", repr=False)
     log_queries: bool = False
     parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -107,7 +99,7 @@ def read_url(text: str) -> DatabaseUrl:
     port = int(found["port"] or 5432) if len(found["port"] or "") < 6 else 0
     if not 0 < port < 65536:
         raise InvalidUrl("a port between 1 and 65535")
-    authority = given.get("sslrootcert") or ("" if given.get("sslkey") else given.get("sslcert")) or None
+    authority = given.get("sslrootcert") or given.get("sslcert")
     url = DatabaseUrl(
         host=given.get("host") or _decode(found["host"].strip("[]")) or "localhost",
         port=port,
@@ -115,23 +107,16 @@ def read_url(text: str) -> DatabaseUrl:
         password=None if found["password"] is None else _decode(found["password"]),
         database=_decode(found["database"] or "") or "postgres",
         schema=given.get("schema") or "public",
-        connection_limit=given.number("connection_limit", _DEFAULT_LIMIT, least=1),
+        connection_limit=given.number("connection_limit", DatabaseUrl.connection_limit, least=1),
         pool_timeout_s=given.number("pool_timeout", 10) or None,
         connect_timeout_s=given.number("connect_timeout", 5) or None,
         socket_timeout_s=given.number("socket_timeout", 0) or None,
-        max_connection_lifetime_s=given.number("max_connection_lifetime", 0) or None,
-        max_idle_connection_lifetime_s=given.number("max_idle_connection_lifetime", 300) or None,
         statement_cache_size=given.number("statement_cache_size", 100),
         pgbouncer=given.one_of("pgbouncer", "false", "true") == "true",
-        single_use_connections=given.one_of("single_use_connections", "false", "true") == "true",
         application_name=given.get("application_name"),
         options=given.get("options"),
         tls=given.tls(),
-        authority=None if authority == "system" else authority,
-        certificate=given.get("sslcert") if given.get("sslkey") else None,
-        key=given.get("sslkey") or None,
-        identity=given.get("sslidentity") or None,
-        identity_password=given.get("sslpassword", ""),
+        authority=None if authority == "system" else authority or None,
         parameters=given,
     )
     if any("\0" in each for each in (url.host, url.user, url.password or "", url.database, *given.values())):
@@ -181,9 +166,9 @@ class _Parameters(dict[str, str]):
         strict = self.one_of("sslaccept", "accept_invalid_certs", "strict") == "strict"
         if mode == "disable" and binding:
             raise InvalidUrl("another sslmode than disable with channel_binding=require")
-        if mode in ("disable", "verify-full"):
-            return "disable" if mode == "disable" else "verify-full"
-        if strict or binding or self.get("sslrootcert") == "system":
+        if mode == "disable":
+            return "disable"
+        if mode == "verify-full" or strict or binding or self.get("sslrootcert") == "system":
             return "verify-full"
         if mode == "verify-ca" or (mode == "require" and "sslrootcert" in self and "sslaccept" not in self):
             return "verify-ca"

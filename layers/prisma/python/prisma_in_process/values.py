@@ -6,33 +6,28 @@ import base64
 import datetime as dt
 import json
 import math
+import re
 import struct
-import uuid
 from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
+from typing import Any, Self
 
 Coder = Callable[[Any], Any]
 _CENTS = Decimal("0.01")
+_EPOCH = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+_MICROSECOND = dt.timedelta(microseconds=1)
+_INFINITE = {2**31 - 1: dt.date.max, -(2**31): dt.date.min}
 UNFIT = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
 
 
-class Unfit(ValueError):
-    """A value does not fit its parameter. The text is what was expected, and does not hold the value."""
-
-    def __init__(self, code: str, sqlstate: str, expected: str) -> None:
-        super().__init__(expected)
-        self.code, self.sqlstate = code, sqlstate
-
-
 def coder(name: str) -> Coder | None:
-    """Return what makes values fit a parameter of a type; None where they need no change.
+    """Return what makes values fit a parameter of a type; None where the driver does that.
 
-    The function that is returned raises Unfit, or one of UNFIT.
+    The function that is returned raises one of UNFIT.
     """
     if not name.endswith("[]"):
-        return _CODERS.get(name)
-    item = _CODERS.get(name[:-2], lambda value: value)
+        return _TYPES[name][0] if name in _TYPES else None
+    item = coder(name[:-2]) or (lambda value: value)
 
     def many(value: Any) -> list[Any]:
         if not isinstance(value, list | tuple):
@@ -44,36 +39,23 @@ def coder(name: str) -> Coder | None:
 
 def _text(value: Any) -> str:
     if isinstance(value, bool):
-        return "true" if value else "false"
-    text = value.isoformat() if isinstance(value, dt.datetime) else str(value)
-    if "\0" in text:
-        raise Unfit("P2007", "22021", "text without zero bytes, which Postgres cannot store")
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise Unfit(
-                "P2007", "22021", "text that is valid Unicode, but got half a surrogate pair"
-            ) from None
-    return text
+        return str(value).lower()
+    return value.isoformat() if isinstance(value, dt.datetime) else str(value)
+
+
+def _char(value: Any) -> bytes:
+    return _text(value).encode()
 
 
 def _json(value: Any) -> str:
-    return _text(value if isinstance(value, str) else json.dumps(value))
+    return value if isinstance(value, str) else json.dumps(value)
 
 
-def _integer(bits: int) -> Coder:
-    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if bits != 33 else (0, (1 << 32) - 1)
-
-    def integer(value: Any) -> int:
-        number = value if type(value) is int else int(value)
-        if number != value and not isinstance(value, str):
-            raise Unfit("P2007", "22P02", "a whole number, but got another")
-        if not low <= number <= high:
-            raise Unfit("P2020", "22003", f"a number from {low} to {high}")
-        return number
-
-    return integer
+def _integer(value: Any) -> int:
+    number = int(value)
+    if number != value and not isinstance(value, str):
+        raise ValueError
+    return number
 
 
 def _boolean(value: Any) -> bool:
@@ -85,31 +67,21 @@ def _decimal(value: Any) -> Decimal:
 
 
 def _bytes(value: Any) -> bytes:
-    return bytes(value) if isinstance(value, (bytes, bytearray)) else base64.b64decode(value, validate=True)
+    return bytes(value) if isinstance(value, bytes | bytearray) else base64.b64decode(value, validate=True)
 
 
-def _uuid(value: Any) -> uuid.UUID:
-    return value if isinstance(value, uuid.UUID) else uuid.UUID(value)
-
-
-def _timestamptz(value: Any) -> dt.datetime:
+def _moment(value: Any) -> dt.datetime:
     moment = value if isinstance(value, dt.datetime) else dt.datetime.fromisoformat(str(value))
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
-def _timestamp(value: Any) -> dt.datetime:
-    return _timestamptz(value).astimezone(dt.UTC).replace(tzinfo=None)
-
-
 def _date(value: Any) -> dt.date:
-    return value if type(value) is dt.date else _timestamp(value).date()
+    return value if type(value) is dt.date else _moment(value).astimezone(dt.UTC).date()
 
 
-def _timetz(value: Any) -> dt.time:
-    if isinstance(value, str) and "-" in value[:8]:  # a moment, of which the client has only the time
-        value = _timestamptz(value)
-    if isinstance(value, dt.datetime):
-        value = _timestamptz(value).astimezone(dt.UTC).timetz()
+def _time(value: Any) -> dt.time:
+    if isinstance(value, dt.datetime) or (isinstance(value, str) and "-" in value[:8]):
+        value = _moment(value).astimezone(dt.UTC).timetz()  # the client has only the time of a moment
     time = value if isinstance(value, dt.time) else dt.time.fromisoformat(value)
     return time if time.tzinfo else time.replace(tzinfo=dt.UTC)
 
@@ -118,26 +90,66 @@ def _interval(value: dt.timedelta) -> tuple[int, int, int]:
     return 0, value.days, value.seconds * 1_000_000 + value.microseconds
 
 
-def _time(value: Any) -> dt.time:
-    return _timetz(value).replace(tzinfo=None)
-
-
-_CODERS: dict[str, Coder] = {
-    "bool": _boolean, "bytea": _bytes, "char": lambda value: _text(value).encode(), "date": _date,
-    "float4": float, "float8": float, "int2": _integer(16), "int4": _integer(32), "int8": _integer(64),
-    "interval": _interval, "json": _json, "jsonb": _json, "money": _decimal, "numeric": _decimal,
-    "oid": _integer(33), "time": _time, "timestamp": _timestamptz, "timestamptz": _timestamptz,
-    "timetz": _timetz, "uuid": _uuid,
-}  # fmt: skip
 # Of these the driver is made to exchange Postgres's text, which no setting of the session changes.
-_TEXT_TYPES = ("cidr", "inet", "box", "circle", "line", "lseg", "path", "point", "polygon")
-_CODERS |= dict.fromkeys(
-    ("text", "varchar", "bpchar", "name", "citext", "xml", "macaddr", "bit", "varbit", *_TEXT_TYPES), _text
-)
+_AS_TEXT = ("cidr", "inet", "box", "circle", "line", "lseg", "path", "point", "polygon")
+# What makes a value fit a type, and what Prisma calls the type in raw results.
+_TYPES: dict[str, tuple[Coder | None, str]] = dict.fromkeys(
+    ("text", "varchar", "bpchar", "name", "citext", "xml", "macaddr", "bit", "varbit", *_AS_TEXT),
+    (_text, "string"),
+) | {
+    "bool": (_boolean, "bool"), "bytea": (_bytes, "bytes"), "char": (_char, "string"),
+    "date": (_date, "date"), "float4": (float, "float"), "float8": (float, "double"),
+    "int2": (_integer, "int"), "int4": (_integer, "int"), "int8": (_integer, "bigint"),
+    "interval": (_interval, "string"), "json": (_json, "json"), "jsonb": (_json, "json"),
+    "money": (_decimal, "decimal"), "numeric": (_decimal, "decimal"), "oid": (_integer, "bigint"),
+    "time": (_time, "time"), "timestamp": (_moment, "datetime"), "timestamptz": (_moment, "datetime"),
+    "timetz": (_time, "time"), "uuid": (None, "uuid"),
+}  # fmt: skip
 
 
-def _money_from(data: bytes) -> Decimal:
-    return int.from_bytes(data, signed=True) * _CENTS
+# The driver's codecs.
+
+
+class Beyond(dt.datetime):
+    """The nearest datetime to an instant that none can hold. As a value of a query it is that instant.
+
+    Units:  `microseconds` since 2000, as Postgres counts them; the least and the greatest are infinite.
+    """
+
+    microseconds: int
+
+    @classmethod
+    def at(cls, microseconds: int) -> Self:
+        last = microseconds > 0
+        instant = cls(9999, 12, 31, 23, 59, 59, 999999, dt.UTC) if last else cls(1, 1, 1, tzinfo=dt.UTC)
+        instant.microseconds = microseconds
+        return instant
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Beyond) and self.microseconds == other.microseconds
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self.microseconds)
+
+
+def _instant_from(value: tuple[int]) -> dt.datetime:
+    try:
+        return _EPOCH + value[0] * _MICROSECOND
+    except OverflowError:
+        return Beyond.at(value[0])
+
+
+def _instant_to(value: dt.datetime) -> tuple[int]:
+    if isinstance(value, Beyond):
+        return (value.microseconds,)
+    return ((value - _EPOCH) // _MICROSECOND,)
+
+
+def _date_from(value: tuple[int]) -> dt.date:
+    return _INFINITE.get(value[0]) or dt.date.fromordinal(value[0] + _EPOCH.toordinal())
 
 
 def _money_to(value: Decimal) -> bytes:
@@ -157,68 +169,56 @@ def _interval_from(parts: tuple[int, int, int]) -> str:
     return f"P{parts[0]}M{parts[1]}DT{Decimal(parts[2]).scaleb(-6).normalize():f}S"
 
 
-# What the driver uses in place of its own: name, encoder, decoder, format. The text of `money` and `interval`
-# depends on the session; in binary they are cents, and months, days, microseconds. In a list of types
-# read as text, asyncpg 0.32 makes an empty one a null pointer: those that can be empty are binary.
-DRIVER_CODECS: list[tuple[str, Coder, Coder, str]] = [
-    *((name, str, str, "text") for name in _TEXT_TYPES),
-    ("bit", _bits_to, _bits_from, "binary"),
-    ("varbit", _bits_to, _bits_from, "binary"),
-    ("money", _money_to, _money_from, "binary"),
-    ("interval", lambda value: value, _interval_from, "tuple"),
-]
-
-
-# Results.
-
-
-def short(value: float | None) -> float | None:
+def _single_from(data: bytes) -> float:
     """Return a number of single precision as it is written: 1.1, not 1.100000023841858."""
-    if value is None or not math.isfinite(value):
+    value: float = struct.unpack("!f", data)[0]
+    if not math.isfinite(value):
         return value
-    single = struct.pack("f", value)
-    return next(
-        v for v in (float(f"{value:.{digits}g}") for digits in range(6, 10)) if struct.pack("f", v) == single
-    )
+    written = (float(f"{value:.{digits}g}") for digits in range(6, 10))
+    return next(each for each in written if struct.pack("!f", each) == data)
 
 
-_RAW = {
-    "bool": "bool", "bytea": "bytes", "date": "date", "float4": "float", "float8": "double", "int2": "int",
-    "int4": "int", "int8": "bigint", "json": "json", "jsonb": "json", "money": "decimal",
-    "numeric": "decimal", "oid": "bigint", "time": "time", "timestamp": "datetime",
-    "timestamptz": "datetime", "timetz": "time", "uuid": "uuid",
-}  # fmt: skip
+# Encoder, decoder, and format that the driver uses in place of its own. Its own know no instant outside
+# Python's, and write Python's first and last date as infinities. The text of `money` and `interval` depends
+# on the session; in binary they are cents, and months, days, microseconds. In a list of a type read as text,
+# asyncpg 0.32 makes an empty one a null pointer: those that can be empty are binary.
+CODECS: dict[str, tuple[Coder, Coder, str]] = dict.fromkeys(_AS_TEXT, (str, str, "text")) | {
+    "timestamptz": (_instant_to, _instant_from, "tuple"),
+    "timestamp": (_instant_to, _instant_from, "tuple"),
+    "date": (lambda value: (value.toordinal() - _EPOCH.toordinal(),), _date_from, "tuple"),
+    "float4": (lambda value: struct.pack("!f", value), _single_from, "binary"),
+    "bit": (_bits_to, _bits_from, "binary"),
+    "varbit": (_bits_to, _bits_from, "binary"),
+    "money": (_money_to, lambda data: int.from_bytes(data, signed=True) * _CENTS, "binary"),
+    "interval": (lambda value: value, _interval_from, "tuple"),
+}
+
+
+# Raw results.
 
 
 def raw_type(name: str) -> str:
     """Return what Prisma calls a type of Postgres in raw results."""
-    return f"{_RAW.get(name[:-2], 'string')}-array" if name.endswith("[]") else _RAW.get(name, "string")
-
-
-def _digits(microsecond: int) -> str:
-    if not microsecond:
-        return "seconds"
-    return "microseconds" if microsecond % 1000 else "milliseconds"
+    kind = _TYPES.get(name.removesuffix("[]"), (None, "string"))[1]
+    return f"{kind}-array" if name.endswith("[]") else kind
 
 
 def raw_value(value: Any, kind: str) -> Any:
     """Write a value of a raw result."""
-    if value is None or kind in ("int", "bool", "double"):
+    if value is None or kind in ("int", "bool", "float", "double"):
         return value
     if isinstance(value, list):
         return [raw_value(each, kind.removesuffix("-array")) for each in value]
-    if kind == "float":
-        return short(value)
     if kind == "json":
         return json.loads(value)
-    if isinstance(value, dt.datetime):
-        moment = (value if value.tzinfo else value.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
-        return moment.isoformat(timespec=_digits(moment.microsecond))
-    if isinstance(value, dt.time):
-        time = value if value.utcoffset() else value.replace(tzinfo=None)
-        return time.isoformat(timespec=_digits(time.microsecond))
     if isinstance(value, bytes):
         return base64.b64encode(value).decode() if kind == "bytes" else value.decode(errors="replace")
+    if kind in ("datetime", "time"):
+        if kind == "datetime":
+            value = value.astimezone(dt.UTC)
+        elif not value.utcoffset():
+            value = value.replace(tzinfo=None)
+        return re.sub(r"(?<=\.\d{3})000", "", value.isoformat())
     if hasattr(value, "lower_inc"):  # a range
         begin, end = "[" if value.lower_inc else "(", "]" if value.upper_inc else ")"
         limits = ("" if each is None else str(each) for each in (value.lower, value.upper))
