@@ -85,6 +85,7 @@ class Database:
             except _FAILURES as error:
                 failure = failure_of(error, sent=client is not None)
                 if failure is None:
+                    logger.error("a query failed: %s", reason_of(error))
                     raise
                 waits = failure is Failure.NOT_SENT and time.monotonic() + _PAUSE_S < give_up_at
                 if failure is Failure.REJECTED and failure in once:

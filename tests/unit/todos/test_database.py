@@ -199,12 +199,16 @@ async def test_a_query_is_repeated_as_its_failure_allows(
 
 
 @pytest.mark.anyio
-async def test_a_query_that_is_wrong_itself_is_not_repeated(client: type[FakeClient]) -> None:
-    wrong = prismas("P2021")
+@pytest.mark.parametrize("code", ["P2021", "42501"])
+async def test_a_query_that_is_wrong_itself_is_not_repeated_and_its_code_is_logged(
+    client: type[FakeClient], code: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = prismas(code)
     with pytest.raises(errors.DataError) as raised:
         await Database(GivenAddress(ADDRESS), timeout_s=1).execute(failing(wrong, wrong))
     assert raised.value is wrong
     assert client.open == 1
+    assert caplog.messages == [f"a query failed: {code}"]
 
 
 @pytest.mark.anyio
