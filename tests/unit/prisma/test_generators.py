@@ -5,27 +5,23 @@ from __future__ import annotations
 import datetime as dt
 import re
 import time
-import uuid
 from collections import Counter
 from typing import Any
 
 import pytest
-from prisma_in_process.generators import argument, new_scope
+from prisma_in_process.generators import NOW, argument
 
 
-def generated(name: str, *args: Any, scope: dict[str, Any] | None = None) -> Any:
+def generated(name: str, *args: Any, **scope: Any) -> Any:
     call = {"prisma__type": "generatorCall", "prisma__value": {"name": name, "args": list(args)}}
-    return argument(call)(new_scope({}) if scope is None else scope)
+    return argument(call)(scope)
 
 
 @pytest.mark.parametrize(
     ("name", "args", "pattern"),
     [
         ("uuid", [4], r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"),
-        ("uuid", [7], r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"),
         ("cuid", [1], r"c[0-9a-z]{24}"),
-        ("cuid", [2], r"[a-z][0-9a-z]{23}"),
-        ("ulid", [], r"[0-7][0-9A-HJKMNP-TV-Z]{25}"),
         ("nanoid", [], r"[A-Za-z0-9_-]{21}"),
         ("nanoid", [64], r"[A-Za-z0-9_-]{64}"),
     ],
@@ -36,21 +32,10 @@ def test_an_id_has_its_form_and_is_unique(name: str, args: list[Any], pattern: s
     assert all(re.fullmatch(pattern, each) for each in made)
 
 
-@pytest.mark.parametrize(("name", "args", "base"), [("uuid", [7], 16), ("ulid", [], 32), ("cuid", [1], 36)])
-def test_an_id_begins_with_its_time(name: str, args: list[Any], base: int) -> None:
-    crockford = {
-        each: "0123456789abcdefghijklmnopqrstuv"[i]
-        for i, each in enumerate("0123456789ABCDEFGHJKMNPQRSTVWXYZ")
-    }
+def test_a_cuid_begins_with_its_time() -> None:
     before = time.time_ns() // 1_000_000
-    made: str = generated(name, *args)
-    after = time.time_ns() // 1_000_000
-    text = {
-        16: made.replace("-", "")[:12],
-        32: "".join(crockford.get(each, "") for each in made[:10]),
-        36: made[1:9],
-    }
-    assert before <= int(text[base], base) <= after
+    made: str = generated("cuid", 1)
+    assert before <= int(made[1:9], 36) <= time.time_ns() // 1_000_000
 
 
 def test_the_parts_of_a_cuid() -> None:
@@ -67,15 +52,11 @@ def test_every_letter_is_as_likely() -> None:
     assert max(abs(count - 100) for count in letters.values()) < 60
 
 
-def test_now_is_one_moment_of_a_plan_also_in_nested_scopes() -> None:
-    scope = new_scope({"a": 1})
-    inner = dict(scope)
-    first = generated("now", scope=inner)
-    time.sleep(0.002)
-    assert generated("now", scope=scope) is first
-    assert first.tzinfo is dt.UTC
-    assert first.microsecond % 1000 == 0
-    assert generated("now") > first
+def test_now_is_the_moment_of_the_plan_in_milliseconds() -> None:
+    moment = dt.datetime(2024, 2, 29, 12, 0, 0, 123000, tzinfo=dt.UTC)
+    for microseconds in (0, 1, 500, 999):
+        since = (moment - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
+        assert generated("now", **{NOW: (since + microseconds) * 1000}) == moment
 
 
 @pytest.mark.parametrize(
@@ -93,16 +74,11 @@ def test_a_product_pairs_all(left: Any, right: Any, expected: Any) -> None:
 
 
 def test_an_argument_may_be_a_parameter() -> None:
-    scope = new_scope({"ids": [1, 2]})
     ids = {"prisma__type": "param", "prisma__value": {"name": "ids", "type": "Int"}}
-    assert generated("product", ids, 9, scope=scope) == [[1, 9], [2, 9]]
+    assert generated("product", ids, 9, ids=[1, 2]) == [[1, 9], [2, 9]]
 
 
-@pytest.mark.parametrize(("name", "version"), [("uuid", 5), ("cuid", 3)])
+@pytest.mark.parametrize(("name", "version"), [("uuid", 7), ("cuid", 2)])
 def test_another_version_is_refused(name: str, version: int) -> None:
     with pytest.raises(NotImplementedError, match=rf"{name}\({version}\)"):
         generated(name, version)
-
-
-def test_a_uuid_can_be_read() -> None:
-    assert uuid.UUID(generated("uuid", 7)).variant == uuid.RFC_4122

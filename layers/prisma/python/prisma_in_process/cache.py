@@ -126,7 +126,7 @@ class Plans:
         return plan, request.values
 
     def _compile(self, request: requests.Request) -> str:
-        from .compiler import CompileError, QueryCompiler  # 30 MB, not needed for plans made ahead
+        from .compiler import QueryCompiler  # 30 MB, not needed for plans made ahead
 
         compiler, self._compiler = self._compiler, None
         if compiler is None:
@@ -134,9 +134,9 @@ class Plans:
         self.compiled += 1
         try:
             plan = compiler.compile(request.text)
-        except CompileError as error:
+        except UserError:
             self._compiler = compiler
-            raise UserError(error.code, str(error), error.meta) from None
+            raise
         self._compiler = compiler  # after any other error the next call starts another: its memory is unknown
         pages = {number: name for name, number in request.pages.items()}
         return json.dumps(with_pages(plan, pages) if pages else plan)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import replace
@@ -151,7 +152,7 @@ class Engine:
         for part in split(call):
             ready = self.plans.find(part)
             found.append(await asyncio.to_thread(self.plans.make, part) if ready is None else ready)
-        moment: list[Any] = []
+        moment = time.time_ns()
 
         async def run(connection: Connection) -> Any:
             if len(found) > 1:

@@ -17,10 +17,9 @@ from typing import Any
 COMPILER = "@prisma/query-compiler-wasm 7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3"
 
 Scope = dict[str, Any]
-# The name of the moment in a scope: a list, empty until it is needed.
+# The name of the moment in a scope, one for all of a plan: nanoseconds since 1970.
 NOW = "@now"
 _BASE36 = string.digits + string.ascii_lowercase
-_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _URL_SAFE = string.ascii_letters + string.digits + "_-"
 _HOST = socket.gethostname()
 _calls = itertools.count()
@@ -37,33 +36,17 @@ def argument(value: Any) -> Callable[[Scope], Any]:
         items = [argument(each) for each in value]
         return lambda scope: [each(scope) for each in items]
     kind = value.get("prisma__type") if isinstance(value, dict) else None
+    if kind not in ("param", "generatorCall"):
+        return lambda _: value
+    name = value["prisma__value"]["name"]
     if kind == "param":
-        name = value["prisma__value"]["name"]
         return lambda scope: scope[name]
-    if kind == "generatorCall":
-        name = value["prisma__value"]["name"]
-        arguments = [argument(each) for each in value["prisma__value"]["args"]]
-        if name == "now":
-            return _now
-        if name not in _GENERATORS:
-            raise unsupported(f"the generator {name!r}")
-        generate = _GENERATORS[name]
-        return lambda scope: generate(*[each(scope) for each in arguments])
-    return lambda _: value
-
-
-def _now(scope: Scope) -> dt.datetime:
-    """Return one moment for all of a plan, in milliseconds."""
-    if not scope[NOW]:
-        now = dt.datetime.now(dt.UTC)
-        scope[NOW].append(now.replace(microsecond=now.microsecond // 1000 * 1000))
-    moment: dt.datetime = scope[NOW][0]
-    return moment
-
-
-def new_scope(values: dict[str, Any]) -> Scope:
-    """Return the scope of one run of a plan, with the moment of `now` that its nested scopes share."""
-    return {NOW: [], **values}
+    if name == "now":
+        return lambda scope: dt.datetime.fromtimestamp(scope[NOW] // 1_000_000 / 1000, dt.UTC)
+    if name not in _GENERATORS:
+        raise unsupported(f"the generator {name!r}")
+    generate, arguments = _GENERATORS[name], argument(value["prisma__value"]["args"])
+    return lambda scope: generate(*arguments(scope))
 
 
 def _digits(number: int, alphabet: str, length: int) -> str:
@@ -75,43 +58,27 @@ def _digits(number: int, alphabet: str, length: int) -> str:
     return text
 
 
-def _random(alphabet: str, length: int) -> str:
-    return _digits(secrets.randbelow(len(alphabet) ** length), alphabet, length)
+def _uuid(version: int) -> str:
+    if version != 4:
+        raise unsupported(f"uuid({version})")
+    return str(uuid.uuid4())
 
 
-def _milliseconds() -> int:
-    return time.time_ns() // 1_000_000
-
-
-def _uuid(version: int = 4) -> str:
-    if version == 4:
-        return str(uuid.uuid4())
-    if version == 7:
-        number = _milliseconds() << 80 | secrets.randbits(80)
-        return str(uuid.UUID(int=number & ~(0xF << 76 | 0x3 << 62) | 0x7 << 76 | 0x2 << 62))
-    raise unsupported(f"uuid({version})")
-
-
-def _cuid(version: int = 1) -> str:
-    if version == 2:
-        return _random(string.ascii_lowercase, 1) + _random(_BASE36, 23)
+def _cuid(version: int) -> str:
     if version != 1:
         raise unsupported(f"cuid({version})")
     parts = (
-        (_milliseconds(), 8),
+        (time.time_ns() // 1_000_000, 8),
         (next(_calls), 4),
         (os.getpid(), 2),
         (sum(map(ord, _HOST)) + len(_HOST) + 36, 2),
+        (secrets.randbelow(36**8), 8),
     )
-    return "c" + "".join(_digits(number, _BASE36, length) for number, length in parts) + _random(_BASE36, 8)
-
-
-def _ulid() -> str:
-    return _digits(_milliseconds(), _CROCKFORD, 10) + _random(_CROCKFORD, 16)
+    return "c" + "".join([_digits(number, _BASE36, length) for number, length in parts])
 
 
 def _nanoid(length: int = 21) -> str:
-    return _random(_URL_SAFE, length)
+    return "".join([secrets.choice(_URL_SAFE) for _ in range(length)])
 
 
 def _product(left: Any, right: Any) -> list[list[Any]]:
@@ -125,7 +92,6 @@ def as_list(value: Any) -> list[Any]:
 _GENERATORS: dict[str, Callable[..., Any]] = {
     "uuid": _uuid,
     "cuid": _cuid,
-    "ulid": _ulid,
     "nanoid": _nanoid,
     "product": _product,
 }

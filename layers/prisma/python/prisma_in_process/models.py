@@ -17,11 +17,9 @@ Class = type[Any]
 class Call(Protocol):
     """A call of a generated client: what is used of its `QueryBuilder`."""
 
-    @property
-    def method(self) -> str: ...
-    @property
-    def model(self) -> Class | None: ...
-
+    method: Any
+    method_format: str
+    model: Any
     arguments: dict[str, Any]
     include: dict[str, Any] | None
     root_selection: list[str] | None

@@ -1,17 +1,19 @@
 """Prisma's query plans as Python functions: each node becomes one, once; running it queries the database.
 
-The nodes are those of Prisma's own interpreter, npm's @prisma/client-engine-runtime.
+The nodes are those of Prisma's own interpreter, npm's @prisma/client-engine-runtime, which Postgres needs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
-from . import records, results
+from . import records
 from .errors import validation
-from .generators import Scope, argument, as_list, new_scope, unsupported
+from .generators import NOW, Scope, argument, as_list, unsupported
+from .results import mapper
 from .sql import statements
 
 
@@ -33,7 +35,7 @@ class Plan:
         self._step = _Interpreter(typed).step(plan)
 
     async def run(self, database: Database, values: dict[str, Any]) -> Any:
-        return await self._step(database, new_scope(values))
+        return await self._step(database, {NOW: time.time_ns(), **values})
 
 
 def with_pages(plan: Any, pages: Mapping[int, str]) -> Any:
@@ -53,37 +55,21 @@ class _Interpreter:
         self._typed = typed
 
     def step(self, plan: dict[str, Any]) -> Step:
-        kind, args = plan["type"], plan.get("args")
-        if kind not in _NODES:
-            raise unsupported(f"the node {kind!r}")
-        return _NODES[kind](self, args)
+        if plan["type"] not in _NODES:
+            raise unsupported(f"the node {plan['type']!r}")
+        return _NODES[plan["type"]](self, plan.get("args"))
 
-    def then(self, plan: dict[str, Any], change: Callable[[Any], Any]) -> Step:
-        """Change what a node returns."""
-        return self.then_in_scope(plan, lambda value, _: change(value))
-
-    def then_in_scope(self, plan: dict[str, Any], change: Callable[[Any, Scope], Any]) -> Step:
-        before = self.step(plan)
-
-        async def run(database: Database, scope: Scope) -> Any:
-            return change(await before(database, scope), scope)
-
-        return run
-
-    def all_of(self, plans: list[dict[str, Any]], combine: Callable[[list[Any]], Any]) -> Step:
+    def after(self, plans: list[dict[str, Any]], change: Callable[..., Any]) -> Step:
+        """Run nodes in their order. Return what a function makes of the scope and their results."""
         steps = [self.step(each) for each in plans]
 
         async def run(database: Database, scope: Scope) -> Any:
-            return combine([await step(database, scope) for step in steps])
+            return change(scope, *[await step(database, scope) for step in steps])
 
-        return run
+        async def run_first(database: Database, scope: Scope) -> Any:
+            return change(scope, await steps[0](database, scope))
 
-    def first_non_empty(self, args: Any) -> Step:
-        def find(scope: Scope) -> Any:
-            values = (scope.get(each) for each in args["names"])
-            return next((each for each in values if not records.is_empty(each)), [])
-
-        return _pure(find)
+        return run_first if len(steps) == 1 else run  # one is faster
 
     def let(self, args: Any) -> Step:
         bindings = [(each["name"], self.step(each["expr"])) for each in args["bindings"]]
@@ -94,30 +80,6 @@ class _Interpreter:
             for name, step in bindings:
                 inner[name] = await step(database, inner)
             return await body(database, inner)
-
-        return run
-
-    def query(self, args: Any) -> Step:
-        render = statements(args)
-
-        async def run(database: Database, scope: Scope) -> Any:
-            parts = render(scope)
-            if len(parts) == 1:
-                return await database.rows(*parts[0])
-            async with database.transaction():
-                return [row for sql, values in parts for row in await database.rows(sql, values)]
-
-        return run
-
-    def execute(self, args: Any) -> Step:
-        render = statements(args)
-
-        async def run(database: Database, scope: Scope) -> Any:
-            parts = render(scope)
-            if len(parts) == 1:
-                return await database.execute(*parts[0])
-            async with database.transaction():
-                return sum([await database.execute(sql, values) for sql, values in parts])
 
         return run
 
@@ -157,43 +119,45 @@ class _Interpreter:
     def validate(self, args: Any) -> Step:
         rules = [records.rule(each) for each in args["rules"]]
 
-        def check(value: Any) -> Any:
+        def check(_: Scope, value: Any) -> Any:
             if not all(rule(value) for rule in rules):
                 raise validation(args["errorIdentifier"], args["context"], value)
             return value
 
-        return self.then(args["expr"], check)
-
-    def initialize_record(self, args: Any) -> Step:
-        for each in args["fields"].values():
-            if each["type"] != "value":
-                raise unsupported(f"the initializer {each['type']!r}")
-        fields = {name: argument(each["value"]) for name, each in args["fields"].items()}
-        return self.then_in_scope(
-            args["expr"], lambda _, scope: {name: value(scope) for name, value in fields.items()}
-        )
-
-    def map_record(self, args: Any) -> Step:
-        fields = {name: records.operation(each) for name, each in args["fields"].items()}
-
-        def change(value: Any, scope: Scope) -> Any:
-            record = dict(value or {})
-            return record | {name: new(record.get(name), scope) for name, new in fields.items()}
-
-        return self.then_in_scope(args["expr"], change)
+        return self.after([args["expr"]], check)
 
     def data_map(self, args: Any) -> Step:
-        return self.then(args["expr"], results.mapper(args["structure"], args["enums"], typed=self._typed))
+        convert = mapper(args["structure"], args["enums"], typed=self._typed)
+        return self.after([args["expr"]], lambda _, value: convert(value))
 
 
-def _pure(function: Callable[[Scope], Any]) -> Step:
-    async def run(_: Database, scope: Scope) -> Any:
-        return function(scope)
+def _statement(query: Any, method: str, join: Callable[[list[Any]], Any]) -> Step:
+    """Send a query by a database's method, in parts where it has too many values."""
+    render = statements(query)
+
+    async def run(database: Database, scope: Scope) -> Any:
+        parts, send = render(scope), getattr(database, method)
+        if len(parts) == 1:
+            return await send(*parts[0])
+        async with database.transaction():
+            return join([await send(*each) for each in parts])
 
     return run
 
 
-def _unique(value: Any) -> Any:
+def _first_non_empty(names: list[str]) -> Callable[[Scope], Any]:
+    def find(scope: Scope) -> Any:
+        values = [scope.get(each) for each in names]
+        return next((each for each in values if each is not None and each != []), [])
+
+    return find
+
+
+def _concat(values: Iterable[Any]) -> list[Any]:
+    return [one for each in values for one in as_list(each)]
+
+
+def _unique(_: Scope, value: Any) -> Any:
     if not isinstance(value, list):
         return value
     if len(value) > 1:
@@ -201,42 +165,26 @@ def _unique(value: Any) -> Any:
     return value[0] if value else None
 
 
-def _required(value: Any) -> Any:
-    if records.is_empty(value):
-        raise RuntimeError("expected a value that the plan requires, but got none")
-    return value
-
-
 _NODES: dict[str, Callable[[_Interpreter, Any], Step]] = {
-    "value": lambda _, args: _pure(argument(args)),
-    "get": lambda _, args: _pure(lambda scope: scope.get(args["name"])),
-    "getFirstNonEmpty": _Interpreter.first_non_empty,
-    "unit": lambda *_: _pure(lambda _: None),
+    "value": lambda to, args: to.after([], argument(args)),
+    "get": lambda to, args: to.after([], lambda scope: scope.get(args["name"])),
+    "getFirstNonEmpty": lambda to, args: to.after([], _first_non_empty(args["names"])),
+    "unit": lambda to, _: to.after([], lambda _: None),
     "let": _Interpreter.let,
-    "seq": lambda to, args: to.all_of(args, lambda values: values[-1] if values else None),
-    "concat": lambda to, args: to.all_of(
-        args, lambda values: [one for each in values for one in as_list(each)]
-    ),
-    "sum": lambda to, args: to.all_of(args, sum),
-    "query": _Interpreter.query,
-    "execute": _Interpreter.execute,
+    "seq": lambda to, args: to.after(args, lambda _, *values: values[-1] if values else None),
+    "concat": lambda to, args: to.after(args, lambda _, *values: _concat(values)),
+    "sum": lambda to, args: to.after(args, lambda _, *counts: sum(counts)),
+    "query": lambda _, args: _statement(args, "rows", _concat),
+    "execute": lambda _, args: _statement(args, "execute", sum),
     "transaction": _Interpreter.transaction,
-    "reverse": lambda to, args: to.then(
-        args, lambda value: value[::-1] if isinstance(value, list) else value
-    ),
-    "unique": lambda to, args: to.then(args, _unique),
-    "required": lambda to, args: to.then(args, _required),
-    "mapField": lambda to, args: to.then(
-        args["records"], lambda value: records.field_of(value, args["field"])
+    "unique": lambda to, args: to.after([args], _unique),
+    "mapField": lambda to, args: to.after(
+        [args["records"]], lambda _, value: records.field_of(value, args["field"])
     ),
     "dataMap": _Interpreter.data_map,
     "join": _Interpreter.join,
     "if": _Interpreter.choose,
     "validate": _Interpreter.validate,
-    "diff": lambda to, args: to.all_of(
-        [args["from"], args["to"]], lambda values: records.difference(values[0], values[1], args["fields"])
-    ),
-    "process": lambda to, args: to.then_in_scope(args["expr"], records.processing(args["operations"])),
-    "initializeRecord": _Interpreter.initialize_record,
-    "mapRecord": _Interpreter.map_record,
+    "diff": lambda to, args: to.after([args["from"], args["to"]], records.difference(args["fields"])),
+    "process": lambda to, args: to.after([args["expr"]], records.processing(args["operations"])),
 }

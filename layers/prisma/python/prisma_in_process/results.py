@@ -7,7 +7,6 @@ import datetime as dt
 import json
 from collections.abc import Callable
 from decimal import Decimal
-from functools import partial
 from typing import Any
 
 from .errors import UserError
@@ -21,9 +20,13 @@ Enums = dict[str, dict[str, str]]
 def mapper(structure: dict[str, Any], enums: Enums, *, typed: bool) -> Mapper:
     """Return a function for a structure. `typed` results become models, which take datetimes and Decimals."""
     kind = structure["type"]
-    if kind not in _STRUCTURES:
-        raise unsupported(f"the result {kind!r}")
-    return _STRUCTURES[kind](structure, enums, typed)
+    if kind == "affectedRows":
+        return lambda count: {"count": count}
+    if kind == "field":
+        return _field(structure["fieldType"], enums, typed)[1]
+    if kind == "object":
+        return _object(structure, enums, typed)
+    raise unsupported(f"the result {kind!r}")
 
 
 def _object(structure: dict[str, Any], enums: Enums, typed: bool) -> Mapper:
@@ -44,41 +47,34 @@ def _object(structure: dict[str, Any], enums: Enums, typed: bool) -> Mapper:
             made[name] = value if type(value) is plain else convert(value)
         return made
 
-    def convert(value: Any) -> Any:
-        if isinstance(value, list):
-            return [record(row) for row in value if row is not None or not skip_nulls]
-        return record(value)
+    def records(value: Any) -> Any:
+        if not isinstance(value, list):
+            return record(value)
+        return [record(row) for row in value if row is not None or not skip_nulls]
 
-    return convert
-
-
-_STRUCTURES: dict[str, Callable[[dict[str, Any], Enums, bool], Mapper]] = {
-    "affectedRows": lambda *_: lambda count: {"count": count},
-    "field": lambda structure, enums, typed: _field(structure["fieldType"], enums, typed)[1],
-    "object": _object,
-}
+    return records
 
 
 def _field(kind: dict[str, Any], enums: Enums, typed: bool) -> tuple[type | None, Mapper]:
     """Return the type whose values need no conversion, which is most of them, and the conversion."""
-    name, plain = kind["type"], None
+    name = kind["type"]
+    plain, convert = _SCALARS.get(name, (None, None))
     if name == "enum":
-        convert: Mapper = partial(_enum_value, kind["name"], enums[kind["name"]])
-    elif name not in _SCALARS:
-        raise unsupported(f"the scalar {name!r}")
+        values = enums[kind["name"]]
+
+        def convert(value: str) -> str:
+            if value not in values:
+                text = f"Inconsistent column data: Value not found in enum '{kind['name']}'"
+                raise UserError("P2023", text)
+            return values[value]
+
     elif not typed and name in _UNTYPED:
-        convert = _UNTYPED[name]
-    else:
-        convert, plain = _SCALARS[name], _PLAIN.get(name)
+        plain, convert = None, _UNTYPED[name]
+    elif convert is None:
+        raise unsupported(f"the scalar {name!r}")
     if kind["arity"] == "list":
         return None, lambda value: [None if each is None else convert(each) for each in value or ()]
     return plain, lambda value: None if value is None else convert(value)
-
-
-def _enum_value(enum: str, values: dict[str, str], value: str) -> str:
-    if value not in values:
-        raise UserError("P2023", f"Inconsistent column data: Value not found in enum '{enum}'")
-    return values[value]
 
 
 def moment(value: dt.date | dt.time | str) -> dt.datetime:
@@ -98,26 +94,26 @@ def _decimal(value: Any) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _iso(value: Any) -> str:
-    return moment(value).astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _json(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-_SCALARS: dict[str, Mapper] = {
-    "string": str,
-    "int": int,
-    "bigint": int,
-    "float": float,
-    "boolean": bool,
-    "bytes": lambda value: base64.b64encode(value).decode(),
-    "json": _json,
-    "object": _json,
-    "decimal": lambda value: Decimal(_decimal(value)),
-    "datetime": moment,
-    "unsupported": lambda value: value,
+# The type that needs no conversion, and the conversion of others.
+_SCALARS: dict[str, tuple[type | None, Mapper]] = {
+    "string": (str, str),
+    "int": (int, int),
+    "bigint": (int, int),
+    "float": (float, float),
+    "boolean": (bool, bool),
+    "bytes": (None, lambda value: base64.b64encode(value).decode()),
+    "json": (None, _json),
+    "decimal": (None, lambda value: Decimal(_decimal(value))),
+    "datetime": (None, moment),
 }
-_UNTYPED: dict[str, Mapper] = {"bigint": str, "decimal": _decimal, "datetime": _iso}
-_PLAIN = {"string": str, "int": int, "bigint": int, "float": float, "boolean": bool}
+_UNTYPED: dict[str, Mapper] = {
+    "bigint": str,
+    "decimal": _decimal,
+    "datetime": lambda value: (
+        moment(value).astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    ),
+}

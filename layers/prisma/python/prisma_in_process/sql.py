@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -21,22 +20,21 @@ def statements(query: dict[str, Any]) -> Callable[[Scope], list[Statement]]:
 
     Raises: UserError (P2029) from that function, where the query may not be split or that does not help.
     """
-    fragments, chunkable = query.get("fragments", ()), query.get("chunkable")
+    fragments = query.get("fragments", ())
     unknown = {each["type"] for each in fragments} - _FRAGMENTS
     if query["type"] != "templateSql" or unknown:
         raise unsupported(f"the query {query['type']!r} of {sorted(unknown)}")
-    arguments = [argument(each) for each in query["args"]]
+    arguments = argument(query["args"])
     kinds = [each["type"] for each in fragments if each["type"] != "stringChunk"]
     lists = [index for index, kind in enumerate(kinds) if kind != "parameter"]
-    if not lists and len(arguments) <= MAX_PARAMETERS:
-        sql, _ = _render(fragments, arguments)
-        return lambda scope: [(sql, [each(scope) for each in arguments])]
+    if not lists and len(kinds) <= MAX_PARAMETERS:
+        sql, _ = _render(fragments, kinds)
+        return lambda scope: [(sql, arguments(scope))]
 
     def render(scope: Scope) -> list[Statement]:
-        values = [each(scope) for each in arguments]
-        rendered = [
-            _render(fragments, chunk) for chunk in (_chunks(values, lists) if chunkable else [values])
-        ]
+        values = arguments(scope)
+        chunks = _chunks(values, lists) if lists and query["chunkable"] else [values]
+        rendered = [_render(fragments, each) for each in chunks]
         if any(len(parameters) > MAX_PARAMETERS for _, parameters in rendered):
             raise UserError("P2029", "The query parameter limit supported by your database is exceeded.")
         return rendered
@@ -47,9 +45,9 @@ def statements(query: dict[str, Any]) -> Callable[[Scope], list[Statement]]:
 def _chunks(values: list[Any], lists: list[int]) -> list[list[Any]]:
     """Split the list with the most parameters, so that each part fits with all other values."""
     sizes = {index: sum(len(as_list(each)) for each in as_list(values[index])) for index in lists}
-    longest = max(sizes, key=sizes.__getitem__, default=0)
-    room = MAX_PARAMETERS - (len(values) - len(lists) + sum(sizes.values()) - sizes.get(longest, 0))
-    if not lists or sizes[longest] <= room or room <= 0:
+    longest = max(lists, key=sizes.__getitem__)
+    room = MAX_PARAMETERS - (len(values) - len(lists) + sum(sizes.values()) - sizes[longest])
+    if sizes[longest] <= room or room <= 0:
         return [values]
     items = values[longest]
     step = max(1, room // len(as_list(items[0])))
@@ -61,27 +59,24 @@ def _chunks(values: list[Any], lists: list[int]) -> list[list[Any]]:
 
 def _render(fragments: list[dict[str, str]], values: list[Any]) -> Statement:
     parameters: list[Any] = []
-    given, numbers = iter(values), itertools.count(1)
+    given = iter(values)
 
     def place(value: Any) -> str:
         parameters.append(value)
-        return f"${next(numbers)}"
-
-    def tuple_of(fragment: dict[str, str], items: list[Any]) -> str:
-        around = fragment["itemPrefix"], fragment["itemSuffix"]
-        return fragment["itemSeparator"].join([place(each).join(around) for each in items])
+        return f"${len(parameters)}"
 
     sql = []
     for fragment in fragments:
-        kind = fragment["type"]
-        if kind == "stringChunk":
-            sql.append(fragment["chunk"])
-        elif kind == "parameter":
-            sql.append(place(next(given)))
-        elif kind == "parameterTuple":
-            sql.append(f"({tuple_of(fragment, as_list(next(given))) or 'NULL'})")
-        else:
-            rows = [fragment["itemSeparator"].join(map(place, row)) for row in next(given)]
-            around = fragment["itemPrefix"], fragment["itemSuffix"]
-            sql.append(fragment["groupSeparator"].join([row.join(around) for row in rows]))
+        around = fragment.get("itemPrefix", ""), fragment.get("itemSuffix", "")
+        match fragment["type"]:
+            case "stringChunk":
+                sql.append(fragment["chunk"])
+            case "parameter":
+                sql.append(place(next(given)))
+            case "parameterTuple":
+                items = [place(each).join(around) for each in as_list(next(given))]
+                sql.append(f"({fragment['itemSeparator'].join(items) or 'NULL'})")
+            case "parameterTupleList":
+                rows = [fragment["itemSeparator"].join(map(place, row)).join(around) for row in next(given)]
+                sql.append(fragment["groupSeparator"].join(rows))
     return "".join(sql), parameters
