@@ -45,8 +45,8 @@ def execute(url: str) -> Callable[[Query], object]:
     async def run(query: Query) -> object:
         async with connected(url) as db:
             await db.todo.delete_many()
-            for title in _NAMES:
-                await db.todo.create(new(title))
+            for second, title in enumerate(_NAMES):  # each in a millisecond of its own
+                await db.todo.create(new(title, createdAt=datetime.now(UTC) + timedelta(seconds=second)))
             return await query(db)
 
     return lambda query: asyncio.run(run(query))

@@ -10,9 +10,9 @@ import operator
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from wasmtime import Config, Engine, Func, Linker, Module, Store, Trap, WasmtimeError
+from wasmtime import Config, Engine, Func, FuncType, Linker, Module, Store, Trap, WasmtimeError
 
 from .errors import UserError
 from .generators import COMPILER
@@ -56,8 +56,9 @@ class QueryCompiler:
         self._store = Store(engine)
         linker, imports = Linker(engine), self._imports()
         for wanted in loaded.imports:
-            function = imports.get(wanted.name) or _missing(wanted.name)
-            linker.define(self._store, wanted.module, wanted.name, Func(self._store, wanted.type, function))
+            name, kind = str(wanted.name), cast(FuncType, wanted.type)
+            function = Func(self._store, kind, imports.get(name) or _missing(name))
+            linker.define(self._store, wanted.module, name, function)
         exports: Any = linker.instantiate(self._store, loaded).exports(self._store)
         self._memory, self._values = exports["memory"], exports["__wbindgen_externrefs"]
         self._malloc, self._free_value = exports["__wbindgen_malloc"], exports["__externref_table_dealloc"]

@@ -146,11 +146,7 @@ def _statement(query: Any, method: str, join: Callable[[list[Any]], Any]) -> Ste
 
 
 def _first_non_empty(names: list[str]) -> Callable[[Scope], Any]:
-    def find(scope: Scope) -> Any:
-        values = [scope.get(each) for each in names]
-        return next((each for each in values if each is not None and each != []), [])
-
-    return find
+    return lambda scope: next((scope[each] for each in names if scope.get(each) not in (None, [])), [])
 
 
 def _concat(values: Iterable[Any]) -> list[Any]:

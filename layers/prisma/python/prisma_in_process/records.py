@@ -73,25 +73,20 @@ def field_of(value: Any, field: str) -> Any:
     return value.get(field) if isinstance(value, dict) else value
 
 
-def processing(given: dict[str, Any]) -> Callable[[Scope, Any], Any]:
+def processing(given: dict[str, Any]) -> Callable[[Scope, list[Record]], list[Record]]:
     """Return a function for a `process` node: distinct records, then a page of them, then their order.
 
-    Where there are linking fields, each parent has a page. One record is a list of one.
+    Where there are linking fields, each parent has a page.
     """
     distinct, linking = given["distinct"], given["linkingFields"] or []
     page = _page(given["pagination"]) if given["pagination"] else None
 
-    def run(scope: Scope, value: Any) -> Any:
-        if value is None:
-            return None
-        records = as_list(value)
+    def run(scope: Scope, records: list[Record]) -> list[Record]:
         if distinct is not None:
             records = [each[0] for each in _groups(records, distinct + linking)]
         if page:
             records = [each for group in _groups(records, linking) for each in page(group, scope)]
-        if given["reverse"]:
-            records = records[::-1]
-        return records if isinstance(value, list) else records[0] if records else None
+        return records[::-1] if given["reverse"] else records
 
     return run
 
@@ -125,9 +120,9 @@ def _equal(found: Any, given: Any) -> bool:
     if found is None or given is None:
         return found is given
     if isinstance(found, (uuid.UUID, Decimal)):
-        return bool(found == type(found)(str(given)))
-    if isinstance(found, bytes):
-        return base64.b64encode(found).decode() == given
-    if isinstance(found, (dt.date, dt.time)):
-        return moment(found) == moment(given)
+        given = type(found)(str(given))
+    elif isinstance(found, bytes):
+        found = base64.b64encode(found).decode()
+    elif isinstance(found, (dt.date, dt.time)):
+        found, given = moment(found), moment(given)
     return bool(found == given)

@@ -7,6 +7,7 @@ import datetime as dt
 import json
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from .errors import UserError
@@ -22,21 +23,14 @@ def mapper(structure: dict[str, Any], enums: Enums, *, typed: bool) -> Mapper:
     kind = structure["type"]
     if kind == "affectedRows":
         return lambda count: {"count": count}
-    if kind == "field":
-        return _field(structure["fieldType"], enums, typed)[1]
-    if kind == "object":
-        return _object(structure, enums, typed)
-    raise unsupported(f"the result {kind!r}")
-
-
-def _object(structure: dict[str, Any], enums: Enums, typed: bool) -> Mapper:
+    if kind != "object":
+        raise unsupported(f"the result {kind!r}")
     members: list[tuple[str, str | None, type | None, Mapper]] = []
     for name, each in structure["fields"].items():
         if each["type"] == "field":
             members.append((name, each["dbName"], *_field(each["fieldType"], enums, typed)))
         else:
             members.append((name, each["serializedName"], None, mapper(each, enums, typed=typed)))
-    skip_nulls = structure["skipNulls"]
 
     def record(row: Any) -> Any:
         if row is None:
@@ -47,34 +41,26 @@ def _object(structure: dict[str, Any], enums: Enums, typed: bool) -> Mapper:
             made[name] = value if type(value) is plain else convert(value)
         return made
 
-    def records(value: Any) -> Any:
-        if not isinstance(value, list):
-            return record(value)
-        return [record(row) for row in value if row is not None or not skip_nulls]
-
-    return records
+    return lambda value: [record(row) for row in value] if isinstance(value, list) else record(value)
 
 
 def _field(kind: dict[str, Any], enums: Enums, typed: bool) -> tuple[type | None, Mapper]:
     """Return the type whose values need no conversion, which is most of them, and the conversion."""
-    name = kind["type"]
-    plain, convert = _SCALARS.get(name, (None, None))
-    if name == "enum":
-        values = enums[kind["name"]]
-
-        def convert(value: str) -> str:
-            if value not in values:
-                text = f"Inconsistent column data: Value not found in enum '{kind['name']}'"
-                raise UserError("P2023", text)
-            return values[value]
-
-    elif not typed and name in _UNTYPED:
-        plain, convert = None, _UNTYPED[name]
-    elif convert is None:
-        raise unsupported(f"the scalar {name!r}")
+    scalars = _TYPED if typed else _UNTYPED
+    if kind["type"] == "enum":
+        scalars = {"enum": (None, partial(_enum_value, kind["name"], enums[kind["name"]]))}
+    if kind["type"] not in scalars:
+        raise unsupported(f"the scalar {kind['type']!r}")
+    plain, convert = scalars[kind["type"]]
     if kind["arity"] == "list":
         return None, lambda value: [None if each is None else convert(each) for each in value or ()]
     return plain, lambda value: None if value is None else convert(value)
+
+
+def _enum_value(enum: str, values: dict[str, str], value: str) -> str:
+    if value not in values:
+        raise UserError("P2023", f"Inconsistent column data: Value not found in enum '{enum}'")
+    return values[value]
 
 
 def moment(value: dt.date | dt.time | str) -> dt.datetime:
@@ -94,12 +80,17 @@ def _decimal(value: Any) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def _iso(value: Any) -> str:
+    return moment(value).astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def _json(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
 # The type that needs no conversion, and the conversion of others.
-_SCALARS: dict[str, tuple[type | None, Mapper]] = {
+_Scalars = dict[str, tuple[type | None, Mapper]]
+_TYPED: _Scalars = {
     "string": (str, str),
     "int": (int, int),
     "bigint": (int, int),
@@ -110,10 +101,4 @@ _SCALARS: dict[str, tuple[type | None, Mapper]] = {
     "decimal": (None, lambda value: Decimal(_decimal(value))),
     "datetime": (None, moment),
 }
-_UNTYPED: dict[str, Mapper] = {
-    "bigint": str,
-    "decimal": _decimal,
-    "datetime": lambda value: (
-        moment(value).astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    ),
-}
+_UNTYPED: _Scalars = _TYPED | {"bigint": (None, str), "decimal": (None, _decimal), "datetime": (None, _iso)}
