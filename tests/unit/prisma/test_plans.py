@@ -221,6 +221,12 @@ def test_one_parent_is_joined_as_one_and_none_has_no_children() -> None:
     assert database.events == ["P"]
 
 
+def test_a_page_of_no_children_names_no_fields() -> None:
+    plan = join(sql("P"), {"type": "concat", "args": []}, unique=False)
+    plan["args"]["children"][0]["on"] = []
+    assert run(plan, Recorded([A])) == [{**A, "@c": []}]
+
+
 OPERATIONS: dict[str, Any] = {
     "pagination": None,
     "distinct": None,

@@ -45,7 +45,7 @@ def _hashable(value: Any) -> Any:
 def attach(parents: list[Record], children: list[Record], join: dict[str, Any]) -> None:
     """Put each child into its parents, under the name of their relation."""
     name, unique = join["parentField"], join["isRelationUnique"]
-    left, right = zip(*join["on"], strict=True)
+    left, right = [each for each, _ in join["on"]], [each for _, each in join["on"]]
     by_key: dict[Any, list[Record]] = {}
     for parent in parents:
         by_key.setdefault(key(parent, left), []).append(parent)
