@@ -172,10 +172,8 @@ def test_a_plan_is_compiled_once_and_not_on_the_event_loop(bank: Bank) -> None:
     run(bank, use)
 
 
-def test_graphql_and_metrics_are_refused(bank: Bank) -> None:
+def test_metrics_are_refused(bank: Bank) -> None:
     async def use(db: Any) -> None:
-        with pytest.raises(engine_errors().EngineError, match="GraphQL"):
-            await db._engine.query('{"query": "query { result: findManyAccount { id } }"}', tx_id=None)
         with pytest.raises(engine_errors().EngineError, match="no metrics"):
             await db.get_metrics()
 

@@ -40,15 +40,13 @@ class Recent(Generic[T]):
 
     def get(self, key: str, default: T) -> T:
         with self._lock:
-            if key not in self.entries:
-                return default
-            self.entries.move_to_end(key)
-            return self.entries[key]
+            if key in self.entries:
+                self.entries.move_to_end(key)
+            return self.entries.get(key, default)
 
     def put(self, key: str, value: T) -> None:
         with self._lock:
-            if key not in self.entries:
-                self._room -= len(key)
+            self._room -= 0 if key in self.entries else len(key)
             self.entries[key] = value
             while self._room < 0:
                 self._room += len(self.entries.popitem(last=False)[0])
@@ -66,15 +64,14 @@ class Plans:
         self._ahead: dict[str, str] = {}
         self.compiled = 0
         self._digest = hashlib.sha256(f"{__version__} {COMPILER} {schema}\n{datamodel}".encode()).hexdigest()
-        if ahead:
-            made: dict[str, Any] = json.loads(ahead.read_bytes()) if ahead.exists() else {}
-            if made.get("digest") == self._digest:
-                self._ahead = made["plans"]
-                for key, names in made["kept"].items():
-                    self._kept.put(key, None if names is None else frozenset(names))
-            else:
-                text = "%s has no plans for this schema and version: they are compiled"
-                logging.getLogger(__name__).warning(text, ahead)
+        made: dict[str, Any] = json.loads(ahead.read_bytes()) if ahead and ahead.exists() else {}
+        if made.get("digest") == self._digest:
+            self._ahead = made["plans"]
+            for key, names in made["kept"].items():
+                self._kept.put(key, None if names is None else frozenset(names))
+        elif ahead:
+            text = "%s has no plans for this schema and version: they are compiled"
+            logging.getLogger(__name__).warning(text, ahead)
 
     def save(self, file: Path) -> None:
         """Write all plans used so far, for `install(plans=file)`."""

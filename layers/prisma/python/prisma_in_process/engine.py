@@ -43,7 +43,7 @@ class Engine:
         self._utils, self._plans_of, self._default_url = utils, plans, url
         self._log_queries, self._idle_check_s = log_queries, idle_check_s
         self._url: DatabaseUrl | None = None
-        self._pools: dict[asyncio.AbstractEventLoop, tuple[Pool, int]] = {}  # with the process that made it
+        self._pools: dict[asyncio.AbstractEventLoop, Pool] = {}
         self._transactions = Transactions()
         self.plans: Plans
 
@@ -58,9 +58,8 @@ class Engine:
             self._url = replace(url, log_queries=self._log_queries)
             try:
                 self.plans = self._plans_of(url.schema)
-                async with asyncio.timeout(timeout.total_seconds()):
-                    async with self._pool().connection():
-                        pass
+                async with asyncio.timeout(timeout.total_seconds()), self._pool().connection():
+                    pass
             except BaseException as error:
                 self.close()
                 if isinstance(error, TimeoutError):
@@ -97,18 +96,12 @@ class Engine:
         with self._client_errors():
             await self._transactions.end(tx_id, "rollback")
 
-    async def query(self, *_: object, **__: object) -> NoReturn:
-        raise self._utils.errors.EngineError(
-            "Expected a call of a generated client, but got GraphQL text, which prisma_in_process does not "
-            "read. Call a model's methods, or `query_raw` for SQL."
-        )
-
     async def metrics(self, **_: object) -> NoReturn:
         raise self._utils.errors.EngineError("prisma_in_process keeps no metrics. Measure your calls.")
 
     async def aclose(self, **_: object) -> None:
         """Close the running loop's connections and drop all others; open transactions are rolled back."""
-        pool = self._pools.pop(asyncio.get_running_loop(), (None, 0))[0]
+        pool = self._pools.pop(asyncio.get_running_loop(), None)
         self.close()
         await self._transactions.close()
         if pool:
@@ -118,8 +111,8 @@ class Engine:
         """Drop all connections at once, also where no loop runs."""
         self._url = None
         pools, self._pools = self._pools, {}
-        for loop, (pool, process) in pools.items():
-            if process != os.getpid():
+        for loop, pool in pools.items():
+            if pool.process != os.getpid():
                 _inherited.append(pool)
             elif loop.is_running():
                 loop.call_soon_threadsafe(pool.terminate)
@@ -134,9 +127,9 @@ class Engine:
         loop = asyncio.get_running_loop()
         if loop not in self._pools:
             for closed in [each for each in list(self._pools) if each.is_closed()]:
-                self._pools.pop(closed)[0].terminate()
-            self._pools[loop] = Pool(self._url, idle_check_s=self._idle_check_s), os.getpid()
-        return self._pools[loop][0]
+                self._pools.pop(closed).terminate()
+            self._pools[loop] = Pool(self._url, idle_check_s=self._idle_check_s)
+        return self._pools[loop]
 
     def _connection(self, tx_id: str | None) -> AbstractAsyncContextManager[Connection]:
         return self._pool().connection() if tx_id is None else self._transactions.connection(tx_id)

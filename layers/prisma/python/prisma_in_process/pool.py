@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -47,7 +48,7 @@ class Pool:
         self._open: set[Connection] = set()
         self._idle: list[tuple[Connection, Moment]] = []
         self._settling: set[asyncio.Task[None]] = set()
-        self._closed = False
+        self._closed, self.process = False, os.getpid()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -135,8 +136,6 @@ class Pool:
         if self._settling:
             for task in (await asyncio.wait(self._settling, timeout=_SETTLE_S))[1]:
                 task.cancel()
-        for connection, _ in idle:
-            self._drop(connection)
         await asyncio.sleep(0)  # what the driver cancels when a connection is dropped, ends
 
     def terminate(self) -> None:

@@ -55,6 +55,9 @@ class _Statement:
         return encoded
 
 
+_Fetched = tuple[list[Any], _Statement]
+
+
 class Connection:
     """One connection, and the statements that it has prepared.
 
@@ -63,6 +66,7 @@ class Connection:
 
     def __init__(self, url: DatabaseUrl, connect: Connect = asyncpg.connect) -> None:
         self._url, self._connect = url, connect
+        self._most_statements = 0 if url.pgbouncer else url.statement_cache_size
         self._statements: dict[str, _Statement] = {}
         self._raw: Any = None
         self._numbers, self._busy = count(), False
@@ -132,10 +136,10 @@ class Connection:
 
     async def close(self) -> None:
         """Say goodbye to the server, for at most half a second."""
-        raw, self._raw = self._raw, None
-        if raw:
-            with contextlib.suppress(asyncpg.PostgresError, *_LOST):  # asyncpg aborts the connection then
-                await raw.close(timeout=_CLOSE_S)
+        with contextlib.suppress(asyncpg.PostgresError, *_LOST):  # asyncpg aborts the connection then
+            if self._raw:
+                await self._raw.close(timeout=_CLOSE_S)
+        self._raw = None
 
     def terminate(self) -> None:
         """Close it at once, also where its event loop is closed."""
@@ -188,9 +192,7 @@ class Connection:
             raise connection_lost()
         return str(await self._call(self._raw.execute(sql)))
 
-    async def _fetch(
-        self, sql: str, values: Sequence[Any], *, raw: bool = False
-    ) -> tuple[list[Any], _Statement]:
+    async def _fetch(self, sql: str, values: Sequence[Any], *, raw: bool = False) -> _Fetched:
         if self.lost:
             raise connection_lost()
         if self._url.pgbouncer and not self._raw.is_in_transaction():
@@ -206,32 +208,27 @@ class Connection:
             raise UserError("P2034", "The tables changed during the transaction: please retry it")
         return await self._run(sql, values, raw)
 
-    async def _run(self, sql: str, values: Sequence[Any], raw: bool) -> tuple[list[Any], _Statement]:
+    async def _run(self, sql: str, values: Sequence[Any], raw: bool) -> _Fetched:
         statement = self._statements.pop(sql, None) or await self._prepare(sql, raw)
-        limit = 0 if self._url.pgbouncer else self._url.statement_cache_size
-        if limit:
+        if self._most_statements:
             self._statements[sql] = statement  # last, since it was used last
-            if len(self._statements) > limit:
-                del self._statements[next(iter(self._statements))]
+        if len(self._statements) > self._most_statements:
+            del self._statements[next(iter(self._statements))]
         if self._url.log_queries:
             print(f"prisma:query {sql}", flush=True)
         encoded = statement.encode(values, raw)
         return await self._call(statement.prepared.fetch(*encoded), raw=raw), statement
 
     async def _prepare(self, sql: str, raw: bool) -> _Statement:
-        kept = self._url.statement_cache_size and not self._url.pgbouncer
-        name = f"prisma_{next(self._numbers)}" if kept else ""
+        name = f"prisma_{next(self._numbers)}" if self._most_statements else ""
         statement = _Statement(await self._call(self._raw.prepare(sql, name=name), raw=raw))
         new = statement.foreign_lists - self._readable
         # The empty texts in lists of an extension's type asyncpg 0.32 would read as null pointers.
         for schema, kind in new:
             if kind == "citext":
-                await self._raw.set_type_codec(
-                    kind, schema=schema, encoder=str.encode, decoder=bytes.decode, format="binary"
-                )
-            elif raw and await self._call(
-                self._raw.fetchval(_IS_BASE, schema, kind)
-            ):  # models have no others
+                text: dict[str, Any] = {"encoder": str.encode, "decoder": bytes.decode, "format": "binary"}
+                await self._raw.set_type_codec(kind, schema=schema, **text)
+            elif raw and await self._call(self._raw.fetchval(_IS_BASE, schema, kind)):
                 raise unfit(f"a type that can be read in lists, but got {kind}: cast it to text[]", raw=True)
             self._readable.add((schema, kind))
         return await self._prepare(sql, raw) if new else statement

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from .errors import UserError, transaction_failed
 from .pool import Pool
@@ -66,9 +66,7 @@ class Transactions:
     def _find(self, tx_id: str, action: str) -> _Transaction:
         found = self._known.get(tx_id)
         if found is None:
-            raise transaction_failed(
-                "Transaction not found. It is old, or was obtained before disconnecting."
-            )
+            raise transaction_failed("Transaction not found. It is old, or is from before disconnecting.")
         if found.ended:
             text = f"Transaction already closed: A {action} cannot be executed on {found.ended}."
             raise transaction_failed(text)
@@ -98,18 +96,13 @@ class _Transaction:
                     self.connection.terminate()
                     raise
                 async with self.lock:
-                    await self._end()
+                    if self.ended != _ENDED["commit"]:
+                        with suppress(TimeoutError, UserError):  # what is open then, the pool ends
+                            async with asyncio.timeout(_ROLLBACK_S):
+                                await self.connection.command("ROLLBACK")
+                    elif await self.connection.command("COMMIT") == "ROLLBACK":
+                        raise transaction_failed("Nothing was committed, because a query had failed.")
         except UserError as error:
             if self.begun.done():
                 raise
             self.begun.set_exception(error)
-
-    async def _end(self) -> None:
-        if self.ended != _ENDED["commit"]:
-            try:
-                async with asyncio.timeout(_ROLLBACK_S):
-                    await self.connection.command("ROLLBACK")
-            except (TimeoutError, UserError):
-                self.connection.terminate()
-        elif await self.connection.command("COMMIT") == "ROLLBACK":
-            raise transaction_failed("Nothing was committed, because a query in the transaction had failed.")

@@ -76,9 +76,10 @@ class DatabaseUrl:
         """Return the URL in the form that every client reads; `defaults` are parameters that it may lack."""
         user, database = quote(self.user, safe=""), quote(self.database, safe="")
         password = "" if self.password is None else f":{quote(self.password, safe='')}"
-        at = self.address if not self.host.startswith("/") else f"localhost:{self.port}"
-        socket = {"host": self.host} if self.host.startswith("/") else {}
-        query = urlencode({**defaults, **self.parameters, **socket}, quote_via=quote)
+        at, parameters = self.address, {**defaults, **self.parameters}
+        if self.host.startswith("/"):
+            at, parameters["host"] = f"localhost:{self.port}", self.host
+        query = urlencode(parameters, quote_via=quote)
         login = f"{user}{password}@" if user or password else ""
         return f"postgresql://{login}{at}/{database}{'?' if query else ''}{query}"
 

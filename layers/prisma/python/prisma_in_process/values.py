@@ -43,10 +43,6 @@ def _text(value: Any) -> str:
     return value.isoformat() if isinstance(value, dt.datetime) else str(value)
 
 
-def _char(value: Any) -> bytes:
-    return _text(value).encode()
-
-
 def _json(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
@@ -56,10 +52,6 @@ def _integer(value: Any) -> int:
     if number != value and not isinstance(value, str):
         raise ValueError
     return number
-
-
-def _boolean(value: Any) -> bool:
-    return {"true": True, "false": False}[value.lower()] if isinstance(value, str) else bool(value)
 
 
 def _decimal(value: Any) -> Decimal:
@@ -86,10 +78,6 @@ def _time(value: Any) -> dt.time:
     return time if time.tzinfo else time.replace(tzinfo=dt.UTC)
 
 
-def _interval(value: dt.timedelta) -> tuple[int, int, int]:
-    return 0, value.days, value.seconds * 1_000_000 + value.microseconds
-
-
 # Of these the driver is made to exchange Postgres's text, which no setting of the session changes.
 _AS_TEXT = ("cidr", "inet", "box", "circle", "line", "lseg", "path", "point", "polygon")
 # What makes a value fit a type, and what Prisma calls the type in raw results.
@@ -97,10 +85,9 @@ _TYPES: dict[str, tuple[Coder | None, str]] = dict.fromkeys(
     ("text", "varchar", "bpchar", "name", "citext", "xml", "macaddr", "bit", "varbit", *_AS_TEXT),
     (_text, "string"),
 ) | {
-    "bool": (_boolean, "bool"), "bytea": (_bytes, "bytes"), "char": (_char, "string"),
-    "date": (_date, "date"), "float4": (float, "float"), "float8": (float, "double"),
-    "int2": (_integer, "int"), "int4": (_integer, "int"), "int8": (_integer, "bigint"),
-    "interval": (_interval, "string"), "json": (_json, "json"), "jsonb": (_json, "json"),
+    "bool": (None, "bool"), "bytea": (_bytes, "bytes"), "date": (_date, "date"), "float4": (float, "float"),
+    "float8": (float, "double"), "int2": (_integer, "int"), "int4": (_integer, "int"),
+    "int8": (_integer, "bigint"), "json": (_json, "json"), "jsonb": (_json, "json"),
     "money": (_decimal, "decimal"), "numeric": (_decimal, "decimal"), "oid": (_integer, "bigint"),
     "time": (_time, "time"), "timestamp": (_moment, "datetime"), "timestamptz": (_moment, "datetime"),
     "timetz": (_time, "time"), "uuid": (None, "uuid"),
