@@ -90,7 +90,15 @@ def test_a_role_that_may_not_create_extensions(
     resolve = ("migrate", "resolve", "--rolled-back", "20261122000000_init")
     assert f"prisma {' '.join(resolve)}" in refused
 
-    postgres.run_sql("CREATE EXTENSION pg_trgm", todos.database)
+    # the extension's operators are in a schema that the role may not use
+    postgres.run_sql("CREATE SCHEMA ext; CREATE EXTENSION pg_trgm SCHEMA ext", todos.database)
+    assert todos.prisma(*resolve, url=url).status == 0
+    refused = todos.prisma("migrate", "deploy", url=url).said
+    assert "permission denied for schema ext" in refused
+    assert "as in GRANT USAGE ON SCHEMA … TO …" in refused
+    assert f"prisma {' '.join(resolve)}" in refused
+
+    postgres.run_sql(f"GRANT USAGE ON SCHEMA ext TO {role}", todos.database)
     assert todos.prisma(*resolve, url=url).status == 0
     assert todos.prisma("migrate", "deploy", url=url).status == 0
 

@@ -17,8 +17,9 @@ const FORWARDED = [
 ];
 const inDatabase = ({ tag }) => tag === "schemaDatasource" || tag === "url";
 const ONLY_SCHEMA = /^\s*(-- CreateSchema\s+CREATE SCHEMA IF NOT EXISTS "[^"]*";\s*)?$/;
-const NO_EXTENSION =
-  "Have a role that may create extensions execute that CREATE EXTENSION in this database. Then mark the migration, and deploy again:";
+const RESOLVE = "Then mark the migration, and deploy again: prisma migrate resolve --rolled-back";
+const NO_EXTENSION = "Have a role that may create extensions execute that CREATE EXTENSION in this database.";
+const NO_RIGHT = "Have a role that may grant this one the right, as in GRANT USAGE ON SCHEMA … TO …";
 /** Where only a URL is known; it is never read from here. */
 const NO_SCHEMA = [{ path: "schema.prisma", content: 'datasource db {\n  provider = "postgresql"\n  url = ""\n}\n' }];
 
@@ -93,8 +94,8 @@ function failedMigration({ message }, lastError) {
   const [, name] = /migration_name="([^"]+)"/.exec(message) ?? [];
   if (!name || !lastError) return undefined;
   const { code, message: reason, file } = lastError;
-  const mayNotExtend = code === PERMISSION_DENIED && file === "extension.c";
-  const advice = mayNotExtend ? `\n${NO_EXTENSION} prisma migrate resolve --rolled-back ${name}\n` : "";
+  const missing = file === "extension.c" ? NO_EXTENSION : NO_RIGHT;
+  const advice = code === PERMISSION_DENIED ? `\n${missing} ${RESOLVE} ${name}\n` : "";
   const text =
     "A migration failed to apply. New migrations cannot be applied before the error is recovered from. " +
     "Read more about how to resolve migration issues in a production database: https://pris.ly/d/migrate-resolve\n\n" +
