@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partialmethod
 from typing import Any, NoReturn
 
 from .cache import Plans
@@ -88,13 +89,12 @@ class Engine:
         with self._client_errors():
             return await self._transactions.start(self._pool(), options["max_wait"], options["timeout"])
 
-    async def commit_transaction(self, tx_id: str) -> None:
+    async def _end_transaction(self, how: str, tx_id: str) -> None:
         with self._client_errors():
-            await self._transactions.end(tx_id, "commit")
+            await self._transactions.end(tx_id, how)
 
-    async def rollback_transaction(self, tx_id: str) -> None:
-        with self._client_errors():
-            await self._transactions.end(tx_id, "rollback")
+    commit_transaction = partialmethod(_end_transaction, "commit")
+    rollback_transaction = partialmethod(_end_transaction, "rollback")
 
     async def metrics(self, **_: object) -> NoReturn:
         raise self._utils.errors.EngineError("prisma_in_process keeps no metrics. Measure your calls.")

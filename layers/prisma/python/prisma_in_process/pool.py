@@ -21,6 +21,7 @@ _SETTLE_S = 0.5
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
 
 Moment = tuple[float, float]
+Clock = Callable[[], Moment]
 
 
 def now() -> Moment:
@@ -36,12 +37,7 @@ class Pool:
     """
 
     def __init__(
-        self,
-        url: DatabaseUrl,
-        *,
-        idle_check_s: float = 30.0,
-        connect: Connect = asyncpg.connect,
-        now: Callable[[], Moment] = now,
+        self, url: DatabaseUrl, idle_check_s: float = 30, connect: Connect = asyncpg.connect, now: Clock = now
     ) -> None:
         self._url, self._idle_check_s, self._connect, self._now = url, idle_check_s, connect, now
         self._slots = asyncio.Semaphore(url.connection_limit)

@@ -248,10 +248,7 @@ class Connection:
             self._busy = False
             if isinstance(error, asyncpg.DataError) and not severity:  # the driver's own
                 too_large = isinstance(error.__cause__, OverflowError)
-                relation = "within the ranges of" if too_large else "that are fit for"
-                raise unfit(
-                    f"values {relation} their parameters' types", raw=raw, too_large=too_large
-                ) from None
+                raise unfit("values that fit their parameters' types", raw=raw, too_large=too_large) from None
             failure = query_failed(error, raw=raw)
             failure.stale = isinstance(error, _STALE)
             raise failure from None
