@@ -160,7 +160,7 @@ class _Writer:
             members = []
             for name, each in value.items():
                 member = model.fields.get(name) if model else None
-                if model is None or member is None:
+                if not model or not member:
                     text = self._value(each, model, field, name)
                 elif member.kind == "Relation":
                     text = self._value(each, model.related(self._call, name), None, name)
@@ -247,11 +247,11 @@ def _typed(value: Any, kind: str, call: Call) -> tuple[str, Any]:
 
     Raises: TypeError, as the client does, for what it cannot write.
     """
-    if kind == "Enum":
-        return "Enum", value
     given = type(value)
     if given is str and not kind:
         return "String", value
+    if kind == "Enum":
+        return "Enum", value
     if given is str:
         # The compiler takes these as text only where they stand in the request.
         with suppress(ValueError, ArithmeticError):
