@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Protocol
 
-from prisma_in_process.url import DatabaseUrl
+from prisma_in_process.url import DatabaseUrl, InvalidUrl, read_url
 
 from functions.shared.secrets import SecretsUnavailable
 
@@ -87,14 +87,16 @@ def url_of(secret: str, authority: Path | None) -> str:
 
     Raises: AddressUnknown.
     """
+    verified = {"sslcert": str(authority), "sslaccept": "strict"} if authority else {}
+    parameters = {"sslmode": "require", **verified}
     try:
         fields = json.loads(secret)
         user, password, host, name = (fields[field] for field in ("username", "password", "host", "dbname"))
-        if not all(isinstance(each, str) for each in (user, password, host, name)):
+        if not all(isinstance(each, str) and each for each in (user, password, host, name)):
             raise TypeError
         port = int(fields.get("port", 5432))
-    except (ValueError, TypeError, LookupError, AttributeError):
+        url = DatabaseUrl(host, port, user, password, name, parameters=parameters).text()
+        read_url(url)
+    except (InvalidUrl, ValueError, OverflowError, TypeError, LookupError, AttributeError):
         raise AddressUnknown(_EXPECTED) from None
-    verified = {"sslcert": str(authority), "sslaccept": "strict"} if authority else {}
-    parameters = {"sslmode": "require", **verified}
-    return DatabaseUrl(host, port, user, password, name, parameters=parameters).text()
+    return url

@@ -79,7 +79,9 @@ def test_a_port_that_is_not_there_is_postgres_own() -> None:
     [
         *("", "hush", "[]", "null", '"hush"', "{}", '{"password": "hush"}'),
         *(text(**{name: None}) for name in ("username", "password", "host", "dbname", "port")),
-        *(text(port="hush"), text(password=7)),
+        *(text(port="hush"), text(password=7), text(host=""), text(dbname="")),
+        # what no address can hold
+        *(text(port=0), text(port=1e999), text(host=" hush "), text(username="\0"), text(password="\ud800")),
     ],
 )
 def test_a_secret_of_another_form_is_reported_without_being_quoted(secret: str) -> None:
