@@ -31,7 +31,7 @@ def seconds(text: str, variable: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value < 86400:
-        raise SettingsError(f"{variable}: expected seconds above 0, but got {text!r}.")
+        raise SettingsError(f"{variable}: expected seconds above 0 and below 86400, but got {text!r}.")
     return value
 
 

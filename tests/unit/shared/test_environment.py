@@ -31,7 +31,7 @@ def test_a_time_is_in_seconds(text: str, value: float) -> None:
 def test_nothing_else_is_a_time(text: str) -> None:
     with pytest.raises(SettingsError) as refused:
         seconds(text, "TIME_S")
-    assert str(refused.value) == f"TIME_S: expected seconds above 0, but got {text!r}."
+    assert str(refused.value) == f"TIME_S: expected seconds above 0 and below 86400, but got {text!r}."
 
 
 @pytest.mark.parametrize("value", [{}, {"a": 1}, {"é": [None, {"b": 0.5}]}])

@@ -136,7 +136,10 @@ def test_a_wrong_limit_is_reported_by_its_name(variable: str, text: str) -> None
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "nan", "inf", "x", "86400"])
 def test_a_wrong_time_limit_is_reported(text: str) -> None:
-    assert mistake(QUERY_TIMEOUT_S=text) == f"QUERY_TIMEOUT_S: expected seconds above 0, but got {text!r}."
+    assert (
+        mistake(QUERY_TIMEOUT_S=text)
+        == f"QUERY_TIMEOUT_S: expected seconds above 0 and below 86400, but got {text!r}."
+    )
 
 
 @pytest.mark.parametrize("text", ["true", "ON", "0"])
