@@ -155,6 +155,8 @@ async def test_lists_of_types_of_extensions(connection: Connection) -> None:
         ("'empty'::numrange", "empty"),
         ("'(,2.5]'::numrange", "(,2.5]"),
         ("ROW(1, 'a')::text", "(1,a)"),
+        ("ROW(1, 'a', NULL, true)", ["1", "a", None, True]),
+        ("'(0,1)'::tid", ["0", "1"]),
         ("5::positive", 5),
         ("NULL", None),
     ],

@@ -69,13 +69,15 @@ def test_saved_plans_are_loaded_and_not_compiled(compiled: Plans, tmp_path: Path
     assert len(json.loads(file.read_text())["plans"]) == 3
 
 
-@pytest.mark.parametrize("change", ["schema", "datamodel", "no file"])
+@pytest.mark.parametrize("change", ["schema", "datamodel", "no file", "a part", "a list", "a folder"])
 def test_plans_of_something_else_are_not_used(
     compiled: Plans, tmp_path: Path, caplog: pytest.LogCaptureFixture, change: str
 ) -> None:
-    file = tmp_path / "plans.json"
-    if change != "no file":
+    file = tmp_path if change == "a folder" else tmp_path / "plans.json"
+    if change in ("schema", "datamodel", "a part"):
         compiled.save(file)
+    if change in ("a part", "a list"):
+        file.write_text(file.read_text()[:-9] if change == "a part" else "[]")
     datamodel = DATAMODEL + "\n" if change == "datamodel" else DATAMODEL
     other = Plans(datamodel, "other" if change == "schema" else "public", file)
     assert other.find(call(title="a")) is None

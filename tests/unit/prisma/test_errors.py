@@ -60,7 +60,8 @@ def test_an_error_of_a_query(report: Report, code: str | None, text: str) -> Non
         ),
         (Report("08P01", "hush"), "P1001", "08P01"),
         (TimeoutError("hush"), "P1001", "`[::1]:5432`: please make sure that it is running (TimeoutError)"),
-        (ConnectionError("rejected SSL upgrade"), "P1011", "`sslmode` demands it"),
+        # what listens there is no Postgres
+        (ConnectionError("rejected SSL upgrade"), "P1001", "`[::1]:5432`: please make sure that it is"),
     ],
 )
 def test_an_error_on_the_way_to_a_connection(error: Exception, code: str, text: str) -> None:
@@ -68,3 +69,9 @@ def test_an_error_on_the_way_to_a_connection(error: Exception, code: str, text: 
     assert found.code == code
     assert text in str(found)
     assert "hush" not in json.dumps(found.body)
+
+
+def test_a_server_without_the_tls_that_is_demanded() -> None:
+    found = not_connected(ConnectionError("rejected SSL upgrade"), DatabaseUrl(tls="require"))
+    assert found.code == "P1011"
+    assert "`sslmode` demands it" in str(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -64,8 +65,10 @@ class Plans:
         self._ahead: dict[str, str] = {}
         self.compiled = 0
         self._digest = hashlib.sha256(f"{__version__} {COMPILER} {schema}\n{datamodel}".encode()).hexdigest()
-        made: dict[str, Any] = json.loads(ahead.read_bytes()) if ahead and ahead.exists() else {}
-        if made.get("digest") == self._digest:
+        made: Any = None
+        with contextlib.suppress(OSError, ValueError):
+            made = ahead and json.loads(ahead.read_bytes())
+        if isinstance(made, dict) and made.get("digest") == self._digest:
             self._ahead = made["plans"]
             for key, names in made["kept"].items():
                 self._kept.put(key, None if names is None else frozenset(names))

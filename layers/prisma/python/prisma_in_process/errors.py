@@ -75,7 +75,7 @@ def not_connected(error: Any, url: DatabaseUrl) -> UserError:
         reason = f"the server's certificate {_CERTIFICATE.get(error.verify_code, 'has no trusted authority')}"
     elif hasattr(error, "library"):
         reason = f"{error.reason or 'the handshake failed'}".lower().replace("_", " ")
-    elif isinstance(error, ConnectionError) and "SSL upgrade" in str(error):
+    elif isinstance(error, ConnectionError) and "SSL upgrade" in str(error) and url.tls != "prefer":
         reason = "the server has none, but `sslmode` demands it"
     else:
         kind = state if state in _REFUSED else "other"

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Self
 
+import asyncpg
+
 Coder = Callable[[Any], Any]
 _CENTS = Decimal("0.01")
 _EPOCH = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
@@ -192,9 +194,9 @@ def raw_type(name: str) -> str:
 
 def raw_value(value: Any, kind: str) -> Any:
     """Write a value of a raw result."""
-    if value is None or kind in ("int", "bool", "float", "double"):
+    if value is None or isinstance(value, bool) or kind in ("int", "float", "double"):
         return value
-    if isinstance(value, list):
+    if isinstance(value, list | tuple | asyncpg.Record):
         return [raw_value(each, kind.removesuffix("-array")) for each in value]
     if kind == "json":
         return json.loads(value)
