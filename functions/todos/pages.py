@@ -20,8 +20,9 @@ from .errors import BadUserInput
 MAX_PAGE = 100
 DEFAULT_PAGE = 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Postgres's instants in microseconds since 2000: the years 4714 BC to 294276, and its infinities.
-_FIRST_US, _END_US = -211_813_488_000_000_000, 9_223_371_331_200_000_000
+# Postgres's instants in microseconds since 2000: the years 4714 BC to 294276, up to whose end it rounds, and
+# its infinities.
+_FIRST_US, LAST_US = -211_813_488_000_000_000, 9_223_371_331_200_000_000
 INFINITIES = (-(2**63), 2**63 - 1)
 _DEFLATED_FROM = 2000
 _MAX_INFLATED = 2**21
@@ -178,7 +179,7 @@ def _instant(text: str) -> datetime | int:
     number = int(text.removesuffix("us"))
     if not text.endswith("us"):
         return _EPOCH + timedelta(milliseconds=number)
-    if number not in INFINITIES and not _FIRST_US <= number < _END_US:
+    if number not in INFINITIES and not _FIRST_US <= number <= LAST_US:
         raise ValueError
     return number
 

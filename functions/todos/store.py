@@ -18,10 +18,17 @@ from prisma import Prisma, errors, models, types
 from prisma_in_process.values import Beyond
 
 from .database import Database
-from .pages import Order, OrderField, Position
+from .pages import INFINITIES, LAST_US, Order, OrderField, Position
 from .todos import Changes, Filter, Todo
 
 _COLUMNS = {OrderField.CREATED_AT: "createdAt", OrderField.TITLE: "title"}
+# Postgres rounds up to this instant, but reads no parameter of it: its neighbours stand for it.
+_AT_LAST = {
+    "lt": ("lte", LAST_US - 1),
+    "lte": ("lt", INFINITIES[1]),
+    "gt": ("gte", INFINITIES[1]),
+    "gte": ("gt", LAST_US - 1),
+}
 
 
 class PrismaStore:
@@ -164,6 +171,8 @@ def _beyond(position: Position, order: Order) -> list[Any]:
 
 
 def _compared(order: Order, operator: str, value: datetime | int | str) -> dict[str, Any]:
+    if value == LAST_US:
+        operator, value = _AT_LAST[operator]
     return {_COLUMNS[order.field]: {operator: Beyond.at(value) if isinstance(value, int) else value}}
 
 

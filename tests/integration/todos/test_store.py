@@ -373,6 +373,7 @@ async def test_a_todo_of_another_hand_is_read(empty: Database, prisma_store: Pri
     assert one.created_at == datetime(1969, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)
 
 
+LAST = "294276-12-31 23:59:59.9999Z"
 # What others can write: all that the columns can hold, in order.
 WRITTEN_TIMES = [
     *("-infinity", "-infinity", "4713-01-01 BC", "0044-03-15 BC", "0044-03-15 BC", "0001-01-01 00:00Z"),
@@ -434,20 +435,38 @@ async def test_rows_of_another_hand_break_no_list_and_are_all_reached(
     empty: Database, prisma_store: PrismaStore, order: Order, size: int
 ) -> None:
     rows = written(empty, order.field)
-    todos = Todos(prisma_store, US)
     for backward in (False, True):
-        size_name, cursor_name = ("last", "before") if backward else ("first", "after")
-        met, position = list[int](), None
-        while len(met) <= len(rows):
-            window = window_of(order, **{size_name: size, cursor_name: position})  # type: ignore[arg-type]
-            page = await todos.page(EVERY, order, window)
-            ids = [each.id.int for each in page.items]
-            met = [*ids, *met] if backward else [*met, *ids]
-            if not (page.has_previous if backward else page.has_next):
-                break
-            position = cursor_of(page.items[0 if backward else -1], order)
+        met = await paged(prisma_store, order, size, backward=backward)
         assert met == list(range(len(rows)))[:: -1 if order.descending else 1]
-        assert all(serialize_date_time(each.created_at) for each in page.items)
+
+
+async def paged(store: PrismaStore, order: Order, size: int, *, backward: bool) -> list[int]:
+    """Page through all todos; return their ids."""
+    todos, total = Todos(store, US), await store.count(US, EVERY)
+    size_name, cursor_name = ("last", "before") if backward else ("first", "after")
+    met, position = list[int](), None
+    while len(met) <= total:
+        window = window_of(order, **{size_name: size, cursor_name: position})  # type: ignore[arg-type]
+        page = await todos.page(EVERY, order, window)
+        ids = [each.id.int for each in page.items]
+        met = [*ids, *met] if backward else [*met, *ids]
+        if not (page.has_previous if backward else page.has_next):
+            break
+        position = cursor_of(page.items[0 if backward else -1], order)
+    assert all(serialize_date_time(each.created_at) for each in page.items)
+    return met
+
+
+async def test_times_that_postgres_rounds_up_to_and_does_not_read_are_paged_past(
+    empty: Database, prisma_store: PrismaStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # the plans for these are compiled at run time
+    monkeypatch.setattr(f"{__name__}.WRITTEN_TIMES", ["294276-12-31", LAST, LAST, "infinity"])
+    written(empty, OrderField.CREATED_AT)
+    for descending in (False, True):
+        for backward in (False, True):
+            met = await paged(prisma_store, Order(OrderField.CREATED_AT, descending), 1, backward=backward)
+            assert met == [*range(4)][:: -1 if descending else 1]
 
 
 async def test_a_store_has_one_connection(empty: Database, prisma_store: PrismaStore) -> None:
