@@ -376,7 +376,7 @@ def test_todos_are_kept_apart(kept: Kept) -> None:
     assert (counted, error["extensions"]["code"]) == ([1, 0], "NOT_FOUND")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(150)
 def test_official_sdks_wait_for_the_next_minute_and_succeed(kept: Kept) -> None:
     """Eight requests a minute: one passes again when 7.5 s of the next minute are over."""

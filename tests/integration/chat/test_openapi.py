@@ -66,7 +66,7 @@ API = schemathesis.openapi.from_asgi("/openapi.json", APP)
 
 @API.parametrize()
 @settings(
-    max_examples=25,
+    max_examples=12,
     deadline=None,
     database=None,
     derandomize=True,

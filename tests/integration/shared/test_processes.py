@@ -52,7 +52,7 @@ def line_of(child: Child) -> str:
     return child.stdout.readline()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_of_200_requests_at_once_exactly_60_are_accepted(children: list[Child]) -> None:
     """Some of them before the turn of a minute, some after it; and half as many when half of one is over."""
     for times, accepted in (

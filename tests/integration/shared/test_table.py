@@ -207,7 +207,7 @@ class TableMachine(LedgerMachine):
             self.mock.stop()
 
 
-TestTable = pytest.mark.slow(TableMachine.TestCase)
+TestTable = pytest.mark.nightly(TableMachine.TestCase)
 TestTable.settings = settings(max_examples=10, stateful_step_count=25, deadline=None)
 
 
