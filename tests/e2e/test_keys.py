@@ -152,7 +152,7 @@ def test_every_reply_has_what_is_left(kept: Kept) -> None:
         assert "x-ratelimit-reset-tokens" in reply.headers["access-control-expose-headers"]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_of_200_at_once_exactly_60_pass(kept: Kept) -> None:
     key_id, service = kept.create("--rpm", "60")
     in_one_minute(20)

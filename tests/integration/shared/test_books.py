@@ -270,7 +270,7 @@ class ContendingTable(KeyTable):
             return super()._call(operation, idempotent=idempotent, **parameters)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_no_record_is_lost_where_fifty_end_at_once(table: KeyTable) -> None:
     ended = [
         (replace(RECORD, request_id=f"req_{number}"), replace(REQUEST, request_id=f"req_{number}"))

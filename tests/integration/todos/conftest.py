@@ -32,15 +32,19 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def engine() -> None:
-    """As the function's handler has it."""
+    """As the function's handler has it, for stores of the module."""
     prisma_in_process.install(plans=PLANS)
 
 
 @pytest.fixture(autouse=True)
 def compiled_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hold every test to this: the plans of its queries are all in the file that set-up makes."""
+    """Hold every test to this: the plans of its queries are all in the file that set-up makes.
+
+    Other tests of this process may have installed the engine without them.
+    """
+    prisma_in_process.install(plans=PLANS)
 
     def make(_: object, call: Any) -> None:
         raise AssertionError(f"expected the plan of `{call.method}` in {PLANS}: run infra/install/plans.py")

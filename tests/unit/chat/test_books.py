@@ -184,7 +184,7 @@ replies = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     plans,
     st.sampled_from([LIMITED, FREE]),

@@ -15,7 +15,7 @@ from tests.unit.chat.chunks import DONE, choice, chunk, finish, role, usage
 from tests.unit.chat.passing import passed
 from tests.unit.chat.said import Said, said_by, said_in, whole
 
-MANY = settings(max_examples=300, deadline=None, database=None, derandomize=True)
+MANY = settings(max_examples=150, deadline=None, database=None, derandomize=True)
 
 TEXT = st.one_of(
     st.sampled_from(

@@ -251,7 +251,7 @@ def test_calls_whose_pieces_are_mixed_leave_one_after_the_other(pieces: list[tup
     assert said_of_response(response).calls == [("call_0", "f", '{"a": 1}'), ("call_1", "g", '{"b": 2}')]
 
 
-@settings(MANY, max_examples=50)
+@settings(MANY, max_examples=30)
 @given(
     arguments=st.lists(st.sampled_from(['{"a": {"b": 1}}', "{}", '{"a": "}"} ', '{"cut', ""]), max_size=4),
     order=st.lists(st.integers(-1, 3), max_size=60),
