@@ -73,17 +73,18 @@ def main(base: str) -> None:
     if not (checkout / "functions/chat/handler.py").is_file():
         sys.exit(f"Expected BASE to be a checkout of this project, but {checkout} has no functions/chat.")
     pairs = []
-    with scripted_process() as engine, todos.database() as postgres:
+    with scripted_process() as engine:
         served = models(engine.base_url)
         this, other = (
             partial(function, root=root, packages=prepare_chat(root), MODELS=served)
             for root in (ROOT, checkout)
         )
-        its, others = (partial(todos.todos, postgres, root) for root in (ROOT, checkout))
         for number in range(PAIRS):
             print(f"pair {number + 1} of {PAIRS}", file=sys.stderr, flush=True)
-            sides = (this, its), (other, others)
-            pairs.append(_pair(*sides) if number % 2 else _pair(*sides[::-1])[::-1])
+            with todos.database() as postgres:
+                its, others = (partial(todos.todos, postgres, root) for root in (ROOT, checkout))
+                sides = (this, its), (other, others)
+                pairs.append(_pair(*sides) if number % 2 else _pair(*sides[::-1])[::-1])
     print(f"{f'median of {PAIRS} pairs':<38} {'this':>8} {'base':>8} {'ratio':>8}  quartiles")
     over = False
     for number, name in enumerate(FIGURES):

@@ -30,6 +30,7 @@ _INSERT = f'INSERT INTO "Todo" ({COLUMNS}) VALUES ($1, $2, $3, $4, $5) RETURNING
 _SELECT = f'SELECT {COLUMNS} FROM "Todo" WHERE "owner" = $1 ORDER BY "createdAt" DESC, "id" DESC LIMIT $2'
 _COUNT = 'SELECT count(*) FROM "Todo" WHERE "owner" = $1'
 _UPDATE = f'UPDATE "Todo" SET "title" = $3 WHERE "owner" = $1 AND "id" = $2 RETURNING {COLUMNS}'
+_GET = f'SELECT {COLUMNS} FROM "Todo" WHERE "owner" = $1 AND "id" = $2'
 _DELETE = f'DELETE FROM "Todo" WHERE "owner" = $1 AND "id" = $2 RETURNING {COLUMNS}'
 
 Side = Callable[[], Awaitable[object]]
@@ -67,6 +68,10 @@ async def main(url: str) -> None:
     async def delete() -> object:
         return await store.delete(OWNER, ours.pop())
 
+    async def get_and_delete() -> object:
+        await sql(_GET, OWNER, theirs[-1])
+        return await sql(_DELETE, OWNER, theirs.pop())
+
     for _ in range(20):
         await create()
     compared: list[tuple[str, float, Side, Side]] = [
@@ -84,7 +89,7 @@ async def main(url: str) -> None:
             lambda: sql(_UPDATE, OWNER, ours[0], "new"),
         ),
         ("create", 2.5, create, insert),
-        ("delete", 2.5, delete, lambda: sql(_DELETE, OWNER, theirs.pop())),
+        ("delete, two statements", 2.5, delete, get_and_delete),
     ]
     print(json.dumps([[what, *await _both(*sides), goal] for what, goal, *sides in compared]))
     await connection.close()
