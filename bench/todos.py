@@ -121,7 +121,8 @@ def at_the_driver() -> list[Row]:
     """What the store's query and mutation take, beside the same SQL through psycopg, in one process."""
     with database() as postgres:
         worker = (sys.executable, "-m", "bench.store", postgres.url())
-        ran = subprocess.run(worker, cwd=bundle.ROOT, check=True, stdout=subprocess.PIPE)
+        environment = os.environ | {"PYTHONPATH": str(bundle.ROOT / "layers/prisma/python")}
+        ran = subprocess.run(worker, cwd=bundle.ROOT, env=environment, check=True, stdout=subprocess.PIPE)
     rows = []
     for what, ours_s, sql_s, goal in json.loads(ran.stdout):
         row = _beside(f"{what}, at the driver", ours_s, sql_s)
