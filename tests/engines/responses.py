@@ -9,9 +9,7 @@ import json
 from functools import cache
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
-
+from tests.engines.definition import Definition
 from tests.engines.schema import REFERENCE
 
 Json = dict[str, Any]
@@ -187,12 +185,11 @@ def _definition_of(kind: str) -> str:
 
 
 @cache
-def _validator(name: str) -> Draft202012Validator:
-    return Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": _definitions()})
+def _definition(name: str) -> Definition:
+    return Definition(name, _definitions())
 
 
 def _validated(name: str, value: object) -> Json:
-    if error := best_match(_validator(name).iter_errors(value)):
-        raise AssertionError(f"expected a {name}, but got at {error.json_path}: {error.message}")
+    _definition(name).check(value)
     assert isinstance(value, dict)
     return value

@@ -12,8 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
+from tests.engines.definition import Definition
 
 Json = dict[str, Any]
 REFERENCE = Path(__file__).resolve().parent.parent / "reference"
@@ -222,16 +221,15 @@ def validate_engine_request(value: Json, *, reasoning: str | None) -> None:
     for message in value["messages"]:
         if reasoning in message:
             message["reasoning"] = message.pop(reasoning)
-    if error := best_match(_vllm_validator().iter_errors(value)):
-        _fail(f"expected a request that vLLM reads, but got at {error.json_path}: {error.message}")
+    _vllm_request().check(value)
 
 
 @cache
-def _vllm_validator() -> Draft202012Validator:
+def _vllm_request() -> Definition:
     definitions = json.loads(VLLM.read_bytes())["$defs"]
     for definition in definitions.values():
         _make_strict(definition)
-    return Draft202012Validator({"$ref": "#/$defs/ChatCompletionRequest", "$defs": definitions})
+    return Definition("ChatCompletionRequest", definitions)
 
 
 def _make_strict(definition: Any) -> None:
@@ -247,14 +245,12 @@ def _make_strict(definition: Any) -> None:
 
 
 @cache
-def _validator(name: str) -> Draft202012Validator:
-    definitions = json.loads(SUBSET.read_bytes())["$defs"]
-    return Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": definitions})
+def _definition(name: str) -> Definition:
+    return Definition(name, json.loads(SUBSET.read_bytes())["$defs"])
 
 
 def _validated(name: str, value: object) -> Json:
-    if error := best_match(_validator(name).iter_errors(value)):
-        _fail(f"expected a {name}, but got at {error.json_path}: {error.message}")
+    _definition(name).check(value)
     if not isinstance(value, dict):
         _fail(f"expected an object, but got {value!r}")
     return value

@@ -15,10 +15,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
-
 from tests.engines import schema
+from tests.engines.definition import Definition
 
 Json = dict[str, Any]
 COMPLETION_KEYS = {"id", "object", "created", "model", "choices", "usage", "system_fingerprint"}
@@ -109,16 +107,15 @@ def _check_completion(value: Json) -> None:
 
 
 @cache
-def _validator(subset: str, name: str) -> Draft202012Validator:
+def _definition(subset: str, name: str) -> Definition:
     path = schema.REFERENCE / f"openai_{subset}_subset.json"
     definitions = json.loads(path.read_bytes())["$defs"]
     if subset == "completions":  # OpenAI's own streams have null until a choice ends
         chunk = definitions["Chunk"] = copy.deepcopy(definitions["CreateCompletionResponse"])
         reason = chunk["properties"]["choices"]["items"]["properties"]["finish_reason"]
         reason |= {"type": ["string", "null"], "enum": [*reason["enum"], None]}
-    return Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": definitions})
+    return Definition(name, definitions)
 
 
 def _validated(subset: str, name: str, value: Json) -> None:
-    error = best_match(_validator(subset, name).iter_errors(value))
-    assert error is None, f"expected a {name}, but got at {error.json_path}: {error.message}"
+    _definition(subset, name).check(value)

@@ -1,5 +1,6 @@
 """What real engines do in the place of accepting a request: whether another one gets it, over HTTP."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -105,4 +106,5 @@ async def test_a_late_stream_goes_on_at_the_other_engine_and_stops_at_its_own(en
         reply = await client.post(URL, json=body(stream=True))
     assert (reply.status_code, reply.headers["x-model"]) == (200, "other")
     schema.validate_stream(reply.content)
+    await asyncio.to_thread(engine.wait_until, lambda: engine.disconnects)
     assert (len(engine.disconnects), len(other.requests)) == (1, 1)

@@ -216,7 +216,9 @@ def bury(table: KeyTable) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("buried", [False, True], ids=["running", "buried"])
+@pytest.mark.parametrize(
+    "buried", [False, pytest.param(True, marks=pytest.mark.nightly)], ids=["running", "buried"]
+)
 @pytest.mark.parametrize("reserved", [True, False], ids=["reserved", "not reserved"])
 @pytest.mark.parametrize("other", [settle, replay, bury], ids=lambda each: each.__name__)
 @pytest.mark.parametrize("one", [settle, replay, bury], ids=lambda each: each.__name__)

@@ -31,6 +31,7 @@ def test_no_variant_has_a_finding(variants: EngineVariants) -> None:
     assert variants.findings == ""
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", ["spot", "pool", "large", "several"])
 def test_templates_of_other_variants_are_clean(variants: EngineVariants, name: str) -> None:
     for stack, text in variants[name].texts.items():
