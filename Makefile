@@ -12,7 +12,7 @@ export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 18,20
 CDK = $(WITH_NODE) node_modules/.bin/cdk
 PYTEST = $(WITH_NODE) $(VENV)/python -m pytest
 STAGE ?= serverless
-.PHONY: help run chat migrate test test-all test-nightly test-clients test-deploy faults mutants check check-prisma check-vllm fmt bench invoke layer synth doctor deploy smoke destroy lock release clean
+.PHONY: help run chat migrate test test-all coverage test-nightly test-clients test-deploy faults mutants check check-prisma check-vllm fmt bench invoke layer synth doctor deploy smoke destroy lock release clean
 # Programs get what the command line gives, dollars included: make would expand them.
 $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 export PORT BACKEND BACKEND_KEY FALLBACK FALLBACK_KEY CONCURRENCY TIMEOUT_S AUTH DEV_KEY NAME STAGE CORS_ORIGINS EVENT FUNCTION MODELS PRICES
@@ -29,6 +29,8 @@ test: ## run what every change runs, in 2 minutes, or a part: `make test ARGS=te
 	@$(SETUP) test && $(PYTEST) -n 2 --dist loadgroup -m "not slow and not nightly" $(ARGS)
 test-all: ## run these and the slow ones: deployments, bundles, browsers, killed processes
 	@$(SETUP) test-all && $(PYTEST) -n 2 --dist loadgroup -m "not nightly" $(ARGS)
+coverage: ## run `make test` and count the branches it reaches; fails below the floor of pyproject.toml
+	@$(SETUP) test && $(PYTEST) -n 2 --dist loadgroup -m "not slow and not nightly" --cov
 test-nightly: ## run what `make test-all` leaves out, beside the targets below: repetitions, and Prisma's own commands
 	@$(SETUP) test-all && $(PYTEST) -n 2 --dist loadgroup -m nightly $(ARGS)
 test-clients: ## run every client of docs/clients.md against the service on this machine
@@ -65,9 +67,9 @@ smoke: ## call a deployed stage as its users do; `make smoke URL=http://localhos
 destroy: ## remove a stage from AWS, as in `make destroy STAGE=dev`
 	@$(SETUP) deploy && $(WITH_NODE) exec $(VENV)/python -m infra.deploy.destroy $(ARGS)
 lock: ## pin the dependencies of pyproject.toml in requirements/
-	@$(SETUP) test && $(LOCK) --group local -o requirements/run.txt && $(LOCK) --group test -o requirements/test.txt && $(LOCK) --group bundle -o requirements/bundle.txt && $(LOCK) --group todos -o requirements/todos.txt && $(LOCK) --group chat -o requirements/chat.txt && $(LOCK) --group deploy -o requirements/deploy.txt && $(LOCK) --group ministack -o requirements/ministack.txt && $(LOCK) --group streaming -o requirements/streaming.txt && $(LOCK) --group openai -o requirements/openai.txt && $(LOCK) --group frameworks -o requirements/frameworks.txt && $(LOCK) --group clients -o requirements/clients.txt && $(LOCK) --group clients-2 -o requirements/clients-2.txt && $(LOCK) --group clients-3 -o requirements/clients-3.txt
+	@$(SETUP) test && $(LOCK) --group uv -o requirements/uv.txt && $(LOCK) --group local -o requirements/run.txt && $(LOCK) --group test -o requirements/test.txt && $(LOCK) --group bundle -o requirements/bundle.txt && $(LOCK) --group todos -o requirements/todos.txt && $(LOCK) --group chat -o requirements/chat.txt && $(LOCK) --group deploy -o requirements/deploy.txt && $(LOCK) --group ministack -o requirements/ministack.txt && $(LOCK) --group streaming -o requirements/streaming.txt && $(LOCK) --group openai -o requirements/openai.txt && $(LOCK) --group frameworks -o requirements/frameworks.txt && $(LOCK) --group clients -o requirements/clients.txt && $(LOCK) --group clients-2 -o requirements/clients-2.txt && $(LOCK) --group clients-3 -o requirements/clients-3.txt
 release: ## check, test, build and tag the version of pyproject.toml; `git push` publishes it
-	@$(SETUP) test && $(VENV)/python -m infra.release check && $(MAKE) check test-all test-nightly layer && $(VENV)/python -m infra.release tag
+	@$(SETUP) test && $(VENV)/python -m infra.release check && $(MAKE) check coverage test-all test-nightly layer && $(VENV)/python -m infra.release tag
 clean: ## remove everything that was set up or built here, but not the todos in .local/postgres
 	@if [ -d .local ]; then find .local -mindepth 1 -maxdepth 1 ! -name postgres -exec rm -rf {} +; fi
 	@rm -rf .venv cdk.out dist node_modules layers/prisma/node_modules layers/prisma/python/prisma_in_process/query_compiler.cwasm functions/todos/plans.json .mypy_cache .ruff_cache .hypothesis .schemathesis && find . -name __pycache__ -type d -prune -exec rm -rf {} +

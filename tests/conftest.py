@@ -1,7 +1,7 @@
 """The scripted engine, for every test that needs one; a run that leaves no process; what coverage counts."""
 
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,8 @@ from tests.leftovers import pytest_configure, pytest_sessionfinish
 __all__ = ["pytest_configure", "pytest_sessionfinish"]
 
 # Counting lines doubles the time of a test. What a test reaches, it mostly reaches by its first rows.
-_COUNTED_ROWS = 3
+_COUNTED_ROWS = 5
 _OF_THE_TREE = Path(__file__).parent / "unit"
-_IS_COUNTED = pytest.StashKey[bool]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -25,18 +24,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         test = (item.path, item.nodeid.partition("[")[0])
         rows[test] += 1
         is_made_up = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
-        item.stash[_IS_COUNTED] = not (
-            is_made_up or rows[test] > _COUNTED_ROWS or item.path.parent == _OF_THE_TREE
-        )
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Count during a counted test and not between others, where pytest itself would be traced."""
-    coverage = getattr(item.config.pluginmanager.getplugin("_cov"), "cov_controller", None)
-    if coverage and coverage.started != item.stash[_IS_COUNTED]:
-        (coverage.resume if item.stash[_IS_COUNTED] else coverage.pause)()
-    return (yield)
+        if is_made_up or rows[test] > _COUNTED_ROWS or item.path.parent == _OF_THE_TREE:
+            item.add_marker(pytest.mark.no_cover)
 
 
 @pytest.fixture(scope="session")

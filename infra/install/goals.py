@@ -36,10 +36,18 @@ _PLANS_SOURCES = (
 _PRISMA_SOURCES = tuple(f"layers/prisma/{name}" for name in (*_NODE_LOCK, "engines"))
 
 
-def _install(lock: str, folder: str) -> tuple[str, ...]:
-    """Install into a folder of its own."""
-    into = ("--no-deps", "--upgrade", "--target", folder)
-    return (*_PIP, "install", "--require-hashes", "-r", lock, *into)
+def _packages(goal: str, title: str, fetch_mb: int, disk_mb: int) -> Step:
+    """Install what a goal needs into the environment."""
+    lock = f"requirements/{goal}.txt"
+    command = (_PYTHON, PACKAGES, lock)
+    return Step(2, f"packages-{goal}", title, fetch_mb, disk_mb, command, (lock, PACKAGES))
+
+
+def _apart(name: str, title: str, fetch_mb: int, disk_mb: int) -> Step:
+    """Install what the lock of that name pins into a folder of its own."""
+    lock = f"requirements/{name}.txt"
+    command = (_PYTHON, PACKAGES, lock, f".local/{name}")
+    return Step(2, name, title, fetch_mb, disk_mb, command, (lock, PACKAGES))
 
 
 def _npm(lock: str) -> tuple[str, ...]:
@@ -59,12 +67,8 @@ def _venv() -> tuple[str, ...]:
     return (sys.executable, "-m", "venv", *clear, str(folder))
 
 
-RUN, TEST, DEPLOY = (f"requirements/{goal}.txt" for goal in ("run", "test", "deploy"))
-MODEL, MINISTACK = "requirements/model.txt", "requirements/ministack.txt"
-OPENAI, OPENAI_2 = "requirements/openai.txt", "requirements/openai-2.txt"
+UV, RUN, TEST, DEPLOY = (f"requirements/{name}.txt" for name in ("uv", "run", "test", "deploy"))
 EMULATOR = "requirements/emulator.txt"
-CLIENTS, CLIENTS_2, CLIENTS_3 = (f"requirements/clients{major}.txt" for major in ("", "-2", "-3"))
-FRAMEWORKS = "requirements/frameworks.txt"
 NODE, PAGES = "infra/node.py", "infra/pages.py"
 PACKAGES, NPM = "infra/install/packages.py", "infra/install/npm.py"
 CLIENTS_NODE, CLIENTS_NODE_6 = "requirements/clients-node", "requirements/clients-node-6"
@@ -73,29 +77,26 @@ CLIENTS_NODE, CLIENTS_NODE_6 = "requirements/clients-node", "requirements/client
 STEPS = (
     Step(0, "venv", "Python environment", 0, 26, _venv()),
     Step(1, "node", "Node.js", 61, 205, (_PYTHON, NODE), (NODE, "requirements/node.txt")),
-    Step(2, "packages-run", "Python packages", 98, 332, (_PYTHON, PACKAGES, RUN), (RUN, PACKAGES)),
-    Step(2, "packages-test", "Python packages", 271, 1060, (_PYTHON, PACKAGES, TEST), (TEST, PACKAGES)),
-    Step(2, "packages-deploy", "Python packages", 138, 400, (_PYTHON, PACKAGES, DEPLOY), (DEPLOY, PACKAGES)),
-    Step(2, "packages-openai", "OpenAI's client", 6, 47, (_PYTHON, PACKAGES, OPENAI), (OPENAI, PACKAGES)),
-    Step(2, "model", "Model", 93, 98, _install(MODEL, ".local/model"), (MODEL,)),
+    Step(1, "uv", "Package installer", 18, 39, (*_PIP, "install", "--require-hashes", "-r", UV), (UV,)),
+    _packages("run", "Python packages", 98, 332),
+    _packages("test", "Python packages", 271, 1060),
+    _packages("deploy", "Python packages", 138, 400),
+    _packages("openai", "OpenAI's client", 6, 47),
+    _apart("model", "Model", 93, 98),
     Step(2, "prisma", "Prisma", 24, 41, _NPM, _PRISMA_SOURCES, folder="layers/prisma"),
     Step(2, "graphiql", "GraphQL page", 7, 2, (_PYTHON, PAGES, "graphiql"), (PAGES,)),
     Step(2, "chat-page", "Chat page", 2, 0, (_PYTHON, PAGES, "chat-page"), (PAGES,)),
     Step(2, "emulator", "AWS's runtime emulator", 8, 8, _download(EMULATOR, ".local/emulator"), (EMULATOR,)),
-    Step(2, "ministack", "Local AWS", 20, 67, _install(MINISTACK, ".local/ministack"), (MINISTACK,)),
-    Step(
-        2, "openai-2", "OpenAI's client, version 2", 2, 22, _install(OPENAI_2, ".local/openai-2"), (OPENAI_2,)
-    ),
-    Step(2, "clients", "Clients of other projects", 27, 140, _install(CLIENTS, ".local/clients"), (CLIENTS,)),
-    Step(2, "clients-2", "Older clients", 87, 394, _install(CLIENTS_2, ".local/clients-2"), (CLIENTS_2,)),
-    Step(2, "clients-3", "Python clients", 240, 965, _install(CLIENTS_3, ".local/clients-3"), (CLIENTS_3,)),
+    _apart("ministack", "Local AWS", 20, 67),
+    _apart("openai-2", "OpenAI's client, version 2", 2, 22),
+    _apart("clients", "Clients of other projects", 27, 140),
+    _apart("clients-2", "Older clients", 87, 394),
+    _apart("clients-3", "Python clients", 240, 965),
     Step(2, "clients-node", "Clients in Node.js", 235, 740, _npm(CLIENTS_NODE), (CLIENTS_NODE, NPM)),
     Step(
         2, "clients-node-6", "Older clients in Node.js", 13, 72, _npm(CLIENTS_NODE_6), (CLIENTS_NODE_6, NPM)
     ),
-    Step(
-        2, "frameworks", "ASGI frameworks", 57, 270, _install(FRAMEWORKS, ".local/frameworks"), (FRAMEWORKS,)
-    ),
+    _apart("frameworks", "ASGI frameworks", 57, 270),
     Step(2, "node-packages", "Node packages", 113, 197, _NPM, _NODE_LOCK),
     Step(2, "cdk", "CDK", 11, 30, (*_NPM, "--omit=dev"), _NODE_LOCK),
     Step(3, "client-of-run", "Prisma client", 0, 1, _GENERATE, (_SCHEMA, RUN)),
@@ -104,7 +105,7 @@ STEPS = (
     Step(4, "compiler", "Prisma's compiler", 0, 5, (_PYTHON, _COMPILER), _COMPILER_SOURCES),
     Step(5, "plans", "Queries of the todos", 0, 0, (_PYTHON, _PLANS), _PLANS_SOURCES),
 )
-_EVERYWHERE = ("venv", "node", "prisma", "compiler", "plans", "graphiql", "chat-page")
+_EVERYWHERE = ("venv", "uv", "node", "prisma", "compiler", "plans", "graphiql", "chat-page")
 _TEST = (*_EVERYWHERE, "packages-test", "client-of-test", "model", "emulator")
 _CLIENTS = ("openai-2", "clients", "clients-2", "clients-3", "clients-node", "clients-node-6")
 GOALS = {

