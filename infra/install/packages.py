@@ -50,7 +50,7 @@ def _by_uv(lock: str, into: tuple[str, ...]) -> int:
     if not UV.exists():
         return 1
     listed = subprocess.run((*PIP, "config", "list"), capture_output=True, text=True, check=False).stdout
-    command = (UV, "pip", "install", "--python", sys.executable, "--require-hashes", "-r", lock, *into)
+    command = (str(UV), "pip", "install", "--python", sys.executable, "--require-hashes", "-r", lock, *into)
     return subprocess.run(command, env={**variables(listed), **os.environ}, check=False).returncode
 
 

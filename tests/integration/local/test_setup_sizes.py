@@ -52,5 +52,7 @@ def test_the_python_environment_takes_what_set_up_says() -> None:
     done = [step.disk_mb for step in STEPS if step.name.startswith("packages-") and step.is_done()]
     if not done:
         pytest.skip("not set up here")
-    said_mb = max(done) + sum(BY_NAME[name].disk_mb for name in ("venv", "node") if BY_NAME[name].is_done())
+    said_mb = max(done) + sum(
+        BY_NAME[name].disk_mb for name in ("venv", "uv", "node") if BY_NAME[name].is_done()
+    )
     assert size_mb(ROOT / ".venv") == pytest.approx(said_mb, rel=0.25)
