@@ -71,9 +71,9 @@ def engine(_here: None) -> Iterator[ScriptedEngine]:
 
 
 def _param(client: Client) -> object:
-    """Those whose packages it installs anyway are enough for `make test`."""
+    """Those whose packages it installs anyway are enough for `make test`, and for `make test-all`."""
     in_every_run = client.lock == "requirements/test.txt"
-    return pytest.param(client, id=client.name, marks=[] if in_every_run else pytest.mark.slow)
+    return pytest.param(client, id=client.name, marks=[] if in_every_run else pytest.mark.nightly)
 
 
 @pytest.fixture(scope="module", params=map(_param, CLIENTS))

@@ -13,7 +13,7 @@ from tests.engines.faults.table import FAULTS, KINDS
 
 pytestmark = pytest.mark.slow
 SAMPLE = tuple(name for faults in KINDS.values() for name in list(faults)[::12])
-SAMPLED = ("openai-3", "openai-node", "responses-http")
+SAMPLED = ("openai-3", "responses-http")
 BY_NAME = {client.name: client for client in CLIENTS}
 TESTED = {BY_NAME["http"]: tuple(FAULTS), **{BY_NAME[name]: SAMPLE for name in SAMPLED}}
 

@@ -289,7 +289,7 @@ def test_a_caller_who_leaves_is_counted_for_what_passed(kept: Kept) -> None:
     assert 2 <= record.completion_tokens < 20
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("stream", [True, False], ids=["streams", "whole replies"])
 def test_of_200_callers_who_leave_within_12_ms_none_leaves_anything_reserved(
     kept: Kept, stream: bool

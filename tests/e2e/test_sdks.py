@@ -93,8 +93,9 @@ OF_A_SCRIPT = (
 
 
 def _param(sdk: Sdk) -> object:
-    """One package is enough for `make test`."""
-    return pytest.param(sdk, id=sdk.name, marks=[] if sdk is SDKS[0] else pytest.mark.slow)
+    """One package is enough for `make test`, one of each language for `make test-all`."""
+    marks = {"python-2": pytest.mark.nightly, "node": pytest.mark.slow}
+    return pytest.param(sdk, id=sdk.name, marks=marks.get(sdk.name, ()))
 
 
 @pytest.fixture(scope="module", params=map(_param, SDKS))

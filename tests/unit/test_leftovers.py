@@ -22,7 +22,7 @@ def test_other():
 """
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_process_that_is_left_fails_the_run(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(TESTS)
     options = ("-q", "-p", "xdist", "-n2", "-c", os.devnull, "-p", "tests.leftovers", "-W", "ignore")

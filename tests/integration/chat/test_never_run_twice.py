@@ -117,6 +117,14 @@ def _retries_without_pauses(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     return iter(())
 
 
+# On a new connection or on one kept from an earlier request, a whole reply or a stream.
+REQUESTS = (
+    pytest.param(False, False, id="new, whole"),
+    pytest.param(True, True, id="kept, stream"),
+    pytest.param(False, True, id="new, stream", marks=pytest.mark.nightly),
+    pytest.param(True, False, id="kept, whole", marks=pytest.mark.nightly),
+)
+
 # The engine may have run the request: it has read all of it, or that cannot be known. One run, no retry.
 
 MAY_HAVE_RUN: dict[str, tuple[Sequence[Step], int]] = {
@@ -169,8 +177,7 @@ MAY_HAVE_RUN: dict[str, tuple[Sequence[Step], int]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize("is_kept", [False, True], ids=["new", "kept"])
+@pytest.mark.parametrize(("is_kept", "stream"), REQUESTS)
 @pytest.mark.parametrize("name", MAY_HAVE_RUN)
 async def test_what_may_have_run_is_sent_once(name: str, is_kept: bool, stream: bool) -> None:
     steps, status = MAY_HAVE_RUN[name]
@@ -227,8 +234,7 @@ HAS_NOT_RUN: dict[str, tuple[Sequence[Step], int, int]] = {
 }
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize("is_kept", [False, True], ids=["new", "kept"])
+@pytest.mark.parametrize(("is_kept", "stream"), REQUESTS)
 @pytest.mark.parametrize("name", HAS_NOT_RUN)
 async def test_what_has_not_run_is_sent_again(name: str, is_kept: bool, stream: bool) -> None:
     steps, reads, requests = HAS_NOT_RUN[name]

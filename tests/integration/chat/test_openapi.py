@@ -66,7 +66,7 @@ API = schemathesis.openapi.from_asgi("/openapi.json", APP)
 
 @API.parametrize()
 @settings(
-    max_examples=12,
+    max_examples=6,
     deadline=None,
     database=None,
     derandomize=True,

@@ -219,7 +219,9 @@ def bury(table: KeyTable) -> None:
 @pytest.mark.parametrize(
     "buried", [False, pytest.param(True, marks=pytest.mark.nightly)], ids=["running", "buried"]
 )
-@pytest.mark.parametrize("reserved", [True, False], ids=["reserved", "not reserved"])
+@pytest.mark.parametrize(
+    "reserved", [True, pytest.param(False, marks=pytest.mark.nightly)], ids=["reserved", "not reserved"]
+)
 @pytest.mark.parametrize("other", [settle, replay, bury], ids=lambda each: each.__name__)
 @pytest.mark.parametrize("one", [settle, replay, bury], ids=lambda each: each.__name__)
 def test_they_balance_if_another_comes_between(

@@ -48,7 +48,7 @@ def url(path: str, method: str = "GET", body: str | None = None) -> Any:
     return url_event(path, method) | {"body": body, "rawQueryString": ""}
 
 
-@pytest.mark.parametrize("request_of", [url, rest_event])
+@pytest.mark.parametrize("request_of", [url, pytest.param(rest_event, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("name", FRAMEWORKS)
 def test_frameworks(start: Start, name: str, request_of: Any) -> None:
     environment = framework(start, name)
@@ -86,6 +86,7 @@ def test_frameworks_below_a_stage(start: Start, name: str) -> None:
     assert (post.prelude["statusCode"], post.body) == (200, b"hello")
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", FRAMEWORKS)
 def test_frameworks_on_the_stock_runtime(start: Start, name: str) -> None:
     command = stock(f"frameworks.{name}_handler")

@@ -12,7 +12,7 @@ MB = 1_000_000
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("chunk_bytes", [200, 20_000, 2_000_000])
+@pytest.mark.parametrize("chunk_bytes", [pytest.param(200, marks=pytest.mark.nightly), 20_000, 2_000_000])
 def test_200_mb_for_a_slow_reader_take_no_40_mb(start: Start, chunk_bytes: int) -> None:
     environment = start()
     environment.get("/hello")

@@ -79,7 +79,7 @@ class Database:
         """End those of others, as a failover does; return how many there were."""
         with self.connect() as connection:
             row = connection.execute(
-                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity "
                 "WHERE datname = %s AND pid <> pg_backend_pid()",
                 (self.name,),
             ).fetchone()
