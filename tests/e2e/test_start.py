@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from tests.e2e.raw_http import QUESTION
+from tests.e2e.test_arrival import STORY
 from tests.local_service import LocalService, run_local
 
 
@@ -12,7 +12,7 @@ def test_it_starts_in_three_seconds_and_stops_in_the_middle_of_a_reply(local: Lo
     assert local.ready_after_s
     with run_local() as second, second.service.client() as client:
         assert second.ready_after_s < 3
-        body = {**QUESTION, "stream": True, "max_tokens": 500}
+        body = {**STORY, "stream": True, "max_tokens": 500, "temperature": 0}  # a joke may be short
         with client.stream("POST", "/v1/chat/completions", json=body) as reply:
             reads = reply.iter_raw()
             next(reads)
