@@ -34,7 +34,7 @@ def piped(text: str, **variables: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("by", ["python", pytest.param("make", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("by", ["python", pytest.param("make", marks=pytest.mark.nightly)])
 def test_ctrl_c_stops_the_reply_and_its_engine_and_the_conversation_goes_on(
     by: str, scripted: Scripted
 ) -> None:
@@ -63,7 +63,7 @@ def test_ctrl_c_stops_the_reply_and_its_engine_and_the_conversation_goes_on(
         shown.wait_for_end()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_what_is_piped_gets_the_reply_alone(scripted: Scripted) -> None:
     assert piped("hi\n", PORT=str(scripted.local.port)) == (0, " word" * 8 + "\n", "")
     assert scripted.engine.requests[-1].fields["messages"] == [{"role": "user", "content": "hi"}]
@@ -73,7 +73,7 @@ def test_what_is_piped_gets_the_reply_alone(scripted: Scripted) -> None:
     assert err.startswith("There is no model 'nothing' to chat with, but: scripted, ")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_other_addresses_fail_with_what_to_do_and_wait_where_they_are_busy() -> None:
     with refusing_engine() as url:
         status, _, err = piped("hi", URL=url)

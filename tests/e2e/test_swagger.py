@@ -6,7 +6,7 @@ from tests.e2e.scenarios import seen_in_browser
 from tests.local_service import LocalService
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_each_example_runs_as_it_stands(local: LocalService) -> None:
     address = f"http://localhost:{local.port}"
     seen = seen_in_browser("swagger", address)

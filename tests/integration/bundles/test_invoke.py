@@ -33,7 +33,9 @@ def invoke(event: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.mark.parametrize("event", ["chat_completion_v1", "chat_completion_v2"])
+@pytest.mark.parametrize(
+    "event", [pytest.param("chat_completion_v1", marks=pytest.mark.nightly), "chat_completion_v2"]
+)
 def test_a_completion(engine: ScriptedEngine, event: str) -> None:
     models = json.dumps({"scripted": {"base_url": engine.base_url}})
     done = invoke(f"tests/events/{event}.json", MODELS=models)
@@ -44,14 +46,16 @@ def test_a_completion(engine: ScriptedEngine, event: str) -> None:
     assert "START RequestId" in done.stderr
 
 
-@pytest.mark.parametrize("event", ["chat_health_v1", "chat_health_v2"])
+@pytest.mark.parametrize(
+    "event", [pytest.param("chat_health_v1", marks=pytest.mark.nightly), "chat_health_v2"]
+)
 def test_health_needs_no_engine(event: str) -> None:
     done = invoke(f"tests/events/{event}.json")
     assert done.stdout.endswith('\n\n{"status":"ok"}\n')
     assert "No engine: `make run` is not running on port 1." in done.stderr
 
 
-@pytest.mark.parametrize("event", ["todos_v1", "todos_v2"])
+@pytest.mark.parametrize("event", [pytest.param("todos_v1", marks=pytest.mark.nightly), "todos_v2"])
 def test_the_documents_query(postgres: Postgres, event: str) -> None:
     name = postgres.create_database()
     for migration in sorted((ROOT / "functions/todos/prisma/migrations").glob("*/migration.sql")):

@@ -113,7 +113,7 @@ def _gateway(variables: dict[str, str]) -> Iterator[tuple[str, Output]]:
             yield gateway.url, output
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_whole_cycle_twice(deployed: Deployed) -> None:
     cold = deployed.cold
     replies: list[Any] = []

@@ -351,7 +351,11 @@ def state(table: KeyTable) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("after", "gone"), [(True, False), (False, True)], ids=["a response is lost", "it ends before a call"]
+    ("after", "gone"),
+    [
+        pytest.param(True, False, id="a response is lost"),
+        pytest.param(False, True, id="it ends before a call", marks=pytest.mark.nightly),
+    ],
 )
 @pytest.mark.parametrize("name", CHANGES)
 def test_an_interrupted_change_is_whole_or_none_and_can_be_repeated(
@@ -513,7 +517,7 @@ class Texts(RuleBasedStateMachine):
                 assert (key.deleted_at is not None) == self.deleted
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.usefixtures("_environment")
 def test_the_texts_of_a_key_are_valid_as_a_simple_model_says() -> None:
     Texts.TestCase.settings = settings(max_examples=8, stateful_step_count=10, deadline=None)

@@ -101,7 +101,9 @@ def test_a_secret_that_is_not_there(vault: Vault, deploy: Deploy) -> None:
     )
 
 
-@pytest.mark.parametrize("pause", ["refuses", "holds", "drops"])
+@pytest.mark.parametrize(
+    "pause", ["refuses", *(pytest.param(each, marks=pytest.mark.nightly) for each in ("holds", "drops"))]
+)
 async def test_a_database_that_resumes_is_waited_for(project: Project, pause: Pause) -> None:
     project.migration("1_init", INIT)
     began = time.monotonic()

@@ -133,7 +133,7 @@ def check(table: KeyTable) -> list[UsageRecord]:
     [
         *(pytest.param(fault, 1, id=f"{fault.name.lower()}-once") for fault in Fault),
         *(
-            pytest.param(fault, 100, id=f"{fault.name.lower()}-for good")
+            pytest.param(fault, 100, id=f"{fault.name.lower()}-for good", marks=pytest.mark.nightly)
             for fault in Fault
             if fault.value[0] is not Killed
         ),

@@ -41,7 +41,9 @@ async def unopened(url: str) -> AsyncIterator[PrismaStore]:
         await store.aclose()
 
 
-@pytest.mark.parametrize("pause", ["refuses", "holds", "drops"])
+@pytest.mark.parametrize(
+    "pause", ["refuses", *(pytest.param(each, marks=pytest.mark.nightly) for each in ("holds", "drops"))]
+)
 async def test_the_first_query_is_answered(empty: Database, pause: Pause) -> None:
     async with paused(empty.url, pause, RESUMES_AFTER_S) as (database, url), unopened(url) as store:
         began = time.monotonic()
