@@ -25,7 +25,7 @@ chat: ## chat in the terminal with what `make run` serves; URL=, KEY= and MODEL=
 	@$(SETUP) chat >&2 </dev/null && OPENAI_API_KEY="$$KEY" exec $(VENV)/python examples/chat.py --url "$${URL:-http://localhost:$${PORT:-8000}/v1}" --model "$${MODEL:-default}"
 migrate: ## make and apply a migration, as in `make migrate NAME=add_note`
 	@$(SETUP) run && exec $(VENV)/python -m infra.local.migrate $(if $(filter override,$(origin NAME)),"$$NAME")
-test: ## run what every change runs, in 2 minutes, or a part: `make test ARGS=tests/unit`
+test: ## run what every change runs, in 5 minutes on two cores, or a part: `make test ARGS=tests/unit`
 	@$(SETUP) test && $(PYTEST) -n 2 --dist loadgroup -m "not slow and not nightly" $(ARGS)
 test-all: ## run these and the slow ones: deployments, bundles, browsers, killed processes
 	@$(SETUP) test-all && $(PYTEST) -n 2 --dist loadgroup -m "not nightly" $(ARGS)
