@@ -30,7 +30,7 @@ test: ## run what every change runs, in 5 minutes on two cores, or a part: `make
 test-all: ## run these and the slow ones: deployments, bundles, browsers, killed processes
 	@$(SETUP) test-all && $(PYTEST) -n 2 --dist loadgroup -m "not nightly" $(ARGS)
 coverage: ## run `make test` and count the branches it reaches; fails below the floor of pyproject.toml
-	@$(SETUP) test && $(PYTEST) -n 2 --dist loadgroup -m "not slow and not nightly" --cov
+	@$(MAKE) --no-print-directory test ARGS=--cov
 test-nightly: ## run what `make test-all` leaves out, beside the targets below: repetitions, and Prisma's own commands
 	@$(SETUP) test-all && $(PYTEST) -n 2 --dist loadgroup -m nightly $(ARGS)
 test-clients: ## run every client of docs/clients.md against the service on this machine

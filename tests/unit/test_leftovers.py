@@ -25,11 +25,11 @@ def test_other():
 @pytest.mark.nightly
 def test_a_process_that_is_left_fails_the_run(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(TESTS)
-    options = ("-q", "-p", "xdist", "-n2", "-c", os.devnull, "-p", "tests.leftovers", "-W", "ignore")
+    options = ("-q", "-n2", "-c", os.devnull, "-p", "tests.leftovers", "-W", "ignore", "--timeout=30")
     done = subprocess.run(
         (sys.executable, "-m", "pytest", *options, str(tmp_path)),
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,20 @@ def test_every_push_is_tested_as_the_local_script_does() -> None:
     commands = [line.partition(" &")[0].removeprefix("nice -n 19 ") for line in lines]
     script = [command for command in commands if command.startswith("make ")]
     assert [step["run"] for step in steps if "run" in step] == script
+
+
+def test_mypy_reads_what_is_used_of_the_cdk() -> None:
+    """What it skips would be of any type, and nothing would be checked."""
+    overrides = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]["overrides"]
+    read = {name for each in overrides if each.get("follow_imports") == "normal" for name in each["module"]}
+    used = set()
+    for path in (path for folder in ("infra", "tests", "bench") for path in (ROOT / folder).rglob("*.py")):
+        source = path.read_text()
+        used |= {f"aws_cdk.{name}" for name in re.findall(r"^from aws_cdk\.([a-z_0-9]+)", source, re.M)}
+        for names in re.findall(r"^from aws_cdk import (.+)", source, re.M):
+            used |= {f"aws_cdk.{name}" for name in re.findall(r"(?:^|, )([a-z][a-z_0-9]*)", names)}
+    assert len(used) > 20
+    assert used <= read
 
 
 def test_every_supported_python_is_tested() -> None:
