@@ -10,7 +10,7 @@ from bench.measures import Row
 from tests.engines.scripted import EngineProcess, scripted_process
 
 MEASURES: dict[str, Callable[[EngineProcess], list[Row]]] = {
-    "cold": lambda _: measures.cold_start(),
+    "cold": measures.cold_start,
     "first": measures.first_byte,
     "flat": measures.flat_out,
     "responses": measures.responses,
@@ -18,7 +18,7 @@ MEASURES: dict[str, Callable[[EngineProcess], list[Row]]] = {
     "concurrency": measures.concurrency,
     "memory": measures.memory,
     "keys": keys.first_byte,
-    "keys-cold": lambda _: keys.cold_start(),
+    "keys-cold": keys.cold_start,
     "todos-cold": lambda _: todos.cold_start(),
     "todos": lambda _: todos.round_trips(),
     "todos-driver": lambda _: todos.at_the_driver(),

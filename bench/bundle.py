@@ -1,4 +1,4 @@
-"""The packages that the chat function is deployed with, and no others, to measure cold starts.
+"""The packages that a function is deployed with, and no others, to measure cold starts.
 
 The test environment has packages that others import if they are installed (httpx imports rich).
 """
@@ -6,26 +6,31 @@ The test environment has packages that others import if they are installed (http
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from infra.install import packages
+
 ROOT = Path(__file__).resolve().parents[1]
 CHAT = ROOT / ".local/bundle"
+HELLO = ROOT / ".local/hello"
 
 
 def prepare() -> None:
     """Install the bundles into the clone, compiled, unless they are there."""
     prepare_chat(ROOT)
+    _install(ROOT / "requirements/hello.txt", HELLO)
     _compile(ROOT, "bench")
 
 
 def prepare_chat(root: Path) -> Path:
     """Install the chat function's packages into a checkout, compile its code, and return their folder."""
-    packages = root / ".local/bundle"
-    _install(root / "requirements/bundle.txt", packages)
+    folder = root / ".local/bundle"
+    _install(root / "requirements/chat.txt", folder)
     _compile(root, "functions", "layers/streaming")
-    return packages
+    return folder
 
 
 def _install(requirements: Path, target: Path) -> None:
@@ -33,8 +38,9 @@ def _install(requirements: Path, target: Path) -> None:
     wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
     if not stamp.exists() or stamp.read_text() != wanted:
         print(f"Installing what {requirements} lists ...", file=sys.stderr, flush=True)
-        pip = [sys.executable, "-m", "pip", "install", "-q", "--require-hashes", "--upgrade"]
-        subprocess.run([*pip, "--target", target, "-r", requirements], check=True)
+        shutil.rmtree(target, ignore_errors=True)  # of packages that it no longer lists
+        if packages.main(str(requirements), str(target)):
+            sys.exit(f"The packages of {requirements} could not be installed.")
         stamp.write_text(wanted)
 
 

@@ -76,23 +76,28 @@ def first_byte(engine: EngineProcess, rounds: int = 300) -> list[Row]:
     ]
 
 
-def cold_start(rounds: int = 15) -> list[Row]:
-    """Process start to the first `/next`, with a table named and without."""
-    served = models("http://127.0.0.1:9/v1")
-    with_table = _key_settings("http://127.0.0.1:9")
+def cold_start(engine: EngineProcess, rounds: int = 15) -> list[Row]:
+    """Process start to the first event of the first completion, with a key in the table and without keys."""
+    with _dynamodb() as (endpoint, _):
+        key = _add(KeyTable(NAME, endpoint_url=endpoint, aws=Aws(region=_REGION)), "cold")
+        served, with_table = models(engine.base_url), _key_settings(endpoint)
 
-    def ours() -> float:
-        with function(MODELS=served, **with_table) as started:
-            return started.cold_start_s
+        def ours() -> float:
+            with function(MODELS=served, **with_table) as started:
+                return started.first_event_s(_event(key))
 
-    def without() -> float:
-        with function(MODELS=served) as started:
-            return started.cold_start_s
+        def without() -> float:
+            with function(MODELS=served) as started:
+                return started.first_event_s(_event("no key"))
 
-    keys_s, none_s = (statistics.median(values[1:]) for values in alternating(rounds + 1, ours, without))
+        keys_s, none_s = (statistics.median(values[1:]) for values in alternating(rounds + 1, ours, without))
     added = keys_s - none_s
     beside = f"{ms(none_s)} without keys"
-    return [Row("keys: cold start", ms(keys_s), beside, more_ms(added), "<= +40 ms", added <= 0.04)]
+    return [
+        Row(
+            "keys: cold start and first event", ms(keys_s), beside, more_ms(added), "<= +40 ms", added <= 0.04
+        )
+    ]
 
 
 def more_ms(seconds: float) -> str:

@@ -21,6 +21,7 @@ from bench.client import completion
 
 # -S: without the test environment's packages.
 PYTHON = (sys.executable, "-S")
+STOCK = (*PYTHON, "-m", "awslambdaric")
 _PRELUDE_END = b"\0" * 8
 
 
@@ -42,7 +43,6 @@ class Function:
         self._listener, self.started_at = listener, started_at
         self._next, _ = listener.accept()
         self._await_next()
-        self.cold_start_s = time.perf_counter() - started_at
 
     def invoke(self, event: Mapping[str, Any]) -> Reply:
         """Deliver an event and read the whole streamed reply."""
@@ -54,6 +54,18 @@ class Function:
             reply.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
             self._await_next()
         return result
+
+    def first_event_s(self, event: Mapping[str, Any]) -> float:
+        """Deliver the first event; return the time from the process's start to the first byte of the body."""
+        delivered = time.perf_counter()
+        return delivered - self.started_at + self.invoke(event).first_byte_s
+
+    def first_reply_s(self, event: Mapping[str, Any], expected: bytes) -> float:
+        """Deliver the first event; return the time from the process's start to the end of its reply."""
+        reply = self.reply_to(event)
+        took = time.perf_counter() - self.started_at
+        assert expected in reply, reply
+        return took
 
     def _deliver(self, event: Mapping[str, Any]) -> None:
         payload = json.dumps(event).encode()
@@ -171,6 +183,13 @@ def response_event(model: str, tokens: int) -> dict[str, Any]:
     """Return a Function URL event that requests the same as a response."""
     body = {"model": model, "input": "Tell me a joke", "max_output_tokens": tokens, "stream": True}
     return http_event("/v1/responses", json.dumps(body))
+
+
+def hello_event() -> dict[str, Any]:
+    """Return a Function URL event that gets `/`."""
+    event = {**http_event("/", ""), "body": None}
+    event["requestContext"]["http"]["method"] = "GET"
+    return event
 
 
 def http_event(path: str, body: str) -> dict[str, Any]:

@@ -20,8 +20,8 @@ import psutil
 import psycopg
 
 from bench import bundle
-from bench.measures import STOCK, Row, alternating, ms
-from bench.runtime_api import Function, function, http_event
+from bench.measures import Row, alternating, ms
+from bench.runtime_api import STOCK, Function, function, hello_event, http_event
 from tests.postgres import Postgres, run_postgres
 
 _EXAMPLES = bundle.ROOT / "examples"
@@ -42,17 +42,16 @@ print(json.dumps([built.command(), dict(built.variables()), str(built.task)]))
 def cold_start(rounds: int = 11) -> list[Row]:
     """Process start to the end of the first reply: ours has read todos, a hello world says hello."""
     query = graphql_event((_EXAMPLES / "todos.graphql").read_text())
-    hello = {**http_event("/", ""), "body": None}
-    hello["requestContext"]["http"]["method"] = "GET"
+    hello = hello_event()
     with database() as postgres:
 
         def ours() -> float:
             with todos(postgres) as started:
-                return first_reply_s(started, query, b"todo 7")
+                return started.first_reply_s(query, b"todo 7")
 
         def other() -> float:
-            with function((*STOCK, "bench.hello.handler")) as started:
-                return first_reply_s(started, hello, b"world")
+            with function((*STOCK, "bench.hello.handler"), packages=bundle.HELLO) as started:
+                return started.first_reply_s(hello, b"world")
 
         results = alternating(rounds + 1, ours, other)
     ours_s, hello_s = (statistics.median(values[1:]) for values in results)
@@ -66,14 +65,6 @@ def cold_start(rounds: int = 11) -> list[Row]:
             ours_s / hello_s <= 1.15,
         )
     ]
-
-
-def first_reply_s(started: Function, event: dict[str, Any], expected: bytes) -> float:
-    """Return the time from the start of the process to the end of its first reply."""
-    reply = started.reply_to(event)
-    took = time.perf_counter() - started.started_at
-    assert expected in reply, reply
-    return took
 
 
 def round_trips(rounds: int = 300) -> list[Row]:

@@ -1,5 +1,0 @@
-"""The smallest possible function."""
-
-
-def handler(event: object, context: object) -> None:
-    """Do nothing."""
