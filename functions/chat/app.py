@@ -1,19 +1,26 @@
-"""The chat API as an ASGI application, and the one place that renders errors."""
+"""The chat API as an ASGI application, and the one place that renders errors.
+
+The routes make two apps. FastAPI also serves their documentation, but takes longer to import than all that
+a completion needs. So a function serves a router of Starlette's (`ServedApp`), and makes the other on demand.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI
-from fastapi_offline import FastAPIOffline
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from functions.shared.keys import KeyRefused, Keyring, KeysUnavailable
@@ -22,7 +29,8 @@ from functions.shared.logs import log_unexpected
 from functions.shared.version import VERSION
 
 from .api import paths
-from .api.routes import ROUTES, Route
+from .api.pages import TITLE
+from .api.routes import ROUTES
 from .api.service import Books, Invocation, Service
 from .engines.engine import Engine
 from .errors import (
@@ -38,6 +46,9 @@ from .errors import (
 from .json_text import dump
 from .settings import Settings
 from .usage import Meter
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 logger = logging.getLogger("chat")
 
@@ -57,53 +68,87 @@ def create_app(
     meter: Meter | None = None,
     books: Books | None = None,
 ) -> FastAPI:
-    """Return the chat API: it owns the engine and closes it when it shuts down.
+    """Return the chat API, whole: it owns the engine and closes it when it shuts down.
 
     Without a keyring the settings' keys are accepted, without a meter nothing is counted, and without books
     no key can see what it has used.
     """
+    return _with_docs(_service(settings, engine, keyring, meter, books))
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        await engine.aclose()
 
-    app = FastAPIOffline(
-        redoc_url=None,
-        title="Chatbot API",
-        version=VERSION,
-        description="OpenAI's API, answered by your own model. `model` may be `default`.",
-        lifespan=lifespan,
-        redirect_slashes=False,
-        swagger_ui_parameters={"tryItOutEnabled": True, "defaultModelsExpandDepth": 0},
-    )
-    service = Service(
+def create_served_app(
+    settings: Settings,
+    engine: Engine,
+    keyring: Keyring | None = None,
+    meter: Meter | None = None,
+    books: Books | None = None,
+) -> ServedApp:
+    """Return the same for a function: its replies are those of `create_app`, and it starts sooner."""
+    return ServedApp(_service(settings, engine, keyring, meter, books))
+
+
+class ServedApp:
+    """A router with the API's routes; the first request of the documentation imports FastAPI, in a thread."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        router = Router(_routes(service), redirect_slashes=False, lifespan=_lifespan(service))
+        self._api = Envelope(ExceptionMiddleware(router, _HANDLERS))
+        self._with_docs: FastAPI | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request, or the lifespan, in which the documentation has no part."""
+        if scope["type"] == "http" and paths.is_of_docs(scope):
+            if not self._with_docs:
+                self._with_docs = await asyncio.to_thread(_with_docs, self._service)
+            await self._with_docs(scope, receive, send)
+        else:
+            scope["app"] = self  # so the router raises its errors for `_render`
+            await self._api(scope, receive, send)
+
+
+def _service(
+    settings: Settings, engine: Engine, keyring: Keyring | None, meter: Meter | None, books: Books | None
+) -> Service:
+    return Service(
         settings=settings,
         engine=engine,
         keyring=keyring or Keyring.of(settings.keys),
         meter=meter or Meter(),
         books=books,
     )
-    for route in ROUTES:
-        _add(app, route, service)
-    for failure in (ApiError, KeyRefused, KeysUnavailable, HTTPException):
-        app.add_exception_handler(failure, _render)
-    app.add_middleware(Envelope)
+
+
+def _routes(service: Service) -> list[Route]:
+    return [Route(each.path, partial(each.endpoint, service), methods=[each.method]) for each in ROUTES]
+
+
+def _lifespan(service: Service) -> Callable[[Any], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_: Any) -> AsyncIterator[None]:
+        yield
+        await service.engine.aclose()
+
+    return lifespan
+
+
+def _with_docs(service: Service) -> FastAPI:
+    from fastapi_offline import FastAPIOffline
+
+    app: FastAPI = FastAPIOffline(
+        redoc_url=None,
+        title=TITLE,
+        version=VERSION,
+        description="OpenAI's API, answered by your own model. `model` may be `default`.",
+        routes=_routes(service),
+        redirect_slashes=False,
+        lifespan=_lifespan(service),
+        exception_handlers=_HANDLERS,
+        middleware=[Middleware(Envelope)],
+        swagger_ui_parameters={"tryItOutEnabled": True, "defaultModelsExpandDepth": 0},
+    )
     app.openapi = lambda: _openapi(app, service)  # type: ignore[method-assign]
     return app
-
-
-def _add(app: FastAPI, route: Route, service: Service) -> None:
-    async def endpoint(request: Request) -> Response:
-        return await route.endpoint(service, request)
-
-    app.add_api_route(
-        route.path,
-        endpoint,
-        methods=[route.method],
-        name=route.endpoint.__name__,
-        response_model=None,
-    )
 
 
 class Envelope:
@@ -162,6 +207,9 @@ async def _render(request: Request, error: Exception) -> Response:
             ServiceUnavailable(error.for_callers, retry_after_s=error.retry_after_s, code="keys_unavailable")
         )
     return _response(error if isinstance(error, ApiError) else _of_routing(request, error))
+
+
+_HANDLERS = dict.fromkeys((ApiError, KeyRefused, KeysUnavailable, HTTPException), _render)
 
 
 def _of_routing(request: Request, error: Exception) -> ApiError:

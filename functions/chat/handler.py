@@ -21,7 +21,7 @@ from functions.shared.secrets import Secrets
 from functions.shared.snapshot import before_snapshot
 from functions.shared.traces import Traces
 
-from .app import create_app
+from .app import create_served_app
 from .failures import end_of_stream, error_body
 from .settings import Settings
 from .usage import Meter
@@ -40,7 +40,7 @@ started = ScaleFromZero(
 engine = Fallback(started, metrics=metrics)
 traces = Traces(os.environ) if "AWS_XRAY_DAEMON_ADDRESS" in os.environ else None
 meter = Meter(ledger=access.table, metrics=metrics, traces=traces)
-app = create_app(settings, engine, access.keyring, meter, access.table)
+app = create_served_app(settings, engine, access.keyring, meter, access.table)
 handler = StreamingHandler(
     with_cors(app, settings.cors_origins),
     on_failure=end_of_stream,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
 
 from functions.shared.accept import prefers_html
 from functions.shared.version import VERSION
 
 from .service import Service
+
+TITLE = "Chatbot API"
 
 
 async def index(service: Service, request: Request) -> Response:
@@ -21,13 +22,15 @@ async def index(service: Service, request: Request) -> Response:
 
         return pages_in(page).document("chat", request)
     root = str(request.base_url).rstrip("/")
-    routes = [each for each in request.app.routes if isinstance(each, Route) and each.path.startswith("/v1")]
+    routes = [each for each in request.scope["router"].routes if each.path.startswith("/v1")]
     return JSONResponse(
         {
-            "name": request.app.title,
+            "name": TITLE,
             "version": VERSION,
             "base_url": f"{root}/v1",
-            "endpoints": [f"{method} {each.path_format}" for each in routes for method in each.methods or ()],
+            "endpoints": [
+                f"{method} {each.path_format}" for each in routes for method in each.methods - {"HEAD"}
+            ],
             "models": f"{root}/v1/models",
             "docs": f"{root}/docs",
             "openapi": f"{root}/openapi.json",

@@ -9,6 +9,7 @@ import re
 
 from starlette.types import Scope
 
+_DOCS = frozenset({"/docs", "/docs/oauth2-redirect", "/openapi.json"})
 _SLASHES = re.compile("//+")
 # The paths that OpenAI's clients add to their base URL, where that lacks its `/v1`.
 _WITHOUT_VERSION = re.compile("/(?:chat/)?completions|/embeddings|/responses|/models(?:/.+)?")
@@ -72,6 +73,12 @@ def routed(scope: Scope) -> Scope:
     root = scope.get("root_path", "")
     method = "GET" if scope["method"] == "HEAD" else scope["method"]
     return {**scope, "method": method, "path": root + normal(scope["path"].removeprefix(root))}
+
+
+def is_of_docs(scope: Scope) -> bool:
+    """Return whether a request is for the documentation, which FastAPI serves beside our routes."""
+    path = normal(scope["path"].removeprefix(scope.get("root_path", "")))
+    return path in _DOCS or path.startswith("/static-offline-docs/")
 
 
 def normal(path: str) -> str:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from hypothesis import configuration
 
-from functions.chat.app import create_app
+from functions.chat.app import create_served_app
 from functions.chat.engines import http
 from functions.chat.engines.http import HttpEngine
 from tests.engines.scripted import ScriptedEngine
@@ -45,6 +45,6 @@ def serve(engine: ScriptedEngine) -> Iterator[Callable[..., str]]:
 
         def start(**variables: Any) -> str:
             settings = settings_for(engine.base_url, **variables)
-            return servers.enter_context(served(create_app(settings, HttpEngine(settings))))
+            return servers.enter_context(served(create_served_app(settings, HttpEngine(settings))))
 
         yield start

@@ -11,7 +11,7 @@ import httpx
 import uvicorn
 from starlette.types import ASGIApp
 
-from functions.chat.app import create_app
+from functions.chat.app import create_served_app
 from functions.chat.engines.http import HttpEngine
 from functions.chat.settings import Settings
 
@@ -31,7 +31,7 @@ async def connected(base_url: str, **variables: Any) -> AsyncIterator[httpx.Asyn
     """Yield a client of the API, in process: replies come whole, the app's own exceptions are raised."""
     settings = settings_for(base_url, **variables)
     engine = HttpEngine(settings)
-    async with client_of(create_app(settings, engine)) as client:
+    async with client_of(create_served_app(settings, engine)) as client:
         yield client
     await engine.aclose()
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from functions.chat.app import create_app
+from functions.chat.app import create_served_app
 from functions.chat.engines import credentials as credentials_module
 from functions.chat.engines.credentials import Credentials
 from functions.chat.engines.fallback import Fallback
@@ -50,7 +50,7 @@ OPENAI = {
 def app_of(models: dict[str, Any], **variables: str) -> tuple[ASGIApp, HttpEngine]:
     settings = Settings.from_environment({"MODELS": json.dumps(models), **variables})
     engine = HttpEngine(settings, Credentials(role=Role(ENVIRONMENT, Aws())))
-    return create_app(settings, Fallback(engine)), engine
+    return create_served_app(settings, Fallback(engine)), engine
 
 
 def bedrock_model(engine: ScriptedEngine, **changes: Any) -> dict[str, Any]:

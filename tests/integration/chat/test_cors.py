@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from functions.chat.app import create_app
+from functions.chat.app import create_served_app
 from functions.chat.engines.http import HttpEngine
 from functions.shared.cors import with_cors
 from tests.engines import events, schema
@@ -39,7 +39,7 @@ def serve(engine: ScriptedEngine) -> Iterator[Serve]:
 
         def start(**variables: Any) -> str:
             settings = settings_for(engine.base_url, **variables)
-            app = with_cors(create_app(settings, HttpEngine(settings)), settings.cors_origins)
+            app = with_cors(create_served_app(settings, HttpEngine(settings)), settings.cors_origins)
             running: AbstractContextManager[str] = served(app)
             return servers.enter_context(running)
 

@@ -7,7 +7,7 @@ import boto3
 import httpx
 import pytest
 
-from functions.chat.app import create_app
+from functions.chat.app import create_served_app
 from functions.chat.engines.credentials import Credentials
 from functions.chat.engines.http import HttpEngine
 from functions.chat.settings import Settings
@@ -33,7 +33,7 @@ def test_a_rotated_key_costs_one_request(aws_url: str) -> None:
     with scripted_engine(behaviour=Keyed("old")) as engine:
         entry = {"base_url": engine.base_url, "key_secret": arn}
         settings = Settings.from_environment({"MODELS": json.dumps({MODEL: entry})})
-        app = create_app(settings, HttpEngine(settings, Credentials(Secrets(Aws()))))
+        app = create_served_app(settings, HttpEngine(settings, Credentials(Secrets(Aws()))))
         with served(app) as url, httpx.Client(base_url=url, timeout=20, trust_env=False) as client:
 
             def status() -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from functions.chat.app import create_app
+from functions.chat.app import create_served_app
 from tests.engines import schema
 from tests.engines.behaviours import Chat, Completion, Hang, Sse, Status, html, vllm_error
 from tests.engines.events import dumps, pieces
@@ -192,7 +192,7 @@ async def test_a_bug_is_500_and_shows_nothing_of_the_request(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     bug = RuntimeError(f"bug with {CANARY}")
-    app = create_app(settings_for("http://engine/v1"), EventsEngine(bug))
+    app = create_served_app(settings_for("http://engine/v1"), EventsEngine(bug))
     async with client_of(app) as client:
         reply = await client.post(URL, json=body(messages=[PROMPT], stream=stream))
     check(Row(500, SERVER, headers={"x-should-retry": "false"}), reply)

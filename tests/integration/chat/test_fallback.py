@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from functions.chat.app import create_app
+from functions.chat.app import create_served_app
 from functions.chat.engines.fallback import Fallback
 from functions.chat.engines.http import HttpEngine
 from functions.chat.settings import Settings
@@ -65,7 +65,7 @@ async def joined(first: str, second: str, **more: float) -> AsyncIterator[httpx.
     }
     settings = Settings.from_environment({"MODELS": json.dumps(models)})
     engine = Fallback(HttpEngine(settings))
-    async with client_of(create_app(settings, engine)) as client:
+    async with client_of(create_served_app(settings, engine)) as client:
         yield client
     await engine.aclose()
 

@@ -20,7 +20,7 @@ from openai import AsyncOpenAI, AsyncStream
 from openai.types.chat import ChatCompletionMessageParam
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from functions.chat.app import create_app
+from functions.chat.app import create_served_app
 from functions.chat.engines import refusals, transport
 from functions.chat.engines.http import HttpEngine
 from tests.engines.faults_transport import (
@@ -87,7 +87,7 @@ class Outcome:
 async def sdk_of(base_url: str) -> AsyncIterator[tuple[App, AsyncOpenAI]]:
     settings = settings_for(base_url, **LIMITS)
     engine = HttpEngine(settings)
-    app = App(create_app(settings, engine))
+    app = App(create_served_app(settings, engine))
     http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app))
     async with AsyncOpenAI(base_url="http://chat/v1", api_key="none", http_client=http) as sdk:
         yield app, sdk

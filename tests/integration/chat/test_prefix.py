@@ -7,7 +7,7 @@ from urllib.parse import urljoin
 
 import pytest
 
-from functions.chat.app import create_app
+from functions.chat.app import create_served_app
 from tests.integration.chat.service import settings_for
 from tests.rest_api import RestApi, rest_api
 from tests.unit.chat.fakes import FakeEngine
@@ -22,7 +22,7 @@ ADDRESSES = {
 @pytest.fixture(params=list(ADDRESSES.values()), ids=list(ADDRESSES))
 def api(request: pytest.FixtureRequest) -> Iterator[RestApi]:
     url, own_address = request.param
-    app = create_app(settings_for("http://engine/v1"), FakeEngine())
+    app = create_served_app(settings_for("http://engine/v1"), FakeEngine())
     with rest_api(app, url, own_address=own_address) as api:
         yield api
 
@@ -48,7 +48,7 @@ def test_the_document_has_the_address_of_the_api(api: RestApi) -> None:
 
 
 def test_the_document_of_one_address_does_not_name_another() -> None:
-    app = create_app(settings_for("http://engine/v1"), FakeEngine())
+    app = create_served_app(settings_for("http://engine/v1"), FakeEngine())
     servers = []
     for url, own_address in ADDRESSES.values():
         with rest_api(app, url, own_address=own_address) as api:

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from functions.chat.app import create_app
+from functions.chat.app import create_served_app
 from functions.chat.engines import refusals, scale_from_zero
 from functions.chat.engines.http import HttpEngine
 from functions.chat.engines.scale_from_zero import ScaleFromZero
@@ -82,7 +82,7 @@ def api() -> Iterator[Api]:
             engine = ScaleFromZero(
                 HttpEngine(settings), ScalerFunction(aws), timeout_s=settings.warming_timeout_s
             )
-            url = stack.enter_context(served(create_app(settings, engine)))
+            url = stack.enter_context(served(create_served_app(settings, engine)))
             return stack.enter_context(httpx.Client(base_url=url, timeout=20, trust_env=False))
 
         yield start

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from functions.chat.app import create_app
+from functions.chat.app import create_served_app
 from functions.chat.engines.engine import Accepted, End, EngineRequest, Event, Reply, Run
 from functions.chat.usage import Meter
 from functions.keys.store import KeyTable
@@ -66,7 +66,7 @@ def test_of_200_callers_who_leave_within_12_ms_none_leaves_anything_reserved(
 
     async def play() -> Counter[str]:
         engine = SlowEngine(0.05)
-        app = create_app(settings(), engine, Keyring(table), Meter(ledger=table))
+        app = create_served_app(settings(), engine, Keyring(table), Meter(ledger=table))
         transport = httpx.ASGITransport(app)
         headers = {"authorization": f"Bearer {text}"}
         async with httpx.AsyncClient(transport=transport, base_url="http://chat", headers=headers) as client:
@@ -115,7 +115,7 @@ def test_ten_at_once_spend_no_more_than_the_budget_though_each_byte_is_a_token(
     body = {"model": "default", "messages": [{"role": "user", "content": content}], "max_tokens": 100}
 
     async def play() -> Counter[int]:
-        app = create_app(settings(), SlowEngine(0.02), Keyring(table), Meter(ledger=table))
+        app = create_served_app(settings(), SlowEngine(0.02), Keyring(table), Meter(ledger=table))
         headers = {"authorization": f"Bearer {text}"}
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(app), base_url="http://chat", headers=headers, timeout=30

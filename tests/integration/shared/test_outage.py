@@ -8,7 +8,7 @@ from typing import Any, Literal
 import httpx
 import pytest
 
-from functions.chat.app import create_app
+from functions.chat.app import create_served_app
 from functions.chat.usage import Meter
 from functions.shared import aws as aws_module
 from functions.shared.key_items import key_item
@@ -57,7 +57,7 @@ async def test_the_chat_function(
     ):
         keyring = Keyring(table, now=lambda: now[0], steady=lambda: now[0])
         meter = Meter(ledger=table, now=lambda: now[0], steady=lambda: now[0])
-        app = create_app(settings(), FakeEngine(json.dumps(REPLY).encode()), keyring, meter)
+        app = create_served_app(settings(), FakeEngine(json.dumps(REPLY).encode()), keyring, meter)
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://chat", headers=HEADERS) as client:
             for waited_s, retry_after in ((0, "10"), (4, "6"), (30, "5")):

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from functions.chat.app import create_app
+from functions.chat.app import create_served_app
 from functions.chat.usage import Meter
 from functions.shared.keys import Key, Keyring, KeysRefused
 from functions.shared.limits import Reservation, Running
@@ -31,7 +31,7 @@ class OneKey:
 
 async def test_every_reply_says_what_is_left_of_a_keys_limits() -> None:
     meter = Meter(ledger=MemoryLedger(), now=lambda: NOW)
-    app = create_app(settings(), FakeEngine(GOOD), Keyring(OneKey()), meter)
+    app = create_served_app(settings(), FakeEngine(GOOD), Keyring(OneKey()), meter)
     body = {"model": "default", "messages": [USER], "stream": True, "max_tokens": 10}
     headers = {"authorization": "Bearer sk-test-0123456789abcdef"}
     async with httpx.AsyncClient(
@@ -58,7 +58,7 @@ class Refusing(MemoryLedger):
 
 
 async def test_limits_that_cannot_be_counted_for_good_let_no_request_through() -> None:
-    app = create_app(settings(), FakeEngine(GOOD), Keyring(OneKey()), Meter(ledger=Refusing()))
+    app = create_served_app(settings(), FakeEngine(GOOD), Keyring(OneKey()), Meter(ledger=Refusing()))
     headers = {"authorization": "Bearer sk-test-0123456789abcdef"}
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://chat", headers=headers

@@ -9,7 +9,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from functions.chat.api.service import trace_in
-from functions.chat.app import create_app
+from functions.chat.app import create_served_app
 from functions.shared.key_text import digest
 from functions.shared.keys import Keyring
 from tests.engines import schema
@@ -38,7 +38,7 @@ BASE = "base URL of your client is {root}/v1"
 async def client(
     root: str = "", *, keys: Mapping[str, frozenset[str]] | None = None, engine: FakeEngine | None = None
 ) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(
+    app = create_served_app(
         settings(model("one"), model("two")), engine or FakeEngine(REPLY), Keyring.of(keys or {})
     )
     transport = httpx.ASGITransport(app, root_path=root)

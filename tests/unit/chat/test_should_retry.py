@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from functions.chat.app import create_app
+from functions.chat.app import create_served_app
 from functions.chat.engines.engine import Accepted, Event, Failure
 from functions.chat.errors import ApiError, EngineUnreachable, UpstreamError, UpstreamTimeout
 from tests.unit.chat.fakes import USER, EventsEngine, settings
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 async def test_a_failure_before_the_first_event_says_whether_to_send_it_again(
     failure: ApiError, status: int, header: str | None, before: list[Event], stream: bool
 ) -> None:
-    app = create_app(settings(), EventsEngine(*before, Failure(failure)))
+    app = create_served_app(settings(), EventsEngine(*before, Failure(failure)))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://chat") as client:
         body = {"model": "default", "messages": [USER], "stream": stream}
         reply = await client.post("/v1/chat/completions", json=body)

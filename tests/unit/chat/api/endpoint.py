@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from functions.chat.app import create_app
+from functions.chat.app import create_served_app
 from functions.chat.models import Model
 from tests.engines import schema
 from tests.unit.chat.fakes import FakeEngine, settings
@@ -17,7 +17,7 @@ async def post(
     path: str, body: Any, *models: Model, engine: FakeEngine, key: str = "", **changes: Any
 ) -> httpx.Response:
     """Return the reply to a request."""
-    app = create_app(settings(*models, **changes), engine)
+    app = create_served_app(settings(*models, **changes), engine)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://chat") as client:
         headers = {"content-type": "application/json", "x-api-key": key}

@@ -16,7 +16,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from functions.chat.api.browser_pages import pages_in
-from functions.chat.app import create_app
+from functions.chat.app import create_served_app
 from functions.shared.version import VERSION
 from infra.pages import PAGES
 from infra.paths import ROOT
@@ -45,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def app(page: Path | None) -> ASGIApp:
-    return create_app(settings(page=page), FakeEngine())
+    return create_served_app(settings(page=page), FakeEngine())
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from functions.chat.api.models import fallbacks_of
-from functions.chat.app import create_app
+from functions.chat.app import create_served_app
 from functions.chat.engines.engine import EngineRequest, Event
 from functions.chat.engines.fallback import Fallback
 from functions.chat.errors import EngineUnreachable, UpstreamError
@@ -99,7 +99,7 @@ class Bench:
     ) -> None:
         self.engines = Engines({"own": DOWN, "small": FakeEngine(body), "big": FakeEngine(body), **engines})
         self.ledger = Ledger()
-        self.app = create_app(
+        self.app = create_served_app(
             settings(*(models or (OWN, SMALL, BIG))),
             Fallback(self.engines),
             Keyring(OneKey(allowed, budget)),

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from functions.chat.api import response_schema, responses
 from functions.chat.api.response_schema import LOGPROBS
 from functions.chat.api.service import Invocation
-from functions.chat.app import create_app
+from functions.chat.app import create_served_app
 from functions.chat.engines.engine import EngineRequest
 from functions.chat.errors import InvalidRequest
 from functions.chat.streams.response_items import CalledAs
@@ -492,7 +492,7 @@ async def sent_to(app: ASGIApp, fields: dict[str, Any]) -> httpx.Response:
 
 async def test_a_stream_is_that_of_a_response() -> None:
     words = [chunks.word(f" {number}") for number in range(9)]  # more than are read before they pass unread
-    app = create_app(settings(), FakeEngine(chunks.role(), *words, chunks.finish(), chunks.DONE))
+    app = create_served_app(settings(), FakeEngine(chunks.role(), *words, chunks.finish(), chunks.DONE))
     answered = await sent_to(app, body(stream=True, instructions="Be brief."))
     response = check_response_stream(answered.content)
     assert (text_of(response), response["instructions"]) == (" 0 1 2 3 4 5 6 7 8", "Be brief.")
@@ -504,7 +504,7 @@ async def test_a_call_comes_back_under_the_name_of_its_tool() -> None:
     ]
     calls = [called("a", names[0]), called("b", names[1], '{"input": "x"}')]
     reply = {"choices": [{"message": answer(None, *calls), "finish_reason": "tool_calls"}]}
-    app = create_app(settings(), FakeEngine(dumps({"id": "chatcmpl-1", "created": 1, **reply})))
+    app = create_served_app(settings(), FakeEngine(dumps({"id": "chatcmpl-1", "created": 1, **reply})))
     answered = await sent_to(app, body(tools=TOOLS))
     response = validate_response(answered.json())
     first, second = response["output"]
