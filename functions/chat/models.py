@@ -105,7 +105,7 @@ def models_from(environ: Mapping[str, str]) -> dict[str, Model]:
 _SECRET = "arn:*:secretsmanager:*:*:secret:*"
 # Until one of two engines begins, a caller gets no byte: at most twice as long.
 _LONGEST_HEDGE_S = 60.0
-# Paths are added to it, so it has neither a query nor a fragment; and no user, whom httpx would leave out.
+# Paths are added to it, so it has neither a query nor a fragment; and no user, who would be left out.
 _ADDRESS = re.compile(r"https?://([^\s/?#@:\[\]]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?(/[^\s?#]*)?")
 # Addresses to which the role's credentials may be sent.
 _SAFE = re.compile(r"https://|http://(localhost|127\.0\.0\.1)[:/]")

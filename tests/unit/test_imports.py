@@ -46,11 +46,11 @@ CHAT = (
     ),
     ("streams.whole",),
     ("engines.context_lengths", "engines.fallback", "engines.http", "engines.scale_from_zero"),
-    ("engines.credentials", "engines.hedge", "engines.refusals"),
+    ("engines.credentials", "engines.hedge", "engines.refusals", "engines.transport"),
     (
+        "engines.connection",
         "engines.engine",
         "engines.errors",
-        "engines.transport",
         "streams.sse",
         "streams.template",
         "streams.normalise",
@@ -132,11 +132,8 @@ LOCAL = (
 )
 # Third-party packages that only these modules may know.
 ONE_HOME = {
-    "httpx": {
-        "functions.chat.engines.http",
-        "functions.chat.engines.transport",
-    },
-    "httptools": {"functions.chat.engines.transport"},
+    "httpx": set(),
+    "httptools": {"functions.chat.engines.connection"},
     "fastapi": {"functions.chat.app"},
     "pydantic": set(),
     "ariadne": {"functions.todos.resolvers", "functions.todos.execution"},

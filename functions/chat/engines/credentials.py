@@ -19,6 +19,8 @@ from functions.shared.role import Role
 from functions.shared.secrets import Secrets
 from functions.shared.signatures import bedrock_token, signed_headers
 
+from .engine import Body, joined
+
 # How long a token is used, and how long it is valid: clocks differ, and Lambda may freeze the function.
 TOKEN_USED_S, TOKEN_VALID_S = 900.0, 1800
 # A token that is rejected sooner than this after it was made would be rejected again.
@@ -50,7 +52,7 @@ class Credentials:
         self._clock, self._now = clock or Clock(), now
         self._tokens: dict[str, _Token] = {}
 
-    async def headers(self, model: Model, method: str, url: str, body: bytes = b"") -> dict[str, str]:
+    async def headers(self, model: Model, method: str, url: str, body: Body = b"") -> dict[str, str]:
         """Return the headers by which a model's engine admits a request.
 
         Raises: SecretsUnavailable, RoleKeysUnavailable.
@@ -60,7 +62,7 @@ class Credentials:
                 await self._of_role().keys(),
                 method=method,
                 url=url,
-                body=body,
+                body=joined(body),
                 service="lambda",
                 region=self._region(model),
                 at=self._now(),

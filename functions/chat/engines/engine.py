@@ -8,7 +8,7 @@ A `Failure` may take the place of any of them, the first included. Nothing follo
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
@@ -89,6 +89,8 @@ class Failure:
     request: EngineRequest | None = None
 
 
+Body: TypeAlias = bytes | Sequence[bytes | memoryview]
+"""A body, or the pieces of one, which stay as they are until the request is over: none joins large images."""
 Event: TypeAlias = Hedged | Accepted | Run | Chunks | Reply | End | Failure
 
 
@@ -123,7 +125,7 @@ class EngineRequest:
 
     model: Model
     path: str
-    body: bytes
+    body: Body
     stream: bool
     reader: Callable[[], Reader]
     request_id: str
@@ -145,6 +147,11 @@ class EngineRequest:
     def is_streamed(self) -> bool:
         """Whether the engine streams its reply."""
         return self.stream or self.assembled
+
+
+def joined(body: Body) -> bytes:
+    """Return a body in one piece: a copy, where it is in several."""
+    return body if isinstance(body, bytes) else b"".join(body)
 
 
 class Engine(Protocol):

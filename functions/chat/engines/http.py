@@ -1,4 +1,4 @@
-"""OpenAI-compatible engines, over HTTP: this module and the transport are the only ones that know httpx.
+"""OpenAI-compatible engines, over HTTP.
 
 A request is never run twice. It is sent again only where it cannot have run: no connection was made, or TCP
 proves that the engine did not get all of it (`ConnectError`); the engine is full (503), or it is a vLLM that
@@ -10,11 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing, contextmanager, suppress
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, closing, contextmanager, suppress
 from typing import Any
-
-import httpx
 
 from functions.chat.errors import ApiError, EngineUnreachable, UpstreamError, UpstreamTimeout
 from functions.chat.json_text import parse
@@ -24,11 +22,12 @@ from functions.shared.role import RoleKeysUnavailable
 from functions.shared.secrets import SecretsUnavailable
 from functions.shared.version import VERSION
 
+from .connection import ConnectError, ConnectTimeout, ReadError, ReadTimeout, TransportError
 from .credentials import Credentials
 from .engine import Accepted, EngineRequest, Event, Failure
 from .errors import INCOMPLETE
 from .refusals import DROPPED, UNREACHABLE, Refusal, judge, not_again
-from .transport import EngineTransport
+from .transport import EngineTransport, Request, Response
 
 logger = logging.getLogger("chat.backend")
 
@@ -69,64 +68,47 @@ class HttpEngine:
     async def models(self, model: Model) -> Any:
         """Return the list of models that the model's engine gives, as parsed JSON; None if it gives none."""
         url = f"{model.base_url}/models"
-        request = httpx.Request(
-            "GET",
-            url,
+        request = Request(
+            method="GET",
+            url=url,
             headers={**_HEADERS, **await self._credentials.headers(model, "GET", url)},
-            extensions={"timeout": httpx.Timeout(self._settings.connect_timeout_s).as_dict()},
+            connect_timeout_s=self._settings.connect_timeout_s,
+            read_timeout_s=self._settings.connect_timeout_s,
         )
         body = b""
-        with suppress(httpx.HTTPError):
-            response = await self._transport.handle_async_request(request)
-            try:
-                async for data in _body(response):
-                    body += data
-                    if len(body) > _MAX_LIST_BYTES:
-                        break
-            finally:
-                await response.aclose()
+        with suppress(TransportError), closing(await self._transport.send(request)) as response:
+            while len(body) <= _MAX_LIST_BYTES and (data := await response.read()):
+                body += data
         with suppress(ValueError, RecursionError):
             return parse(body)
         return None
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._transport.aclose()
+        self._transport.close()
 
     async def _events(self, request: EngineRequest) -> AsyncGenerator[Event, None]:
         reader = request.reader()
         try:
-            with _translated():
-                response = await self._send(request)
-                try:
-                    yield Accepted()
-                    body = _body(response)
-                    most = self._settings.max_event_bytes
-                    first = await _beginning(body, most, stream=request.is_streamed)
-                    events = reader.feed(first)
-                    if not reader.ended:
-                        for event in events:
-                            yield event
-                        async for data in body:
-                            events = reader.feed(data)
-                            if reader.ended:
-                                break
-                            for event in events:
-                                yield event
-                        else:
-                            events = reader.flush()
+            with _translated(), closing(await self._send(request)) as response:
+                yield Accepted()
+                most = self._settings.max_event_bytes
+                events = reader.feed(await _beginning(response, most, stream=request.is_streamed))
+                while not reader.ended:
                     for event in events:
-                        if isinstance(event, Failure):
-                            not_again(event.error).rename(request.names)
                         yield event
-                    await _drain(response)
-                finally:
-                    await response.aclose()
+                    data = await response.read()
+                    events = reader.feed(data) if data else reader.flush()
+                for event in events:
+                    if isinstance(event, Failure):
+                        not_again(event.error).rename(request.names)
+                    yield event
+                await _drain(response)
         except ApiError as error:
             error.rename(request.names)
             yield Failure(error)
 
-    async def _send(self, request: EngineRequest) -> httpx.Response:
+    async def _send(self, request: EngineRequest) -> Response:
         """Return the engine's reply once it has accepted the request.
 
         Raises: ApiError, in the caller's terms.
@@ -136,12 +118,14 @@ class HttpEngine:
             sent = await self._http_request(request)
             began = clock()
             try:
-                response = await self._transport.handle_async_request(sent)
-            except httpx.ConnectError:
+                response = await self._transport.send(sent)
+            except ConnectTimeout:
+                raise
+            except ConnectError:
                 if pause_s is None:
                     raise
             else:
-                if response.status_code == 200:
+                if response.status == 200:
                     return response
                 error, least_s = await self._refusal(response, request, clock() - began)
                 if pause_s is None or least_s is None or least_s > pause_s:
@@ -150,13 +134,13 @@ class HttpEngine:
         raise AssertionError("the last attempt returns or raises")
 
     async def _refusal(
-        self, response: httpx.Response, request: EngineRequest, took_s: float
+        self, response: Response, request: EngineRequest, took_s: float
     ) -> tuple[ApiError, float | None]:
         """Read a reply that is not 200, and log it; return the error, and when it may be sent again.
 
         Units:  `took_s`: from the request to the head of the reply. The wait: None for never.
         """
-        model, status = request.model, response.status_code
+        model, status = request.model, response.status
         refusal = judge(model, status, response.headers, await _error_text(response), took_s)
         hint = f"; {refusal.hint}" if refusal.hint else ""
         logger.warning("engine refused: status=%d request=%s%s", status, request.request_id, hint)
@@ -168,7 +152,7 @@ class HttpEngine:
                     refusal = Refusal(UpstreamError(_CHANGED_KEY), None)
         return refusal.error, refusal.least_s
 
-    async def _http_request(self, request: EngineRequest) -> httpx.Request:
+    async def _http_request(self, request: EngineRequest) -> Request:
         settings = self._settings
         url = f"{request.model.base_url}/{request.path}"
         headers = {
@@ -178,39 +162,27 @@ class HttpEngine:
             "content-type": "application/json",
             "x-request-id": request.request_id,
         }
-        read_timeout_s = settings.stream_silence_s if request.is_streamed else settings.reply_timeout_s
-        timeout = httpx.Timeout(read_timeout_s, connect=settings.connect_timeout_s)
-        return httpx.Request(
-            "POST",
-            url,
-            content=request.body,
+        return Request(
+            method="POST",
+            url=url,
             headers=headers,
-            extensions={"timeout": timeout.as_dict()},
+            connect_timeout_s=settings.connect_timeout_s,
+            read_timeout_s=settings.stream_silence_s if request.is_streamed else settings.reply_timeout_s,
+            body=request.body,
         )
 
 
-async def _error_text(response: httpx.Response) -> bytes:
+async def _error_text(response: Response) -> bytes:
     """Read the body of an error, bounded in size and time; what is missing then does not matter."""
     text = b""
-    with suppress(TimeoutError, httpx.HTTPError):
+    with closing(response), suppress(TimeoutError, TransportError):
         async with asyncio.timeout(ERROR_BODY_S):
-            async for piece in _body(response):
+            while len(text) <= _MAX_ERROR_BYTES and (piece := await response.read()):
                 text += piece
-                if len(text) > _MAX_ERROR_BYTES:
-                    break
-    await response.aclose()
     return text
 
 
-def _body(response: httpx.Response) -> AsyncIterator[bytes]:
-    """Return the pieces of a body; `aiter_bytes`, which decodes, would cost each two generators more."""
-    if response.headers.get("content-encoding", "identity") != "identity":
-        return response.aiter_bytes()
-    assert isinstance(response.stream, httpx.AsyncByteStream)
-    return aiter(response.stream)
-
-
-async def _beginning(body: AsyncIterator[bytes], max_bytes: int, *, stream: bool) -> bytes:
+async def _beginning(response: Response, max_bytes: int, *, stream: bool) -> bytes:
     """Return what a body begins with, once it shows what it is; all of it, if it is JSON.
 
     Engines label events as JSON, and errors as events, so the headers are not considered. JSON in the place
@@ -218,17 +190,15 @@ async def _beginning(body: AsyncIterator[bytes], max_bytes: int, *, stream: bool
     Raises: UpstreamError if it cannot be a completion.
     """
     begun = b""
-    async for data in body:
+    while not begun and (data := await response.read()):
         begun = data.lstrip(_BLANK)
-        if begun:
-            break
     is_json = begun.startswith((b"{", b"["))
     if begun.startswith(b"<") or (begun and not is_json and not stream):
         raise UpstreamError(_OTHER_KIND, retry=False)
     if stream and not is_json:
         return begun
     pieces, size = [begun], len(begun)
-    async for data in body:
+    while data := await response.read():
         pieces.append(data)
         size += len(data)
         if size > max_bytes:
@@ -245,18 +215,17 @@ async def _beginning(body: AsyncIterator[bytes], max_bytes: int, *, stream: bool
     )
 
 
-async def _drain(response: httpx.Response) -> None:
+async def _drain(response: Response) -> None:
     """Read what follows `[DONE]`, usually nothing, so that the connection can be used again."""
-    assert isinstance(response.stream, httpx.AsyncByteStream)
-    with suppress(TimeoutError, httpx.HTTPError):
+    with suppress(TimeoutError, TransportError):
         async with asyncio.timeout(DRAIN_S):
-            async for _ in response.stream:
+            while await response.read():
                 pass
 
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Turn httpx's exceptions into ours: the first class that fits."""
+    """Turn the transport's failures into ours: the first class that fits."""
     try:
         yield
     except SecretsUnavailable as error:
@@ -264,13 +233,13 @@ def _translated() -> Iterator[None]:
     except RoleKeysUnavailable as error:
         logger.error("no keys of the function's role: %s", error)
         raise UpstreamError(_NO_KEYS) from error
-    except (httpx.ConnectTimeout, httpx.ConnectError) as error:
+    except ConnectError as error:
         raise EngineUnreachable(UNREACHABLE) from error
-    except httpx.TimeoutException as error:
+    except ReadTimeout as error:
         raise UpstreamTimeout(
             "The engine was silent for too long. Try again, or request fewer tokens.", retry=False
         ) from error
-    except httpx.ReadError as error:
+    except ReadError as error:
         raise UpstreamError(DROPPED, retry=False) from error
-    except httpx.HTTPError as error:
+    except TransportError as error:
         raise UpstreamError(INCOMPLETE, retry=False) from error

@@ -10,9 +10,9 @@ import subprocess
 import time
 from unittest import mock
 
-import httpx
-
-from functions.chat.engines import transport
+from functions.chat.engines import connection
+from functions.chat.engines.connection import TransportError
+from tests.integration.chat.caller import Caller
 
 ADDRESS = "10.9.0.2"
 # As the transport's own, but faster.
@@ -32,12 +32,12 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         await writer.drain()
 
 
-async def failure_of(client: httpx.AsyncClient, path: str) -> tuple[str, float]:
+async def failure_of(client: Caller, path: str) -> tuple[str, float]:
     """Send a request that must fail; return how it does."""
     began = time.monotonic()
     try:
-        await client.get(path)
-    except httpx.TransportError as error:
+        await client.post(path)
+    except TransportError as error:
         return type(error).__name__, time.monotonic() - began
     raise AssertionError("expected a failure, but got a response")
 
@@ -48,18 +48,15 @@ async def main() -> None:
     ip("address", "add", f"{ADDRESS}/32", "dev", "lo")
     server = await asyncio.start_server(answer, ADDRESS, 0)
     url = f"http://{ADDRESS}:{server.sockets[0].getsockname()[1]}"
-    timeout = httpx.Timeout(60, connect=2)
-    async with httpx.AsyncClient(
-        transport=transport.EngineTransport(None), base_url=url, timeout=timeout
-    ) as client:
-        begun = asyncio.create_task(failure_of(client, "/half"))
-        await client.get("/")
-        ip("address", "delete", f"{ADDRESS}/32", "dev", "lo")
-        ip("route", "add", "blackhole", f"{ADDRESS}/32")
-        kept = await failure_of(client, "/")
-        print(json.dumps({"kept": kept, "begun": await begun}))
+    client = Caller(url, read_timeout_s=60)
+    begun = asyncio.create_task(failure_of(client, "/half"))
+    await client.post("/")
+    ip("address", "delete", f"{ADDRESS}/32", "dev", "lo")
+    ip("route", "add", "blackhole", f"{ADDRESS}/32")
+    kept = await failure_of(client, "/")
+    print(json.dumps({"kept": kept, "begun": await begun}))
 
 
 if __name__ == "__main__":
-    with mock.patch.object(transport, "_PROBES", PROBES):
+    with mock.patch.object(connection, "_PROBES", PROBES):
         asyncio.run(main())

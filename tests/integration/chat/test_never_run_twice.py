@@ -21,7 +21,7 @@ from openai.types.chat import ChatCompletionMessageParam
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from functions.chat.app import create_served_app
-from functions.chat.engines import refusals, transport
+from functions.chat.engines import connection, refusals
 from functions.chat.engines.http import HttpEngine
 from tests.engines.faults_transport import (
     COMPLETION,
@@ -288,7 +288,7 @@ async def test_an_end_that_the_event_loop_has_not_seen_yet_is_found_before_the_w
 
 async def test_a_close_that_crosses_the_request_is_proved_by_tcp(monkeypatch: pytest.MonkeyPatch) -> None:
     """The request is written after the engine has closed, and before that is known here."""
-    monkeypatch.setattr(transport._Connection, "has_input", False)
+    monkeypatch.setattr(connection.Connection, "has_input", False)
     with socket_engine((read, good, pause(0.05), close)) as engine:
         async with sdk_of(engine.base_url) as (_, sdk):
             assert (await outcome_of(sdk, stream=False)).status == 200

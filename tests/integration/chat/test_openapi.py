@@ -22,7 +22,7 @@ from functions.chat.api import chat_schema
 from functions.chat.api.openapi import REQUESTS
 from functions.chat.api.routes import ROUTES, Route
 from functions.chat.app import create_app
-from functions.chat.engines.engine import EngineRequest, Event
+from functions.chat.engines.engine import EngineRequest, Event, joined
 from functions.chat.engines.kinds import ENGINES
 from functions.chat.errors import InvalidRequest
 from functions.chat.settings import Settings
@@ -53,7 +53,7 @@ class SaneEngine(FakeEngine):
             return FakeEngine(streamed if request.stream else dumps(REPLY)).open(request)
         if request.path == "completions":
             return FakeEngine(TEXT_STREAM if request.stream else dumps(TEXT)).open(request)
-        given = json.loads(request.body)
+        given = json.loads(joined(request.body))
         count = 1 if isinstance(given["input"], str) else len(given["input"])
         one = {"embedding": [0.5] * given.get("dimensions", 3)}
         return FakeEngine(dumps({"data": [one] * count})).open(request)

@@ -7,15 +7,17 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 
-import httpx
 import pytest
 
 from functions.chat.engines import transport as transport_module
-from functions.chat.engines.transport import HIGH_WATER_BYTES, KEEP_ALIVE_S, EngineTransport
+from functions.chat.engines.connection import HIGH_WATER_BYTES, ConnectError, ProtocolError
+from functions.chat.engines.engine import Body, joined
+from functions.chat.engines.transport import KEEP_ALIVE_S, EngineTransport
 from functions.shared.clock import Clock
 from tests.engines.behaviours import Hang, InTurn, Raw, Status
 from tests.engines.scripted import ScriptedEngine
 from tests.engines.wire import Reply, Request
+from tests.integration.chat.caller import Caller
 from tests.integration.chat.counting import Counting
 
 pytestmark = pytest.mark.anyio
@@ -24,9 +26,8 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 
 
 @pytest.fixture
-async def client(engine: ScriptedEngine) -> AsyncIterator[httpx.AsyncClient]:
-    transport = EngineTransport(None)
-    async with httpx.AsyncClient(transport=transport, base_url=engine.base_url, timeout=2) as client:
+async def client(engine: ScriptedEngine) -> AsyncIterator[Caller]:
+    with Caller(engine.base_url) as client:
         yield client
 
 
@@ -44,9 +45,7 @@ async def client(engine: ScriptedEngine) -> AsyncIterator[httpx.AsyncClient]:
     ids=["length", "chunks", "extensions", "until the end", "HTTP/1.0", "100", "103"],
 )
 @pytest.mark.parametrize("size", [1, 1000])
-async def test_reads_every_framing(
-    engine: ScriptedEngine, client: httpx.AsyncClient, raw: bytes, size: int
-) -> None:
+async def test_reads_every_framing(engine: ScriptedEngine, client: Caller, raw: bytes, size: int) -> None:
     async def in_pieces(_: Request, reply: Reply) -> None:
         for at in range(0, len(raw), size):
             await reply.write(raw[at : at + size])
@@ -54,14 +53,12 @@ async def test_reads_every_framing(
 
     engine.behaviour = in_pieces
     reply = await client.post("/")
-    assert (reply.status_code, reply.content) == (200, b"ok")
+    assert (reply.status, reply.content) == (200, b"ok")
     assert "x-early" not in reply.headers
 
 
 @pytest.mark.parametrize("status", [204, 304])
-async def test_reads_replies_without_a_body(
-    engine: ScriptedEngine, client: httpx.AsyncClient, status: int
-) -> None:
+async def test_reads_replies_without_a_body(engine: ScriptedEngine, client: Caller, status: int) -> None:
     engine.behaviour = counting = Counting(InTurn([Raw(b"HTTP/1.1 %d X\r\n\r\n" % status)], OK))
     assert (await client.post("/")).content == b""
     await asyncio.sleep(0.05)  # the engine closes the connection after its reply
@@ -69,33 +66,32 @@ async def test_reads_replies_without_a_body(
     assert len(counting.connections) == 2
 
 
-async def test_a_reply_left_unread_does_not_stall_the_next(
-    engine: ScriptedEngine, client: httpx.AsyncClient
-) -> None:
+async def test_a_reply_left_unread_does_not_stall_the_next(engine: ScriptedEngine, client: Caller) -> None:
     """It has arrived whole, and reading was paused because it was not read."""
     engine.behaviour = InTurn([Status(200, b"x" * (HIGH_WATER_BYTES + 1000))], OK)
-    async with client.stream("POST", "/"):
-        await asyncio.sleep(0.1)
+    reply = await client.send("/")
+    await asyncio.sleep(0.1)
+    reply.close()
     assert (await client.post("/")).content == b"ok"
 
 
-async def test_a_reader_that_waits_pauses_the_engine(
-    engine: ScriptedEngine, client: httpx.AsyncClient
-) -> None:
+async def test_a_reader_that_waits_pauses_the_engine(engine: ScriptedEngine, client: Caller) -> None:
     size = 64 * 1024 * 1024
     engine.behaviour = Status(200, b"x" * size)
-    async with client.stream("POST", "/") as reply:
-        arriving = reply.aiter_raw()
-        first = await anext(arriving)
-        await asyncio.sleep(0.1)
-        second = await anext(arriving)
-        assert len(first) + len(second) < 4 * HIGH_WATER_BYTES
-        rest = sum([len(data) async for data in arriving])
-    assert len(first) + len(second) + rest == size
+    reply = await client.send("/")
+    first = len(await reply.read())
+    await asyncio.sleep(0.1)
+    second = len(await reply.read())
+    assert first + second < 4 * HIGH_WATER_BYTES
+    rest = 0
+    while data := await reply.read():
+        rest += len(data)
+    reply.close()
+    assert first + second + rest == size
 
 
 async def test_concurrent_requests_have_connections_of_their_own(
-    engine: ScriptedEngine, client: httpx.AsyncClient
+    engine: ScriptedEngine, client: Caller
 ) -> None:
     engine.behaviour = counting = Counting(OK)
     replies = await asyncio.gather(*(client.post("/") for _ in range(5)))
@@ -108,7 +104,7 @@ async def test_concurrent_requests_have_connections_of_their_own(
 
 @pytest.mark.parametrize("header", [b"connection: close\r\n", b""], ids=["by header", "by EOF"])
 async def test_a_connection_that_ends_is_not_used_again(
-    engine: ScriptedEngine, client: httpx.AsyncClient, header: bytes
+    engine: ScriptedEngine, client: Caller, header: bytes
 ) -> None:
     length = b"content-length: 2\r\n" if header else b""
     engine.behaviour = counting = Counting(InTurn([Raw(HEAD + header + length + b"\r\nok")], OK))
@@ -118,7 +114,7 @@ async def test_a_connection_that_ends_is_not_used_again(
 
 
 async def test_an_unrequested_second_response_never_reaches_a_caller(
-    engine: ScriptedEngine, client: httpx.AsyncClient
+    engine: ScriptedEngine, client: Caller
 ) -> None:
     one = HEAD + b"content-length: 2\r\n\r\n"
     engine.behaviour = InTurn([Raw(one + b"ok" + one + b"no")], OK)
@@ -137,16 +133,37 @@ async def test_an_unrequested_second_response_never_reaches_a_caller(
     ids=["no HTTP", "half a head", "bad chunk", "no status"],
 )
 async def test_a_broken_reply_differs_from_a_missing_one(
-    engine: ScriptedEngine, client: httpx.AsyncClient, raw: bytes
+    engine: ScriptedEngine, client: Caller, raw: bytes
 ) -> None:
     engine.behaviour = Raw(raw)
-    with pytest.raises(httpx.RemoteProtocolError):
+    with pytest.raises(ProtocolError):
         await client.post("/")
 
 
-async def test_a_cancelled_request_stops_the_engine(
-    engine: ScriptedEngine, client: httpx.AsyncClient
-) -> None:
+@pytest.mark.parametrize(
+    "body", [b"", b"abc", (b"a", memoryview(b"xbx")[1:2], b"c")], ids=["", "one", "pieces"]
+)
+async def test_sends_a_body_as_its_length_says(engine: ScriptedEngine, client: Caller, body: Body) -> None:
+    engine.behaviour = OK
+    await client.post("/v1", body)
+    (request,) = engine.requests
+    assert request.raw == joined(body)
+    assert request.headers["content-length"] == str(len(joined(body)))
+    assert request.headers["host"] == f"127.0.0.1:{engine.port}"
+
+
+async def test_headers_are_found_by_their_names_in_lower_case(engine: ScriptedEngine, client: Caller) -> None:
+    engine.behaviour = Raw(HEAD + b"Retry-AFTER: 7\r\nx-a: 1\r\nX-A: \xe9\r\ncontent-length: 0\r\n\r\n")
+    assert (await client.post("/")).headers == {"retry-after": "7", "x-a": "1, \xe9", "content-length": "0"}
+
+
+async def test_a_url_that_leads_nowhere_is_an_engine_that_was_not_reached(client: Caller) -> None:
+    client.base_url = "http://127.0.0.1:99999"
+    with pytest.raises(ConnectError):
+        await client.post("/")
+
+
+async def test_a_cancelled_request_stops_the_engine(engine: ScriptedEngine, client: Caller) -> None:
     engine.behaviour = Hang()
     task = asyncio.ensure_future(client.post("/"))
     await asyncio.to_thread(engine.wait_until, lambda: engine.requests)
@@ -187,8 +204,7 @@ async def test_an_idle_connection_is_used_again_for_a_few_seconds(
 ) -> None:
     engine.behaviour = counting = Counting(OK)
     clocks = Clocks()
-    transport = EngineTransport(None, clocks.clock())
-    async with httpx.AsyncClient(transport=transport, base_url=engine.base_url) as client:
+    with Caller(engine.base_url, EngineTransport(None, clocks.clock())) as client:
         await client.post("/")
         clocks.wall += wall_s
         clocks.steady += steady_s
@@ -199,8 +215,7 @@ async def test_an_idle_connection_is_used_again_for_a_few_seconds(
 async def test_idle_connections_that_are_too_old_are_all_closed(engine: ScriptedEngine) -> None:
     engine.behaviour = OK
     clocks = Clocks()
-    transport = EngineTransport(None, clocks.clock())
-    async with httpx.AsyncClient(transport=transport, base_url=engine.base_url) as client:
+    with Caller(engine.base_url, EngineTransport(None, clocks.clock())) as client:
         await asyncio.gather(*(client.post("/") for _ in range(5)))
         clocks.steady += IDLE
         await client.post("/")
@@ -208,7 +223,7 @@ async def test_idle_connections_that_are_too_old_are_all_closed(engine: Scripted
 
 
 async def test_an_address_that_hangs_costs_a_moment(
-    engine: ScriptedEngine, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    engine: ScriptedEngine, client: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine.behaviour = OK
     loop = asyncio.get_running_loop()
@@ -226,26 +241,25 @@ async def test_an_address_that_hangs_costs_a_moment(
     monkeypatch.setattr(loop, "getaddrinfo", addresses)
     monkeypatch.setattr(loop, "sock_connect", hanging)
     monkeypatch.setattr(transport_module, "NEXT_ADDRESS_S", 0.05)
-    assert (await client.post(f"http://engine.example:{engine.port}/")).content == b"ok"
+    client.base_url = f"http://engine.example:{engine.port}"
+    assert (await client.post("/")).content == b"ok"
 
 
-async def test_every_connection_is_probed(engine: ScriptedEngine) -> None:
+async def test_every_connection_is_probed(engine: ScriptedEngine, client: Caller) -> None:
     """So that a machine that has gone, or a NAT gateway that forgot it, costs seconds and not the timeout."""
     engine.behaviour = OK
-    transport = EngineTransport(None)
-    async with httpx.AsyncClient(transport=transport, base_url=engine.base_url) as client:
-        await client.post("/")
-        ((connection,),) = transport._idle.values()
-        sock = connection._socket
-        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
-        for name, most in (
-            ("TCP_KEEPIDLE", 10),
-            ("TCP_KEEPINTVL", 5),
-            ("TCP_KEEPCNT", 5),
-            ("TCP_USER_TIMEOUT", 20_000),
-        ):
-            if option := getattr(socket, name, None):
-                assert 1 <= sock.getsockopt(socket.IPPROTO_TCP, option) <= most, name
+    await client.post("/")
+    ((connection,),) = client.transport._idle.values()
+    sock = connection._socket
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    for name, most in (
+        ("TCP_KEEPIDLE", 10),
+        ("TCP_KEEPINTVL", 5),
+        ("TCP_KEEPCNT", 5),
+        ("TCP_USER_TIMEOUT", 20_000),
+    ):
+        if option := getattr(socket, name, None):
+            assert 1 <= sock.getsockopt(socket.IPPROTO_TCP, option) <= most, name
 
 
 def test_a_machine_that_vanishes_is_noticed_within_seconds() -> None:
@@ -257,5 +271,5 @@ def test_a_machine_that_vanishes_is_noticed_within_seconds() -> None:
     ended = subprocess.run([*isolated, *script], capture_output=True, text=True, timeout=30, check=False)
     assert ended.returncode == 0, ended.stderr
     failures = json.loads(ended.stdout)
-    assert (failures["kept"][0], failures["begun"][0]) == ("ReadError", "RemoteProtocolError")
+    assert (failures["kept"][0], failures["begun"][0]) == ("ReadError", "ProtocolError")
     assert max(seconds for _, seconds in failures.values()) < 10

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from functions.chat.app import create_served_app
+from functions.chat.engines.engine import joined
 from functions.chat.models import Model
 from tests.engines import schema
 from tests.unit.chat.fakes import FakeEngine, settings
@@ -27,7 +28,7 @@ async def post(
 def sent(engine: FakeEngine) -> dict[str, Any]:
     """Return the body of the one request that the engine got."""
     (request,) = engine.requests
-    body: dict[str, Any] = json.loads(request.body)
+    body: dict[str, Any] = json.loads(joined(request.body))
     return body
 
 

@@ -8,6 +8,7 @@ from jsonschema import Draft202012Validator
 
 from functions.chat.api import chat_schema
 from functions.chat.api.chat_completions import engine_request
+from functions.chat.engines.engine import joined
 from functions.chat.streams.chat import ChatReply, ChatStream
 from functions.chat.streams.grammar_call import GrammarCalls
 from tests.unit.chat.fakes import USER, model, settings
@@ -28,7 +29,7 @@ def sent(**fields: Any) -> tuple[dict[str, Any], Any]:
     body = {"model": "tiny", "messages": [USER], "tools": TOOLS, **fields}
     tiny = model(engine="llama.cpp")
     request = engine_request(body, chat_schema.check(body), tiny, settings(tiny), "abc")
-    return json.loads(request.body), request.reader()
+    return json.loads(joined(request.body)), request.reader()
 
 
 def validator(choice: Any) -> Draft202012Validator:

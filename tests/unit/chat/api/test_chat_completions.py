@@ -14,7 +14,7 @@ from functions.chat.api import chat_schema
 from functions.chat.api.chat_completions import create_chat_completion, engine_request
 from functions.chat.api.models import find_model
 from functions.chat.api.service import Invocation, Service
-from functions.chat.engines.engine import EngineRequest
+from functions.chat.engines.engine import EngineRequest, joined
 from functions.chat.errors import ApiError, InvalidRequest, ModelNotFound, Overloaded, UpstreamError
 from functions.chat.usage import Meter
 from functions.shared.keys import Keyring
@@ -52,7 +52,7 @@ def prepared(**fields: Any) -> EngineRequest:
 
 
 def sent(**fields: Any) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(prepared(**fields).body)
+    body: dict[str, Any] = json.loads(joined(prepared(**fields).body))
     return body
 
 
@@ -128,7 +128,7 @@ def test_the_fields_of_the_engine_pass_and_nulls_do_not() -> None:
 @pytest.mark.parametrize("options", [None, {}, {"include_usage": False}, {"include_usage": True}], ids=str)
 def test_usage_is_always_requested_of_a_stream(options: dict[str, bool] | None) -> None:
     request = prepared(stream=True, stream_options=options)
-    assert json.loads(request.body)["stream_options"] == {"include_usage": True}
+    assert json.loads(joined(request.body))["stream_options"] == {"include_usage": True}
     assert isinstance(request.reader, partial)
     assert request.reader.keywords["include_usage"] is bool(options and options.get("include_usage"))
 
@@ -165,7 +165,7 @@ def test_a_whole_reply_is_requested_without_stream_options(stream: bool | None) 
 
 def test_the_default_is_the_first_model() -> None:
     request = prepared(model="default")
-    assert (request.model.id, json.loads(request.body)["model"]) == ("one", "/weights/one")
+    assert (request.model.id, json.loads(joined(request.body))["model"]) == ("one", "/weights/one")
 
 
 def test_a_model_may_be_called_default() -> None:

@@ -12,6 +12,7 @@ from functions.chat.api import chat_schema
 from functions.chat.api.chat_completions import engine_request
 from functions.chat.api.chat_schema import CHAT_COMPLETION_REQUEST
 from functions.chat.api.fields import CHAT_TEMPLATE_KWARGS
+from functions.chat.engines.engine import joined
 from functions.chat.engines.kinds import ENGINES, NEVER
 from functions.chat.errors import InvalidRequest
 from tests.engines import schema
@@ -61,7 +62,7 @@ def sent(engine: str = "vllm", extra: tuple[str, ...] = (), **fields: Any) -> di
     of = model(engine=engine, extra_fields=frozenset(extra))
     body = {"model": "tiny", "messages": [USER], **fields}
     request = engine_request(body, chat_schema.check(body), of, settings(of), "abc")
-    read: dict[str, Any] = json.loads(request.body)
+    read: dict[str, Any] = json.loads(joined(request.body))
     return read
 
 
@@ -349,7 +350,7 @@ def test_nothing_raises_what_an_engine_may_do_above_what_is_reserved(
     except InvalidRequest as error:
         schema.validate_error(error.body())
         return
-    read = json.loads(request.body)
+    read = json.loads(joined(request.body))
     assert read.keys() <= of.fields | {"json_schema"}
     assert None not in read.values()
     assert read["messages"][0].keys() <= {"role", "content", "name"}

@@ -27,7 +27,7 @@ from functions.chat.api import (
     responses,
 )
 from functions.chat.api.chat_completions import engine_request
-from functions.chat.engines.engine import EngineRequest
+from functions.chat.engines.engine import EngineRequest, joined
 from functions.chat.engines.kinds import ENGINES
 from functions.chat.errors import InvalidRequest
 from tests.unit.chat.fakes import USER, model, settings
@@ -111,7 +111,7 @@ def prepared(sent: dict[str, Any], kind: str = "vllm", **changes: Any) -> Engine
 
 
 def check(request: EngineRequest) -> None:
-    sent = json.loads(request.body)
+    sent = json.loads(joined(request.body))
     for write in (spaced, indented, escaped):
         needed = worst(rendered(sent, write))
         assert needed <= request.prompt_tokens_most, f"{needed} tokens of {sent}"

@@ -15,7 +15,7 @@ from functions.chat.api import response_schema, responses
 from functions.chat.api.response_schema import LOGPROBS
 from functions.chat.api.service import Invocation
 from functions.chat.app import create_served_app
-from functions.chat.engines.engine import EngineRequest
+from functions.chat.engines.engine import EngineRequest, joined
 from functions.chat.errors import InvalidRequest
 from functions.chat.streams.response_items import CalledAs
 from tests.engines.recordings import request_bodies
@@ -254,7 +254,7 @@ async def prepared(fields: dict[str, Any], **of: Any) -> EngineRequest:
 async def test_what_clients_send_becomes_a_request_to_the_engine(case: str, engine: str) -> None:
     fields = CLIENTS[case]
     call = await prepared(fields, engine=engine)
-    sent = json.loads(call.body)
+    sent = json.loads(joined(call.body))
     assert call.stream == sent.get("stream", False) == fields.get("stream", False)
     assert call.max_completion == fields.get("max_output_tokens", 64)
     assert sent.keys() <= model(engine=engine).kind.fields | {"json_schema"}

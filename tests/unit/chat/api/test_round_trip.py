@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from functions.chat.api import body, chat_schema
 from functions.chat.api.chat_completions import engine_request
-from functions.chat.engines.engine import Reply
+from functions.chat.engines.engine import Reply, joined
 from functions.chat.engines.kinds import ENGINES
 from functions.chat.json_text import dump
 from functions.chat.streams.chat import ChatReply
@@ -60,7 +60,7 @@ def accepted_back(message: dict[str, Any], engine: str = "vllm") -> dict[str, An
     parsed = body.parse_json(raw)
     tiny = model(engine=engine)
     request = engine_request(parsed, chat_schema.check(parsed), tiny, settings(tiny), "abc")
-    sent = json.loads(request.body)
+    sent = json.loads(joined(request.body))
     schema.validate_engine_request(sent, reasoning=ENGINES[engine].reasoning)
     assert len(sent["messages"]) == len(history)
     turn: dict[str, Any] = sent["messages"][1]

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -172,7 +171,7 @@ def test_a_spent_quota_is_recognised(body: Any) -> None:
     ids=lambda value: str(value)[:40],
 )
 def test_the_wait_is_read_from_the_engine(headers: dict[str, str], seconds: float) -> None:
-    assert retry_after_s(httpx.Headers(headers)) == seconds
+    assert retry_after_s(headers) == seconds
 
 
 @pytest.mark.parametrize(
