@@ -15,11 +15,11 @@ STAGE ?= serverless
 .PHONY: help run chat migrate test test-all coverage test-nightly test-clients test-deploy faults mutants check check-prisma check-vllm fmt bench invoke layer synth doctor deploy smoke destroy lock release clean
 # Programs get what the command line gives, dollars included: make would expand them.
 $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
-export PORT BACKEND BACKEND_KEY FALLBACK FALLBACK_KEY CONCURRENCY TIMEOUT_S AUTH DEV_KEY NAME STAGE CORS_ORIGINS EVENT FUNCTION MODELS PRICES
+export PORT BACKEND BACKEND_KEY FALLBACK FALLBACK_KEY CONCURRENCY PER_ENVIRONMENT TIMEOUT_S AUTH DEV_KEY NAME STAGE CORS_ORIGINS EVENT FUNCTION MODELS PRICES
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
-run: ## start everything on http://localhost:8000; `make run AUTH=on` requires keys
+run: ## start everything on http://localhost:8000; `make run AUTH=on` requires keys, `PER_ENVIRONMENT=64` gives a process 64 streams
 	@$(SETUP) run && exec $(VENV)/python -m infra.local
 chat: ## chat in the terminal with what `make run` serves; URL=, KEY= and MODEL= choose another service
 	@$(SETUP) chat >&2 </dev/null && OPENAI_API_KEY="$$KEY" exec $(VENV)/python examples/chat.py --url "$${URL:-http://localhost:$${PORT:-8000}/v1}" --model "$${MODEL:-default}"

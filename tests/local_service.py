@@ -1,5 +1,10 @@
-"""`python -m infra.local` in a child process, started and stopped as `make run` and Ctrl-C do."""
+"""`python -m infra.local` in a child process, started and stopped as `make run` and Ctrl-C do.
 
+Its environments serve as many requests at a time as PER_ENVIRONMENT says, the variable of `make run`: the
+tests of what clients see pass with `make test-all PER_ENVIRONMENT=64` too.
+"""
+
+import os
 import re
 import signal
 import threading
@@ -11,10 +16,15 @@ from typing import IO
 
 import httpx
 import psutil
+import pytest
 
 from tests import launch
 
 UNSET = {"BACKEND": "", "BACKEND_KEY": "", "CONCURRENCY": "", "TIMEOUT_S": ""}
+PER_ENVIRONMENT = int(os.environ.get("PER_ENVIRONMENT") or 1)
+of_one_per_environment = pytest.mark.skipif(
+    PER_ENVIRONMENT != 1, reason="counts environments that serve one request at a time"
+)
 _READY_S = 30
 _STOP_S = 2.0
 

@@ -11,7 +11,7 @@ from infra.local.services.models import (
     KEY_VARIABLE,
     Models,
 )
-from infra.local.settings import Settings
+from infra.local.settings import CONCURRENCY, Settings
 from infra.paths import ROOT
 
 _PAGES = ROOT / ".local"
@@ -49,7 +49,8 @@ def chat_function(settings: Settings, models: Models) -> LambdaFunction:
         handler="functions/chat/handler.handler",
         environment=environment,
         timeout_s=settings.timeout_s,
-        concurrency=settings.concurrency,
+        concurrency=settings.chat_concurrency,
+        per_environment=settings.per_environment,
     )
 
 
@@ -63,7 +64,7 @@ def todos_function(settings: Settings, database_url: str) -> LambdaFunction:
             "GRAPHIQL": str(_PAGES / "graphiql"),
         },
         timeout_s=30,
-        concurrency=settings.concurrency,
+        concurrency=settings.concurrency or CONCURRENCY,
     )
 
 

@@ -14,6 +14,8 @@ from infra.local.errors import CannotStart
 REGION = "us-east-1"
 # The value of FALLBACK that stands for the embedded engine.
 LOCAL = "local"
+# Of one function, at a time.
+CONCURRENCY = 10
 # What Lambda takes, and the gateway.
 MAX_REQUEST_BYTES = 6 * 1024 * 1024
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\]", re.IGNORECASE)
@@ -30,7 +32,9 @@ class Settings:
     Shape:  `backend` is the base URL of an OpenAI-compatible server, "" for the embedded engine; `fallback`
             of another that answers where it cannot, LOCAL for the embedded engine, "" for none; `port` 0
             takes a free one. `database_url` is the todo API's database, "" for a Postgres that is started
-            here and keeps its data in `postgres_dir`, None for the clone's. `auth`: API keys are required;
+            here and keeps its data in `postgres_dir`, None for the clone's. `concurrency` limits the requests
+            of a function at a time; None is CONCURRENCY. `per_environment` is how many of them an environment
+            of the chat function serves at a time. `auth`: API keys are required;
             `dev_key` is the first of them, "" for a generated one. `cors_origins` is for the functions, ""
             for none. `hosts` are names of this machine, beside localhost, that clients may use. `serves` is
             what the backend's models do, () where that is to be found out. `models` are all of them, in the
@@ -44,7 +48,8 @@ class Settings:
     backend_key: str = field(default="", repr=False)
     fallback: str = ""
     fallback_key: str = field(default="", repr=False)
-    concurrency: int = 10
+    concurrency: int | None = None
+    per_environment: int = 1
     timeout_s: int = 900
     database_url: str = field(default="", repr=False)
     postgres_dir: Path | None = None
@@ -76,7 +81,8 @@ class Settings:
             backend_key=environment.get("BACKEND_KEY", ""),
             fallback=_fallback(environment),
             fallback_key=environment.get("FALLBACK_KEY", ""),
-            concurrency=_number(environment, "CONCURRENCY", cls.concurrency, 1, 1000),
+            concurrency=_number_if_given(environment, "CONCURRENCY", 1000),
+            per_environment=_number(environment, "PER_ENVIRONMENT", cls.per_environment, 1, 64),
             timeout_s=_number(environment, "TIMEOUT_S", cls.timeout_s, 1, 900),
             database_url=read_database_url(environment.get("DATABASE_URL", "")),
             postgres_dir=Path(directory).resolve()
@@ -86,8 +92,8 @@ class Settings:
             dev_key=_key(environment.get("DEV_KEY", "")),
             cors_origins=_origins(environment.get("CORS_ORIGINS", "")),
             hosts=_names(environment, "HOSTS", _HOST, "host names like box.example, without a port"),
-            max_body_bytes=_bytes(environment, "MAX_BODY_BYTES", MAX_REQUEST_BYTES),
-            max_event_bytes=_bytes(environment, "MAX_EVENT_BYTES", 2**30),
+            max_body_bytes=_number_if_given(environment, "MAX_BODY_BYTES", MAX_REQUEST_BYTES),
+            max_event_bytes=_number_if_given(environment, "MAX_EVENT_BYTES", 2**30),
             media_hosts=_names(environment, "MEDIA_HOSTS", _HOST, "host names like images.example.com"),
             extra_fields=_names(environment, "EXTRA_FIELDS", _FIELD, "fields of requests, like mirostat_tau"),
             embedding_model=Path(file).absolute() if (file := environment.get("EMBEDDING_MODEL")) else None,
@@ -96,6 +102,11 @@ class Settings:
             engine_variables=_engine_variables(environment, models),
             serves=_names(environment, "SERVES", _SERVES, "of chat, completions and embeddings"),
         )
+
+    @property
+    def chat_concurrency(self) -> int:
+        """The chat function's limit: by default no less than one environment serves."""
+        return self.concurrency or max(CONCURRENCY, self.per_environment)
 
 
 def _number(environment: Mapping[str, str], name: str, default: int, lowest: int, highest: int) -> int:
@@ -145,7 +156,7 @@ def _origins(text: str) -> str:
     )
 
 
-def _bytes(environment: Mapping[str, str], name: str, highest: int) -> int | None:
+def _number_if_given(environment: Mapping[str, str], name: str, highest: int) -> int | None:
     return _number(environment, name, 0, 1, highest) if environment.get(name) else None
 
 

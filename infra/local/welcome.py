@@ -3,7 +3,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.local.settings import LOCAL, Settings
+from infra.local.settings import CONCURRENCY, LOCAL, Settings
 from infra.paths import ROOT
 
 _TEXT = """\
@@ -15,7 +15,7 @@ The chat API answers on http://localhost:{port}
   model     {models}
   engine    {engine}
   database  {database}
-  functions functions/chat, functions/todos: one process per request, as on Lambda, each at most {concurrency}
+  functions {functions}
 {keys}
 Try it:
 
@@ -24,6 +24,12 @@ Try it:
 
 Ctrl-C stops everything.
 """
+_FUNCTIONS = (
+    "functions/chat, functions/todos: one process per request, as on Lambda, each at most {concurrency}"
+)
+_CONCURRENT = """\
+functions/chat: {per_environment} requests in a process, as on Lambda Managed Instances, at most {concurrency}
+            functions/todos: one process per request, at most {others}"""
 _KEYS = """\
   key       {key}
   keys      moto's DynamoDB on {url}, in memory: keys and usage are lost when it stops
@@ -64,6 +70,7 @@ def welcome(
         addresses or settings.backend or embedded,
         embedded if settings.fallback == LOCAL else settings.fallback,
     ]
+    functions = _FUNCTIONS if settings.per_environment == 1 else _CONCURRENT
     more = f" and {len(models) - _SHOWN_MODELS} more" if len(models) > _SHOWN_MODELS else ""
     return _TEXT.format(
         port=port,
@@ -72,7 +79,11 @@ def welcome(
         models=f'{", ".join(models[:_SHOWN_MODELS])}{more} ("default" is {models[0]})',
         engine=", else ".join(filter(None, engines)),
         database=database or "none",
-        concurrency=settings.concurrency,
+        functions=functions.format(
+            concurrency=settings.chat_concurrency,
+            per_environment=settings.per_environment,
+            others=settings.concurrency or CONCURRENCY,
+        ),
         request=_REQUEST,
         keys=_KEYS.format(
             key=key,

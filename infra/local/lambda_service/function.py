@@ -18,7 +18,11 @@ def _wrapped_runtime() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class LambdaFunction:
-    """A function, its settings, and the command that starts it as Lambda does."""
+    """A function, its settings, and the command that starts it as Lambda does.
+
+    Shape:  `concurrency` limits all its requests at a time, `per_environment` those of one environment. With
+            more than one it is a function on Lambda Managed Instances, whose logs are JSON.
+    """
 
     name: str
     handler: str
@@ -27,6 +31,7 @@ class LambdaFunction:
     init_timeout_s: float = 10
     memory_mb: int = 1024
     concurrency: int = 10
+    per_environment: int = 1
     idle_s: float = 300
     command: tuple[str, ...] = field(default_factory=_wrapped_runtime)
 
@@ -36,6 +41,11 @@ class LambdaFunction:
 
     def sandbox_environment(self, runtime_api: str) -> dict[str, str]:
         """Return all variables that its process starts with."""
+        concurrent = {
+            "AWS_LAMBDA_MAX_CONCURRENCY": str(self.per_environment),
+            "AWS_LAMBDA_LOG_FORMAT": "JSON",
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "lambda-managed-instances",
+        }
         return {
             "LANG": "en_US.UTF-8",
             "TZ": ":UTC",
@@ -56,4 +66,5 @@ class LambdaFunction:
             "LAMBDA_TASK_ROOT": str(ROOT),
             "LAMBDA_RUNTIME_DIR": "/var/runtime",
             "_HANDLER": self.handler,
+            **(concurrent if self.per_environment > 1 else {}),
         }

@@ -1,38 +1,60 @@
-"""Which process is at the other end of a loopback connection, as Linux reports it in /proc."""
+"""Which process is at the other end of a loopback connection, as Linux reports it in /proc.
+
+The table of connections takes milliseconds to read, and has thousands of rows on some machines: it is read
+for many connections at once, and its rows are not split.
+"""
 
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 Address = tuple[str, int]
 # What is read changes meanwhile: the kernel's table may leave a row out.
 _TRIES = 3
+# A socket of IPv6 may be connected to an address of IPv4.
+_IPV4_IN_IPV6 = "0000000000000000FFFF0000"
 
 
-def is_of_session(session: int, peer: Address, own: Address, proc: Path = Path("/proc")) -> bool:
-    """Return whether a process of a session holds the other end; True on systems that do not report it.
+def peers_of_session(
+    session: int, peers: Collection[Address], own: Address, proc: Path = Path("/proc")
+) -> set[Address]:
+    """Return those of our connections' other ends that a process of a session holds.
 
-    Shape:  `session` is the id of the process that leads it.
+    Shape:  `session` is the id of the process that leads it, `own` our end of all; all of the ends on systems
+            that do not report it.
     Source: proc(5), /proc/net/tcp and /proc/pid/fd, read 2026-11-26.
     """
-    return any(_is_of_session(session, peer, own, proc) for _ in range(_TRIES))
+    found: set[Address] = set()
+    for _ in range(_TRIES):
+        if missing := set(peers) - found:
+            found |= _peers_of_session(session, missing, own, proc)
+    return found
 
 
-def _is_of_session(session: int, peer: Address, own: Address, proc: Path) -> bool:
-    ends = [_hexadecimal(peer), _hexadecimal(own)]
-    sockets = set()
+def _peers_of_session(session: int, peers: Collection[Address], own: Address, proc: Path) -> set[Address]:
+    sockets = {}
     reports = False  # our listener, which has the same address as our end
-    for table in ("net/tcp", "net/tcp6"):  # an IPv6 socket may be connected to an IPv4 address
+    our_end = _hexadecimal(own)
+    for table, prefix in (("net/tcp", ""), ("net/tcp6", _IPV4_IN_IPV6)):
         with suppress(OSError):
-            for line in (proc / table).read_text().splitlines():
-                row = line.split()
-                reports = reports or row[1][-len(ends[1]) :] == ends[1]
-                if [end[-len(ends[0]) :] for end in row[1:3]] == ends:
-                    sockets.add(f"socket:[{row[9]}]")
-    return not reports or not sockets.isdisjoint(_open_files(session, proc))
+            rows = (proc / table).read_text()
+            reports = reports or f": {prefix}{our_end} " in rows
+            for peer in peers:
+                _, _, row = rows.partition(f": {prefix}{_hexadecimal(peer)} {prefix}{our_end} ")
+                if row:
+                    sockets[f"socket:[{row.split(maxsplit=7)[6]}]"] = peer
+    if not reports:
+        return set(peers)
+    found = set()
+    for file in _open_files(session, proc):
+        if file in sockets:
+            found.add(sockets.pop(file))
+        if not sockets:
+            break
+    return found
 
 
 def _hexadecimal(address: Address) -> str:
@@ -41,7 +63,8 @@ def _hexadecimal(address: Address) -> str:
 
 
 def _open_files(session: int, proc: Path) -> Iterator[str]:
-    for name in os.listdir(proc):
+    """Return what the processes of a session have open, its leader first: mostly it is the only one."""
+    for name in (str(session), *os.listdir(proc)):
         with suppress(OSError):  # a process that ends meanwhile
             if name.isdigit() and os.getsid(int(name)) == session:
                 for descriptor in os.listdir(proc / name / "fd"):

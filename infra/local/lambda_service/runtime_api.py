@@ -2,6 +2,10 @@
 
     starting → idle (the function waits at /next) → busy → idle → …
 
+A function of N slots waits at /next up to N times at once, each on a connection of its own, and is busy with
+as many invocations. A reply names its invocation; a request for the next event does not: it is taken for that
+of a slot whose reply is over.
+
 The next event is for a process of the sandbox only: it holds a prompt, and the caller's key. Others of this
 machine are refused, as Linux knows them by their connection; web pages are refused by their headers. A reply
 needs no such check: no other process knows the id of the request.
@@ -12,12 +16,13 @@ runtime", read 2026-11-22.
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Mapping
 from typing import Protocol
 
 from infra.local.lambda_service.failures import FunctionFailed
 from infra.local.lambda_service.invocation import Invocation
-from infra.local.lambda_service.peer import is_of_session
+from infra.local.lambda_service.peer import peers_of_session
 from infra.local.lambda_service.runtime_connection import (
     ACCEPTED,
     RuntimeConnection,
@@ -39,11 +44,11 @@ _NOT_FOR_OTHERS = error_response(403, "Forbidden", "Only the function's own proc
 class RuntimeObserver(Protocol):
     """The sandbox, notified of what its function does."""
 
-    def became_idle(self) -> None:
-        """The function requested its next event."""
+    def became_idle(self, ended: Invocation | None) -> None:
+        """The function requested an event, after the one that ended if there was one."""
 
     def replied(self) -> None:
-        """The reply is over; the function has not requested its next event yet."""
+        """A reply is over; the function has not requested an event in its place yet."""
 
     def failed_init(self, error_type: str, message: str) -> None:
         """The function could not be loaded."""
@@ -52,18 +57,21 @@ class RuntimeObserver(Protocol):
 class RuntimeApiServer:
     """One sandbox's Runtime API on a free loopback port."""
 
-    def __init__(self, observer: RuntimeObserver, *, arn: str, timeout_s: float) -> None:
+    def __init__(self, observer: RuntimeObserver, *, arn: str, timeout_s: float, slots: int = 1) -> None:
         self._observer = observer
         self._arn = arn
         self._timeout_s = timeout_s
+        self._slots = slots
         self._listener = bind(0)
         self._server: asyncio.Server | None = None
         self._session: int | None = None
-        self._poll: RuntimeConnection | None = None
+        self._polls: dict[RuntimeConnection, None] = {}
         self._connections: set[RuntimeConnection] = set()
         self._checked: set[RuntimeConnection] = set()
-        self._invocation: Invocation | None = None
-        self._delivered = False
+        self._undelivered: deque[Invocation] = deque()
+        # By request id: those that the function works on, and those to which it has replied since.
+        self._open: dict[str, Invocation] = {}
+        self._replied: dict[str, Invocation] = {}
 
     @property
     def address(self) -> str:
@@ -88,12 +96,24 @@ class RuntimeApiServer:
     def has_connections(self) -> bool:
         return bool(self._connections)
 
+    @property
+    def requested(self) -> int:
+        """How many events the function waits for."""
+        return len(self._polls)
+
+    @property
+    def unanswered(self) -> int:
+        """How many invocations are without a reply, or within it."""
+        return len(self._open)
+
     def invoke(self, invocation: Invocation) -> None:
         """Deliver an event to the function, now or when it next requests one."""
-        self._invocation, self._delivered = invocation, self._poll is not None
-        if self._poll:
-            poll, self._poll = self._poll, None
+        self._open[invocation.request_id] = invocation
+        if self._polls:
+            poll, _ = self._polls.popitem()
             poll.respond(self._event_response(invocation))
+        else:
+            self._undelivered.append(invocation)
 
     def _event_response(self, invocation: Invocation) -> RuntimeResponse:
         fields = {
@@ -114,8 +134,7 @@ class RuntimeApiServer:
     def connection_lost(self, connection: RuntimeConnection) -> None:
         self._connections.discard(connection)
         self._checked.discard(connection)
-        if self._poll is connection:
-            self._poll = None
+        self._polls.pop(connection, None)
 
     def route(
         self, method: str, path: str, headers: Mapping[str, str], connection: RuntimeConnection
@@ -129,55 +148,75 @@ class RuntimeApiServer:
             case "POST", "init", "error" if self._is_the_functions(connection):
                 return WholeRequest(lambda body: self._fail_init(*reported_error(headers, body)))
             case "POST", "invocation", request_id, "response" | "error" as kind:
-                refusal = self._refusal(request_id, headers)
-                if refusal or not self._invocation:
+                invocation = self._open.get(request_id) or self._replied.get(request_id)
+                refusal = _refusal(invocation, headers)
+                if refusal or not invocation:
                     return WholeRequest(lambda _: refusal)
                 if kind == "error":
-                    return WholeRequest(lambda body: self._fail_invocation(reported_error(headers, body)[0]))
-                return ResponseRequest(headers, connection, self._invocation.reply, self._observer.replied)
+                    return WholeRequest(
+                        lambda body: self._fail_invocation(invocation, reported_error(headers, body)[0])
+                    )
+                return ResponseRequest(
+                    headers, connection, invocation.reply, lambda: self._end_reply(invocation)
+                )
         message = f"Expected a path of the Runtime API, but got {method} {path}"
         return WholeRequest(lambda _: error_response(404, "InvalidPath", message))
 
     def _is_the_functions(self, connection: RuntimeConnection) -> bool:
-        if connection not in self._checked and self._session is not None:
-            peer, own = connection.addresses()
-            if not is_of_session(self._session, peer, own):
-                return False
-        self._checked.add(connection)
-        return True
-
-    def _refusal(self, request_id: str, headers: Mapping[str, str]) -> RuntimeResponse | None:
-        """Return why no reply to an invocation is accepted, None if one is."""
-        invocation = self._invocation
-        if invocation is None or request_id != invocation.request_id:
-            return error_response(400, "InvalidRequestID", "Invalid request ID")
-        if headers.get("lambda-runtime-invocation-id", invocation.token) != invocation.token:
-            return error_response(410, "InvocationGone", "This invocation is over")
-        if invocation.reply.opened:
-            return error_response(
-                403, "InvalidStateTransition", "The reply to this invocation has begun already"
-            )
-        return None
+        if self._session is None or connection in self._checked:
+            return True
+        _, own = connection.addresses()
+        unchecked = {each.addresses()[0]: each for each in self._connections - self._checked}
+        self._checked |= {unchecked[peer] for peer in peers_of_session(self._session, unchecked, own)}
+        return connection in self._checked
 
     def _fail_init(self, error: str, message: str) -> RuntimeResponse:
         self._observer.failed_init(error, message)
         return ACCEPTED
 
-    def _fail_invocation(self, error: str) -> RuntimeResponse:
-        if self._invocation:
-            self._invocation.reply.fail(FunctionFailed(f"failed: {error}"))
-            self._observer.replied()
+    def _fail_invocation(self, invocation: Invocation, error: str) -> RuntimeResponse:
+        invocation.reply.fail(FunctionFailed(f"failed: {error}"))
+        self._end_reply(invocation)
         return ACCEPTED
+
+    def _end_reply(self, invocation: Invocation) -> None:
+        if self._open.pop(invocation.request_id, None):
+            self._replied[invocation.request_id] = invocation
+            self._observer.replied()
 
     def _next(self, connection: RuntimeConnection) -> RuntimeResponse | None:
         """Return the event that waits for the function, None if the function waits for one."""
         if not self._is_the_functions(connection):
             return _NOT_FOR_OTHERS
-        if self._invocation and not self._delivered:
-            self._delivered = True
-            return self._event_response(self._invocation)
-        if self._invocation:
-            self._invocation.reply.fail(FunctionFailed("requested its next event without a reply"))
-        self._invocation, self._poll = None, connection
-        self._observer.became_idle()
+        if self._undelivered:
+            return self._event_response(self._undelivered.popleft())
+        ended = self._ended()
+        self._polls[connection] = None
+        self._observer.became_idle(ended)
         return None
+
+    def _ended(self) -> Invocation | None:
+        """Return the invocation whose slot is free now that the function requests an event, None if none is.
+
+        Of several slots, one without a reply may be busy still: a runtime may request an event early.
+        """
+        if self._replied:
+            return self._replied.pop(next(iter(self._replied)))
+        if len(self._open) + len(self._polls) < self._slots:
+            return None
+        for invocation in self._open.values():
+            if self._slots == 1 or invocation.reply.over:
+                invocation.reply.fail(FunctionFailed("requested its next event without a reply"))
+                return self._open.pop(invocation.request_id)
+        return None
+
+
+def _refusal(invocation: Invocation | None, headers: Mapping[str, str]) -> RuntimeResponse | None:
+    """Return why no reply to an invocation is accepted, None if one is."""
+    if invocation is None:
+        return error_response(400, "InvalidRequestID", "Invalid request ID")
+    if headers.get("lambda-runtime-invocation-id", invocation.token) != invocation.token:
+        return error_response(410, "InvocationGone", "This invocation is over")
+    if invocation.reply.opened:
+        return error_response(403, "InvalidStateTransition", "The reply to this invocation has begun already")
+    return None

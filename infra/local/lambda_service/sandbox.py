@@ -2,7 +2,9 @@
 
     starting → idle → busy → settling (replied, but not back at /next) → idle → … → gone
 
-One request at a time. The time limit runs from the event to the function's next /next, as on Lambda.
+It serves up to `slots` requests at a time. The time limit runs from the event to the function's next /next,
+as on Lambda. Where it is exceeded, the process is killed; one that may serve several requests goes on, as on
+Lambda Managed Instances, and only that request fails.
 """
 
 import asyncio
@@ -32,16 +34,24 @@ class Pool(Protocol):
 
 
 class Sandbox:
-    """A process of a function, which serves one request at a time."""
+    """A process of a function, which serves so many requests at a time."""
 
     def __init__(
-        self, function: LambdaFunction, pool: Pool, guardian: Guardian, log: Callable[[str], None]
+        self,
+        function: LambdaFunction,
+        pool: Pool,
+        guardian: Guardian,
+        log: Callable[[str], None],
+        slots: int = 1,
     ) -> None:
         self._function, self._pool, self._guardian, self._log = function, pool, guardian, log
-        self._api = RuntimeApiServer(self, arn=function.arn, timeout_s=function.timeout_s)
+        self.slots = slots
+        self._api = RuntimeApiServer(
+            self, arn=function.arn, timeout_s=function.timeout_s, slots=function.per_environment
+        )
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._invocation: Invocation | None = None
-        self._time_limit: asyncio.TimerHandle | None = None
+        self._init_limit: asyncio.TimerHandle | None = None
+        self._time_limits: dict[Invocation, asyncio.TimerHandle] = {}
 
     async def start(self) -> Self:
         """Start the process and wait until it requests its first event.
@@ -64,8 +74,9 @@ class Sandbox:
             self._api.close()
             raise
         self._life = asyncio.create_task(self._wait_for_the_end())
-        limit_s = self._function.init_timeout_s
-        self._start_time_limit(limit_s, f"init timed out after {limit_s:g} s")
+        self._init_limit = asyncio.get_running_loop().call_later(
+            self._function.init_timeout_s, self._time_out_init
+        )
         try:
             await self._api.serve(self._child.pid)
             await self._ready
@@ -73,6 +84,8 @@ class Sandbox:
             self._ready.cancel()
             await self.stop()
             raise
+        finally:
+            self._init_limit.cancel()
         return self
 
     async def _wait_for_the_end(self) -> None:
@@ -83,15 +96,26 @@ class Sandbox:
                 break
             await asyncio.sleep(_POLL_S)
         self._fail(FunctionFailed(f"crashed: {ending}" if self._ready.done() else f"init failed: {ending}"))
-        self._cancel_time_limit()
+        for time_limit in self._time_limits.values():
+            time_limit.cancel()
         self._api.close()
         self._pool.gone(self)
 
+    @property
+    def free_slots(self) -> int:
+        """How many more requests it takes now."""
+        return min(self._api.requested, self.slots - self._api.unanswered)
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._time_limits)
+
     def invoke(self, invocation: Invocation) -> None:
         """Hand an event to the function; its reply arrives in `invocation.reply`."""
-        self._invocation = invocation
         limit_s = self._function.timeout_s
-        self._start_time_limit(limit_s, f"timed out after {limit_s:g} s")
+        self._time_limits[invocation] = asyncio.get_running_loop().call_later(
+            limit_s, self._time_out, invocation
+        )
         self._api.invoke(invocation)
 
     def kill(self) -> None:
@@ -105,9 +129,9 @@ class Sandbox:
 
     # called by the Runtime API
 
-    def became_idle(self) -> None:
-        self._cancel_time_limit()
-        self._invocation = None
+    def became_idle(self, ended: Invocation | None) -> None:
+        if ended and (time_limit := self._time_limits.pop(ended, None)):
+            time_limit.cancel()
         if self._ready.done():
             self._pool.became_idle(self)
         else:
@@ -119,20 +143,21 @@ class Sandbox:
     def failed_init(self, error_type: str, message: str) -> None:
         self._fail(InitFailed(error_type, message))
 
-    def _start_time_limit(self, limit_s: float, what: str) -> None:
-        def time_out() -> None:
-            self._fail(FunctionFailed(what))
+    def _time_out_init(self) -> None:
+        self._fail(FunctionFailed(f"init timed out after {self._function.init_timeout_s:g} s"))
+        self._child.kill()
+
+    def _time_out(self, invocation: Invocation) -> None:
+        what = f"timed out after {self._function.timeout_s:g} s"
+        if self._function.per_environment == 1:
+            invocation.reply.fail(FunctionFailed(what))
             self._child.kill()
-
-        self._time_limit = asyncio.get_running_loop().call_later(limit_s, time_out)
-
-    def _cancel_time_limit(self) -> None:
-        if self._time_limit:
-            self._time_limit.cancel()
+        else:
+            invocation.reply.fail(FunctionFailed(f"{what}; its environment goes on"))
 
     def _fail(self, failure: FunctionFailed) -> None:
-        """Fail the start and the reply, where they are not complete."""
+        """Fail the start and the replies, where they are not complete."""
         if not self._ready.done():
             self._ready.set_exception(failure)
-        if self._invocation:
-            self._invocation.reply.fail(failure)
+        for invocation in self._time_limits:
+            invocation.reply.fail(failure)

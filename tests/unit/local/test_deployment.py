@@ -63,6 +63,18 @@ def test_each_engine_has_the_key_of_its_own_variable() -> None:
     assert (environment["BACKEND_KEY"], environment["FALLBACK_KEY"]) == ("one", "two")
 
 
+def test_the_chat_function_alone_shares_its_environments() -> None:
+    settings = Settings(per_environment=64)
+    assert (chat(settings).per_environment, chat(settings).concurrency) == (64, 64)
+    assert (todos(settings).per_environment, todos(settings).concurrency) == (1, 10)
+    shared = chat(settings).sandbox_environment("")
+    assert (shared["AWS_LAMBDA_MAX_CONCURRENCY"], shared["AWS_LAMBDA_LOG_FORMAT"]) == ("64", "JSON")
+    assert shared["AWS_LAMBDA_INITIALIZATION_TYPE"] == "lambda-managed-instances"
+    for function in (chat(Settings()), todos(settings)):
+        alone = function.sandbox_environment("")
+        assert not {"AWS_LAMBDA_MAX_CONCURRENCY", "AWS_LAMBDA_LOG_FORMAT"} & alone.keys()
+
+
 def test_without_a_database_there_is_no_todo_function() -> None:
     assert [prefix for prefix, _ in routes(Settings(), MODELS, "")] == ["/"]
 

@@ -23,6 +23,7 @@ def test_every_variable_is_read() -> None:
         "FALLBACK": "https://a.example/v1/",
         "FALLBACK_KEY": "secret",
         "CONCURRENCY": "3",
+        "PER_ENVIRONMENT": "2",
         "TIMEOUT_S": "60",
         "DATABASE_URL": "postgresql://u:secret@h/d",
         "POSTGRES_DIR": "/data",
@@ -46,6 +47,7 @@ def test_every_variable_is_read() -> None:
         fallback="https://a.example/v1",
         fallback_key="secret",
         concurrency=3,
+        per_environment=2,
         timeout_s=60,
         database_url="postgresql://u:secret@h:5432/d",
         postgres_dir=Path("/data"),
@@ -71,6 +73,10 @@ def test_every_variable_is_read() -> None:
         ("PORT", "1e3"),
         ("PORT", "٨"),
         ("CONCURRENCY", "0"),
+        ("CONCURRENCY", "1001"),
+        ("PER_ENVIRONMENT", "0"),
+        ("PER_ENVIRONMENT", "65"),
+        ("PER_ENVIRONMENT", "abc"),
         ("TIMEOUT_S", "901"),
         ("BACKEND", "ftp://a"),
         ("FALLBACK", "LOCAL"),
@@ -120,6 +126,20 @@ def test_every_variable_is_documented() -> None:
     names = set(re.findall(r'"([A-Z][A-Z_]{3,})"', inspect.getsource(settings_module)))
     documented = re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "docs/local.md").read_text(), re.MULTILINE)
     assert sorted(documented) == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("variables", "limit"),
+    [
+        ({}, 10),
+        ({"PER_ENVIRONMENT": "4"}, 10),
+        ({"PER_ENVIRONMENT": "64"}, 64),
+        ({"PER_ENVIRONMENT": "64", "CONCURRENCY": "8"}, 8),
+        ({"PER_ENVIRONMENT": "64", "CONCURRENCY": "100"}, 100),
+    ],
+)
+def test_one_environment_may_be_full_unless_a_limit_is_given(variables: dict[str, str], limit: int) -> None:
+    assert Settings.from_environment(variables).chat_concurrency == limit
 
 
 def test_every_origin_may_be_allowed() -> None:

@@ -50,6 +50,22 @@ def test_the_command_for_more_keys_is_complete() -> None:
 @pytest.mark.parametrize(
     ("settings", "shown"),
     [
+        (Settings(), "one process per request, as on Lambda, each at most 10"),
+        (Settings(concurrency=3), "one process per request, as on Lambda, each at most 3"),
+        (
+            Settings(per_environment=64),
+            "64 requests in a process, as on Lambda Managed Instances, at most 64",
+        ),
+        (Settings(per_environment=64, concurrency=8), "functions/todos: one process per request, at most 8"),
+    ],
+)
+def test_how_many_requests_a_process_serves_is_shown(settings: Settings, shown: str) -> None:
+    assert shown in welcome(settings, 8000, ["m"], "", "")
+
+
+@pytest.mark.parametrize(
+    ("settings", "shown"),
+    [
         (Settings(), "llama.cpp on http://127.0.0.1:1/v1"),
         (Settings(backend="http://a/v1"), "http://a/v1"),
         (Settings(backend="http://a/v1", fallback="http://b/v1"), "http://a/v1, else http://b/v1"),

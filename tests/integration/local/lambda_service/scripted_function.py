@@ -1,4 +1,4 @@
-"""A function that does what its event's path says, with a Runtime API client of its own."""
+"""A function that does what its event's path says, with a Runtime API client of its own in each thread."""
 
 import http.client
 import json
@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,13 @@ def main() -> None:
             sys.exit(7)
         case "hang":
             time.sleep(60)
+    for _ in range(int(os.environ.get("AWS_LAMBDA_MAX_CONCURRENCY", "1")) - 1):
+        threading.Thread(target=work, daemon=True).start()
+    work()
+
+
+def work() -> None:
+    """Serve one invocation after the other."""
     connection = http.client.HTTPConnection(HOST, int(PORT))
     while True:
         connection.request("GET", f"{ROOT}/invocation/next")

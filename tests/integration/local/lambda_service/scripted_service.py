@@ -13,6 +13,7 @@ from infra.local.console import Console
 from infra.local.lambda_service.function import LambdaFunction
 from infra.local.lambda_service.service import LambdaService, run_lambda_service
 from infra.local.processes import Guardian
+from tests.local_service import PER_ENVIRONMENT
 
 SCRIPT = Path(__file__).with_name("scripted_function.py")
 
@@ -32,7 +33,11 @@ class Running:
 
 def scripted_function(environment: Mapping[str, str] | None = None, **settings: Any) -> LambdaFunction:
     """Return the scripted function as deployed."""
-    settings = {"command": (sys.executable, str(SCRIPT)), **settings}
+    settings = {
+        "command": (sys.executable, str(SCRIPT)),
+        "per_environment": min(PER_ENVIRONMENT, 8),
+        **settings,
+    }
     return LambdaFunction("scripted", "none", environment or {}, **settings)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.lambda_service.peer import is_of_session
+from infra.local.lambda_service.peer import peers_of_session
 
 CONNECT = """
 import socket, sys
@@ -39,8 +39,8 @@ def test_a_connection_is_of_the_session_that_opened_it(address: str) -> None:
         listener.accept()[0] as connection,
     ):
         peer, own = connection.getpeername(), connection.getsockname()
-        assert is_of_session(other.pid, peer, own)
-        assert not is_of_session(os.getsid(0), peer, own)
+        assert peers_of_session(other.pid, [peer], own) == {peer}
+        assert not peers_of_session(os.getsid(0), [peer], own)
 
 
 @linux
@@ -54,7 +54,7 @@ def test_a_process_that_opens_and_closes_files_meanwhile_is_found() -> None:
         listener.accept()[0] as connection,
     ):
         peer, own = connection.getpeername(), connection.getsockname()
-        assert all(is_of_session(other.pid, peer, own) for _ in range(200))
+        assert all(peers_of_session(other.pid, [peer], own) for _ in range(200))
 
 
 @linux
@@ -65,8 +65,21 @@ def test_a_connection_that_is_closed_already_is_of_no_session() -> None:
             peer, own = connection.getpeername(), connection.getsockname()
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             client.close()
-            assert not is_of_session(os.getsid(0), peer, own)
+            assert not peers_of_session(os.getsid(0), [peer], own)
 
 
 def test_a_system_that_does_not_report_connections_lets_them_pass(tmp_path: Path) -> None:
-    assert is_of_session(1, ("127.0.0.1", 1), ("127.0.0.1", 2), proc=tmp_path)
+    peer, own = ("127.0.0.1", 1), ("127.0.0.1", 2)
+    assert peers_of_session(1, [peer], own, proc=tmp_path) == {peer}
+
+
+@linux
+def test_of_many_connections_each_has_its_own_process() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        own = listener.getsockname()
+        command = (sys.executable, "-c", CONNECT, own[0], str(own[1]))
+        with subprocess.Popen(command, start_new_session=True) as other, listener.accept()[0] as theirs:
+            with socket.create_connection(own) as mine, listener.accept()[0]:
+                peers = [theirs.getpeername(), mine.getsockname()]
+                assert peers_of_session(other.pid, peers, own) == {peers[0]}
+            other.kill()

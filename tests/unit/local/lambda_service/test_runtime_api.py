@@ -19,8 +19,8 @@ class Observer:
     def __init__(self) -> None:
         self.seen: list[str] = []
 
-    def became_idle(self) -> None:
-        self.seen.append("idle")
+    def became_idle(self, ended: Invocation | None) -> None:
+        self.seen.append(f"idle after {ended.request_id}" if ended else "idle")
 
     def replied(self) -> None:
         self.seen.append("replied")
@@ -61,10 +61,11 @@ class Transport:
 class Runtime:
     """The runtime's side."""
 
-    def __init__(self) -> None:
+    def __init__(self, slots: int = 1) -> None:
         self.observer = Observer()
-        self.api = RuntimeApiServer(self.observer, arn="arn:aws:lambda:local", timeout_s=3)
+        self.api = RuntimeApiServer(self.observer, arn="arn:aws:lambda:local", timeout_s=3, slots=slots)
         self.invocation = Invocation(b'{"an":"event"}', "Root=1", "id-1", "token-1")
+        self.second = Invocation(b'{"another":"event"}', "Root=2", "id-2", "token-2")
 
     def connect(self) -> tuple[RuntimeConnection, Transport]:
         connection, transport = RuntimeConnection(self.api), Transport()
@@ -90,9 +91,9 @@ def post(path: str, body: bytes = b"", **headers: str) -> bytes:
     return f"POST /2018-06-01/runtime/{path} HTTP/1.1\r\n{fields}{length}\r\n".encode() + body
 
 
-def streaming(body: bytes) -> bytes:
+def streaming(body: bytes, request_id: str = "id-1") -> bytes:
     return post(
-        "invocation/id-1/response",
+        f"invocation/{request_id}/response",
         body,
         Content_Type="application/vnd.awslambda.http-integration-response",
         Lambda_Runtime_Function_Response_Mode="streaming",
@@ -104,12 +105,12 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-def scenario(test: Callable[[Runtime], Any]) -> Callable[[], None]:
+def scenario(test: Callable[[Runtime], Any], slots: int = 1) -> Callable[[], None]:
     """Run a test inside an event loop, with a runtime that has connected to nothing yet."""
 
     def run() -> None:
         async def inside() -> None:
-            runtime = Runtime()
+            runtime = Runtime(slots)
             try:
                 await test(runtime)
             finally:
@@ -119,6 +120,11 @@ def scenario(test: Callable[[Runtime], Any]) -> Callable[[], None]:
 
     run.__name__ = test.__name__
     return run
+
+
+def of_two_slots(test: Callable[[Runtime], Any]) -> Callable[[], None]:
+    """Run it with a function that serves two invocations at once."""
+    return scenario(test, slots=2)
 
 
 @scenario
@@ -240,7 +246,68 @@ async def test_requesting_the_next_event_without_a_reply_fails_the_last(runtime:
     runtime.send(NEXT)
     with pytest.raises(FunctionFailed, match="without a reply"):
         await runtime.invocation.reply.head()
-    assert runtime.observer.seen == ["idle", "idle"]
+    assert runtime.observer.seen == ["idle", "idle after id-1"]
+
+
+@of_two_slots
+async def test_events_go_to_all_that_wait_and_replies_come_in_any_order(runtime: Runtime) -> None:
+    polls = [runtime.connect() for _ in range(2)]
+    for connection, _ in polls:
+        connection.data_received(NEXT)
+    assert runtime.api.requested == 2
+    runtime.api.invoke(runtime.invocation)
+    runtime.api.invoke(runtime.second)
+    assert (runtime.api.requested, runtime.api.unanswered) == (0, 2)
+    assert sorted(transport.written.decode().rpartition("\r\n")[2] for _, transport in polls) == [
+        '{"an":"event"}',
+        '{"another":"event"}',
+    ]
+    replies = {name: runtime.connect()[0] for name in ("id-1", "id-2")}
+    for name, connection in replies.items():
+        connection.data_received(streaming(chunk(b"{}" + bytes(8) + name.encode()), name))
+    replies["id-2"].data_received(chunk(b" ends") + b"0\r\n\r\n")
+    assert await runtime.second.reply.read() == b"id-2 ends"
+    assert await runtime.second.reply.read() == b""
+    assert await runtime.invocation.reply.read() == b"id-1"
+    assert not runtime.invocation.reply.over
+    runtime.send(NEXT)
+    assert runtime.observer.seen == ["idle", "idle", "replied", "idle after id-2"]
+    assert (runtime.api.requested, runtime.api.unanswered) == (1, 1)
+
+
+@of_two_slots
+async def test_one_of_two_that_fails_leaves_the_other(runtime: Runtime) -> None:
+    for _ in range(2):
+        runtime.send(NEXT)
+    runtime.api.invoke(runtime.invocation)
+    runtime.api.invoke(runtime.second)
+    assert "202 Accepted" in runtime.post("invocation/id-2/error", b'{"errorType":"Oops"}')
+    with pytest.raises(FunctionFailed, match="failed: Oops"):
+        await runtime.second.reply.head()
+    assert "202 Accepted" in runtime.post("invocation/id-1/response", b'"whole"')
+    assert await runtime.invocation.reply.read() == b"whole"
+
+
+@of_two_slots
+async def test_an_event_may_be_requested_before_the_reply_to_the_last_one(runtime: Runtime) -> None:
+    """AWS's runtime of Node.js does; then it may be more often than there are slots."""
+    runtime.invoke()
+    for _ in range(2):
+        runtime.send(NEXT)
+    assert not runtime.invocation.reply.over
+    assert runtime.observer.seen == ["idle"] * 3
+
+
+@of_two_slots
+async def test_a_slot_is_free_again_whose_invocation_is_over_without_a_reply(runtime: Runtime) -> None:
+    runtime.invoke()
+    runtime.send(NEXT)
+    assert (runtime.api.requested, runtime.api.unanswered) == (1, 1)
+    runtime.invocation.reply.abandon()
+    runtime.send(NEXT)
+    assert runtime.api.unanswered == 0
+    assert runtime.observer.seen[-1] == "idle after id-1"
+    assert "InvalidRequestID" in runtime.post("invocation/id-1/response")
 
 
 @scenario
