@@ -1,4 +1,8 @@
-"""JSON as engines send it and as callers get it."""
+"""JSON as engines send it and as callers get it.
+
+orjson reads and writes what both sides can hold; what it refuses, or would change, goes through the standard
+library, which has no limits (`docs/decisions/0035-large-requests.md`).
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,15 @@ import math
 import re
 from typing import Any
 
+import orjson
+
 # Some clients end a line at these, which JSON lets stand within a string.
 LINE_SEPARATORS = re.compile("[\u0085\u2028\u2029]")
+_SEPARATORS = [(each.encode(), b"\\u%04x" % ord(each)) for each in "\u0085\u2028\u2029"]
+# orjson makes a float of an integer that 64 bits do not hold: 20 digits, or 19 below zero.
+_LONG_INTEGER = re.compile(rb"(?<![.\d])(?:\d{20}|(?<=-)\d{19})")
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+_LONG_NUMBER = b"0" * 19
 
 
 def parse(text: bytes) -> Any:
@@ -16,7 +27,12 @@ def parse(text: bytes) -> Any:
 
     Raises: ValueError, also for NaN, Infinity and what is as large; RecursionError.
     """
-    return _DECODER.decode(text.decode())
+    if _LONG_NUMBER in text.translate(_DIGITS) and _LONG_INTEGER.search(text):
+        return _DECODER.decode(text.decode())
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:  # half of a surrogate pair is read, too
+        return _DECODER.decode(text.decode())
 
 
 def _finite(text: str) -> float:
@@ -33,9 +49,14 @@ def dump(value: dict[str, Any] | str) -> bytes:
 
     So is all that is not ASCII where a text has half a surrogate pair, which UTF-8 cannot hold.
     """
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    text = LINE_SEPARATORS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
     try:
-        return text.encode()
-    except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":")).encode()
+        text = orjson.dumps(value)
+    except TypeError:  # such a half, or an integer of more than 64 bits
+        try:
+            text = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        except UnicodeEncodeError:
+            text = json.dumps(value, separators=(",", ":")).encode()
+    if not text.isascii():
+        for separator, escape in _SEPARATORS:
+            text = text.replace(separator, escape)
+    return text

@@ -134,6 +134,7 @@ LOCAL = (
 ONE_HOME = {
     "httpx": set(),
     "httptools": {"functions.chat.engines.connection"},
+    "orjson": {"functions.chat.json_text", "functions.chat.api.body"},
     "fastapi": {"functions.chat.app"},
     "pydantic": set(),
     "ariadne": {"functions.todos.resolvers", "functions.todos.execution"},
