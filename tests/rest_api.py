@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import Iterator, Mapping
@@ -74,11 +75,10 @@ class RestApi:
 def rest_api(app: ASGIApp, url: str, *, own_address: bool) -> Iterator[RestApi]:
     """Serve an app at a URL, on the stock runtime."""
     handler = StreamingHandler(app)
-    handler.start()
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(handler.start())
     try:
         yield RestApi(handler, url, own_address)
     finally:
-        loop = handler._loop
         handler.close()
-        assert loop
         loop.close()

@@ -66,6 +66,16 @@ async def paced(http: Exchange) -> None:
 
 
 @behaviour
+async def numbered(http: Exchange) -> None:
+    request_id = http.scope["aws.context"].aws_request_id
+    await http.start()
+    for turn in range(20):
+        await http.body(b"%d of %s, " % (turn, request_id.encode()), more=True)
+        await asyncio.sleep(0.02)
+    await http.body(b"query " + http.scope["query_string"])
+
+
+@behaviour
 async def echo(http: Exchange) -> None:
     request = await http.receive()
     await http.start([(b"content-type", b"application/octet-stream")])

@@ -30,6 +30,11 @@ class Post:
         return self.head.split(b" ", 2)[1].decode()
 
     @property
+    def request_id(self) -> str:
+        """Whose reply it is; of other posts, the part of the path in that place."""
+        return self.path.split("/")[4]
+
+    @property
     def headers(self) -> dict[str, str]:
         return parse_headers(self.head)
 
@@ -80,7 +85,7 @@ class RuntimeApi:
         self._next_at: queue.Queue[float] = queue.Queue()
         self.connections = 0
         self._deliveries: queue.Queue[Delivery | None] = queue.Queue()
-        self._script = Script()
+        self._scripts: dict[str, Script] = {}
         self._number = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = [self._listener]
@@ -91,8 +96,8 @@ class RuntimeApi:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._deliveries.put(None)
-        for opened in self._open:
+        for opened in list(self._open):
+            self._deliveries.put(None)
             shut(opened)
         for thread in self._threads:
             thread.join(TIMEOUT_S)
@@ -173,7 +178,7 @@ class RuntimeApi:
         delivery = self._deliveries.get()
         if delivery is None:
             raise OSError("shut down")
-        self._script = delivery.script
+        self._scripts[delivery.headers["Lambda-Runtime-Aws-Request-Id"]] = delivery.script
         fields = {**delivery.headers, "Content-Length": str(len(delivery.event))}
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         try:
@@ -185,18 +190,19 @@ class RuntimeApi:
     def _answer_post(self, connection: socket.socket, reader: Any, post: Post) -> bool:
         """Receive one post as the script says; false once its socket is broken."""
         length = post.headers.get("content-length")
+        script = self._scripts.get(post.request_id) or Script()
         complete = True
         if length is None:
-            complete = receive_chunks(reader, post, self._script)
+            complete = receive_chunks(reader, post, script)
         else:
             post.raw = reader.read(int(length))
-        if self._script.early or (complete and self._script.answer):
-            connection.sendall(b"HTTP/1.1 %d Answer\r\nContent-Length: 0\r\n\r\n" % self._script.status)
-        elif self._script.reset:
+        if script.early or (complete and script.answer):
+            connection.sendall(b"HTTP/1.1 %d Answer\r\nContent-Length: 0\r\n\r\n" % script.status)
+        elif script.reset:
             linger = struct.pack("ii", 1, 0)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         if not complete:
-            shut(connection, hard=self._script.reset)
+            shut(connection, hard=script.reset)
         post.arrivals.append(time.monotonic())
         self.posts.put(post)
         return complete

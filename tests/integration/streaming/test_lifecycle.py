@@ -43,7 +43,7 @@ def test_a_function_that_cannot_start_says_so(
     [
         ({"_HANDLER": "handler"}, "Runtime.MalformedHandlerName", "expected 'module.attribute'"),
         ({"_HANDLER": "sys.exit"}, "Runtime.BuiltInModuleConflict", "built-in module sys"),
-        ({"AWS_LAMBDA_MAX_CONCURRENCY": "4"}, "Runtime.ConfigInvalid", "AWS_LAMBDA_MAX_CONCURRENCY=4"),
+        ({"AWS_LAMBDA_MAX_CONCURRENCY": "0"}, "Runtime.ConfigInvalid", "a number but got '0'"),
         ({"LAMBDA_STREAMS": "ALB"}, "ValueError", "but got ['ALB']"),
     ],
 )

@@ -115,7 +115,7 @@ def exchange(request_id: str) -> Exchange:
     def unused(*_: object) -> Any:
         raise NotImplementedError
 
-    return Exchange(Invocation(request_id, b"", 0), streams=None, adopt=unused, stream=unused)
+    return Exchange(Invocation(request_id, b"", 0), streams=None, adopt=unused, run=unused, stream=unused)
 
 
 def test_each_task_logs_with_the_request_that_started_it() -> None:

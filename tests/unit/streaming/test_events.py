@@ -36,7 +36,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 def handler() -> Iterator[StreamingHandler]:
     handler = StreamingHandler(app, lifespan="off")
     loop = asyncio.new_event_loop()
-    handler.start(loop)
+    loop.run_until_complete(handler.start())
     yield handler
     asyncio.set_event_loop(None)
     loop.close()

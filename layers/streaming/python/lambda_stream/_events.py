@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -79,8 +79,9 @@ class Invocation(NamedTuple):
 class Exchange:
     """One invocation while it is served.
 
-    Shape: `adopt` starts a handler on the runtime's event loop. `stream` may be called once, and only for
-           gateways in `streams` (None: for those that each handler names). `replied` is true from then on.
+    Shape: `adopt` starts a handler on the runtime's event loop; `run`, called from outside of that, runs a
+           coroutine there. `stream` may be called once, and only for gateways in `streams` (None: for those
+           that each handler names). `replied` is true from then on.
     """
 
     def __init__(
@@ -88,19 +89,21 @@ class Exchange:
         invocation: Invocation,
         *,
         streams: frozenset[str] | None,
-        adopt: Callable[[StreamingHandler], None],
-        stream: Callable[[Exchange, StreamingHandler, Request], int],
+        adopt: Callable[[StreamingHandler], Coroutine[Any, Any, None]],
+        run: Callable[[Coroutine[Any, Any, Any]], Any],
+        stream: Callable[[Invocation, StreamingHandler, Request], Coroutine[Any, Any, int]],
     ) -> None:
         self.invocation = invocation
         self.streams = streams
         self.replied = False
         self.adopt = adopt
+        self.run = run
         self._stream = stream
 
-    def stream(self, handler: StreamingHandler, request: Request) -> int:
+    async def stream(self, handler: StreamingHandler, request: Request) -> int:
         """Stream the reply to a request; returns its status once it has ended."""
         self.replied = True
-        return self._stream(self, handler, request)
+        return await self._stream(self.invocation, handler, request)
 
 
 current: ContextVar[Exchange | None] = ContextVar("lambda_stream.current", default=None)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from functools import partial
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._cycle import Cycle
 from ._errors import Failure, FailureHook, FailurePolicy, MalformedEvent, malformed
-from ._events import current
+from ._events import Exchange, current
 from ._lifespan import Lifespan
 from ._logger import logger
 from ._requests import GATEWAYS, gateways, http_request, scope_and_body, streaming_scope
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
     EventHandler = Callable[[Any, Any], Any]
+
+T = TypeVar("T")
 
 LIFESPAN_MODES = ("auto", "on", "off")
 
@@ -70,6 +73,8 @@ class StreamingHandler:
         self.adopted = False
         self._lifespan_mode = lifespan
         self._lifespan: Lifespan | None = None
+        self._started = False
+        self._starting = asyncio.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __call__(self, event: Any, context: Any) -> Any:
@@ -79,40 +84,52 @@ class StreamingHandler:
         """
         exchange = current.get()
         if exchange is not None:
-            exchange.adopt(self)
-        elif self.adopted:
-            logger.warning("the handler was called in a thread of its own: its reply is whole, not streamed")
-        loop = self.start()
+            run = exchange.run
+            if not self.adopted:
+                run(exchange.adopt(self))
+        else:
+            if self.adopted:
+                logger.warning(
+                    "the handler was called in a thread of its own: its reply is whole, not streamed"
+                )
+            self._loop = self._loop or asyncio.new_event_loop()
+            run = partial(run_on, self._loop)
+            if not self._started:
+                run(self.start())
         request = http_request(event, context)
-        if request is None:
-            return self._other_event(event, context, loop)
+        if request is not None:
+            return run(self.reply(request, exchange))
+        return self._other_event(event, context, run)
+
+    async def reply(self, request: Request, exchange: Exchange | None) -> Any:
+        """Return the app's whole reply to a request, or stream it and return its status alone."""
         if exchange is not None and not exchange.replied:
             streams = self.streams if exchange.streams is None else exchange.streams
             if request.gateway in streams:
-                return {"statusCode": exchange.stream(self, request)}
+                return {"statusCode": await exchange.stream(self, request)}
         try:
             reply = WholeReply()
             cycle = self._cycle(*scope_and_body(request), reply)
         except MalformedEvent as error:
             return self._refusal(malformed(str(error)))
-        loop.run_until_complete(self._whole(cycle, context))
+        left_ms = getattr(request.context, "get_remaining_time_in_millis", None)
+        cycle.start(self.asgi, stop_after_s(left_ms() / 1000) if left_ms else None)
+        await cycle.ended()
         return request(reply.response())
 
-    def start(self, loop: asyncio.AbstractEventLoop | None = None) -> asyncio.AbstractEventLoop:
-        """Start the app's lifespan, once, on a loop that is not running; returns the loop.
+    async def start(self) -> None:
+        """Start the app's lifespan on this loop, once.
 
         Raises: LifespanFailure: the app refused to start.
         """
-        if self._loop is None:
-            loop = loop or asyncio.new_event_loop()
-            asyncio.set_event_loop(loop)
-            if self._lifespan_mode != "off":
-                lifespan = Lifespan(self.asgi, self._lifespan_mode)
-                loop.run_until_complete(lifespan.start())
-                self._lifespan = lifespan
-            self._loop = loop
-        asyncio.set_event_loop(self._loop)
-        return self._loop
+        async with self._starting:
+            if not self._started:
+                if self._lifespan_mode != "off":
+                    lifespan = Lifespan(self.asgi, self._lifespan_mode)
+                    await lifespan.start()
+                    self._lifespan = lifespan
+                self._loop = asyncio.get_running_loop()
+                self._started = True
 
     def close(self) -> None:
         """Shut the app's lifespan down; the handler is of no use after it.
@@ -144,19 +161,14 @@ class StreamingHandler:
     def _cycle(self, scope: Scope, body: bytes, reply: Reply) -> Cycle:
         return Cycle(scope if self._root_path else without_prefix(scope), body, reply, self._policy)
 
-    async def _whole(self, cycle: Cycle, context: Any) -> None:
-        left_ms = getattr(context, "get_remaining_time_in_millis", None)
-        cycle.start(self.asgi, stop_after_s(left_ms() / 1000) if left_ms else None)
-        await cycle.ended()
-
-    def _other_event(self, event: Any, context: Any, loop: asyncio.AbstractEventLoop) -> Any:
+    def _other_event(self, event: Any, context: Any, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> Any:
         if self._on_event is None:
             raise RuntimeError(
                 "expected an HTTP event of a Function URL, API Gateway or a load balancer but got another: "
                 "pass StreamingHandler(…, on_event=…) what is to handle such events"
             )
         result = self._on_event(event, context)
-        return loop.run_until_complete(_awaited(result)) if isawaitable(result) else result
+        return run(_awaited(result)) if isawaitable(result) else result
 
     def _refusal(self, failure: Failure) -> dict[str, Any]:
         """Return the reply to a malformed event, in the form that every gateway takes."""
@@ -173,6 +185,14 @@ class StreamingHandler:
 def stop_after_s(seconds_left: float) -> float:
     """Return when to stop the app: early enough to end its reply."""
     return max(0, seconds_left - min(STOP_EARLY_S, seconds_left / 10))
+
+
+def run_on(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on a loop, from outside of it: where the loop runs, it does so in another thread."""
+    if loop.is_running() and asyncio._get_running_loop() is None:
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+    asyncio.set_event_loop(loop)
+    return loop.run_until_complete(coroutine)
 
 
 async def _awaited(result: Awaitable[Any]) -> Any:

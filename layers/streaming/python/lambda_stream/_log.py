@@ -7,6 +7,8 @@ Source: awslambdaric 4.2.2, `FramedTelemetryLogSink` and `lambda_runtime_log_uti
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -70,6 +72,18 @@ def configure(log_json: bool, level: str, fd: int | None) -> LambdaLogHandler:
         if level in LEVELS:
             owner.setLevel(LEVELS[level])
     return handlers[0]
+
+
+def redirect_output(path: str) -> None:
+    """Write stdout and stderr to the socket that Lambda Managed Instances provide, each on a connection.
+
+    AWS documents neither the variable nor the socket.
+    Source: awslambdaric 4.2.2, `MultiConcurrentRunner._redirect_output`, read 2026-11-28.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(path)
+            os.dup2(connection.fileno(), stream.fileno())
 
 
 def _formatter(log_json: bool) -> logging.Formatter:

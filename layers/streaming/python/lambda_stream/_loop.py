@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._errors import Fault, LifespanFailure, MalformedEvent
@@ -49,13 +49,13 @@ class InvocationLoop:
         self._stopping = False
         self._current: asyncio.Task[Any] | None = None
 
-    def adopt(self, handler: StreamingHandler) -> None:
+    async def adopt(self, handler: StreamingHandler) -> None:
         """Start an app on this event loop, once; `close` shuts it down.
 
         Raises: LifespanFailure: the app refused to start.
         """
-        if handler not in self._adopted:
-            handler.start(self._loop)
+        await handler.start()
+        if not handler.adopted:
             handler.adopted = True
             self._adopted.append(handler)
 
@@ -68,8 +68,7 @@ class InvocationLoop:
             # Not the loop's own handlers: uvloop loses signals that come while it is not running.
             signal.signal(number, lambda *_: self._loop.call_soon_threadsafe(self._stop))
         try:
-            while not self._stopping:
-                self._serve(handler, self._until(self._api.next()))
+            self._serve_all(handler)
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
@@ -87,8 +86,13 @@ class InvocationLoop:
         if self._current is not None:
             self._current.cancel()
 
+    def _serve_all(self, handler: Handler) -> None:
+        while not self._stopping:
+            self._serve(handler, self._until(self._api.next()))
+
     def _until(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run the event loop until a coroutine is done, also where a task beside it ends with `sys.exit`."""
+        asyncio.set_event_loop(self._loop)
         task = self._loop.create_task(coroutine)
         self._current = task
         while True:
@@ -101,28 +105,34 @@ class InvocationLoop:
 
     def _serve(self, handler: Handler, invocation: Invocation) -> None:
         """Reply to one invocation, whatever the handler does."""
-        exchange = Exchange(invocation, streams=self._streams, adopt=self.adopt, stream=self._stream)
+        exchange = self._exchange(invocation, self._until)
         self._log.only = exchange
-        current.set(exchange)
         _export_trace_id(invocation.trace_id)
         try:
             result = handler(invocation.event(), LambdaContext(invocation, self._function))
             if exchange.replied:
                 return
-            posting = self._api.post_result(invocation, *_encode(result))
+            posting = self._api.post_result(invocation, *encode(result))
         except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - the runtime outlives handlers
-            error_type, report = describe(error, invocation.request_id)
-            logger.error("%s", report.decode())
-            if exchange.replied:
-                return
-            path = f"/invocation/{invocation.request_id}/error"
-            posting = self._api.post_error(path, error_type, report, invocation)
+            posting = self._failed(exchange, error, self._api)
         self._until(posting)
 
-    def _stream(self, exchange: Exchange, handler: StreamingHandler, request: Request) -> int:
-        return self._until(self._streamed(exchange.invocation, handler, request))
+    def _exchange(self, invocation: Invocation, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> Exchange:
+        """Return the exchange of an invocation, the current one from now on."""
+        exchange = Exchange(invocation, streams=self._streams, adopt=self.adopt, run=run, stream=self._stream)
+        current.set(exchange)
+        return exchange
 
-    async def _streamed(self, invocation: Invocation, handler: StreamingHandler, request: Request) -> int:
+    async def _failed(self, exchange: Exchange, error: BaseException, api: RuntimeApi) -> None:
+        """Log what a handler raised, and post it unless the invocation has its reply."""
+        invocation = exchange.invocation
+        error_type, report = describe(error, invocation.request_id)
+        logger.error("%s", report.decode())
+        if not exchange.replied:
+            path = f"/invocation/{invocation.request_id}/error"
+            await api.post_error(path, error_type, report, invocation)
+
+    async def _stream(self, invocation: Invocation, handler: StreamingHandler, request: Request) -> int:
         """Stream one reply, wait for Lambda to take it, at most until the deadline, and return its status."""
         stream = self._api.response(invocation)
         try:
@@ -148,7 +158,7 @@ class InvocationLoop:
         return stream.status
 
 
-def _encode(result: Any) -> tuple[bytes, str]:
+def encode(result: Any) -> tuple[bytes, str]:
     """Return a plain handler's result as Lambda takes it."""
     if isinstance(result, bytes):
         return result, "application/unknown"

@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import MutableMapping
 
-from ._log import configure
+from ._log import configure, redirect_output
 from ._loop import InvocationLoop
 from ._requests import gateways
 from ._runtime_api import RuntimeApi
@@ -24,16 +24,24 @@ def main(environ: MutableMapping[str, str], arguments: list[str]) -> None:
     settings = Settings.from_environ(environ, arguments)
     environ.pop("_LAMBDA_TELEMETRY_LOG_FD", None)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    log = configure(settings.log_json, settings.log_level, settings.log_fd)
+    if settings.log_socket:
+        redirect_output(settings.log_socket)
+    log = configure(settings.log_json, settings.log_level, None if settings.log_socket else settings.log_fd)
     api = RuntimeApi(settings.api_address, settings.stall_s)
     loop, policy = asyncio.new_event_loop(), asyncio.get_event_loop_policy()
     asyncio.set_event_loop(loop)
     with fatal(loop, api, "/init/error", exit_code=1):
         streams = None if settings.streams is None else gateways(settings.streams)
-        handler = load(settings)
+        concurrency = settings.concurrency
+        handler = load(settings.handler)
     loop = event_loop_of_app(loop, policy)
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         invocations = InvocationLoop(runner.get_loop(), api, settings.function, log, streams)
+        if concurrency:
+            from ._concurrent import ConcurrentLoop
+
+            apis = [api, *(RuntimeApi(settings.api_address, settings.stall_s) for _ in range(1, concurrency))]
+            invocations = ConcurrentLoop(runner.get_loop(), apis, settings.function, log, streams)
         (start_from_snapshot if settings.snap_start else start)(handler, invocations, api, loop)
         invocations.run(handler)
         api.close()

@@ -8,32 +8,24 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ._errors import Fault
 from ._handler import StreamingHandler
 from ._importer import Handler, import_handler
 from ._logger import logger
 from ._loop import InvocationLoop
 from ._report import describe
 from ._runtime_api import RuntimeApi
-from ._settings import Settings
 
 
-def load(settings: Settings) -> Handler:
+def load(name: str) -> Handler:
     """Import the function's handler.
 
     Raises: Fault, or what the function's own code raises.
     """
-    if settings.max_concurrency is not None:
-        raise Fault(
-            "Runtime.ConfigInvalid",
-            f"expected one request at a time but got AWS_LAMBDA_MAX_CONCURRENCY={settings.max_concurrency}: "
-            "use the stock runtime on managed instances",
-        )
     # Next to nothing that an import makes is ever garbage. Collecting it again and again takes a tenth of a
     # cold start; freezing it spares every later collection.
     gc.disable()
     try:
-        return import_handler(settings.handler)
+        return import_handler(name)
     finally:
         gc.enable()
         gc.freeze()
@@ -62,7 +54,7 @@ def start(
 ) -> None:
     """Start the apps behind a handler."""
     with fatal(loop, api, "/init/error", exit_code=1):
-        _adopt(handler, invocations)
+        _adopt(handler, invocations, loop)
 
 
 def start_from_snapshot(
@@ -80,10 +72,10 @@ def start_from_snapshot(
         loop.run_until_complete(api.restored())
     with fatal(loop, api, "/restore/error", exit_code=65, error_type="Runtime.AfterRestoreError"):
         run_after_restore()
-        _adopt(handler, invocations)
+        _adopt(handler, invocations, loop)
 
 
-def _adopt(handler: Handler, invocations: InvocationLoop) -> None:
+def _adopt(handler: Handler, invocations: InvocationLoop, loop: asyncio.AbstractEventLoop) -> None:
     """Start the handler's app, or, for a decorated function, those of the handlers that it names.
 
     Others start at their first request.
@@ -96,7 +88,7 @@ def _adopt(handler: Handler, invocations: InvocationLoop) -> None:
     named = [names.get(name) for name in code.co_names] if code else []
     for each in (handler, *named, *(cell.cell_contents for cell in cells)):
         if isinstance(each, StreamingHandler):
-            invocations.adopt(each)
+            loop.run_until_complete(invocations.adopt(each))
 
 
 @contextmanager

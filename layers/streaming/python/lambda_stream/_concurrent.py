@@ -1,0 +1,134 @@
+"""Lambda Managed Instances: many invocations at once in one event loop.
+
+Each of N workers has a connection to the Runtime API, and waits for an invocation, serves it, and waits for
+the next. Apps and asynchronous handlers run in the event loop, other functions in a thread for each worker.
+What fails is one invocation's own: workers go on until SIGTERM, and then end what they serve.
+
+Lambda stops no invocation here when its time is over: each ends by its own timer. A thread cannot be stopped;
+its invocation fails in time, and the worker waits for it.
+
+Source: AWS Lambda, "Building custom runtimes for Lambda Managed Instances"; awslambdaric 4.2.2,
+        `LambdaMultiConcurrentRuntimeClient`; read 2026-11-28.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
+from inspect import iscoroutinefunction
+from random import uniform
+from typing import Any, TypeVar
+
+from ._errors import DEADLINE, Fault
+from ._events import Exchange, FunctionInfo, Invocation, LambdaContext
+from ._handler import StreamingHandler, run_on, stop_after_s
+from ._importer import Handler
+from ._log import LambdaLogHandler
+from ._logger import logger
+from ._loop import InvocationLoop, encode
+from ._requests import http_request
+from ._runtime_api import RuntimeApi
+
+T = TypeVar("T")
+
+RETRY_S = 0.1
+"""From a failure of the Runtime API to the next request, at first; doubled each time."""
+
+RETRY_MAX_S = 5.0
+
+
+class ConcurrentLoop(InvocationLoop):
+    """Feeds a handler from several connections, on each one invocation after the other."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        apis: Sequence[RuntimeApi],
+        function: FunctionInfo,
+        log: LambdaLogHandler,
+        streams: frozenset[str] | None,
+    ) -> None:
+        super().__init__(loop, apis[0], function, log, streams)
+        self._apis = apis
+        self._run_on_loop = partial(run_on, loop)
+        self._threads = ThreadPoolExecutor(len(apis), "handler")
+        self._idle: set[asyncio.Task[Any] | None] = set()
+
+    def _stop(self) -> None:
+        """Take no more invocations; those that are served go on."""
+        self._stopping = True
+        for worker in self._idle:
+            if worker:
+                worker.cancel()
+
+    def _serve_all(self, handler: Handler) -> None:
+        self._until(self._workers(handler))
+
+    async def _workers(self, handler: Handler) -> None:
+        await asyncio.wait([self._loop.create_task(self._work(handler, api)) for api in self._apis])
+
+    async def _work(self, handler: Handler, api: RuntimeApi) -> None:
+        """Serve one invocation after the other, and start over after whatever fails."""
+        delay_s = 0.0
+        while not self._stopping:
+            try:
+                # Apart from each other: else all workers would come back at once.
+                await self._waiting(asyncio.sleep(uniform(delay_s / 2, delay_s)))
+                await self._serve_one(handler, await self._waiting(api.next()), api)
+                delay_s = 0.0
+            except Exception as error:  # noqa: BLE001 - the runtime outlives its connections
+                logger.warning("the Runtime API failed, trying again: %s: %s", type(error).__name__, error)
+                api.close()
+                delay_s = min(max(RETRY_S, 2 * delay_s), RETRY_MAX_S)
+        api.close()
+
+    async def _waiting(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Wait as a worker that `_stop` may cancel."""
+        worker = asyncio.current_task()
+        self._idle.add(worker)
+        try:
+            return await coroutine
+        finally:
+            self._idle.discard(worker)
+
+    async def _serve_one(self, handler: Handler, invocation: Invocation, api: RuntimeApi) -> None:
+        """Reply to one invocation, whatever the handler does."""
+        # Contexts outlive invocations, in connections that are kept: they must not hold payloads.
+        exchange = self._exchange(invocation._replace(payload=b""), self._run_on_loop)
+        try:
+            event, context = invocation.event(), LambdaContext(invocation, self._function)
+            del invocation
+            request = http_request(event, context) if isinstance(handler, StreamingHandler) else None
+            if isinstance(handler, StreamingHandler) and request:
+                result = await handler.reply(request, exchange)
+            else:
+                result = await self._call(handler, event, context, exchange, api)
+            if exchange.replied:
+                return
+            posting = api.post_result(exchange.invocation, *encode(result))
+        except BaseException as error:  # noqa: BLE001 - `_stop` cancels no worker that serves
+            posting = self._failed(exchange, error, api)
+        await posting
+
+    async def _call(
+        self, handler: Handler, event: Any, context: LambdaContext, exchange: Exchange, api: RuntimeApi
+    ) -> Any:
+        """Call a function that is no app, or one for an event that is no request, within its time."""
+        running: asyncio.Future[Any]
+        if iscoroutinefunction(handler):
+            running = self._loop.create_task(handler(event, context))
+        else:
+            within = copy_context().run
+            running = self._loop.run_in_executor(self._threads, within, handler, event, context)
+        # Later than an app, which the function may have called, and whose own reply is better.
+        left_s = exchange.invocation.seconds_left
+        await asyncio.wait((running,), timeout=(stop_after_s(left_s) + max(0, left_s)) / 2)
+        if not running.done():
+            await self._failed(exchange, Fault(DEADLINE.error_type, "the function has run out of time"), api)
+            exchange.replied = True
+            if isinstance(running, asyncio.Task):
+                running.cancel()
+        return await running
