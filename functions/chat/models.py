@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,7 @@ from urllib.parse import quote
 from functions.chat.engines.kinds import ENGINES, NEVER, EngineKind
 from functions.chat.prices import Prices
 from functions.shared.environment import SettingsError, count, json_object, seconds
+from functions.shared.frozen import Frozen
 
 # What requests to an engine can bear.
 CREDENTIALS = ("key", "bedrock", "function_url")
@@ -21,8 +22,7 @@ CREDENTIALS = ("key", "bedrock", "function_url")
 SERVES = ("chat", "completions", "embeddings")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Model:
+class Model(Frozen, kw_only=True):
     """One model, and the engine that answers for it.
 
     Shape:  `key_secret`: the ARN of the secret that holds the engine's key, where `key` is None.

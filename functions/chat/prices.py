@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from functions.shared.environment import SettingsError
+from functions.shared.frozen import Frozen
 from functions.shared.usage import MOST_COST, UsageRecord
 
 MAX_PRICE = 100_000
@@ -15,8 +15,7 @@ _MEMBERS = ("input", "cached", "output")
 _CURRENCY = re.compile("[A-Z]{3}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prices:
+class Prices(Frozen, kw_only=True):
     """The prices of a model.
 
     Shape:  `cached`: of the tokens of a prompt that the engine had in its cache, which are not `input`, too.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,8 +26,7 @@ _NUMBERS: dict[str, tuple[str, Any]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings(AccessSettings):
+class Settings(AccessSettings, kw_only=True):
     """The function's settings.
 
     Shape:  `models` by public id, in the order given.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 
+from .frozen import Frozen
 from .items import Item, Parameters, item_of, members, query, values_of
 from .keys import Key
 
@@ -12,8 +13,7 @@ KEY_LIST = "keys"
 _DAY_S = 86400
 
 
-@dataclass(frozen=True)
-class Replaced:
+class Replaced(Frozen):
     """A text that a key had before, and is accepted until then; None: until it is given an end.
 
     Units:  s since 1970.

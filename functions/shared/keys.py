@@ -17,6 +17,7 @@ from typing import ClassVar, Literal, Protocol, TypeVar
 
 from .clock import Clock
 from .environment import SettingsError, json_object
+from .frozen import Frozen
 from .key_text import MistypedKey, check_key, digest
 
 KNOWN_S = 30.0
@@ -74,8 +75,7 @@ class KeyTaken(Exception):
     """There is a key with this id or digest already."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
+class Key(Frozen, kw_only=True):
     """One API key and what it may do, without the key itself.
 
     Shape:  `id` is `key_` and 16 hex digits; empty `models` mean all; None is no limit.

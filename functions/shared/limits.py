@@ -7,10 +7,11 @@ running, and counts as what it reserved; one that is running past its expiry has
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal, Protocol
 
 from .budgets import budget_of, period_of, resets_at
+from .frozen import Frozen
 from .keys import Key
 from .usage import UsageRecord
 from .windows import fits_at, left_ms, ms, share, unused_at, window_of
@@ -23,8 +24,7 @@ MOST_RUNNING = 1000
 Kind = Literal["requests", "tokens", "concurrent", "throttled", "budget", "too_large"]
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(Frozen):
     """One request that has reserved and is not settled.
 
     Shape:  stored as the list of its members: later ones get a default, and come last. `listing`: a number of
@@ -47,8 +47,7 @@ class Running:
     cost: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
+class Counts(Frozen, kw_only=True):
     """What a key has used in the minute `window`, counted from 1970, in the one before, and ever (`spent`).
 
     Shape:  `periods`: for each kind of period that its budget has had, the last one's label and what was
@@ -67,8 +66,7 @@ class Counts:
     used_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Allowance:
+class Allowance(Frozen, kw_only=True):
     """What a key may still do now, and of its budget; None where there is no limit.
 
     Units:  `…_reset_in_s`: s until nothing that was used counts any more; `budget_resets_at`: s since 1970,
@@ -88,8 +86,7 @@ class Allowance:
     running: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reservation:
+class Reservation(Frozen, kw_only=True):
     """One request that was accepted.
 
     Shape:  `running`: what it reserved, to be settled; None where only the request counts.

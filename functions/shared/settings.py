@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from .cors import origins_from
+from .frozen import Frozen
 from .keys import keys_from
 
 
-@dataclass(frozen=True, kw_only=True)
-class AccessSettings:
+class AccessSettings(Frozen, kw_only=True):
     """Who may call a function.
 
     Shape:  `keys`: SHA-256 (hex) of each API key → the models it may use. `keys_table`: the DynamoDB table of

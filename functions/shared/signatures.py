@@ -12,15 +12,16 @@ import base64
 import hashlib
 import hmac
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import quote, urlsplit
+
+from .frozen import Frozen
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _TOKEN_HOST = "bedrock.amazonaws.com"
 
 
-@dataclass(frozen=True, slots=True)
-class RoleKeys:
+class RoleKeys(Frozen):
     """The keys of a role, or of a user: then without a session's token."""
 
     id: str

@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Literal, get_args
 
+from .frozen import Frozen
+
 Outcome = Literal["ok", "cut", "error", "timeout", "refused"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 # In place of a key or a model where a request had none: CloudWatch accepts no empty dimension.
@@ -18,8 +20,7 @@ OF_A_UNIT = 10**9
 _MOST, MOST_COST = 2 * 10**14, 10**18
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsageRecord:
+class UsageRecord(Frozen, kw_only=True):
     """What one request used.
 
     Shape:  `model` is a public id, never what the caller sent; it and `key_id` are `-` where there is none.

@@ -98,7 +98,7 @@ SHARED = (
     ("budgets",),
     ("cors", "keys", "usage"),
     ("accept", "aws", "clock", "environment", "key_text", "logs", "signatures", "snapshot"),
-    ("traces", "version", "windows"),
+    ("frozen", "traces", "version", "windows"),
 )
 PACKAGES = {
     "functions.chat": CHAT,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from starlette.requests import Request
@@ -22,6 +22,7 @@ from functions.chat.json_text import dump
 from functions.chat.models import Model
 from functions.chat.settings import Settings
 from functions.chat.streams.response import EventStreamResponse, Writer
+from functions.shared.frozen import Frozen
 from functions.shared.keys import Key
 
 from . import body
@@ -39,8 +40,7 @@ class Checked(Protocol):
 Request_ = TypeVar("Request_", bound=Checked)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint(Generic[Request_]):
+class Endpoint(Frozen, Generic[Request_], kw_only=True):
     """What is an endpoint's own.
 
     Shape:  `serves`: what a model must serve (`settings.SERVES`). `check` turns a parsed body into a request,

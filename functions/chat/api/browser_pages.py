@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
-from dataclasses import dataclass
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -16,6 +15,8 @@ from string import Template
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
+
+from functions.shared.frozen import Frozen
 
 _OWN = Path(__file__).parents[1] / "page"
 _TYPES = {".mjs": "text/javascript", ".js": "text/javascript", ".txt": "text/plain"}
@@ -28,8 +29,7 @@ _POLICY = (
 )
 
 
-@dataclass(frozen=True)
-class _Page:
+class _Page(Frozen):
     """One page. `makers`: which libraries may make HTML of text in it."""
 
     template: str

@@ -6,7 +6,6 @@ Source: openai/openai-openapi 2.3.0, `CreateChatCompletionRequest`, read 2026-11
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any
 
 from functions.chat.api import faults
@@ -28,6 +27,7 @@ from functions.chat.api.checks import (
 from functions.chat.api.message_schema import MESSAGE, TEXT, TEXT_PART
 from functions.chat.api.schema_limits import JsonSchema
 from functions.chat.errors import InvalidRequest
+from functions.shared.frozen import Frozen
 
 ANY_OBJECT = Map()
 JSON_SCHEMA_OBJECT = JsonSchema()
@@ -226,16 +226,14 @@ _ANSWERS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamOptions:
+class StreamOptions(Frozen, kw_only=True):
     """What a stream adds to the reply."""
 
     include_usage: bool = False
     continuous_usage_stats: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChatCompletionRequest:
+class ChatCompletionRequest(Frozen, kw_only=True):
     """What the gateway itself reads of a checked request.
 
     Shape:  `fields` is all that may be sent on: known members that are not null. `messages` are those in it.

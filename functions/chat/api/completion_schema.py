@@ -5,7 +5,6 @@ Source: openai/openai-openapi 2.3.0, `CreateCompletionRequest`, read 2026-11-26.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from functions.chat.api import faults
@@ -21,6 +20,7 @@ from functions.chat.api.checks import (
     optional,
     required,
 )
+from functions.shared.frozen import Frozen
 
 TEXT = String(not_empty=True)
 # The ids of tokens, which the engine's own tokenizer makes of a text.
@@ -60,8 +60,7 @@ COMPLETION_REQUEST = Object(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompletionRequest:
+class CompletionRequest(Frozen, kw_only=True):
     """What the gateway itself reads of a checked request.
 
     Shape:  `fields` is all that may be sent on. `prompts`: how many; `texts` are these, if they are to be

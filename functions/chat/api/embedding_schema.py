@@ -5,13 +5,13 @@ Source: openai/openai-openapi 2.3.0, `CreateEmbeddingRequest`, read 2026-11-26.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from functions.chat.api import faults
 from functions.chat.api.chat_schema import CHAT_COMPLETION_REQUEST, check_no_other
 from functions.chat.api.checks import Array, Enum, Integer, Object, String, StringOr, optional, required
 from functions.chat.errors import InvalidRequest
+from functions.shared.frozen import Frozen
 
 MAX_INPUTS = 2048
 TEXT = String(not_empty=True)
@@ -36,8 +36,7 @@ EMBEDDING_REQUEST = Object(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EmbeddingRequest:
+class EmbeddingRequest(Frozen, kw_only=True):
     """What the gateway itself reads of a checked request; `fields` is all that may be sent on."""
 
     fields: dict[str, Any]

@@ -12,12 +12,12 @@ import ipaddress
 import re
 import socket
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from functions.chat.api import faults
 from functions.chat.api.faults import Path
 from functions.chat.models import Model
+from functions.shared.frozen import Frozen
 
 RESOLVE_S = 2.0
 # The parts that are not text, and where each has its data.
@@ -30,8 +30,7 @@ _IMAGE = re.compile(r"image/(?!svg)", re.IGNORECASE)
 _ADDRESS = re.compile(r"https://(?P<host>[a-z0-9.-]+)/[!-\[\]-~]*", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Medium:
+class Medium(Frozen):
     """A part that is not text: itself, and where its object and the data of that are."""
 
     part: dict[str, Any]

@@ -5,7 +5,6 @@ Source: openai/openai-openapi 2.3.0, `CreateResponse`, read 2026-11-26.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from functions.chat.api import faults
@@ -30,6 +29,7 @@ from functions.chat.api.response_input_schema import INPUT_ITEM
 from functions.chat.api.response_tools import TOOL, TOOL_CHOICE, Tools
 from functions.chat.api.schema_limits import JsonSchema
 from functions.chat.errors import InvalidRequest
+from functions.shared.frozen import Frozen
 
 LOGPROBS = "message.output_text.logprobs"
 INCLUDE = Enum(
@@ -174,8 +174,7 @@ MOVED = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResponseRequest:
+class ResponseRequest(Frozen, kw_only=True):
     """What the gateway itself reads of a checked request.
 
     Shape:  `fields` are the known members that are not null; `more` are fields beside them, as in chat.

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Set
-from dataclasses import dataclass
 from typing import Any
 
 from functions.chat.api import faults
@@ -34,6 +33,7 @@ from functions.chat.api.message_schema import TEXT
 from functions.chat.api.schema_limits import JsonSchema
 from functions.chat.errors import InvalidRequest
 from functions.chat.streams.response_items import CalledAs
+from functions.shared.frozen import Frozen
 
 LONGEST_NAME, HASH_DIGITS = 64, 8
 TOOL_NAME = String(pattern="^[a-zA-Z0-9_-]{1,128}$")
@@ -138,8 +138,7 @@ TOOL_CHOICE = StringOr(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Tools:
+class Tools(Frozen):
     """The tools of a request.
 
     Shape:  `names`: what the engine knows each tool as. `sent`, `choice`: those of the chat completion.

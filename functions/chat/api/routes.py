@@ -6,11 +6,13 @@ What is only needed by some requests is imported by the first of them: most func
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
+
+from functions.shared.frozen import Frozen
 
 from .answer import answer
 from .chat_completions import create_chat_completion
@@ -19,8 +21,7 @@ from .pages import health, index, page_file, usage_page
 from .service import Service
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Frozen):
     """One method of one path, and what `/openapi.json` says of it beside the endpoint's docstring.
 
     Shape:  `reply` is of `reply_schema.SCHEMAS`; "": nothing is said. `example`: a body without its model.

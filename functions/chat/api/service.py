@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 from starlette.datastructures import Headers
@@ -17,6 +18,7 @@ from functions.chat.engines.engine import Engine
 from functions.chat.settings import Settings
 from functions.chat.streams.response import Writer
 from functions.chat.usage import Account, Meter
+from functions.shared.frozen import Frozen
 from functions.shared.keys import Key, Keyring, authorization_in
 from functions.shared.limits import Allowance
 from functions.shared.usage import UsageSum
@@ -43,8 +45,7 @@ class Books(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
+class Service(Frozen, kw_only=True):
     """The parts that all endpoints share.
 
     Shape:  `books`: None where nothing is kept of what keys have used.
@@ -55,10 +56,11 @@ class Service:
     keyring: Keyring
     meter: Meter
     books: Books | None = None
-    context_lengths: ContextLengths = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "context_lengths", ContextLengths(self.engine))
+    @cached_property
+    def context_lengths(self) -> ContextLengths:
+        """How long the contexts of the engines' models are."""
+        return ContextLengths(self.engine)
 
     async def authenticate(self, request: Request) -> Key | None:
         """Return the key that a request bears; None where no key is needed.

@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from functions.chat.models import Model
 from functions.shared.clock import Clock
+from functions.shared.frozen import Frozen
 from functions.shared.role import Role
 from functions.shared.secrets import Secrets
 from functions.shared.signatures import bedrock_token, signed_headers
@@ -28,8 +29,7 @@ TOKEN_NEW_S = 60.0
 _REGION = re.compile(r"(?<=\.)[a-z]{2}(?:-[a-z]+)+-\d(?=\.)")
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(Frozen):
     text: str = field(repr=False)
     made_at: float
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeAlias
 
 from functions.chat.errors import ApiError
 from functions.chat.models import Model
+from functions.shared.frozen import Frozen
 
 
 @dataclass(slots=True)
@@ -109,8 +110,7 @@ class Reader(Protocol):
     def flush(self) -> Iterable[Event]: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineRequest:
+class EngineRequest(Frozen, kw_only=True):
     """One request to an engine.
 
     Shape:  `path` follows the engine's base URL; `body` is JSON; `reader` makes a reader of the reply.

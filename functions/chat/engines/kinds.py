@@ -12,13 +12,13 @@ Bedrock `docs/decisions/0023-bedrock-and-hosted-models.md`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from functions.shared.frozen import Frozen
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineKind:
+
+class EngineKind(Frozen, kw_only=True):
     """One kind of engine.
 
     Shape:  `openai` are the fields of OpenAI's chat completions that it reads, `text` those of completions,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Literal, Protocol
 
 from functions.shared.aws import Aws, AwsError
+from functions.shared.frozen import Frozen
 
 # A scaler that is cold loads boto3 first, and its calls of ECS may take seconds.
 READ_TIMEOUT_S = 15.0
@@ -18,8 +18,7 @@ class StartFailed(Exception):
     """An engine could not be started. The text is AWS's code for it, or the scaler's error, for operators."""
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Frozen):
     """How far an engine is.
 
     Shape:  `reason`: why it is blocked, a key of `BLOCKED`. `may_hold`: the stream has a place among those

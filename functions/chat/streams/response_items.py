@@ -16,6 +16,7 @@ from itertools import accumulate
 from typing import Any
 
 from functions.chat.json_text import dump
+from functions.shared.frozen import Frozen
 
 Json = dict[str, Any]
 Event = tuple[str, Json]
@@ -30,8 +31,7 @@ _INPUT = re.compile(r'\s*\{\s*"input"\s*:\s*"((?:[^"\\]++|\\["\\/bfnrt]|\\u[0-9a
 _PREFIXES = {"message": "msg", "reasoning": "rs", "function_call": "fc", "custom_tool_call": "ctc"}
 
 
-@dataclass(frozen=True, slots=True)
-class CalledAs:
+class CalledAs(Frozen):
     """What a function that the engine was sent is to the caller.
 
     Shape:  `kind`: `function` or `custom`; its tool's own `name`, and the namespace that it is in.

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 
 from functions.chat.json_text import LINE_SEPARATORS
+from functions.shared.frozen import Frozen
 
 _TEXT = re.compile(rb'"(?:content|reasoning|reasoning_content|text)":\s*"((?:[^"\\]|\\.)+)"')
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(Frozen):
     """What surrounds the text of an event as it came, and as it left; the `joint` is a tail and a head.
 
     Shape:  `left` has one part more than the text has places, of which reasoning has two; it is empty where
