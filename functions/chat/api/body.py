@@ -1,12 +1,18 @@
-"""A request body, from bytes to a JSON object and back to bytes."""
+"""A request body, from bytes to a JSON object and back to bytes.
+
+Images make bodies of megabytes. Long strings are cut out before the rest, which is then short, is parsed
+(`docs/decisions/0035-large-requests.md`).
+"""
 
 from __future__ import annotations
 
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
+import orjson
 from starlette.requests import Request
 
 from functions.chat.errors import BodyTooLarge, InvalidRequest, UnsupportedMediaType
@@ -19,6 +25,12 @@ _JSON_TYPE = re.compile(
     r"""(;\s*+(charset="?utf-?8"?|(?!charset)[\w-]+=("[\w .+/-]*"|[\w.+/-]*))?+\s*+)*+$""",
     re.IGNORECASE,
 )
+# A body of so many bytes may hold strings of twice the second number, without an escape: they are cut out.
+_LARGE, _STRIDE = 64 * 1024, 8 * 1024
+# What stands in their place: no JSON, but parsed where a value is due.
+_CUT = b"-Infinity"
+_OFTEN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/= "
+_CONTROLS = bytes(range(32))
 
 
 async def read_json(request: Request, max_bytes: int) -> dict[str, Any]:
@@ -56,8 +68,9 @@ def parse_json(raw: bytes) -> dict[str, Any]:
 
     Raises: InvalidRequest, with what to correct.
     """
+    cut = _parse_cut(raw) if len(raw) > _LARGE else None
     try:
-        value = json.loads(raw.decode("utf-8-sig"), parse_constant=_no_constant, object_pairs_hook=_object)
+        value, rest = cut or (_loads(raw, _no_constant), raw)
     except UnicodeDecodeError as error:
         raise InvalidRequest(
             f"Expected a body in UTF-8, but the byte at position {error.start} is not."
@@ -73,7 +86,7 @@ def parse_json(raw: bytes) -> dict[str, Any]:
         raise InvalidRequest("The body holds a number that is too long.") from error
     if not isinstance(value, dict):
         raise InvalidRequest(f"Expected the body to be a JSON object, but got {kind(value)}.")
-    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _deeper(value, MAX_DEPTH):
+    if rest.count(b"[") + rest.count(b"{") > MAX_DEPTH and _deeper(value, MAX_DEPTH):
         raise _too_deep()
     return value
 
@@ -84,6 +97,12 @@ def to_json(value: dict[str, Any]) -> bytes:
     Raises: InvalidRequest, for what JSON text can spell but no engine can read.
     """
     try:
+        raw = orjson.dumps(value)
+        if b"null" not in raw:  # which is what it makes of infinity, too
+            return raw
+    except TypeError:  # half of a surrogate pair, or an integer of more than 64 bits
+        pass
+    try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except UnicodeEncodeError as error:
         raise InvalidRequest(
@@ -91,6 +110,46 @@ def to_json(value: dict[str, Any]) -> bytes:
         ) from error
     except ValueError as error:
         raise InvalidRequest("The body holds a number that is too large.") from error
+
+
+def _loads(raw: bytes, constant: Callable[[str], Any]) -> Any:
+    return json.loads(raw.decode("utf-8-sig"), parse_constant=constant, object_pairs_hook=_object)
+
+
+def _parse_cut(raw: bytes) -> tuple[Any, bytes] | None:
+    """Parse JSON without its long strings, and put them back; None, where that fails, or there are none.
+
+    A string is cut out with its quotes. What stands in its place is read only where a value is due: if all
+    are read, each was one whole value, and the JSON around them is valid if, and only if, it is with them.
+
+    Shape:  the value, and the JSON that was parsed for it.
+    """
+    pieces: list[bytes] = []
+    texts: list[str] = []
+    kept = at = 0
+    try:
+        while at < len(raw) - _STRIDE:
+            if raw.find(b'"', at, at + _STRIDE) >= 0:
+                at += _STRIDE
+                continue
+            begin, end = raw.rfind(b'"', kept, at), raw.find(b'"', at + _STRIDE)
+            if begin < 0 or end < 0:
+                break
+            text = raw[begin + 1 : end]
+            odd = text.translate(None, _OFTEN)
+            if b"\\" not in odd and len(odd.translate(None, _CONTROLS)) == len(odd):
+                pieces += raw[kept:begin], _CUT
+                texts.append(text.decode())
+                kept = end + 1
+            at = end + 1
+        rest = b"".join([*pieces, raw[kept:]])
+        if texts and rest.count(_CUT) == len(texts):
+            left = iter(texts)
+            value = _loads(rest, lambda name: next(left) if name == _CUT.decode() else _no_constant(name))
+            return (value, rest) if next(left, None) is None else None
+    except (ValueError, RecursionError, InvalidRequest):
+        pass  # the whole is parsed for the error
+    return None
 
 
 def _no_constant(name: str) -> Any:

@@ -16,7 +16,7 @@ from functions.chat.streams.chat import ChatReply, ChatStream
 from functions.chat.streams.chat_writer import ChatWriter
 from functions.chat.streams.grammar_call import GrammarCalls
 
-from . import body, call_grammar, chat_schema, fields, media, messages, prompt_size
+from . import call_grammar, chat_schema, fields, media, messages, prompt_size
 from .answer import Endpoint, answer
 from .chat_schema import ChatCompletionRequest
 from .service import Service
@@ -66,13 +66,14 @@ def engine_request(
     by_schema = checked.needs_call and model.kind.forces_calls == "json_schema"
     if by_schema:
         call_grammar.force_by_schema(sent)
-    raw = body.to_json(sent)
-    prompt = prompt_size.of_chat(raw, sent, model)
+    found = list(media.media_of(sent["messages"]))
+    pieces = media.in_pieces(sent, found)
+    prompt = prompt_size.of_chat(b"".join(pieces[::2]), found, sent, model)
     reader = _reader(checked, model, settings, request_id, by_schema=by_schema, as_values=as_values)
     return EngineRequest(
         model=model,
         path="chat/completions",
-        body=raw,
+        body=pieces if found else pieces[0],
         stream=checked.stream,
         reader=(lambda: GrammarCalls(reader())) if by_schema else reader,
         request_id=request_id,

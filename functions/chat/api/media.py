@@ -7,14 +7,13 @@ itself, and follows what redirects its own settings allow: its network has to be
 from __future__ import annotations
 
 import asyncio
-import binascii
 import ipaddress
 import re
 import socket
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from functions.chat.api import faults
+from functions.chat.api import body, faults
 from functions.chat.api.faults import Path
 from functions.chat.models import Model
 from functions.shared.frozen import Frozen
@@ -24,6 +23,10 @@ RESOLVE_S = 2.0
 NAMES = {"image_url": "url", "input_audio": "data", "file": "file_data"}
 # IPv4 addresses in IPv6, as NAT64 writes them.
 TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
+# What stands for data while the rest is written.
+_GAP = "\0\0"
+_GAP_JSON = b"\\u0000" * 2
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _DATA = re.compile(r"data:(?P<type>[a-z]+/[a-z0-9.+-]+)(;[a-z0-9=._-]+){0,9};base64,", re.IGNORECASE)
 _IMAGE = re.compile(r"image/(?!svg)", re.IGNORECASE)
 # No user, no port, nothing that parsers of URLs disagree about.
@@ -45,20 +48,30 @@ class Medium(Frozen):
         return "" if data.startswith("https:") else data
 
 
-def without(raw: bytes, media_parts: Iterable[Medium]) -> bytes:
-    """Return the JSON of messages without the data of their media, which it has in this order."""
-    pieces, start = [], 0
+def in_pieces(sent: dict[str, Any], media_parts: Iterable[Medium]) -> list[bytes]:
+    """Return the JSON of a body in pieces: every second is the data of a medium, as it came.
+
+    Data that no engine gets, since `check` refuses it, may make it invalid.
+    Raises: InvalidRequest, for what no engine can read.
+    """
+    cut = []
     for medium in media_parts:
-        data = medium.data.encode()
-        # A text can hold the beginning of an image, but no string of JSON begins within another one.
-        begin = b':"' + data[:64]
-        at = raw.find(begin, start)
-        while at >= 0 and not raw.startswith(data, at + 2):
-            at = raw.find(begin, at + 1)
-        if at >= 0:  # what JSON has to escape is no base64, and is refused later
-            pieces.append(raw[start : at + 2])
-            start = at + 2 + len(data)
-    return b"".join([*pieces, raw[start:]]) if pieces else raw
+        if (data := medium.data) and data.isascii():
+            kind = medium.part["type"]
+            cut.append((medium.part[kind], NAMES[kind], data))
+    try:
+        for media, name, _ in cut:
+            media[name] = _GAP
+        texts = body.to_json(sent).split(_GAP_JSON)
+    finally:
+        for media, name, data in cut:
+            media[name] = data
+    if len(texts) != len(cut) + 1:  # a text looks like a gap
+        return [body.to_json(sent)]
+    pieces = texts[:1]
+    for (_, _, data), text in zip(cut, texts[1:], strict=True):
+        pieces += data.encode(), text
+    return pieces
 
 
 def is_public(text: str) -> bool:
@@ -109,10 +122,10 @@ def media_of(messages: list[dict[str, Any]]) -> Iterator[Medium]:
 
 
 def _check_base64(data: str, path: Path) -> None:
-    try:
-        binascii.a2b_base64(data, strict_mode=True)
-    except ValueError:  # also what is not ASCII
-        raise faults.invalid(path, "Expected base64, without spaces or line breaks.") from None
+    # A fifth of the time that decoding takes, and the same faults.
+    rest = data.encode().translate(None, _BASE64).decode() if data.isascii() else "?"
+    if len(data) % 4 or rest not in ("", "=", "==") or not data.endswith(rest):
+        raise faults.invalid(path, "Expected base64, without spaces or line breaks.")
 
 
 async def _check_address(url: str, path: Path, model: Model) -> None:

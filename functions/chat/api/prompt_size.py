@@ -7,13 +7,14 @@ model's: its template, and its images, recordings and files.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from functions.chat.models import Model
 
-from . import body, media
+from . import body
+from .media import Medium
 
 # A token is about so many bytes of text; but a digit is one, and so are about three bytes that are not ASCII.
 BYTES_PER_TOKEN, OTHER_BYTES_PER_TOKEN = 4, 3
@@ -38,11 +39,9 @@ def of_text(raw: bytes) -> PromptSize:
     return PromptSize(about(raw), partial(normalised_bytes, raw))
 
 
-def of_chat(raw: bytes, sent: dict[str, Any], model: Model) -> PromptSize:
-    """Return the size of a conversation: `raw` is the JSON of what is sent."""
+def of_chat(text: bytes, found: Sequence[Medium], sent: dict[str, Any], model: Model) -> PromptSize:
+    """Return the size of a conversation: `text` is the JSON of what is sent without its media's data."""
     messages = sent["messages"]
-    found = list(media.media_of(messages))
-    text = media.without(raw, found)
 
     def most() -> int:
         pictures = len(found) + (text.count(b"![](") if model.kind.links_images else 0)

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from ._errors import Fault
+from ._event_json import load
 
 if TYPE_CHECKING:
     from ._handler import StreamingHandler
@@ -71,7 +72,7 @@ class Invocation(NamedTuple):
         if not self.content_type.startswith("application/json"):
             return self.payload
         try:
-            return json.loads(self.payload)
+            return load(self.payload)
         except ValueError as error:
             raise Fault("Runtime.UnmarshalError", f"Unable to unmarshal input: {error}") from error
 
