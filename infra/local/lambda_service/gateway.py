@@ -4,7 +4,6 @@ A failure before the reply begins is a 502. After that the connection is closed 
 framing requires: a reply that broke off must not look complete.
 """
 
-import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
@@ -16,6 +15,7 @@ from infra.local.lambda_service.callers import Callers
 from infra.local.lambda_service.decoders import ReplyHead
 from infra.local.lambda_service.failures import ClientDisconnected, Refused, RequestFailure, Starting
 from infra.local.lambda_service.function_url import MAX_BYTES, encode_event
+from infra.local.lambda_service.http_server import ClientConnection
 from infra.local.lambda_service.invocation import Invocation, new_trace_id
 from infra.local.lambda_service.reply import FunctionReply
 
@@ -54,7 +54,8 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         line = RequestLine(scope["method"], scope["raw_path"].decode("latin-1"), self._console.clock_s())
-        response = _Response(line, send, self._console.clock_s)
+        client: ClientConnection = scope["client_connection"]
+        response = _Response(line, send, client, self._console.clock_s, head_only=scope["method"] == "HEAD")
         try:
             body = await _read(receive)
             self._callers.check(scope)
@@ -62,11 +63,14 @@ class Gateway:
                 raise Starting(scope["path"], self._waiting_for)
             invocation = _invocation(scope, body, response.request_id)
             reply = await self.function_at(scope["path"]).invoke(invocation)
-            await _relay(reply, receive, response, head_only=scope["method"] == "HEAD")
+            client.on_disconnect(reply.abandon)
+            await response.begin(await reply.head())
+            await response.end(await reply.pass_to(response))
         except RequestFailure as failure:
             line.outcome = str(failure)
             await response.fail(failure)
         finally:
+            client.on_disconnect(None)
             self._console.log_request(line)
 
     def function_at(self, path: str) -> Invoker:
@@ -83,12 +87,22 @@ class Gateway:
 class _Response:
     """The HTTP response to one request, and its line on the console."""
 
-    def __init__(self, line: RequestLine, send: Send, clock_s: Callable[[], float]) -> None:
-        self._line, self._send, self._clock_s = line, send, clock_s
+    def __init__(
+        self,
+        line: RequestLine,
+        send: Send,
+        client: ClientConnection,
+        clock_s: Callable[[], float],
+        *,
+        head_only: bool,
+    ) -> None:
+        self._line, self._send, self._client, self._clock_s = line, send, client, clock_s
+        self._bodiless = head_only
         self.request_id = str(uuid.uuid4())
 
     async def begin(self, head: ReplyHead) -> None:
         self._line.status = head.status
+        self._bodiless = self._bodiless or head.bodiless
         self._line.request_id = dict(head.headers).get(b"x-request-id", b"").decode("latin-1")
         fields = [
             (b"date", formatdate(usegmt=True).encode()),
@@ -97,14 +111,29 @@ class _Response:
         ]
         await self._send({"type": "http.response.start", "status": head.status, "headers": fields})
 
-    async def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
+        if not self._bodiless:
+            self._count(data)
+            self._client.write(data)
+
+    @property
+    def is_full(self) -> bool:
+        return self._client.is_full
+
+    async def drain(self) -> None:
+        await self._client.drain()
+
+    async def end(self, data: bytes) -> None:
+        """Send the last piece and the end."""
+        if data and not self._bodiless:
+            self._count(data)
+        body = b"" if self._bodiless else data
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    def _count(self, data: bytes) -> None:
         if self._line.first_byte_s is None:
             self._line.first_byte_s = self._clock_s()
         self._line.bytes_sent += len(data)
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
-
-    async def end(self) -> None:
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def fail(self, failure: RequestFailure) -> None:
         """Respond in place of the function, unless the response has begun or the client has disconnected."""
@@ -114,8 +143,7 @@ class _Response:
         body = refused.message.encode()
         fields = ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)))
         await self.begin(ReplyHead(refused.status, (*fields, *refused.headers)))
-        await self.write(body)
-        await self.end()
+        await self.end(body)
 
 
 async def _read(receive: Receive) -> bytes | None:
@@ -142,23 +170,3 @@ def _invocation(scope: Mapping[str, Any], body: bytes | None, request_id: str) -
         if len(event) <= MAX_BYTES:
             return Invocation(event, trace_id, request_id)
     raise Refused(413, _TOO_LARGE, "request too large")
-
-
-async def _relay(reply: FunctionReply, receive: Receive, response: _Response, *, head_only: bool) -> None:
-    """Pass a reply on as it arrives, to its end or until the client disconnects."""
-
-    async def abandon_on_disconnect() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        reply.abandon()
-
-    watching = asyncio.create_task(abandon_on_disconnect())
-    try:
-        head = await reply.head()
-        await response.begin(head)
-        while data := await reply.read():
-            if not (head.bodiless or head_only):
-                await response.write(data)
-        await response.end()
-    finally:
-        watching.cancel()

@@ -34,8 +34,11 @@ class RuntimeRequest(Protocol):
     def feed(self, data: bytes) -> None:
         """Take some of the request's body."""
 
-    def finish(self, trailers: Mapping[str, str]) -> RuntimeResponse | None:
-        """Take the end; None where the response comes later, through `RuntimeConnection.respond`."""
+    def finish(self, data: bytes, trailers: Mapping[str, str]) -> RuntimeResponse | None:
+        """Take the end; None where the response comes later, through `RuntimeConnection.respond`.
+
+        Shape:  `data` is what came of the body with its end.
+        """
 
     def lose(self) -> None:
         """Handle that the connection broke before the end."""
@@ -75,7 +78,8 @@ class RuntimeConnection(asyncio.Protocol):
         except httptools.HttpParserError:
             self.abort()
         else:
-            self._pass_on()
+            if self._pieces and self._request:
+                self._request.feed(self._take())
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         request, self._request = self._request, None
@@ -105,17 +109,15 @@ class RuntimeConnection(asyncio.Protocol):
         self._pieces.append(body)
 
     def on_message_complete(self) -> None:
-        self._pass_on()
         request, self._request = self._request, None
-        response = request.finish(self._trailers) if request else None
+        response = request.finish(self._take(), self._trailers) if request else None
         if response:
             self.respond(response)
 
-    def _pass_on(self) -> None:
-        if self._pieces and self._request:
-            data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-            self._pieces.clear()
-            self._request.feed(data)
+    def _take(self) -> bytes:
+        data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
+        return data
 
     # called by the Runtime API
 

@@ -32,7 +32,8 @@ class WholeRequest:
         if len(self._body) < _MAX_WHOLE_BYTES:
             self._body += data
 
-    def finish(self, trailers: Mapping[str, str]) -> RuntimeResponse | None:  # noqa: ARG002
+    def finish(self, data: bytes, trailers: Mapping[str, str]) -> RuntimeResponse | None:  # noqa: ARG002
+        self.feed(data)
         return self._handle(self._body)
 
     def lose(self) -> None:
@@ -64,10 +65,11 @@ class ResponseRequest:
         if self._reply.over and self._streamed:
             self._connection.abort()
 
-    def finish(self, trailers: Mapping[str, str]) -> RuntimeResponse | None:
+    def finish(self, data: bytes, trailers: Mapping[str, str]) -> RuntimeResponse | None:
         if _ERROR_TYPE in trailers:
+            self._reply.feed(data)
             self._reply.fail(FunctionFailed(f"failed: {trailers[_ERROR_TYPE]}"))
-        self._reply.end()
+        self._reply.end(data)
         self._replied()
         if isinstance(self._reply.failure, ReplyTooLong):
             return error_response(413, "Function.ResponseSizeTooLarge", str(self._reply.failure))

@@ -6,6 +6,7 @@ import pytest
 from infra.local.lambda_service.decoders import RawDecoder
 from infra.local.lambda_service.failures import ClientDisconnected, FunctionFailed
 from infra.local.lambda_service.reply import HIGH_WATER, FunctionReply
+from tests.unit.local.lambda_service.client import Client, body
 
 
 class Source:
@@ -39,24 +40,53 @@ def with_reply(
     return source
 
 
-def test_pieces_that_wait_are_read_together_and_the_end_is_empty() -> None:
+def test_pieces_that_wait_are_passed_on_together_and_the_last_one_with_the_end() -> None:
     async def scenario(reply: FunctionReply, _: Source) -> None:
+        client = Client()
         reply.feed(b"a")
         reply.feed(b"b")
-        assert await reply.read() == b"ab"
-        reply.feed(b"c")
-        reply.end()
-        assert [await reply.read(), await reply.read()] == [b"c", b""]
+        passing = asyncio.create_task(reply.pass_to(client))
+        await asyncio.sleep(0)
+        assert client.pieces == [b"ab"]
+        reply.end(b"c")
+        assert await passing == b"c"
+        assert client.pieces == [b"ab"]
 
     with_reply(scenario)
 
 
-def test_a_reader_that_waits_gets_each_piece_as_it_comes() -> None:
+def test_a_client_that_waits_gets_each_piece_in_the_step_in_which_it_comes() -> None:
     async def scenario(reply: FunctionReply, _: Source) -> None:
-        reading = asyncio.create_task(reply.read())
+        client = Client()
+        passing = asyncio.create_task(reply.pass_to(client))
         await asyncio.sleep(0)
-        reply.feed(b"a")
-        assert await reading == b"a"
+        for piece in (b"a", b"b"):
+            reply.feed(piece)
+            assert client.pieces[-1] == piece
+        reply.end()
+        assert await passing == b""
+
+    with_reply(scenario)
+
+
+def test_a_client_that_is_full_gets_the_rest_in_order_once_it_takes_more() -> None:
+    async def scenario(reply: FunctionReply, source: Source) -> None:
+        client = Client()
+        passing = asyncio.create_task(reply.pass_to(client))
+        await asyncio.sleep(0)
+        client.is_full = True
+        reply.feed(b"1")
+        assert client.pieces == [b"1"]
+        reply.feed(b"2")
+        reply.feed(b"3" + bytes(HIGH_WATER))
+        await asyncio.sleep(0)
+        assert (client.pieces, source.calls) == ([b"1"], ["pause"])
+        client.take_more()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert (client.pieces[1:], source.calls) == ([b"23" + bytes(HIGH_WATER)], ["pause", "resume"])
+        reply.end(b"4")
+        assert await passing == b"4"
 
     with_reply(scenario)
 
@@ -67,9 +97,10 @@ def test_a_failure_comes_after_the_last_piece() -> None:
         reply.fail(FunctionFailed("first"))
         reply.fail(FunctionFailed("second"))
         reply.end()
-        assert await reply.read() == b"a"
+        client = Client()
         with pytest.raises(FunctionFailed, match="first"):
-            await reply.read()
+            await reply.pass_to(client)
+        assert client.pieces == [b"a"]
 
     with_reply(scenario)
 
@@ -91,7 +122,12 @@ def test_a_client_that_does_not_read_pauses_the_function() -> None:
         assert source.calls == []
         reply.feed(b"1")
         assert source.calls == ["pause"]
-        assert len(await reply.read()) == HIGH_WATER + 1
+        client = Client()
+        passing = asyncio.create_task(reply.pass_to(client))
+        await asyncio.sleep(0)
+        assert len(client.pieces[0]) == HIGH_WATER + 1
+        reply.end()
+        await passing
 
     assert with_reply(scenario).calls == ["pause", "resume"]
 
@@ -100,8 +136,10 @@ def test_abandoning_breaks_the_functions_connection() -> None:
     async def scenario(reply: FunctionReply, _: Source) -> None:
         reply.feed(b"a")
         reply.abandon()
+        client = Client()
         with pytest.raises(ClientDisconnected):
-            await reply.read()
+            await reply.pass_to(client)
+        assert client.pieces == []
 
     assert with_reply(scenario).calls == ["abort"]
 
@@ -120,6 +158,6 @@ def test_abandoning_a_reply_that_is_over_changes_nothing() -> None:
         reply.feed(b"a")
         reply.end()
         reply.abandon()
-        assert await reply.read() == b"a"
+        assert await body(reply) == b"a"
 
     assert with_reply(scenario).calls == []
