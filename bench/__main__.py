@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import bundle, keys, measures, todos
+from bench import bundle, keys, measures, streams, todos
 from bench.measures import Row
 from tests.engines.scripted import EngineProcess, scripted_process
 
@@ -22,6 +22,7 @@ MEASURES: dict[str, Callable[[EngineProcess], list[Row]]] = {
     "todos-cold": lambda _: todos.cold_start(),
     "todos": lambda _: todos.round_trips(),
     "todos-driver": lambda _: todos.at_the_driver(),
+    "streams": lambda _: streams.many_streams(),
 }
 
 
