@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from lambda_stream import StreamingHandler
+from lambda_stream import StreamingHandler, trace_id
 
 from functions.chat.engines.credentials import Credentials
 from functions.chat.engines.fallback import Fallback
@@ -38,7 +38,7 @@ started = ScaleFromZero(
     metrics=metrics,
 )
 engine = Fallback(started, metrics=metrics)
-traces = Traces(os.environ) if "AWS_XRAY_DAEMON_ADDRESS" in os.environ else None
+traces = Traces(os.environ, trace_id) if "AWS_XRAY_DAEMON_ADDRESS" in os.environ else None
 meter = Meter(ledger=access.table, metrics=metrics, traces=traces)
 app = create_served_app(settings, engine, access.keyring, meter, access.table)
 handler = StreamingHandler(

@@ -26,22 +26,24 @@ Span = tuple[str, float, float]
 class Traces:
     """Writes the subsegments of the invocation that runs.
 
-    Shape:  `environ` is the environment itself, not a copy: the runtime changes its `_X_AMZN_TRACE_ID` with
-            each invocation. `send` takes a datagram; None: to the daemon at AWS_XRAY_DAEMON_ADDRESS, as in
-            169.254.79.129:2000.
+    Shape:  `trace_id` returns the trace header of the invocation that runs. `send` takes a datagram; None: to
+            the daemon at AWS_XRAY_DAEMON_ADDRESS, as in 169.254.79.129:2000.
     """
 
-    def __init__(self, environ: Mapping[str, str], send: Callable[[bytes], None] | None = None) -> None:
-        self._environ, self._send = environ, send or self._to_daemon
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        trace_id: Callable[[], str],
+        send: Callable[[bytes], None] | None = None,
+    ) -> None:
+        self._environ, self._trace_id, self._send = environ, trace_id, send or self._to_daemon
 
     def write(self, span: Span, parts: Sequence[Span], about: Mapping[str, str]) -> None:
         """Write one subsegment with its parts; nothing where X-Ray has not chosen this invocation.
 
         Shape:  `about`: what traces can be searched by.
         """
-        header = dict(
-            part.strip().partition("=")[::2] for part in self._environ.get("_X_AMZN_TRACE_ID", "").split(";")
-        )
+        header = dict(part.strip().partition("=")[::2] for part in self._trace_id().split(";"))
         root, parent = header.get("Root", ""), header.get("Parent", "")
         if header.get("Sampled") != "1" or not _ROOT.fullmatch(root) or not _PARENT.fullmatch(parent):
             return

@@ -2,14 +2,16 @@
 
 import asyncio
 import json
+import logging
 import os
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lambda_stream import Failure, StreamingHandler
+from lambda_stream import Failure, StreamingHandler, trace_id
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
@@ -73,6 +75,37 @@ async def numbered(http: Exchange) -> None:
         await http.body(b"%d of %s, " % (turn, request_id.encode()), more=True)
         await asyncio.sleep(0.02)
     await http.body(b"query " + http.scope["query_string"])
+
+
+@behaviour
+async def logs(http: Exchange) -> None:
+    """Log in the app's task, in another and in a thread, each with what the request's own query says."""
+    name = http.scope["query_string"].decode()
+
+    async def beside() -> None:
+        await asyncio.sleep(0.01)
+        logging.warning("task %s", name)
+
+    await http.start()
+    for _ in range(5):
+        logging.warning("app %s", name)
+        await asyncio.gather(beside(), asyncio.to_thread(logging.warning, "thread %s", name))
+    await http.body(f"{trace_id()} {os.environ.get('_X_AMZN_TRACE_ID')}".encode())
+
+
+@behaviour
+async def exits(_http: Exchange) -> None:
+    raise SystemExit(3)
+
+
+@behaviour
+async def exits_in_a_task(http: Exchange) -> None:
+    async def leave() -> None:
+        raise SystemExit(3)
+
+    task = asyncio.create_task(leave())
+    await asyncio.wait({task})
+    await hello(http)
 
 
 @behaviour
@@ -370,6 +403,33 @@ rest_only = StreamingHandler(app, streams=["APIGateway"])
 broken_lifespan = StreamingHandler(broken_lifespan_app)
 no_lifespan = StreamingHandler(no_lifespan_app)
 required_lifespan = StreamingHandler(no_lifespan_app, lifespan="on")
+
+
+def decorated(event: Any, context: Any) -> Any:
+    """Stand before an app, as Powertools' decorators do."""
+    note(f"called {context.aws_request_id}")
+    return handler(event, context)
+
+
+def blocking(event: Any, context: Any) -> Any:
+    """Hold a thread for as long as the event says."""
+    began = time.monotonic()
+    time.sleep(event["sleep"])
+    print(f"slept {context.aws_request_id}")
+    logging.warning("slept %s", context.aws_request_id)
+    current = threading.current_thread()
+    return {"thread": current.name, "began": began, "ended": time.monotonic(), "trace": trace_id()}
+
+
+async def asynchronous(event: Any, context: Any) -> Any:
+    try:
+        await asyncio.sleep(event["sleep"])
+    except asyncio.CancelledError:
+        note(f"cancelled {context.aws_request_id}")
+        raise
+    if "raise" in event:
+        raise ValueError(event["raise"])
+    return {"request": context.aws_request_id, "thread": threading.current_thread().name}
 
 
 def plain(event: Any, context: Any) -> Any:

@@ -74,8 +74,9 @@ def golden(name: str) -> Any:
 Start = Callable[..., Environment]
 
 
-def starter(stack: ExitStack, folder: Path) -> Start:
+def starter(stack: ExitStack, folder: Path, concurrency: str | None = None) -> Start:
     """Return what starts environments and leaves their end to the stack."""
+    managed = {"AWS_LAMBDA_MAX_CONCURRENCY": concurrency} if concurrency else {}
 
     def start(
         handler: str = "apps.handler",
@@ -94,6 +95,7 @@ def starter(stack: ExitStack, folder: Path) -> Start:
             "LAMBDA_TASK_ROOT": str(ROOT),
             "_HANDLER": f"{MODULES}.{handler}",
             "NOTES": str(notes),
+            **managed,
             **variables,
         }
         process = subprocess.Popen(
@@ -116,18 +118,29 @@ def end(process: subprocess.Popen[bytes]) -> None:
     process.wait(10)
 
 
+@pytest.fixture(
+    scope="session",
+    params=[None, pytest.param("1", marks=pytest.mark.nightly)],
+    ids=["sequential", "concurrent"],
+)
+def concurrency(request: pytest.FixtureRequest) -> str | None:
+    """Which of the runtime's loops serves a test: with 1, that for many serves one after the other."""
+    chosen: str | None = request.param
+    return chosen
+
+
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def start(tmp_path: Path, concurrency: str | None) -> Iterator[Start]:
     """Start environments of a test's own."""
     with ExitStack() as stack:
-        yield starter(stack, tmp_path)
+        yield starter(stack, tmp_path, concurrency)
 
 
 @pytest.fixture(scope="session")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+def environment(tmp_path_factory: pytest.TempPathFactory, concurrency: str | None) -> Iterator[Environment]:
     """One environment that has to outlive whatever the tests do to it."""
     with ExitStack() as stack:
-        yield starter(stack, tmp_path_factory.mktemp("environment"))()
+        yield starter(stack, tmp_path_factory.mktemp("environment"), concurrency)()
 
 
 @pytest.fixture
@@ -137,3 +150,7 @@ def hello(environment: Environment) -> Iterator[Environment]:
     post = environment.get("/hello")
     assert post.prelude["statusCode"] == 200
     assert post.chunks[1:] == [b"hello", b" world"]
+
+
+SEQUENTIAL = pytest.mark.parametrize("concurrency", [None], scope="session", ids=["once"])
+"""For tests of what differs between the loops, or of what neither of them is in."""

@@ -59,7 +59,10 @@ class Post:
 
 @dataclass
 class Script:
-    """How one reply is received: `chunks` of it, slowed by `pace`, then an answer, a break or both."""
+    """How one reply is received: `chunks` of it, slowed by `pace`, then an answer, a break or both.
+
+    `drop`: a whole reply is not answered, and its connection closed.
+    """
 
     status: int = 202
     chunks: int | None = None
@@ -68,6 +71,7 @@ class Script:
     keep: bool = True
     answer: bool = True
     early: bool = False
+    drop: bool = False
 
 
 @dataclass
@@ -78,12 +82,16 @@ class Delivery:
 
 
 class RuntimeApi:
-    """Serves one environment; `posts` holds what it posted, in order."""
+    """Serves one environment; `posts` holds what it posted, in order.
+
+    `refusals` are the statuses of answers to the next requests for an invocation.
+    """
 
     def __init__(self) -> None:
         self.posts: queue.Queue[Post] = queue.Queue()
         self._next_at: queue.Queue[float] = queue.Queue()
         self.connections = 0
+        self.refusals: list[int] = []
         self._deliveries: queue.Queue[Delivery | None] = queue.Queue()
         self._scripts: dict[str, Script] = {}
         self._number = 0
@@ -175,6 +183,9 @@ class RuntimeApi:
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
             return
         self._next_at.put(time.monotonic())
+        if self.refusals:
+            connection.sendall(b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % self.refusals.pop())
+            return
         delivery = self._deliveries.get()
         if delivery is None:
             raise OSError("shut down")
@@ -196,6 +207,7 @@ class RuntimeApi:
             complete = receive_chunks(reader, post, script)
         else:
             post.raw = reader.read(int(length))
+            complete = not script.drop
         if script.early or (complete and script.answer):
             connection.sendall(b"HTTP/1.1 %d Answer\r\nContent-Length: 0\r\n\r\n" % script.status)
         elif script.reset:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.streaming.conftest import Environment, Start, url_event
+from tests.integration.streaming.conftest import SEQUENTIAL, Environment, Start, url_event
 from tests.integration.streaming.runtime_api import Post, Script
 
 GENERIC = {"message": "The server had an error while processing your request."}
@@ -49,6 +49,7 @@ def test_a_failure_before_the_start_is_a_clean_500(hello: Environment, path: str
     assert SECRET not in hello.log
 
 
+@SEQUENTIAL
 def test_the_log_of_a_failure_has_its_place_but_not_its_text(hello: Environment) -> None:
     assert SECRET not in hello.get("/raise-before").raw.decode()
     assert 'apps.py", line ' in hello.log

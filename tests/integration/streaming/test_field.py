@@ -5,7 +5,16 @@ from typing import Any
 
 import pytest
 
-from tests.integration.streaming.conftest import LAYER, MODULES, ROOT, Environment, Start, golden, url_event
+from tests.integration.streaming.conftest import (
+    LAYER,
+    MODULES,
+    ROOT,
+    SEQUENTIAL,
+    Environment,
+    Start,
+    golden,
+    url_event,
+)
 from tests.integration.streaming.field_apps import SECRET
 from tests.integration.streaming.runtime_api import TIMEOUT_S
 from tests.integration.streaming.test_other_runtimes import stock
@@ -66,6 +75,7 @@ def test_errors_of_whole_replies_are_logged(start: Start, at_import: str) -> Non
     assert SECRET not in environment.log
 
 
+@SEQUENTIAL
 def test_lines_carry_the_id_of_their_request(start: Start) -> None:
     environment = field(start, "stream")
     environment.get("/hello")
@@ -161,6 +171,7 @@ def test_a_plain_handler_that_exits_is_answered(start: Start) -> None:
         assert environment.api.invoke({}).json()["errorType"] == "SystemExit"
 
 
+@SEQUENTIAL
 def test_tracebacks_are_an_option(start: Start) -> None:
     environment = field(start, "with_tracebacks")
     post = environment.get("/raise-value-error")

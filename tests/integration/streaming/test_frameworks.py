@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from tests.integration.streaming.conftest import LAYER, ROOT, Environment, Start, golden, url_event
+from tests.integration.streaming.conftest import (
+    LAYER,
+    ROOT,
+    SEQUENTIAL,
+    Environment,
+    Start,
+    golden,
+    url_event,
+)
 from tests.integration.streaming.frameworks import PAUSE_S
 from tests.integration.streaming.test_other_runtimes import stock
 
@@ -88,6 +96,7 @@ def test_frameworks_below_a_stage(start: Start, name: str) -> None:
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", FRAMEWORKS)
+@SEQUENTIAL
 def test_frameworks_on_the_stock_runtime(start: Start, name: str) -> None:
     command = stock(f"frameworks.{name}_handler")
     environment = start(command=command, PYTHONPATH=f"{FOLDER}:{ROOT}:{LAYER}")
@@ -100,6 +109,7 @@ def test_uvloop_is_used(start: Start) -> None:
     assert framework(start, "uvloop").get("/loop").body.startswith(b"uvloop")
 
 
+@SEQUENTIAL
 def test_xray_sees_the_trace(start: Start) -> None:
     trace = "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=ad49b0e87f6ef6c8;Sampled=1"
     environment = framework(start, "xray", AWS_XRAY_CONTEXT_MISSING="LOG_ERROR")

@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.streaming.conftest import LAYER, MODULES, ROOT, STOCK_SCRIPT, WRAPPER, Start
+from tests.integration.streaming.conftest import (
+    LAYER,
+    MODULES,
+    ROOT,
+    SEQUENTIAL,
+    STOCK_SCRIPT,
+    WRAPPER,
+    Start,
+)
 from tests.integration.streaming.runtime_api import TIMEOUT_S
 
 INIT_ERROR = "/2018-06-01/runtime/init/error"
@@ -75,6 +83,7 @@ def test_an_app_without_lifespan_is_served(start: Start) -> None:
     assert start("apps.no_lifespan").get("/hello").body == b"hello world"
 
 
+@SEQUENTIAL
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("path", [None, "/silent"])
 def test_a_signal_ends_the_environment_at_once(start: Start, number: int, path: str | None) -> None:
@@ -178,6 +187,7 @@ def test_a_switch_in_another_position_says_so() -> None:
     )
 
 
+@SEQUENTIAL
 def test_a_runtime_api_that_is_gone_ends_the_environment(start: Start) -> None:
     environment = start()
     environment.get("/hello")

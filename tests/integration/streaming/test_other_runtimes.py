@@ -14,6 +14,7 @@ from tests.integration.streaming.conftest import (
     LAYER,
     MODULES,
     ROOT,
+    SEQUENTIAL,
     WRAPPER,
     Start,
     golden,
@@ -56,6 +57,7 @@ def stock(module: str) -> list[str]:
     return [sys.executable, "-m", "awslambdaric", f"{MODULES}.{module}"]
 
 
+@SEQUENTIAL
 @pytest.mark.parametrize("name", ["function_url_v2_text", "function_url_v2_base64", "rest_api_v1"])
 def test_the_stock_runtime_answers_whole(start: Start, name: str) -> None:
     environment = start(command=stock("fastapi_function.handler"), PYTHONPATH=f"{ROOT}:{LAYER}")
@@ -67,6 +69,7 @@ def test_the_stock_runtime_answers_whole(start: Start, name: str) -> None:
         assert json.loads(reply["body"]) == {"model": "default", "served": served}
 
 
+@SEQUENTIAL
 def test_the_stock_runtime_answers_malformed_requests(start: Start) -> None:
     environment = start(command=stock("apps.handler"), PYTHONPATH=f"{ROOT}:{LAYER}")
     event = url_event("/hello")

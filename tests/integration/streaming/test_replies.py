@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.integration.streaming.conftest import Environment, Start, golden, url_event
+from tests.integration.streaming.conftest import SEQUENTIAL, Environment, Start, golden, url_event
 
 NULS = b"\0" * 8
 
@@ -80,6 +80,7 @@ def test_headers_and_cookies(hello: Environment) -> None:
     }
 
 
+@SEQUENTIAL
 def test_the_app_sees_one_loop_one_lifespan_and_no_leaks(hello: Environment) -> None:
     trace = {"Lambda-Runtime-Trace-Id": "Root=1-5bef4de7"}
     first = hello.get("/state", headers=trace).body.decode().splitlines()

@@ -13,10 +13,9 @@ SPAN = ("engine", 1.0, 3.0)
 PARTS = [("wait for the engine", 1.0, 1.5), ("first token", 1.5, 2.0)]
 
 
-def written(header: str | None) -> list[bytes]:
+def written(header: str) -> list[bytes]:
     datagrams: list[bytes] = []
-    environ = {} if header is None else {"_X_AMZN_TRACE_ID": header}
-    Traces(environ, datagrams.append).write(SPAN, PARTS, {"model": "tiny"})
+    Traces({}, lambda: header, datagrams.append).write(SPAN, PARTS, {"model": "tiny"})
     return datagrams
 
 
@@ -46,7 +45,6 @@ def test_a_document_is_a_subsegment_of_the_function_s_own() -> None:
 @pytest.mark.parametrize(
     "header",
     [
-        None,
         "",
         HEADER.replace("Sampled=1", "Sampled=0"),
         HEADER.replace("Sampled=1", ""),
@@ -55,19 +53,20 @@ def test_a_document_is_a_subsegment_of_the_function_s_own() -> None:
         HEADER.replace(PARENT, '"}'),
     ],
 )
-def test_nothing_is_written_of_what_x_ray_has_not_chosen(header: str | None) -> None:
+def test_nothing_is_written_of_what_x_ray_has_not_chosen(header: str) -> None:
     assert written(header) == []
 
 
 def test_each_invocation_has_its_own_trace() -> None:
     datagrams: list[bytes] = []
-    environ = {"_X_AMZN_TRACE_ID": HEADER}
-    traces = Traces(environ, datagrams.append)
-    environ["_X_AMZN_TRACE_ID"] = HEADER.replace(ROOT, ROOT.replace("3", "4"))
-    traces.write(SPAN, [], {})
-    assert ROOT.replace("3", "4").encode() in datagrams[0]
+    roots = [ROOT, ROOT.replace("3", "4")]
+    headers = iter([HEADER, HEADER.replace(ROOT, roots[1])])
+    traces = Traces({}, lambda: next(headers), datagrams.append)
+    for root in roots:
+        traces.write(SPAN, [], {})
+        assert root.encode() in datagrams.pop()
 
 
 @pytest.mark.parametrize("address", ["", "169.254.79.129", "nowhere:", "127.0.0.1:0"])
 def test_a_daemon_that_is_not_there_costs_nothing(address: str) -> None:
-    Traces({"_X_AMZN_TRACE_ID": HEADER, "AWS_XRAY_DAEMON_ADDRESS": address}).write(SPAN, [], {})
+    Traces({"AWS_XRAY_DAEMON_ADDRESS": address}, lambda: HEADER).write(SPAN, [], {})

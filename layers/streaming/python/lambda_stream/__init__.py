@@ -5,6 +5,7 @@ event, `_cycle` runs the app on it, `_reply` frames what the app sends, `_respon
 """
 
 from ._errors import AppMisbehaved, CallerGone, Failure
+from ._events import trace_id
 from ._handler import StreamingHandler
 
-__all__ = ["AppMisbehaved", "CallerGone", "Failure", "StreamingHandler"]
+__all__ = ["AppMisbehaved", "CallerGone", "Failure", "StreamingHandler", "trace_id"]

@@ -23,7 +23,7 @@ from random import uniform
 from typing import Any, TypeVar
 
 from ._errors import DEADLINE, Fault
-from ._events import Exchange, FunctionInfo, Invocation, LambdaContext
+from ._events import FunctionInfo, Invocation, LambdaContext
 from ._handler import StreamingHandler, run_on, stop_after_s
 from ._importer import Handler
 from ._log import LambdaLogHandler
@@ -38,6 +38,9 @@ RETRY_S = 0.1
 """From a failure of the Runtime API to the next request, at first; doubled each time."""
 
 RETRY_MAX_S = 5.0
+
+DEFAULT_THREADS = 32
+"""At least as many serve `asyncio.to_thread`, as asyncio has on a large machine."""
 
 
 class ConcurrentLoop(InvocationLoop):
@@ -55,6 +58,8 @@ class ConcurrentLoop(InvocationLoop):
         self._apis = apis
         self._run_on_loop = partial(run_on, loop)
         self._threads = ThreadPoolExecutor(len(apis), "handler")
+        # By default there are a few threads for each core: one slow call in each would hold up all streams.
+        loop.set_default_executor(ThreadPoolExecutor(max(DEFAULT_THREADS, len(apis)), "asyncio"))
         self._idle: set[asyncio.Task[Any] | None] = set()
 
     def _stop(self) -> None:
@@ -77,8 +82,10 @@ class ConcurrentLoop(InvocationLoop):
             try:
                 # Apart from each other: else all workers would come back at once.
                 await self._waiting(asyncio.sleep(uniform(delay_s / 2, delay_s)))
-                await self._serve_one(handler, await self._waiting(api.next()), api)
+                late = await self._serve_one(handler, await self._waiting(api.next()), api)
                 delay_s = 0.0
+                if late and not self._stopping:
+                    await self._waiting(asyncio.wait((late,)))
             except Exception as error:  # noqa: BLE001 - the runtime outlives its connections
                 logger.warning("the Runtime API failed, trying again: %s: %s", type(error).__name__, error)
                 api.close()
@@ -94,8 +101,11 @@ class ConcurrentLoop(InvocationLoop):
         finally:
             self._idle.discard(worker)
 
-    async def _serve_one(self, handler: Handler, invocation: Invocation, api: RuntimeApi) -> None:
-        """Reply to one invocation, whatever the handler does."""
+    async def _serve_one(
+        self, handler: Handler, invocation: Invocation, api: RuntimeApi
+    ) -> asyncio.Future[Any] | None:
+        """Reply to one invocation, whatever the handler does; returns a function that still runs after it."""
+        running: asyncio.Future[Any] | None = None
         # Contexts outlive invocations, in connections that are kept: they must not hold payloads.
         exchange = self._exchange(invocation._replace(payload=b""), self._run_on_loop)
         try:
@@ -105,30 +115,24 @@ class ConcurrentLoop(InvocationLoop):
             if isinstance(handler, StreamingHandler) and request:
                 result = await handler.reply(request, exchange)
             else:
-                result = await self._call(handler, event, context, exchange, api)
-            if exchange.replied:
-                return
-            posting = api.post_result(exchange.invocation, *encode(result))
+                running = self._call(handler, event, context)
+                # Later than an app that the function may have called: the app's own reply is the better one.
+                left_s = max(0, exchange.invocation.seconds_left)
+                await asyncio.wait((running,), timeout=(stop_after_s(left_s) + left_s) / 2)
+                if not running.done():
+                    raise Fault(DEADLINE.error_type, "the function still ran shortly before its deadline")
+                result = running.result()
+            posting = None if exchange.replied else api.post_result(exchange.invocation, *encode(result))
         except BaseException as error:  # noqa: BLE001 - `_stop` cancels no worker that serves
             posting = self._failed(exchange, error, api)
-        await posting
+        if isinstance(running, asyncio.Task):
+            running.cancel()
+        if posting:
+            await posting
+        return running
 
-    async def _call(
-        self, handler: Handler, event: Any, context: LambdaContext, exchange: Exchange, api: RuntimeApi
-    ) -> Any:
-        """Call a function that is no app, or one for an event that is no request, within its time."""
-        running: asyncio.Future[Any]
+    def _call(self, handler: Handler, event: Any, context: LambdaContext) -> asyncio.Future[Any]:
+        """Call a function that is no app, or an app for an event that is no request."""
         if iscoroutinefunction(handler):
-            running = self._loop.create_task(handler(event, context))
-        else:
-            within = copy_context().run
-            running = self._loop.run_in_executor(self._threads, within, handler, event, context)
-        # Later than an app, which the function may have called, and whose own reply is better.
-        left_s = exchange.invocation.seconds_left
-        await asyncio.wait((running,), timeout=(stop_after_s(left_s) + max(0, left_s)) / 2)
-        if not running.done():
-            await self._failed(exchange, Fault(DEADLINE.error_type, "the function has run out of time"), api)
-            exchange.replied = True
-            if isinstance(running, asyncio.Task):
-                running.cancel()
-        return await running
+            return self._loop.create_task(handler(event, context))
+        return self._loop.run_in_executor(self._threads, copy_context().run, handler, event, context)

@@ -7,6 +7,7 @@ that log lines, and handlers that call other handlers, find it without any state
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextvars import ContextVar
@@ -108,6 +109,16 @@ class Exchange:
 
 
 current: ContextVar[Exchange | None] = ContextVar("lambda_stream.current", default=None)
+
+
+def trace_id() -> str:
+    """Return the X-Ray trace header of the invocation that this task or thread belongs to, "" without one.
+
+    Where invocations are served one after the other, the variable `_X_AMZN_TRACE_ID` has the same.
+    """
+    exchange = current.get()
+    found = exchange.invocation.trace_id if exchange else os.environ.get("_X_AMZN_TRACE_ID")
+    return found or ""
 
 
 class FunctionInfo(NamedTuple):
