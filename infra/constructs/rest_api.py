@@ -78,6 +78,10 @@ class StreamingRestApi(Construct):
         _route(self.api.root, chat, chat_timeout_s)
         _route(self.api.root.add_resource("graphql"), todos, todos_timeout_s)
         add_gateway_errors(self.api, cors_origins=stage.cors_origins, firewall=stage.waf)
+        # Requests are sent to another function only once it may be invoked.
+        for each in self.api.node.find_all():
+            if isinstance(each, lambda_.CfnPermission) and self.api.latest_deployment:
+                self.api.latest_deployment.node.add_dependency(each)
         if stage.gateway_role != "none":
             # Made before API Gateway makes the log group of its own errors, which would never expire.
             name = f"API-Gateway-Execution-Logs_{self.api.rest_api_id}/{stage.name}"

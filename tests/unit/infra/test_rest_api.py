@@ -54,6 +54,17 @@ def test_every_path_streams_from_the_function_that_it_is_for(deployment: Deploym
     assert paths == {"{proxy+}", "graphql"}
 
 
+def test_requests_are_sent_to_a_function_once_it_may_be_invoked(deployment: Deployment) -> None:
+    (deployed,) = deployment.all("AWS::ApiGateway::Deployment")
+    permissions = {
+        each.id
+        for each in deployment.all("AWS::Lambda::Permission", "Api")
+        if each.properties["Principal"] == "apigateway.amazonaws.com"
+    }
+    assert len(permissions) == 2
+    assert permissions <= set(deployed.entry["DependsOn"])
+
+
 def test_each_function_is_invoked_for_every_path_by_one_permission_and_by_no_other_api(
     deployment: Deployment,
 ) -> None:
