@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+from infra import instances
 from infra.constructs.log_groups import RETENTIONS
 from infra.inference import fit
 from infra.stages import STAGES, Architecture, Domain, Engine, Hosted, Prices, Stage
@@ -45,14 +46,14 @@ def chosen_stage(
             f"Expected one of the stages {', '.join(stages)}, but got {name!r}. Run `make deploy STAGE=dev`, "
             "or cdk with `-c stage=dev`; a stage of your own is one more entry in infra/stages.py."
         )
-    mistakes = list(_mistakes(stages[name]))
-    if mistakes:
+    stage = stages[name]
+    if architecture is not None:
+        if architecture not in _ARCHITECTURES:
+            raise ChoiceError(f"Expected the architecture arm64 or x86_64, but got {architecture!r}.")
+        stage = replace(stage, architecture=_ARCHITECTURES[architecture])
+    if mistakes := list(_mistakes(stage)):
         raise ChoiceError("\n".join(f"infra/stages.py, {name}: {mistake}" for mistake in mistakes))
-    if architecture is None:
-        return stages[name]
-    if architecture in _ARCHITECTURES:
-        return replace(stages[name], architecture=_ARCHITECTURES[architecture])
-    raise ChoiceError(f"Expected the architecture arm64 or x86_64, but got {architecture!r}.")
+    return stage
 
 
 def _mistakes(stage: Stage) -> Iterator[str]:
@@ -68,6 +69,8 @@ def _mistakes(stage: Stage) -> Iterator[str]:
     if stage.engine:
         yield from fit.mistakes(stage.engine)
         yield from _engine_mistakes(stage, stage.engine)
+    if stage.managed_instances:
+        yield from instances.mistakes(stage, stage.managed_instances)
     yield from _model_mistakes(stage)
     for origin in stage.cors_origins:
         if stage.cors_origins != ("*",) and not _ORIGIN.fullmatch(origin):

@@ -7,8 +7,9 @@ snapshots of public tools, and texts that quote it). Check AWS's page before you
 import sys
 from dataclasses import replace
 
+from infra import instances
 from infra.paths import ROOT
-from infra.stages import DEV, STAGES, Engine, Stage
+from infra.stages import DEV, STAGES, Engine, ManagedInstances, Stage
 
 DOCUMENT = ROOT / "docs" / "deploy.md"
 BEGIN, END = "<!-- python -m infra.costs --write -->\n", "<!-- end -->\n"
@@ -22,6 +23,11 @@ PUBLIC_ADDRESS_HOUR = 0.005
 DISK_GB_MONTH, DISK_MIB_S_MONTH, DISK_IOPS_MONTH = 0.08, 0.04, 0.005
 DISKS = {0: (100, 500, 4000), 1: (60, 250, 3000)}
 LAMBDA_GB_S, SNAPSHOT_GB_S = {"arm64": 0.0000133334, "x86_64": 0.0000166667}, 0.0000015046
+# Of Lambda Managed Instances: EC2's price, by copies of AWS's price list read 2026-11-28, and Lambda's fee.
+# How much of a machine steady traffic uses is AWS's default headroom, not a measurement.
+INSTANCE_HOUR = {"c7g.large": 0.0725, "c7g.xlarge": 0.145, "m7g.large": 0.0816, "c7i.large": 0.08925}
+MANAGED_FEE, MANAGED_USE = 0.15, 0.5
+COMPLETION_S = 10
 # What there is → how much of it, and US dollars for each.
 Bill = dict[str, tuple[float, float]]
 
@@ -31,9 +37,15 @@ def idle_month(stage: Stage) -> Bill:
 
     Raises: KeyError, with the type of a machine whose price is not known.
     """
-    memory_mb = sum(stage.memory_mb) + stage.memory_mb[0] * bool(stage.engine and stage.hosted)
+    chats = stage.has_chat_on_demand + bool(stage.engine and stage.hosted)
+    memory_mb = chats * stage.memory_mb[0] + stage.memory_mb[1]
+    managed = stage.managed_instances
     return {
         "NAT gateways, with their addresses": (stage.zones * (stage.egress == "nat"), NAT),
+        "machines of the chat function that always run": (
+            instances.machines(managed, managed.environments[0]) if managed else 0,
+            managed_hour(managed) * HOURS if managed else 0,
+        ),
         **_idle_engine(stage, stage.engine),
         "Aurora's minimum, ACUs": ((1 + stage.database.readers) * stage.database.capacity[0], ACU),
         "Aurora's minimum of storage, GB": (10, 0.10),
@@ -77,10 +89,18 @@ def million_completions(stage: Stage) -> Bill:
     """Return the bill of a million streamed completions, each as docs/deploy.md says, without the engine."""
     hosted = 0 if stage.engine else 1
     prices = stage.hosted[0].prices if stage.hosted else None
+    managed = stage.managed_instances
     return {
         "API Gateway, million requests": (1, 3.50),
         "Lambda, million requests": (1, 0.20),
-        "Lambda, million GB-s": (10 * stage.memory_mb[0] / 1024, LAMBDA_GB_S[stage.architecture] * 1e6),
+        "Lambda, million GB-s": (
+            0 if managed else COMPLETION_S * stage.memory_mb[0] / 1024,
+            LAMBDA_GB_S[stage.architecture] * 1e6,
+        ),
+        "hours of the chat function's machines, half used": (
+            machine_hours(managed, 1e6) if managed else 0,
+            managed_hour(managed) if managed else 0,
+        ),
         "DynamoDB, million writes": (6, 0.625),
         "DynamoDB, million reads": (1, 0.125),
         "data to the internet, GB": (300 * 230 / 1e3, 0.09),
@@ -99,6 +119,20 @@ def gpu_hour(engine: Engine, *, public: bool = True) -> float:
     """
     hour = MACHINE_HOUR[engine.instance_type] + disk_month(engine.warm_pool) / HOURS
     return hour + PUBLIC_ADDRESS_HOUR * public
+
+
+def managed_hour(managed: ManagedInstances) -> float:
+    """Return what a machine of the first type costs in an hour, with Lambda's fee, without its disk.
+
+    Raises: KeyError, with the type of a machine whose price is not known.
+    """
+    return INSTANCE_HOUR[managed.instance_types[0]] * (1 + MANAGED_FEE)
+
+
+def machine_hours(managed: ManagedInstances, completions: float) -> float:
+    """Return how many hours of machines so many completions take, at the use that steady traffic has."""
+    each = instances.room(managed.instance_types[0], managed.memory_gib) * managed.concurrency * MANAGED_USE
+    return completions * COMPLETION_S / 3600 / each
 
 
 def disk_month(warm_pool: int) -> float:

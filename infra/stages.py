@@ -132,6 +132,25 @@ class Engine:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ManagedInstances:
+    """The chat function on Lambda Managed Instances: EC2 machines, whose environments serve many requests.
+
+    Shape:  `environments`: minimum and maximum. Each has one vCPU, all that Python's event loop uses; fewer
+            than 3 are not in three zones. `concurrency`: requests of one environment at once.
+            `instance_types`: what Lambda may launch, of the stage's architecture; costs are computed with the
+            first. `keeps_on_demand`: the function on demand stays beside it, with its Function URL, for the
+            streams and the callers that it has, and for the way back.
+    Units:  `memory_gib` GiB of one environment.
+    """
+
+    environments: tuple[int, int] = (3, 12)
+    concurrency: int = 64
+    memory_gib: int = 2
+    instance_types: tuple[str, ...] = ("c7g.large",)
+    keeps_on_demand: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class Database:
     """Aurora Serverless v2.
 
@@ -171,9 +190,11 @@ class Stage:
             first, and is rolled back on errors. `gateway_role`: API Gateway's role for logs, a setting of the
             whole account: `ours`, made here; `theirs`, there already; `none`: no logs of API Gateway.
             `keeps_data`: tables stay when stacks are destroyed, restorable to any second. `url_auth`: who may
-            call the Function URLs at all, before any API key is looked at.
+            call the Function URLs at all, before any API key is looked at. `managed_instances`: None: the
+            chat function runs on demand, and an environment serves one request at a time.
             `cors_origins`: the web pages that may call; `("*",)` means all.
-            `reserved`: environments that only the chat function, and only the todo function, may use.
+            `reserved`: environments that only the chat function, and only the todo function, may use; the
+            former on demand alone.
             `max_body_bytes`: the largest request of the chat function. `max_event_bytes`: the largest event
             of an engine's stream. `keep_records_days`: for how long each request's usage record is kept.
     Units:  `memory_mb` MB (chat, todos); `rate` requests/s, `burst` requests; `log_days` days; `budget` US
@@ -191,6 +212,7 @@ class Stage:
     memory_mb: tuple[int, int] = (1024, 1024)
     snap_start: bool = False
     reserved: tuple[int | None, int | None] = (None, None)
+    managed_instances: ManagedInstances | None = None
     url_auth: Literal["NONE", "AWS_IAM"] = "NONE"
     waf: bool = False
     rate: int = 20
@@ -213,6 +235,16 @@ class Stage:
     def namespace(self) -> str:
         """The CloudWatch namespace of its functions' and its engine's metrics, and of no other stage's."""
         return f"ChatbotApi/{self.name}"
+
+    @property
+    def has_chat_on_demand(self) -> bool:
+        """Whether there is a chat function on demand."""
+        return self.managed_instances is None or self.managed_instances.keeps_on_demand
+
+    @property
+    def chat_function(self) -> str:
+        """The logical id of the chat function that answers the API's requests."""
+        return "ManagedChatFunction" if self.managed_instances else "ChatFunction"
 
     @property
     def listed_models(self) -> tuple[Model | Hosted, ...]:

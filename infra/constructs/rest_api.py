@@ -9,6 +9,7 @@ from typing import Any
 from aws_cdk import Duration
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_certificatemanager as acm
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
@@ -56,8 +57,9 @@ _REASONS_WITHOUT_FIREWALL = {
 class StreamingRestApi(Construct):
     """A REST API before the functions, its logs, and a domain name of its own where the stage has one.
 
-    Shape:  `url`: where it is reached, with a slash at its end. `target`: where the DNS record of its own
-            name has to point; None: it has no such name.
+    Shape:  `chat_before`: what it may have led to before, which stays: requests may be sent there until the
+            change has reached all of API Gateway. `url`: where it is reached, with a slash at its end.
+            `target`: where the DNS record of its own name has to point; None: it has no such name.
     Source: API Gateway, "Stream the integration response", read 2026-11-23: up to 15 minutes, and 5 without
             a byte.
     """
@@ -72,9 +74,16 @@ class StreamingRestApi(Construct):
         chat_timeout_s: int,
         todos: lambda_.Alias,
         todos_timeout_s: int,
+        chat_before: lambda_.Alias | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
         self.api = self._rest_api(stage)
+        if chat_before:
+            chat_before.add_permission(
+                "Api",
+                principal=iam.ServicePrincipal("apigateway.amazonaws.com"),
+                source_arn=self.api.arn_for_execute_api(),
+            )
         _route(self.api.root, chat, chat_timeout_s)
         _route(self.api.root.add_resource("graphql"), todos, todos_timeout_s)
         add_gateway_errors(self.api, cors_origins=stage.cors_origins, firewall=stage.waf)

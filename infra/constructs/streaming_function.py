@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from aws_cdk import Annotations, Duration, RemovalPolicy
 from aws_cdk import aws_ec2 as ec2
@@ -13,6 +13,7 @@ from constructs import Construct
 
 from infra.constructs.function_role import function_role
 from infra.constructs.log_groups import log_group
+from infra.constructs.managed_machines import ManagedMachines
 from infra.nag import acknowledge
 from infra.stages import Stage
 
@@ -37,9 +38,11 @@ class StreamingFunction(Construct):
 
     Shape:  `construct_id` is also the logical id of the function: `sam local invoke` names it. `live`: the
             alias of its newest version, which API Gateway and the Function URL invoke. `place`: None: it is
-            outside the network, from where it reaches AWS and the internet. `url_auth`: who may call its
-            Function URL; None: as the stage says. Earlier versions stay until the function is deleted: they
-            finish their streams, and the alias can be moved back to them.
+            outside the network, from where it reaches AWS and the internet. `machines`: it runs on them, many
+            requests in one environment, and is in the network by them. `name`: None: CloudFormation makes
+            one, which other stacks import. `url_auth`: who may call its Function URL; None: as
+            the stage says. On demand, earlier versions stay until the function is deleted: they finish
+            their streams, and the alias can be moved back to them.
     """
 
     def __init__(
@@ -58,12 +61,15 @@ class StreamingFunction(Construct):
         timeout_s: int,
         reserved: int | None,
         url_auth: Literal["AWS_IAM"] | None = None,
+        machines: ManagedMachines | None = None,
+        name: str | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
         log = log_group(self, "Log", stage=stage, is_data=True)
         self.function = lambda_.Function(
             self,
             "Function",
+            function_name=name,
             description=description,
             runtime=PYTHON,
             architecture=ARCHITECTURES[stage.architecture],
@@ -73,22 +79,34 @@ class StreamingFunction(Construct):
             environment={**environment, "AWS_LAMBDA_EXEC_WRAPPER": "/opt/lambda-stream"},
             memory_size=memory_mb,
             timeout=Duration.seconds(timeout_s),
-            reserved_concurrent_executions=reserved,
-            snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if stage.snap_start else None,
             tracing=lambda_.Tracing.ACTIVE,
             role=function_role(self, "Role", log=log, in_network=place is not None),
-            # As text: with JSON, lines without a level, such as those that carry metrics, are filtered out.
             log_group=log,
-            vpc=place.vpc if place else None,
-            vpc_subnets=place.subnets if place else None,
-            security_groups=[place.security_group] if place else None,
-            ipv6_allowed_for_dual_stack=place.ipv6 if place else None,
-            current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN),
+            **(machines.function_options if machines else _on_demand(stage, place, reserved)),
         )
+        if machines:
+            machines.run(self.function)
         cast(lambda_.CfnFunction, self.function.node.default_child).override_logical_id(construct_id)
         acknowledge(self.function, {"L1": "The runtime in the layer is tested on Python 3.13."})
         Annotations.of(self.function).acknowledge_warning(*_SNAP_START)
+        self.name = name or self.function.function_name
         self.live = lambda_.Alias(self, "Live", alias_name="live", version=self.function.current_version)
         self.url = self.live.add_function_url(
             auth_type=URL_AUTH[url_auth or stage.url_auth], invoke_mode=lambda_.InvokeMode.RESPONSE_STREAM
         )
+
+
+def _on_demand(stage: Stage, place: Place | None, reserved: int | None) -> Mapping[str, Any]:
+    """Return how a function is made that has an environment for each request.
+
+    Its logs are text: with JSON, lines without a level, such as those that carry metrics, are filtered out.
+    """
+    return {
+        "reserved_concurrent_executions": reserved,
+        "snap_start": lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if stage.snap_start else None,
+        "vpc": place.vpc if place else None,
+        "vpc_subnets": place.subnets if place else None,
+        "security_groups": [place.security_group] if place else None,
+        "ipv6_allowed_for_dual_stack": place.ipv6 if place else None,
+        "current_version_options": lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN),
+    }

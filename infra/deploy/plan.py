@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from infra import costs
+from infra import costs, instances
 from infra.deploy.stacks import PARTS, prefix_of
 from infra.stages import Stage
 
@@ -43,12 +43,25 @@ def text(stage: Stage, *, account: str, region: str, counts: dict[str, int]) -> 
 
 
 def _costs(stage: Stage) -> Iterator[str]:
-    month = sum(quantity * usd for quantity, usd in costs.idle_month(stage).values())
+    try:
+        month = costs.total(costs.idle_month(stage))
+        managed_hour = costs.managed_hour(stage.managed_instances) if stage.managed_instances else 0
+    except KeyError as error:
+        yield f"What it costs is not known: infra/costs.py has no price of {error.args[0]}."
+        return
     yield f"A month without requests costs ${month:,.2f} (us-east-1, before taxes; docs/deploy.md#costs)."
     if stage.engine:
         hour = costs.gpu_hour(stage.engine)
         when = "while it runs" if stage.engine.scales_to_zero else "each, of which some always run"
         yield f"A GPU machine costs ${hour:,.2f} an hour {when}."
+    if stage.managed_instances:
+        least, most = (
+            instances.machines(stage.managed_instances, each) for each in stage.managed_instances.environments
+        )
+        yield (
+            f"A machine of the chat function costs ${managed_hour:,.4f} an hour, without its disk: {least} "
+            f"always run, {most} at most, and twice as many during a deployment."
+        )
 
 
 def _prompts(stage: Stage, region: str) -> Iterator[str]:

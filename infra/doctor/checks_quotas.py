@@ -109,7 +109,8 @@ def concurrency(subject: Subject) -> Finding:
     """Check how many requests Lambda may serve at once, and that the stage's reservations fit."""
     limits = subject.account.call("lambda", "get_account_settings")["AccountLimit"]
     value, unreserved = limits["ConcurrentExecutions"], limits["UnreservedConcurrentExecutions"]
-    reserved = sum(each or 0 for each in subject.stage.reserved)
+    chat, todos = subject.stage.reserved
+    reserved = (chat or 0) * subject.stage.has_chat_on_demand + (todos or 0)
     answer = f"{value} at once"
     if not reserved:
         if value >= _UNRESERVED:

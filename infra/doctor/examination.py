@@ -11,7 +11,15 @@ from typing import Any
 
 from infra import costs
 from infra.choice import ChoiceError
-from infra.doctor import checks_account, checks_machine, checks_places, checks_quotas, checks_services, places
+from infra.doctor import (
+    checks_account,
+    checks_instances,
+    checks_machine,
+    checks_places,
+    checks_quotas,
+    checks_services,
+    places,
+)
 from infra.doctor.account import Account, Denied, NoCredentials, Unknown, current_session
 from infra.doctor.machine import Machine, ThisMachine
 from infra.doctor.report import Finding, Report, failure, warning
@@ -27,6 +35,10 @@ def _always(_: Stage) -> bool:
 
 def _engine(stage: Stage) -> bool:
     return stage.engine is not None
+
+
+def _managed(stage: Stage) -> bool:
+    return stage.managed_instances is not None
 
 
 def _bedrock(stage: Stage) -> bool:
@@ -67,6 +79,8 @@ CHECKS = (
     Check("CodeBuild", checks_quotas.builds, _engine),
     Check("ECS's role", checks_account.ecs_role, _engine),
     Check("Lambda", checks_quotas.concurrency),
+    Check("managed instances", checks_instances.offer, _managed),
+    Check("machines' quota", checks_instances.vcpus, _managed),
     Check("networks", checks_quotas.networks),
     Check("addresses", checks_quotas.addresses, lambda stage: stage.egress == "nat"),
     Check("IPv6 names", checks_services.names, lambda stage: stage.egress == "ipv6", in_account=False),
@@ -141,7 +155,7 @@ def _notes(stage: Stage, number: str | None, file: Path, added: dict[str, Any]) 
         shown = file.relative_to(ROOT) if file.is_relative_to(ROOT) else file
         yield f"Wrote {json.dumps(added)} to {shown}. Commit it, so that others deploy the same."
     try:
-        month = sum(quantity * usd for quantity, usd in costs.idle_month(stage).values())
+        month = costs.total(costs.idle_month(stage))
         hour = costs.gpu_hour(stage.engine) if stage.engine else None
     except KeyError as error:
         yield f"What it costs is not known: infra/costs.py has no price of {error.args[0]}."

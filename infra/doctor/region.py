@@ -6,7 +6,7 @@ Raises: Unknown, in one of its kinds, each function.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from infra.doctor.subject import Subject
@@ -32,14 +32,17 @@ def available_zones(subject: Subject) -> dict[str, str]:
 def zones_with_machine(subject: Subject) -> set[str]:
     """Return the zones that offer the engine's machine; none without an engine."""
     engine = subject.stage.engine
-    if not engine:
-        return set()
+    return zones_with(subject, [engine.instance_type]) if engine else set()
+
+
+def zones_with(subject: Subject, instance_types: Sequence[str]) -> set[str]:
+    """Return the zones that offer one of these types of machines."""
     offers = subject.account.items(
         "ec2",
         "describe_instance_type_offerings",
         "InstanceTypeOfferings",
         LocationType="availability-zone",
-        Filters=[{"Name": "instance-type", "Values": [engine.instance_type]}],
+        Filters=[{"Name": "instance-type", "Values": list(instance_types)}],
     )
     return {offer["Location"] for offer in offers}
 

@@ -84,7 +84,7 @@ def of_stage(stage: Stage, environ: Mapping[str, str]) -> Iterator[Checks]:
         yield Checks(
             found.api("ApiUrl", key),
             Places(
-                found.log("Api", "ChatFunctionLog"),
+                found.log("Api", f"{stage.chat_function}Log"),
                 found.log("Api", "TodosFunctionLog"),
                 found.log("Api", "FrontDoorAccessLog"),
             ),

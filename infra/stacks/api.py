@@ -1,7 +1,8 @@
 """The functions, the REST API and the Function URLs that lead to them, and the migrations.
 
 Where the stage has an engine, the chat function is in the network, and hosted models are reached by a second
-one with the same code outside it: docs/decisions/0025-a-network-without-endpoints.md.
+one with the same code outside it: docs/decisions/0025-a-network-without-endpoints.md. Where the stage has
+managed instances, a chat function of its own runs on them: docs/decisions/0037-managed-instances.md.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from infra.constructs.grants import (
     grant_items,
     grant_secret_value,
 )
+from infra.constructs.managed_machines import ManagedMachines
 from infra.constructs.migrations import Migrations
 from infra.constructs.rest_api import StreamingRestApi
 from infra.constructs.streaming_function import ARCHITECTURES, PYTHON, Place, StreamingFunction
@@ -37,7 +39,10 @@ TODOS_TIMEOUT_S = 75
 
 
 class ApiStack(Stack):
-    """The functions, a REST API before them, a Function URL each, and what migrates the database."""
+    """The functions, a REST API before them, a Function URL each, and what migrates the database.
+
+    Shape:  `chat_name`, `todos_name`: the names of the functions that answer the API's requests.
+    """
 
     def __init__(
         self,
@@ -60,10 +65,9 @@ class ApiStack(Stack):
             streaming,
             self._layer("ChatDependencies", "Packages of the chat function", bundles.chat_dependencies()),
         ]
-        hosted = self._hosted() if engine and stage.hosted else None
-        chat = self._chat(hosted)
+        chat, on_demand = self._chat_functions(self._hosted() if engine and stage.hosted else None)
         todos = self._todos(bundles, streaming)
-        self.chat, self.todos = chat.function, todos.function
+        self.chat_name, self.todos_name = chat.name, todos.name
         self.migrations = Migrations(
             self,
             "Migrations",
@@ -82,15 +86,45 @@ class ApiStack(Stack):
             chat_timeout_s=CHAT_TIMEOUT_S,
             todos=todos.live,
             todos_timeout_s=TODOS_TIMEOUT_S,
+            chat_before=on_demand.live if on_demand else None,
         )
         self.api = rest_api.api
         if stage.waf:
             Firewall(self, "Firewall", stage=stage, api=self.api)
         if stage.canary:
             add_canaries(self, stage=stage, chat=chat.live, todos=todos.live)
-        self._add_outputs(rest_api, chat, todos)
+        self._add_outputs(rest_api, chat, todos, on_demand)
 
-    def _chat(self, hosted: StreamingFunction | None) -> StreamingFunction:
+    def _chat_functions(
+        self, hosted: StreamingFunction | None
+    ) -> tuple[StreamingFunction, StreamingFunction | None]:
+        """Make the chat functions: the one that answers the API's requests, and the one on demand beside it.
+
+        A function cannot leave managed instances, so a stage has one for each. The one on demand does not
+        change when the other one is made: its streams go on, and its Function URL stays.
+        """
+        on_demand = self._chat("ChatFunction", hosted) if self._stage.has_chat_on_demand else None
+        settings = self._stage.managed_instances
+        if not settings:
+            assert on_demand is not None
+            return on_demand, None
+        if on_demand:
+            # The dashboard's stack imports the name until its own update, which is after this stack's.
+            self.export_value(on_demand.function.function_name)
+        machines = ManagedMachines(
+            self,
+            "Machines",
+            stage=self._stage,
+            settings=settings,
+            architecture=ARCHITECTURES[self._stage.architecture],
+            subnets=self._network.vpc.select_subnets(subnet_type=self._network.subnets.subnet_type).subnets,
+            security_group=self._network.chat_group,
+        )
+        return self._chat(self._stage.chat_function, hosted, machines), on_demand
+
+    def _chat(
+        self, construct_id: str, hosted: StreamingFunction | None, machines: ManagedMachines | None = None
+    ) -> StreamingFunction:
         address, scaler = None, None
         if self._engine and self._data.engine_key:
             scaler = self._engine.scaler_arn
@@ -102,9 +136,9 @@ class ApiStack(Stack):
         )
         chat = StreamingFunction(
             self,
-            "ChatFunction",
+            construct_id,
             stage=self._stage,
-            place=self._place(self._network.chat_group) if self._engine else None,
+            place=self._place(self._network.chat_group) if self._engine and not machines else None,
             description=f"Chatbot API, {self._stage.name}: chat completions",
             code=self._chat_code,
             handler="functions.chat.handler.handler",
@@ -115,9 +149,12 @@ class ApiStack(Stack):
                 table=self._data.table.table_name,
                 scaler=scaler,
             ),
-            memory_mb=self._stage.memory_mb[0],
+            memory_mb=machines.memory_mb if machines else self._stage.memory_mb[0],
             timeout_s=CHAT_TIMEOUT_S,
             reserved=self._stage.reserved[0],
+            machines=machines,
+            # Given, not made: a stack that imports it would keep the function from being deleted.
+            name=f"chatbot-{self._stage.name}-managed-chat" if machines else None,
         )
         grant_items(chat.function, self._data.table, ("key#*",), ("GetItem",))
         grant_items(chat.function, self._data.table, ("id#*",), ("GetItem", "UpdateItem"))
@@ -212,7 +249,11 @@ class ApiStack(Stack):
         )
 
     def _add_outputs(
-        self, rest_api: StreamingRestApi, chat: StreamingFunction, todos: StreamingFunction
+        self,
+        rest_api: StreamingRestApi,
+        chat: StreamingFunction,
+        todos: StreamingFunction,
+        on_demand: StreamingFunction | None,
     ) -> None:
         first_key = f".venv/bin/python -m functions.keys create --stack {self._data.stack_name} --name me"
         outputs = {
@@ -221,6 +262,8 @@ class ApiStack(Stack):
             "TodosUrl": (todos.url.url, "The todo function's own address, with graphql at its end"),
             "FirstKey": (first_key, "The command that makes the first API key"),
         }
+        if on_demand:
+            outputs["OnDemandChatUrl"] = (on_demand.url.url, "The address of the chat function on demand")
         if rest_api.target:
             outputs["NameTarget"] = (rest_api.target, "What the DNS record of the API's name points to")
         for name, (value, description) in outputs.items():

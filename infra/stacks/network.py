@@ -47,8 +47,9 @@ class NetworkStack(Stack):
 
     Shape:  `zones`: the names of its zones; None: the region's first ones. `subnets`: the private ones, one
             in each zone. Only where the stage has an engine: `machine_subnets`, those of its machines, which
-            are public ones without NAT; `chat_group`, `engine_group` and `machines_group`. `balancer_group`:
-            None where it has no load balancer.
+            are public ones without NAT; `engine_group` and `machines_group`. `chat_group`: there, and with
+            NAT, by which the chat function can be in the network. `balancer_group`: None where it has no load
+            balancer.
     """
 
     chat_group: ec2.SecurityGroup
@@ -78,8 +79,14 @@ class NetworkStack(Stack):
         self.balancer_group: ec2.SecurityGroup | None = None
         _allow(self.todos_group, self.database_group, DATABASE_PORT, "Postgres")
         self._allow_aws(self.todos_group)
+        if stage.engine or stage.egress == "nat":
+            self.chat_group = self._group("Chat", "The chat function")
+            self._allow_aws(self.chat_group)
         if stage.engine:
             self._add_engine(stage.engine)
+        elif stage.egress == "nat":
+            # Whether the function uses it or not: this stack is updated first, and could not take it away.
+            self.export_value(self.chat_group.security_group_id)
 
     def _network(self, stage: Stage, zones: Sequence[str] | None) -> ec2.Vpc:
         has_public = bool(stage.engine) or not self._ipv6
@@ -111,7 +118,6 @@ class NetworkStack(Stack):
         return vpc
 
     def _add_engine(self, engine: Engine) -> None:
-        self.chat_group = self._group("Chat", "The chat function")
         self.engine_group = self._group("Engine", "The inference engine")
         self.machines_group = self._group("Machines", "The machines of the inference engine")
         self.machine_subnets = (
@@ -122,7 +128,6 @@ class NetworkStack(Stack):
             self.balancer_group = called = self._group("Balancer", "The load balancer of the engine")
             _allow(called, self.engine_group, ENGINE_PORT, "Completions and health checks")
         _allow(self.chat_group, called, ENGINE_PORT, "Completions")
-        self._allow_aws(self.chat_group)
         if engine.machines > 1:
             self.engine_group.connections.allow_internally(ec2.Port.all_tcp(), "The machines of one engine")
         # The agent of ECS uses IPv4 in a network that has both.

@@ -37,8 +37,8 @@ class WatchStack(Stack):
         super().__init__(scope, construct_id, description=f"Chatbot API, {stage.name}: dashboard and alarms")
         rules = [
             *alarms.of_callers(stage, api.api),
-            *alarms.of_function("Chat", api.chat),
-            *alarms.of_function("Todos", api.todos),
+            *alarms.of_function("Chat", api.chat_name),
+            *alarms.of_function("Todos", api.todos_name),
             *(alarms.of_inference(stage, stage.engine) if stage.engine else ()),
             *alarms.of_stores(data.table, data.database),
         ]
@@ -52,14 +52,15 @@ class WatchStack(Stack):
         if stage.budget:
             add_budget(self, "Budget", usd=stage.budget, topic=topic)
         widgets: list[Row] = [
-            *rows.traffic(stage, api.api, api.chat),
-            *rows.functions(api.chat, data.table),
+            *rows.traffic(stage, api.api, api.chat_name),
+            *rows.functions(api.chat_name, data.table),
+            *([rows.environments(api.chat_name)] if stage.managed_instances else ()),
             *(rows.inference(stage, engine.service, engine.machines) if engine else ()),
-            *rows.todos(api.todos, data.database, stage.database),
+            *rows.todos(api.todos_name, data.database, stage.database),
             *spending(
                 stage,
-                chat=api.chat,
-                todos=api.todos,
+                chat=api.chat_name,
+                todos=api.todos_name,
                 machines=engine.machines if engine else None,
                 database=data.database,
             ),

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_dynamodb as dynamodb
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_rds as rds
 
 from infra.inference.metrics import WAITING
 from infra.stages import Engine, Stage
+from infra.watch import metrics
 from infra.watch.alarm_rule import AlarmRule, share, unserved
 from infra.watch.metrics import FIVE_MINUTES, HOUR, MINUTE, calculated, of_machines, of_model, of_outcome
 
@@ -75,13 +75,13 @@ def of_new_version(stage: Stage) -> AlarmRule:
     )
 
 
-def of_function(name: str, function: lambda_.Function) -> Iterator[AlarmRule]:
-    """Yield the alarms on a function."""
+def of_function(name: str, function: str) -> Iterator[AlarmRule]:
+    """Yield the alarms on a function, by what it is called here and by its own name."""
     yield AlarmRule(
         id=f"{name}Fails",
         text=f"The {name.lower()} function keeps crashing or running out of time.",
         heading="a-function-fails",
-        metric=function.metric_errors(period=FIVE_MINUTES),
+        metric=metrics.of_function(function, "Errors"),
         threshold=_FAILURES,
         periods=2,
     )
@@ -89,7 +89,7 @@ def of_function(name: str, function: lambda_.Function) -> Iterator[AlarmRule]:
         id=f"{name}Throttled",
         text=f"The {name.lower()} function needs more environments at once than it may have.",
         heading="throttled-function",
-        metric=function.metric_throttles(period=FIVE_MINUTES),
+        metric=metrics.of_function(function, "Throttles"),
         threshold=_THROTTLES,
         periods=2,
     )

@@ -50,6 +50,36 @@ def of_outcome(
     )
 
 
+def of_function(
+    name: str,
+    metric: str,
+    statistic: str = "Sum",
+    *,
+    label: str | None = None,
+    period: Duration = FIVE_MINUTES,
+) -> cloudwatch.Metric:
+    """Return a metric of a function, by the function's name."""
+    return cloudwatch.Metric(
+        namespace="AWS/Lambda",
+        metric_name=metric,
+        dimensions_map={"FunctionName": name},
+        statistic=statistic,
+        label=label,
+        period=period,
+    )
+
+
+def of_environments(name: str, metric: str, *, label: str) -> cloudwatch.MathExpression:
+    """Return a metric of the environments of a function on managed instances, each version's highest.
+
+    By its dimensions it is that of one version, whose number only a deployment knows; so it is searched for,
+    which dashboards can and alarms cannot.
+    Source: AWS Lambda, "CloudWatch metrics for Lambda Managed Instances", read 2026-11-28: every 5 minutes.
+    """
+    search = f'Namespace="AWS/Lambda" MetricName="{metric}" FunctionName="{name}"'
+    return calculated(f"SEARCH('{search}', 'Maximum', 300)", {}, label=label, period=FIVE_MINUTES)
+
+
 def of_machines(
     machines: autoscaling.IAutoScalingGroup,
     statistic: str = "Average",

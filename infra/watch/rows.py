@@ -7,27 +7,35 @@ from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ecs as ecs
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_rds as rds
 
 from infra.inference.metrics import CACHE, RUNNING, WAITING
 from infra.stages import Database, Stage
-from infra.watch.metrics import MINUTE, NO_MODEL, OUTCOMES, of_machines, of_model, of_outcome
+from infra.watch.metrics import (
+    MINUTE,
+    NO_MODEL,
+    OUTCOMES,
+    of_environments,
+    of_function,
+    of_machines,
+    of_model,
+    of_outcome,
+)
 from infra.watch.widgets import Row, graph, graphs, heading
 
 _PERCENTILES = ("p50", "p95")
 
 
-def traffic(stage: Stage, api: apigateway.RestApi, chat: lambda_.Function) -> list[Row]:
-    """Return what callers get."""
+def traffic(stage: Stage, api: apigateway.RestApi, chat: str) -> list[Row]:
+    """Return what callers get, of the chat function with this name."""
     outcomes = [of_outcome(stage, outcome) for outcome in OUTCOMES]
     tokens = [of_model(stage, f"{kind}_tokens", label=kind) for kind in ("prompt", "completion")]
     waits = [of_model(stage, "first_byte_ms", each, label=each) for each in _PERCENTILES]
     errors = [
         api.metric_client_error(statistic="Sum", label="4xx", period=MINUTE),
         api.metric_server_error(statistic="Sum", label="5xx", period=MINUTE),
-        chat.metric("Url4xxCount", statistic="Sum", label="4xx, Function URL", period=MINUTE),
-        chat.metric("Url5xxCount", statistic="Sum", label="5xx, Function URL", period=MINUTE),
+        of_function(chat, "Url4xxCount", label="4xx, Function URL", period=MINUTE),
+        of_function(chat, "Url5xxCount", label="5xx, Function URL", period=MINUTE),
     ]
     return [
         heading("## Traffic\nWhat callers get. `cut`: the caller disconnected; `refused`: by a limit."),
@@ -45,8 +53,8 @@ def traffic(stage: Stage, api: apigateway.RestApi, chat: lambda_.Function) -> li
     ]
 
 
-def functions(chat: lambda_.Function, table: dynamodb.ITable) -> list[Row]:
-    """Return the metrics of the chat function, and of its table of keys."""
+def functions(chat: str, table: dynamodb.ITable) -> list[Row]:
+    """Return the metrics of the chat function with this name, and of its table of keys."""
     throttled = [
         table.metric(
             f"{side}ThrottleEvents", statistic="Sum", label=f"{side.lower()}s throttled", period=MINUTE
@@ -61,6 +69,25 @@ def functions(chat: lambda_.Function, table: dynamodb.ITable) -> list[Row]:
         heading("## Chat function\nA duration is that of a whole stream. Throttled callers get 429."),
         graphs(*_function(chat), graph("Table of keys and usage", "units/min", [*units, *throttled])),
     ]
+
+
+def environments(chat: str) -> Row:
+    """Return what keeps the environments of a function on managed instances from taking more requests."""
+
+    def metrics(prefix: str, **labels: str) -> list[cloudwatch.IMetric]:
+        return [of_environments(chat, f"{prefix}{name}", label=label) for name, label in labels.items()]
+
+    slots = metrics("ExecutionEnvironmentConcurrency", **{"": "fullest", "Limit": "limit"})
+    use = metrics("ExecutionEnvironment", CPUUtilization="CPU", MemoryUtilization="memory")
+    reasons = [
+        of_environments(chat, f"{name}Throttles", label=label)
+        for name, label in {"Concurrency": "slots", "CPU": "CPU", "Memory": "memory", "Disk": "disk"}.items()
+    ]
+    return graphs(
+        graph("Requests in one environment", "count", slots, width=8),
+        graph("Use of the environments", "%", use, most=100, width=8),
+        graph("Throttled for want of", "count/5 min", reasons, width=8),
+    )
 
 
 def inference(stage: Stage, service: ecs.BaseService, machines: autoscaling.IAutoScalingGroup) -> list[Row]:
@@ -90,7 +117,7 @@ def inference(stage: Stage, service: ecs.BaseService, machines: autoscaling.IAut
     ]
 
 
-def todos(function: lambda_.Function, cluster: rds.DatabaseCluster, database: Database) -> list[Row]:
+def todos(function: str, cluster: rds.DatabaseCluster, database: Database) -> list[Row]:
     """Return the metrics of the todo function, and of its database."""
     capacity = cluster.metric_serverless_database_capacity(label="capacity", period=MINUTE)
     connections = cluster.metric_database_connections(statistic="Maximum", label="connections", period=MINUTE)
@@ -104,14 +131,13 @@ def todos(function: lambda_.Function, cluster: rds.DatabaseCluster, database: Da
     ]
 
 
-def _function(function: lambda_.Function, width: int = 6) -> list[cloudwatch.GraphWidget]:
+def _function(name: str, width: int = 6) -> list[cloudwatch.GraphWidget]:
     counts = [
-        function.metric_invocations(label="invocations", period=MINUTE),
-        function.metric_errors(label="errors", period=MINUTE),
-        function.metric_throttles(label="throttles", period=MINUTE),
+        of_function(name, each, label=each.lower(), period=MINUTE)
+        for each in ("Invocations", "Errors", "Throttles")
     ]
-    times = [function.metric_duration(statistic=each, label=each, period=MINUTE) for each in _PERCENTILES]
-    busy = function.metric("ConcurrentExecutions", statistic="Maximum", label="in use", period=MINUTE)
+    times = [of_function(name, "Duration", each, label=each, period=MINUTE) for each in _PERCENTILES]
+    busy = of_function(name, "ConcurrentExecutions", "Maximum", label="in use", period=MINUTE)
     return [
         graph("Invocations", "count/min", counts, width=width),
         graph("Duration", "ms", times, width=width),

@@ -111,14 +111,14 @@ PACKAGES = {
 # imports only from those below it, and nothing else of `infra`: a stack gives a construct what it needs of
 # the network.
 CDK = (
-    ("app", "doctor"),
+    ("app", "break_even", "doctor"),
     ("deploy", "places"),
     ("choice", "stacks"),
     ("watch",),
     ("inference",),
     ("constructs",),
     ("bundles", "costs", "environments", "nag"),
-    ("bundling",),
+    ("bundling", "instances"),
     ("paths", "stages"),
 )
 # `python -m infra.local`, outermost first. The two packages do not import each other.

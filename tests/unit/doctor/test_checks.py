@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from infra.doctor import Finding, examine
-from infra.stages import STAGES, Domain, Engine, Hosted, Stage
+from infra.stages import STAGES, Domain, Engine, Hosted, ManagedInstances, Stage
 
 from .answers import account
 from .machines import HUB, WEIGHTS, GivenMachine
@@ -86,6 +86,11 @@ CLAUDE = call(
 )
 SPOT = [quota("L-3819A6DF", 4.0)]
 THEIRS = replace(DEV, gateway_role="theirs")
+MANAGED = replace(DEV, managed_instances=ManagedInstances())
+ALONE = replace(PROD, managed_instances=ManagedInstances(keeps_on_demand=False))
+LARGE = [
+    {"InstanceType": "c7g.large", "Location": f"us-east-1{letter}"} for letter in ("a", "b", "c", "d", "e")
+]
 ROLE = "arn:aws:iam::111122223333:role/"
 # Title, stage, what the account answers instead, the status, and a part of the answer or its remedy.
 ROWS: list[tuple[str, Stage, list[dict[str, Any]], str, str]] = [
@@ -122,6 +127,20 @@ ROWS: list[tuple[str, Stage, list[dict[str, Any]], str, str]] = [
         *("Lambda", PROD, [lambda_limits(1000, 300), stack("ChatbotProdApi", "UPDATE_COMPLETE")]),
         *("ok", "250 reserved"),
     ),
+    ("Lambda", ALONE, [lambda_limits(200, 200)], "ok", "200 at once; 50 reserved"),
+    ("managed instances", MANAGED, [offers()], "failure", "no zone of the stage offers c7g.large"),
+    (
+        *("managed instances", MANAGED),
+        [call("ec2 DescribeInstanceTypeOfferings", {"InstanceTypeOfferings": LARGE})],
+        *("warning", "us-east-1f offers no c7g.large"),
+    ),
+    (
+        *("managed instances", MANAGED, [refusal("lambda ListCapacityProviders", "UnknownOperation")]),
+        *("warning", "does not list capacity providers (UnknownOperation)"),
+    ),
+    ("machines' quota", MANAGED, [quota("L-1216C47A", 5.0)], "failure", "needs 6 to run at all"),
+    ("machines' quota", MANAGED, [quota("L-1216C47A", 32.0)], "warning", "48 needed for all"),
+    ("machines' quota", MANAGED, [quota("L-1216C47A", 64.0)], "ok", "at most 48 needed"),
     ("addresses", PROD, [ADDRESSES], "failure", "3 of 5 in use; 3 more needed"),
     ("networks", DEV, [NETWORKS], "failure", "5 of 5 in use; 1 more needed"),
     ("networks", DEV, [NETWORKS, stack("ChatbotDevNetwork", "CREATE_COMPLETE")], "ok", "5 of 5"),

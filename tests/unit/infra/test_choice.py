@@ -14,7 +14,19 @@ from functions.chat import models
 from functions.chat.engines.kinds import ENGINES
 from infra import choice
 from infra.choice import KINDS, ChoiceError, chosen_stage
-from infra.stages import DEV, PROD, SERVERLESS, STAGES, Database, Domain, Engine, Hosted, Model, Prices
+from infra.stages import (
+    DEV,
+    PROD,
+    SERVERLESS,
+    STAGES,
+    Database,
+    Domain,
+    Engine,
+    Hosted,
+    ManagedInstances,
+    Model,
+    Prices,
+)
 
 from .templates import ROOT
 
@@ -28,6 +40,10 @@ def priced(**changes: Any) -> dict[str, Any]:
 
 def hosted(**changes: Any) -> dict[str, Any]:
     return {"hosted": (replace(Hosted(), **changes),)}
+
+
+def managed(**changes: Any) -> dict[str, Any]:
+    return {"managed_instances": ManagedInstances(**changes)}
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -114,6 +130,28 @@ def test_an_error_about_an_unknown_stage_lists_those_that_there_are() -> None:
             {"engine": Engine(model=Model(hedge_after_s=3)), "hosted": ()},
             "engine.model.hedge_after_s: expected a hosted model that gets the stream",
         ),
+        (managed(environments=(0, 0)), "managed_instances.environments: expected the minimum, at least 1"),
+        (managed(environments=(3, 2)), "managed_instances.environments: expected the minimum, at least 1"),
+        (managed(concurrency=65), "managed_instances.concurrency: expected 1 to 64, all that Lambda allows"),
+        (managed(memory_gib=3), "managed_instances.memory_gib: expected 2, 4 or 8, but got 3."),
+        (managed(instance_types=()), "managed_instances.instance_types: expected one at least"),
+        (
+            managed(instance_types=("t4g.large",)),
+            "managed_instances.instance_types: expected types of C, M or R from large up, as c7g.large, but",
+        ),
+        (
+            managed(instance_types=("c7i.large",)),
+            "managed_instances.instance_types: expected types of arm64, as the functions are, but got "
+            "'c7i.large' of x86_64.",
+        ),
+        (
+            managed(memory_gib=4),
+            "managed_instances.instance_types: expected room for 4 GiB beside Lambda's own, but c7g.large",
+        ),
+        (
+            managed() | {"engine": None},
+            'managed_instances: expected egress="nat" without an engine, since hosted models are then called',
+        ),
         ({"budget": 0}, "budget: expected at least 1, but got 0."),
         ({"egress": "endpoints"}, "egress: expected ipv6 or nat, but got 'endpoints'."),
         ({"gateway_role": "mine"}, "gateway_role: expected ours or theirs or none, but got 'mine'."),
@@ -146,6 +184,13 @@ def test_media_hosts_and_an_image_by_digest_are_accepted() -> None:
     model = Model(media_hosts=("images.example.com",), extra_fields=("top_k", "min_p"))
     engine = Engine(model=model, image="registry.example.com:5000/vllm:v1@sha256:" + "0f" * 32)
     chosen_stage("own", {"own": replace(DEV, egress="nat", engine=engine)})
+
+
+def test_managed_instances_are_of_the_processor_that_is_chosen() -> None:
+    stages = {"own": replace(PROD, managed_instances=ManagedInstances())}
+    chosen_stage("own", stages)
+    with pytest.raises(ChoiceError, match=r"expected types of x86_64, .* but got 'c7g\.large' of arm64"):
+        chosen_stage("own", stages, architecture="x86_64")
 
 
 def test_no_budget_is_accepted() -> None:
