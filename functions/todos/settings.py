@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from prisma_in_process.url import InvalidUrl, read_url
@@ -14,8 +14,7 @@ from functions.shared.settings import AccessSettings, access_from
 from .limits import Limits
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings(AccessSettings):
+class Settings(AccessSettings, kw_only=True):
     """The function's settings.
 
     Shape:  `database_secret`: the ARN of the secret with the database's address; it takes precedence over
