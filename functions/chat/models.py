@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from dataclasses import field
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from functions.chat.engines.kinds import ENGINES, NEVER, EngineKind
-from functions.chat.prices import Prices
 from functions.shared.environment import SettingsError, count, json_object, seconds
 from functions.shared.frozen import Frozen
+
+if TYPE_CHECKING:
+    from functions.chat.prices import Prices
 
 # What requests to an engine can bear.
 CREDENTIALS = ("key", "bedrock", "function_url")
@@ -108,7 +110,7 @@ _LONGEST_HEDGE_S = 60.0
 # Paths are added to it, so it has neither a query nor a fragment; and no user, who would be left out.
 _ADDRESS = re.compile(r"https?://([^\s/?#@:\[\]]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?(/[^\s?#]*)?")
 # Addresses to which the role's credentials may be sent.
-_SAFE = re.compile(r"https://|http://(localhost|127\.0\.0\.1)[:/]")
+_SAFE = r"https://|http://(localhost|127\.0\.0\.1)[:/]"
 _FUNCTION = "arn:*:lambda:*:*:function:*"
 
 
@@ -128,6 +130,11 @@ def _model(name: str, entry: Any, environ: Mapping[str, str]) -> Model:
         raise SettingsError(
             f"MODELS: expected `engine` of {name!r} to be one of {', '.join(ENGINES)}, but got {engine!r}."
         )
+    prices = None
+    if "prices" in entry:
+        from functions.chat.prices import Prices  # here: decimals take time to import
+
+        prices = Prices.of(entry["prices"], name)
     return Model(
         id=name,
         base_url=entry["base_url"].rstrip("/"),
@@ -152,7 +159,7 @@ def _model(name: str, entry: Any, environ: Mapping[str, str]) -> Model:
             for member in ("dimensions", "template_tokens", "media_tokens")
             if member in entry
         },
-        prices=Prices.of(entry["prices"], name) if "prices" in entry else None,
+        prices=prices,
     )
 
 
@@ -184,7 +191,7 @@ def _credentials(name: str, entry: dict[str, Any]) -> str:
             f"MODELS: expected no key for {name!r}: its requests bear what `credentials` "
             f"({credentials}) makes of the function's role."
         )
-    if credentials != "key" and not _SAFE.match(entry["base_url"]):
+    if credentials != "key" and not re.match(_SAFE, entry["base_url"]):
         raise SettingsError(
             f"MODELS: expected `base_url` of {name!r} to be an https address: its requests bear credentials "
             "of the function's role."
@@ -259,13 +266,13 @@ def _extra_fields(name: str, entry: dict[str, Any]) -> frozenset[str]:
 
 
 # A name whose last label begins with a letter, so no address; with a dot, so not of the local network.
-_HOST = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+_HOST = r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
 
 
 def _media_hosts(name: str, entry: dict[str, Any]) -> frozenset[str]:
     hosts = [host.lower() for host in _strings(name, entry, "media_hosts")]
     for host in hosts:
-        if not _HOST.fullmatch(host):
+        if not re.fullmatch(_HOST, host):
             raise SettingsError(
                 f"MODELS: expected `media_hosts` of {name!r} to be public names of hosts, such as "
                 f"'images.example.com', without scheme, port or path, but got {host!r}."

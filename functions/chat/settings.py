@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from functions.chat.models import Model, models_from
 from functions.shared.environment import count, seconds
 from functions.shared.settings import AccessSettings, access_from
 from functions.shared.usage import KEEP_RECORDS_DAYS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _NUMBERS: dict[str, tuple[str, Any]] = {
     "max_body_bytes": ("MAX_BODY_BYTES", count),
@@ -77,10 +79,15 @@ class Settings(AccessSettings, kw_only=True):
             for name, (variable, number) in _NUMBERS.items()
             if variable in environ
         }
+        page = None
+        if environ.get("CHAT_PAGE"):
+            from pathlib import Path  # here: without a page nothing else imports it
+
+            page = Path(environ["CHAT_PAGE"])
         return cls(
             models=models_from(environ),
             metrics=environ.get("METRICS") or None,
-            page=Path(environ["CHAT_PAGE"]) if environ.get("CHAT_PAGE") else None,
+            page=page,
             lambda_endpoint=environ.get("LAMBDA_ENDPOINT") or None,
             **access_from(environ),
             **numbers,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .aws import Aws
 from .keys import Keyring
 from .settings import AccessSettings
-from .table import Table
 from .usage import KEEP_RECORDS_DAYS
+
+if TYPE_CHECKING:
+    from .table import Table
 
 
 class Access:
@@ -15,8 +19,10 @@ class Access:
     def __init__(
         self, settings: AccessSettings, aws: Aws, *, keep_records_days: int = KEEP_RECORDS_DAYS
     ) -> None:
-        self.table = None
+        self.table: Table | None = None
         if settings.keys_table:
+            from .table import Table  # here: only functions with a table need it
+
             self.table = Table(
                 settings.keys_table,
                 aws=aws,

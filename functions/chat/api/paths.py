@@ -65,7 +65,7 @@ _MEANT = (
     (r"/(?:health[^/]*|ping|status|livez|ready|readyz)", "Expected GET {root}/health."),
     (r"/?", "The base URL for clients is {root}/v1; {root}/docs shows what it serves."),
 )
-_BEFORE = re.compile(r"(?:/(?:v\d+|api|openai|proxy|compatible-mode)(?=/|$))*", re.IGNORECASE)
+_BEFORE = r"(?:/(?:v\d+|api|openai|proxy|compatible-mode)(?=/|$))*"
 
 
 def routed(scope: Scope) -> Scope:
@@ -89,7 +89,7 @@ def normal(path: str) -> str:
 
 def advice(path: str, root: str) -> str:
     """Return what to call in place of a path that is no route."""
-    before = _BEFORE.match(path)
+    before = re.match(_BEFORE, path, re.IGNORECASE)
     rest = path[before.end() :] if before else path
     text = next((text for form, text in _MEANT if re.fullmatch(form, rest, re.IGNORECASE)), None)
     return (text or "The routes are listed at {root}/docs.").format(root=root)

@@ -24,8 +24,9 @@ from functions.shared.limits import Allowance
 from functions.shared.usage import UsageSum
 
 _CALLERS_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_TRACE_PARENT = re.compile("(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-_TRACE_MEMBER = re.compile(
+# Compiled by the first request that needs them.
+_TRACE_PARENT = "(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+_TRACE_MEMBER = (
     r"[a-z0-9][a-z0-9_*/@-]{0,255}=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
 )
 
@@ -112,9 +113,9 @@ def trace_in(headers: Headers) -> dict[str, str]:
     Source: W3C Trace Context, 2021-11-23, 3.2 and 3.3, read 2026-11-26.
     """
     parents = headers.getlist("traceparent")
-    if len(parents) != 1 or not _TRACE_PARENT.fullmatch(parents[0]):
+    if len(parents) != 1 or not re.fullmatch(_TRACE_PARENT, parents[0]):
         return {}
     state = ",".join(headers.getlist("tracestate"))[:513]
     members = [member.strip(" \t") for member in state.split(",")]
-    valid = len(state) <= 512 and all(_TRACE_MEMBER.fullmatch(member) for member in members if member)
+    valid = len(state) <= 512 and all(re.fullmatch(_TRACE_MEMBER, member) for member in members if member)
     return {"traceparent": parents[0], **({"tracestate": state} if state and valid else {})}
