@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import bundle, keys, measures, streams, todos
+from bench import bundle, keys, measures, requests, streams, todos
 from bench.measures import Row
 from tests.engines.scripted import EngineProcess, scripted_process
 
@@ -17,6 +17,7 @@ MEASURES: dict[str, Callable[[EngineProcess], list[Row]]] = {
     "paced": measures.paced,
     "concurrency": measures.concurrency,
     "memory": measures.memory,
+    "requests": lambda _: requests.measure(),
     "keys": keys.first_byte,
     "keys-cold": keys.cold_start,
     "todos-cold": lambda _: todos.cold_start(),

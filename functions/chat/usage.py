@@ -338,8 +338,8 @@ class Account:
             return 0, 0
         if not self._counted and not self._tokens_seen and self._whole is None and self._not_run():
             return 0, 0
-        prompt = self._counted.get("prompt", request.prompt_tokens)
-        is_new = prompt > request.prompt_tokens and request.model.id not in self._meter.exceeded
+        prompt = self._counted.get("prompt", about := request.prompt_tokens)
+        is_new = prompt > about and request.model.id not in self._meter.exceeded
         if is_new and prompt > (most := request.prompt_tokens_most):
             self._meter.exceeded.add(request.model.id)
             logger.warning(

@@ -6,11 +6,13 @@ Images make bodies of megabytes. Long strings are cut out before the rest, which
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, NamedTuple
 
 import orjson
 from starlette.requests import Request
@@ -25,12 +27,24 @@ _JSON_TYPE = re.compile(
     r"""(;\s*+(charset="?utf-?8"?|(?!charset)[\w-]+=("[\w .+/-]*"|[\w.+/-]*))?+\s*+)*+$""",
     re.IGNORECASE,
 )
-# A body of so many bytes may hold strings of twice the second number, without an escape: they are cut out.
+# In a body of more bytes than the first, strings of twice the second are cut out, if they have no escape.
 _LARGE, _STRIDE = 64 * 1024, 8 * 1024
 # What stands in their place: no JSON, but parsed where a value is due.
 _CUT = b"-Infinity"
-_OFTEN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/= "
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _CONTROLS = bytes(range(32))
+
+
+class _Long(NamedTuple):
+    """A string that was cut out, its bytes as they came, and those of them that are not base64's."""
+
+    text: str
+    utf8: bytes
+    odd: bytes
+
+
+# Of the request of this task, by the string's id.
+_long: ContextVar[dict[int, _Long]] = ContextVar("chat.long", default={})  # noqa: B039 - it is never changed
 
 
 async def read_json(request: Request, max_bytes: int) -> dict[str, Any]:
@@ -43,10 +57,16 @@ async def read_json(request: Request, max_bytes: int) -> dict[str, Any]:
         # A page may send this to any origin, without a preflight.
         raise UnsupportedMediaType("Expected the header `Content-Type: application/json` from a web page.")
     check_media_type(content_type, request.headers.get("content-encoding", ""))
-    raw = await request.body()
+    # Of one piece `join` makes no copy; `request.body` joins it with an empty one.
+    raw = b"".join([piece async for piece in request.stream() if piece])
     if len(raw) > max_bytes:
         raise BodyTooLarge(f"The body is too large: {len(raw)} bytes. Expected at most {max_bytes}.")
-    return parse_json(raw)
+    if len(raw) <= _LARGE:
+        return parse_json(raw)
+    await asyncio.sleep(0)  # other requests have their turn before it, and after
+    parsed = parse_json(raw)
+    await asyncio.sleep(0)
+    return parsed
 
 
 def check_media_type(content_type: str, content_encoding: str) -> None:
@@ -86,7 +106,9 @@ def parse_json(raw: bytes) -> dict[str, Any]:
         raise InvalidRequest("The body holds a number that is too long.") from error
     if not isinstance(value, dict):
         raise InvalidRequest(f"Expected the body to be a JSON object, but got {kind(value)}.")
-    if rest.count(b"[") + rest.count(b"{") > MAX_DEPTH and _deeper(value, MAX_DEPTH):
+    # Of a small body, counting takes less time than looking.
+    is_flat = len(rest) < _LARGE and rest.count(b"[") + rest.count(b"{") <= MAX_DEPTH
+    if not is_flat and _deeper(value, MAX_DEPTH):
         raise _too_deep()
     return value
 
@@ -112,6 +134,18 @@ def to_json(value: dict[str, Any]) -> bytes:
         raise InvalidRequest("The body holds a number that is too large.") from error
 
 
+def utf8_of(text: str) -> bytes:
+    """Return the bytes of a text: those that came, if it is a long one of this request."""
+    known = _long.get().get(id(text))
+    return known.utf8 if known and known.text is text else text.encode()
+
+
+def not_base64(text: str) -> bytes:
+    """Return those bytes of a text that are not in base64's alphabet, padding among them."""
+    known = _long.get().get(id(text))
+    return known.odd if known and known.text is text else text.encode().translate(None, _BASE64)
+
+
 def _loads(raw: bytes, constant: Callable[[str], Any]) -> Any:
     return json.loads(raw.decode("utf-8-sig"), parse_constant=constant, object_pairs_hook=_object)
 
@@ -125,7 +159,7 @@ def _parse_cut(raw: bytes) -> tuple[Any, bytes] | None:
     Shape:  the value, and the JSON that was parsed for it.
     """
     pieces: list[bytes] = []
-    texts: list[str] = []
+    found: list[_Long] = []
     kept = at = 0
     try:
         while at < len(raw) - _STRIDE:
@@ -135,18 +169,21 @@ def _parse_cut(raw: bytes) -> tuple[Any, bytes] | None:
             begin, end = raw.rfind(b'"', kept, at), raw.find(b'"', at + _STRIDE)
             if begin < 0 or end < 0:
                 break
-            text = raw[begin + 1 : end]
-            odd = text.translate(None, _OFTEN)
-            if b"\\" not in odd and len(odd.translate(None, _CONTROLS)) == len(odd):
-                pieces += raw[kept:begin], _CUT
-                texts.append(text.decode())
-                kept = end + 1
+            if raw.find(b"\\", begin, end) < 0:
+                text = raw[begin + 1 : end]
+                odd = text.translate(None, _BASE64)
+                if len(odd.translate(None, _CONTROLS)) == len(odd):
+                    pieces += raw[kept:begin], _CUT
+                    found.append(_Long(text.decode(), text, odd))
+                    kept = end + 1
             at = end + 1
         rest = b"".join([*pieces, raw[kept:]])
-        if texts and rest.count(_CUT) == len(texts):
-            left = iter(texts)
+        if found and rest.count(_CUT) == len(found):
+            left = (each.text for each in found)
             value = _loads(rest, lambda name: next(left) if name == _CUT.decode() else _no_constant(name))
-            return (value, rest) if next(left, None) is None else None
+            if next(left, None) is None:
+                _long.set({id(each.text): each for each in found})
+                return value, rest
     except (ValueError, RecursionError, InvalidRequest):
         pass  # the whole is parsed for the error
     return None

@@ -77,7 +77,7 @@ def engine_request(
         stream=checked.stream,
         reader=(lambda: GrammarCalls(reader())) if by_schema else reader,
         request_id=request_id,
-        prompt_tokens=prompt.about,
+        about_prompt=prompt.about,
         most_of_prompt=prompt.most,
         max_completion=checked.n * allowed,
     )

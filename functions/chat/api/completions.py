@@ -47,7 +47,7 @@ async def prepare(
     whole = partial(TextReply, **options, request_id=request_id)
     raw = body.to_json(sent)
     # Ids of tokens are counted already; two more of each prompt are those that a tokenizer may add.
-    ids = PromptSize(checked.ids, lambda: checked.ids + 2 * checked.prompts)
+    ids = PromptSize(lambda: checked.ids, lambda: checked.ids + 2 * checked.prompts)
     prompt = ids if checked.ids else prompt_size.of_text(raw)
     return EngineRequest(
         model=model,
@@ -57,7 +57,7 @@ async def prepare(
         assembled=assembled,
         reader=stream if checked.stream else (lambda: Assembled(stream())) if assembled else whole,
         request_id=request_id,
-        prompt_tokens=prompt.about,
+        about_prompt=prompt.about,
         most_of_prompt=prompt.most,
         max_completion=choices * max_tokens,
     )

@@ -48,7 +48,7 @@ async def prepare(
             dimensions=checked.dimensions,
         ),
         request_id=request_id,
-        prompt_tokens=prompt.about,
+        about_prompt=prompt.about,
         most_of_prompt=prompt.most,
         max_completion=0,
     )

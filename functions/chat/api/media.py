@@ -26,7 +26,6 @@ TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
 # What stands for data while the rest is written.
 _GAP = "\0\0"
 _GAP_JSON = b"\\u0000" * 2
-_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _DATA = re.compile(r"data:(?P<type>[a-z]+/[a-z0-9.+-]+)(;[a-z0-9=._-]+){0,9};base64,", re.IGNORECASE)
 _IMAGE = re.compile(r"image/(?!svg)", re.IGNORECASE)
 # No user, no port, nothing that parsers of URLs disagree about.
@@ -59,6 +58,8 @@ def in_pieces(sent: dict[str, Any], media_parts: Iterable[Medium]) -> list[bytes
         if (data := medium.data) and data.isascii():
             kind = medium.part["type"]
             cut.append((medium.part[kind], NAMES[kind], data))
+    if not cut:
+        return [body.to_json(sent)]
     try:
         for media, name, _ in cut:
             media[name] = _GAP
@@ -70,7 +71,7 @@ def in_pieces(sent: dict[str, Any], media_parts: Iterable[Medium]) -> list[bytes
         return [body.to_json(sent)]
     pieces = texts[:1]
     for (_, _, data), text in zip(cut, texts[1:], strict=True):
-        pieces += data.encode(), text
+        pieces += body.utf8_of(data), text
     return pieces
 
 
@@ -103,11 +104,11 @@ async def check(media_parts: Iterable[Medium], model: Model) -> None:
             found = _DATA.match(data)
             if not found or not (kind == "file" or _IMAGE.match(found["type"])):
                 raise faults.invalid(where, f"Expected `data:{media_type}/…;base64,…`.")
-            _check_base64(data[found.end() :], where)
+            _check_base64(data, found.end(), where)
         elif kind == "image_url":
             await _check_address(data, where, model)
         else:
-            _check_base64(data, where)
+            _check_base64(data, 0, where)
 
 
 def media_of(messages: list[dict[str, Any]]) -> Iterator[Medium]:
@@ -121,10 +122,11 @@ def media_of(messages: list[dict[str, Any]]) -> Iterator[Medium]:
                     yield Medium(part, path, (path, NAMES[kind]))
 
 
-def _check_base64(data: str, path: Path) -> None:
-    # A fifth of the time that decoding takes, and the same faults.
-    rest = data.encode().translate(None, _BASE64).decode() if data.isascii() else "?"
-    if len(data) % 4 or rest not in ("", "=", "==") or not data.endswith(rest):
+def _check_base64(data: str, begin: int, path: Path) -> None:
+    """Check what begins there: it takes a fifth of the time that decoding does, and finds the same faults."""
+    before = body.not_base64(data[:begin])
+    padding = body.not_base64(data)[len(before) :].decode() if data.isascii() else "?"
+    if (len(data) - begin) % 4 or padding not in ("", "=", "==") or not data.endswith(padding):
         raise faults.invalid(path, "Expected base64, without spaces or line breaks.")
 
 

@@ -28,15 +28,15 @@ _DIGITS, _ASCII, _OTHERS = b"0123456789", bytes(range(128)), bytes(range(128, 25
 
 
 class PromptSize(NamedTuple):
-    """Tokens: `about`, which is never more than what `most` returns."""
+    """Tokens: what `about` returns is never more than what `most` does."""
 
-    about: int
+    about: Callable[[], int]
     most: Callable[[], int]
 
 
 def of_text(raw: bytes) -> PromptSize:
     """Return the size of a prompt that is sent to the engine as this JSON, and used as it is."""
-    return PromptSize(about(raw), partial(normalised_bytes, raw))
+    return PromptSize(partial(about, raw), partial(normalised_bytes, raw))
 
 
 def of_chat(text: bytes, found: Sequence[Medium], sent: dict[str, Any], model: Model) -> PromptSize:
@@ -49,7 +49,8 @@ def of_chat(text: bytes, found: Sequence[Medium], sent: dict[str, Any], model: M
         added = model.template_tokens + MESSAGE_TOKENS * len(messages) + added_to_json(sent)
         return normalised_bytes(text) + pictures * model.media_tokens + files + added
 
-    return PromptSize(about(text) + len(found) * min(MEDIUM_TOKENS, model.media_tokens), most)
+    media = len(found) * min(MEDIUM_TOKENS, model.media_tokens)
+    return PromptSize(lambda: about(text) + media, most)
 
 
 def about(text: bytes) -> int:

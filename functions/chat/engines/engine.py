@@ -119,7 +119,7 @@ class EngineRequest(Frozen, kw_only=True):
             that is something else; "" for one that it does not have. `fallbacks`: the same for other models,
             in the order in which they may answer instead. `waits`: a stream may wait for an engine that
             starts.
-    Units:  tokens: `prompt_tokens` about, `most_of_prompt` returns how many it can be at most;
+    Units:  tokens: `about_prompt` returns about how many the prompt has, `most_of_prompt` how many at most;
             `max_completion` of all choices together.
     """
 
@@ -129,7 +129,7 @@ class EngineRequest(Frozen, kw_only=True):
     stream: bool
     reader: Callable[[], Reader]
     request_id: str
-    prompt_tokens: int
+    about_prompt: Callable[[], int]
     most_of_prompt: Callable[[], int]
     max_completion: int
     assembled: bool = False
@@ -137,6 +137,11 @@ class EngineRequest(Frozen, kw_only=True):
     names: Mapping[str, str] = field(default_factory=dict)
     fallbacks: tuple[EngineRequest, ...] = ()
     waits: bool = True
+
+    @property
+    def prompt_tokens(self) -> int:
+        """About how many tokens the prompt has, counted at each call: it is needed at the end, if at all."""
+        return self.about_prompt()
 
     @property
     def prompt_tokens_most(self) -> int:

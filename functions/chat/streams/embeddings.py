@@ -13,6 +13,7 @@ from functions.chat.errors import InvalidRequest, UpstreamError
 
 from .whole import WholeReply
 
+_NUMBERS = frozenset((int, float))
 _BROKEN = "The engine's embeddings are broken or incomplete. Its operator has to look."
 
 
@@ -65,13 +66,13 @@ class EmbeddingsReply(WholeReply):
                 numbers = array("f", base64.b64decode(came, validate=True))
                 if sys.byteorder == "big":
                     numbers.byteswap()
-            elif isinstance(came, list) and not any(isinstance(each, bool) for each in came):
+            elif isinstance(came, list) and _NUMBERS.issuperset(map(type, came)):
                 numbers = array("f", came)
             else:
                 raise _broken()
         except (ValueError, TypeError, OverflowError, binascii.Error) as error:
             raise _broken() from error
-        if not numbers or not all(map(math.isfinite, numbers)):
+        if not numbers or not math.isfinite(sum(numbers)):  # a sum of 32-bit floats has 64
             raise _broken()
         if self._is_base64:
             return came if isinstance(came, str) else _base64(numbers), len(numbers)

@@ -22,11 +22,11 @@ class WholeReply:
     def __init__(self, model: str, otherwise: Callable[[], UpstreamError] = broken) -> None:
         self.ended = False
         self._model, self._otherwise = model, otherwise
-        self._body = bytearray()
+        self._pieces: list[bytes] = []
 
     def feed(self, data: bytes) -> Sequence[Event]:
         """Take a piece of the body."""
-        self._body += data
+        self._pieces.append(data)
         return ()
 
     def flush(self) -> Sequence[Event]:
@@ -34,7 +34,7 @@ class WholeReply:
         self.ended = True
         usage = None
         try:
-            reply = object_of(bytes(self._body), self._model, otherwise=self._otherwise)
+            reply = object_of(b"".join(self._pieces), self._model, otherwise=self._otherwise)
             usage = usage_of(reply.get("usage"))
             return (Reply(self._normalise(reply, usage)), End(usage))
         except ApiError as failure:

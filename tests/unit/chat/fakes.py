@@ -41,11 +41,11 @@ def engine_request(of: Model | None = None, *, stream: bool = True, **changes: A
         "body": b"{}",
         "reader": reader,
         "request_id": "r",
-        "prompt_tokens": estimate,
         "max_completion": 8,
     }
+    about = changes.pop("prompt_tokens", estimate)
     most = changes.pop("prompt_tokens_most", 4 * estimate)
-    fields["most_of_prompt"] = lambda: most
+    fields |= {"about_prompt": lambda: about, "most_of_prompt": lambda: most}
     return EngineRequest(model=of, stream=stream, **{**fields, **changes})
 
 

@@ -857,9 +857,8 @@ def test_a_request_that_is_refused_has_no_span() -> None:
 async def hedged(bench: Bench, key: Key | None, *, second_won: bool) -> UsageRecord:
     prices = Prices(input=Decimal(1000), cached=Decimal(1000), output=Decimal(1000))
     first = replace(REQUEST, model=replace(model("a", hedge_after_s=2), prices=prices))
-    second = replace(
-        REQUEST, model=replace(model("b"), prices=replace(prices, input=Decimal(5000))), prompt_tokens=90
-    )
+    costly = replace(model("b"), prices=replace(prices, input=Decimal(5000)))
+    second = replace(REQUEST, model=costly, about_prompt=lambda: 90)
     request = replace(first, fallbacks=(second,))
     account = bench.account(key)
     await account.admit(request)

@@ -1,7 +1,7 @@
 """A large event is what `json.loads` makes of it, whatever is cut out on the way."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -27,6 +27,18 @@ def small() -> Iterator[None]:
         yield
 
 
+def strict(encode: Callable[[str], bytes]) -> Callable[[str], bytes | None]:
+    """Return an encoder that gives None for what cannot be encoded."""
+
+    def encoded(text: str) -> bytes | None:
+        try:
+            return encode(text)
+        except UnicodeEncodeError:
+            return None
+
+    return encoded
+
+
 def outcome(load: Any, payload: bytes) -> Any:
     try:
         return repr(load(payload))
@@ -46,6 +58,13 @@ def test_an_event_is_what_the_standard_library_reads(
 ) -> None:
     payload = as_written(value, ascii_only, indent)
     assert outcome(_event_json.load, payload) == outcome(json.loads, payload)
+
+
+@given(texts, st.booleans())
+def test_the_bytes_of_its_body_are_those_of_the_text(text: str, ascii_only: bool) -> None:
+    event = _event_json.load(as_written(text, ascii_only, None))
+    first, again = (encoded(event["body"]) for encoded in (strict(_event_json.utf8_of), strict(str.encode)))
+    assert first == again == strict(_event_json.utf8_of)(event["body"])
 
 
 @given(values, st.data())

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote, unquote_plus
 
 from ._errors import MalformedEvent
+from ._event_json import utf8_of
 from ._scope import fields_of, http_scope, paths_of, query_of, with_length
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Request:
         body = self.event.get("body") or b""
         if self.event.get("isBase64Encoded"):
             return b64decode(body)
-        return body if isinstance(body, bytes) else body.encode()
+        return body if isinstance(body, bytes) else utf8_of(body)
 
     def __call__(self, response: Response) -> dict[str, Any]:
         """Return a whole reply as Mangum's class of that name writes it."""

@@ -200,11 +200,11 @@ async def test_a_web_page_has_to_declare_json(headers: dict[str, str], refused: 
         return {"type": "http.request", "body": b"{}", "more_body": False}
 
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-    request = Request({"type": "http", "method": "POST", "headers": raw}, receive)
+    scope = {"type": "http", "method": "POST", "headers": raw}
     if refused:
         with pytest.raises(UnsupportedMediaType, match="Content-Type: application/json"):
-            await body.read_json(request, 100)
+            await body.read_json(Request(scope, receive), 100)
     else:
-        assert await body.read_json(request, 100) == {}
+        assert await body.read_json(Request(scope, receive), 100) == {}
         with pytest.raises(BodyTooLarge, match="at most 1"):
-            await body.read_json(request, 1)
+            await body.read_json(Request(scope, receive), 1)
