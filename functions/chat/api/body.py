@@ -7,6 +7,7 @@ Images make bodies of megabytes. Long strings are cut out before the rest, which
 from __future__ import annotations
 
 import asyncio
+import codecs
 import json
 import re
 from collections import Counter
@@ -147,7 +148,8 @@ def not_base64(text: str) -> bytes:
 
 
 def _loads(raw: bytes, constant: Callable[[str], Any]) -> Any:
-    return json.loads(raw.decode("utf-8-sig"), parse_constant=constant, object_pairs_hook=_object)
+    text = raw.removeprefix(codecs.BOM_UTF8).decode()
+    return json.loads(text, parse_constant=constant, object_pairs_hook=_object)
 
 
 def _parse_cut(raw: bytes) -> tuple[Any, bytes] | None:
