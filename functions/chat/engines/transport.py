@@ -11,8 +11,7 @@ import ssl
 import string
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
@@ -21,6 +20,8 @@ from functions.shared.clock import Clock
 from .connection import ConnectError, Connection, ConnectTimeout, ProtocolError
 from .engine import Body
 
+# How much one read of a socket may bring.
+READ_BYTES = 256 * 1024
 # How long an idle connection is kept: less than engines (vLLM, llama.cpp: 5 s) and balancers (60 s) keep it.
 KEEP_ALIVE_S = {"http": 4.0, "https": 50.0}
 # How long an address of a host may take before its next one is tried beside it: that of IPv4 hangs where only
@@ -30,8 +31,7 @@ NEXT_ADDRESS_S = 0.25
 _UNQUOTED = "".join(sorted({*string.punctuation} - {*'"#<>?`{}'}))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(NamedTuple):
     """One request; what frames its body, and the host, are added to its headers."""
 
     method: str
@@ -83,6 +83,7 @@ class EngineTransport:
     def __init__(self, tls: ssl.SSLContext | None, clock: Clock | None = None) -> None:
         self._tls = tls
         self._clock = clock or Clock()
+        self._buffer = memoryview(bytearray(READ_BYTES))
         self._idle: dict[tuple[str, str, int], list[Connection]] = {}
 
     async def send(self, request: Request) -> Response:
@@ -121,21 +122,27 @@ class EngineTransport:
 
     def release(self, connection: Connection) -> None:
         """Take a connection back: kept if its response was read whole, closed otherwise."""
-        if connection.is_reusable:
-            connection.idle_since = self._clock.elapsed_s()
-            self._idle.setdefault(connection.origin, []).append(connection)
-        else:
+        if not connection.is_reusable:
             connection.abort()
+            return
+        connection.idle_since = self._clock.elapsed_s()
+        idle = self._idle.setdefault(connection.origin, [])
+        idle.append(connection)
+        while not self._is_fresh(idle[0]):  # of the time when more requests ran at once
+            idle.pop(0).abort()
 
     def _take_idle(self, address: Address) -> Connection | None:
-        connections = self._idle.get(address.origin, [])
-        while connections:
-            connection = connections.pop()
-            idle_s = self._clock.elapsed_s() - connection.idle_since
-            if idle_s < KEEP_ALIVE_S[address.scheme] and connection.is_reusable and not connection.has_input:
+        idle = self._idle.get(address.origin, [])
+        while idle:
+            connection = idle.pop()  # the youngest
+            if self._is_fresh(connection) and connection.is_reusable and not connection.has_input:
                 return connection
             connection.abort()
         return None
+
+    def _is_fresh(self, connection: Connection) -> bool:
+        """Return whether a connection has been idle for less time than its engine keeps it."""
+        return self._clock.elapsed_s() - connection.idle_since < KEEP_ALIVE_S[connection.origin[0]]
 
     async def _connect(self, address: Address, timeout_s: float) -> Connection:
         tls = self._tls if address.scheme == "https" else None
@@ -143,7 +150,11 @@ class EngineTransport:
         try:
             async with asyncio.timeout(timeout_s):
                 _, connection = await loop.create_connection(
-                    Connection, address.host, address.port, ssl=tls, happy_eyeballs_delay=NEXT_ADDRESS_S
+                    partial(Connection, self._buffer),
+                    address.host,
+                    address.port,
+                    ssl=tls,
+                    happy_eyeballs_delay=NEXT_ADDRESS_S,
                 )
         except TimeoutError as error:
             raise ConnectTimeout("the engine did not accept a connection") from error

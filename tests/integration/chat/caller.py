@@ -23,7 +23,7 @@ class Caller:
         self, base_url: str, transport: EngineTransport | None = None, *, read_timeout_s: float = 2
     ) -> None:
         self.base_url, self.transport = base_url, transport or EngineTransport(None)
-        self._read_timeout_s = read_timeout_s
+        self.read_timeout_s = read_timeout_s
 
     def __enter__(self) -> Self:
         return self
@@ -39,7 +39,7 @@ class Caller:
                 url=self.base_url + path,
                 headers={},
                 connect_timeout_s=2,
-                read_timeout_s=self._read_timeout_s,
+                read_timeout_s=self.read_timeout_s,
                 body=body,
             )
         )

@@ -5,12 +5,19 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 
 from functions.chat.engines import transport as transport_module
-from functions.chat.engines.connection import HIGH_WATER_BYTES, ConnectError, ProtocolError
+from functions.chat.engines.connection import (
+    HIGH_WATER_BYTES,
+    Arrival,
+    ConnectError,
+    ProtocolError,
+    ReadTimeout,
+)
 from functions.chat.engines.engine import Body, joined
 from functions.chat.engines.transport import KEEP_ALIVE_S, EngineTransport
 from functions.shared.clock import Clock
@@ -172,6 +179,93 @@ async def test_a_cancelled_request_stops_the_engine(engine: ScriptedEngine, clie
     await asyncio.to_thread(engine.wait_until, lambda: engine.disconnects)
 
 
+async def test_64_streams_at_once_read_what_is_theirs(engine: ScriptedEngine, client: Caller) -> None:
+    """All their connections read into one buffer."""
+    bodies = [b"%d:" % number * 20_000 for number in range(64)]
+
+    async def echo(request: Request, reply: Reply) -> None:
+        await reply.write(HEAD + b"content-length: %d\r\n\r\n" % len(request.raw))
+        for at in range(0, len(request.raw), 1500):
+            await reply.write(request.raw[at : at + 1500])
+            await asyncio.sleep(0)
+        reply.finish()
+
+    engine.behaviour = counting = Counting(echo)
+    for _ in range(2):
+        replies = await asyncio.gather(*(client.post("/", body) for body in bodies))
+        assert [reply.content for reply in replies] == bodies
+    assert len(counting.connections) == 64
+
+
+async def test_what_arrives_lets_its_reader_go_on_at_once() -> None:
+    """Not in the next turn of the loop."""
+    arrival = Arrival()
+    steps = []
+
+    async def read() -> None:
+        await arrival
+        steps.append("read")
+
+    def come() -> None:
+        arrival.come()
+        steps.append("come")
+
+    reader = asyncio.create_task(read())
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_soon(come)
+    await reader
+    assert steps == ["read", "come"]
+
+
+async def test_a_reader_that_is_cancelled_wants_nothing_more(engine: ScriptedEngine, client: Caller) -> None:
+    async def begin(_: Request, reply: Reply) -> None:
+        await reply.write(HEAD + b"\r\n")
+        await reply.hang()
+
+    engine.behaviour = begin
+    reply = await client.send("/")
+    reading = asyncio.create_task(reply.read())
+    await asyncio.sleep(0.01)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    reply.close()
+    await asyncio.to_thread(engine.wait_until, lambda: engine.disconnects)
+
+
+async def test_each_wait_may_last_as_long_as_the_timeout(engine: ScriptedEngine) -> None:
+    """All waits of a response have one timer."""
+
+    async def slow(_: Request, reply: Reply) -> None:
+        await reply.write(HEAD + b"\r\n")
+        for piece in [b"x"] * 6:
+            await asyncio.sleep(0.1)
+            await reply.write(piece)
+        await reply.hang()
+
+    engine.behaviour = slow
+    with Caller(engine.base_url, read_timeout_s=0.3) as client:
+        reply = await client.send("/")
+        began = time.monotonic()
+        for _ in range(6):
+            assert await reply.read() == b"x"
+        last = time.monotonic()
+        with pytest.raises(ReadTimeout):
+            await reply.read()
+        assert last - began > 0.5
+        assert 0.2 < time.monotonic() - last < 0.6
+        reply.close()
+
+
+async def test_a_shorter_timeout_follows_a_longer_one(engine: ScriptedEngine) -> None:
+    engine.behaviour = InTurn([OK], Hang())
+    with Caller(engine.base_url, read_timeout_s=60) as client:
+        await client.post("/")
+        client.read_timeout_s = 0.1
+        with pytest.raises(ReadTimeout):
+            await client.post("/")
+
+
 # idle connections and silent machines
 
 
@@ -218,6 +312,19 @@ async def test_idle_connections_that_are_too_old_are_all_closed(engine: Scripted
     with Caller(engine.base_url, EngineTransport(None, clocks.clock())) as client:
         await asyncio.gather(*(client.post("/") for _ in range(5)))
         clocks.steady += IDLE
+        await client.post("/")
+        await asyncio.to_thread(engine.wait_until, lambda: engine.connections == 1)
+
+
+async def test_connections_of_a_peak_are_closed_when_later_ones_end(engine: ScriptedEngine) -> None:
+    engine.behaviour = OK
+    clocks = Clocks()
+    with Caller(engine.base_url, EngineTransport(None, clocks.clock())) as client:
+        await asyncio.gather(*(client.post("/") for _ in range(5)))
+        assert engine.connections == 5
+        clocks.steady += IDLE - 0.1
+        await client.post("/")
+        clocks.steady += 0.1
         await client.post("/")
         await asyncio.to_thread(engine.wait_until, lambda: engine.connections == 1)
 
