@@ -36,76 +36,75 @@ class Writer(Protocol):
 class EventStreamResponse(Response):
     """Send events as they come, and a comment when none comes for a while.
 
-    A caller who disconnects ends the events at once, and with them the engine's work.
+    The reply begins with the first event of a completion, so that a failure in its place gets a status of its
+    own, or with a comment, if an engine that has accepted the request stays silent. A caller who disconnects
+    ends the events at once, and with them the engine's work.
     """
 
-    def __init__(
-        self,
-        events: AsyncGenerator[Event, None],
-        first: asyncio.Future[Event],
-        keep_alive_s: float,
-        writer: Writer,
-    ) -> None:
+    def __init__(self, events: AsyncGenerator[Event, None], keep_alive_s: float, writer: Writer) -> None:
         self.status_code = 200
         self.background = None
         self.init_headers(_HEADERS)
         self._events = events
-        self._first = first
         self._keep_alive_s = keep_alive_s
         self._writer = writer
         self._lock = asyncio.Lock()
-        self._ended = False
-        self._sent_at = 0.0
+        self._begun = self._ended = self._stopped = False
+        self._clock = asyncio.get_running_loop().time
+        self._sent_at = self._clock()
 
     @classmethod
     async def open(
         cls, events: AsyncGenerator[Event, None], keep_alive_s: float, writer: Callable[[], Writer]
     ) -> EventStreamResponse:
-        """Wait for the first event of the reply, so that a failure in its place gets a status of its own.
+        """Wait until an engine has accepted the request.
 
-        An engine that has accepted the request but stays silent is waited for within the stream.
-        Shape:  `writer` makes the writer, once an engine has accepted the request.
-        Raises: ApiError, of a failure before the first event.
+        Shape:  `writer` makes the writer then.
+        Raises: ApiError, of a failure before.
         """
-        first: asyncio.Future[Event] | None = None
         try:
             if isinstance(event := await anext(events), Failure):
                 raise event.error
-            first = asyncio.ensure_future(anext(events))
-            await asyncio.wait({first}, timeout=keep_alive_s)
-            if first.done() and isinstance(event := first.result(), Failure):
-                raise event.error
         except BaseException:
-            if first:
-                await _cancel(first)
             await events.aclose()
             raise
-        return cls(events, first, keep_alive_s, writer())
+        return cls(events, keep_alive_s, writer())
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
-        """Run until the events end or the caller has disconnected."""
-        pump = asyncio.ensure_future(self._pump(send))
+        """Run until the events end or the caller has disconnected.
+
+        Raises: ApiError, of a failure before the reply has begun.
+        """
+        pump = asyncio.current_task()
+        assert pump
+
+        def stop(_: asyncio.Future[None]) -> None:
+            if not (self._ended or self._stopped):  # servers report a disconnect after the end, too
+                self._stopped = True
+                pump.cancel()
+
         beside = [
             asyncio.ensure_future(self._keep_alive(send)),
             asyncio.ensure_future(_wait_for_disconnect(receive)),
         ]
+        for task in beside:
+            task.add_done_callback(stop)
         try:
-            await asyncio.wait({pump, *beside}, return_when=asyncio.FIRST_COMPLETED)
-            if self._ended:  # servers report a disconnect then, but the engine's reply is still drained
-                await asyncio.wait({pump})
+            await self._pump(send)
+        except asyncio.CancelledError:
+            if not self._stopped or pump.uncancel():  # by another
+                raise
         finally:
-            await _cancel(pump, self._first, *beside)
+            self._ended = True
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             await self._events.aclose()
-        if not pump.cancelled():
-            pump.result()
 
     async def _pump(self, send: Send) -> None:
-        async with self._lock:
-            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        if not self._first.done():
-            await self._send(send, KEEP_ALIVE)
-        await self._send_event(send, await self._first)
         async for event in self._events:
+            if isinstance(event, Failure) and not self._begun:
+                raise event.error
             await self._send_event(send, event)
 
     async def _send_event(self, send: Send, event: Event) -> None:
@@ -117,25 +116,21 @@ class EventStreamResponse(Response):
 
     async def _send(self, send: Send, data: bytes, *, more: bool = True) -> None:
         async with self._lock:
+            if not self._begun:
+                self._begun = True
+                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             await send({"type": "http.response.body", "body": data, "more_body": more})
         self._ended = not more
-        self._sent_at = asyncio.get_running_loop().time()
+        self._sent_at = self._clock()
 
     async def _keep_alive(self, send: Send) -> None:
-        clock = asyncio.get_running_loop().time
-        self._sent_at = clock()
         while not self._ended:
-            await asyncio.sleep(max(self._sent_at + self._keep_alive_s - clock(), 0.001))
-            if clock() - self._sent_at >= self._keep_alive_s and not self._lock.locked() and not self._ended:
+            await asyncio.sleep(max(self._sent_at + self._keep_alive_s - self._clock(), 0.001))
+            is_late = self._clock() - self._sent_at >= self._keep_alive_s
+            if is_late and not self._lock.locked() and not self._ended:
                 await self._send(send, KEEP_ALIVE)
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _cancel(*tasks: asyncio.Future[Event] | asyncio.Future[None]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

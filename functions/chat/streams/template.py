@@ -7,10 +7,9 @@ Quotes within JSON strings are escaped, so no text that a model writes can be ta
 
 from __future__ import annotations
 
-import json
 import re
 
-from functions.chat.json_text import LINE_SEPARATORS
+from functions.chat.json_text import LINE_SEPARATORS, parse
 from functions.shared.frozen import Frozen
 
 _TEXT = re.compile(rb'"(?:content|reasoning|reasoning_content|text)":\s*"((?:[^"\\]|\\.)+)"')
@@ -73,8 +72,7 @@ class Template(Frozen):
 def _is_plain(texts: bytes) -> bool:
     """Return whether this is the inside of a JSON string, without line separators."""
     try:
-        text = texts.decode()
-        json.loads(f'"{text}"')
+        parse(b'"%b"' % texts)
     except ValueError:
         return False
-    return not LINE_SEPARATORS.search(text)
+    return texts.isascii() or not LINE_SEPARATORS.search(texts.decode())
