@@ -47,6 +47,22 @@ def test_one_turn_of_the_loop_is_one_write() -> None:
     run(test)
 
 
+def test_what_comes_after_a_while_leaves_at_once() -> None:
+    async def test(stream: ResponseStream, transport: Transport) -> None:
+        stream.connection_made(transport)
+        await asyncio.sleep(0.01)
+        stream.begin(200, [])
+        assert transport.writes == [b"HEAD"]  # not without the first chunk
+        await asyncio.sleep(0.01)
+        stream.write(b"one")
+        stream.write(b"two")
+        assert transport.writes[2:] == [b"3\r\none\r\n"]
+        await asyncio.sleep(0)
+        assert transport.writes[3:] == [b"3\r\ntwo\r\n"]
+
+    run(test)
+
+
 def test_what_comes_before_the_socket_goes_out_with_the_head() -> None:
     async def test(stream: ResponseStream, transport: Transport) -> None:
         stream.write(b"one")

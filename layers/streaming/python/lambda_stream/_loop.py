@@ -142,8 +142,9 @@ class InvocationLoop:
                 handler.refuse(error, stream)
                 await self._api.connect(stream)
             else:
-                # The app starts while the stream is still being connected.
                 cycle.start(handler.asgi, stop_after_s(invocation.seconds_left))
+                # The app begins before the stream connects, which has time until the first chunk.
+                await asyncio.sleep(0)
                 await self._api.connect(stream)
                 await cycle.ended()
             await asyncio.wait((stream.answered,), timeout=max(0, invocation.seconds_left))

@@ -1,7 +1,8 @@
 """The socket of one streamed reply: the hot path.
 
-What the app sends within one turn of the event loop leaves in one write, still one HTTP chunk per
-message. `paused` is the back-pressure: true while the Runtime API reads slower than the app sends.
+What the app sends leaves at once. What follows within a millisecond leaves in one write when the event loop
+turns, still one HTTP chunk per message: a turn costs as much as a write. `paused` is the back-pressure: true
+while the Runtime API reads slower than the app sends.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from typing import cast
 from ._errors import CallerGone, Failure
 from ._logger import logger
 from ._reply import END, Headers, error_trailers, prelude
+
+TOGETHER_S = 0.001
+"""After a write: what is sent then waits for the loop to turn."""
 
 FLUSH_BYTES = 64 * 1024
 """Held at most before a write, and handed to the socket uncopied from this size on."""
@@ -45,6 +49,7 @@ class ResponseStream(asyncio.Protocol):
         self._pending = [head]
         self._pending_bytes = 0
         self._flush_due = False
+        self._flushed_at = 0.0
         self._answer = b""
 
     def begin(self, status: int, headers: Headers) -> None:
@@ -63,9 +68,10 @@ class ResponseStream(asyncio.Protocol):
         else:
             self._pending += (b"%x\r\n" % size, body, b"\r\n")
             self._pending_bytes += size
-        if self._pending_bytes >= FLUSH_BYTES:
+        is_alone = self.status and self._loop.time() - self._flushed_at > TOGETHER_S
+        if is_alone or self._pending_bytes >= FLUSH_BYTES:
             self._flush()
-        elif not self._flush_due:
+        elif not self._flush_due:  # the prelude waits for the first chunk
             self._flush_due = True
             self._loop.call_soon(self._flush_turn)
 
@@ -115,6 +121,7 @@ class ResponseStream(asyncio.Protocol):
             data = b"".join(self._pending)
             self._pending.clear()
             self._pending_bytes = 0
+            self._flushed_at = self._loop.time()
             self._transport.write(data)
 
     def _watch(self, left_before: int | None = None) -> None:
