@@ -66,6 +66,7 @@ class RuntimeApiServer:
         self._server: asyncio.Server | None = None
         self._session: int | None = None
         self._polls: dict[RuntimeConnection, None] = {}
+        self.closing = False
         self._connections: set[RuntimeConnection] = set()
         self._checked: set[RuntimeConnection] = set()
         self._undelivered: deque[Invocation] = deque()
@@ -134,7 +135,9 @@ class RuntimeApiServer:
     def connection_lost(self, connection: RuntimeConnection) -> None:
         self._connections.discard(connection)
         self._checked.discard(connection)
-        self._polls.pop(connection, None)
+        if connection in self._polls:
+            del self._polls[connection]
+            self.closing = not self._polls  # a function that is stopped waits for no more events
 
     def route(
         self, method: str, path: str, headers: Mapping[str, str], connection: RuntimeConnection
@@ -192,6 +195,7 @@ class RuntimeApiServer:
             return self._event_response(self._undelivered.popleft())
         ended = self._ended()
         self._polls[connection] = None
+        self.closing = False
         self._observer.became_idle(ended)
         return None
 

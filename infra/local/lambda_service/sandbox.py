@@ -107,6 +107,11 @@ class Sandbox:
         return min(self._api.requested, self.slots - self._api.unanswered)
 
     @property
+    def capacity(self) -> int:
+        """How many requests it serves at a time, those that it has where it takes no more."""
+        return self._api.unanswered if self._api.closing else self.slots
+
+    @property
     def is_busy(self) -> bool:
         return bool(self._time_limits)
 

@@ -88,7 +88,7 @@ class SandboxPool:
         missing = len(self._waiting) - sum(self._starting.values()) - len(self._settling)
         if missing <= 0:
             return
-        had = sum(sandbox.slots for sandbox in self._all) + sum(self._starting.values())
+        had = sum(sandbox.capacity for sandbox in self._all) + sum(self._starting.values())
         room = max(0, self._function.concurrency - had)
         while missing > 0 and room > 0:
             slots = min(self._function.per_environment, room)

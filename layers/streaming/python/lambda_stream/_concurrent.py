@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from contextvars import copy_context
 from functools import partial
 from inspect import iscoroutinefunction
@@ -78,19 +79,21 @@ class ConcurrentLoop(InvocationLoop):
     async def _work(self, handler: Handler, api: RuntimeApi) -> None:
         """Serve one invocation after the other, and start over after whatever fails."""
         delay_s = 0.0
-        while not self._stopping:
-            try:
-                # Apart from each other: else all workers would come back at once.
-                await self._waiting(asyncio.sleep(uniform(delay_s / 2, delay_s)))
-                late = await self._serve_one(handler, await self._waiting(api.next()), api)
-                delay_s = 0.0
-                if late and not self._stopping:
-                    await self._waiting(asyncio.wait((late,)))
-            except Exception as error:  # noqa: BLE001 - the runtime outlives its connections
-                logger.warning("the Runtime API failed, trying again: %s: %s", type(error).__name__, error)
-                api.close()
-                delay_s = min(max(RETRY_S, 2 * delay_s), RETRY_MAX_S)
-        api.close()
+        with closing(api):  # also where `_stop` ends the wait: what Lambda still sent there would be lost
+            while not self._stopping:
+                try:
+                    # Apart from each other: else all workers would come back at once.
+                    await self._waiting(asyncio.sleep(uniform(delay_s / 2, delay_s)))
+                    late = await self._serve_one(handler, await self._waiting(api.next()), api)
+                    delay_s = 0.0
+                    if late and not self._stopping:
+                        await self._waiting(asyncio.wait((late,)))
+                except Exception as error:  # noqa: BLE001 - the runtime outlives its connections
+                    logger.warning(
+                        "the Runtime API failed, trying again: %s: %s", type(error).__name__, error
+                    )
+                    api.close()
+                    delay_s = min(max(RETRY_S, 2 * delay_s), RETRY_MAX_S)
 
     async def _waiting(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Wait as a worker that `_stop` may cancel."""

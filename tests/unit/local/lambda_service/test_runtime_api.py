@@ -277,6 +277,19 @@ async def test_events_go_to_all_that_wait_and_replies_come_in_any_order(runtime:
 
 
 @of_two_slots
+async def test_a_function_that_waits_no_more_is_closing(runtime: Runtime) -> None:
+    polls = [runtime.connect()[0] for _ in range(2)]
+    for connection in polls:
+        connection.data_received(NEXT)
+    closing = []
+    for connection in polls:
+        connection.connection_lost(None)
+        closing.append(runtime.api.closing)
+    runtime.send(NEXT)
+    assert [*closing, runtime.api.closing] == [False, True, False]
+
+
+@of_two_slots
 async def test_one_of_two_that_fails_leaves_the_other(runtime: Runtime) -> None:
     for _ in range(2):
         runtime.send(NEXT)
