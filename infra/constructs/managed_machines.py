@@ -29,7 +29,8 @@ class ManagedMachines(Construct):
     The function is in the network by its machines, and so are its logs and traces: all leave by the machines'
     subnets. There are no reserved environments and no snapshots.
     Source: AWS Lambda, "Scaling Lambda Managed Instances", "Networking for Lambda Managed Instances",
-            "$LATEST.PUBLISHED version in Lambda Managed Instances", "Lambda operator role", read 2026-11-28.
+            "$LATEST.PUBLISHED version in Lambda Managed Instances", "Lambda operator role", "Log-level
+            filtering", read 2026-11-28.
     """
 
     def __init__(
@@ -68,9 +69,10 @@ class ManagedMachines(Construct):
         """How a function on these machines is made: for `lambda_.Function`."""
         least, most = self._settings.environments
         return {
-            # Text is not supported. At any other level, lines without one are filtered out, as of metrics.
+            # Text is not supported. A line without a level, as of metrics, counts as INFO; the runtime sets
+            # Python's own level to this one, so that a lower one would log what libraries do.
             "logging_format": lambda_.LoggingFormat.JSON,
-            "application_log_level_v2": lambda_.ApplicationLogLevel.TRACE,
+            "application_log_level_v2": lambda_.ApplicationLogLevel.INFO,
             "current_version_options": lambda_.VersionOptions(
                 min_execution_environments=least,
                 max_execution_environments=most,

@@ -90,6 +90,7 @@ def of_stage(stage: Stage, environ: Mapping[str, str]) -> Iterator[Checks]:
             ),
             url_api=found.api("ChatUrl", key),
             url_todos=found.api("TodosUrl", key),
+            on_demand=found.api("OnDemandChatUrl", key) if "OnDemandChatUrl" in found.outputs else None,
             may_start=bool(stage.engine and stage.engine.scales_to_zero and not stage.hosted),
             collects=bool(found.local_aws),
             model=environ.get("MODEL") or "default",

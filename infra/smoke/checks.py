@@ -52,6 +52,7 @@ class Checks:
     """The steps, for a model of the API's list.
 
     Shape:  `url_api`, `url_todos`: the functions' own addresses; None where there are none, as in `make run`.
+            `on_demand`: that of the chat function beside one on managed instances; None: there is none.
             `may_start`: the engine may be scaled to zero, with no fallback for it: then a refusal that
             says so is as it should be. `collects`: a local AWS serves the address, and collects streams.
     """
@@ -60,6 +61,7 @@ class Checks:
     places: Places
     url_api: Api | None = None
     url_todos: Api | None = None
+    on_demand: Api | None = None
     todos: bool = True
     may_start: bool = False
     collects: bool = False
@@ -79,6 +81,9 @@ class Checks:
         if self.url_api:
             url_api = self.url_api
             yield Check("a stream, Function URL", lambda: self.stream(url_api), engine)
+        if self.on_demand:
+            on_demand = self.on_demand
+            yield Check("a stream, on demand", lambda: self.stream(on_demand), engine)
         if self.todos:
             yield Check("a todo", self.todo, database)
         if self.url_todos:

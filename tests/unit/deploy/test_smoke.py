@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
-from infra.smoke.__main__ import of_url, run
+from infra.deploy.stacks import Stacks
+from infra.smoke.__main__ import of_stage, of_url, run
 from infra.smoke.checks import Checks, Places
 from infra.smoke.client import Api, Reply
+from infra.smoke.stage import Deployed
+from infra.stages import SERVERLESS, ManagedInstances
 
 PLACES = Places("the chat log", "the todo log", "the access log")
 DONE = b"data: [DONE]\n\n"
@@ -153,6 +156,35 @@ def test_the_functions_own_addresses_are_called_where_there_are_some() -> None:
     assert failed == []
     assert [path for path, _ in other.sent] == ["v1/chat/completions", "graphql"]
     assert len(api.sent) == 7
+
+
+def test_of_a_stage_the_function_that_answers_is_looked_at_and_the_one_on_demand_is_called(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    outputs = {f"{name}Url": f"https://{name}/" for name in ("Api", "Chat", "Todos", "OnDemandChat")}
+    for settings, log, on_demand in (
+        (ManagedInstances(), "ManagedChatFunctionLog", "https://OnDemandChat/"),
+        (None, "ChatFunctionLog", None),
+    ):
+        stage = replace(SERVERLESS, managed_instances=settings)
+        shown = outputs if settings else {name: outputs[name] for name in ("ApiUrl", "ChatUrl", "TodosUrl")}
+        found = Deployed(stage, Stacks("ChatbotServerless", NoStacks()), shown, "eu-west-1", None)
+        monkeypatch.setattr("infra.smoke.__main__.find", lambda *_, found=found: found)
+        with of_stage(stage, {"KEY": "sk-a"}) as checks:
+            assert f"<log group {log} of ChatbotServerlessApi>" in checks.places.chat
+            assert (checks.on_demand.url if checks.on_demand else None) == on_demand
+            titles = [each.title for each in checks.all()]
+            assert ("a stream, on demand" in titles) is (settings is not None)
+
+
+class NoStacks:
+    """CloudFormation that knows no resources."""
+
+    def get_paginator(self, _: str) -> NoStacks:
+        return self
+
+    def paginate(self, **_: str) -> list[dict[str, list[Any]]]:
+        return [{"StackResourceSummaries": []}]
 
 
 def test_no_key_is_printed() -> None:

@@ -81,7 +81,7 @@ def test_how_the_function_runs(managed: Deployment) -> None:
     for absent in ("ReservedConcurrentExecutions", "SnapStart", "VpcConfig", "FunctionScalingConfig"):
         assert absent not in function
     assert function["LoggingConfig"]["LogFormat"] == "JSON"
-    assert function["LoggingConfig"]["ApplicationLogLevel"] == "TRACE"
+    assert function["LoggingConfig"]["ApplicationLogLevel"] == "INFO", "that of lines which carry metrics"
     assert function["TracingConfig"] == {"Mode": "Active"}
     beside = resource(managed, ON_DEMAND).properties
     for same in ("Code", "Handler", "Layers"):
