@@ -4,12 +4,13 @@ Only what differs is counted: Lambda's time, or the machines. Requests are $0.20
 """
 
 import sys
+import textwrap
 from dataclasses import replace
 
 from infra import costs, instances
 from infra.costs import COMPLETION_S, HOURS, table
 from infra.paths import ROOT
-from infra.stages import ManagedInstances
+from infra.stages import PROD, ManagedInstances
 
 DOCUMENT = ROOT / "docs" / "scale.md"
 BEGIN, END = "<!-- python -m infra.break_even --write -->\n", "<!-- end of the tables -->\n"
@@ -55,17 +56,19 @@ def carried(environments: int) -> float:
 
 def report() -> str:
     """Return the tables, and what is not in them."""
-    nat, (ready, used) = 2 * costs.NAT, PROVISIONED_GB_S
+    nat, prod_gb, (ready, used) = 2 * costs.NAT, PROD.memory_mb[0] / 1024, PROVISIONED_GB_S
     cheaper = 1 - provisioned(1) / on_demand(1)
     least_used = ready / (costs.LAMBDA_GB_S["arm64"] - used)
     text = (
-        f"Without an engine, the NAT gateways of two zones are ${nat:,.2f} a month besides: the break-even\n"
+        f"Without an engine, the NAT gateways of two zones are ${nat:,.2f} a month besides: the break-even "
         f"is then {(floor(1) + nat) / on_demand(1e6):.2f} million with 1 environment at least, and "
-        f"{(floor(3) + nat) / on_demand(1e6):.2f} million with 3. Provisioned concurrency is at\n"
-        f"best {cheaper:.0%} cheaper than on demand, where all of it is always in use, and dearer where less "
-        f"than {least_used:.0%} is."
+        f"{(floor(3) + nat) / on_demand(1e6):.2f} million with 3. With the {PROD.memory_mb[0]:,} MB of "
+        f"`prod` on demand, and 3 environments at least, it is "
+        f"{floor(3) / on_demand(1e6, prod_gb):.2f} million. "
+        f"Provisioned concurrency is at best {cheaper:.0%} cheaper than on demand, where all of it is always "
+        f"in use, and dearer where less than {least_used:.0%} is."
     )
-    return "\n\n".join((floors(), text, months(), millions()))
+    return "\n\n".join((floors(), textwrap.fill(text, 120), months(), millions()))
 
 
 def floors() -> str:
