@@ -25,7 +25,7 @@ MANAGED, ON_DEMAND = "ManagedChatFunction", "ChatFunction"
 NAME = "chatbot-prod-managed-chat"
 SETTINGS = ManagedInstances(environments=(2, 5), concurrency=48, memory_gib=4, instance_types=("m7g.large",))
 Synthesise = Callable[[Stage], Deployment]
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
