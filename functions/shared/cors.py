@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from .environment import SettingsError
@@ -41,6 +40,8 @@ def with_cors(app: ASGIApp, origins: Sequence[str], *, exposed: Sequence[str] = 
     """
     if not origins:
         return app
+    from starlette.middleware.cors import CORSMiddleware  # here: it takes time to import
+
     return CORSMiddleware(
         app,
         allow_origins=origins,

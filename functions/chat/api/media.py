@@ -26,10 +26,11 @@ TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
 # What stands for data while the rest is written.
 _GAP = "\0\0"
 _GAP_JSON = b"\\u0000" * 2
-_DATA = re.compile(r"data:(?P<type>[a-z]+/[a-z0-9.+-]+)(;[a-z0-9=._-]+){0,9};base64,", re.IGNORECASE)
-_IMAGE = re.compile(r"image/(?!svg)", re.IGNORECASE)
+# Without regard to case. Compiled by the first request that needs them.
+_DATA = r"(?i)data:(?P<type>[a-z]+/[a-z0-9.+-]+)(;[a-z0-9=._-]+){0,9};base64,"
+_IMAGE = r"(?i)image/(?!svg)"
 # No user, no port, nothing that parsers of URLs disagree about.
-_ADDRESS = re.compile(r"https://(?P<host>[a-z0-9.-]+)/[!-\[\]-~]*", re.IGNORECASE)
+_ADDRESS = r"(?i)https://(?P<host>[a-z0-9.-]+)/[!-\[\]-~]*"
 
 
 class Medium(Frozen):
@@ -101,8 +102,8 @@ async def check(media_parts: Iterable[Medium], model: Model) -> None:
         data = media[NAMES[kind]]
         if kind != "input_audio" and data[:5].lower() == "data:":
             media_type = "image" if kind == "image_url" else "application"
-            found = _DATA.match(data)
-            if not found or not (kind == "file" or _IMAGE.match(found["type"])):
+            found = re.match(_DATA, data)
+            if not found or not (kind == "file" or re.match(_IMAGE, found["type"])):
                 raise faults.invalid(where, f"Expected `data:{media_type}/…;base64,…`.")
             _check_base64(data, found.end(), where)
         elif kind == "image_url":
@@ -131,7 +132,7 @@ def _check_base64(data: str, begin: int, path: Path) -> None:
 
 
 async def _check_address(url: str, path: Path, model: Model) -> None:
-    found = _ADDRESS.fullmatch(url)
+    found = re.fullmatch(_ADDRESS, url)
     if not found or found["host"].lower() not in model.media_hosts:
         raise faults.invalid(
             path,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from functions.chat.errors import (
     ApiError,
@@ -27,8 +27,8 @@ from functions.chat.errors import (
     UpstreamTimeout,
 )
 
-from .reports import Report
-from .wordings import NAMES
+if TYPE_CHECKING:
+    from .reports import Report
 
 INCOMPLETE = "The engine's reply was broken or incomplete. Try again."
 
@@ -49,6 +49,9 @@ def translate(model: str, status: int, body: Any, retry_after_s: float = 1.0) ->
     Shape:  `status` is the HTTP status, 200 for an error in a reply or an event; `body` parsed JSON, text or
             None; `retry_after_s` the wait that the engine set.
     """
+    from .reports import Report  # here: only a failure needs their patterns
+    from .wordings import NAMES
+
     report = Report(body)
     wording, groups = report.recorded()
     named = [NAMES[name] for name in report.names if name in NAMES]
