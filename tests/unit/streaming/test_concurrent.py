@@ -39,7 +39,7 @@ class Answered(Transport):
 
 
 class Api:
-    """Gives its invocations to whoever waits, then lets them wait; `sent` is what was written for each."""
+    """Gives its invocations to who waits, then none; `sent` is what was written for each."""
 
     def __init__(self, invocations: list[Invocation]) -> None:
         self.waiting = list(reversed(invocations))

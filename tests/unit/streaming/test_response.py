@@ -63,6 +63,16 @@ def test_what_comes_after_a_while_leaves_at_once() -> None:
     run(test)
 
 
+def test_a_wait_for_the_answer_that_is_cancelled_leaves_no_socket() -> None:
+    async def test(stream: ResponseStream, transport: Transport) -> None:
+        stream.connection_made(transport)
+        stream.answered.cancel()
+        stream.abort()
+        assert transport.ended == "aborted"
+
+    run(test)
+
+
 def test_what_comes_before_the_socket_goes_out_with_the_head() -> None:
     async def test(stream: ResponseStream, transport: Transport) -> None:
         stream.write(b"one")

@@ -80,16 +80,17 @@ class Cycle:
         loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = loop.create_future()
         self._task = loop.create_task(self.run(app))
-        self._task.add_done_callback(self._end)
         self._timer = None if stop_after_s is None else loop.call_later(stop_after_s, self._expire)
 
     async def ended(self) -> None:
         """Wait until the app has ended, or was stopped and given up on; cancelled, stop it first."""
         try:
-            await asyncio.shield(self._over)
-        except asyncio.CancelledError:
-            self._cancel()
             await self._over
+        except asyncio.CancelledError:
+            if self._over.cancelled():
+                self._over = asyncio.get_running_loop().create_future()
+                self._cancel()
+                await self._over
             raise
         finally:
             if self._timer:
@@ -108,6 +109,8 @@ class Cycle:
         except BaseException as error:  # noqa: BLE001 - whatever an app lets out, its caller gets a reply
             if not self._closed:
                 self.fail(Failure.raised(error))
+        finally:
+            self._end()
 
     async def receive(self) -> Message:
         """Return the request; then, once the caller has gone or the reply is complete, `http.disconnect`."""
@@ -214,7 +217,7 @@ class Cycle:
         logger.error("the application ignored its cancellation: going on without it")
         self._end()
 
-    def _end(self, _task: asyncio.Task[None] | None = None) -> None:
+    def _end(self) -> None:
         if not self._over.done():
             self._over.set_result(None)
 

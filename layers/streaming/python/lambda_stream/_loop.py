@@ -147,7 +147,9 @@ class InvocationLoop:
                 await asyncio.sleep(0)
                 await self._api.connect(stream)
                 await cycle.ended()
-            await asyncio.wait((stream.answered,), timeout=max(0, invocation.seconds_left))
+            expiry = self._loop.call_later(max(0, invocation.seconds_left), stream.abort)
+            await stream.answered
+            expiry.cancel()
         finally:
             stream.abort()
         answer = stream.answered.result()

@@ -20,6 +20,7 @@ END = b"0\r\n\r\n"
 PRELUDE_MAX_BYTES = 16 * 1024
 
 _DELIMITER = b"\0" * 8
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 # Of one hop, or of a body whose framing and coding are Lambda's business from here on.
 _DROPPED = frozenset(
@@ -68,7 +69,7 @@ def prelude(status: int, headers: Headers) -> bytes:
         )
     kept = {name: value for name, value in joined.items() if name not in _DROPPED}
     fields: dict[str, Any] = {"statusCode": int(status), "headers": kept, "cookies": cookies}
-    encoded = json.dumps(fields, separators=(",", ":")).encode() + _DELIMITER
+    encoded = _encode(fields).encode() + _DELIMITER
     if len(encoded) > PRELUDE_MAX_BYTES:
         raise AppMisbehaved(
             f"expected status and headers within 16 KiB but got {len(encoded)} bytes: send fewer"
@@ -103,7 +104,7 @@ def _text(value: bytes) -> str:
 
 def error_body(failure: Failure) -> bytes:
     """Return the body of a reply that failed before its start, the caller's share of the failure only."""
-    return json.dumps({"message": failure.message}, separators=(",", ":")).encode()
+    return _encode({"message": failure.message}).encode()
 
 
 def error_trailers(failure: Failure, request_id: str) -> bytes:

@@ -51,6 +51,7 @@ class ResponseStream(asyncio.Protocol):
         self._flush_due = False
         self._flushed_at = 0.0
         self._answer = b""
+        self._settled = False
 
     def begin(self, status: int, headers: Headers) -> None:
         """Send status and headers.
@@ -141,10 +142,12 @@ class ResponseStream(asyncio.Protocol):
 
     def _settle(self, status: int | None) -> None:
         """Note how the exchange ended, once, and end all waiting for the socket."""
-        if self.answered.done():
+        if self._settled:
             return
+        self._settled = True
         self._stop_watching()
-        self.answered.set_result(status)
+        if not self.answered.cancelled():
+            self.answered.set_result(status)
         self.resume_writing()
         if self._transport is not None:
             self._transport.abort() if status is None else self._transport.close()
