@@ -21,6 +21,7 @@ from bench.measures import Row, alternating, ms
 from bench.runtime_api import function, http_event, models
 from functions.keys.store import KeyTable
 from functions.shared.aws import Aws
+from functions.shared.boto import Boto
 from functions.shared.key_text import digest, hint, new_key
 from functions.shared.keys import Key
 from functions.shared.limit_items import limits_place
@@ -39,7 +40,7 @@ _CREDENTIALS = {
 def first_byte(engine: EngineProcess, rounds: int = 300) -> list[Row]:
     """The first byte of a stream: without keys, with a cached key, with a key that has limits."""
     with _dynamodb() as (endpoint, client):
-        table = KeyTable(NAME, endpoint_url=endpoint, aws=Aws(region=_REGION))
+        table = KeyTable(NAME, endpoint_url=endpoint, aws=Aws(Boto(region=_REGION)))
         free, limited = _add(table, "free"), _add(table, "limited", 10**9)
         with_table = _key_settings(endpoint)
         served = models(engine.base_url)
@@ -79,7 +80,7 @@ def first_byte(engine: EngineProcess, rounds: int = 300) -> list[Row]:
 def cold_start(engine: EngineProcess, rounds: int = 15) -> list[Row]:
     """Process start to the first event of the first completion, with a key in the table and without keys."""
     with _dynamodb() as (endpoint, _):
-        key = _add(KeyTable(NAME, endpoint_url=endpoint, aws=Aws(region=_REGION)), "cold")
+        key = _add(KeyTable(NAME, endpoint_url=endpoint, aws=Aws(Boto(region=_REGION))), "cold")
         served, with_table = models(engine.base_url), _key_settings(endpoint)
 
         def ours() -> float:

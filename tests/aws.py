@@ -1,6 +1,10 @@
-"""Settings for AWS clients in tests, with dummy credentials."""
+"""AWS clients in tests, and settings for them with dummy credentials."""
 
 import os
+from typing import Any, cast
+
+from functions.shared.boto import BotoClient
+from functions.shared.dynamodb import DynamoDb
 
 
 def dummy_credentials(region: str) -> dict[str, str]:
@@ -13,3 +17,8 @@ def dummy_credentials(region: str) -> dict[str, str]:
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
+
+
+def boto_of(table: DynamoDb) -> Any:
+    """Return boto3's own client of a table that was given none of ours."""
+    return cast(BotoClient, table._service.client).boto

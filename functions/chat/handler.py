@@ -18,6 +18,7 @@ from functions.shared.cors import with_cors
 from functions.shared.metrics import Metrics
 from functions.shared.role import Role
 from functions.shared.secrets import Secrets
+from functions.shared.signed import Signed
 from functions.shared.snapshot import before_snapshot
 from functions.shared.traces import Traces
 
@@ -27,12 +28,13 @@ from .settings import Settings
 from .usage import Meter
 
 settings = Settings.from_environment(os.environ)
-aws = Aws()
+role = Role(os.environ)
+aws = Aws(Signed(os.environ, role))
 access = Access(settings, aws, keep_records_days=settings.keep_records_days)
 secrets = Secrets(aws)
 metrics = Metrics(settings.metrics) if settings.metrics else None
 started = ScaleFromZero(
-    HttpEngine(settings, Credentials(secrets, Role(os.environ, aws))),
+    HttpEngine(settings, Credentials(secrets, role)),
     ScalerFunction(aws, settings.lambda_endpoint),
     timeout_s=settings.warming_timeout_s,
     metrics=metrics,

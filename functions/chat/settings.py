@@ -34,7 +34,7 @@ class Settings(AccessSettings, kw_only=True):
     Shape:  `models` by public id, in the order given.
             `metrics`: the namespace of the metrics.
             `page`: the folder of what the chat page loads; None: there is no page.
-            `lambda_endpoint`: where Lambda's API is, which calls scalers; None: where boto3 has it.
+            `lambda_endpoint`: where Lambda's API is, which calls scalers; None: where AWS has it.
     Units:  `…_s` seconds, `…_bytes` bytes.
     """
 

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import click
 
 from functions.shared.aws import Aws
+from functions.shared.boto import Boto
 from functions.shared.environment import SettingsError, count
 from functions.shared.key_items import Replaced
 from functions.shared.key_text import without_keys
@@ -157,7 +158,7 @@ def connect(location: Location) -> tuple[Location, Store]:
 
     Raises: KeysUnavailable.
     """
-    aws, endpoint_url = Aws(region=location.region, longer=_LONGER), location.endpoint_url
+    aws, endpoint_url = Aws(Boto(region=location.region, longer=_LONGER)), location.endpoint_url
     if not location.table:
         outputs = outputs_of(location.stack or "", aws=aws, endpoint_url=endpoint_url)
         location = replace(location, table=outputs["KeysTable"])

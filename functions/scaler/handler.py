@@ -41,6 +41,7 @@ import time
 from typing import Any
 
 from functions.shared.aws import Aws
+from functions.shared.boto import Boto
 
 from .lines import newest_line
 from .scaler import Scaler
@@ -49,7 +50,7 @@ from .settings import Settings
 logging.getLogger().setLevel(logging.INFO)
 settings = Settings.from_environment(os.environ)
 # A call of ECS may take seconds; the caller waits for longer than two of them.
-aws = Aws(longer=3)
+aws = Aws(Boto(longer=3))
 scaler = Scaler(settings, aws, now=time.time)
 
 

@@ -32,6 +32,6 @@ class Access:
         self.keyring = Keyring.of(settings.keys, self.table)
 
     def warm(self) -> None:
-        """Start to import boto3 and to make the client, in a thread, where there is a table."""
+        """Open a connection to the table, in a thread, where there is one."""
         if self.table:
             self.table.warm()

@@ -18,6 +18,7 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from .aws import THROTTLED, Aws, AwsError
+from .boto import Boto
 from .items import Item, Parameters
 from .keys import KeysRefused, KeysUnavailable, KeyThrottled
 
@@ -51,15 +52,16 @@ class Refused(Exception):
 class DynamoDb:
     """One table. Its calls block.
 
+    Shape:  `aws`: None for boto3, with the settings of the environment.
     Raises: Refused; KeysUnavailable and its kinds.
     """
 
     def __init__(self, name: str, *, aws: Aws | None = None, endpoint_url: str | None = None) -> None:
-        self._name, self._aws = name, aws or Aws()
+        self._name, self._aws = name, aws or Aws(Boto())
         self._service = self._aws.service("dynamodb", endpoint_url=endpoint_url)
 
     def warm(self) -> None:
-        """Start to import boto3 and to make the client, in a thread."""
+        """Open a connection, in a thread."""
         self._service.warm()
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""AWS's Signature Version 4, for requests that no client of boto3's makes.
+"""AWS's Signature Version 4.
 
-It is made here because a function may have no other need for botocore, which takes longer to import than all
-of this (`docs/decisions/0023-bedrock-and-hosted-models.md`). A test compares it with botocore's own.
+It is made here because botocore takes longer to import than all of a function
+(`docs/decisions/0038-aws-without-boto3.md`). A test compares it with botocore's own.
 
 Source: "Signature Version 4 signing process", AWS; aws-bedrock-token-generator 1.1.0; read 2026-11-27.
 """
@@ -12,6 +12,7 @@ import base64
 import hashlib
 import hmac
 import time
+from collections.abc import Mapping
 from dataclasses import field
 from urllib.parse import quote, urlsplit
 
@@ -30,18 +31,27 @@ class RoleKeys(Frozen):
 
 
 def signed_headers(
-    keys: RoleKeys, *, method: str, url: str, body: bytes, service: str, region: str, at: float
+    keys: RoleKeys,
+    *,
+    method: str,
+    url: str,
+    body: bytes,
+    service: str,
+    region: str,
+    at: float,
+    headers: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Return the headers that sign a request.
 
-    Shape:  `url` has no query.
+    Shape:  `url` has no query. `headers`: others to be sent, by names in lower case, which are signed, too.
     Units:  `at`: s since 1970.
     """
     parts = urlsplit(url)
     stamp = _stamp(at)
-    signed = {"host": parts.netloc, "x-amz-date": stamp}
+    signed = {**(headers or {}), "host": parts.netloc, "x-amz-date": stamp}
     if keys.session_token:
         signed["x-amz-security-token"] = keys.session_token
+    signed = dict(sorted(signed.items()))
     names = ";".join(signed)
     request = [
         *(method, quote(parts.path or "/", safe="/~"), ""),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
 from contextlib import suppress
@@ -10,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from . import key_items, limit_items, usage_items
-from .aws import Aws
+from .aws import Aws, in_thread
 from .dynamodb import CONDITION, DynamoDb, Refused, in_parallel
 from .items import Item
 from .keys import Key, KeysUnavailable, KeyThrottled
@@ -57,14 +56,14 @@ class Table(DynamoDb):
 
         Raises: KeysUnavailable.
         """
-        return await asyncio.to_thread(self._key, digest)
+        return await in_thread(self._key, digest)
 
     async def reserve(self, key: Key, request: Running | None, now: float) -> Reservation:
         """Count one request, and reserve what it may use.
 
         Raises: LimitReached; KeysUnavailable and its kinds.
         """
-        return await asyncio.to_thread(self._reserve, key, request, now)
+        return await in_thread(self._reserve, key, request, now)
 
     async def settle(self, record: UsageRecord, running: Running | None = None, period: str = "") -> None:
         """Keep a request's record, and count what was used instead of what was reserved, if it was.
@@ -74,16 +73,16 @@ class Table(DynamoDb):
         Raises: KeysUnavailable and its kinds.
         """
         if record.outcome == "refused":
-            await asyncio.to_thread(self._count_refusal, record)
+            await in_thread(self._count_refusal, record)
         else:
-            await asyncio.to_thread(self.put_usage, record, running, period)
+            await in_thread(self.put_usage, record, running, period)
 
     async def peek(self, key: Key, now: float) -> Allowance:
         """Return what a key may do, and use nothing of it.
 
         Raises: KeysUnavailable and its kinds.
         """
-        counts = await asyncio.to_thread(self.counts, key.id)
+        counts = await in_thread(self.counts, key.id)
         return allowance_of(key, counts_at(now, counts), now)
 
     async def touch(self, key_id: str, now: float) -> None:
@@ -91,7 +90,7 @@ class Table(DynamoDb):
 
         Raises: KeysUnavailable and its kinds.
         """
-        await asyncio.to_thread(self._update, limit_items.touch(key_id, now))
+        await in_thread(self._update, limit_items.touch(key_id, now))
 
     def counts(self, key_id: str) -> Counts | None:
         """Return what is counted of a key; None where nothing is yet.

@@ -11,7 +11,9 @@ from lambda_stream import StreamingHandler
 from functions.shared.access import Access
 from functions.shared.aws import Aws
 from functions.shared.cors import with_cors
+from functions.shared.role import Role
 from functions.shared.secrets import Secrets
+from functions.shared.signed import Signed
 from functions.shared.snapshot import before_snapshot
 
 from .address import GivenAddress, SecretAddress
@@ -23,7 +25,7 @@ from .store import PrismaStore
 
 prisma_in_process.install(plans=Path(__file__).with_name("plans.json"))
 settings = Settings.from_environment(os.environ)
-aws = Aws()
+aws = Aws(Signed(os.environ, Role(os.environ)))
 access = Access(settings, aws)
 secret, authority = settings.database_secret, settings.database_ca
 address = SecretAddress(Secrets(aws), secret, authority) if secret else GivenAddress(settings.database_url)

@@ -20,6 +20,7 @@ import pytest
 
 from functions.keys.store import KeyTable
 from functions.shared.aws import Aws
+from functions.shared.boto import Boto
 from functions.shared.usage import UsageRecord
 from infra.paths import ROOT
 from tests.e2e.examples import finish, start
@@ -63,7 +64,7 @@ class Kept:
         self.table = KeyTable(
             self.environment["KEYS_TABLE"],
             endpoint_url=self.environment["DYNAMODB_ENDPOINT"],
-            aws=Aws(region=self.environment["AWS_REGION"]),
+            aws=Aws(Boto(region=self.environment["AWS_REGION"])),
         )
 
     def keys(self, *arguments: str) -> Any:

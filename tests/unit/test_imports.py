@@ -90,10 +90,10 @@ KEYS = (
     ("characters", "forms", "history"),
 )
 SHARED = (
-    ("access", "role"),
-    ("secrets", "settings", "table"),
+    ("access", "signed"),
+    ("role", "secrets", "settings", "table"),
     ("dynamodb", "key_items", "limit_items", "usage_items"),
-    ("items", "limit_headers", "limiter", "metrics", "refusals"),
+    ("boto", "https", "items", "limit_headers", "limiter", "metrics", "refusals"),
     ("limits",),
     ("budgets",),
     ("cors", "keys", "usage"),
@@ -139,8 +139,8 @@ ONE_HOME = {
     "pydantic": set(),
     "ariadne": {"functions.todos.resolvers", "functions.todos.execution"},
     "lambda_stream": {"functions.chat.handler", "functions.todos.handler"},
-    "boto3": {"functions.shared.aws"},
-    "botocore": {"functions.shared.aws"},
+    "boto3": {"functions.shared.boto"},
+    "botocore": {"functions.shared.boto"},
     "click": {
         "functions.keys.__main__",
         "functions.keys.changes",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from math import isfinite
 from typing import Any, Literal, Protocol
 
-from functions.shared.aws import Aws, AwsError
+from functions.shared.aws import Aws, AwsError, in_thread
 from functions.shared.frozen import Frozen
 
 # A scaler that is cold loads boto3 first, and its calls of ECS may take seconds.
@@ -65,7 +64,7 @@ class Scaler(Protocol):
 class ScalerFunction:
     """Scalers that are Lambda functions, named by their ARNs.
 
-    Shape:  `endpoint_url`: Lambda's; None: boto3's own, which has no IPv6 addresses.
+    Shape:  `endpoint_url`: Lambda's; None: its usual one, which has no IPv6 addresses.
     """
 
     def __init__(self, aws: Aws, endpoint_url: str | None = None) -> None:
@@ -93,7 +92,7 @@ class ScalerFunction:
             return json.load(response["Payload"]), "FunctionError" in response
 
         try:
-            reply, has_failed = await asyncio.to_thread(invoke)
+            reply, has_failed = await in_thread(invoke)
         except AwsError as error:
             raise StartFailed(error.code) from None
         except Exception as error:  # noqa: BLE001 - the reply broke off, or is not JSON: the request goes on

@@ -16,7 +16,6 @@ from functions.chat.engines.credentials import Credentials
 from functions.chat.engines.fallback import Fallback
 from functions.chat.engines.http import HttpEngine
 from functions.chat.settings import Settings
-from functions.shared.aws import Aws
 from functions.shared.role import Role
 from tests.engines.bedrock import (
     CRASHED,
@@ -49,7 +48,7 @@ OPENAI = {
 
 def app_of(models: dict[str, Any], **variables: str) -> tuple[ASGIApp, HttpEngine]:
     settings = Settings.from_environment({"MODELS": json.dumps(models), **variables})
-    engine = HttpEngine(settings, Credentials(role=Role(ENVIRONMENT, Aws())))
+    engine = HttpEngine(settings, Credentials(role=Role(ENVIRONMENT)))
     return create_served_app(settings, Fallback(engine)), engine
 
 

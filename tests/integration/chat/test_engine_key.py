@@ -1,6 +1,7 @@
 """An engine whose key is a secret, which is rotated while the function runs."""
 
 import json
+import os
 from collections.abc import Iterator
 
 import boto3
@@ -12,7 +13,9 @@ from functions.chat.engines.credentials import Credentials
 from functions.chat.engines.http import HttpEngine
 from functions.chat.settings import Settings
 from functions.shared.aws import Aws
+from functions.shared.role import Role
 from functions.shared.secrets import Secrets
+from functions.shared.signed import Signed
 from tests.engines.scripted import scripted_engine
 from tests.integration.chat.cold_engine import CREDENTIALS, REGION, Keyed, moto_server
 from tests.integration.chat.service import MODEL, URL, body, served
@@ -33,7 +36,8 @@ def test_a_rotated_key_costs_one_request(aws_url: str) -> None:
     with scripted_engine(behaviour=Keyed("old")) as engine:
         entry = {"base_url": engine.base_url, "key_secret": arn}
         settings = Settings.from_environment({"MODELS": json.dumps({MODEL: entry})})
-        app = create_served_app(settings, HttpEngine(settings, Credentials(Secrets(Aws()))))
+        aws = Aws(Signed(os.environ, Role(os.environ)))
+        app = create_served_app(settings, HttpEngine(settings, Credentials(Secrets(aws))))
         with served(app) as url, httpx.Client(base_url=url, timeout=20, trust_env=False) as client:
 
             def status() -> int:

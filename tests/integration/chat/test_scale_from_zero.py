@@ -4,6 +4,7 @@ import asyncio
 import base64
 import gzip
 import json
+import os
 import subprocess
 import sys
 import time
@@ -21,6 +22,8 @@ from functions.chat.engines.scale_from_zero import ScaleFromZero
 from functions.chat.engines.scaler import ScalerFunction
 from functions.chat.settings import Settings
 from functions.shared.aws import Aws, AwsError
+from functions.shared.role import Role
+from functions.shared.signed import Signed
 from infra.inference.sources import source
 from tests.engines import schema
 from tests.engines.behaviours import Chat, Drop, Status, vllm_error
@@ -77,7 +80,7 @@ def api() -> Iterator[Api]:
         def start(base_url: str, scaler: str | None = SCALER_ARN, **variables: str) -> httpx.Client:
             entry = {"base_url": base_url, "scaler": scaler, "start_s": 60}
             settings = Settings.from_environment({"MODELS": json.dumps({MODEL: entry}), **variables})
-            aws = Aws()
+            aws = Aws(Signed(os.environ, Role(os.environ)))
             stack.callback(aws.drain)
             engine = ScaleFromZero(
                 HttpEngine(settings), ScalerFunction(aws), timeout_s=settings.warming_timeout_s

@@ -19,6 +19,7 @@ from werkzeug.serving import make_server
 from functions.keys.__main__ import main
 from functions.keys.store import KeyTable
 from functions.shared.aws import Aws
+from functions.shared.boto import Boto
 from functions.shared.items import SCHEMA
 from infra.local.services.dynamodb_server import OneAtATime, QuietHandler
 from infra.paths import ROOT
@@ -85,7 +86,7 @@ def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[KeyTable]:
     read_moto_fast(monkeypatch)
     with mock_aws():
         boto3.client("dynamodb", region_name=REGION).create_table(TableName=NAME, **SCHEMA)
-        yield KeyTable(NAME, aws=Aws(region=REGION))
+        yield KeyTable(NAME, aws=Aws(Boto(region=REGION)))
 
 
 @pytest.fixture

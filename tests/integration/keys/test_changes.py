@@ -18,9 +18,11 @@ from functions.keys.history import Change
 from functions.keys.store import KeyTable
 from functions.keys.stored_keys import ChangeUnknown
 from functions.shared.aws import Aws
+from functions.shared.boto import Boto
 from functions.shared.dynamodb import in_parallel
 from functions.shared.items import SCHEMA
 from functions.shared.keys import Key, KeysUnavailable
+from tests.aws import boto_of
 from tests.integration.keys.conftest import NAME, REGION
 from tests.unit.keys.store import DAY_S, NOW, a_change, a_key, a_record
 
@@ -42,14 +44,14 @@ def disable(table: KeyTable, change: Change | None = None) -> Key:
 
 def items(table: KeyTable, kind: str = "") -> list[dict[str, Any]]:
     """Return what is stored, of a kind."""
-    stored = table._service.client.scan(TableName=NAME)["Items"]
+    stored = boto_of(table).scan(TableName=NAME)["Items"]
     return [item for item in stored if item["pk"]["S"].startswith(kind)]
 
 
 @pytest.fixture
 def other(table: KeyTable) -> KeyTable:  # noqa: ARG001 - it makes the table
     """Another command's."""
-    return KeyTable(NAME, aws=Aws(region=REGION))
+    return KeyTable(NAME, aws=Aws(Boto(region=REGION)))
 
 
 # one change
@@ -126,7 +128,7 @@ def test_a_name_is_changed_in_the_list_too(table: KeyTable) -> None:
 
 def test_what_a_later_version_stores_stays(table: KeyTable) -> None:
     table.add(KEY)
-    client = table._service.client
+    client = boto_of(table)
     for pk, sk in ((f"key#{KEY.digest}", "key"), ("keys", KEY.id)):
         client.update_item(
             TableName=NAME,
@@ -310,7 +312,7 @@ class Failing(KeyTable):
     """
 
     def __init__(self, at: int, *, after: bool, gone: bool) -> None:
-        super().__init__(NAME, aws=Aws(region=REGION))
+        super().__init__(NAME, aws=Aws(Boto(region=REGION)))
         self._left, self._after, self._gone = at, after, gone
 
     def _call(self, operation: str, *, idempotent: bool = True, **parameters: Any) -> Any:
@@ -337,7 +339,7 @@ def reset(table: KeyTable, stored: list[dict[str, Any]]) -> None:
     """Have in the table what was stored before."""
     old = [{"DeleteRequest": {"Key": {name: item[name] for name in ("pk", "sk")}}} for item in items(table)]
     for requests in (old, [{"PutRequest": {"Item": item}} for item in stored]):
-        table._service.client.batch_write_item(RequestItems={NAME: requests})
+        boto_of(table).batch_write_item(RequestItems={NAME: requests})
 
 
 def state(table: KeyTable) -> list[str]:
@@ -437,7 +439,7 @@ class Texts(RuleBasedStateMachine):
         self._aws = mock_aws()
         self._aws.start()
         boto3.client("dynamodb", region_name=REGION).create_table(TableName=NAME, **SCHEMA)
-        self.tables = [KeyTable(NAME, aws=Aws(region=REGION)) for _ in range(2)]
+        self.tables = [KeyTable(NAME, aws=Aws(Boto(region=REGION))) for _ in range(2)]
         self.now, self.disabled, self.deleted, self.rpm = int(NOW), False, False, 60
         # The texts by their digests, and when each ends; the newest is the last and has none.
         self.texts: dict[str, int | None] = {KEY.digest: None}
@@ -525,11 +527,11 @@ def test_the_texts_of_a_key_are_valid_as_a_simple_model_says() -> None:
 
 
 def test_commands_at_the_same_time_all_change_the_key(server_url: str) -> None:
-    table = KeyTable(NAME, endpoint_url=server_url, aws=Aws(region=REGION))
+    table = KeyTable(NAME, endpoint_url=server_url, aws=Aws(Boto(region=REGION)))
     table.add(KEY)
 
     def tag(number: int) -> None:
-        one = KeyTable(NAME, endpoint_url=server_url, aws=Aws(region=REGION))
+        one = KeyTable(NAME, endpoint_url=server_url, aws=Aws(Boto(region=REGION)))
         one.change(KEY.id, lambda key: replace(key, tags=key.tags | {f"tag {number}"}), a_change())
         one.rotate(KEY.id, f"{number:064x}", "", a_change("rotate"))
 

@@ -12,6 +12,7 @@ import pytest
 
 from functions.keys.store import KeyTable
 from functions.shared.aws import Aws
+from functions.shared.boto import Boto
 from functions.shared.keys import Key, KeyRefused, Keyring
 from tests.e2e.terminal import CTRL_C, terminal
 from tests.integration.keys.aws import ScriptedAws
@@ -34,7 +35,7 @@ def authenticate(keyring: Keyring, key: str) -> Key | None:
 
 
 def test_from_the_first_key_to_the_last_record(server_url: str) -> None:
-    table = KeyTable(NAME, endpoint_url=server_url, aws=Aws(region=REGION))
+    table = KeyTable(NAME, endpoint_url=server_url, aws=Aws(Boto(region=REGION)))
     clock = Clock()
     keyring = Keyring(table, now=clock)
 
@@ -75,7 +76,7 @@ def test_from_the_first_key_to_the_last_record(server_url: str) -> None:
 
 
 def test_ctrl_c_ends_it_quietly(server_url: str) -> None:
-    table = KeyTable(NAME, endpoint_url=server_url, aws=Aws(region=REGION))
+    table = KeyTable(NAME, endpoint_url=server_url, aws=Aws(Boto(region=REGION)))
     table.add(a_key())
     record = a_record(started_at=int(time.time() * 1000))
     with start("replay", "-", url=server_url) as process:

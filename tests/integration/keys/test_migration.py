@@ -11,6 +11,7 @@ import pytest
 from functions.keys.store import KeyTable
 from functions.shared.key_text import digest
 from functions.shared.keys import Key, KeyRefused, Keyring
+from tests.aws import boto_of
 from tests.integration.keys.conftest import NAME, Keys
 from tests.unit.keys.store import a_change
 
@@ -33,7 +34,7 @@ ID = "key_8c1f0b7ad24e96b3"
 def old(table: KeyTable) -> KeyTable:
     """A table with a key of 0.4.0."""
     for item in json.loads(ITEMS):
-        table._service.client.put_item(TableName=NAME, Item=item)
+        boto_of(table).put_item(TableName=NAME, Item=item)
     return table
 
 
@@ -94,7 +95,7 @@ def test_a_command_of_0_4_that_comes_in_between_is_not_undone(
     old: KeyTable, monkeypatch: pytest.MonkeyPatch, changed: str
 ) -> None:
     """It knows no ids of changes: it sets `disabled` of the item, or replaces the item and the listing."""
-    client, write = old._service.client, old._write_together
+    client, write = boto_of(old), old._write_together
     done: list[bool] = []
 
     def interrupted(writes: Any) -> None:
@@ -121,7 +122,7 @@ def test_a_command_of_0_4_that_comes_in_between_is_not_undone(
 
 def test_functions_of_0_4_refuse_what_is_deleted_or_was_replaced(old: KeyTable) -> None:
     """They know `disabled` and `expires_at` alone."""
-    client, now = old._service.client, int(time.time())
+    client, now = boto_of(old), int(time.time())
 
     def read(digest: str) -> dict[str, Any]:
         place = {"pk": {"S": f"key#{digest}"}, "sk": {"S": "key"}}

@@ -11,6 +11,7 @@ import pytest
 from functions.keys.history import Change
 from functions.keys.store import KeyTable
 from functions.shared.key_text import digest
+from tests.aws import boto_of
 from tests.integration.keys.conftest import Keys
 from tests.unit.keys.store import a_key, a_record
 
@@ -36,7 +37,7 @@ def test_the_limits_are_in_the_table_and_the_key_is_not(keys: Keys, table: KeyTa
     assert (key.requests_per_minute, key.tokens_per_minute, key.budget_tokens) == (60, 20000, 1000000)
     assert key.expires_at == key.created_at + 90 * 86400
     assert key.digest == digest(data["key"])
-    stored = table._service.client.scan(TableName="keys")
+    stored = boto_of(table).scan(TableName="keys")
     assert data["key"] not in json.dumps(stored)
 
 

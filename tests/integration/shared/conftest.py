@@ -12,9 +12,13 @@ import pytest
 from moto import mock_aws
 
 from functions.keys.store import KeyTable
+from functions.shared.aws import Aws
+from functions.shared.boto import Boto
 from functions.shared.items import SCHEMA
+from functions.shared.role import Role
+from functions.shared.signed import Signed
 from infra.local.settings import REGION
-from tests.aws import dummy_credentials
+from tests.aws import boto_of, dummy_credentials
 from tests.moto_reads import read_moto_fast
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -28,6 +32,19 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
+def signed_aws() -> Aws:
+    """Return AWS as functions call it."""
+    return Aws(Signed(os.environ, Role(os.environ)))
+
+
+@pytest.fixture(params=[lambda: Aws(Boto()), signed_aws], ids=["boto3", "signed"])
+def any_aws(request: pytest.FixtureRequest) -> Iterator[Aws]:
+    """AWS as commands and as functions call it: what holds of one, holds of the other."""
+    aws: Aws = request.param()
+    yield aws
+    aws.drain()
+
+
 @pytest.fixture
 def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     read_moto_fast(monkeypatch)
@@ -38,7 +55,7 @@ def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def table(moto: None) -> KeyTable:  # noqa: ARG001
     table = KeyTable(NAME)
-    table._service.client.create_table(TableName=NAME, **SCHEMA)
+    boto_of(table).create_table(TableName=NAME, **SCHEMA)
     return table
 
 

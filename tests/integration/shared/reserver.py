@@ -13,14 +13,14 @@ from functions.shared import aws as aws_module
 from functions.shared.keys import Key
 from functions.shared.limits import LimitReached, Running
 from functions.shared.table import Table
-from tests.integration.shared.conftest import NAME
+from tests.integration.shared.conftest import NAME, signed_aws
 
 
 async def main(endpoint: str, limit: str, count: str) -> None:
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(int(count)))
+    aws_module._threads = ThreadPoolExecutor(int(count))
     # Moto handles one call at a time: the last of 200 may wait for long, and must not be retried.
     aws_module.CONNECT_TIMEOUT_S = aws_module.READ_TIMEOUT_S = 30
-    table = Table(NAME, endpoint_url=endpoint)
+    table = Table(NAME, aws=signed_aws(), endpoint_url=endpoint)
     key = Key(id="key_many", digest="d", name="", requests_per_minute=int(limit), created_at=0)
     await table.peek(key, 0.0)
     print("ready", flush=True)

@@ -21,6 +21,7 @@ from functions.shared.keys import Key, KeyClosed, KeysUnavailable, KeyThrottled
 from functions.shared.limiter import LEDGER_PAUSE_S, Limiter
 from functions.shared.limits import Running, died
 from functions.shared.usage import UsageRecord, UsageSum
+from tests.aws import boto_of
 from tests.integration.shared.conftest import NAME
 
 NOW = 1_795_572_000
@@ -165,8 +166,8 @@ def test_the_books_balance_whichever_call_fails(
             assert after[RECORD.request_id] == RECORD, "its line is replayed"
         if next(faulty._calls) <= at:
             return
-        table._service.client.delete_table(TableName=NAME)
-        table._service.client.create_table(TableName=NAME, **SCHEMA)
+        boto_of(table).delete_table(TableName=NAME)
+        boto_of(table).create_table(TableName=NAME, **SCHEMA)
 
 
 def test_what_a_closed_key_has_reserved_without_a_response_is_released(table: KeyTable) -> None:
@@ -249,8 +250,8 @@ def test_they_balance_if_another_comes_between(
         assert table.spent(KEY.id) == RECORD.tokens
         if next(interrupted._calls) <= at:
             return
-        table._service.client.delete_table(TableName=NAME)
-        table._service.client.create_table(TableName=NAME, **SCHEMA)
+        boto_of(table).delete_table(TableName=NAME)
+        boto_of(table).create_table(TableName=NAME, **SCHEMA)
 
 
 class ContendingTable(KeyTable):
@@ -285,4 +286,4 @@ def test_no_record_is_lost_where_fifty_end_at_once(table: KeyTable) -> None:
     ((_, _, used),) = table.sums(KEY.id, RECORD.started_at, RECORD.started_at)
     assert (used.requests, len(list(table.usage(KEY.id, 0, 10**15)))) == (50, 50)
     (query,) = usage_items.summed(KEY.id, RECORD.started_at, RECORD.started_at)
-    assert 1 < len(table._service.client.query(TableName=NAME, **query)["Items"]) <= 32
+    assert 1 < len(boto_of(table).query(TableName=NAME, **query)["Items"]) <= 32

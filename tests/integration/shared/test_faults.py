@@ -18,9 +18,11 @@ from functions.keys.store import KeyTable, outputs_of
 from functions.shared import aws as aws_module
 from functions.shared import dynamodb
 from functions.shared.aws import Aws
+from functions.shared.boto import Boto
 from functions.shared.keys import Key, KeysRefused, KeysUnavailable, KeyThrottled
 from functions.shared.limits import Running
 from functions.shared.usage import UsageRecord
+from tests.aws import boto_of
 from tests.integration.shared.conftest import NAME
 
 KEY = Key(id="key_1", digest="d" * 64, name="canary", requests_per_minute=3, created_at=0)
@@ -135,8 +137,8 @@ def unavailable(call: Any) -> str:
         (HANGING_UP, "ConnectionClosedError", 2),
     ],
 )
-def test_idempotent_calls_are_retried(response: Scripted, code: str, calls: int) -> None:
-    with scripted(response) as server, closing(KeyTable(NAME, endpoint_url=server.url)) as table:
+def test_idempotent_calls_are_retried(any_aws: Aws, response: Scripted, code: str, calls: int) -> None:
+    with scripted(response) as server, closing(KeyTable(NAME, aws=any_aws, endpoint_url=server.url)) as table:
         for call, name in (
             (lambda: table.key(KEY.digest), "GetItem"),
             (lambda: table.reserve(KEY, RUNNING, 0.0), "UpdateItem"),
@@ -185,48 +187,58 @@ def cancelled(code: str) -> Scripted:
     ids=str,
 )
 def test_a_throttled_key_a_refused_call_and_an_unreachable_table_differ(
-    response: Scripted, kind: type[KeysUnavailable], monkeypatch: pytest.MonkeyPatch
+    any_aws: Aws, response: Scripted, kind: type[KeysUnavailable], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dynamodb, "_CONFLICT_S", 0.001)
-    with scripted(response) as server, closing(KeyTable(NAME, endpoint_url=server.url)) as table:
+    with scripted(response) as server, closing(KeyTable(NAME, aws=any_aws, endpoint_url=server.url)) as table:
         with pytest.raises(KeysUnavailable) as raised:
             asyncio.run(table.settle(RECORD, RUNNING))
         assert type(raised.value) is kind
 
 
 def test_a_conflict_with_another_transaction_is_tried_again_a_few_times(
+    any_aws: Aws,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(dynamodb, "_CONFLICT_S", 0.001)
     item: Scripted = (200, {"Attributes": {}})
-    with scripted(*[CONFLICT] * 6, item) as server, closing(KeyTable(NAME, endpoint_url=server.url)) as table:
+    with (
+        scripted(*[CONFLICT] * 6, item) as server,
+        closing(KeyTable(NAME, aws=any_aws, endpoint_url=server.url)) as table,
+    ):
         asyncio.run(table.settle(RECORD, RUNNING))
         assert server.calls == ["TransactWriteItems"] * 7 + ["UpdateItem"]
-    with scripted(CONFLICT) as server, closing(KeyTable(NAME, endpoint_url=server.url)) as table:
+    with scripted(CONFLICT) as server, closing(KeyTable(NAME, aws=any_aws, endpoint_url=server.url)) as table:
         assert unavailable(table.settle(RECORD, RUNNING)) == "TransactionConflict"
         assert len(server.calls) == 7
 
 
-def test_a_key_that_another_process_writes_just_now_is_not_taken() -> None:
+def test_a_key_that_another_process_writes_just_now_is_not_taken(any_aws: Aws) -> None:
     with (
         scripted(CONFLICT) as server,
-        closing(KeyTable(NAME, endpoint_url=server.url)) as table,
+        closing(KeyTable(NAME, aws=any_aws, endpoint_url=server.url)) as table,
         pytest.raises(KeysUnavailable, match="TransactionConflict"),
     ):
         table.add(KEY)
 
 
-def test_a_key_that_is_added_twice_without_a_response_is_added_once() -> None:
+def test_a_key_that_is_added_twice_without_a_response_is_added_once(any_aws: Aws) -> None:
     """Both calls bear the same token."""
-    with scripted(BUSY, (200, {})) as server, closing(KeyTable(NAME, endpoint_url=server.url)) as table:
+    with (
+        scripted(BUSY, (200, {})) as server,
+        closing(KeyTable(NAME, aws=any_aws, endpoint_url=server.url)) as table,
+    ):
         table.add(KEY)
         first, second = (json.loads(body)["ClientRequestToken"] for body in server.bodies)
         assert first == second
 
 
 @pytest.mark.parametrize("response", [BUSY, FULL, HANGING_UP], ids=str)
-def test_the_second_response_counts(response: Scripted) -> None:
-    with scripted(response, (200, {})) as server, closing(KeyTable(NAME, endpoint_url=server.url)) as table:
+def test_the_second_response_counts(any_aws: Aws, response: Scripted) -> None:
+    with (
+        scripted(response, (200, {})) as server,
+        closing(KeyTable(NAME, aws=any_aws, endpoint_url=server.url)) as table,
+    ):
         assert asyncio.run(table.key(KEY.digest)) is None
         assert len(server.calls) == 2
         assert all(json.loads(body)["ConsistentRead"] for body in server.bodies), "revoked is revoked"
@@ -235,17 +247,22 @@ def test_the_second_response_counts(response: Scripted) -> None:
 @pytest.mark.parametrize(
     ("first", "code"), [(BUSY, "InternalServerError"), (HANGING_UP, "ConnectionClosedError")]
 )
-def test_what_may_have_been_done_is_not_said_to_be_throttled(first: Scripted, code: str) -> None:
+def test_what_may_have_been_done_is_not_said_to_be_throttled(
+    any_aws: Aws, first: Scripted, code: str
+) -> None:
     """Else what it has reserved would not be released."""
-    with scripted(first, FULL) as server, closing(KeyTable(NAME, endpoint_url=server.url)) as table:
+    with (
+        scripted(first, FULL) as server,
+        closing(KeyTable(NAME, aws=any_aws, endpoint_url=server.url)) as table,
+    ):
         assert unavailable(table.reserve(KEY, RUNNING, 0.0)) == code
         assert server.calls == ["UpdateItem"] * 2
 
 
-def test_a_table_that_is_down_is_reported_at_once() -> None:
+def test_a_table_that_is_down_is_reported_at_once(any_aws: Aws) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    with closing(KeyTable(NAME, endpoint_url=f"http://127.0.0.1:{port}")) as table:
+    with closing(KeyTable(NAME, aws=any_aws, endpoint_url=f"http://127.0.0.1:{port}")) as table:
         _ = table._service.client
         began = time.monotonic()
         assert unavailable(table.key(KEY.digest)) == "EndpointConnectionError"
@@ -254,10 +271,10 @@ def test_a_table_that_is_down_is_reported_at_once() -> None:
 
 
 def test_a_table_that_is_slow_is_waited_for_twice(
-    silent: tuple[str, socket.socket], monkeypatch: pytest.MonkeyPatch
+    any_aws: Aws, silent: tuple[str, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(aws_module, "READ_TIMEOUT_S", 0.2)
-    with closing(KeyTable(NAME, endpoint_url=silent[0])) as table:
+    with closing(KeyTable(NAME, aws=any_aws, endpoint_url=silent[0])) as table:
         _ = table._service.client
         calls: list[tuple[Any, int]] = [
             (lambda: table.key(KEY.digest), 2),
@@ -270,7 +287,7 @@ def test_a_table_that_is_slow_is_waited_for_twice(
 
 
 def test_a_slow_table_does_not_hold_up_the_loop(
-    silent: tuple[str, socket.socket], monkeypatch: pytest.MonkeyPatch
+    any_aws: Aws, silent: tuple[str, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def play() -> None:
         lookup = asyncio.create_task(table.key(KEY.digest))
@@ -283,25 +300,27 @@ def test_a_slow_table_does_not_hold_up_the_loop(
             await lookup
 
     monkeypatch.setattr(aws_module, "READ_TIMEOUT_S", 0.1)
-    with closing(KeyTable(NAME, endpoint_url=silent[0])) as table:
+    with closing(KeyTable(NAME, aws=any_aws, endpoint_url=silent[0])) as table:
         _ = table._service.client
         asyncio.run(play())
 
 
 def test_the_times_are_those_that_are_documented() -> None:
-    config = KeyTable(NAME)._service.client.meta.config
+    config = boto_of(KeyTable(NAME)).meta.config
     assert (config.connect_timeout, config.read_timeout) == (1, 2)
     assert config.retries == {"total_max_attempts": 1, "mode": "standard"}
-    assert config.max_pool_connections == 50
+    assert config.max_pool_connections == 64
     assert config.tcp_keepalive
 
 
 @pytest.mark.parametrize("response", [BUSY, FULL, DENIED, HANGING_UP], ids=str)
-def test_the_log_holds_the_code_alone(response: Scripted, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_holds_the_code_alone(
+    any_aws: Aws, response: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
     with (
         caplog.at_level(logging.DEBUG),
         scripted(response) as server,
-        closing(KeyTable(NAME, endpoint_url=server.url)) as table,
+        closing(KeyTable(NAME, aws=any_aws, endpoint_url=server.url)) as table,
     ):
         code = unavailable(table.key(KEY.digest))
         unavailable(table.settle(RECORD, RUNNING))
@@ -316,10 +335,10 @@ def test_the_log_holds_the_code_alone(response: Scripted, caplog: pytest.LogCapt
     [("AWS_DEFAULT_REGION", "NoRegionError"), ("AWS_SECRET_ACCESS_KEY", "PartialCredentialsError")],
 )
 def test_what_is_missing_in_the_environment_is_reported(
-    missing: str, code: str, monkeypatch: pytest.MonkeyPatch
+    any_aws: Aws, missing: str, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(missing)
-    table = KeyTable(NAME)
+    table = KeyTable(NAME, aws=any_aws)
     table.warm()
     assert unavailable(table.key(KEY.digest)) == code
 
@@ -336,7 +355,7 @@ NO_STACK = """<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Co
 
 def test_a_stack_names_its_table() -> None:
     with scripted((200, STACK.format(output="KeysTable"))) as server:
-        assert outputs_of("chatbot", aws=Aws(), endpoint_url=server.url)["KeysTable"] == "keys-ABC"
+        assert outputs_of("chatbot", aws=Aws(Boto()), endpoint_url=server.url)["KeysTable"] == "keys-ABC"
 
 
 @pytest.mark.parametrize(
@@ -350,5 +369,5 @@ def test_a_stack_names_its_table() -> None:
 )
 def test_a_stack_that_names_no_table_is_reported(response: Scripted, code: str) -> None:
     with scripted(response) as server, pytest.raises(KeysUnavailable) as raised:
-        outputs_of("chatbot", aws=Aws(), endpoint_url=server.url)
+        outputs_of("chatbot", aws=Aws(Boto()), endpoint_url=server.url)
     assert str(raised.value) == code

@@ -13,6 +13,7 @@ from functions.keys.store import KeyTable
 from functions.shared.items import SCHEMA
 from functions.shared.keys import KeysUnavailable
 from functions.shared.usage import UsageRecord
+from tests.aws import boto_of
 from tests.integration.shared.conftest import NAME
 from tests.integration.shared.test_books import (
     KEY,
@@ -77,7 +78,7 @@ faults = st.none() | st.tuples(st.sampled_from(Fault), st.integers(0, 5))
 @pytest.fixture
 def empty(table: KeyTable) -> Callable[[], KeyTable]:
     def empty() -> KeyTable:
-        client = table._service.client
+        client = boto_of(table)
         client.delete_table(TableName=NAME)
         client.create_table(TableName=NAME, **SCHEMA)
         return table

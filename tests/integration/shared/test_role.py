@@ -4,14 +4,15 @@ import asyncio
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
-from botocore.utils import ContainerMetadataFetcher
 
-from functions.shared.aws import Aws
+from functions.shared import role as role_module
 from functions.shared.role import Role, RoleKeysUnavailable
 from tests.aws import dummy_credentials
 
@@ -61,22 +62,50 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_they_are_fetched_and_renewed_before_they_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    role = Role(os.environ, Aws())
+    role = Role(os.environ)
     first, same = asyncio.run(role.keys()), asyncio.run(role.keys())
     assert (first, first.secret, first.session_token) == (same, "secret", "session")
     monkeypatch.setattr(Keys, "valid_s", 5.0)  # of the last minutes, in which each use renews them
-    short = Role(os.environ, Aws())
+    short = Role(os.environ)
     assert asyncio.run(short.keys()) != first
     monkeypatch.setattr(Keys, "valid_s", 3600.0)
     assert asyncio.run(short.keys()).id == f"ASIA{Keys.given}"
 
 
+def test_while_they_cannot_be_renewed_they_are_used_to_their_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(role_module, "_PAUSE_S", 0)
+    monkeypatch.setattr(Keys, "valid_s", 500.0)
+    role, now = Role(os.environ), time.time()
+    keys = role.current()
+    monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "wrong")
+    assert role.current() is keys
+    monkeypatch.setattr(time, "time", lambda: now + 501)
+    with pytest.raises(RoleKeysUnavailable):
+        role.current()
+
+
+def test_many_threads_fetch_them_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The token may be in a file, and the address have a query."""
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv(
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{os.environ['AWS_CONTAINER_CREDENTIALS_FULL_URI']}?a=b"
+    )
+    role, before = Role(os.environ), Keys.given
+
+    async def all_at_once() -> set[str]:
+        return {keys.id for keys in await asyncio.gather(*(role.keys() for _ in range(64)))}
+
+    assert len(asyncio.run(all_at_once())) == 1
+    assert Keys.given == before + 1
+
+
 def test_none_are_an_error_that_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "wrong")
-    monkeypatch.setattr(ContainerMetadataFetcher, "SLEEP_TIME", 0)
+    monkeypatch.setattr(role_module, "_PAUSE_S", 0)
     with pytest.raises(RoleKeysUnavailable) as raised:
-        asyncio.run(Role(os.environ, Aws()).keys())
+        asyncio.run(Role(os.environ).keys())
     assert "wrong" not in str(raised.value)
     monkeypatch.delenv("AWS_CONTAINER_CREDENTIALS_FULL_URI")
     with pytest.raises(RoleKeysUnavailable, match="NoCredentialsError"):
-        asyncio.run(Role(os.environ, Aws()).keys())
+        asyncio.run(Role(os.environ).keys())

@@ -18,6 +18,7 @@ from functions.shared.key_text import digest
 from functions.shared.keys import Key, KeyRefused, Keyring, KeysUnavailable, KeyTaken, KeyThrottled
 from functions.shared.limits import Allowance, Counts, Ledger, LimitReached, Reservation, Running, died
 from functions.shared.usage import UsageRecord, UsageSum
+from tests.aws import boto_of
 from tests.integration.shared.conftest import NAME
 from tests.unit.keys.store import a_change
 from tests.unit.shared.ledger import LedgerMachine
@@ -108,7 +109,7 @@ def test_no_keys_is_an_empty_list(table: KeyTable) -> None:
 
 def test_the_table_does_not_hold_the_key(table: KeyTable) -> None:
     table.add(ALICE)
-    assert "'alice-text'" not in str(table._service.client.scan(TableName=NAME)["Items"])
+    assert "'alice-text'" not in str(boto_of(table).scan(TableName=NAME)["Items"])
 
 
 @pytest.mark.parametrize("taken", [{"digest": ALICE.digest}, {"id": ALICE.id}])
@@ -135,7 +136,7 @@ def test_more_keys_than_one_response_holds_are_listed(
 
     monkeypatch.setattr(dynamodb, "_BATCH", 4)
     table = Hesitating(NAME)
-    table._service.client.create_table(TableName=NAME, **SCHEMA)
+    boto_of(table).create_table(TableName=NAME, **SCHEMA)
     keys = [replace(FREE, id=f"key_{n}", digest=digest(str(n)), created_at=n) for n in range(10)]
     for key in keys:
         table.add(key)
@@ -165,7 +166,7 @@ class TwoEnvironments:
 
     def __init__(self) -> None:
         self.tables = cycle([KeyTable(NAME), KeyTable(NAME)])
-        next(self.tables)._service.client.create_table(TableName=NAME, **SCHEMA)
+        boto_of(next(self.tables)).create_table(TableName=NAME, **SCHEMA)
 
     async def reserve(self, key: Key, request: Running | None, now: float) -> Reservation:
         return await next(self.tables).reserve(key, request, now)
@@ -292,7 +293,7 @@ def test_an_environment_that_is_new_joins_the_window(table: KeyTable) -> None:
 def test_a_table_that_was_emptied_counts_again(table: KeyTable) -> None:
     async def play() -> None:
         lost = await table.reserve(ALICE, request(10), NOW)
-        table._service.client.delete_item(TableName=NAME, Key=limit_items.limits_place(ALICE.id))
+        boto_of(table).delete_item(TableName=NAME, Key=limit_items.limits_place(ALICE.id))
         await table.settle(ended(lost.running, 5), lost.running)
         assert table.spent(ALICE.id) == 0, "and with them what was spent"
         assert (await table.reserve(ALICE, request(20), NOW)).allowance.remaining_tokens == 80
@@ -535,7 +536,7 @@ def test_sums_are_read_without_the_records_by_a_query_for_each_day(counting: Cou
     ((_, _, used),) = counting.sums(ALICE.id, *DAY, books=2)
     assert (used.requests, counting.calls) == (40, ["query"])
     (query,) = usage_items.summed(ALICE.id, *DAY)
-    read = counting._service.client.query(TableName=NAME, **query)
+    read = boto_of(counting).query(TableName=NAME, **query)
     assert [item["sk"]["S"] for item in read["Items"]] == ["key_1#tiny#0"]
     counting.calls.clear()
     assert len(counting.sums(ALICE.id, DAY[0] - 29 * 86_400_000, DAY[1], books=2)) == 1
@@ -613,7 +614,7 @@ def tokens_of(table: KeyTable, books: int = 1) -> dict[tuple[str, str], tuple[in
 
 def test_sums_of_0_4_are_read_beside_those_of_this_version(table: KeyTable) -> None:
     for item in OLD_SUMS:
-        table._service.client.put_item(TableName=NAME, Item=item)
+        boto_of(table).put_item(TableName=NAME, Item=item)
     table.put_usage(RECORD)
     assert tokens_of(table) == {
         ("2026-11-24", "tiny"): (3, 1000),
@@ -624,7 +625,7 @@ def test_sums_of_0_4_are_read_beside_those_of_this_version(table: KeyTable) -> N
 
 
 def test_records_and_sums_of_0_4_are_recounted_once(table: KeyTable) -> None:
-    client = table._service.client
+    client = boto_of(table)
     for item in [OLD_RECORD, *OLD_SUMS]:
         client.put_item(TableName=NAME, Item=item)
     table.add(ALICE)
@@ -640,7 +641,7 @@ def test_records_and_sums_of_0_4_are_recounted_once(table: KeyTable) -> None:
 
 def test_all_sums_are_those_of_each_key_and_of_none(table: KeyTable) -> None:
     for item in OLD_SUMS:
-        table._service.client.put_item(TableName=NAME, Item=item)
+        boto_of(table).put_item(TableName=NAME, Item=item)
     for key_id in (ALICE.id, FREE.id, "-", "key_gone"):
         table.put_usage(replace(RECORD, key_id=key_id))
     found: dict[str, int] = {}
@@ -652,7 +653,7 @@ def test_all_sums_are_those_of_each_key_and_of_none(table: KeyTable) -> None:
 def test_sums_are_moved_whole_while_a_function_of_0_4_adds_to_them(
     table: KeyTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client, move, left = table._service.client, usage_items.move, [1, 2]
+    client, move, left = boto_of(table), usage_items.move, [1, 2]
     for item in OLD_SUMS:
         client.put_item(TableName=NAME, Item=item)
 
@@ -681,7 +682,7 @@ def test_usage_of_more_than_one_response_is_found(table: KeyTable) -> None:
     ]
     for record in records:
         item = usage_items.keep(record, request(1), 90)[0]["Put"]["Item"]
-        table._service.client.put_item(TableName=NAME, Item=item)
+        boto_of(table).put_item(TableName=NAME, Item=item)
     assert list(table.usage(ALICE.id, 0, 1000)) == records
 
 

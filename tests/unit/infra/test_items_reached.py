@@ -14,6 +14,7 @@ from functions.shared.keys import Key
 from functions.shared.limits import LimitReached, Running, died
 from functions.shared.usage import UsageRecord
 from infra import costs
+from tests.aws import boto_of
 
 from .policies import Policies, Request
 from .templates import Deployment
@@ -46,7 +47,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
 def recorded(made: Made) -> KeyTable:
     """Return a table with one key, which records from then on."""
     table = KeyTable(NAME)
-    table._service.client.create_table(TableName=NAME, **SCHEMA)
+    boto_of(table).create_table(TableName=NAME, **SCHEMA)
     table.add(KEY)
 
     def record(params: dict[str, Any], model: Any, **_: Any) -> None:
@@ -58,7 +59,7 @@ def recorded(made: Made) -> KeyTable:
         keys = [(write.get("Key") or write["Item"])["pk"]["S"] for _, write in kinds]
         made.extend((f"dynamodb:{kind}Item", keys) for kind, _ in kinds)
 
-    table._service.client.meta.events.register("provide-client-params.dynamodb", record)
+    boto_of(table).meta.events.register("provide-client-params.dynamodb", record)
     return table
 
 

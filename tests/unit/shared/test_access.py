@@ -8,6 +8,7 @@ import pytest
 
 from functions.shared.access import Access
 from functions.shared.aws import Aws
+from functions.shared.boto import Boto
 from functions.shared.key_text import digest
 from functions.shared.keys import KeyRefused
 from functions.shared.settings import AccessSettings, access_from
@@ -16,14 +17,14 @@ KEYS = {digest("alice"): frozenset[str]()}
 
 
 def test_without_keys_any_caller_is_accepted() -> None:
-    access = Access(AccessSettings(), Aws())
+    access = Access(AccessSettings(), Aws(Boto()))
     access.warm()
     assert access.table is None
     assert asyncio.run(access.keyring.authenticate(None)) is None
 
 
 def test_keys_that_are_set_are_accepted_and_no_others() -> None:
-    access = Access(AccessSettings(keys=KEYS), Aws())
+    access = Access(AccessSettings(keys=KEYS), Aws(Boto()))
     assert access.table is None
     assert asyncio.run(access.keyring.authenticate("Bearer alice"))
     with pytest.raises(KeyRefused):
@@ -31,7 +32,7 @@ def test_keys_that_are_set_are_accepted_and_no_others() -> None:
 
 
 def test_a_table_wins_over_keys_that_are_set() -> None:
-    access = Access(AccessSettings(keys=KEYS, keys_table="keys"), Aws())
+    access = Access(AccessSettings(keys=KEYS, keys_table="keys"), Aws(Boto()))
     assert access.table
     assert access.keyring._store is access.table
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from functions.shared.aws import READ_TIMEOUT_S, Aws, AwsError, Service
+from functions.shared.boto import Boto
 from functions.shared.clock import Clock
 from functions.shared.secrets import KNOWN_S, PAUSE_S, Secrets, SecretsUnavailable
 
@@ -38,7 +39,7 @@ class FakeService(Service):
 
 class FakeAws(Aws):
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(Boto())
         self.secretsmanager = FakeService(self)
 
     def service(

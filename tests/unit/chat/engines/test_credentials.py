@@ -4,7 +4,7 @@ import pytest
 from botocore.credentials import Credentials as Boto
 
 from functions.chat.engines.credentials import TOKEN_NEW_S, TOKEN_USED_S, Credentials
-from functions.shared.aws import Aws, AwsError
+from functions.shared.aws import AwsError
 from functions.shared.clock import Clock
 from functions.shared.role import Role, RoleKeysUnavailable
 from tests.engines.bedrock import ENVIRONMENT, KEYS, REGION, wrong_signature, wrong_token
@@ -22,7 +22,7 @@ class Bench:
         self.at = 0.0
         self.environ = {**ENVIRONMENT, **changes}
         clock = Clock(lambda: self.at, lambda: self.at)
-        self.credentials = Credentials(role=Role(self.environ, Aws()), clock=clock)
+        self.credentials = Credentials(role=Role(self.environ), clock=clock)
 
     async def token(self, base_url: str = BEDROCK.base_url) -> str:
         of = model(base_url=base_url, credentials="bedrock")
@@ -82,10 +82,9 @@ async def test_a_function_url_gets_a_signature_of_each_request(body: bytes) -> N
 
 
 async def test_keys_that_are_no_variables_are_boto_s(monkeypatch: pytest.MonkeyPatch) -> None:
-    aws = Aws()
+    role = Role({"AWS_DEFAULT_REGION": REGION})
     found = (str(KEYS.access_key), str(KEYS.secret_key), KEYS.token)
-    monkeypatch.setattr(aws, "keys", lambda: found)
-    role = Role({"AWS_DEFAULT_REGION": REGION}, aws)
+    monkeypatch.setattr(role._boto, "keys", lambda: found)
     keys = await role.keys()
     assert ((keys.id, keys.secret, keys.session_token), role.region) == (found, REGION)
     assert not any(hidden in repr(keys) for hidden in (str(KEYS.secret_key), str(KEYS.token)))
@@ -93,6 +92,10 @@ async def test_keys_that_are_no_variables_are_boto_s(monkeypatch: pytest.MonkeyP
     def none() -> tuple[str, str, str | None]:
         raise AwsError("NoCredentialsError", {})
 
-    monkeypatch.setattr(aws, "keys", none)
-    with pytest.raises(RoleKeysUnavailable, match="NoCredentialsError"):
-        await role.keys()
+    def not_installed() -> tuple[str, str, str | None]:
+        raise ImportError
+
+    for missing in (none, not_installed):
+        monkeypatch.setattr(role._boto, "keys", missing)
+        with pytest.raises(RoleKeysUnavailable, match="NoCredentialsError"):
+            await role.keys()
