@@ -1,11 +1,13 @@
 """What the field reported of requests: one table per kind of input, with the right value of each row."""
 
+import asyncio
 import base64
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from lambda_stream import _requests
 from lambda_stream._errors import MalformedEvent
 from lambda_stream._requests import http_request, scope_and_body
 from lambda_stream._scope import without_prefix
@@ -294,3 +296,31 @@ def test_what_is_no_valid_request(event: Any) -> None:
     assert request is not None
     with pytest.raises(MalformedEvent, match="the event holds no valid request"):
         scope_and_body(request)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("body", "steps"),
+    [
+        (base64.b64encode(b"0123456789").decode(), 2),
+        (base64.b64encode(b"01234567").decode(), 2),
+        (base64.b64encode(bytes(range(75))).decode(), 13),
+        (base64.b64encode(b"012345").decode(), 0),
+        ("MDEy\nMDEyMDEyMDEy", 0),
+        ("MDEyMDEy====", 0),
+        ("MDEyMDEyMD==MDEy", 0),
+    ],
+)
+async def test_a_large_body_of_base64_is_decoded_in_steps(
+    body: str, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_requests, "_STEP", 8)
+    request = http_request(url(body=body, isBase64Encoded=True), None)
+    assert request
+    turns = 0
+    decoding = asyncio.create_task(request.decode())
+    while not decoding.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns == steps + 1
+    assert request.body == base64.b64decode(body)

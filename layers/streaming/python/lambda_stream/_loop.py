@@ -136,6 +136,7 @@ class InvocationLoop:
         """Stream one reply, wait for Lambda to take it, at most until the deadline, and return its status."""
         stream = self._api.response(invocation)
         try:
+            await request.decode()
             try:
                 cycle = handler.streamed_cycle(request, stream)
             except MalformedEvent as error:
