@@ -23,12 +23,13 @@ _LONG_INTEGERS = (b":" + b"0" * 20, b"-" + b"0" * 19)
 _EVERY, _TWO = 9, b"00"
 
 
-def parse(text: bytes) -> Any:
+def parse(text: bytes, *, exact: bool = True) -> Any:
     """Parse what an engine sent, an object or an array.
 
+    Shape:  `exact`: integers of more than 64 bits are integers, too.
     Raises: ValueError, also for NaN, Infinity and what is as large; RecursionError.
     """
-    if _TWO in text[::_EVERY].translate(_NUMBERS):
+    if exact and _TWO in text[::_EVERY].translate(_NUMBERS):
         numbers = text.translate(_NUMBERS)
         if any(each in numbers for each in _LONG_INTEGERS):
             return _DECODER.decode(text.decode())

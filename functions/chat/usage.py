@@ -49,6 +49,7 @@ LONGEST_MS, GRACE_S = 900_000, 60
 MOST_TOKENS = 10**9
 # A token is about so many bytes of text, white space aside; and in a longer text no more than so many.
 BYTES_PER_TOKEN, MOST_BYTES_PER_TOKEN = 4, 6
+_SPACES = b" \t\n\r\v\f"
 # How much longer than that a choice may be: one of a few words may be one of few, long tokens.
 SHORT_BYTES = 10
 
@@ -390,10 +391,7 @@ def _text_bytes(choice: dict[str, Any]) -> int:
     """Return how much text a choice has, white space aside."""
     message = choice.get("message") or choice
     calls = [call.get("function") or {} for call in message.get("tool_calls") or ()]
-    texts = [
-        message.get("content"),
-        message.get("text"),
-        message.get("reasoning_content"),
-        *(each.get("arguments") for each in calls),
-    ]
-    return sum(len("".join(text.split()).encode()) for text in texts if isinstance(text, str))
+    names = ("content", "text", "reasoning_content")
+    texts = [*map(message.get, names), *(each.get("arguments") for each in calls)]
+    found = (text.encode("utf-8", "replace") for text in texts if isinstance(text, str))
+    return sum(len(each.translate(None, _SPACES)) for each in found)

@@ -8,6 +8,7 @@ What differs is an `Endpoint`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import field, replace
@@ -91,6 +92,7 @@ async def answer(service: Service, request: Request, endpoint: Endpoint[Request_
                 raise event.error
             if isinstance(event, Reply):
                 reply = event.value
+    await asyncio.sleep(0)  # a large one was read in this turn, and is written in the next
     return Response(dump(writer().whole(reply)), media_type="application/json")
 
 

@@ -23,6 +23,8 @@ class EmbeddingsReply(WholeReply):
     Shape:  `count` of them, in base64 or as numbers, each of `dimensions` numbers where that was requested.
     """
 
+    exact = False  # all its numbers leave as floats
+
     def __init__(self, *, model: str, count: int, is_base64: bool, dimensions: int | None = None) -> None:
         super().__init__(model, _broken)
         self._count, self._is_base64, self._dimensions = count, is_base64, dimensions

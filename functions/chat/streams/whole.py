@@ -16,8 +16,10 @@ from .normalise import broken, usage_of
 class WholeReply:
     """Read one whole reply; its kind says by `_normalise` how it leaves.
 
-    Shape:  `otherwise` makes the error for what is no such reply.
+    Shape:  `otherwise` makes the error for what is no such reply. `exact`: see `parse`.
     """
+
+    exact = True
 
     def __init__(self, model: str, otherwise: Callable[[], UpstreamError] = broken) -> None:
         self.ended = False
@@ -34,7 +36,8 @@ class WholeReply:
         self.ended = True
         usage = None
         try:
-            reply = object_of(b"".join(self._pieces), self._model, otherwise=self._otherwise)
+            body = b"".join(self._pieces)
+            reply = object_of(body, self._model, otherwise=self._otherwise, exact=self.exact)
             usage = usage_of(reply.get("usage"))
             return (Reply(self._normalise(reply, usage)), End(usage))
         except ApiError as failure:
@@ -50,13 +53,14 @@ def object_of(
     *,
     is_error: bool = False,
     otherwise: Callable[[], UpstreamError] = broken,
+    exact: bool = True,
 ) -> dict[str, Any]:
     """Parse a JSON object.
 
     Raises: ApiError, for an error that the engine reports, and for anything else.
     """
     try:
-        value = parse(payload)
+        value = parse(payload, exact=exact)
     except (ValueError, RecursionError) as error:
         raise otherwise() from error
     if is_error or reports_error(value):

@@ -705,6 +705,7 @@ def test_embeddings_cost_their_prompt(usage: Any, charged: int) -> None:
         ([choice("x")], 1, 1),
         ([choice(" " * 500)], 3, 3),
         ([choice("Congratulations")], 1, 1),
+        ([choice("half a pair: \ud83d")], None, 3),
         ([CALL], None, 23),
         ([{"text": "a word " * 20}], None, 26),
         ([choice("one two three " * 8)] * 2, 48, 48),
