@@ -418,6 +418,7 @@ def blocking(event: Any, context: Any) -> Any:
     print(f"slept {context.aws_request_id}")
     logging.warning("slept %s", context.aws_request_id)
     current = threading.current_thread()
+    asyncio.get_event_loop().run_until_complete(asyncio.sleep(0))
     return {"thread": current.name, "began": began, "ended": time.monotonic(), "trace": trace_id()}
 
 

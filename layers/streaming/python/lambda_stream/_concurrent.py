@@ -58,7 +58,7 @@ class ConcurrentLoop(InvocationLoop):
         super().__init__(loop, apis[0], function, log, streams)
         self._apis = apis
         self._run_on_loop = partial(run_on, loop)
-        self._threads = ThreadPoolExecutor(len(apis), "handler")
+        self._threads = ThreadPoolExecutor(len(apis), "handler", _set_event_loop)
         # By default there are a few threads for each core: one slow call in each would hold up all streams.
         loop.set_default_executor(ThreadPoolExecutor(max(DEFAULT_THREADS, len(apis)), "asyncio"))
         self._idle: set[asyncio.Task[Any] | None] = set()
@@ -139,3 +139,8 @@ class ConcurrentLoop(InvocationLoop):
         if iscoroutinefunction(handler):
             return self._loop.create_task(handler(event, context))
         return self._loop.run_in_executor(self._threads, copy_context().run, handler, event, context)
+
+
+def _set_event_loop() -> None:
+    """Give a thread an event loop: functions made for the main thread expect to find one."""
+    asyncio.set_event_loop(asyncio.new_event_loop())
