@@ -50,8 +50,8 @@ check-vllm: ## have vLLM itself read the arguments that all stages give it; inst
 	@$(SETUP) deploy && $(VENV)/python -m infra.inference.check
 fmt: ## format the code and sort its imports
 	@$(SETUP) test && $(VENV)/ruff check --fix && $(VENV)/ruff format
-bench: ## measure ratios within one run; `make bench BASE=<checkout>` compares this tree with another
-	@$(SETUP) test && $(WITH_NODE) $(VENV)/python -m bench$(if $(BASE),.compare "$$BASE")
+bench: ## measure ratios within one run; BASE=<checkout>: beside another tree, PEERS=1: beside LiteLLM, GROWTH=1: draw how cost grows
+	@$(SETUP) test && $(WITH_NODE) $(VENV)/python -m bench$(if $(BASE),.compare "$$BASE")$(if $(PEERS), peers)$(if $(GROWTH), growth)
 invoke: ## one event through one function, as deployed: `make invoke EVENT=tests/events/todos_v1.json`
 	@$(SETUP) test && $(WITH_NODE) $(VENV)/python -m infra.invoke
 layer: ## build the packages of `layers` into dist: two wheels, and the archive of the streaming layer
@@ -67,7 +67,7 @@ smoke: ## call a deployed stage as its users do; `make smoke URL=http://localhos
 destroy: ## remove a stage from AWS, as in `make destroy STAGE=dev`
 	@$(SETUP) deploy && $(WITH_NODE) exec $(VENV)/python -m infra.deploy.destroy $(ARGS)
 lock: ## pin the dependencies of pyproject.toml in requirements/
-	@$(SETUP) test && $(LOCK) --group uv -o requirements/uv.txt && $(LOCK) --group local -o requirements/run.txt && $(LOCK) --group test -o requirements/test.txt && $(LOCK) --group hello -o requirements/hello.txt && $(LOCK) --group todos -o requirements/todos.txt && $(LOCK) --group chat -o requirements/chat.txt && $(LOCK) --group deploy -o requirements/deploy.txt && $(LOCK) --group ministack -o requirements/ministack.txt && $(LOCK) --group streaming -o requirements/streaming.txt && $(LOCK) --group openai -o requirements/openai.txt && $(LOCK) --group frameworks -o requirements/frameworks.txt && $(LOCK) --group clients -o requirements/clients.txt && $(LOCK) --group clients-2 -o requirements/clients-2.txt && $(LOCK) --group clients-3 -o requirements/clients-3.txt
+	@$(SETUP) test && $(LOCK) --group uv -o requirements/uv.txt && $(LOCK) --group local -o requirements/run.txt && $(LOCK) --group test -o requirements/test.txt && $(LOCK) --group hello -o requirements/hello.txt && $(LOCK) --group todos -o requirements/todos.txt && $(LOCK) --group chat -o requirements/chat.txt && $(LOCK) --group deploy -o requirements/deploy.txt && $(LOCK) --group ministack -o requirements/ministack.txt && $(LOCK) --group streaming -o requirements/streaming.txt && $(LOCK) --group openai -o requirements/openai.txt && $(LOCK) --group frameworks -o requirements/frameworks.txt && $(LOCK) --group clients -o requirements/clients.txt && $(LOCK) --group clients-2 -o requirements/clients-2.txt && $(LOCK) --group clients-3 -o requirements/clients-3.txt && $(LOCK) --group peers -o requirements/peers.txt
 release: ## check, test, build and tag the version of pyproject.toml; `git push` publishes it
 	@$(SETUP) test && $(VENV)/python -m infra.release check && $(MAKE) check coverage test-all test-nightly layer && $(VENV)/python -m infra.release tag
 clean: ## remove everything that was set up or built here, but not the todos in .local/postgres

@@ -21,19 +21,20 @@ HELLO = ROOT / ".local/hello"
 def prepare() -> None:
     """Install the bundles into the clone, compiled, unless they are there."""
     prepare_chat(ROOT)
-    _install(ROOT / "requirements/hello.txt", HELLO)
+    install(ROOT / "requirements/hello.txt", HELLO)
     _compile(ROOT, "bench")
 
 
 def prepare_chat(root: Path) -> Path:
     """Install the chat function's packages into a checkout, compile its code, and return their folder."""
     folder = root / ".local/bundle"
-    _install(root / "requirements/chat.txt", folder)
+    install(root / "requirements/chat.txt", folder)
     _compile(root, "functions", "layers/streaming")
     return folder
 
 
-def _install(requirements: Path, target: Path) -> None:
+def install(requirements: Path, target: Path) -> None:
+    """Install what a lock pins into a folder of its own, unless it is there."""
     stamp = target / "stamp"
     wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
     if not stamp.exists() or stamp.read_text() != wanted:

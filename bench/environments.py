@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,18 +104,13 @@ class Environments:
         ended_ns = time.time_ns()
         spent_us = (self._spent_ns() - before_ns) / 1e3
         late_s = _p99(engine.late_s)
-        memory_mb = self.memory_mb(streams)
+        memory = memory_mb(self._pids[:streams])
         engine.end()
         loop.run(lambda: api.ended == streams and len(api.waiting) == self._room)
         gaps = [gap_ns / 1e9 for sent_ns, gap_ns in api.gaps if began_ns <= sent_ns < ended_ns]
         per_s = len(gaps) / (ended_ns - began_ns) * 1e9
         cpu_us = spent_us / len(gaps)
-        return Cost(streams, rate, per_s, cpu_us, median(gaps), _p99(gaps), late_s, memory_mb)
-
-    def memory_mb(self, processes: int | None = None) -> float:
-        """Return what so many of them take, what they share counted once."""
-        sizes = [psutil.Process(pid).memory_full_info() for pid in self._pids[:processes]]
-        return (sum(size.uss for size in sizes) + max(size.rss - size.uss for size in sizes)) / 1e6
+        return Cost(streams, rate, per_s, cpu_us, median(gaps), _p99(gaps), late_s, memory)
 
     def _spent_ns(self) -> int:
         return sum(map(spent_ns, self._pids))
@@ -152,6 +147,12 @@ def environments(
             child.kill()
         for child in children:
             child.wait()
+
+
+def memory_mb(pids: Iterable[int]) -> float:
+    """Return what processes of one kind take, what they share counted once."""
+    sizes = [psutil.Process(pid).memory_full_info() for pid in pids]
+    return (sum(size.uss for size in sizes) + max(size.rss - size.uss for size in sizes)) / 1e6
 
 
 def _p99(values: list[float]) -> float:

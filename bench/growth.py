@@ -16,7 +16,7 @@ import psutil
 from bench import bundle
 from bench.environments import LATE_S, Cost, environments, pinned, surroundings
 from bench.growth_picture import APART, TOGETHER, draw
-from bench.measures import ms
+from bench.measures import Row, ms
 
 STREAMS = (1, 8, 64, 256)
 RATES = (10, 100, 1000)
@@ -72,20 +72,19 @@ def median_cost(costs: Sequence[Cost]) -> Cost:
     return replace(costs[0], **{name: median(getattr(cost, name) for cost in costs) for name in figures})
 
 
-def main() -> None:
-    """Measure, print a line for each point, and draw the picture."""
-    bundle.prepare()
+def growth() -> list[Row]:
+    """Measure, and draw the picture."""
     sides, left_out = measure()
-    for name, costs in sides.items():
-        for cost in costs:
-            print(
-                f"{name:<25} {cost.streams:>4} x {cost.rate:>5,.0f}/s  {cost.cpu_us:>4.0f} us of CPU an event"
-                f"  gap p50 {ms(cost.gap_p50_s)}, p99 {ms(cost.gap_p99_s)}  {cost.memory_mb:,.0f} MB"
-            )
-    print(f"left out, as the engine could not keep its schedule: {', '.join(left_out)}")
     PICTURE.write_text(draw(sides, left_out))
-    print(f"Written: {PICTURE.relative_to(bundle.ROOT)}")
-
-
-if __name__ == "__main__":
-    main()
+    print(f"written: {PICTURE.relative_to(bundle.ROOT)}; left out: {', '.join(left_out)}", file=sys.stderr)
+    return [
+        Row(
+            f"{ours.streams} streams, {ours.rate:,.0f}/s each, one environment",
+            f"{ours.cpu_us:.0f} us/event",
+            f"{theirs.cpu_us:.0f} us/event, a process for each",
+            f"{ours.cpu_us / theirs.cpu_us:.2f} x",
+            f"gap p50 {ms(ours.gap_p50_s)}, p99 {ms(ours.gap_p99_s)}; "
+            f"{ms(theirs.gap_p50_s)}, {ms(theirs.gap_p99_s)}",
+        )
+        for ours, theirs in zip(*sides.values(), strict=True)
+    ]

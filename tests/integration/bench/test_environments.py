@@ -10,10 +10,11 @@ from bench.environments import environments, pinned, surroundings
 PACKAGES = Path(sysconfig.get_path("purelib"))
 
 
-def test_each_event_of_each_stream_is_timed_through_the_function() -> None:
+@pytest.mark.parametrize(("processes", "streams"), [(2, 1), (1, 2)])
+def test_each_event_of_each_stream_is_timed_through_the_function(processes: int, streams: int) -> None:
     with (
         surroundings() as around,
-        environments(around, processes=2, packages=PACKAGES) as functions,
+        environments(around, processes, streams, PACKAGES) as functions,
         pinned(functions),
     ):
         for _ in range(2):  # the second on connections that were kept
