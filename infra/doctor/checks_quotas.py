@@ -118,7 +118,10 @@ def concurrency(subject: Subject) -> Finding:
         # What Bedrock answers instead of an engine takes two functions.
         fallback = subject.stage.engine and any(hosted.is_bedrock for hosted in subject.stage.hosted)
         half = f", or {value // 2} while Bedrock answers for the engine" if fallback else ""
-        return warning(f"{answer}: {value} streams{half}", _CONCURRENCY.increase(subject, 1000))
+        what = f"{value} streams{half}"
+        if subject.stage.managed_instances:
+            what = "requests of the functions on demand"
+        return warning(f"{answer}: {what}", _CONCURRENCY.increase(subject, 1000))
     if value - reserved < _UNRESERVED:
         needed = reserved + _UNRESERVED
         what = f"{answer}; the stage reserves {reserved}, and {_UNRESERVED} have to be left"

@@ -128,6 +128,13 @@ ROWS: list[tuple[str, Stage, list[dict[str, Any]], str, str]] = [
         *("ok", "250 reserved"),
     ),
     ("Lambda", ALONE, [lambda_limits(200, 200)], "ok", "200 at once; 50 reserved"),
+    (
+        "Lambda",
+        MANAGED,
+        [lambda_limits(10, 10)],
+        "warning",
+        "10 at once: requests of the functions on demand",
+    ),
     ("managed instances", MANAGED, [offers()], "failure", "no zone of the stage offers c7g.large"),
     (
         *("managed instances", MANAGED),
