@@ -33,6 +33,7 @@ coverage: ## run `make test` and count the branches it reaches; fails below the 
 	@$(MAKE) --no-print-directory test ARGS=--cov
 test-nightly: ## run what `make test-all` leaves out, beside the targets below: repetitions, and Prisma's own commands
 	@$(SETUP) test-all && $(PYTEST) -n 2 --dist loadgroup -m nightly $(ARGS)
+	@$(if $(ARGS),,PER_ENVIRONMENT=64 $(PYTEST) -n 2 --dist loadgroup -m "not nightly" tests/e2e tests/integration/local)
 test-clients: ## run every client of docs/clients.md against the service on this machine
 	@$(SETUP) test-clients && $(PYTEST) tests/e2e/test_clients.py tests/e2e/test_graphql_clients.py tests/e2e/test_sdks.py tests/e2e/test_user_document.py tests/e2e/test_cors.py $(ARGS)
 test-deploy: ## deploy all stages into a local AWS, call them, destroy them; a part of `make test-all`

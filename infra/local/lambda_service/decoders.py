@@ -63,9 +63,11 @@ class Decoder(Protocol):
 class RawDecoder:
     """A streamed body without a prelude."""
 
+    head: ReplyHead | None = None
+    _size = 0
+
     def __init__(self, content_type: str) -> None:
-        self.head: ReplyHead | None = _head({"headers": {"content-type": content_type or _BYTES}}, _BYTES)
-        self._size = 0
+        self.head = _head({"headers": {"content-type": content_type or _BYTES}}, _BYTES)
 
     def feed(self, data: bytes) -> bytes:
         self._size += len(data)
@@ -81,8 +83,6 @@ class PreludeDecoder(RawDecoder):
     """A JSON prelude, eight NUL bytes, then the body as it is made."""
 
     def __init__(self) -> None:
-        super().__init__("")
-        self.head = None
         self._held = b""
 
     def feed(self, data: bytes) -> bytes:

@@ -5,11 +5,12 @@ percent-encoded was checked against captures of real events.
 """
 
 import base64
-import json
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
+
+import orjson
 
 from infra.local.settings import MAX_REQUEST_BYTES
 
@@ -43,7 +44,7 @@ def encode_event(
     if query:
         event["queryStringParameters"] = _joined(parse_qsl(query, keep_blank_values=True))
     event |= _body(body, headers.get("content-type", ""))
-    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+    return orjson.dumps(event)
 
 
 def _headers(scope: Mapping[str, Any], trace_id: str) -> dict[str, str]:

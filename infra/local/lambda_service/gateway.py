@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
 from email.utils import formatdate
+from functools import lru_cache
 from typing import Any, Protocol
 
 from infra.local.console import Console, RequestLine
@@ -64,7 +65,7 @@ class Gateway:
             invocation = _invocation(scope, body, response.request_id)
             reply = await self.function_at(scope["path"]).invoke(invocation)
             client.on_disconnect(reply.abandon)
-            await response.begin(await reply.head())
+            await response.begin(await reply.head(), with_body=reply.has_body)
             await response.end(await reply.pass_to(response))
         except RequestFailure as failure:
             line.outcome = str(failure)
@@ -100,15 +101,18 @@ class _Response:
         self._bodiless = head_only
         self.request_id = str(uuid.uuid4())
 
-    async def begin(self, head: ReplyHead) -> None:
+    async def begin(self, head: ReplyHead, *, with_body: bool) -> None:
+        """Send the head, with the body that follows at once if there is one."""
         self._line.status = head.status
         self._bodiless = self._bodiless or head.bodiless
         self._line.request_id = dict(head.headers).get(b"x-request-id", b"").decode("latin-1")
         fields = [
-            (b"date", formatdate(usegmt=True).encode()),
+            (b"date", _date(int(time.time()))),
             (b"x-amzn-requestid", self.request_id.encode()),
             *head.headers,
         ]
+        if with_body and not self._bodiless:
+            self._client.hold_head()
         await self._send({"type": "http.response.start", "status": head.status, "headers": fields})
 
     def write(self, data: bytes) -> None:
@@ -142,8 +146,13 @@ class _Response:
         refused = failure if isinstance(failure, Refused) else Refused(502, "Internal Server Error", "")
         body = refused.message.encode()
         fields = ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)))
-        await self.begin(ReplyHead(refused.status, (*fields, *refused.headers)))
+        await self.begin(ReplyHead(refused.status, (*fields, *refused.headers)), with_body=True)
         await self.end(body)
+
+
+@lru_cache(1)
+def _date(now_s: int) -> bytes:
+    return formatdate(now_s, usegmt=True).encode()
 
 
 async def _read(receive: Receive) -> bytes | None:

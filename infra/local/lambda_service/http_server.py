@@ -24,6 +24,23 @@ _ABSOLUTE = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE)
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
+class _HeldHead:
+    """A transport that holds the head of a response, and writes it with the first bytes of the body."""
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle, self._transport, self._head = cycle, cycle.transport, b""
+
+    def write(self, data: bytes) -> None:
+        if self._head:
+            self._cycle.transport = self._transport
+            self._transport.write(self._head + data)
+        else:
+            self._head = data
+
+    def close(self) -> None:
+        self._transport.close()
+
+
 class ClientConnection:
     """The client of one request. What has been sent by ASGI's `send` comes before what is written here."""
 
@@ -40,6 +57,10 @@ class ClientConnection:
     def lose(self) -> None:
         if self._on_disconnect:
             self._on_disconnect()
+
+    def hold_head(self) -> None:
+        """Hold the head, which `send` gets next, until there is a piece of the body."""
+        self._cycle.transport = cast(asyncio.Transport, _HeldHead(self._cycle))
 
     def write(self, data: bytes) -> None:
         """Send a piece of the body, framed as the head said; the end is for `send`."""

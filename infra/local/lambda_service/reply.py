@@ -115,6 +115,11 @@ class FunctionReply:
             await self._change()
         return self._decoder.head
 
+    @property
+    def has_body(self) -> bool:
+        """Whether some of the body is there already."""
+        return bool(self._pieces)
+
     async def pass_to(self, sink: Sink) -> bytes:
         """Pass the body on as it arrives; return the bytes that came with its end.
 
