@@ -11,11 +11,13 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
-from functools import partial
-from typing import Any, Protocol, TypeVar
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 CONNECT_TIMEOUT_S = 1.0
 READ_TIMEOUT_S = 2.0
@@ -25,9 +27,6 @@ _PAUSE_S = 0.05
 THROTTLED = ("ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException")
 
 Result = TypeVar("Result")
-
-# asyncio's own pool has 5 threads where there is one core: a slow table would hold up the requests after it.
-_threads = ThreadPoolExecutor(MAX_CONNECTIONS, "aws")
 
 
 class AwsError(Exception):
@@ -170,7 +169,15 @@ class Service:
             self._client.close()
 
 
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Return a pool of our own: asyncio's has 5 threads on one core, so a slow table would hold up others."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(MAX_CONNECTIONS, "aws")
+
+
 async def in_thread(call: Callable[..., Result], *arguments: Any) -> Result:
     """Return what a call that blocks returns, made in a thread."""
     work = partial(copy_context().run, call, *arguments)
-    return await asyncio.get_running_loop().run_in_executor(_threads, work)
+    return await asyncio.get_running_loop().run_in_executor(_threads(), work)

@@ -15,7 +15,6 @@ import time
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from datetime import datetime
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from .aws import AwsError, in_thread
@@ -96,7 +95,8 @@ class Role:
         """Return the keys, and when they end."""
         token = self._environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN", "")
         if file := self._environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"):
-            token = Path(file).read_text(encoding="utf-8")
+            with open(file, encoding="utf-8") as opened:
+                token = opened.read()
         parts = urlsplit(url)
         server = Server(url, connect_timeout_s=_TIMEOUT_S, read_timeout_s=_TIMEOUT_S)
         headers = {"host": parts.netloc, "accept": "application/json"}
