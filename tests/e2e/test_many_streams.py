@@ -215,7 +215,7 @@ def test_a_function_that_exceeds_its_time_limit_goes_on(shared: Scripted) -> Non
     assert str(shared.local.out).count(f"timed out after {TIMEOUT_S} s; its environment goes on") == 3
 
 
-def test_an_environment_that_is_told_to_end_ends_its_streams_first(shared: Scripted) -> None:
+def test_an_environment_that_is_stopped_ends_its_streams_first(shared: Scripted) -> None:
     async def test(client: httpx.AsyncClient) -> None:
         shared.engine.behaviour = ByPrompt(pace_s=0.1)
         (before,) = environments(shared)
