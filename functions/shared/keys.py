@@ -12,7 +12,7 @@ import hmac
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar, Literal, Protocol, TypeVar
 
 from .clock import Clock
@@ -148,11 +148,9 @@ class StaticKeys:
         return Key(id=f"static_{digest[:16]}", digest=digest, name="API_KEYS", models=models, created_at=0)
 
 
-@dataclass(slots=True)
 class _Confirmed:
-    key: Key
-    at: float
-    refresh_at: float
+    def __init__(self, key: Key, at: float, refresh_at: float) -> None:
+        self.key, self.at, self.refresh_at = key, at, refresh_at
 
 
 class Keyring:

@@ -9,7 +9,6 @@ import asyncio
 import logging
 import threading
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from functools import partial
 
 from .aws import Aws, AwsError
@@ -26,10 +25,9 @@ class SecretsUnavailable(Exception):
     """A secret could not be fetched, and no value is known. The text is AWS's code for it, for operators."""
 
 
-@dataclass(slots=True)
 class _Known:
-    text: str = field(repr=False)
-    refresh_at: float
+    def __init__(self, text: str, refresh_at: float) -> None:
+        self.text, self.refresh_at = text, refresh_at
 
 
 class Secrets:
