@@ -160,6 +160,9 @@ def test_a_signal_lets_running_replies_end(start: Start, number: int) -> None:
     running = [environment.api.deliver(url_event("/paced")) for _ in range(4)]
     time.sleep(0.1)
     environment.process.send_signal(number)
+    time.sleep(0.1)
+    # Four replies, and the workers that serve them: what Lambda sent to another would be lost.
+    assert len(psutil.Process(environment.process.pid).net_connections()) == 8
     received = posts(environment, 4)
     assert all(received[request_id].chunks[1:] == PACED for request_id in running)
     assert environment.process.wait(TIMEOUT_S) == 0
