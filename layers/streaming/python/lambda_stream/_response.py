@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from time import monotonic
 from typing import cast
 
 from ._errors import CallerGone, Failure
@@ -58,8 +59,11 @@ class ResponseStream(asyncio.Protocol):
 
         Raises: AppMisbehaved: they cannot be sent.
         """
-        self.write(prelude(status, headers))
+        framed = prelude(status, headers)
+        self._pending += (b"%x\r\n" % len(framed), framed, b"\r\n")
+        self._pending_bytes += len(framed)
         self.status = int(status)
+        self._loop.call_soon(self._flush)  # unless the first chunk takes it along
 
     def write(self, body: bytes) -> None:
         """Send one non-empty chunk, at the latest when the event loop next turns."""
@@ -69,12 +73,14 @@ class ResponseStream(asyncio.Protocol):
         else:
             self._pending += (b"%x\r\n" % size, body, b"\r\n")
             self._pending_bytes += size
-        is_alone = self.status and self._loop.time() - self._flushed_at > TOGETHER_S
-        if is_alone or self._pending_bytes >= FLUSH_BYTES:
+        if self._pending_bytes >= FLUSH_BYTES:
             self._flush()
-        elif not self._flush_due:  # the prelude waits for the first chunk
-            self._flush_due = True
-            self._loop.call_soon(self._flush_turn)
+        elif not self._flush_due:
+            if monotonic() - self._flushed_at > TOGETHER_S:
+                self._flush()
+            else:
+                self._flush_due = True
+                self._loop.call_soon(self._flush_turn)
 
     def finish(self, end: bytes = END) -> None:
         """Send what is held and the end of the reply, now."""
@@ -122,7 +128,7 @@ class ResponseStream(asyncio.Protocol):
             data = b"".join(self._pending)
             self._pending.clear()
             self._pending_bytes = 0
-            self._flushed_at = self._loop.time()
+            self._flushed_at = monotonic()
             self._transport.write(data)
 
     def _watch(self, left_before: int | None = None) -> None:
