@@ -170,6 +170,17 @@ def test_a_signal_lets_running_replies_end(start: Start, number: int) -> None:
     assert records(environment.log) == []
 
 
+def test_a_signal_waits_for_no_thread_past_its_deadline(start: Start) -> None:
+    environment = start_many(start, 2, "apps.blocking")
+    environment.api.deliver({"sleep": 10}, deadline_s=0.5)
+    began = time.monotonic()
+    time.sleep(0.2)
+    environment.process.terminate()
+    assert environment.api.posts.get(timeout=TIMEOUT_S).json()["errorType"] == "Runtime.DeadlineExceeded"
+    assert environment.process.wait(TIMEOUT_S) == 0
+    assert time.monotonic() - began < 2
+
+
 @pytest.mark.parametrize("handler", ["apps.handler", "apps.blocking"])
 def test_a_signal_while_nothing_runs_ends_the_environment_at_once(start: Start, handler: str) -> None:
     environment = start_many(start, 8, handler)

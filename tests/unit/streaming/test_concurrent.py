@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, cast
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lambda_stream import StreamingHandler, _log, trace_id
@@ -124,6 +125,18 @@ def served(scripts: dict[str, list[Any]], workers: int) -> dict[str, bytes]:
     asyncio.set_event_loop(None)
     loop.close()
     return {request_id: b"".join(transport.writes) for request_id, transport in api.sent.items()}
+
+
+def test_a_handler_that_is_called_within_the_event_loop_says_so() -> None:
+    handler = StreamingHandler(app_of({}), lifespan="off")
+
+    async def call() -> None:
+        handler({}, None)
+
+    with pytest.raises(RuntimeError, match="is a plain function, not `async def`"):
+        asyncio.run(call())
+    assert handler._loop
+    handler._loop.close()
 
 
 @settings(max_examples=25, deadline=None)

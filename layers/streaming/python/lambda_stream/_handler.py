@@ -188,8 +188,17 @@ def stop_after_s(seconds_left: float) -> float:
 
 
 def run_on(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on a loop, from outside of it: where the loop runs, it does so in another thread."""
-    if loop.is_running() and asyncio._get_running_loop() is None:
+    """Run a coroutine on a loop, from outside of it: where the loop runs, it does so in another thread.
+
+    Raises: RuntimeError: called within an event loop.
+    """
+    if asyncio._get_running_loop() is not None:
+        coroutine.close()
+        raise RuntimeError(
+            "expected a call from outside of an event loop but got one within: what calls a StreamingHandler "
+            "is a plain function, not `async def`"
+        )
+    if loop.is_running():
         return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
     asyncio.set_event_loop(loop)
     return loop.run_until_complete(coroutine)
