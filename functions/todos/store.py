@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import unicodedata
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from prisma import Prisma, errors, models, types
+from prisma import Prisma, errors, models
 from prisma_in_process.values import Beyond
 
 from .database import Database
 from .pages import INFINITIES, LAST_US, Order, OrderField, Position
 from .todos import Changes, Filter, Todo
+
+if TYPE_CHECKING:
+    from prisma import types  # takes a while to import
 
 _COLUMNS = {OrderField.CREATED_AT: "createdAt", OrderField.TITLE: "title"}
 # Postgres rounds up to this instant, but reads no parameter of it: its neighbours stand for it.

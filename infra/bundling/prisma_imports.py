@@ -1,8 +1,8 @@
 """Prisma's client without what it imports and never uses here: a quarter of the time of a cold start.
 
 Its models import the generator that wrote them, with its templates and parsers, for three names. The client
-imports httpx for an engine that it would start and call, a parser for a pyproject.toml that is not there, and
-Pydantic 1 beside Pydantic 2.
+imports httpx for an engine that it would start and call, a parser for a pyproject.toml that is not there,
+Pydantic 1 beside Pydantic 2, and types that only annotations name.
 """
 
 import re
@@ -22,6 +22,15 @@ _REPLACED = {
     r"import tomlkit$": "import tomllib as tomlkit",
     r"from pydantic\.v1 import Extra as Extra$": f"{_FROM} Extra as Extra",
     r"from pydantic\.v1\.typing import": _FROM,
+    # Metrics and settings of an engine's process.
+    r"from \._metrics import": _FROM,
+    r"from \._config import config": f"{_FROM} config",
+    # Typed dictionaries, which only annotations name.
+    r"from \. import types, ": "from . import ",
+    r"from \.types import DatasourceOverride, HttpConfig, MetricsFormat$": (
+        "from ._types import DatasourceOverride, HttpConfig, MetricsFormat"
+    ),
+    r"types as types,  # noqa: TID251\n": "",
 }
 # What only they imported, and what the command line does.
 UNUSED_PARTS = ("generator", "cli", "_vendor", "__main__.py", "mypy.py", "testing.py")

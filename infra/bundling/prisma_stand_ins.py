@@ -52,14 +52,18 @@ class OptionalValueFromEnvVar:
         return value
 
 
-class _Httpx:
-    """Stands for each class of httpx: annotations name them, and defaults of calls are made of them."""
+class _Named:
+    """Stands for classes that annotations name, and of which defaults of calls are made."""
 
     def __init__(self, *_: object, **__: object) -> None:
         pass
 
 
-AsyncClient = Client = Headers = Limits = Response = Timeout = _Httpx
+AsyncClient = Client = Headers = Limits = Response = Timeout = _Named
+
+# Of an engine's process, which there is not.
+Metric = Metrics = MetricHistogram = _Named
+config = None
 
 
 # Of pydantic.v1.
