@@ -135,6 +135,15 @@ def _lifespan(service: Service) -> Callable[[Any], AbstractAsyncContextManager[N
 def _with_docs(service: Service) -> FastAPI:
     from fastapi_offline import FastAPIOffline
 
+    from .api.openapi import describe
+
+    def openapi() -> dict[str, Any]:
+        if not app.openapi_schema:
+            info = {"title": app.title, "version": app.version, "description": app.description}
+            requires_keys = service.keyring.requires_keys
+            app.openapi_schema = describe(info, ROUTES, service.settings, requires_keys=requires_keys)
+        return app.openapi_schema
+
     app: FastAPI = FastAPIOffline(
         redoc_url=None,
         title=TITLE,
@@ -147,7 +156,7 @@ def _with_docs(service: Service) -> FastAPI:
         middleware=[Middleware(Envelope)],
         swagger_ui_parameters={"tryItOutEnabled": True, "defaultModelsExpandDepth": 0},
     )
-    app.openapi = lambda: _openapi(app, service)  # type: ignore[method-assign]
+    app.openapi = openapi  # type: ignore[method-assign]
     return app
 
 
@@ -234,13 +243,3 @@ def _of_routing(request: Request, error: Exception) -> ApiError:
 
 def _response(error: ApiError) -> Response:
     return Response(dump(error.body()), error.status, headers=error.headers, media_type="application/json")
-
-
-def _openapi(app: FastAPI, service: Service) -> dict[str, Any]:
-    from functions.chat.api.openapi import describe  # only /docs needs it
-
-    if not app.openapi_schema:
-        info = {"title": app.title, "version": app.version, "description": app.description}
-        requires_keys = service.keyring.requires_keys
-        app.openapi_schema = describe(info, ROUTES, service.settings, requires_keys=requires_keys)
-    return app.openapi_schema
