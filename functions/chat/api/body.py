@@ -34,6 +34,7 @@ _LARGE, _STRIDE = 64 * 1024, 8 * 1024
 _CUT = b"-Infinity"
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _CONTROLS = bytes(range(32))
+_CONTAINERS = frozenset((dict, list))
 
 
 class _Long(NamedTuple):
@@ -210,8 +211,8 @@ def _deeper(value: Any, levels: int) -> bool:
         layer = [
             child
             for node in layer
-            for child in (node.values() if isinstance(node, dict) else node)
-            if isinstance(child, dict | list)
+            for child in (node.values() if type(node) is dict else node)
+            if type(child) in _CONTAINERS
         ]
         if not layer:
             return False

@@ -20,6 +20,8 @@ from functions.chat.errors import InvalidRequest
 MOST_ALTERNATIVES, MOST_OPTIONAL = 1000, 500
 _ALTERNATIVES = ("enum", "anyOf", "oneOf")
 _LIMITS = (("minItems", "maxItems"), ("minLength", "maxLength"), ("minimum", "maximum"))
+# Most of a schema has none of what is looked at.
+_READ = frozenset(("pattern", "properties", *_ALTERNATIVES, *(name for pair in _LIMITS for name in pair)))
 # llama.cpp keeps 32 bits of a count; what is left may be less than the other limit.
 _LARGEST = 2**31 - 1
 _REPEATED = re.compile(r"\{\s*([0-9]{1,99})\s*,\s*([0-9]{1,99})\s*\}")
@@ -34,7 +36,7 @@ class JsonSchema(Map):
         nodes = [value]
         while nodes:
             node = nodes.pop()
-            if isinstance(node, dict):
+            if isinstance(node, dict) and not _READ.isdisjoint(node):
                 alternatives += sum(len(_list(node, name)) for name in _ALTERNATIVES)
                 alternatives += _text(node, "pattern").count("|")
                 properties = node.get("properties")
