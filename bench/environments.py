@@ -20,7 +20,7 @@ from bench.measures import spent_ns
 from bench.runtime_api import models, wrapped
 
 _SETTLE_S = 0.3
-# An engine that is later than that is no longer one of that rate: the point is left out.
+# An engine that is later than that is not one of that rate.
 LATE_S = 0.005
 
 
@@ -40,6 +40,11 @@ class Cost:
     gap_p99_s: float
     late_s: float
     memory_mb: float
+
+    @property
+    def on_schedule(self) -> bool:
+        """Return whether the engine sent what it should have, when it should have."""
+        return self.late_s <= LATE_S and abs(self.per_s / (self.streams * self.rate) - 1) < 0.1
 
 
 class Surroundings:
@@ -91,11 +96,11 @@ class Environments:
     def relay(self, streams: int, rate: float, seconds: float) -> Cost:
         """Start so many streams, measure for so long, and end them."""
         loop, engine, api = self._around.loop, self._around.engine, self._api
-        engine.rate = rate
         api.ended = 0
         for number in range(streams):
             api.invoke(paced_event())
             loop.run(lambda count=number + 1: engine.streams == count)  # type: ignore[misc]
+        engine.begin(rate)
         loop.run_for(_SETTLE_S)
         api.gaps.clear()
         engine.late_s.clear()

@@ -14,7 +14,7 @@ from statistics import median
 import psutil
 
 from bench import bundle
-from bench.environments import LATE_S, Cost, environments, pinned, surroundings
+from bench.environments import Cost, environments, pinned, surroundings
 from bench.growth_picture import APART, TOGETHER, draw
 from bench.measures import Row, ms
 
@@ -56,14 +56,12 @@ def measure(
                 print(f"round {number + 1} of {rounds}: {each} x {rate}/s", file=sys.stderr, flush=True)
                 for name, side in sides.items():
                     found.setdefault((name, each, rate), []).append(side.relay(each, rate, seconds))
-    medians = {place: median_cost(costs) for place, costs in found.items()}
-    late = {place[1:] for place, cost in medians.items() if cost.late_s > LATE_S}
-    kept = {
-        name: [cost for place, cost in medians.items() if place[0] == name and place[1:] not in late]
-        for name in sides
-    }
-    measured = set(possible) - late
-    return kept, [f"{each} x {rate:,}/s" for each, rate in points if (each, rate) not in measured]
+    in_time = {place: [cost for cost in costs if cost.on_schedule] for place, costs in found.items()}
+    measured = [point for point in possible if all(in_time[name, *point] for name in sides)]
+    if not measured:
+        sys.exit("Expected an idle machine, but the engine was late in all rounds.")
+    medians = {name: [median_cost(in_time[name, *point]) for point in measured] for name in sides}
+    return medians, [f"{each} x {rate:,}/s" for each, rate in points if (each, rate) not in measured]
 
 
 def median_cost(costs: Sequence[Cost]) -> Cost:

@@ -16,6 +16,8 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from bench.runtime_api import chat_event
@@ -32,8 +34,8 @@ _SENT = re.compile(rb'"content":"(\d{19})"')
 _NO_TIME = "0" * 19
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _LAST_CHUNK = b"0\r\n\r\n"
-# Read at most before the schedule is looked at again.
-_READS = 16
+# Done at most of what is due before sockets are read, and the other way round.
+_TURN = 16
 
 
 class Loop:
@@ -92,7 +94,9 @@ class Loop:
         last_s = time.monotonic() + limit_s
         while not until():
             assert time.monotonic() < last_s, f"expected an end within {limit_s} s"
-            while self._due and self._due[0][0] <= time.monotonic():
+            for _ in range(_TURN):
+                if not self._due or self._due[0][0] > time.monotonic():
+                    break
                 due_s, number, call = self._due[0]
                 again_s = call(due_s)
                 if again_s is None:
@@ -102,7 +106,7 @@ class Loop:
             wait_s = self._due[0][0] - time.monotonic() if self._due else 0.05
             # epoll's own timeout is in ms.
             select.select((self._epoll,), (), (), min(max(wait_s, 0), 0.05))
-            for descriptor, _ in self._epoll.poll(0, _READS):
+            for descriptor, _ in self._epoll.poll(0, _TURN):
                 self._readers[descriptor]()
 
     def run_for(self, seconds: float) -> None:
@@ -112,13 +116,12 @@ class Loop:
 
 
 class Engine:
-    """Streams completions until `end`, each `rate` events a second from a random moment on.
+    """Opens a stream for each request; from `begin` to `end`, sends events on all.
 
     Shape: `late_s` is how long after its moment each event was sent.
     """
 
     def __init__(self, loop: Loop) -> None:
-        self.rate = 30.0
         self.late_s: list[float] = []
         self._loop = loop
         self._random = random.Random(0)
@@ -136,6 +139,14 @@ class Engine:
         """Return how many streams are open."""
         return len(self._open)
 
+    def begin(self, rate: float) -> None:
+        """Send so many events a second on each stream, from a random moment on."""
+        interval_s = 1 / rate
+        for connection, chunks in self._open:
+            start, end = _chunk(chunks.content(0, _NO_TIME)).split(_NO_TIME.encode())
+            send = partial(self._send, connection, start, end, self._generation, interval_s)
+            self._loop.at(time.monotonic() + self._random.random() * interval_s, send)
+
     def end(self) -> None:
         """End all streams, well."""
         for connection, chunks in self._open:
@@ -149,9 +160,12 @@ class Engine:
 
         def ready() -> None:
             nonlocal request
-            data = connection.recv(65536)
+            data = b""
+            with suppress(ConnectionResetError):
+                data = connection.recv(65536)
             request += data
             if not data:
+                assert all(connection is not each for each, _ in self._open), "a stream was broken off"
                 self._loop.close(connection)
             elif _is_whole(request):
                 assert request.startswith(b"POST "), f"expected completions alone, but got {request!r}"
@@ -162,23 +176,24 @@ class Engine:
 
     def _stream(self, connection: socket.socket) -> None:
         chunks = Chunks(Request(len(self._open), "POST", "", {}, json.dumps({"model": MODEL}).encode(), 0.0))
-        start, end = _chunk(chunks.content(0, _NO_TIME)).split(_NO_TIME.encode())
-        generation, interval_s = self._generation, 1 / self.rate
-        send, note_late = connection.send, self.late_s.append
-
-        def send_next(due_s: float) -> float | None:
-            if generation != self._generation:
-                return None
-            note_late(time.monotonic() - due_s)
-            send(b"%b%d%b" % (start, time.time_ns(), end))
-            return due_s + interval_s
-
-        connection.sendall(
-            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-            + _chunk(chunks.role(0))
-        )
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+        connection.sendall(head + _chunk(chunks.role(0)))
         self._open.append((connection, chunks))
-        self._loop.at(time.monotonic() + self._random.random() * interval_s, send_next)
+
+    def _send(
+        self,
+        connection: socket.socket,
+        start: bytes,
+        end: bytes,
+        generation: int,
+        interval_s: float,
+        due_s: float,
+    ) -> float | None:
+        if generation != self._generation:
+            return None
+        self.late_s.append(time.monotonic() - due_s)
+        connection.send(b"%b%d%b" % (start, time.time_ns(), end))
+        return due_s + interval_s
 
 
 class RuntimeApi:
@@ -234,7 +249,7 @@ class _Caller:
             self._held = b""
             self._api.waiting.append(self._connection)
         else:
-            assert b"response-mode: streaming" in head.lower(), f"expected a streamed reply, but got {head!r}"
+            assert b"response-mode: streaming" in head.lower(), f"expected a streamed reply: {head + rest!r}"
             self._held = rest
             self._loop.replace(self._connection, self._reply)
 

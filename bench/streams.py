@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from bench.environments import LATE_S, Cost, environments, pinned, surroundings
+from bench.environments import Cost, environments, pinned, surroundings
 from bench.measures import Row, ms
 
 RATE = 30.0
@@ -89,4 +89,4 @@ def rows(together: dict[int, list[Cost]], apart: list[Cost], compared: int = COM
 
 
 def _kept(costs: Iterable[Cost]) -> list[Cost]:
-    return [cost for cost in costs if cost.late_s <= LATE_S]
+    return [cost for cost in costs if cost.on_schedule]
