@@ -77,6 +77,8 @@ async def answer(service: Service, request: Request, endpoint: Endpoint[Request_
     except ApiError as error:
         await account.refuse(error)
         raise
+    finally:
+        body.forget()
 
     def writer() -> Writer:
         assert account.answering, "expected an engine to have accepted the request"

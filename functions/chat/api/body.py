@@ -45,8 +45,8 @@ class _Long(NamedTuple):
     odd: bytes
 
 
-# Of the request of this task, by the string's id.
-_long: ContextVar[dict[int, _Long]] = ContextVar("chat.long", default={})  # noqa: B039 - it is never changed
+# Of the request of this task, by the string's id; emptied by `forget`.
+_long: ContextVar[dict[int, _Long]] = ContextVar("chat.long", default={})  # noqa: B039 - this one stays empty
 
 
 async def read_json(request: Request, max_bytes: int) -> dict[str, Any]:
@@ -140,6 +140,11 @@ def utf8_of(text: str) -> bytes:
     """Return the bytes of a text: those that came, if it is a long one of this request."""
     known = _long.get().get(id(text))
     return known.utf8 if known and known.text is text else text.encode()
+
+
+def forget() -> None:
+    """Keep no long string any longer: kept connections have the context that they were made in."""
+    _long.get().clear()
 
 
 def not_base64(text: str) -> bytes:

@@ -4,6 +4,7 @@ import asyncio
 import binascii
 import json
 from collections.abc import Iterator
+from contextvars import Context, copy_context
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.chat.api import body, chat_completions, chat_schema, media
-from functions.chat.engines.engine import joined
+from functions.chat.engines.engine import EngineRequest, joined
 from functions.chat.errors import InvalidRequest
-from tests.unit.chat.fakes import model, settings
+from tests.unit.chat.api.endpoint import post
+from tests.unit.chat.fakes import FakeEngine, model, settings
 
 ONE_LINE = {"ensure_ascii": False, "separators": (",", ":")}
 OF = model(max_tokens_limit=4096)
@@ -172,6 +174,34 @@ def test_large_data_are_sent_on_in_a_piece_of_their_own() -> None:
     call = chat_completions.engine_request(parsed, chat_schema.check(parsed), OF, settings(OF), "abc")
     assert isinstance(call.body, list)
     assert [each for each in call.body if len(each) > 1000] == [url.encode()] * 2
+
+
+@pytest.mark.anyio
+async def test_the_context_in_which_connections_are_made_holds_nothing_of_a_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    contexts: list[Context] = []
+    check = media.check
+
+    async def checked(*parts: Any) -> None:
+        contexts.append(copy_context())
+        assert contexts[0].get(body._long)
+        await check(*parts)
+
+    class Engine(FakeEngine):
+        def open(self, request: EngineRequest) -> Any:
+            contexts.append(copy_context())
+            return super().open(request)
+
+    monkeypatch.setattr(media, "check", checked)
+    image = {"type": "image_url", "image_url": {"url": PNG + "A" * 200_000}}
+    await post(
+        "/v1/chat/completions",
+        {"model": "tiny", "messages": [{"role": "user", "content": [image]}]},
+        OF,
+        engine=Engine(),
+    )
+    assert [context.get(body._long) for context in contexts] == [{}, {}]
 
 
 def test_what_no_engine_can_read_is_refused_as_before() -> None:
