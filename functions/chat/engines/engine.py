@@ -18,8 +18,7 @@ from functions.chat.models import Model
 from functions.shared.frozen import Frozen
 
 
-@dataclass(slots=True)
-class Accepted:
+class Accepted(Frozen):
     """The request is taken: what fails from here on ends the stream.
 
     Shape:  `request` is the fallback that was taken; None, where it is the request itself.
@@ -28,8 +27,7 @@ class Accepted:
     request: EngineRequest | None = None
 
 
-@dataclass(slots=True)
-class Hedged:
+class Hedged(Frozen):
     """A second engine has accepted the same request, because the first is late: both runs are charged.
 
     It comes before the `Accepted` that names whose reply follows.
@@ -63,22 +61,19 @@ class Chunks:
     usage: Any = None
 
 
-@dataclass(slots=True)
-class Reply:
+class Reply(Frozen):
     """A whole reply, normalised."""
 
     value: dict[str, Any]
 
 
-@dataclass(slots=True)
-class End:
+class End(Frozen):
     """The reply is complete. `usage` is the engine's own count, where it sent one."""
 
     usage: Any = None
 
 
-@dataclass(slots=True)
-class Failure:
+class Failure(Frozen):
     """The reply ends here and is not complete.
 
     Shape:  `request` is the fallback that failed in the place of being accepted; None, where it is the
