@@ -105,7 +105,7 @@ def test_plain_runs_are_never_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = ChatStream(model=MODEL)
     stream.feed(role() + word())
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise AssertionError("expected no parsing on the hot path")
 
     monkeypatch.setattr(whole, "parse", fail)
