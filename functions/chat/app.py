@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
@@ -92,8 +91,10 @@ class ServedApp:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        router = Router(_routes(service), redirect_slashes=False, lifespan=_lifespan(service))
-        self._api = Envelope(ExceptionMiddleware(router, _HANDLERS))
+        self._router = Router(_routes(service), redirect_slashes=False, lifespan=_lifespan(service))
+        fixed = (route for route in ROUTES if "{" not in route.path)
+        self._endpoints = {(each.method, each.path): partial(each.endpoint, service) for each in fixed}
+        self._api = Envelope(self._route)
         self._with_docs: FastAPI | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -105,6 +106,19 @@ class ServedApp:
         else:
             scope["app"] = self  # so the router raises its errors for `_render`
             await self._api(scope, receive, send)
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request; what no endpoint's path is equal to is left to the router.
+
+        Its calls would lie between each event of a stream and the socket.
+        """
+        path = scope.get("path", "").removeprefix(scope.get("root_path", ""))
+        endpoint = self._endpoints.get((scope.get("method", ""), path))
+        if endpoint:
+            response = await endpoint(Request(scope, receive, send))
+            await response(scope, receive, send)
+        else:
+            await self._router(scope, receive, send)
 
 
 def _service(
@@ -152,7 +166,7 @@ def _with_docs(service: Service) -> FastAPI:
         routes=_routes(service),
         redirect_slashes=False,
         lifespan=_lifespan(service),
-        exception_handlers=_HANDLERS,
+        exception_handlers=dict.fromkeys((ApiError, KeyRefused, KeysUnavailable, HTTPException), _render),
         middleware=[Middleware(Envelope)],
         swagger_ui_parameters={"tryItOutEnabled": True, "defaultModelsExpandDepth": 0},
     )
@@ -200,9 +214,8 @@ class Envelope:
         except Exception as error:
             if started:
                 raise
-            log_unexpected(logger, error)
-            failure = ServerError(_BUG, headers=NO_RETRY)  # an engine may have run the request
-            await _response(failure)(scope, receive, send_with_headers)
+            response = await _render(Request(scope), error)
+            await response(scope, receive, send_with_headers)
         finally:
             if invocation.account:
                 await invocation.account.end()
@@ -215,14 +228,16 @@ async def _render(request: Request, error: Exception) -> Response:
         return _response(
             ServiceUnavailable(error.for_callers, retry_after_s=error.retry_after_s, code="keys_unavailable")
         )
-    return _response(error if isinstance(error, ApiError) else _of_routing(request, error))
+    if isinstance(error, HTTPException):
+        return _response(_of_routing(request, error))
+    if isinstance(error, ApiError):
+        return _response(error)
+    log_unexpected(logger, error)
+    return _response(ServerError(_BUG, headers=NO_RETRY))  # an engine may have run the request
 
 
-_HANDLERS = dict.fromkeys((ApiError, KeyRefused, KeysUnavailable, HTTPException), _render)
-
-
-def _of_routing(request: Request, error: Exception) -> ApiError:
-    status = error.status_code if isinstance(error, HTTPException) else 500
+def _of_routing(request: Request, error: HTTPException) -> ApiError:
+    status = error.status_code
     url = f"({request.method[:20]} {request.url.path[:200]})"
     root = request.scope.get("root_path", "")
     path = request.url.path.removeprefix(root)
@@ -230,7 +245,7 @@ def _of_routing(request: Request, error: Exception) -> ApiError:
         meant = paths.advice(path, root)
         return UnknownUrl(f"Invalid URL {url}. {meant}")
     if status == 405:
-        allowed = (getattr(error, "headers", None) or {}).get("Allow", "")
+        allowed = (error.headers or {}).get("Allow", "")
         if "GET" in allowed:
             allowed = "GET, HEAD"
         return MethodNotAllowed(f"Invalid method {url}. Expected {allowed}.", headers={"allow": allowed})

@@ -39,6 +39,15 @@ def parse(text: bytes, *, exact: bool = True) -> Any:
         return _DECODER.decode(text.decode())
 
 
+def is_text(inside: bytes) -> bool:
+    """Return whether this is the inside of a JSON string of whole characters, without line separators."""
+    try:
+        orjson.loads(b'"%b"' % inside)
+    except orjson.JSONDecodeError:
+        return False
+    return inside.isascii() or not LINE_SEPARATORS.search(inside.decode())
+
+
 def _finite(text: str) -> float:
     if not math.isfinite(value := float(text)):
         raise ValueError(text)

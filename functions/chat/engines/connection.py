@@ -15,6 +15,7 @@ import struct
 import termios
 from collections.abc import Callable, Sequence
 from contextvars import Context
+from time import monotonic
 
 import httptools
 
@@ -133,14 +134,16 @@ class Connection(asyncio.BufferedProtocol):
         self._reset()
         self._complete = False
         self._timeout_s = timeout_s
-        self._silent_at = self._loop.time() + timeout_s
+        self._silent_at = monotonic() + timeout_s
         self._stop_watching()  # the last request may have had longer
         self._transport.writelines(content)
         try:
             if self._transport.is_closing():  # the write failed at once
                 raise ConnectError("the connection had ended before the request was written")
             while not self._has_head:
-                await self._wait()
+                await self._arrival()
+            if self._error is not None and not self._pieces:
+                raise self._error
         except BaseException:
             self.abort()
             raise
@@ -153,8 +156,8 @@ class Connection(asyncio.BufferedProtocol):
         while not self._pieces:
             if self._complete:
                 return b""
-            self._silent_at = self._loop.time() + self._timeout_s
-            await self._wait()
+            self._silent_at = monotonic() + self._timeout_s
+            await self._arrival()
         data = b"".join(self._pieces)
         self._pieces.clear()
         self._size = 0
@@ -168,28 +171,26 @@ class Connection(asyncio.BufferedProtocol):
         self._stop_watching()
         self._transport.abort()
 
-    async def _wait(self) -> None:
-        """Wait until something has arrived, or the response ends, or it is `_silent_at`."""
+    def _arrival(self) -> Arrival:
+        """Return what waits until something has arrived, or the response ends, or it is `_silent_at`.
+
+        Raises: TransportError, which has come before.
+        """
         if self._error is not None:
             raise self._error
         if self._timer is None:
             self._watch()
         self._reading = Arrival(loop=self._loop)
-        try:
-            await self._reading
-        finally:
-            self._reading = None
-        if self._error is not None and not self._pieces:
-            raise self._error
+        return self._reading
 
     def _watch(self) -> None:
         """Fail a wait at `_silent_at`; reads move that on, which costs less than a timer for each."""
-        left_s = self._silent_at - self._loop.time()
+        left_s = self._silent_at - monotonic()
         if left_s > 0:
             self._timer = self._loop.call_later(left_s, self._watch)
             return
         self._timer = None
-        if self._reading is not None:
+        if self._reading is not None and not self._reading.done():
             self._fail(ReadTimeout("the engine was silent"))
 
     def _stop_watching(self) -> None:
@@ -200,8 +201,9 @@ class Connection(asyncio.BufferedProtocol):
     def _fail(self, error: TransportError) -> None:
         if not self._complete and self._error is None:
             self._error = error
-        if self._reading is not None and not self._reading.done():
-            self._reading.set_result(None)
+        reading, self._reading = self._reading, None
+        if reading is not None and not reading.done():
+            reading.set_result(None)
 
     # Called by asyncio.
 
@@ -232,8 +234,9 @@ class Connection(asyncio.BufferedProtocol):
             if self._head_size > MAX_HEAD_BYTES:
                 self._fail(ProtocolError("the engine's response has too large a head"))
                 self.abort()
-        if self._reading is not None and not self._reading.done():
-            self._reading.come()
+        reading, self._reading = self._reading, None
+        if reading is not None and not reading.done():
+            reading.come()
         if self._size > HIGH_WATER_BYTES and not self._paused:
             self._paused = True
             self._transport.pause_reading()

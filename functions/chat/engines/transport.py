@@ -10,9 +10,9 @@ import asyncio
 import ssl
 import string
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import lru_cache, partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from functions.shared.clock import Clock
@@ -167,7 +167,9 @@ class EngineTransport:
 class Response:
     """A response whose head has come.
 
-    Shape:  `headers` by their names in lower case, repeated ones joined by a comma.
+    Shape:  `headers` by their names in lower case, repeated ones joined by a comma. `read` returns what has
+            arrived of the body, waiting if nothing has yet, and b"" at its end; not after `close`.
+    Raises: `read`: ReadTimeout, ProtocolError.
     """
 
     def __init__(self, transport: EngineTransport, connection: Connection) -> None:
@@ -178,27 +180,24 @@ class Response:
             self.headers[name] = f"{self.headers[name]}, {value}" if name in self.headers else value
         self._transport = transport
         self._connection: Connection | None = connection
-        is_compressed = self.headers.get("content-encoding", "").lower() in ("gzip", "x-gzip", "deflate")
-        # Either form: requests want none, but what stands before them may compress.
-        self._inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress if is_compressed else None
-
-    async def read(self) -> bytes:
-        """Return what has arrived of the body, waiting if nothing has yet; b"" at its end.
-
-        Raises: ReadTimeout, ProtocolError.
-        """
-        while self._connection is not None and (data := await self._connection.read()):
-            if self._inflate is None:
-                return data
-            try:
-                if inflated := self._inflate(data):
-                    return inflated
-            except zlib.error as error:
-                raise ProtocolError("the engine's response is not compressed as it says") from error
-        return b""
+        self.read: Callable[[], Coroutine[Any, Any, bytes]] = connection.read
+        # Requests want no compression, but what stands before an engine may compress.
+        if self.headers.get("content-encoding", "").lower() in ("gzip", "x-gzip", "deflate"):
+            inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress
+            self.read = partial(_inflated, connection, inflate)
 
     def close(self) -> None:
         """Give the connection back; one whose response is not at its end is closed."""
         connection, self._connection = self._connection, None
         if connection is not None:
             self._transport.release(connection)
+
+
+async def _inflated(connection: Connection, inflate: Callable[[bytes], bytes]) -> bytes:
+    while data := await connection.read():
+        try:
+            if inflated := inflate(data):
+                return inflated
+        except zlib.error as error:
+            raise ProtocolError("the engine's response is not compressed as it says") from error
+    return b""

@@ -66,6 +66,10 @@ class ChatStream:
         """Take what the engine sent; return the events that are whole by now."""
         if self.ended:
             return ()
+        if self._template and not self._splitter.held:  # most often, what came is whole events of one kind
+            left, count = self._template.apply(data)
+            if left:
+                return (Run(left, count),)
         try:
             run = self._splitter.feed(data)
         except ApiError as failure:

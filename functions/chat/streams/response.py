@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from time import monotonic
 from typing import Any, Protocol
 
 from starlette.responses import Response
@@ -48,10 +49,10 @@ class EventStreamResponse(Response):
         self._events = events
         self._keep_alive_s = keep_alive_s
         self._writer = writer
-        self._lock = asyncio.Lock()
-        self._begun = self._ended = self._stopped = False
-        self._clock = asyncio.get_running_loop().time
-        self._sent_at = self._clock()
+        self._begun = self._sending = self._ended = self._stopped = False
+        self._free = asyncio.Event()  # no comment is being sent
+        self._free.set()
+        self._sent_at = monotonic()
 
     @classmethod
     async def open(
@@ -103,32 +104,37 @@ class EventStreamResponse(Response):
 
     async def _pump(self, send: Send) -> None:
         async for event in self._events:
-            if isinstance(event, Failure) and not self._begun:
+            if isinstance(event, (Run, Chunks)):
+                data, more = self._writer.write(event), True
+            elif isinstance(event, Failure) and not self._begun:
                 raise event.error
-            await self._send_event(send, event)
-
-    async def _send_event(self, send: Send, event: Event) -> None:
-        if isinstance(event, (Run, Chunks)):
-            if data := self._writer.write(event):
-                await self._send(send, data)
-        elif isinstance(event, (End, Failure)):
-            await self._send(send, self._writer.end(event), more=False)
+            elif isinstance(event, (End, Failure)):
+                data, more = self._writer.end(event), False
+            else:
+                continue
+            if not self._free.is_set():
+                await self._free.wait()
+            if data or not more:
+                self._sending = True
+                await self._send(send, data, more=more)
+                self._sending = False
 
     async def _send(self, send: Send, data: bytes, *, more: bool = True) -> None:
-        async with self._lock:
-            if not self._begun:
-                self._begun = True
-                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            await send({"type": "http.response.body", "body": data, "more_body": more})
+        if not self._begun:
+            self._begun = True
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": data, "more_body": more})
         self._ended = not more
-        self._sent_at = self._clock()
+        self._sent_at = monotonic()
 
     async def _keep_alive(self, send: Send) -> None:
         while not self._ended:
-            await asyncio.sleep(max(self._sent_at + self._keep_alive_s - self._clock(), 0.001))
-            is_late = self._clock() - self._sent_at >= self._keep_alive_s
-            if is_late and not self._lock.locked() and not self._ended:
+            await asyncio.sleep(max(self._sent_at + self._keep_alive_s - monotonic(), 0.001))
+            is_late = monotonic() - self._sent_at >= self._keep_alive_s
+            if is_late and not self._sending and not self._ended:
+                self._free.clear()
                 await self._send(send, KEEP_ALIVE)
+                self._free.set()
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:

@@ -13,19 +13,19 @@ MAX_EVENT_BYTES = 16 * 1024 * 1024
 
 
 class EventSplitter:
-    """Cut bytes into runs of whole events; hold only the remainder."""
+    """Cut bytes into runs of whole events; `held` is what has come of the next one."""
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._max_event_bytes = max_event_bytes
-        self._held: list[bytes] = []
+        self.held: list[bytes] = []
 
     def feed(self, chunk: bytes) -> bytes:
         """Return the events that are whole by now, in one piece; b"" if none is.
 
         Raises: UpstreamError if an event is larger than is allowed.
         """
-        if self._held and self._held[-1].endswith((b"\r", b"\n")):
-            chunk = self._held.pop() + chunk  # an end of a line may be cut in two
+        if self.held and self.held[-1].endswith((b"\r", b"\n")):
+            chunk = self.held.pop() + chunk  # an end of a line may be cut in two
         half = b""
         if b"\r" in chunk:
             # A CR at the very end may be half of a CRLF: it waits for what comes next.
@@ -33,8 +33,8 @@ class EventSplitter:
             chunk = chunk.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         end = chunk.rfind(b"\n\n") + 2
         if end < 2:
-            self._held.append(chunk + half)
-            if sum(map(len, self._held)) > self._max_event_bytes:
+            self.held.append(chunk + half)
+            if sum(map(len, self.held)) > self._max_event_bytes:
                 raise UpstreamError(
                     f"The engine sent an event of more than {self._max_event_bytes} bytes. "
                     "Request less, or have the operator of this API raise MAX_EVENT_BYTES.",
@@ -42,16 +42,16 @@ class EventSplitter:
                 )
             return b""
         run = chunk if end == len(chunk) else chunk[:end]
-        if self._held:
-            run = b"".join([*self._held, run])
+        if self.held:
+            run = b"".join([*self.held, run])
         rest = chunk[end:] + half
-        self._held = [rest] if rest else []
+        self.held = [rest] if rest else []
         return run
 
     def flush(self) -> bytes:
         """Return what the end of the input left over, closed as an event."""
-        rest = b"".join(self._held).replace(b"\r", b"\n").rstrip(b"\n")
-        self._held.clear()
+        rest = b"".join(self.held).replace(b"\r", b"\n").rstrip(b"\n")
+        self.held.clear()
         return rest + b"\n\n" if rest else b""
 
 

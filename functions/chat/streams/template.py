@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from functions.chat.json_text import LINE_SEPARATORS, parse
+from functions.chat.json_text import is_text
 from functions.shared.frozen import Frozen
 
 _TEXT = re.compile(rb'"(?:content|reasoning|reasoning_content|text)":\s*"((?:[^"\\]|\\.)+)"')
@@ -48,13 +48,13 @@ class Template(Frozen):
 
     def apply(self, run: bytes) -> tuple[bytes, int]:
         """Return a run as it leaves, and of how many events; b"" if any is not of this template."""
-        is_long_enough = len(run) >= len(self.head) + len(self.tail)
-        if not (is_long_enough and run.startswith(self.head) and run.endswith(self.tail)):
+        start, end = len(self.head), len(run) - len(self.tail)
+        if start > end or not (run.startswith(self.head) and run.endswith(self.tail)):
             return b"", 0
-        between = run[len(self.head) : len(run) - len(self.tail)]
+        between = run[start:end]
         # By a space, so that halves of a character in two events do not look whole.
         texts = between.replace(self.joint, b" ")
-        if not _is_plain(texts):
+        if not is_text(texts):
             return b"", 0
         count = 1 + (len(between) - len(texts)) // (len(self.joint) - 1)
         return (self._changed(between) if self.left else run), count
@@ -67,12 +67,3 @@ class Template(Frozen):
         for part in middle:
             texts = [text + part + text for text in texts]
         return head + (tail + head).join(texts) + tail
-
-
-def _is_plain(texts: bytes) -> bool:
-    """Return whether this is the inside of a JSON string, without line separators."""
-    try:
-        parse(b'"%b"' % texts)
-    except ValueError:
-        return False
-    return texts.isascii() or not LINE_SEPARATORS.search(texts.decode())
