@@ -24,8 +24,11 @@ from botocore.regions import EndpointResolver
 
 from functions.shared import https
 from functions.shared.aws import MAX_CONNECTIONS, Aws, AwsError, in_thread
+from functions.shared.keys import KeyRefused, Keyring
 from functions.shared.role import Role
+from functions.shared.secrets import Secrets
 from functions.shared.signed import _JSON, Signed, SignedClient
+from functions.shared.table import Table
 from tests.tls import Authority
 
 KEYS = Credentials("ASIAEXAMPLE", "secret/+=", "session//token+=")
@@ -40,13 +43,15 @@ ARN = f"arn:aws:lambda:{REGION}:123456789012:function:scaler ü"
 
 
 class Server(ThreadingHTTPServer):
-    """Keeps what it receives, and responds `{}`."""
+    """Keeps what it receives, and responds with `body` once as many have come as `together` wants."""
 
     daemon_threads = True
+    request_queue_size = MAX_CONNECTIONS
 
     def __init__(self) -> None:
         self.received: list[tuple[str, str, dict[str, str], bytes]] = []
         self.connections = 0
+        self.body, self.together = b"{}", threading.Barrier(1)
         super().__init__(("127.0.0.1", 0), _Handler)
 
     @property
@@ -67,10 +72,11 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["content-length"]))
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.server.received.append((self.command, self.path, headers, body))
+        self.server.together.wait(10)
         self.send_response(200)
-        self.send_header("content-length", "2")
+        self.send_header("content-length", str(len(self.server.body)))
         self.end_headers()
-        self.wfile.write(b"{}")
+        self.wfile.write(self.server.body)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -337,3 +343,36 @@ def test_all_threads_share_the_connections(server: Server) -> None:
     assert len(server.received) == 16
     assert server.connections <= 8
     service.close()
+
+
+@pytest.mark.anyio
+async def test_many_requests_with_one_key_look_it_up_once(server: Server) -> None:
+    own = aws()
+    keyring = Keyring(Table("keys", aws=own, endpoint_url=server.url))
+    found = await asyncio.gather(
+        *(keyring.authenticate("Bearer sk-unknown") for _ in range(MAX_CONNECTIONS)), return_exceptions=True
+    )
+    assert [type(each) for each in found] == [KeyRefused] * MAX_CONNECTIONS
+    assert len(server.received) == 1
+    own.drain()
+
+
+@pytest.mark.anyio
+async def test_many_requests_with_keys_of_their_own_look_them_up_together(server: Server) -> None:
+    own = aws()
+    server.together = threading.Barrier(MAX_CONNECTIONS)
+    keyring = Keyring(Table("keys", aws=own, endpoint_url=server.url))
+    tried = (keyring.authenticate(f"Bearer sk-{number}") for number in range(MAX_CONNECTIONS))
+    found = await asyncio.gather(*tried, return_exceptions=True)
+    assert [type(each) for each in found] == [KeyRefused] * MAX_CONNECTIONS
+    own.drain()
+
+
+@pytest.mark.anyio
+async def test_many_requests_that_need_a_secret_fetch_it_once(server: Server) -> None:
+    server.body = b'{"SecretString": "one"}'
+    own = aws(AWS_ENDPOINT_URL_SECRETS_MANAGER=server.url)
+    secrets = Secrets(own)
+    assert set(await asyncio.gather(*(secrets.value("arn") for _ in range(MAX_CONNECTIONS)))) == {"one"}
+    assert len(server.received) == 1
+    own.drain()
