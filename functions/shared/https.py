@@ -65,6 +65,7 @@ class Server:
             response = connection.send("\r\n".join((*lines, "", "")).encode("latin-1") + body)
         except BaseException:
             connection.close()
+            self.close()  # those of before are no better: a second try gets a new one
             raise
         if connection.is_open and len(self._free) < MAX_CONNECTIONS:
             self._free.append(connection)

@@ -7,7 +7,6 @@ import asyncio
 import os
 import sys
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 
 from functions.shared import aws as aws_module
 from functions.shared.keys import Key
@@ -17,7 +16,7 @@ from tests.integration.shared.conftest import NAME, signed_aws
 
 
 async def main(endpoint: str, limit: str, count: str) -> None:
-    aws_module._threads = ThreadPoolExecutor(int(count))
+    aws_module.MAX_CONNECTIONS = int(count)
     # Moto handles one call at a time: the last of 200 may wait for long, and must not be retried.
     aws_module.CONNECT_TIMEOUT_S = aws_module.READ_TIMEOUT_S = 30
     table = Table(NAME, aws=signed_aws(), endpoint_url=endpoint)

@@ -52,6 +52,8 @@ class Server(ThreadingHTTPServer):
         self.received: list[tuple[str, str, dict[str, str], bytes]] = []
         self.connections = 0
         self.body, self.together = b"{}", threading.Barrier(1)
+        self.clients: list[Any] = []
+        self.deaf, self.ended = list[Any](), threading.Event()
         super().__init__(("127.0.0.1", 0), _Handler)
 
     @property
@@ -72,6 +74,10 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["content-length"]))
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.server.received.append((self.command, self.path, headers, body))
+        self.server.clients.append(self.client_address)
+        if self.client_address in self.server.deaf:
+            self.server.ended.wait(5)
+            return
         self.server.together.wait(10)
         self.send_response(200)
         self.send_header("content-length", str(len(self.server.body)))
@@ -215,6 +221,22 @@ def test_a_connection_that_was_closed_meanwhile_is_not_used() -> None:
             time.sleep(0.02)
         service.close()
     assert len(connections) == 2
+
+
+def test_where_one_connection_is_dead_all_from_before_are_given_up(server: Server) -> None:
+    """As after a time without packets: nothing has closed them, and nothing arrives any more."""
+    service = aws().service("dynamodb", endpoint_url=server.url, read_timeout_s=0.1)
+    server.together = threading.Barrier(2)
+    threads = [threading.Thread(target=service.call, args=("get_item",)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    server.together, server.deaf = threading.Barrier(1), server.clients[:]
+    assert service.call("get_item")["ResponseMetadata"] == {"HTTPStatusCode": 200}
+    assert len(set(server.clients)) == 3
+    server.ended.set()
+    service.close()
 
 
 @contextmanager
