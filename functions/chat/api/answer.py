@@ -122,5 +122,7 @@ async def _prepare(
         with suppress(ApiError):
             again = endpoint.check(parsed)  # a request is fitted to its model in place
             calls.append(await endpoint.prepare(parsed, again, other, settings, invocation.request_id))
-    first, *rest = (replace(call, headers=invocation.trace, names=endpoint.names) for call in calls)
-    return replace(first, fallbacks=tuple(rest))
+    if invocation.trace or endpoint.names:
+        calls = [replace(call, headers=invocation.trace, names=endpoint.names) for call in calls]
+    first, *rest = calls
+    return replace(first, fallbacks=tuple(rest)) if rest else first

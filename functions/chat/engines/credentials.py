@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import Literal
 
@@ -81,15 +81,19 @@ class Credentials:
             key = await self._secrets.value(model.key_secret)
         return {"authorization": f"Bearer {key}"} if key else {}
 
-    def reject(self, model: Model, status: int) -> Literal["final", "changed", "renewed"]:
+    def reject(
+        self, model: Model, status: int, sent: Mapping[str, str]
+    ) -> Literal["final", "changed", "renewed"]:
         """Note that an engine answers 401 or 403; return what has become of the credentials.
 
-        Shape:  `changed`: the next request fetches the key again. `renewed`: the same request may be sent
-                again at once, with a new token.
+        Shape:  `sent`: the headers of the request. `changed`: the next request fetches the key again.
+                `renewed`: the same request may be sent again at once, with a new token.
         """
         if model.credentials == "bedrock":
             token = self._tokens.get(region := self._region(model))
-            if token and self._clock.elapsed_s() - token.made_at >= TOKEN_NEW_S:
+            if token is None or sent.get("authorization") != f"Bearer {token.text}":
+                return "renewed"  # by another request, which was rejected before
+            if self._clock.elapsed_s() - token.made_at >= TOKEN_NEW_S:
                 del self._tokens[region]
                 return "renewed"
         elif status == 401 and self._secrets and model.key_secret:

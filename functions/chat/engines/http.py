@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, closing, contextmanager, suppress
 from typing import Any
 
@@ -127,17 +127,18 @@ class HttpEngine:
             else:
                 if response.status == 200:
                     return response
-                error, least_s = await self._refusal(response, request, clock() - began)
+                error, least_s = await self._refusal(response, request, sent.headers, clock() - began)
                 if pause_s is None or least_s is None or least_s > pause_s:
                     raise error
             await asyncio.sleep(pause_s)
         raise AssertionError("the last attempt returns or raises")
 
     async def _refusal(
-        self, response: Response, request: EngineRequest, took_s: float
+        self, response: Response, request: EngineRequest, sent: Mapping[str, str], took_s: float
     ) -> tuple[ApiError, float | None]:
         """Read a reply that is not 200, and log it; return the error, and when it may be sent again.
 
+        Shape:  `sent`: the headers of the request.
         Units:  `took_s`: from the request to the head of the reply. The wait: None for never.
         """
         model, status = request.model, response.status
@@ -145,7 +146,7 @@ class HttpEngine:
         hint = f"; {refusal.hint}" if refusal.hint else ""
         logger.warning("engine refused: status=%d request=%s%s", status, request.request_id, hint)
         if status in (401, 403):
-            match self._credentials.reject(model, status):
+            match self._credentials.reject(model, status, sent):
                 case "renewed":
                     refusal = Refusal(refusal.error, 0)
                 case "changed":

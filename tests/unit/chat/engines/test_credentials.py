@@ -63,12 +63,23 @@ async def test_a_token_is_used_for_15_minutes_in_each_region() -> None:
 
 async def test_a_rejected_token_is_made_again_unless_it_is_new() -> None:
     bench = Bench()
-    first = await bench.token()
-    assert bench.credentials.reject(BEDROCK, 403) == "final"
+    sent = await bench.credentials.headers(BEDROCK, "POST", BEDROCK.base_url)
+    assert bench.credentials.reject(BEDROCK, 403, sent) == "final"
     bench.at, bench.environ["AWS_SESSION_TOKEN"] = TOKEN_NEW_S, "later"
-    assert bench.credentials.reject(BEDROCK, 403) == "renewed"
-    assert bench.credentials.reject(BEDROCK, 403) == "final"
-    assert await bench.token() != first
+    assert bench.credentials.reject(BEDROCK, 403, sent) == "renewed"
+    again = await bench.credentials.headers(BEDROCK, "POST", BEDROCK.base_url)
+    assert again != sent
+    assert bench.credentials.reject(BEDROCK, 403, again) == "final"
+
+
+async def test_requests_that_bore_the_same_rejected_token_are_all_sent_again() -> None:
+    bench = Bench()
+    sent = await bench.credentials.headers(BEDROCK, "POST", BEDROCK.base_url)
+    bench.at, bench.environ["AWS_SESSION_TOKEN"] = TOKEN_NEW_S, "later"
+    assert bench.credentials.reject(BEDROCK, 403, sent) == "renewed"
+    assert bench.credentials.reject(BEDROCK, 403, sent) == "renewed"
+    await bench.token()
+    assert bench.credentials.reject(BEDROCK, 403, sent) == "renewed"
 
 
 @pytest.mark.parametrize("body", [b"{}", b""])
