@@ -13,6 +13,7 @@ from infra.local.deployment import chat_function
 from infra.local.lambda_service.service import run_lambda_service
 from infra.local.processes import Guardian
 from infra.local.settings import Settings
+from tests.local_service import PER_ENVIRONMENT
 
 CONCURRENCY = 24
 
@@ -25,7 +26,8 @@ def custom_gateway(
 
     Shape:  `out` gets the lines of its request log.
     """
-    function = chat_function(Settings(backend="http://unused/v1", concurrency=CONCURRENCY), dict(models))
+    settings = Settings(backend="http://unused/v1", concurrency=CONCURRENCY, per_environment=PER_ENVIRONMENT)
+    function = chat_function(settings, dict(models))
     function = replace(function, environment={**function.environment, **variables})
     console = Console(out=out or io.StringIO(), log=io.StringIO())
     with Guardian() as guardian, start_blocking_portal() as portal:

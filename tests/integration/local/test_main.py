@@ -220,6 +220,7 @@ def test_an_embedding_model_is_served_beside_the_chat_model(tmp_path: Path) -> N
         ({"AUTH": "yes"}, "Expected AUTH to be on or off, but got 'yes'."),
         ({"DEV_KEY": "pw\n"}, "Expected DEV_KEY to be what a header can carry"),
         ({"CONCURRENCY": "0"}, "Expected CONCURRENCY to be a number from 1 to 1000"),
+        ({"PER_ENVIRONMENT": "65"}, "Expected PER_ENVIRONMENT to be a number from 1 to 64, but got '65'."),
         (
             {"DATABASE_URL": "mysql://u:pw@h/d"},
             "DATABASE_URL is invalid: expected a URL that begins with postgresql://",
