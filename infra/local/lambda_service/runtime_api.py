@@ -69,6 +69,8 @@ class RuntimeApiServer:
         self.closing = False
         self._connections: set[RuntimeConnection] = set()
         self._checked: set[RuntimeConnection] = set()
+        self._unchecked: list[RuntimeConnection] = []
+        self._checking: asyncio.Task[None] | None = None
         self._undelivered: deque[Invocation] = deque()
         # By request id: those that the function works on, and those to which it has replied since.
         self._open: dict[str, Invocation] = {}
@@ -90,6 +92,8 @@ class RuntimeApiServer:
         if self._server:
             self._server.close()
         self._listener.close()
+        if self._checking:
+            self._checking.cancel()
         for connection in list(self._connections):
             connection.abort()
 
@@ -166,12 +170,12 @@ class RuntimeApiServer:
         return WholeRequest(lambda _: error_response(404, "InvalidPath", message))
 
     def _is_the_functions(self, connection: RuntimeConnection) -> bool:
-        if self._session is None or connection in self._checked:
-            return True
-        _, own = connection.addresses()
-        unchecked = {each.addresses()[0]: each for each in self._connections - self._checked}
-        self._checked |= {unchecked[peer] for peer in peers_of_session(self._session, unchecked, own)}
-        return connection in self._checked
+        peer, own = connection.addresses()
+        return (
+            self._session is None
+            or connection in self._checked
+            or peer in peers_of_session(self._session, [peer], own)
+        )
 
     def _fail_init(self, error: str, message: str) -> RuntimeResponse:
         self._observer.failed_init(error, message)
@@ -189,8 +193,11 @@ class RuntimeApiServer:
 
     def _next(self, connection: RuntimeConnection) -> RuntimeResponse | None:
         """Return the event that waits for the function, None if the function waits for one."""
-        if not self._is_the_functions(connection):
-            return _NOT_FOR_OTHERS
+        if self._session is not None and connection not in self._checked:
+            self._unchecked.append(connection)
+            if not self._checking:
+                self._checking = asyncio.create_task(self._check(self._session))
+            return None
         if self._undelivered:
             return self._event_response(self._undelivered.popleft())
         ended = self._ended()
@@ -198,6 +205,21 @@ class RuntimeApiServer:
         self.closing = False
         self._observer.became_idle(ended)
         return None
+
+    async def _check(self, session: int) -> None:
+        """Look up who waits at /next for the first time; in a thread, as it would hold up all streams."""
+        while self._unchecked:
+            _, own = self._unchecked[0].addresses()
+            waiting = {connection.addresses()[0]: connection for connection in self._unchecked}
+            self._unchecked.clear()
+            ours = await asyncio.to_thread(peers_of_session, session, waiting, own)
+            for peer, connection in waiting.items():
+                if connection in self._connections:
+                    self._checked |= {connection} if peer in ours else set()
+                    response = self._next(connection) if peer in ours else _NOT_FOR_OTHERS
+                    if response:
+                        connection.respond(response)
+        self._checking = None
 
     def _ended(self) -> Invocation | None:
         """Return the invocation whose slot is free now that the function requests an event, None if none is.

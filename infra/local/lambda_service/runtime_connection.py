@@ -65,6 +65,7 @@ class RuntimeConnection(asyncio.Protocol):
         self._request: RuntimeRequest | None = None
         self._pieces: list[bytes] = []
         self._paused = False
+        self._keep = True
 
     # called by asyncio
 
@@ -110,6 +111,7 @@ class RuntimeConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         request, self._request = self._request, None
+        self._keep = self._parser.should_keep_alive()  # known here alone
         response = request.finish(self._take(), self._trailers) if request else None
         if response:
             self.respond(response)
@@ -123,16 +125,15 @@ class RuntimeConnection(asyncio.Protocol):
 
     def respond(self, response: RuntimeResponse) -> None:
         """Respond to the request that came last."""
-        keep = self._parser.should_keep_alive()
         phrase = http.HTTPStatus(response.status).phrase
         fields = {**response.headers, "Content-Length": str(len(response.body))}
-        if not keep:
+        if not self._keep:
             fields["Connection"] = "close"
         head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         self._transport.write(
             f"HTTP/1.1 {response.status} {phrase}\r\n{head}\r\n".encode("latin-1") + response.body
         )
-        if not keep:
+        if not self._keep:
             self._transport.close()
 
     def addresses(self) -> tuple[tuple[str, int], tuple[str, int]]:
