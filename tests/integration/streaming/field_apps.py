@@ -129,6 +129,16 @@ def hidden(event: Any, context: Any) -> Any:
 lazily = StreamingHandler(app)
 
 
+class Noted(StreamingHandler):
+    """Decorated by inheritance."""
+
+    def __call__(self, event: Any, context: Any) -> Any:
+        return decorated(super().__call__)(event, context)
+
+
+noted = Noted(app)
+
+
 def threaded(event: Any, context: Any) -> Any:
     """Call a handler in a thread, as decorators do that limit its time."""
     with ThreadPoolExecutor(1) as threads:

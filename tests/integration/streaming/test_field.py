@@ -85,7 +85,7 @@ def test_lines_carry_the_id_of_their_request(start: Start) -> None:
         assert "\trequest-2\t" in line
 
 
-@pytest.mark.parametrize("handler", ["handler", "hidden", "stream"])
+@pytest.mark.parametrize("handler", ["handler", "hidden", "noted", "stream"])
 def test_decorated_handlers_stream(start: Start, handler: str) -> None:
     environment = field(start, handler)
     for _ in range(2):
@@ -98,7 +98,7 @@ def test_decorated_handlers_stream(start: Start, handler: str) -> None:
         "startup",
         "shutdown",
     ]
-    if handler == "handler":
+    if handler in ("handler", "noted"):
         assert environment.order()[:3] == ["startup", "before request-1", "after 200"]
 
 

@@ -24,13 +24,12 @@ from random import uniform
 from typing import Any, TypeVar
 
 from ._errors import DEADLINE, Fault
-from ._events import FunctionInfo, Invocation, LambdaContext
-from ._handler import StreamingHandler, run_on, stop_after_s
+from ._events import FunctionInfo, Invocation
+from ._handler import run_on, stop_after_s
 from ._importer import Handler
 from ._log import LambdaLogHandler
 from ._logger import logger
 from ._loop import InvocationLoop, encode
-from ._requests import http_request
 from ._runtime_api import RuntimeApi
 
 T = TypeVar("T")
@@ -108,37 +107,32 @@ class ConcurrentLoop(InvocationLoop):
         self, handler: Handler, invocation: Invocation, api: RuntimeApi
     ) -> asyncio.Future[Any] | None:
         """Reply to one invocation, whatever the handler does; returns a function that still runs after it."""
-        running: asyncio.Future[Any] | None = None
-        # Contexts outlive invocations, in connections that are kept: they must not hold payloads.
-        exchange = self._exchange(invocation._replace(payload=b""), self._run_on_loop)
+        exchange = self._exchange(invocation, self._run_on_loop)
+        del invocation
+        arguments = await self._serve(handler, exchange, api)
+        if not arguments:
+            return None
+        running: asyncio.Future[Any]
+        if iscoroutinefunction(handler):
+            running = self._loop.create_task(handler(*arguments))
+        else:
+            running = self._loop.run_in_executor(self._threads, copy_context().run, handler, *arguments)
         try:
-            event, context = invocation.event(), LambdaContext(invocation, self._function)
-            del invocation
-            request = http_request(event, context) if isinstance(handler, StreamingHandler) else None
-            if isinstance(handler, StreamingHandler) and request:
-                result = await handler.reply(request, exchange)
-            else:
-                running = self._call(handler, event, context)
-                # Later than an app that the function may have called: the app's own reply is the better one.
-                left_s = max(0, exchange.invocation.seconds_left)
-                await asyncio.wait((running,), timeout=(stop_after_s(left_s) + left_s) / 2)
-                if not running.done():
-                    raise Fault(DEADLINE.error_type, "the function still ran shortly before its deadline")
-                result = running.result()
-            posting = None if exchange.replied else api.post_result(exchange.invocation, *encode(result))
+            # Later than an app that the function may have called: the app's own reply is the better one.
+            left_s = max(0, exchange.invocation.seconds_left)
+            await asyncio.wait((running,), timeout=(stop_after_s(left_s) + left_s) / 2)
+            if not running.done():
+                raise Fault(DEADLINE.error_type, "the function still ran shortly before its deadline")
+            result = running.result()
+            if exchange.replied:
+                return None
+            posting = api.post_result(exchange.invocation, *encode(result))
         except BaseException as error:  # noqa: BLE001 - `_stop` cancels no worker that serves
             posting = self._failed(exchange, error, api)
         if isinstance(running, asyncio.Task):
             running.cancel()
-        if posting:
-            await posting
+        await posting
         return running
-
-    def _call(self, handler: Handler, event: Any, context: LambdaContext) -> asyncio.Future[Any]:
-        """Call a function that is no app, or an app for an event that is no request."""
-        if iscoroutinefunction(handler):
-            return self._loop.create_task(handler(event, context))
-        return self._loop.run_in_executor(self._threads, copy_context().run, handler, event, context)
 
 
 def _set_event_loop() -> None:

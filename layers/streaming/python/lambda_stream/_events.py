@@ -102,6 +102,14 @@ class Exchange:
         self.run = run
         self._stream = stream
 
+    def event(self) -> Any:
+        """Return the event, once: contexts outlive invocations, in kept connections, but not its payload.
+
+        Raises: Fault: it is not JSON.
+        """
+        invocation, self.invocation = self.invocation, self.invocation._replace(payload=b"")
+        return invocation.event()
+
     async def stream(self, handler: StreamingHandler, request: Request) -> int:
         """Stream the reply to a request; returns its status once it has ended."""
         self.replied = True

@@ -1,8 +1,8 @@
 """The loop: one invocation after the other, streamed or whole.
 
-It alternates between running the event loop, for the Runtime API, and calling the handler outside of it, in
-the main thread, just as the stock runtime does: there a handler may run event loops of its own. A
-`StreamingHandler`, called with the current exchange, runs this one to stream its reply.
+An app's requests are served within the event loop. Any other handler is called outside of it, in the main
+thread, just as the stock runtime does: there it may run event loops of its own. A `StreamingHandler` that it
+calls finds the current exchange, and runs this loop to stream its reply.
 """
 
 from __future__ import annotations
@@ -21,12 +21,16 @@ from ._importer import Handler
 from ._log import LambdaLogHandler
 from ._logger import logger
 from ._report import describe
+from ._requests import http_request
 from ._runtime_api import RuntimeApi
 
 if TYPE_CHECKING:
     from ._requests import Request
 
 T = TypeVar("T")
+
+FAILURES = (Exception, SystemExit, KeyboardInterrupt)
+"""What the runtime outlives of a handler's; a cancellation is the runtime's own."""
 
 
 class InvocationLoop:
@@ -88,7 +92,7 @@ class InvocationLoop:
 
     def _serve_all(self, handler: Handler) -> None:
         while not self._stopping:
-            self._serve(handler, self._until(self._api.next()))
+            self._call(handler, *self._until(self._next(handler)))
 
     def _until(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run the event loop until a coroutine is done, also where a task beside it ends with `sys.exit`."""
@@ -103,19 +107,44 @@ class InvocationLoop:
                     raise
                 logger.error("a task of the application raised %s: going on without it", type(error).__name__)
 
-    def _serve(self, handler: Handler, invocation: Invocation) -> None:
-        """Reply to one invocation, whatever the handler does."""
-        exchange = self._exchange(invocation, self._until)
-        self._log.only = exchange
-        _export_trace_id(invocation.trace_id)
+    async def _next(self, handler: Handler) -> tuple[Exchange, Any, LambdaContext]:
+        """Return the next invocation that is served outside of the event loop."""
+        while True:
+            exchange = self._exchange(await self._api.next(), self._until)
+            self._log.only = exchange
+            _export_trace_id(exchange.invocation.trace_id)
+            if arguments := await self._serve(handler, exchange, self._api):
+                return exchange, *arguments
+
+    def _call(self, handler: Handler, exchange: Exchange, event: Any, context: LambdaContext) -> None:
+        """Reply to one invocation by a function, whatever that does."""
+        current.set(exchange)
         try:
-            result = handler(invocation.event(), LambdaContext(invocation, self._function))
+            result = handler(event, context)
             if exchange.replied:
                 return
-            posting = self._api.post_result(invocation, *encode(result))
-        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - the runtime outlives handlers
+            posting = self._api.post_result(exchange.invocation, *encode(result))
+        except FAILURES as error:
             posting = self._failed(exchange, error, self._api)
         self._until(posting)
+
+    async def _serve(
+        self, handler: Handler, exchange: Exchange, api: RuntimeApi
+    ) -> tuple[Any, LambdaContext] | None:
+        """Reply to an app's request, whatever the app does; returns the arguments for any other call."""
+        try:
+            event, context = exchange.event(), LambdaContext(exchange.invocation, self._function)
+            request = http_request(event, context) if type(handler) is StreamingHandler else None
+            if type(handler) is not StreamingHandler or request is None:
+                return event, context
+            result = await handler.reply(request, exchange)
+            if exchange.replied:
+                return None
+            posting = api.post_result(exchange.invocation, *encode(result))
+        except FAILURES as error:
+            posting = self._failed(exchange, error, api)
+        await posting
+        return None
 
     def _exchange(self, invocation: Invocation, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> Exchange:
         """Return the exchange of an invocation, the current one from now on."""
