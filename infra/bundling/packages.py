@@ -14,16 +14,12 @@ from infra.bundling.commands import run
 from infra.paths import ROOT
 from infra.stages import Architecture
 
-# The services that functions call through boto3.
-SERVICES = ("dynamodb", "lambda", "secretsmanager")
 _PLATFORMS = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}
-_SERVICE_DATA = ("botocore/data", "boto3/data")
 # Programs, and the records of what was installed: no package reads its own at run time.
 _UNREAD = (
     "bin",
     ".lock",
     "*.dist-info",
-    "boto3/examples",
     "certifi/tests",
     "**/*.pyi",
     "**/*.pyx",
@@ -59,14 +55,10 @@ def install(requirements: Path, folder: Path, *, architecture: Architecture, pyt
 
 
 def prune(folder: Path) -> None:
-    """Remove what no function reads: above all, boto3's data about hundreds of other services."""
+    """Remove what no function reads."""
     for pattern in _UNREAD:
         for path in list(folder.glob(pattern)):
             _remove(path)
-    for data in _SERVICE_DATA:
-        for path in list((folder / data).glob("*/")):
-            if path.is_dir() and path.name not in SERVICES:
-                _remove(path)
 
 
 def strip_libraries(folder: Path) -> None:

@@ -2,11 +2,9 @@
 
 import json
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from tests.engines import events, schema
@@ -17,15 +15,6 @@ from tests.integration.bundles.deployed import Deployed, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bundles"), pytest.mark.timeout(300)]
 MODEL = "scripted"
-# Calls AWS with the bundle's boto3; moto has the resources.
-_CALL_SERVICES = """
-import sys
-sys.path.insert(0, sys.argv[1])
-import boto3
-secret = boto3.client("secretsmanager").get_secret_value(SecretId=sys.argv[2])["SecretString"]
-functions = boto3.client("lambda").list_functions()["Functions"]
-print(secret, functions, boto3.__file__.startswith(sys.argv[1]), boto3.Session().get_available_services())
-"""
 
 
 def completion(event: Any, key: str, **fields: Any) -> Any:
@@ -67,10 +56,3 @@ def _get(path: str, **headers: str) -> Any:
     event["headers"] |= headers
     event["rawPath"] = event["requestContext"]["http"]["path"] = path
     return event
-
-
-def test_other_services_can_be_called(chat: Deployed, aws: dict[str, str]) -> None:
-    boto3.client("secretsmanager").create_secret(Name="engine-key", SecretString="hush")
-    command = (chat.python, "-I", "-S", "-c", _CALL_SERVICES, str(chat.opt / "python"), "engine-key")
-    done = subprocess.run(command, env=aws, capture_output=True, text=True, check=False)
-    assert done.stdout == "hush [] True ['dynamodb', 'lambda', 'secretsmanager']\n", done.stderr
