@@ -268,6 +268,23 @@ def test_a_client_that_disconnects_breaks_the_functions_socket(before_s: float, 
     with_service(scenario)
 
 
+def test_a_client_that_disconnects_before_its_second_request_is_served_breaks_the_first(
+    tmp_path: Path,
+) -> None:
+    broken = tmp_path / "broken"
+
+    async def scenario(running: Running) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        for target in (f"/endless?file={broken}", "/"):
+            writer.write(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        await reader.readuntil(b"tick")
+        writer.transport.abort()
+        await until(broken.exists)
+        await until(lambda: "client disconnected" in running.out.getvalue())
+
+    with_service(scenario)
+
+
 def test_a_slow_client_slows_the_function_down(tmp_path: Path) -> None:
     count = tmp_path / "count"
 
