@@ -4,7 +4,7 @@ Lambda gives them as variables, which hold for the life of an environment. With 
 environments longer than keys are valid, it gives an address where they are, and they are fetched again before
 they end. On a laptop, boto3 finds and renews them.
 
-Source: "Container credential provider", AWS SDKs and Tools Reference Guide; botocore 1.44.5; read 2026-11-28.
+Source: `ContainerProvider` of botocore 1.44.5, read 2026-11-28.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 DynamoDB and Secrets Manager speak JSON 1.x, Lambda's Invoke is plain HTTP. Other services, proxies and
 profiles are boto3's (`boto`). Why: `docs/decisions/0038-aws-without-boto3.md`.
 
-Source: the service models of botocore 1.44.5; "AWS JSON 1.0 protocol", Smithy; read 2026-11-28.
+Source: the service models, partitions and parsers of botocore 1.44.5, read 2026-11-28.
 """
 
 from __future__ import annotations
