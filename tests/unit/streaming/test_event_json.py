@@ -83,9 +83,21 @@ def test_an_event_in_another_encoding_is_read_as_before(encoding: str) -> None:
     assert outcome(_event_json.load, payload) == outcome(json.loads, payload)
 
 
-def test_a_text_like_what_stands_for_a_run_is_a_text() -> None:
-    value = {"a": "A" * 100, "b": "@cut out 0@"}
-    assert _event_json.load(json.dumps(value).encode()) == value
+@pytest.mark.parametrize("like", ["\x7f0\x7f", "\\u007f0\\u007f", "\\u007F0\x7f", "\x7f\\u0030\x7f", "\x7f"])
+@pytest.mark.parametrize(
+    "payload",
+    [
+        '{"a":"%s","b":"%s"}',
+        '{"a":"%s","b":{"c":"%s"}}',
+        '{"a":["%s"],"b":"%s"}',
+        '{"b":"%s","b":"%s"}',
+        '{"%s":1,"b":"%s"}',
+    ],
+)
+def test_a_text_like_what_stands_for_a_run_is_a_text(payload: str, like: str) -> None:
+    for texts in ((like, "A" * 100), ("A" * 100, like)):
+        raw = (payload % texts).encode()
+        assert outcome(_event_json.load, raw) == outcome(json.loads, raw)
 
 
 def test_of_a_large_body_in_one_string_hardly_anything_is_read_character_by_character(

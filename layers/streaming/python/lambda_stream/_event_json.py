@@ -13,8 +13,9 @@ from typing import Any
 _LARGE, _STRIDE = 64 * 1024, 4 * 1024
 # The end of an escape that began before a run: `\uffff`.
 _ESCAPE = 8
-# Outside of a string it is no JSON.
-_CUT, _PLACE = "@cut out ", re.compile(r"@cut out (\d+)@")
+# What stands for a run is a number between two of these. Outside of a string it is no JSON; where a payload
+# has one of its own, as it is or as an escape, nothing is cut out.
+_MARK, _ESCAPED, _PLACE = b"\x7f", b"\\u007", re.compile("\x7f([0-9]+)\x7f")
 
 # The text of the last event that was put together, and its bytes, until a request takes them.
 _last: tuple[str, bytes] | None = None
@@ -31,14 +32,14 @@ def load(payload: bytes) -> Any:
     _last = None
     if len(payload) > _LARGE and payload[:1] == b"{" and b"\0" not in payload[:4]:
         rest, runs = _cut(payload)
-        if runs and rest.count(_CUT.encode()) == len(runs):
+        if runs and rest.count(_MARK) == 2 * len(runs) and _ESCAPED not in rest:
             try:
                 value = json.loads(rest)
             except (ValueError, RecursionError):
                 return json.loads(payload)  # for the error
             left = len(runs)
             for name, text in value.items():
-                if isinstance(text, str) and _CUT in text:
+                if isinstance(text, str) and "\x7f" in text:
                     texts = _PLACE.split(text)
                     left -= len(texts) // 2
                     value[name], _last = _put_together(texts, runs)
@@ -74,7 +75,7 @@ def _cut(payload: bytes) -> tuple[bytes, list[memoryview]]:
         escape = payload.find(b"\\", at, end)
         at = end if escape < 0 else escape
         if is_ascii or payload[begin:at].isascii():
-            pieces += payload[kept:begin], f"{_CUT}{len(runs)}@".encode()
+            pieces += payload[kept:begin], b"\x7f%d\x7f" % len(runs)
             runs.append(memoryview(payload)[begin:at])
             kept = at
     return b"".join([*pieces, payload[kept:]]), runs
