@@ -26,11 +26,13 @@ TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
 # What stands for data while the rest is written.
 _GAP = "\0\0"
 _GAP_JSON = b"\\u0000" * 2
+# What else than base64 there is in data.
+_PLAIN = b":;,=._-"
 # Without regard to case. Compiled by the first request that needs them.
-_DATA = r"(?i)data:(?P<type>[a-z]+/[a-z0-9.+-]+)(;[a-z0-9=._-]+){0,9};base64,"
-_IMAGE = r"(?i)image/(?!svg)"
+_DATA = r"(?ai)data:(?P<type>[a-z]+/[a-z0-9.+-]+)(;[a-z0-9=._-]+){0,9};base64,"
+_IMAGE = r"(?ai)image/(?!svg)"
 # No user, no port, nothing that parsers of URLs disagree about.
-_ADDRESS = r"(?i)https://(?P<host>[a-z0-9.-]+)/[!-\[\]-~]*"
+_ADDRESS = r"(?ai)https://(?P<host>[a-z0-9.-]+)/[!-\[\]-~]*"
 
 
 class Medium(Frozen):
@@ -45,18 +47,18 @@ class Medium(Frozen):
         """Its data, as far as it is here."""
         kind = self.part["type"]
         data: str = self.part[kind].get(NAMES[kind], "")
-        return "" if data.startswith("https:") else data
+        return "" if data[:6].lower() == "https:" else data
 
 
 def in_pieces(sent: dict[str, Any], media_parts: Iterable[Medium]) -> list[bytes]:
     """Return the JSON of a body in pieces: every second is the data of a medium, as it came.
 
-    Data that no engine gets, since `check` refuses it, may make it invalid.
     Raises: InvalidRequest, for what no engine can read.
     """
     cut = []
     for medium in media_parts:
-        if (data := medium.data) and data.isascii():
+        # What JSON has to escape is not left as it came, though no engine gets it.
+        if (data := medium.data) and data.isascii() and not body.not_base64(data).translate(None, _PLAIN):
             kind = medium.part["type"]
             cut.append((medium.part[kind], NAMES[kind], data))
     if not cut:
@@ -124,7 +126,10 @@ def media_of(messages: list[dict[str, Any]]) -> Iterator[Medium]:
 
 
 def _check_base64(data: str, begin: int, path: Path) -> None:
-    """Check what begins there: it takes a fifth of the time that decoding does, and finds the same faults."""
+    """Check what begins there: that takes a fifth of the time of decoding it, and finds the same faults.
+
+    Padding that completes nothing is one, too, which some versions of Python let stand.
+    """
     before = body.not_base64(data[:begin])
     padding = body.not_base64(data)[len(before) :].decode() if data.isascii() else "?"
     if (len(data) - begin) % 4 or padding not in ("", "=", "==") or not data.endswith(padding):

@@ -130,7 +130,8 @@ PNG = "data:image/png;base64,"
 def test_base64_is_what_can_be_decoded(data: str) -> None:
     try:
         binascii.a2b_base64(data, strict_mode=True)
-        is_base64 = True
+        # Some versions of Python let padding stand that completes nothing.
+        is_base64 = len(data) % 4 == 0 and data.count("=") < 3
     except ValueError:
         is_base64 = False
     part = {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
@@ -142,10 +143,13 @@ def test_base64_is_what_can_be_decoded(data: str) -> None:
         assert not is_base64
 
 
+URLS = st.sampled_from(
+    [PNG + "AAAA" * 9, 'HTTPS://example.com/","a":"', PNG + '"', "\\", "\0\0", "\n", "data:é;base64,AAAA"]
+)
 parts = st.lists(
     st.fixed_dictionaries({"type": st.just("text"), "text": texts | st.just("\0\0")})
     | st.fixed_dictionaries(
-        {"type": st.just("image_url"), "image_url": st.fixed_dictionaries({"url": st.just(PNG + "AAAA" * 9)})}
+        {"type": st.just("image_url"), "image_url": st.fixed_dictionaries({"url": URLS})}
     ),
     min_size=1,
     max_size=6,
@@ -165,6 +169,14 @@ def test_what_is_sent_has_the_media_as_they_came(content: Any) -> None:
     sent = json.loads(joined(call.body))
     assert sent["messages"] == parsed["messages"] == checked.messages
     assert joined(call.body) == body.to_json(sent)
+
+
+def test_an_address_cannot_end_the_string_that_holds_it() -> None:
+    url = 'HTTPS://images.example.com/","detail":"high'
+    image = {"type": "image_url", "image_url": {"url": url}}
+    parsed = {"model": "tiny", "messages": [{"role": "user", "content": [image]}]}
+    call = chat_completions.engine_request(parsed, chat_schema.check(parsed), OF, settings(OF), "abc")
+    assert json.loads(joined(call.body))["messages"] == parsed["messages"]
 
 
 def test_large_data_are_sent_on_in_a_piece_of_their_own() -> None:
