@@ -84,7 +84,8 @@ class Delivery:
 class RuntimeApi:
     """Serves one environment; `posts` holds what it posted, in order.
 
-    `refusals` are the statuses of answers to the next requests for an invocation.
+    `scripts` are those of replies, by the ids of their requests; `refusals` are the statuses of answers to the
+    next requests for an invocation.
     """
 
     def __init__(self) -> None:
@@ -93,7 +94,7 @@ class RuntimeApi:
         self.connections = 0
         self.refusals: list[int] = []
         self._deliveries: queue.Queue[Delivery | None] = queue.Queue()
-        self._scripts: dict[str, Script] = {}
+        self.scripts: dict[str, Script] = {}
         self._number = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = [self._listener]
@@ -189,7 +190,7 @@ class RuntimeApi:
         delivery = self._deliveries.get()
         if delivery is None:
             raise OSError("shut down")
-        self._scripts[delivery.headers["Lambda-Runtime-Aws-Request-Id"]] = delivery.script
+        self.scripts[delivery.headers["Lambda-Runtime-Aws-Request-Id"]] = delivery.script
         fields = {**delivery.headers, "Content-Length": str(len(delivery.event))}
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         try:
@@ -201,7 +202,7 @@ class RuntimeApi:
     def _answer_post(self, connection: socket.socket, reader: Any, post: Post) -> bool:
         """Receive one post as the script says; false once its socket is broken."""
         length = post.headers.get("content-length")
-        script = self._scripts.get(post.request_id) or Script()
+        script = self.scripts.get(post.request_id) or Script()
         complete = True
         if length is None:
             complete = receive_chunks(reader, post, script)

@@ -7,8 +7,8 @@ What fails is one invocation's own: workers go on until SIGTERM, and then end wh
 Lambda stops no invocation here when its time is over: each ends by its own timer. A thread cannot be stopped;
 its invocation fails in time, and the worker waits for it.
 
-Source: AWS Lambda, "Building custom runtimes for Lambda Managed Instances"; awslambdaric 4.2.2,
-        `LambdaMultiConcurrentRuntimeClient`; read 2026-11-28.
+Source: AWS Lambda, "Building custom runtimes for Lambda Managed Instances", read 2026-11-26; awslambdaric
+        4.2.2, `LambdaMultiConcurrentRuntimeClient`, read 2026-11-28.
 """
 
 from __future__ import annotations
