@@ -84,8 +84,8 @@ class Delivery:
 class RuntimeApi:
     """Serves one environment; `posts` holds what it posted, in order.
 
-    `scripts` are those of replies, by the ids of their requests; `refusals` are the statuses of answers to the
-    next requests for an invocation.
+    `scripts` are those of replies, by the ids of their requests; `refusals` are the statuses of answers to
+    the next requests for an invocation.
     """
 
     def __init__(self) -> None:
