@@ -56,6 +56,10 @@ if TYPE_CHECKING:
         async def drain(self) -> None: ...
 
 
+def _ignore() -> None:
+    """Do nothing: the app has ended."""
+
+
 class Cycle:
     """Runs the app on one request.
 
@@ -218,6 +222,8 @@ class Cycle:
         self._end()
 
     def _end(self) -> None:
+        # Each would keep the other, and megabytes of a request, until garbage is collected.
+        self._reply.on_lost = _ignore
         if not self._over.done():
             self._over.set_result(None)
 
