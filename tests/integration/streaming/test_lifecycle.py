@@ -165,6 +165,18 @@ def test_the_wrapper_takes_what_lambda_calls_it_with(start: Start, arguments: li
     assert environment.get("/hello").body == b"hello world"
 
 
+@pytest.mark.parametrize(("given", "kept"), [({}, "67108864"), ({"MALLOC_TRIM_THRESHOLD_": "1"}, "1")])
+def test_the_wrapper_has_freed_memory_kept_for_the_next_request(
+    tmp_path: Path, given: dict[str, str], kept: str
+) -> None:
+    interpreter = tmp_path / "interpreter"
+    interpreter.write_text("#!/bin/sh\nenv\n")
+    interpreter.chmod(0o755)
+    environment = {"PATH": os.environ["PATH"], **given}
+    printed = subprocess.run([WRAPPER, interpreter], env=environment, check=True, capture_output=True).stdout
+    assert f"MALLOC_TRIM_THRESHOLD_={kept}".encode() in printed.splitlines()
+
+
 def test_the_wrapper_without_an_interpreter_says_so() -> None:
     ended = subprocess.run([str(WRAPPER)], capture_output=True, timeout=TIMEOUT_S, check=False)
     assert ended.returncode != 0
