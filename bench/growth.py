@@ -77,7 +77,7 @@ def growth() -> list[Row]:
     print(f"written: {PICTURE.relative_to(bundle.ROOT)}; left out: {', '.join(left_out)}", file=sys.stderr)
     return [
         Row(
-            f"{ours.streams} streams, {ours.rate:,.0f}/s each, one environment",
+            f"{ours.streams} x {ours.rate:,.0f}/s, one environment",
             f"{ours.cpu_us:.0f} us/event",
             f"{theirs.cpu_us:.0f} us/event, a process for each",
             f"{ours.cpu_us / theirs.cpu_us:.2f} x",

@@ -219,12 +219,16 @@ def rows(
         found.append(replace(row, goal="<= 1/10 of LiteLLM", met=added[name] <= litellm / 10))
     for name in (OURS, TOGETHER):
         for count, values in rates.items():
-            found.append(_row(f"{count} streams, events", name, values, lambda value: f"{value:,.0f}/s"))
+            found.append(_row(f"events of {_of(count)}", name, values, lambda value: f"{value:,.0f}/s"))
     for name in (OURS, TOGETHER):
         for count, values in sizes.items():
-            found.append(_row(f"{count} streams, memory", name, values, lambda value: f"{value:,.0f} MB"))
+            found.append(_row(f"memory, {_of(count)}", name, values, lambda value: f"{value:,.0f} MB"))
         found.append(_row("start to the first reply", name, taken, ms))
     return found
+
+
+def _of(streams: int) -> str:
+    return "a stream" if streams == 1 else f"{streams} streams"
 
 
 def _row(what: str, name: str, values: Mapping[str, float], written: Callable[[float], str]) -> Row:

@@ -54,3 +54,18 @@ def test_a_migration_has_a_name_if_one_is_given(arguments: tuple[str, ...], last
     command = ("make", "-n", "migrate", *arguments)
     printed = subprocess.run(command, cwd=ROOT, env=_CLEAN, capture_output=True, check=True, text=True)
     assert printed.stdout.split()[-1] == last
+
+
+@pytest.mark.parametrize(
+    ("arguments", "last"),
+    [
+        ((), "bench"),
+        (("PEERS=1",), "bench peers"),
+        (("GROWTH=1",), "bench growth"),
+        (("BASE=../other",), 'bench.compare "$BASE"'),
+    ],
+)
+def test_a_variable_chooses_what_is_measured(arguments: tuple[str, ...], last: str) -> None:
+    command = ("make", "-n", "bench", *arguments)
+    printed = subprocess.run(command, cwd=ROOT, env=_CLEAN, capture_output=True, check=True, text=True)
+    assert printed.stdout.rstrip().endswith(f"-m {last}")

@@ -15,5 +15,5 @@ def test_each_of_ours_is_beside_each_of_theirs_and_the_goal_is_a_tenth_of_litell
     assert first.result == "0.095 x, 1.1 x"
     assert by_name[f"first byte added, {TOGETHER}"].met is False
     assert by_name[f"first byte added, {ALONE}"].met is True
-    assert by_name["8 streams, events, ours"].result == "9 x, 3 x, 0.3 x"
-    assert by_name["1 streams, memory, ours"].beside == "400 MB LiteLLM 1, 60 MB FastAPI 1"
+    assert by_name["events of 8 streams, ours"].result == "9 x, 3 x, 0.3 x"
+    assert by_name["memory, a stream, ours"].beside == "400 MB LiteLLM 1, 60 MB FastAPI 1"
