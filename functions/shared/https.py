@@ -5,20 +5,23 @@ Python's own client takes 14 ms to import, most of it for the headers of mail; u
 
 from __future__ import annotations
 
-import select
 import socket
 import ssl
+import time
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
-from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from .aws import MAX_CONNECTIONS, AwsError
 from .frozen import Frozen
 
-_MAX_LINE = 65_536
+# A whole response takes at most so many times as long as a part of it may be waited for.
+_TIMES = 5
+# Bytes of a response beside its body, and of that: DynamoDB's hold 16 MB at most, Lambda's 6.
+_MAX_LINES, _MAX_BODY = 256 * 1024, 64 * 1024 * 1024
+_PIECE = 65_536
 
 
 class Response(Frozen):
@@ -56,13 +59,15 @@ class Server:
     def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> Response:
         """Send a request and return the response to it.
 
-        Raises: AwsError: `unreached`, or `lost`.
+        Raises: AwsError: `unreached`, or `lost`; neither, where a header would hold what no header may.
         """
         fields = {**headers, "accept-encoding": "identity", "content-length": str(len(body))}
         lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+        if not all(line.isascii() and line.isprintable() for line in lines):
+            raise AwsError("InvalidHeaderError", {})  # a token with the end of its line, as a file has it
         connection = self._free_connection() or self._connected()
         try:
-            response = connection.send("\r\n".join((*lines, "", "")).encode("latin-1") + body)
+            response = connection.send("\r\n".join((*lines, "", "")).encode() + body)
         except BaseException:
             connection.close()
             self.close()  # those of before are no better: a second try gets a new one
@@ -96,8 +101,9 @@ class Server:
                 plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 connected = plain
                 if self._is_secure:
-                    connected = _tls(self._authorities).wrap_socket(plain, server_hostname=self._host)
-                connected.settimeout(self._read_timeout_s)
+                    connected = _tls(self._authorities).wrap_socket(
+                        plain, server_hostname=self._host.rstrip(".")
+                    )
             except BaseException:
                 plain.close()
                 raise
@@ -107,34 +113,123 @@ class Server:
             raise AwsError("SSLError", {}, unreached=True) from None
         except (OSError, UnicodeError):  # a name that cannot be encoded as one
             raise AwsError("EndpointConnectionError", {}, unreached=True) from None
-        return _Connection(connected)
+        return _Connection(connected, self._read_timeout_s)
 
 
 class _Connection:
-    def __init__(self, connected: socket.socket) -> None:
-        self._socket, self._file = connected, connected.makefile("rb")
+    def __init__(self, connected: socket.socket, timeout_s: float) -> None:
+        self._socket, self._timeout_s = connected, timeout_s
+        self._received = bytearray()
+        self._until, self._left = 0.0, 0
         self.is_open = True
 
     def was_dropped(self) -> bool:
-        """Return whether the server has closed it, or has sent what was not requested."""
-        polled = select.poll()
-        polled.register(self._socket, select.POLLIN)
-        return bool(polled.poll(0))
+        """Return whether the server has closed it, or has sent what was not requested.
+
+        What TLS sends for itself is neither: after a handshake, tickets for the next one.
+        """
+        if self._received:
+            return True
+        self._socket.settimeout(0)
+        try:
+            self._socket.recv(1)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return False
+        except OSError:
+            return True
+        return True
 
     def send(self, request: bytes) -> Response:
+        self._until, self._left = time.monotonic() + _TIMES * self._timeout_s, _MAX_LINES
         try:
+            self._socket.settimeout(self._timeout_s)
             self._socket.sendall(request)
-            response, self.is_open = _response(self._file)
+            return self._response()
         except TimeoutError:
             raise AwsError("ReadTimeoutError", {}, lost=True) from None
         except (OSError, ValueError):
             raise AwsError("ConnectionClosedError", {}, lost=True) from None
-        return response
 
     def close(self) -> None:
         with suppress(OSError):
-            self._file.close()
             self._socket.close()
+
+    def _response(self) -> Response:
+        """Read a response, and find out whether the connection can be used again.
+
+        Raises: ValueError: it is not HTTP/1, or has broken off; OSError.
+        """
+        status = 100
+        while status < 200:
+            protocol, _, rest = self._line().partition(" ")
+            if not protocol.startswith("HTTP/1.") or rest[3:4].strip():
+                raise ValueError
+            status, headers = _size(rest[:3], 10), dict[str, str]()
+            while line := self._line():
+                name, colon, value = line.partition(":")
+                name, value = name.lower(), value.strip()
+                twice = name == "content-length" and headers.get(name, value) != value
+                if not colon or name.strip() != name or twice:
+                    raise ValueError
+                headers[name] = value
+        self.is_open = protocol == "HTTP/1.1" and "close" not in headers.get("connection", "").lower()
+        if "transfer-encoding" in headers:
+            body = self._chunks(headers["transfer-encoding"])
+        elif status in (204, 304):
+            body = b""
+        elif "content-length" in headers:
+            body = self._exactly(_size(headers["content-length"], 10))
+        else:
+            while self._more():
+                pass
+            body, self.is_open = bytes(self._received), False
+        return Response(status, headers, body)
+
+    def _chunks(self, coding: str) -> bytes:
+        if coding.lower() != "chunked":
+            raise ValueError
+        body = bytearray()
+        while size := _size(self._line().partition(";")[0].rstrip(), 16):
+            body += self._exactly(size)
+            if self._line() or len(body) > _MAX_BODY:
+                raise ValueError
+        while self._line():
+            pass
+        return bytes(body)
+
+    def _line(self) -> str:
+        while (end := self._received.find(b"\n")) < 0:
+            if len(self._received) > self._left or not self._more():
+                raise ValueError
+        self._left -= end + 1
+        if self._left < 0:
+            raise ValueError
+        line = self._received[:end].removesuffix(b"\r").decode("latin-1")
+        del self._received[: end + 1]
+        return line
+
+    def _exactly(self, size: int) -> bytes:
+        while len(self._received) < size:
+            if not self._more():
+                raise ValueError
+        content = bytes(self._received[:size])
+        del self._received[:size]
+        return content
+
+    def _more(self) -> bool:
+        """Receive more; return whether there was any.
+
+        Raises: OSError; ValueError: there is too much.
+        """
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._socket.settimeout(min(left, self._timeout_s))
+        received = self._socket.recv(_PIECE)
+        self._received += received
+        if len(self._received) > _MAX_BODY + _MAX_LINES:
+            raise ValueError
+        return bool(received)
 
 
 @cache
@@ -143,45 +238,11 @@ def _tls(authorities: str | None) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=authorities)
 
 
-def _response(file: BinaryIO) -> tuple[Response, bool]:
-    """Read a response; return also whether the connection can be used again.
+def _size(text: str, base: int) -> int:
+    """Return a size in digits; `int` would take signs, spaces and underscores as well.
 
-    Raises: ValueError: it is not HTTP/1, or has broken off.
+    Raises: ValueError, also for what no response of AWS's has.
     """
-    status = 100
-    while 100 <= status < 200:
-        protocol, _, rest = _line(file).partition(" ")
-        if not protocol.startswith("HTTP/1."):
-            raise ValueError
-        status, headers = int(rest[:3]), dict[str, str]()
-        while line := _line(file):
-            name, _, value = line.partition(":")
-            headers[name.lower()] = value.strip()
-    stays = protocol == "HTTP/1.1" and headers.get("connection", "").lower() != "close"
-    if "transfer-encoding" in headers:
-        pieces = []
-        while size := int(_line(file).partition(";")[0], 16):
-            pieces.append(_exactly(file, size))
-            _line(file)
-        while _line(file):
-            pass
-        body = b"".join(pieces)
-    elif "content-length" in headers:
-        body = _exactly(file, int(headers["content-length"]))
-    else:
-        body, stays = file.read(), False
-    return Response(status, headers, body), stays
-
-
-def _line(file: BinaryIO) -> str:
-    line = file.readline(_MAX_LINE)
-    if not line.endswith(b"\n"):
+    if text.strip("0123456789abcdefABCDEF") or (size := int(text, base)) > _MAX_BODY:
         raise ValueError
-    return line.rstrip(b"\r\n").decode("latin-1")
-
-
-def _exactly(file: BinaryIO, size: int) -> bytes:
-    content = file.read(size)
-    if size < 0 or len(content) < size:
-        raise ValueError
-    return content
+    return size

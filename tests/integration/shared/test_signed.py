@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -248,7 +248,8 @@ def scripted(*responses: bytes) -> Iterator[tuple[str, list[bytes]]]:
         for response in responses:
             connection, _ = listener.accept()
             requests.append(connection.recv(65536))
-            connection.sendall(response)
+            with suppress(OSError):  # it gives up, as it should
+                connection.sendall(response)
             connection.close()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -270,8 +271,9 @@ def scripted(*responses: bytes) -> Iterator[tuple[str, list[bytes]]]:
             {"a": 1},
         ),
         (b'HTTP/1.0 200 OK\r\n\r\n{"a":1}', {"a": 1}),
+        (b'HTTP/1.1 200\nContent-Length:7\nContent-Length: 7\n\n{"a":1}', {"a": 1}),
     ],
-    ids=["length", "continue", "chunked", "to the end"],
+    ids=["length", "continue", "chunked", "to the end", "ends of lines"],
 )
 def test_a_body_is_read_to_its_end(response: bytes, expected: dict[str, int]) -> None:
     with scripted(response) as (url, _):
@@ -288,6 +290,26 @@ def test_a_body_is_read_to_its_end(response: bytes, expected: dict[str, int]) ->
         (b"HTTP/1.1 200 OK\r\ncontent-len", "ConnectionClosedError"),
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\n{}", "ConnectionClosedError"),
         (b"SSH-2.0 canary\r\n", "ConnectionClosedError"),
+        (b"HTTP/1.1 2000 OK\r\ncontent-length: 2\r\n\r\n{}", "ConnectionClosedError"),
+        (b"HTTP/1.1 +20 OK\r\ncontent-length: 2\r\n\r\n{}", "ConnectionClosedError"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: +2\r\n\r\n{}", "ConnectionClosedError"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 0_2\r\n\r\n{}", "ConnectionClosedError"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 1%b\r\n\r\n{}" % (b"0" * 18), "ConnectionClosedError"),
+        (
+            b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 4\r\n\r\n{}  ",
+            "ConnectionClosedError",
+        ),
+        (b"HTTP/1.1 200 OK\r\na: b\r\n content-length: 2\r\n\r\n{}", "ConnectionClosedError"),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n2\r\n{}\r\n0\r\n\r\n", "ConnectionClosedError"),
+        *(
+            (
+                b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n%b\r\n{}\r\n0\r\n\r\n" % size,
+                "ConnectionClosedError",
+            )
+            for size in (b"+2", b"0_2", b"0x2", b" 2", b"1", b"fffffffffffff")
+        ),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 20_000, "ConnectionClosedError"),
+        (b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 50_000, "ConnectionClosedError"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\ncanary", "ResponseParserError"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nnull", "ResponseParserError"),
         (b"HTTP/1.1 503 Busy\r\ncontent-length: 6\r\n\r\ncanary", "503"),
@@ -303,6 +325,76 @@ def test_what_cannot_be_used_is_an_error_that_quotes_nothing(response: bytes, co
         sent("dynamodb", url)
     assert (str(raised.value), raised.value.__cause__) == (code, None)
     assert raised.value.may_have_been_done is (code not in ("AccessDeniedException", "Throttling"))
+
+
+def test_bytes_after_a_response_are_not_the_next_one() -> None:
+    response = b'HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n{"a":%d}'
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        open_ones = []
+
+        def serve() -> None:
+            for content in (response % 1 + response % 2, response % 3):
+                open_ones.append(listener.accept()[0])
+                open_ones[-1].recv(65536)
+                open_ones[-1].sendall(content)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with closing(client("dynamodb", f"http://127.0.0.1:{listener.getsockname()[1]}")) as calling:
+            assert [calling.send("get_item", {})["a"] for _ in range(2)] == [1, 3]
+        thread.join(5)
+        for connection in open_ones:
+            connection.close()
+
+
+def test_a_response_that_comes_byte_by_byte_ends_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\n")
+                while True:
+                    connection.sendall(b"a")
+                    time.sleep(0.02)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url, began = f"http://127.0.0.1:{listener.getsockname()[1]}", time.monotonic()
+        server = https.Server(url, connect_timeout_s=1, read_timeout_s=0.05)
+        with pytest.raises(AwsError, match="ReadTimeoutError") as raised:
+            server.send("GET", "/", {})
+        assert 0.2 < time.monotonic() - began < 2
+        assert raised.value.lost
+        thread.join(5)
+
+
+def test_keys_that_no_header_can_hold_are_sent_nowhere(server: Server) -> None:
+    for token in ("canary\n", "canary\r\nx: y", "canary\N{EURO SIGN}"):
+        with (
+            closing(client("dynamodb", server.url, AWS_SESSION_TOKEN=token)) as calling,
+            pytest.raises(AwsError) as raised,
+        ):
+            calling.send("get_item", {})
+        assert (str(raised.value), raised.value.may_have_been_done) == ("InvalidHeaderError", False)
+    assert not server.received
+
+
+def test_a_connection_with_tls_is_open_before_the_first_call(tmp_path: Path) -> None:
+    """After its handshake the server sends tickets for the next one, which is nothing of HTTP."""
+    authority = Authority(tmp_path, "authority")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        response = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+        serving = threading.Thread(
+            target=_serve_tls, args=(listener, authority.server("localhost"), response), daemon=True
+        )
+        serving.start()
+        url = f"https://localhost:{listener.getsockname()[1]}"
+        with closing(client("dynamodb", url, AWS_CA_BUNDLE=str(authority.file))) as calling:
+            calling.connect()
+            time.sleep(0.1)
+            assert calling.send("get_item", {})["ResponseMetadata"] == {"HTTPStatusCode": 200}
+        serving.join(5)
 
 
 def test_a_function_s_own_failure_is_marked() -> None:
