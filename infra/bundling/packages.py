@@ -20,7 +20,6 @@ _UNREAD = (
     "bin",
     ".lock",
     "*.dist-info",
-    "certifi/tests",
     "**/*.pyi",
     "**/*.pyx",
     "**/*.pxd",

@@ -35,8 +35,8 @@ _REPLACED = {
 # What only they imported, and what the command line does.
 UNUSED_PARTS = ("generator", "cli", "_vendor", "__main__.py", "mypy.py", "testing.py")
 UNUSED_PACKAGES = (
-    *("click", "dotenv", "h11", "httpcore", "httpx", "jinja2", "markupsafe", "nodeenv", "prisma_cleanup"),
-    "tomlkit",
+    *("certifi", "click", "dotenv", "h11", "httpcore", "httpx", "jinja2", "markupsafe", "nodeenv"),
+    *("prisma_cleanup", "tomlkit"),
 )
 
 

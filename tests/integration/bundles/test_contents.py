@@ -56,7 +56,7 @@ def files_in(*folders: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
-@pytest.mark.parametrize(("function", "limit_mb"), [("chat", 60), ("todos", 65)])
+@pytest.mark.parametrize(("function", "limit_mb"), [("chat", 25), ("todos", 57)])
 def test_what_lambda_gets(function: str, limit_mb: int, architecture: Architecture) -> None:
     files = files_in(*layers(function, architecture), task(function))
     assert sum(path.stat().st_size for path in files) <= limit_mb * _MB

@@ -12,16 +12,14 @@ from infra.bundling.packages import prune, strip_libraries
 from infra.paths import ROOT
 
 KEPT = {
-    "six.py",
+    "typing_extensions.py",
     "starlette/testclient.py",
     "pydantic_core/_pydantic_core.cpython-313-x86_64-linux-gnu.so",
-    "certifi/cacert.pem",
 }
 REMOVED = {
     ".lock",
-    "bin/httpx",
-    "six-1.17.0.dist-info/METADATA",
-    "certifi/tests/test_certifi.py",
+    "bin/fastapi",
+    "typing_extensions-4.16.0.dist-info/METADATA",
     "pydantic_core/_pydantic_core.pyi",
     "httptools/parser/parser.pyx",
 }
