@@ -98,7 +98,7 @@ def chat_environment(
 
     Shape:  `scaler`: the ARN of the function that starts the engine, where it does not always run.
     """
-    # By IPv6 Lambda is reached under another name than boto3's own.
+    # By IPv6 Lambda is reached under another name than its usual one.
     by_ipv6 = scaler and stage.egress == "ipv6"
     return {
         **_limits(stage),

@@ -30,7 +30,7 @@ Result = TypeVar("Result")
 
 
 class AwsError(Exception):
-    """A service refused a call, or could not be reached. The text is AWS's error code, or boto's error class.
+    """A service refused a call, or could not be reached. The text is AWS's code, or what botocore calls it.
 
     Shape:  `response` is AWS's response, {} where there was none; it may quote the parameters of the call.
             `unreached`: there was no connection. `lost`: there was one, but no response.

@@ -1,11 +1,11 @@
 """Functions behind a gateway, run as Lambda runs them. The path of one request:
 
 gateway         reads the HTTP request, encodes it as an event            (callers, function_url)
-sandbox_pool    finds an idle sandbox, or starts one, or responds 429
-sandbox         one process of the function: its start, time limit, end
+sandbox_pool    finds a sandbox with a free slot, or starts one, or responds 429
+sandbox         one process of the function: its slots, start, time limit, end
 runtime_api     hands the event to the process, takes its reply           (runtime_connection, _requests)
 reply           the reply's bytes on their way back, with back-pressure   (decoders)
-gateway         sends the HTTP response
+gateway         sends the head of the HTTP response, and writes its body  (http_server)
 """
 
 import asyncio

@@ -123,7 +123,7 @@ def test_the_function_for_hosted_models_needs_no_key_behind_iam(dev: Deployment)
     assert settings.reply_timeout_s == chat.reply_timeout_s
 
 
-# What functions in the network call by boto3, and under which name: all of these are documented as reachable
+# What functions in the network call, and under which name: all of these are documented as reachable
 # by IPv6, DynamoDB's as reachable by a gateway of the network. Lambda itself writes logs and traces, and
 # makes interfaces, outside of it.
 _NAMES = {
@@ -148,7 +148,7 @@ def test_every_name_that_is_called_from_the_network_is_reachable_without_ipv4(de
     assert called[TODOS] == {"dynamodb", "secretsmanager"}
     variables = environment(dev, CHAT)
     endpoint = variables.get("LAMBDA_ENDPOINT", "")
-    assert endpoint == f"https://{_NAMES['lambda']}", "boto3's own name for Lambda has no IPv6 address"
+    assert endpoint == f"https://{_NAMES['lambda']}", "Lambda's usual name has no IPv6 address"
     hosts = {urlsplit(model["base_url"]).hostname or "" for model in json.loads(variables["MODELS"]).values()}
     assert all(host.endswith((".internal", ".lambda-url.eu-central-1.on.aws")) for host in hosts), hosts
 

@@ -1,4 +1,4 @@
-"""Log records as JSON objects; imported only where AWS_LAMBDA_LOG_FORMAT says so.
+"""Log records as JSON objects; imported only where the log's format is JSON.
 
 Source: awslambdaric 4.2.2, `JsonFormatter`, read 2026-11-22: the same keys.
 """
