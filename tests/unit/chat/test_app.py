@@ -2,6 +2,7 @@
 
 import httpx
 import pytest
+from starlette.routing import Router
 
 from functions.chat.app import create_served_app
 from functions.chat.usage import Meter
@@ -66,3 +67,20 @@ async def test_limits_that_cannot_be_counted_for_good_let_no_request_through() -
         reply = await client.post("/v1/chat/completions", json={"model": "default", "messages": [USER]})
     assert (reply.status_code, reply.json()["error"]["code"]) == (503, "keys_unavailable")
     assert "AccessDenied" not in reply.text
+
+
+@pytest.mark.parametrize("root", ["", "/dev"])
+async def test_a_known_path_needs_no_router(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a router calls would lie between each event of a stream and the socket."""
+
+    async def fail(*_: object) -> None:
+        raise AssertionError("expected no look through the routes")
+
+    monkeypatch.setattr(Router, "__call__", fail)
+    app = create_served_app(settings(), FakeEngine(GOOD))
+    transport = httpx.ASGITransport(app, root_path=root)
+    async with httpx.AsyncClient(transport=transport, base_url=f"http://chat{root}") as client:
+        body = {"model": "default", "messages": [USER], "stream": True}
+        assert (await client.post("/v1/chat/completions", json=body)).status_code == 200
+        assert (await client.head("/health")).status_code == 200
+        assert (await client.get("/v1/models/{model}")).status_code == 500
