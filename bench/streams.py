@@ -51,8 +51,8 @@ def rows(steps: Mapping[int, Sequence[Cost]], together: Sequence[Cost], apart: S
         ]
     gaps = {step: median(cost.gap_p99_s for cost in costs) for step, costs in in_time.items()}
     most = 0
-    for step in sorted(gaps):
-        if gaps[step] > GAP_S:
+    for step in sorted(steps):
+        if step not in gaps or gaps[step] > GAP_S:
             break
         most = step
     gap_s = median(cost.gap_p99_s for cost in ours)

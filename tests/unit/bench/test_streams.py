@@ -29,3 +29,8 @@ def test_a_round_in_which_the_engine_was_late_does_not_count() -> None:
     assert (most.ours, gap.ours) == ("64 or more", "2.0 ms")
     (row,) = rows({64: [late]}, [late], [late])
     assert (row.result, row.met) == ("unclear", None)
+
+
+def test_a_step_without_a_round_in_time_ends_the_steps() -> None:
+    steps = {64: [cost(64, 0.002)], 128: [cost(128, 0.5, late_s=0.4)], 192: [cost(192, 0.002)]}
+    assert rows(steps, [cost(64, 0.002)], [cost(64, 0.003)])[0].ours == "64"
