@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import re
 import socket
 from collections.abc import Iterable, Iterator
@@ -23,9 +24,6 @@ RESOLVE_S = 2.0
 NAMES = {"image_url": "url", "input_audio": "data", "file": "file_data"}
 # IPv4 addresses in IPv6, as NAT64 writes them.
 TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
-# What stands for data while the rest is written.
-_GAP = "\0\0"
-_GAP_JSON = b"\\u0000" * 2
 # What else than base64 there is in data.
 _PLAIN = b":;,=._-"
 # Without regard to case. Compiled by the first request that needs them.
@@ -63,15 +61,14 @@ def in_pieces(sent: dict[str, Any], media_parts: Iterable[Medium]) -> list[bytes
             cut.append((medium.part[kind], NAMES[kind], data))
     if not cut:
         return [body.to_json(sent)]
+    gap = os.urandom(12).hex()  # what no text has
     try:
         for media, name, _ in cut:
-            media[name] = _GAP
-        texts = body.to_json(sent).split(_GAP_JSON)
+            media[name] = gap
+        texts = body.to_json(sent).split(gap.encode())
     finally:
         for media, name, data in cut:
             media[name] = data
-    if len(texts) != len(cut) + 1:  # a text looks like a gap
-        return [body.to_json(sent)]
     pieces = texts[:1]
     for (_, _, data), text in zip(cut, texts[1:], strict=True):
         pieces += body.utf8_of(data), text

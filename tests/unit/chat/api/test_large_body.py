@@ -171,6 +171,20 @@ def test_what_is_sent_has_the_media_as_they_came(content: Any) -> None:
     assert joined(call.body) == body.to_json(sent)
 
 
+@pytest.mark.parametrize("text", ["\0\0", "\\u0000\\u0000", "\\\0", ':"data:image'])
+def test_no_text_makes_the_estimate_count_the_bytes_of_an_image(text: str) -> None:
+    def estimate(size: int) -> int:
+        parts = [
+            {"type": "text", "text": text},
+            {"type": "image_url", "image_url": {"url": PNG + "AAAA" * size}},
+        ]
+        parsed = {"model": "tiny", "messages": [{"role": "user", "content": parts}]}
+        checked = chat_schema.check(parsed)
+        return chat_completions.engine_request(parsed, checked, OF, settings(OF), "abc").prompt_tokens
+
+    assert estimate(1) == estimate(100_000)
+
+
 def test_an_address_cannot_end_the_string_that_holds_it() -> None:
     url = 'HTTPS://images.example.com/","detail":"high'
     image = {"type": "image_url", "image_url": {"url": url}}
