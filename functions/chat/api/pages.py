@@ -1,4 +1,4 @@
-"""`GET /`, `GET /usage` and their files, `GET /health`. `/docs` and `/openapi.json` come with the app."""
+"""`GET /`, `GET /usage` and their files, `GET /health`. `/docs` and `/openapi.json` are FastAPI's."""
 
 from __future__ import annotations
 

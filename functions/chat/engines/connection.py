@@ -2,7 +2,7 @@
 
 What one read of the socket brings is one piece of body. Engines send one event in each HTTP chunk; a client
 that returns the chunks one at a time, each through pure Python, spends most of its work on an event there
-(`docs/decisions/0002-engine-transport.md`).
+(`docs/decisions/0002-engine-transport.md`, `0032-no-http-client.md`).
 """
 
 from __future__ import annotations
