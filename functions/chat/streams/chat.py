@@ -89,10 +89,11 @@ class ChatStream:
         return events
 
     def _events(self, run: bytes) -> Sequence[Event]:
-        if self._template:
-            left, count = self._template.apply(run)
+        if template := self._template:
+            end = run.rfind(template.tail) + len(template.tail)  # what follows is mostly the end of the reply
+            left, count = template.apply(run[:end])
             if left:
-                return (Run(left, count),)
+                return (Run(left, count), *self._read(run[end:]))
         return self._read(run)
 
     def _read(self, run: bytes) -> Sequence[Event]:

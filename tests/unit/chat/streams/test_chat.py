@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from functions.chat import json_text
 from functions.chat.engines.engine import Chunks, Event, Failure, Run
 from functions.chat.errors import UpstreamError
 from functions.chat.streams import whole
@@ -113,6 +114,20 @@ def test_plain_runs_are_never_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert unread(stream.feed(run)) is run
     with pytest.raises(AssertionError, match="no parsing"):
         stream.feed(finish())
+
+
+def test_of_a_run_that_ends_the_reply_only_the_end_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed = []
+
+    def parse(*arguments: Any, **options: Any) -> Any:
+        parsed.append(arguments[0])
+        return json_text.parse(*arguments, **options)
+
+    monkeypatch.setattr(whole, "parse", parse)
+    stream = ChatStream(model=MODEL)
+    events = stream.feed(role() + word(" one") + word(" two") * 100 + finish() + DONE)
+    assert len(parsed) == 3
+    assert sent(events) + DONE == passed([role(), word(" one"), *[word(" two")] * 100, finish(), DONE]).out
 
 
 def test_what_changes_in_each_event_alike_is_changed_unread() -> None:
