@@ -324,3 +324,16 @@ async def test_a_large_body_of_base64_is_decoded_in_steps(
         turns += 1
     assert turns == steps + 1
     assert request.body == base64.b64decode(body)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("body", ["MDEy" * 4 + "é", "MDEy" * 4 + "\ud83d"])
+async def test_a_large_body_that_is_no_base64_is_a_malformed_event(
+    body: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_requests, "_STEP", 8)
+    request = http_request(url(body=body, isBase64Encoded=True), None)
+    assert request
+    await request.decode()
+    with pytest.raises(MalformedEvent):
+        scope_and_body(request)

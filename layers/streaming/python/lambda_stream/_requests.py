@@ -66,7 +66,9 @@ class Request:
     async def decode(self) -> None:
         """Decode a large body of base64 in steps, between which the event loop turns: 6 MB take 14 ms."""
         body = self.event.get("body")
-        if not self.event.get("isBase64Encoded") or not isinstance(body, str) or len(body) <= _STEP:
+        if not (self.event.get("isBase64Encoded") and isinstance(body, str) and body.isascii()):
+            return
+        if len(body) <= _STEP:
             return
         data = utf8_of(body)
         padding = data.translate(None, _BASE64)
