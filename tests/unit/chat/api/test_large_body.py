@@ -17,7 +17,6 @@ from functions.chat.errors import InvalidRequest
 from tests.unit.chat.api.endpoint import post
 from tests.unit.chat.fakes import FakeEngine, model, settings
 
-ONE_LINE = {"ensure_ascii": False, "separators": (",", ":")}
 OF = model(max_tokens_limit=4096)
 # Long ones, with what may stand in a string, what may not, and what stands for one that is cut out.
 RUNS = st.sampled_from(
