@@ -102,17 +102,16 @@ def test_make_targets_that_are_named_exist(document: str) -> None:
     [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("layers/*/*.md")],
     ids=lambda p: p.name,
 )
-def test_links_between_files_lead_somewhere(document: Path) -> None:
-    for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", document.read_text()):
-        assert (document.parent / target).exists(), f"{document.name} links to {target}"
+def test_links_lead_to_a_file_and_a_heading(document: Path) -> None:
+    for target, anchor in re.findall(r"\]\((?!https?://)([^)#]*)#?([^)]*)\)", document.read_text()):
+        path = document.parent / target if target else document
+        assert path.exists(), f"{document.name} links to {target}"
+        assert not anchor or anchor in _anchors(path), f"{document.name} links to {target}#{anchor}"
 
 
-@pytest.mark.parametrize("document", sorted(ROOT.glob("docs/*.md")), ids=lambda p: p.name)
-def test_links_within_a_document_lead_to_a_heading(document: Path) -> None:
-    text = document.read_text()
-    headings = [heading.lower() for heading in re.findall("^#+ (.+)", text, re.MULTILINE)]
-    anchors = {re.sub(r"[^\w -]", "", heading).replace(" ", "-") for heading in headings}
-    assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= anchors
+def _anchors(document: Path) -> set[str]:
+    headings = re.findall("^#+ (.+)", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def _listed(cell: str) -> set[str]:
