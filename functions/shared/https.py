@@ -102,7 +102,7 @@ class Server:
                 connected = plain
                 if self._is_secure:
                     connected = _tls(self._authorities).wrap_socket(
-                        plain, server_hostname=self._host.rstrip(".")
+                        plain, server_hostname=self._host
                     )
             except BaseException:
                 plain.close()
