@@ -8,14 +8,14 @@ Quotes within JSON strings are escaped, so no text that a model writes can be ta
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from functions.chat.json_text import is_text
-from functions.shared.frozen import Frozen
 
 _TEXT = re.compile(rb'"(?:content|reasoning|reasoning_content|text)":\s*"((?:[^"\\]|\\.)+)"')
 
 
-class Template(Frozen):
+class Template(NamedTuple):
     """What surrounds the text of an event as it came, and as it left; the `joint` is a tail and a head.
 
     Shape:  `left` has one part more than the text has places, of which reasoning has two; it is empty where
