@@ -136,9 +136,12 @@ class Connection(asyncio.BufferedProtocol):
         self._timeout_s = timeout_s
         self._silent_at = monotonic() + timeout_s
         self._stop_watching()  # the last request may have had longer
-        self._transport.writelines(content)
         try:
-            if self._transport.is_closing():  # the write failed at once
+            # From Python 3.12 on, asyncio keeps an empty piece, and has the socket polled until it is closed;
+            # on a connection that has ended, it polls the descriptor, which may be another's by then.
+            if not self._transport.is_closing():
+                self._transport.writelines([piece for piece in content if piece])
+            if self._transport.is_closing():  # or the write failed at once
                 raise ConnectError("the connection had ended before the request was written")
             while not self._has_head:
                 await self._arrival()

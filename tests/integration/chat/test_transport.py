@@ -159,6 +159,18 @@ async def test_sends_a_body_as_its_length_says(engine: ScriptedEngine, client: C
     assert request.headers["host"] == f"127.0.0.1:{engine.port}"
 
 
+@pytest.mark.parametrize("body", [b"", (b"a", b"")], ids=["none", "an empty piece"])
+async def test_a_connection_that_is_kept_takes_no_time(
+    engine: ScriptedEngine, client: Caller, body: Body
+) -> None:
+    """From Python 3.12 on, asyncio writes for ever what is empty."""
+    engine.behaviour = OK
+    await client.post("/v1", body)
+    before = time.thread_time()
+    await asyncio.sleep(0.2)
+    assert time.thread_time() - before < 0.1
+
+
 async def test_headers_are_found_by_their_names_in_lower_case(engine: ScriptedEngine, client: Caller) -> None:
     engine.behaviour = Raw(HEAD + b"Retry-AFTER: 7\r\nx-a: 1\r\nX-A: \xe9\r\ncontent-length: 0\r\n\r\n")
     assert (await client.post("/")).headers == {"retry-after": "7", "x-a": "1, \xe9", "content-length": "0"}
