@@ -439,6 +439,10 @@ def plain(event: Any, context: Any) -> Any:
             raise ValueError(text)
         case {"unencodable": _}:
             return object()
+        case {"stop": _}:
+            raise StopIteration("nothing is left")
+        case {"cancel": _}:
+            raise asyncio.CancelledError
         case {"loop": _}:
             return asyncio.run(asyncio.sleep(0, "own loop"))
     return {"event": event, "request": context.aws_request_id, "name": context.function_name}

@@ -138,6 +138,17 @@ def test_a_refused_next_is_tried_again_later_each_time(start: Start) -> None:
     assert environment.process.poll() is None
 
 
+def test_what_fails_between_two_requests_is_logged_as_neither_s(start: Start) -> None:
+    environment = start_many(start, 1)
+    environment.api.refusals.append(500)
+    assert environment.get("/hello").body == b"hello world"
+    for _ in range(2):
+        environment.api.wait_next()
+    (record,) = records(environment.log)
+    assert "the Runtime API failed" in record["message"]
+    assert record["requestId"] == ""
+
+
 def test_a_runtime_api_that_is_gone_for_a_while_ends_nothing(start: Start) -> None:
     environment = start_many(start, 2)
     environment.api.drop_connections()
@@ -216,6 +227,17 @@ def test_a_function_past_its_deadline_fails_and_keeps_its_worker(start: Start) -
     assert time.monotonic() - began < 0.9
     assert environment.api.wait_next() - began > 1
     assert environment.api.invoke({"sleep": 0}).json()["thread"] == "handler_0"
+
+
+@pytest.mark.parametrize(
+    ("event", "kind"), [({"stop": 1}, "StopIteration"), ({"cancel": 1}, "CancelledError")]
+)
+def test_what_a_future_does_not_take_fails_a_function_at_once(
+    start: Start, event: dict[str, int], kind: str
+) -> None:
+    environment = start_many(start, 1, "apps.plain")
+    assert environment.api.invoke(event, deadline_s=60).json()["errorType"] == kind
+    assert environment.api.invoke({"a": 1}).json()["event"] == {"a": 1}
 
 
 def test_asynchronous_functions_run_in_the_loop(start: Start) -> None:

@@ -21,10 +21,10 @@ from contextvars import copy_context
 from functools import partial
 from inspect import iscoroutinefunction
 from random import uniform
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ._errors import DEADLINE, Fault
-from ._events import FunctionInfo, Invocation
+from ._events import FunctionInfo, Invocation, LambdaContext, current
 from ._handler import run_on, stop_after_s
 from ._importer import Handler
 from ._log import LambdaLogHandler
@@ -80,6 +80,7 @@ class ConcurrentLoop(InvocationLoop):
         delay_s = 0.0
         with closing(api):  # also where `_stop` ends the wait: what Lambda still sent there would be lost
             while not self._stopping:
+                current.set(None)  # what fails from here on is not of the last invocation
                 try:
                     # Apart from each other: else all workers would come back at once.
                     await self._waiting(asyncio.sleep(uniform(delay_s / 2, delay_s)))
@@ -116,7 +117,8 @@ class ConcurrentLoop(InvocationLoop):
         if iscoroutinefunction(handler):
             running = self._loop.create_task(handler(*arguments))
         else:
-            running = self._loop.run_in_executor(self._threads, copy_context().run, handler, *arguments)
+            call = partial(copy_context().run, _outcome, handler, *arguments)
+            running = self._loop.run_in_executor(self._threads, call)
         try:
             # Later than an app that the function may have called: the app's own reply is the better one.
             left_s = max(0, exchange.invocation.seconds_left)
@@ -124,6 +126,8 @@ class ConcurrentLoop(InvocationLoop):
             if not running.done():
                 raise Fault(DEADLINE.error_type, "the function still ran shortly before its deadline")
             result = running.result()
+            if isinstance(result, _Raised):
+                raise result.error
             if exchange.replied:
                 return None
             posting = api.post_result(exchange.invocation, *encode(result))
@@ -133,6 +137,20 @@ class ConcurrentLoop(InvocationLoop):
             running.cancel()
         await posting
         return running
+
+
+class _Raised(NamedTuple):
+    """What a function raised in its thread."""
+
+    error: BaseException
+
+
+def _outcome(handler: Handler, event: Any, context: LambdaContext) -> Any:
+    """Call a function; returns what it raises as well, for a future never ends by StopIteration."""
+    try:
+        return handler(event, context)
+    except BaseException as error:  # noqa: BLE001 - all of it is the function's outcome
+        return _Raised(error)
 
 
 def _set_event_loop() -> None:
