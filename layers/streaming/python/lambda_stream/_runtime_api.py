@@ -6,6 +6,9 @@ Source: AWS Lambda, "Using the Lambda runtime API for custom runtimes", read 202
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import socket
 from typing import NamedTuple
 
 from ._errors import RuntimeApiError
@@ -77,9 +80,16 @@ class RuntimeApi:
 
         A reply has its own connection, which Lambda wants closed after it.
         """
+        address = self._host, self._port
+        reply = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        reply.setblocking(False)
         try:
-            await asyncio.get_running_loop().create_connection(lambda: stream, self._host, self._port)
+            # The transport takes it as it is: it writes once TCP has connected, on this machine at once.
+            if (failed := reply.connect_ex(address)) not in (0, errno.EINPROGRESS):
+                raise OSError(failed, os.strerror(failed))
+            await asyncio.get_running_loop().create_connection(lambda: stream, sock=reply)
         except OSError as error:
+            reply.close()
             stream.connection_lost(error)
 
     def close(self) -> None:
