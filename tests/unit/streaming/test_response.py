@@ -63,6 +63,17 @@ def test_what_comes_after_a_while_leaves_at_once() -> None:
     run(test)
 
 
+def test_the_first_chunk_does_not_wait_behind_the_head_of_the_request() -> None:
+    async def test(stream: ResponseStream, transport: Transport) -> None:
+        stream.connection_made(transport)
+        stream.begin(200, [])
+        stream.write(b"one")
+        assert transport.writes[0] == b"HEAD"
+        assert transport.writes[1].endswith(b"3\r\none\r\n")
+
+    run(test)
+
+
 def test_a_wait_for_the_answer_that_is_cancelled_leaves_no_socket() -> None:
     async def test(stream: ResponseStream, transport: Transport) -> None:
         stream.connection_made(transport)

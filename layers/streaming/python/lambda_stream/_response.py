@@ -63,6 +63,7 @@ class ResponseStream(asyncio.Protocol):
         self._pending += (b"%x\r\n" % len(framed), framed, b"\r\n")
         self._pending_bytes += len(framed)
         self.status = int(status)
+        self._flushed_at = 0.0  # the request's head, written when the socket was there, holds nothing up
         self._loop.call_soon(self._flush)  # unless the first chunk takes it along
 
     def write(self, body: bytes) -> None:
