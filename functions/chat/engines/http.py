@@ -93,11 +93,14 @@ class HttpEngine:
             with _translated(), closing(await self._send(request)) as response:
                 yield Accepted()
                 most = self._settings.max_event_bytes
-                events = reader.feed(await _beginning(response, most, stream=request.is_streamed))
+                begun = await _beginning(response, most, stream=request.is_streamed)
+                # The first event leaves before those that have come with it are read.
+                first, end, rest = begun.partition(b"\n\n")
+                events = reader.feed(first + end)
                 while not reader.ended:
                     for event in events:
                         yield event
-                    data = await response.read()
+                    data, rest = rest or await response.read(), b""
                     events = reader.feed(data) if data else reader.flush()
                 for event in events:
                     if isinstance(event, Failure):
