@@ -6,8 +6,9 @@ millisecond for each of the two dozen classes that a first completion needs: the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import MISSING, FrozenInstanceError, dataclass, field, fields
-from typing import Any, NoReturn, dataclass_transform
+from typing import Any, ClassVar, NoReturn, dataclass_transform
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
@@ -17,26 +18,33 @@ class Frozen:
     Shape:  what is not given is the class's own attribute, so that an instance holds little.
     """
 
+    _names: ClassVar[frozenset[str]]
+    _in_order: ClassVar[tuple[str, ...]]
+    _required: ClassVar[frozenset[str]]
+    _factories: ClassVar[tuple[tuple[str, Callable[[], Any]], ...]]
+
     def __init_subclass__(cls, *, kw_only: bool = False, **others: Any) -> None:
         super().__init_subclass__(**others)
         dataclass(init=False, repr=False, eq=False, match_args=False, kw_only=kw_only)(cls)
+        own = fields(cls)  # type: ignore[arg-type]
+        made = [each for each in own if each.default_factory is not MISSING]
+        cls._names = frozenset(each.name for each in own)
+        cls._in_order = tuple(each.name for each in own if not each.kw_only)
+        cls._required = frozenset(each.name for each in own if each.default is MISSING and each not in made)
+        cls._factories = tuple((each.name, each.default_factory) for each in made)  # type: ignore[misc]
 
     def __init__(self, *args: Any, **values: Any) -> None:
-        own = fields(self)  # type: ignore[arg-type]
         if args:
-            names = [each.name for each in own if not each.kw_only]
-            given = dict(zip(names, args, strict=False))
-            if len(args) > len(names) or not values.keys().isdisjoint(given):
+            given = dict(zip(self._in_order, args, strict=False))
+            if len(args) > len(self._in_order) or not values.keys().isdisjoint(given):
                 raise TypeError(f"{type(self).__name__}: too many arguments, or one of them twice")
             values |= given
-        for each in own:
-            if each.name not in values:
-                if each.default_factory is not MISSING:
-                    values[each.name] = each.default_factory()
-                elif each.default is MISSING:
-                    raise TypeError(f"{type(self).__name__}: {each.name} is missing")
-        if not values.keys() <= self.__dataclass_fields__.keys():  # type: ignore[attr-defined]
-            raise TypeError(f"{type(self).__name__}: unknown arguments among {', '.join(values)}")
+        for name, make in self._factories:
+            if name not in values:
+                values[name] = make()
+        if not self._required <= values.keys() <= self._names:
+            wrong = (self._required - values.keys()) | (values.keys() - self._names)
+            raise TypeError(f"{type(self).__name__}: missing or unknown: {', '.join(sorted(wrong))}")
         self.__dict__.update(values)
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
