@@ -139,6 +139,9 @@ class RuntimeApiServer:
     def connection_lost(self, connection: RuntimeConnection) -> None:
         self._connections.discard(connection)
         self._checked.discard(connection)
+        self.stopped_waiting(connection)
+
+    def stopped_waiting(self, connection: RuntimeConnection) -> None:
         if connection in self._polls:
             del self._polls[connection]
             self.closing = not self._polls  # a function that is stopped waits for no more events

@@ -53,6 +53,8 @@ class Router(Protocol):
 
     def connection_made(self, connection: "RuntimeConnection") -> None: ...
 
+    def stopped_waiting(self, connection: "RuntimeConnection") -> None: ...
+
     def connection_lost(self, connection: "RuntimeConnection") -> None: ...
 
 
@@ -81,6 +83,10 @@ class RuntimeConnection(asyncio.Protocol):
         else:
             if self._pieces and self._request:
                 self._request.feed(self._take())
+
+    def eof_received(self) -> None:
+        # The connection is lost only in the loop's next turn, and takes nothing until then.
+        self._router.stopped_waiting(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         request, self._request = self._request, None

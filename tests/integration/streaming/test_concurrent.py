@@ -173,7 +173,7 @@ def test_a_signal_lets_running_replies_end(start: Start, number: int) -> None:
     running = [environment.api.deliver(url_event("/paced")) for _ in range(4)]
     time.sleep(0.1)
     environment.process.send_signal(number)
-    time.sleep(0.1)
+    time.sleep(0.2)
     # Four replies, and the workers that serve them: what Lambda sent to another would be lost.
     assert len(psutil.Process(environment.process.pid).net_connections()) == 8
     received = posts(environment, 4)
@@ -181,6 +181,25 @@ def test_a_signal_lets_running_replies_end(start: Start, number: int) -> None:
     assert environment.process.wait(TIMEOUT_S) == 0
     assert environment.order() == ["startup", "shutdown"]
     assert records(environment.log) == []
+
+
+@pytest.mark.parametrize("handler", ["apps.handler", "apps.decorated"])
+def test_an_event_that_was_under_way_at_a_signal_is_served(start: Start, handler: str) -> None:
+    environment = start_many(start, 2, handler)
+    environment.process.terminate()
+    time.sleep(0.02)
+    assert environment.get("/hello").body == b"hello world"
+    assert environment.process.wait(TIMEOUT_S) == 0
+    assert environment.order()[-1] == "shutdown"
+    assert records(environment.log) == []
+
+
+def test_a_whole_reply_to_an_event_that_was_under_way_at_a_signal_is_posted(start: Start) -> None:
+    environment = start_many(start, 2, "apps.plain")
+    environment.process.terminate()
+    time.sleep(0.02)
+    assert environment.api.invoke({"a": 1}).json()["event"] == {"a": 1}
+    assert environment.process.wait(TIMEOUT_S) == 0
 
 
 def test_a_signal_waits_for_no_thread_past_its_deadline(start: Start) -> None:

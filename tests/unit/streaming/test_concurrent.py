@@ -71,6 +71,11 @@ class Api:
             if not self.left:
                 self.done.set()
 
+    wants_no_more = False
+
+    def want_no_more(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

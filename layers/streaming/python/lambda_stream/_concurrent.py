@@ -39,6 +39,9 @@ RETRY_S = 0.1
 
 RETRY_MAX_S = 5.0
 
+LAST_S = 0.1
+"""From SIGTERM to closing what waits: time for an event that was under way, and for Lambda to close it."""
+
 DEFAULT_THREADS = 32
 """At least as many serve `asyncio.to_thread`, as asyncio has on a large machine."""
 
@@ -60,11 +63,19 @@ class ConcurrentLoop(InvocationLoop):
         self._threads = ThreadPoolExecutor(len(apis), "handler", _set_event_loop)
         # By default there are a few threads for each core: one slow call in each would hold up all streams.
         loop.set_default_executor(ThreadPoolExecutor(max(DEFAULT_THREADS, len(apis)), "asyncio"))
-        self._idle: set[asyncio.Task[Any] | None] = set()
+        self._idle: dict[asyncio.Task[Any] | None, RuntimeApi | None] = {}
 
     def _stop(self) -> None:
         """Take no more invocations; those that are served go on."""
         self._stopping = True
+        for worker, api in self._idle.items():
+            if api:
+                api.want_no_more()
+            elif worker:
+                worker.cancel()
+        self._loop.call_later(LAST_S, self._stop_waiting)
+
+    def _stop_waiting(self) -> None:
         for worker in self._idle:
             if worker:
                 worker.cancel()
@@ -84,25 +95,27 @@ class ConcurrentLoop(InvocationLoop):
                 try:
                     # Apart from each other: else all workers would come back at once.
                     await self._waiting(asyncio.sleep(uniform(delay_s / 2, delay_s)))
-                    late = await self._serve_one(handler, await self._waiting(api.next()), api)
+                    late = await self._serve_one(handler, await self._waiting(api.next(), api), api)
                     delay_s = 0.0
                     if late and not self._stopping:
                         await self._waiting(asyncio.wait((late,)))
                 except Exception as error:  # noqa: BLE001 - the runtime outlives its connections
+                    if api.wants_no_more:
+                        return
                     logger.warning(
                         "the Runtime API failed, trying again: %s: %s", type(error).__name__, error
                     )
                     api.close()
                     delay_s = min(max(RETRY_S, 2 * delay_s), RETRY_MAX_S)
 
-    async def _waiting(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Wait as a worker that `_stop` may cancel."""
+    async def _waiting(self, coroutine: Coroutine[Any, Any, T], api: RuntimeApi | None = None) -> T:
+        """Wait as a worker that `_stop` may cancel; on a connection for an event, soon after."""
         worker = asyncio.current_task()
-        self._idle.add(worker)
+        self._idle[worker] = api
         try:
             return await coroutine
         finally:
-            self._idle.discard(worker)
+            del self._idle[worker]
 
     async def _serve_one(
         self, handler: Handler, invocation: Invocation, api: RuntimeApi

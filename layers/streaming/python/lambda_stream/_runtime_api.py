@@ -38,6 +38,7 @@ class RuntimeApi:
         self._stall_s = stall_s
         self._host, self._port = host or address, int(port or 80)
         self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self.wants_no_more = False
 
     async def next(self) -> Invocation:
         """Wait for the next invocation, however long it takes.
@@ -45,8 +46,17 @@ class RuntimeApi:
         Raises: RuntimeApiError: Lambda has none to give; the environment is of no more use.
         """
         answer = await self._request("GET", "/invocation/next")
+        if self.wants_no_more:
+            self.wants_no_more = False
+            self.close()
         _expect(answer, 200, "/invocation/next")
         return Invocation.parse(answer.headers, answer.body)
+
+    def want_no_more(self) -> None:
+        """End this side of the connection on which `next` waits: what has been sent to it still comes."""
+        self.wants_no_more = True
+        if self._connection is not None:
+            self._connection[1].write_eof()
 
     async def restored(self) -> None:
         """Report that a snapshot may be taken; returns in the environment restored from it."""
@@ -117,6 +127,8 @@ class RuntimeApi:
             try:
                 return await self._exchange(request)
             except _LOST:
+                if self.wants_no_more:
+                    raise
                 self.close()
         return await self._exchange(request)
 

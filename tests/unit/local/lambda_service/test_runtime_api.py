@@ -290,6 +290,20 @@ async def test_a_function_that_waits_no_more_is_closing(runtime: Runtime) -> Non
 
 
 @of_two_slots
+async def test_a_connection_that_has_ended_gets_no_event_before_it_is_lost(runtime: Runtime) -> None:
+    polls = [runtime.connect() for _ in range(2)]
+    for connection, _ in polls:
+        connection.data_received(NEXT)
+    (_, open_transport), (ended, ended_transport) = polls
+    ended.eof_received()
+    assert runtime.api.requested == 1
+    runtime.api.invoke(runtime.invocation)
+    assert b"id-1" in open_transport.written
+    assert not ended_transport.written
+    ended.connection_lost(None)
+
+
+@of_two_slots
 async def test_one_of_two_that_fails_leaves_the_other(runtime: Runtime) -> None:
     for _ in range(2):
         runtime.send(NEXT)
