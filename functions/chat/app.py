@@ -92,8 +92,9 @@ class ServedApp:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._router = Router(_routes(service), redirect_slashes=False, lifespan=_lifespan(service))
-        fixed = (route for route in ROUTES if "{" not in route.path)
-        self._endpoints = {(each.method, each.path): partial(each.endpoint, service) for each in fixed}
+        self._posted = {
+            each.path: partial(each.endpoint, service) for each in ROUTES if each.method == "POST"
+        }
         self._api = Envelope(self._route)
         self._with_docs: FastAPI | None = None
 
@@ -108,13 +109,12 @@ class ServedApp:
             await self._api(scope, receive, send)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request; what no endpoint's path is equal to is left to the router.
+        """Answer a request; all but what may be streamed is left to the router.
 
         Its calls would lie between each event of a stream and the socket.
         """
         path = scope.get("path", "").removeprefix(scope.get("root_path", ""))
-        endpoint = self._endpoints.get((scope.get("method", ""), path))
-        if endpoint:
+        if scope.get("method") == "POST" and (endpoint := self._posted.get(path)):
             response = await endpoint(Request(scope, receive, send))
             await response(scope, receive, send)
         else:

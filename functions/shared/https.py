@@ -101,9 +101,7 @@ class Server:
                 plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 connected = plain
                 if self._is_secure:
-                    connected = _tls(self._authorities).wrap_socket(
-                        plain, server_hostname=self._host
-                    )
+                    connected = _tls(self._authorities).wrap_socket(plain, server_hostname=self._host)
             except BaseException:
                 plain.close()
                 raise
