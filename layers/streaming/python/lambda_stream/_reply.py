@@ -9,6 +9,7 @@ Source: AWS Lambda, "Building a custom runtime", Response streaming; API Gateway
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -29,7 +30,8 @@ _DROPPED = frozenset(
         *("te", "trailer", "transfer-encoding", "upgrade", "content-encoding", "content-length"),
     )
 )
-_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
+_is_token = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+").fullmatch
+_breaks_line = re.compile(r"[\r\n\0]").search
 
 Headers = Iterable[Iterable[bytes]]
 
@@ -87,9 +89,9 @@ def checked_head(status: int, headers: Headers) -> list[tuple[str, str]]:
     checked = []
     for raw_name, raw_value in headers:
         name, value = _text(raw_name).lower(), _text(raw_value).strip(" \t")
-        if not name or not _TOKEN.issuperset(name):
+        if not _is_token(name):
             raise AppMisbehaved(f"expected a header name but got {name!r}")
-        if "\r" in value or "\n" in value or "\0" in value:
+        if _breaks_line(value):
             raise AppMisbehaved(f"expected the header {name} on one line but got a line break or NUL in it")
         checked.append((name, value))
     return checked

@@ -21,7 +21,11 @@ _PORTS = {"http": 80, "https": 443}
 
 def fields_of(single: Any, several: Any = None) -> dict[str, str]:
     """Return an event's headers by lower-cased name, repeated ones joined; either mapping may be null."""
-    fields: dict[str, str] = {}
+    if single and not several and all(type(value) is str for value in single.values()):
+        fields = {name.lower(): value for name, value in single.items()}
+        if len(fields) == len(single):
+            return fields
+    fields = {}
     for mapping in (single, several):
         joined: dict[str, list[str]] = {}
         for name, value in (mapping or {}).items():
