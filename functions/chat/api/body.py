@@ -11,7 +11,6 @@ import codecs
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
@@ -92,7 +91,7 @@ def parse_json(raw: bytes) -> dict[str, Any]:
     """
     cut = _parse_cut(raw) if len(raw) > _LARGE else None
     try:
-        value, rest = cut or (_loads(raw, _no_constant), raw)
+        value, rest = cut or (_STRICT.decode(_text(raw)), raw)
     except UnicodeDecodeError as error:
         raise InvalidRequest(
             f"Expected a body in UTF-8, but the byte at position {error.start} is not."
@@ -153,9 +152,8 @@ def not_base64(text: str) -> bytes:
     return known.odd if known and known.text is text else text.encode().translate(None, _BASE64)
 
 
-def _loads(raw: bytes, constant: Callable[[str], Any]) -> Any:
-    text = raw.removeprefix(codecs.BOM_UTF8).decode()
-    return json.loads(text, parse_constant=constant, object_pairs_hook=_object)
+def _text(raw: bytes) -> str:
+    return raw.removeprefix(codecs.BOM_UTF8).decode()
 
 
 def _parse_cut(raw: bytes) -> tuple[Any, bytes] | None:
@@ -188,7 +186,11 @@ def _parse_cut(raw: bytes) -> tuple[Any, bytes] | None:
         rest = b"".join([*pieces, raw[kept:]])
         if found and rest.count(_CUT) == len(found):
             left = (each.text for each in found)
-            value = _loads(rest, lambda name: next(left) if name == _CUT.decode() else _no_constant(name))
+            value = json.loads(
+                _text(rest),
+                parse_constant=lambda name: next(left) if name == _CUT.decode() else _no_constant(name),
+                object_pairs_hook=_object,
+            )
             if next(left, None) is None:
                 _long.set({id(each.text): each for each in found})
                 return value, rest
@@ -208,6 +210,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name, count in names.items() if count > 1)
         raise InvalidRequest(f"The key {shown(twice)} is there twice in one object. Send it once.")
     return value
+
+
+_STRICT = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_object)
 
 
 def _deeper(value: Any, levels: int) -> bool:

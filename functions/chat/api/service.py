@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -90,7 +90,7 @@ class Invocation:
     @classmethod
     def begin(cls, scope: Scope) -> Invocation:
         """Return the invocation of a request that has just come."""
-        number = uuid.uuid4().hex
+        number = os.urandom(16).hex()
         headers = Headers(scope=scope)
         requested = headers.get("x-request-id", "")
         return cls(
