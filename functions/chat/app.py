@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -57,7 +57,7 @@ _EXPOSED = ", ".join(
         *("x-request-id", "x-model", "openai-processing-ms", "x-should-retry"),
         *exposed_headers("requests", "tokens"),
     )
-)
+).encode()
 
 
 def create_app(
@@ -196,15 +196,16 @@ class Envelope:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                headers = MutableHeaders(raw=message["headers"])
-                headers["x-request-id"] = invocation.reply_id
-                headers["openai-processing-ms"] = str(round((time.perf_counter() - began) * 1000))
-                headers["access-control-expose-headers"] = _EXPOSED
-                headers["x-content-type-options"] = "nosniff"
-                if headers.get("content-type") == "application/json":
-                    headers["cache-control"] = "no-store"
+                headers = dict(message["headers"])  # none is there twice
+                headers[b"x-request-id"] = invocation.reply_id.encode()
+                headers[b"openai-processing-ms"] = b"%d" % round((time.perf_counter() - began) * 1000)
+                headers[b"access-control-expose-headers"] = _EXPOSED
+                headers[b"x-content-type-options"] = b"nosniff"
+                if headers.get(b"content-type") == b"application/json":
+                    headers[b"cache-control"] = b"no-store"
                 if invocation.account:
-                    headers.update(invocation.account.headers)
+                    headers |= Headers(invocation.account.headers).raw
+                message = {**message, "headers": list(headers.items())}
             elif is_head:
                 message = {**message, "body": b""}
             await send(message)

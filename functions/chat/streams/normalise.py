@@ -131,7 +131,8 @@ class Choice:
         """Take the content and the reasoning out of what came; return them, with a refusal in the content."""
         found = _texts_of(said.pop("content", None) if "content" in said else said.pop("text", None))
         for name in _REASONING:
-            _add_reasoning(found, said.pop(name, None))
+            if name in said:
+                _add_reasoning(found, said.pop(name))
         if self.tagged:
             found = self.tagged.split(found, last=last)
             if self.tagged.ended:

@@ -14,11 +14,11 @@ from functions.chat.engines.engine import Chunks, End, Event, Failure, Run
 
 from .sse import KEEP_ALIVE
 
-_HEADERS = {
-    "content-type": "text/event-stream; charset=utf-8",
-    "cache-control": "no-cache",
-    "x-accel-buffering": "no",
-}
+_HEADERS = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+)
 
 
 class Writer(Protocol):
@@ -45,7 +45,7 @@ class EventStreamResponse(Response):
     def __init__(self, events: AsyncGenerator[Event, None], keep_alive_s: float, writer: Writer) -> None:
         self.status_code = 200
         self.background = None
-        self.init_headers(_HEADERS)
+        self.raw_headers = list(_HEADERS)
         self._events = events
         self._keep_alive_s = keep_alive_s
         self._writer = writer
