@@ -84,12 +84,16 @@ class EventStreamResponse(Response):
                 self._stopped = True
                 pump.cancel()
 
-        beside = [
-            asyncio.ensure_future(self._keep_alive(send)),
-            asyncio.ensure_future(_wait_for_disconnect(receive)),
-        ]
-        for task in beside:
-            task.add_done_callback(stop)
+        beside: list[asyncio.Task[None]] = []
+
+        def watch() -> None:
+            for each in (self._keep_alive(send), _wait_for_disconnect(receive)):
+                task = asyncio.ensure_future(each)
+                task.add_done_callback(stop)
+                beside.append(task)
+
+        # Once there is something to wait for: what has come by now leaves first.
+        soon = asyncio.get_running_loop().call_soon(watch)
         try:
             await self._pump(send)
         except asyncio.CancelledError:
@@ -97,6 +101,7 @@ class EventStreamResponse(Response):
                 raise
         finally:
             self._ended = True
+            soon.cancel()
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)

@@ -90,6 +90,20 @@ async def respond(source: Source, caller: Caller, keep_alive_s: float = LONG_S) 
     await response(SCOPE, caller.receive, caller.send)
 
 
+async def test_what_has_come_leaves_before_the_caller_is_watched() -> None:
+    caller, tasks = Caller(), []
+
+    async def send(message: Message) -> None:
+        tasks.append(len(asyncio.all_tasks()))
+        await caller.send(message)
+
+    response = await EventStreamResponse.open(Source(word("Hi"), DONE).events(), LONG_S, ChatWriter)
+    before = len(asyncio.all_tasks())
+    await response(SCOPE, caller.receive, send)
+    assert caller.bodies == [word("Hi"), DONE]
+    assert set(tasks) == {before}
+
+
 async def test_runs_are_sent_as_they_came_and_only_the_last_ends_the_body() -> None:
     source, caller = Source(role(), word(), GOOD, None), Caller()
     await respond(source, caller)
