@@ -101,8 +101,8 @@ class ChatStream:
         batch = _Batch()
         events: list[Event] = []
         had_template, start = self._template is not None, 0
-        while start < len(run) and not events:
-            end = run.find(b"\n\n", start) + 2
+        # What is left without one is a line's end too many.
+        while not events and (end := run.find(b"\n\n", start) + 2) >= 2:
             came, start = run[start:end], end
             try:
                 if self._one(came, batch):

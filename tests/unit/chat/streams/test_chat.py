@@ -116,6 +116,15 @@ def test_plain_runs_are_never_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
         stream.feed(finish())
 
 
+@pytest.mark.parametrize("size", [1, 5, 1000])
+@pytest.mark.parametrize("extra", ["\n", "\n\n", "\n\n\n", "\r\n"])
+def test_line_ends_too_many_between_events_change_nothing(extra: str, size: int) -> None:
+    parts = [role(), word(), word(" two"), word(" three"), finish(), DONE]
+    body = b"".join(part + extra.encode() for part in parts)
+    split = [body[start : start + size] for start in range(0, len(body), size)]
+    assert passed(split).out == passed(parts).out
+
+
 def test_of_a_run_that_ends_the_reply_only_the_end_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed = []
 
