@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from contextlib import ExitStack
 
 from lambda_stream._events import Invocation
 from lambda_stream._runtime_api import RuntimeApi
@@ -41,3 +42,28 @@ def test_a_reply_that_nothing_accepts_is_lost() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         asyncio.run(connect(taken.getsockname()[1]))
+
+
+def test_a_reply_that_is_accepted_late_is_sent_then() -> None:
+    async def connect(listener: socket.socket) -> bytes:
+        loop = asyncio.get_running_loop()
+        api = RuntimeApi(f"127.0.0.1:{listener.getsockname()[1]}")
+        stream = api.response(INVOCATION)
+        began = loop.time()
+        await api.connect(stream)
+        assert loop.time() - began < 0.5, "the other streams would have waited"
+        stream.write(b"one")
+        for _ in range(2):  # those before it
+            listener.accept()[0].close()
+        accepted, _ = await asyncio.wait_for(asyncio.to_thread(listener.accept), 10)
+        with accepted:
+            await asyncio.sleep(0.1)
+            return accepted.recv(65536)
+
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=1))
+        for _ in range(2):  # no more are taken until one of these is accepted
+            stack.enter_context(socket.create_connection(listener.getsockname()))
+        received = asyncio.run(connect(listener))
+    assert received.startswith(b"POST /2018-06-01/runtime/invocation/id/response")
+    assert received.endswith(b"3\r\none\r\n")

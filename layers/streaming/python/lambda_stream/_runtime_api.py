@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import select
 import socket
 from typing import NamedTuple
 
@@ -16,6 +17,9 @@ from ._events import Invocation
 from ._logger import logger
 from ._reply import API, request_head
 from ._response import STALL_S, ResponseStream
+
+CONNECT_MS = 10
+"""How long a reply's connection may hold up the event loop; after it, what is written waits for TCP."""
 
 _HEAD_MAX_BYTES = 1024 * 1024
 _LOST = (OSError, asyncio.IncompleteReadError)
@@ -90,13 +94,16 @@ class RuntimeApi:
 
         A reply has its own connection, which Lambda wants closed after it.
         """
-        address = self._host, self._port
         reply = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         reply.setblocking(False)
         try:
-            # The transport takes it as it is: it writes once TCP has connected, on this machine at once.
-            if (failed := reply.connect_ex(address)) not in (0, errno.EINPROGRESS):
+            failed = reply.connect_ex((self._host, self._port))
+            if failed not in (0, errno.EINPROGRESS):
                 raise OSError(failed, os.strerror(failed))
+            # Within a machine TCP has connected by now; macOS needs a moment, and takes no data before.
+            connected = select.poll()
+            connected.register(reply, select.POLLOUT)
+            connected.poll(CONNECT_MS)
             await asyncio.get_running_loop().create_connection(lambda: stream, sock=reply)
         except OSError as error:
             reply.close()
