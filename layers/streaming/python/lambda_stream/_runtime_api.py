@@ -92,7 +92,8 @@ class RuntimeApi:
     async def connect(self, stream: ResponseStream) -> None:
         """Connect a stream, at once: a disconnect then shows even before the app's first message.
 
-        A reply has its own connection, which Lambda wants closed after it.
+        A reply has its own connection, which Lambda wants closed after it. None is opened ahead: it may have
+        died while Lambda had frozen the environment, and opening one takes less time than an engine.
         """
         reply = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         reply.setblocking(False)
