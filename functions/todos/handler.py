@@ -16,11 +16,6 @@ from functions.shared.secrets import Secrets
 from functions.shared.signed import Signed
 from functions.shared.snapshot import before_snapshot
 
-from .nodes import quick_nodes
-
-with quick_nodes():
-    import graphql  # noqa: F401
-
 from .address import GivenAddress, SecretAddress
 from .app import EXPOSED, create_app
 from .database import Database

@@ -62,7 +62,7 @@ CHAT = (
 )
 TODOS = (
     ("handler", "plans"),
-    ("app", "store", "failures", "nodes"),
+    ("app", "store", "failures"),
     ("admission", "database", "graphql_http", "resolvers", "graphiql", "settings"),
     ("address", "execution"),
     ("todos", "limits", "wording"),
