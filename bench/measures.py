@@ -199,14 +199,14 @@ def concurrency(engine: EngineProcess) -> list[Row]:
     rows = []
     with run_local(BACKEND=engine.base_url, CONCURRENCY="8") as service:
         sides = partial(Client, service.port), partial(Client, engine.port)
-        rows.append(_eight("paced scripted engine", *sides, "paced", tokens=200))
+        rows.append(_eight("paced scripted engine", *sides, "paced", tokens=200, goal=0.97))
     with run_local(CONCURRENCY="8") as service:
         embedded = re.search(r"engine .*:(\d+)(/\S+)/v1", service.banner)
         assert embedded
         variables = ChainMap(*(process.environ() for process in service.processes()))
         direct = partial(Client, int(embedded[1]), embedded[2], variables["LLAMA_API_KEY"])
         sides = partial(Client, service.port), direct
-        rows.append(_eight("llama.cpp", *sides, "smollm2-135m-instruct", tokens=96))
+        rows.append(_eight("llama.cpp", *sides, "smollm2-135m-instruct", tokens=96, goal=0.98))
     return rows
 
 
@@ -239,6 +239,7 @@ def _eight(
     engine: Callable[[], Client],
     model: str,
     tokens: int,
+    goal: float,
     rounds: int = 5,
 ) -> Row:
     sides = (lambda: _at_once(service, model, tokens), lambda: _at_once(engine, model, tokens))
@@ -249,8 +250,8 @@ def _eight(
         f"{ours:,.0f}/s",
         f"{direct:,.0f}/s the engine directly",
         f"{ours / direct:.2f} x",
-        ">= 0.97 x",
-        ours / direct >= 0.97,
+        f">= {goal} x",
+        ours / direct >= goal,
     )
 
 
