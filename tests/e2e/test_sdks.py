@@ -232,6 +232,7 @@ def test_the_choices_of_several_texts_come_prompt_by_prompt(outcomes: Outcomes) 
 
 
 def test_a_text_streams(outcomes: Outcomes) -> None:
+    assert isinstance(outcomes["text_stream"], list), outcomes["text_stream"]  # else what was raised
     chunks = b"".join(event(json.dumps(chunk)) for chunk in outcomes["text_stream"])
     stream = text_schema.check_stream(chunks + DONE, include_usage=True)
     assert stream.text()
