@@ -3,10 +3,14 @@
 import json
 import os
 import socket
+import socketserver
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from moto import mock_aws
@@ -24,12 +28,26 @@ from tests.moto_reads import read_moto_fast
 ROOT = Path(__file__).resolve().parents[3]
 NAME = "keys"
 AWS = dummy_credentials(REGION)
+Server = TypeVar("Server", bound=socketserver.BaseServer)
 
 
 @pytest.fixture(autouse=True)
 def aws(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in AWS.items():
         monkeypatch.setenv(name, value)
+
+
+@contextmanager
+def serving(server: Server) -> Iterator[Server]:
+    """Serve in a thread for as long as the context lasts."""
+    with server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def signed_aws() -> Aws:

@@ -5,10 +5,9 @@ import json
 import logging
 import socket
 import socketserver
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -23,7 +22,7 @@ from functions.shared.keys import Key, KeysRefused, KeysUnavailable, KeyThrottle
 from functions.shared.limits import Running
 from functions.shared.usage import UsageRecord
 from tests.aws import boto_of
-from tests.integration.shared.conftest import NAME
+from tests.integration.shared.conftest import NAME, serving
 
 KEY = Key(id="key_1", digest="d" * 64, name="canary", requests_per_minute=3, created_at=0)
 RUNNING = Running(
@@ -87,16 +86,8 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-@contextmanager
-def scripted(*responses: Scripted) -> Iterator[ScriptedDynamoDb]:
-    with ScriptedDynamoDb(*responses) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+def scripted(*responses: Scripted) -> AbstractContextManager[ScriptedDynamoDb]:
+    return serving(ScriptedDynamoDb(*responses))
 
 
 @contextmanager

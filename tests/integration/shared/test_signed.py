@@ -29,6 +29,7 @@ from functions.shared.role import Role
 from functions.shared.secrets import Secrets
 from functions.shared.signed import _JSON, Signed, SignedClient
 from functions.shared.table import Table
+from tests.integration.shared.conftest import serving
 from tests.tls import Authority
 
 KEYS = Credentials("ASIAEXAMPLE", "secret/+=", "session//token+=")
@@ -88,21 +89,9 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-@contextmanager
-def serving() -> Iterator[Server]:
-    with Server() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with serving() as server:
+    with serving(Server()) as server:
         yield server
 
 
